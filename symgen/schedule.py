@@ -50,8 +50,9 @@ def finish(
             result = select(node("le", const(end), operand), result, const(math.nan))
         elif relation in ("<", "<="):
             result = select(node("le", operand, const(end)), result, const(math.nan))
+    tried = [{x: at, **s} for at in (1.5, -1.5) for s in settings]  # what one branch reads the other may not
     for name_of in (x, *others):
-        if not np.isnan(_at(parameters, name_of, result, [{x: 1.5, **s} for s in settings], math.nan)).all():
+        if not np.isnan(_at(parameters, name_of, result, tried, math.nan)).all():
             result = select(node("ne", var(name_of), var(name_of)), var(name_of), result)
     return verify(ScalarFunction(name, tuple(parameters), (result,)))
 

@@ -80,12 +80,12 @@ def test_kinds_are_variants(tmp_path: Path) -> None:
 
 
 def test_norm_of_option_order(tmp_path: Path) -> None:
-    """A norm's order chooses between the largest entry, a root of squares, and the general formula."""
+    """A norm's order chooses between the largest entry, a root of squares, a sum of sizes, and the general formula."""
     op = traced(tmp_path, "x: Tensor[D], p: Real >= 1 = 2", "return norm(x, D, p)", "@loss()")
     assert [v.suffix for v in op.variants] == [
-        "p_eq_inf", "p_ne_inf_p_eq_2", "p_ne_inf_p_ne_2"
+        "p_eq_inf", "p_ne_inf_p_eq_2", "p_ne_inf_p_ne_2_p_eq_1", "p_ne_inf_p_ne_2_p_ne_1"
     ]  # fmt: skip
-    assert [loops(v.value) for v in op.variants] == [()] * 3  # each binds its index
+    assert [loops(v.value) for v in op.variants] == [()] * 4  # each binds its index
 
 
 def test_called_spec_takes_the_axis_of_its_argument(tmp_path: Path) -> None:

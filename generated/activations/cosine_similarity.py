@@ -497,9 +497,10 @@ def hvp_x1_f64_e2_core(s0, s0_l):
     return t6, t7
 
 
-# s8 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2*(0 if eps >= e0 else e2/2)/(first_max(eps, e0)**2*first_max(eps, e1)))
+# s8 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2*(0 if eps >= e0 else (0 if Eq(s0, 0) else e2)/2)/(first_max(eps,
+#     e0)**2*first_max(eps, e1)))
 @core
-def hvp_x1_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s2, s2_l):
+def hvp_x1_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s0, s0_l, s2, s2_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -507,6 +508,8 @@ def hvp_x1_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s2, s2_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     t1 = e0 + -0.0
@@ -531,29 +534,35 @@ def hvp_x1_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s2, s2_l):
     t20 = t16 + t18
     t21 = t20 if t19 else t16
     t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
-    t23 = 0.0 if t22 else e2 * 0.5
-    t24 = t15 * t23
-    t25 = t24 / t14
-    t26 = e1 < eps
-    t27 = eps if t26 else e1
-    t28 = t25 / t27
-    t29 = -t28
-    t30 = 0.0 if t13 else e0_l
-    t31 = fma(t15, t23, -t24) + t15 * (0.0 if t22 else e2_l * 0.5)
-    t32 = fma(-t25, t14, t24) + (t31 + (fma(-t15, t14, s2) + s2_l - t15 * t30) / t14 * t23) - t25 * t30
-    t33 = 0.0 if t12 else -((fma(t29, t27, t25) + t32 / t14 - t28 * (0.0 if t26 else e1_l)) / t27)
-    t34 = t33 - t33 == 0.0
-    t35 = 0.0 if t12 else t29
-    t36 = t35 + t33
-    t37 = t36 if t34 else t35
-    t38 = (t33 - (t36 - t35) if t34 else 0.0) if t37 - t37 == 0.0 else 0.0
-    return t37, t38
+    t23 = s0 + -0.0
+    t24 = t23 - s0
+    t25 = s0 - (t23 - t24) + (-0.0 - t24) + s0_l
+    t26 = t25 - t25 == 0.0
+    t27 = t23 + t25
+    t28 = (t27 if t26 else t23) == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) == 0.0
+    t29 = 0.0 if t22 else (0.0 if t28 else e2) * 0.5
+    t30 = t15 * t29
+    t31 = t30 / t14
+    t32 = e1 < eps
+    t33 = eps if t32 else e1
+    t34 = t31 / t33
+    t35 = -t34
+    t36 = 0.0 if t13 else e0_l
+    t37 = fma(t15, t29, -t30) + t15 * (0.0 if t22 else (0.0 if t28 else e2_l) * 0.5)
+    t38 = fma(-t31, t14, t30) + (t37 + (fma(-t15, t14, s2) + s2_l - t15 * t36) / t14 * t29) - t31 * t36
+    t39 = 0.0 if t12 else -((fma(t35, t33, t31) + t38 / t14 - t34 * (0.0 if t32 else e1_l)) / t33)
+    t40 = t39 - t39 == 0.0
+    t41 = 0.0 if t12 else t35
+    t42 = t41 + t39
+    t43 = t42 if t40 else t41
+    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
+    return t43, t44
 
 
-# s9 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s0_rate*(0 if eps >= e0 else e2/2)/(first_max(eps, e0)**2*first_max(eps,
-#     e1)))
+# s9 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s0_rate*(0 if eps >= e0 else (0 if Eq(s0, 0) else e2)/2)/(first_max(eps,
+#     e0)**2*first_max(eps, e1)))
 @core
-def hvp_x1_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s0_rate, s0_rate_l):
+def hvp_x1_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s0, s0_l, s0_rate, s0_rate_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -561,6 +570,8 @@ def hvp_x1_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s0_rate, s0_rate_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
     t1 = e0 + -0.0
@@ -585,29 +596,36 @@ def hvp_x1_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s0_rate, s0_rate_l):
     t20 = t16 + t18
     t21 = t20 if t19 else t16
     t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
-    t23 = 0.0 if t22 else e2 * 0.5
-    t24 = t15 * t23
-    t25 = t24 / t14
-    t26 = e1 < eps
-    t27 = eps if t26 else e1
-    t28 = t25 / t27
-    t29 = -t28
-    t30 = 0.0 if t13 else e0_l
-    t31 = (fma(-t15, t14, s0_rate) + s0_rate_l - t15 * t30) / t14 * t23
-    t32 = fma(-t25, t14, t24) + (fma(t15, t23, -t24) + t15 * (0.0 if t22 else e2_l * 0.5) + t31) - t25 * t30
-    t33 = 0.0 if t12 else -((fma(t29, t27, t25) + t32 / t14 - t28 * (0.0 if t26 else e1_l)) / t27)
-    t34 = t33 - t33 == 0.0
-    t35 = 0.0 if t12 else t29
-    t36 = t35 + t33
-    t37 = t36 if t34 else t35
-    t38 = (t33 - (t36 - t35) if t34 else 0.0) if t37 - t37 == 0.0 else 0.0
-    return t37, t38
+    t23 = s0 + -0.0
+    t24 = t23 - s0
+    t25 = s0 - (t23 - t24) + (-0.0 - t24) + s0_l
+    t26 = t25 - t25 == 0.0
+    t27 = t23 + t25
+    t28 = (t27 if t26 else t23) == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) == 0.0
+    t29 = 0.0 if t22 else (0.0 if t28 else e2) * 0.5
+    t30 = t15 * t29
+    t31 = t30 / t14
+    t32 = e1 < eps
+    t33 = eps if t32 else e1
+    t34 = t31 / t33
+    t35 = -t34
+    t36 = 0.0 if t13 else e0_l
+    t37 = fma(t15, t29, -t30) + t15 * (0.0 if t22 else (0.0 if t28 else e2_l) * 0.5)
+    t38 = fma(-t31, t14, t30) + (t37 + (fma(-t15, t14, s0_rate) + s0_rate_l - t15 * t36) / t14 * t29)
+    t39 = -((fma(t35, t33, t31) + (t38 - t31 * t36) / t14 - t34 * (0.0 if t32 else e1_l)) / t33)
+    t40 = 0.0 if t12 else t39
+    t41 = t40 - t40 == 0.0
+    t42 = 0.0 if t12 else t35
+    t43 = t42 + t40
+    t44 = t43 if t41 else t42
+    t45 = (t40 - (t43 - t42) if t41 else 0.0) if t44 - t44 == 0.0 else 0.0
+    return t44, t45
 
 
-# s11 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2_rate*(0 if eps >= e0 else e2/2)/(first_max(eps, e0)**2*first_max(eps,
-#     e1))) + (0 if Eq(e0, 0) | Eq(e1, 0) else -s0_rate*s2*(0 if eps >= e0 else -(0 if Eq(s0, 0) else
-#     s0**(-3/2))/4)/(first_max(eps, e0)**2*first_max(eps, e1)) + 2*s0_rate*s2*(0 if eps >= e0 else
-#     e2/2)**2/(first_max(eps, e0)**3*first_max(eps, e1)))
+# s11 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2_rate*(0 if eps >= e0 else (0 if Eq(s0, 0) else e2)/2)/(first_max(eps,
+#     e0)**2*first_max(eps, e1))) + (0 if Eq(e0, 0) | Eq(e1, 0) else -s0_rate*s2*(0 if eps >= e0 else (0 if Eq(s0,
+#     0) else -1/(2*s0**(3/2)))/2)/(first_max(eps, e0)**2*first_max(eps, e1)) + 2*s0_rate*s2*(0 if eps >= e0 else
+#     (0 if Eq(s0, 0) else e2)/2)**2/(first_max(eps, e0)**3*first_max(eps, e1)))
 @core
 def hvp_x1_f64_s11_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s0, s0_l, s0_rate, s0_rate_l, s2, s2_l, s2_rate, s2_rate_l):
     e0 = np.float64(e0)
@@ -647,59 +665,60 @@ def hvp_x1_f64_s11_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s0, s0_l, s0_rate, s0
     t20 = t16 + t18
     t21 = t20 if t19 else t16
     t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
-    t23 = 0.0 if t22 else e2 * 0.5
-    t24 = t15 * t23
-    t25 = t24 / t14
-    t26 = e1 < eps
-    t27 = eps if t26 else e1
-    t28 = t25 / t27
-    t29 = -t28
-    t30 = 0.0 if t12 else t29
-    t31 = s0_rate / t14
-    t32 = t31 * s2
-    t33 = t32 / t14
-    t34 = t33 * t23
-    t35 = t34 / t14
-    t36 = t35 * t23
-    t37 = t36 / t27
-    t38 = t37 * 2.0
-    t39 = s0 + -0.0
-    t40 = t39 - s0
-    t41 = s0 - (t39 - t40) + (-0.0 - t40) + s0_l
-    t42 = t41 - t41 == 0.0
-    t43 = t39 + t41
-    t44 = (t43 if t42 else t39) == 0.0 and (t41 - (t43 - t39) if t42 else 0.0) == 0.0
+    t23 = s0 + -0.0
+    t24 = t23 - s0
+    t25 = s0 - (t23 - t24) + (-0.0 - t24) + s0_l
+    t26 = t25 - t25 == 0.0
+    t27 = t23 + t25
+    t28 = (t27 if t26 else t23) == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) == 0.0
+    t29 = 0.0 if t22 else (0.0 if t28 else e2) * 0.5
+    t30 = t15 * t29
+    t31 = t30 / t14
+    t32 = e1 < eps
+    t33 = eps if t32 else e1
+    t34 = t31 / t33
+    t35 = -t34
+    t36 = 0.0 if t12 else t35
+    t37 = s0_rate / t14
+    t38 = t37 * s2
+    t39 = t38 / t14
+    t40 = t39 * t29
+    t41 = t40 / t14
+    t42 = t41 * t29
+    t43 = t42 / t33
+    t44 = t43 * 2.0
     t45 = math.sqrt(s0)
     t46 = s0 * t45
-    t47 = 1.0 / t46
-    t48 = 0.0 if t22 else -((0.0 if t44 else t47) * 0.25)
-    t49 = t33 * t48
-    t50 = t49 / t27
-    t51 = -t50
-    t52 = t38 + t51
-    t53 = 0.0 if t12 else t52
-    t54 = t30 + t53
-    t55 = t54 - t30
-    t56 = 0.0 if t22 else e2_l * 0.5
-    t57 = 0.0 if t13 else e0_l
-    t58 = fma(t15, t23, -t24) + t15 * t56 + (fma(-t15, t14, s2_rate) + s2_rate_l - t15 * t57) / t14 * t23
-    t59 = 0.0 if t26 else e1_l
-    t60 = -((fma(t29, t27, t25) + (fma(-t25, t14, t24) + t58 - t25 * t57) / t14 - t28 * t59) / t27)
-    t61 = t52 - t38
-    t62 = fma(t31, s2, -t32) + t31 * s2_l + (fma(-t31, t14, s0_rate) + s0_rate_l - t31 * t57) / t14 * s2
-    t63 = (fma(-t33, t14, t32) + t62 - t33 * t57) / t14
-    t64 = (fma(-t35, t14, t34) + (fma(t33, t23, -t34) + t33 * t56 + t63 * t23) - t35 * t57) / t14 * t23
-    t65 = (fma(-t37, t27, t36) + (fma(t35, t23, -t36) + t35 * t56 + t64) - t37 * t59) / t27 * 2.0
-    t66 = t47 * (fma(s0, t45, -t46) + s0 * ((fma(-t45, t45, s0) + s0_l) / (t45 + t45)) + s0_l * t45)
-    t67 = t33 * (0.0 if t22 else -((0.0 if t44 else (fma(-t47, t46, 1.0) - t66) / t46) * 0.25))
-    t68 = -((fma(t51, t27, t49) + (fma(t33, t48, -t49) + t67 + t63 * t48) - t50 * t59) / t27)
-    t69 = 0.0 if t12 else t38 - (t52 - t61) + (t51 - t61) + t65 + t68
-    t70 = t30 - (t54 - t55) + (t53 - t55) + (0.0 if t12 else t60) + t69
-    t71 = t70 - t70 == 0.0
-    t72 = t54 + t70
-    t73 = t72 if t71 else t54
-    t74 = (t70 - (t72 - t54) if t71 else 0.0) if t73 - t73 == 0.0 else 0.0
-    return t73, t74
+    t47 = 0.5 / t46
+    t48 = -t47
+    t49 = 0.0 if t22 else (0.0 if t28 else t48) * 0.5
+    t50 = t39 * t49
+    t51 = t50 / t33
+    t52 = -t51
+    t53 = t44 + t52
+    t54 = 0.0 if t12 else t53
+    t55 = t36 + t54
+    t56 = t55 - t36
+    t57 = 0.0 if t22 else (0.0 if t28 else e2_l) * 0.5
+    t58 = 0.0 if t13 else e0_l
+    t59 = fma(t15, t29, -t30) + t15 * t57 + (fma(-t15, t14, s2_rate) + s2_rate_l - t15 * t58) / t14 * t29
+    t60 = 0.0 if t32 else e1_l
+    t61 = -((fma(t35, t33, t31) + (fma(-t31, t14, t30) + t59 - t31 * t58) / t14 - t34 * t60) / t33)
+    t62 = t53 - t44
+    t63 = fma(t37, s2, -t38) + t37 * s2_l + (fma(-t37, t14, s0_rate) + s0_rate_l - t37 * t58) / t14 * s2
+    t64 = (fma(-t39, t14, t38) + t63 - t39 * t58) / t14
+    t65 = (fma(-t41, t14, t40) + (fma(t39, t29, -t40) + t39 * t57 + t64 * t29) - t41 * t58) / t14 * t29
+    t66 = (fma(-t43, t33, t42) + (fma(t41, t29, -t42) + t41 * t57 + t65) - t43 * t60) / t33 * 2.0
+    t67 = t47 * (fma(s0, t45, -t46) + s0 * ((fma(-t45, t45, s0) + s0_l) / (t45 + t45)) + s0_l * t45)
+    t68 = t39 * (0.0 if t22 else (0.0 if t28 else -((fma(t48, t46, 0.5) - t67) / t46)) * 0.5)
+    t69 = -((fma(t52, t33, t50) + (fma(t39, t49, -t50) + t68 + t64 * t49) - t51 * t60) / t33)
+    t70 = 0.0 if t12 else t44 - (t53 - t62) + (t52 - t62) + t66 + t69
+    t71 = t36 - (t55 - t56) + (t54 - t56) + (0.0 if t12 else t61) + t70
+    t72 = t71 - t71 == 0.0
+    t73 = t55 + t71
+    t74 = t73 if t72 else t55
+    t75 = (t71 - (t73 - t55) if t72 else 0.0) if t74 - t74 == 0.0 else 0.0
+    return t74, t75
 
 
 # dx1[C] = g*(2*s11*x1[C] + (0 if Eq(e0, 0) | Eq(e1, 0) else 2*s8*direction[C] + s9*x2[C]))
@@ -786,9 +805,10 @@ def hvp_x2_f64_e2_core(s1, s1_l):
     return t6, t7
 
 
-# s8 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2*(0 if eps >= e1 else e2/2)/(first_max(eps, e0)*first_max(eps, e1)**2))
+# s8 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2*(0 if eps >= e1 else (0 if Eq(s1, 0) else e2)/2)/(first_max(eps,
+#     e0)*first_max(eps, e1)**2))
 @core
-def hvp_x2_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s2, s2_l):
+def hvp_x2_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s1, s1_l, s2, s2_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -796,6 +816,8 @@ def hvp_x2_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s2, s2_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     eps = np.float64(eps)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     t1 = e0 + -0.0
@@ -820,29 +842,35 @@ def hvp_x2_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s2, s2_l):
     t20 = t16 + t18
     t21 = t20 if t19 else t16
     t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
-    t23 = 0.0 if t22 else e2 * 0.5
-    t24 = t15 * t23
-    t25 = e1 < eps
-    t26 = eps if t25 else e1
-    t27 = t24 / t26
-    t28 = t27 / t26
-    t29 = -t28
-    t30 = (fma(-t15, t14, s2) + s2_l - t15 * (0.0 if t13 else e0_l)) / t14 * t23
-    t31 = 0.0 if t25 else e1_l
-    t32 = fma(-t27, t26, t24) + (fma(t15, t23, -t24) + t15 * (0.0 if t22 else e2_l * 0.5) + t30) - t27 * t31
-    t33 = 0.0 if t12 else -((fma(t29, t26, t27) + t32 / t26 - t28 * t31) / t26)
-    t34 = t33 - t33 == 0.0
-    t35 = 0.0 if t12 else t29
-    t36 = t35 + t33
-    t37 = t36 if t34 else t35
-    t38 = (t33 - (t36 - t35) if t34 else 0.0) if t37 - t37 == 0.0 else 0.0
-    return t37, t38
+    t23 = s1 + -0.0
+    t24 = t23 - s1
+    t25 = s1 - (t23 - t24) + (-0.0 - t24) + s1_l
+    t26 = t25 - t25 == 0.0
+    t27 = t23 + t25
+    t28 = (t27 if t26 else t23) == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) == 0.0
+    t29 = 0.0 if t22 else (0.0 if t28 else e2) * 0.5
+    t30 = t15 * t29
+    t31 = e1 < eps
+    t32 = eps if t31 else e1
+    t33 = t30 / t32
+    t34 = t33 / t32
+    t35 = -t34
+    t36 = fma(t15, t29, -t30) + t15 * (0.0 if t22 else (0.0 if t28 else e2_l) * 0.5)
+    t37 = 0.0 if t31 else e1_l
+    t38 = fma(-t33, t32, t30) + (t36 + (fma(-t15, t14, s2) + s2_l - t15 * (0.0 if t13 else e0_l)) / t14 * t29)
+    t39 = 0.0 if t12 else -((fma(t35, t32, t33) + (t38 - t33 * t37) / t32 - t34 * t37) / t32)
+    t40 = t39 - t39 == 0.0
+    t41 = 0.0 if t12 else t35
+    t42 = t41 + t39
+    t43 = t42 if t40 else t41
+    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
+    return t43, t44
 
 
-# s9 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s1_rate*(0 if eps >= e1 else e2/2)/(first_max(eps, e0)*first_max(eps,
-#     e1)**2))
+# s9 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s1_rate*(0 if eps >= e1 else (0 if Eq(s1, 0) else e2)/2)/(first_max(eps,
+#     e0)*first_max(eps, e1)**2))
 @core
-def hvp_x2_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s1_rate, s1_rate_l):
+def hvp_x2_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s1, s1_l, s1_rate, s1_rate_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -850,6 +878,8 @@ def hvp_x2_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s1_rate, s1_rate_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     eps = np.float64(eps)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
     s1_rate = np.float64(s1_rate)
     s1_rate_l = np.float64(s1_rate_l)
     t1 = e0 + -0.0
@@ -874,29 +904,36 @@ def hvp_x2_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s1_rate, s1_rate_l):
     t20 = t16 + t18
     t21 = t20 if t19 else t16
     t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
-    t23 = 0.0 if t22 else e2 * 0.5
-    t24 = t15 * t23
-    t25 = e1 < eps
-    t26 = eps if t25 else e1
-    t27 = t24 / t26
-    t28 = t27 / t26
-    t29 = -t28
-    t30 = (fma(-t15, t14, s1_rate) + s1_rate_l - t15 * (0.0 if t13 else e0_l)) / t14 * t23
-    t31 = 0.0 if t25 else e1_l
-    t32 = fma(-t27, t26, t24) + (fma(t15, t23, -t24) + t15 * (0.0 if t22 else e2_l * 0.5) + t30) - t27 * t31
-    t33 = 0.0 if t12 else -((fma(t29, t26, t27) + t32 / t26 - t28 * t31) / t26)
-    t34 = t33 - t33 == 0.0
-    t35 = 0.0 if t12 else t29
-    t36 = t35 + t33
-    t37 = t36 if t34 else t35
-    t38 = (t33 - (t36 - t35) if t34 else 0.0) if t37 - t37 == 0.0 else 0.0
-    return t37, t38
+    t23 = s1 + -0.0
+    t24 = t23 - s1
+    t25 = s1 - (t23 - t24) + (-0.0 - t24) + s1_l
+    t26 = t25 - t25 == 0.0
+    t27 = t23 + t25
+    t28 = (t27 if t26 else t23) == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) == 0.0
+    t29 = 0.0 if t22 else (0.0 if t28 else e2) * 0.5
+    t30 = t15 * t29
+    t31 = e1 < eps
+    t32 = eps if t31 else e1
+    t33 = t30 / t32
+    t34 = t33 / t32
+    t35 = -t34
+    t36 = (fma(-t15, t14, s1_rate) + s1_rate_l - t15 * (0.0 if t13 else e0_l)) / t14 * t29
+    t37 = fma(t15, t29, -t30) + t15 * (0.0 if t22 else (0.0 if t28 else e2_l) * 0.5) + t36
+    t38 = 0.0 if t31 else e1_l
+    t39 = -((fma(t35, t32, t33) + (fma(-t33, t32, t30) + t37 - t33 * t38) / t32 - t34 * t38) / t32)
+    t40 = 0.0 if t12 else t39
+    t41 = t40 - t40 == 0.0
+    t42 = 0.0 if t12 else t35
+    t43 = t42 + t40
+    t44 = t43 if t41 else t42
+    t45 = (t40 - (t43 - t42) if t41 else 0.0) if t44 - t44 == 0.0 else 0.0
+    return t44, t45
 
 
-# s10 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2_rate*(0 if eps >= e1 else e2/2)/(first_max(eps, e0)*first_max(eps,
-#     e1)**2)) + (0 if Eq(e0, 0) | Eq(e1, 0) else -s1_rate*s2*(0 if eps >= e1 else -(0 if Eq(s1, 0) else
-#     s1**(-3/2))/4)/(first_max(eps, e0)*first_max(eps, e1)**2) + 2*s1_rate*s2*(0 if eps >= e1 else
-#     e2/2)**2/(first_max(eps, e0)*first_max(eps, e1)**3))
+# s10 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2_rate*(0 if eps >= e1 else (0 if Eq(s1, 0) else e2)/2)/(first_max(eps,
+#     e0)*first_max(eps, e1)**2)) + (0 if Eq(e0, 0) | Eq(e1, 0) else -s1_rate*s2*(0 if eps >= e1 else (0 if Eq(s1,
+#     0) else -1/(2*s1**(3/2)))/2)/(first_max(eps, e0)*first_max(eps, e1)**2) + 2*s1_rate*s2*(0 if eps >= e1 else
+#     (0 if Eq(s1, 0) else e2)/2)**2/(first_max(eps, e0)*first_max(eps, e1)**3))
 @core
 def hvp_x2_f64_s10_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l):
     e0 = np.float64(e0)
@@ -936,59 +973,60 @@ def hvp_x2_f64_s10_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s1, s1_l, s1_rate, s1
     t20 = t16 + t18
     t21 = t20 if t19 else t16
     t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
-    t23 = 0.0 if t22 else e2 * 0.5
-    t24 = t15 * t23
-    t25 = e1 < eps
-    t26 = eps if t25 else e1
-    t27 = t24 / t26
-    t28 = t27 / t26
-    t29 = -t28
-    t30 = 0.0 if t12 else t29
-    t31 = s1_rate / t14
-    t32 = t31 * s2
-    t33 = t32 / t26
-    t34 = t33 * t23
-    t35 = t34 / t26
-    t36 = t35 * t23
-    t37 = t36 / t26
-    t38 = t37 * 2.0
-    t39 = s1 + -0.0
-    t40 = t39 - s1
-    t41 = s1 - (t39 - t40) + (-0.0 - t40) + s1_l
-    t42 = t41 - t41 == 0.0
-    t43 = t39 + t41
-    t44 = (t43 if t42 else t39) == 0.0 and (t41 - (t43 - t39) if t42 else 0.0) == 0.0
+    t23 = s1 + -0.0
+    t24 = t23 - s1
+    t25 = s1 - (t23 - t24) + (-0.0 - t24) + s1_l
+    t26 = t25 - t25 == 0.0
+    t27 = t23 + t25
+    t28 = (t27 if t26 else t23) == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) == 0.0
+    t29 = 0.0 if t22 else (0.0 if t28 else e2) * 0.5
+    t30 = t15 * t29
+    t31 = e1 < eps
+    t32 = eps if t31 else e1
+    t33 = t30 / t32
+    t34 = t33 / t32
+    t35 = -t34
+    t36 = 0.0 if t12 else t35
+    t37 = s1_rate / t14
+    t38 = t37 * s2
+    t39 = t38 / t32
+    t40 = t39 * t29
+    t41 = t40 / t32
+    t42 = t41 * t29
+    t43 = t42 / t32
+    t44 = t43 * 2.0
     t45 = math.sqrt(s1)
     t46 = s1 * t45
-    t47 = 1.0 / t46
-    t48 = 0.0 if t22 else -((0.0 if t44 else t47) * 0.25)
-    t49 = t33 * t48
-    t50 = t49 / t26
-    t51 = -t50
-    t52 = t38 + t51
-    t53 = 0.0 if t12 else t52
-    t54 = t30 + t53
-    t55 = t54 - t30
-    t56 = 0.0 if t22 else e2_l * 0.5
-    t57 = 0.0 if t13 else e0_l
-    t58 = fma(t15, t23, -t24) + t15 * t56 + (fma(-t15, t14, s2_rate) + s2_rate_l - t15 * t57) / t14 * t23
-    t59 = 0.0 if t25 else e1_l
-    t60 = -((fma(t29, t26, t27) + (fma(-t27, t26, t24) + t58 - t27 * t59) / t26 - t28 * t59) / t26)
-    t61 = t52 - t38
-    t62 = fma(t31, s2, -t32) + t31 * s2_l + (fma(-t31, t14, s1_rate) + s1_rate_l - t31 * t57) / t14 * s2
-    t63 = (fma(-t33, t26, t32) + t62 - t33 * t59) / t26
-    t64 = (fma(-t35, t26, t34) + (fma(t33, t23, -t34) + t33 * t56 + t63 * t23) - t35 * t59) / t26 * t23
-    t65 = (fma(-t37, t26, t36) + (fma(t35, t23, -t36) + t35 * t56 + t64) - t37 * t59) / t26 * 2.0
-    t66 = t47 * (fma(s1, t45, -t46) + s1 * ((fma(-t45, t45, s1) + s1_l) / (t45 + t45)) + s1_l * t45)
-    t67 = t33 * (0.0 if t22 else -((0.0 if t44 else (fma(-t47, t46, 1.0) - t66) / t46) * 0.25))
-    t68 = -((fma(t51, t26, t49) + (fma(t33, t48, -t49) + t67 + t63 * t48) - t50 * t59) / t26)
-    t69 = 0.0 if t12 else t38 - (t52 - t61) + (t51 - t61) + t65 + t68
-    t70 = t30 - (t54 - t55) + (t53 - t55) + (0.0 if t12 else t60) + t69
-    t71 = t70 - t70 == 0.0
-    t72 = t54 + t70
-    t73 = t72 if t71 else t54
-    t74 = (t70 - (t72 - t54) if t71 else 0.0) if t73 - t73 == 0.0 else 0.0
-    return t73, t74
+    t47 = 0.5 / t46
+    t48 = -t47
+    t49 = 0.0 if t22 else (0.0 if t28 else t48) * 0.5
+    t50 = t39 * t49
+    t51 = t50 / t32
+    t52 = -t51
+    t53 = t44 + t52
+    t54 = 0.0 if t12 else t53
+    t55 = t36 + t54
+    t56 = t55 - t36
+    t57 = 0.0 if t22 else (0.0 if t28 else e2_l) * 0.5
+    t58 = 0.0 if t13 else e0_l
+    t59 = fma(t15, t29, -t30) + t15 * t57 + (fma(-t15, t14, s2_rate) + s2_rate_l - t15 * t58) / t14 * t29
+    t60 = 0.0 if t31 else e1_l
+    t61 = -((fma(t35, t32, t33) + (fma(-t33, t32, t30) + t59 - t33 * t60) / t32 - t34 * t60) / t32)
+    t62 = t53 - t44
+    t63 = fma(t37, s2, -t38) + t37 * s2_l + (fma(-t37, t14, s1_rate) + s1_rate_l - t37 * t58) / t14 * s2
+    t64 = (fma(-t39, t32, t38) + t63 - t39 * t60) / t32
+    t65 = (fma(-t41, t32, t40) + (fma(t39, t29, -t40) + t39 * t57 + t64 * t29) - t41 * t60) / t32 * t29
+    t66 = (fma(-t43, t32, t42) + (fma(t41, t29, -t42) + t41 * t57 + t65) - t43 * t60) / t32 * 2.0
+    t67 = t47 * (fma(s1, t45, -t46) + s1 * ((fma(-t45, t45, s1) + s1_l) / (t45 + t45)) + s1_l * t45)
+    t68 = t39 * (0.0 if t22 else (0.0 if t28 else -((fma(t48, t46, 0.5) - t67) / t46)) * 0.5)
+    t69 = -((fma(t52, t32, t50) + (fma(t39, t49, -t50) + t68 + t64 * t49) - t51 * t60) / t32)
+    t70 = 0.0 if t12 else t44 - (t53 - t62) + (t52 - t62) + t66 + t69
+    t71 = t36 - (t55 - t56) + (t54 - t56) + (0.0 if t12 else t61) + t70
+    t72 = t71 - t71 == 0.0
+    t73 = t55 + t71
+    t74 = t73 if t72 else t55
+    t75 = (t71 - (t73 - t55) if t72 else 0.0) if t74 - t74 == 0.0 else 0.0
+    return t74, t75
 
 
 # dx2[C] = g*(2*s10*x2[C] + (0 if Eq(e0, 0) | Eq(e1, 0) else 2*s8*direction[C] + s9*x1[C]))
@@ -1486,8 +1524,8 @@ def hvp_x1_f64(g, direction, x1, x2, eps, dx1_):
         e0, e0_l = vjp_f64_e0_core(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core(s1, s1_l)
         e2, e2_l = hvp_x1_f64_e2_core(s0, s0_l)
-        s8, s8_l = hvp_x1_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s2, s2_l)
-        s9, s9_l = hvp_x1_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s0_rate, s0_rate_l)
+        s8, s8_l = hvp_x1_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s0, s0_l, s2, s2_l)
+        s9, s9_l = hvp_x1_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s0, s0_l, s0_rate, s0_rate_l)
         s11, s11_l = hvp_x1_f64_s11_core(
             e0, e0_l, e1, e1_l, e2, e2_l, eps, s0, s0_l, s0_rate, s0_rate_l, s2, s2_l, s2_rate, s2_rate_l
         )
@@ -1560,8 +1598,8 @@ def hvp_x1_f32(g, direction, x1, x2, eps, dx1_):
         e0, e0_l = vjp_f64_e0_core(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core(s1, s1_l)
         e2, e2_l = hvp_x1_f64_e2_core(s0, s0_l)
-        s8, s8_l = hvp_x1_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s2, s2_l)
-        s9, s9_l = hvp_x1_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s0_rate, s0_rate_l)
+        s8, s8_l = hvp_x1_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s0, s0_l, s2, s2_l)
+        s9, s9_l = hvp_x1_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s0, s0_l, s0_rate, s0_rate_l)
         s11, s11_l = hvp_x1_f64_s11_core(
             e0, e0_l, e1, e1_l, e2, e2_l, eps, s0, s0_l, s0_rate, s0_rate_l, s2, s2_l, s2_rate, s2_rate_l
         )
@@ -1634,8 +1672,8 @@ def hvp_x2_f64(g, direction, x1, x2, eps, dx2_):
         e0, e0_l = vjp_f64_e0_core(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core(s1, s1_l)
         e2, e2_l = hvp_x2_f64_e2_core(s1, s1_l)
-        s8, s8_l = hvp_x2_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s2, s2_l)
-        s9, s9_l = hvp_x2_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s1_rate, s1_rate_l)
+        s8, s8_l = hvp_x2_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s1, s1_l, s2, s2_l)
+        s9, s9_l = hvp_x2_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s1, s1_l, s1_rate, s1_rate_l)
         s10, s10_l = hvp_x2_f64_s10_core(
             e0, e0_l, e1, e1_l, e2, e2_l, eps, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l
         )
@@ -1708,8 +1746,8 @@ def hvp_x2_f32(g, direction, x1, x2, eps, dx2_):
         e0, e0_l = vjp_f64_e0_core(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core(s1, s1_l)
         e2, e2_l = hvp_x2_f64_e2_core(s1, s1_l)
-        s8, s8_l = hvp_x2_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s2, s2_l)
-        s9, s9_l = hvp_x2_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s1_rate, s1_rate_l)
+        s8, s8_l = hvp_x2_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s1, s1_l, s2, s2_l)
+        s9, s9_l = hvp_x2_f64_s9_core(e0, e0_l, e1, e1_l, e2, e2_l, eps, s1, s1_l, s1_rate, s1_rate_l)
         s10, s10_l = hvp_x2_f64_s10_core(
             e0, e0_l, e1, e1_l, e2, e2_l, eps, s1, s1_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l
         )

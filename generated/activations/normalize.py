@@ -1109,9 +1109,10 @@ def hvp_x_f64_e2_core_p_ne_inf_p_eq_2(s0, s0_l):
     return t8, t9
 
 
-# s4 = sum over C.1 of ((0 if Eq(e0, 0) else -(0 if eps >= e0 else e1/2)*direction[C.1]/first_max(eps, e0)**2) +
-#     (0 if Eq(e0, 0) else -s0_rate*(0 if eps >= e0 else -(0 if Eq(s0, 0) else e2)/4)*x[C.1]/first_max(eps, e0)**2
-#     + 2*s0_rate*(0 if eps >= e0 else e1/2)**2*x[C.1]/first_max(eps, e0)**3))*g[C.1]
+# s4 = sum over C.1 of ((0 if Eq(e0, 0) else -(0 if eps >= e0 else (0 if Eq(s0, 0) else
+#     e1)/2)*direction[C.1]/first_max(eps, e0)**2) + (0 if Eq(e0, 0) else -s0_rate*(0 if eps >= e0 else (0 if
+#     Eq(s0, 0) else -e2/2)/2)*x[C.1]/first_max(eps, e0)**2 + 2*s0_rate*(0 if eps >= e0 else (0 if Eq(s0, 0) else
+#     e1)/2)**2*x[C.1]/first_max(eps, e0)**3))*g[C.1]
 @core
 def hvp_x_f64_s4_core_p_ne_inf_p_eq_2(
     e0, e0_l, e1, e1_l, e2, e2_l, eps, s0, s0_l, s0_rate, s0_rate_l, direction_C1, g_C1, x_C1
@@ -1146,41 +1147,41 @@ def hvp_x_f64_s4_core_p_ne_inf_p_eq_2(
     t14 = t10 + t12
     t15 = t14 if t13 else t10
     t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t10) if t13 else 0.0) <= 0.0
-    t17 = 0.0 if t16 else e1 * 0.5
-    t18 = t9 * t17
-    t19 = t18 / t8
-    t20 = -t19
-    t21 = 0.0 if t6 else t20
-    t22 = x_C1 / t8
-    t23 = t22 * s0_rate
-    t24 = t23 / t8
-    t25 = t24 * t17
-    t26 = t25 / t8
-    t27 = t26 * t17
-    t28 = t27 * 2.0
-    t29 = s0 + -0.0
-    t30 = t29 - s0
-    t31 = s0 - (t29 - t30) + (-0.0 - t30) + s0_l
-    t32 = t31 - t31 == 0.0
-    t33 = t29 + t31
-    t34 = (t33 if t32 else t29) == 0.0 and (t31 - (t33 - t29) if t32 else 0.0) == 0.0
-    t35 = 0.0 if t16 else -((0.0 if t34 else e2) * 0.25)
-    t36 = -(t24 * t35)
-    t37 = t28 + t36
+    t17 = s0 + -0.0
+    t18 = t17 - s0
+    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
+    t23 = 0.0 if t16 else (0.0 if t22 else e1) * 0.5
+    t24 = t9 * t23
+    t25 = t24 / t8
+    t26 = -t25
+    t27 = 0.0 if t6 else t26
+    t28 = x_C1 / t8
+    t29 = t28 * s0_rate
+    t30 = t29 / t8
+    t31 = t30 * t23
+    t32 = t31 / t8
+    t33 = t32 * t23
+    t34 = t33 * 2.0
+    t35 = 0.0 if t16 else (0.0 if t22 else -(e2 * 0.5)) * 0.5
+    t36 = -(t30 * t35)
+    t37 = t34 + t36
     t38 = 0.0 if t6 else t37
-    t39 = t21 + t38
+    t39 = t27 + t38
     t40 = g_C1 * t39
-    t41 = t39 - t21
-    t42 = 0.0 if t16 else e1_l * 0.5
+    t41 = t39 - t27
+    t42 = 0.0 if t16 else (0.0 if t22 else e1_l) * 0.5
     t43 = 0.0 if t7 else e0_l
-    t44 = fma(t9, t17, -t18) + t9 * t42 + (fma(-t9, t8, direction_C1) - t9 * t43) / t8 * t17
-    t45 = t37 - t28
-    t46 = fma(t22, s0_rate, -t23) + t22 * s0_rate_l + (fma(-t22, t8, x_C1) - t22 * t43) / t8 * s0_rate
-    t47 = (fma(-t24, t8, t23) + t46 - t24 * t43) / t8
-    t48 = (fma(-t26, t8, t25) + (fma(t24, t17, -t25) + t24 * t42 + t47 * t17) - t26 * t43) / t8 * t17
-    t49 = -(fma(t24, t35, t36) + t24 * (0.0 if t16 else -((0.0 if t34 else e2_l) * 0.25)) + t47 * t35)
-    t50 = 0.0 if t6 else t28 - (t37 - t45) + (t36 - t45) + (fma(t26, t17, -t27) + t26 * t42 + t48) * 2.0 + t49
-    t51 = t21 - (t39 - t41) + (t38 - t41) + (0.0 if t6 else -((fma(t20, t8, t18) + t44 - t19 * t43) / t8))
+    t44 = fma(t9, t23, -t24) + t9 * t42 + (fma(-t9, t8, direction_C1) - t9 * t43) / t8 * t23
+    t45 = t37 - t34
+    t46 = fma(t28, s0_rate, -t29) + t28 * s0_rate_l + (fma(-t28, t8, x_C1) - t28 * t43) / t8 * s0_rate
+    t47 = (fma(-t30, t8, t29) + t46 - t30 * t43) / t8
+    t48 = (fma(-t32, t8, t31) + (fma(t30, t23, -t31) + t30 * t42 + t47 * t23) - t32 * t43) / t8 * t23
+    t49 = -(fma(t30, t35, t36) + t30 * (0.0 if t16 else (0.0 if t22 else -(e2_l * 0.5)) * 0.5) + t47 * t35)
+    t50 = 0.0 if t6 else t34 - (t37 - t45) + (t36 - t45) + (fma(t32, t23, -t33) + t32 * t42 + t48) * 2.0 + t49
+    t51 = t27 - (t39 - t41) + (t38 - t41) + (0.0 if t6 else -((fma(t26, t8, t24) + t44 - t25 * t43) / t8))
     t52 = fma(g_C1, t39, -t40) + g_C1 * (t51 + t50)
     t53 = t52 if t52 - t52 == 0.0 else 0.0
     return t40, t53
@@ -1197,14 +1198,16 @@ def hvp_x_f64_s5_of_core_p_ne_inf_p_eq_2(g_C1, x_C1):
     return t1, t3
 
 
-# s5 = -s5_of*(0 if eps >= e0 else e1/2)/first_max(eps, e0)**2
+# s5 = -s5_of*(0 if eps >= e0 else (0 if Eq(s0, 0) else e1)/2)/first_max(eps, e0)**2
 @core
-def hvp_x_f64_s5_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s5_of, s5_of_l):
+def hvp_x_f64_s5_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l, s5_of, s5_of_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
     s5_of = np.float64(s5_of)
     s5_of_l = np.float64(s5_of_l)
     t1 = e0 < eps
@@ -1217,19 +1220,25 @@ def hvp_x_f64_s5_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s5_of, s5_of_l):
     t8 = t4 + t6
     t9 = t8 if t7 else t4
     t10 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) <= 0.0
-    t11 = 0.0 if t10 else e1 * 0.5
-    t12 = t3 * t11
-    t13 = t12 / t2
-    t14 = -t13
-    t15 = 0.0 if t1 else e0_l
-    t16 = fma(t3, t11, -t12) + t3 * (0.0 if t10 else e1_l * 0.5)
-    t17 = (fma(t14, t2, t12) + (t16 + (fma(-t3, t2, s5_of) + s5_of_l - t3 * t15) / t2 * t11) - t13 * t15) / t2
-    t18 = -t17
-    t19 = t18 - t18 == 0.0
-    t20 = t14 + t18
-    t21 = t20 if t19 else t14
-    t22 = (t18 - (t20 - t14) if t19 else 0.0) if t21 - t21 == 0.0 else 0.0
-    return t21, t22
+    t11 = s0 + -0.0
+    t12 = t11 - s0
+    t13 = s0 - (t11 - t12) + (-0.0 - t12) + s0_l
+    t14 = t13 - t13 == 0.0
+    t15 = t11 + t13
+    t16 = (t15 if t14 else t11) == 0.0 and (t13 - (t15 - t11) if t14 else 0.0) == 0.0
+    t17 = 0.0 if t10 else (0.0 if t16 else e1) * 0.5
+    t18 = t3 * t17
+    t19 = t18 / t2
+    t20 = -t19
+    t21 = 0.0 if t1 else e0_l
+    t22 = fma(t3, t17, -t18) + t3 * (0.0 if t10 else (0.0 if t16 else e1_l) * 0.5)
+    t23 = (fma(t20, t2, t18) + (t22 + (fma(-t3, t2, s5_of) + s5_of_l - t3 * t21) / t2 * t17) - t19 * t21) / t2
+    t24 = -t23
+    t25 = t24 - t24 == 0.0
+    t26 = t20 + t24
+    t27 = t26 if t25 else t20
+    t28 = (t24 - (t26 - t20) if t25 else 0.0) if t27 - t27 == 0.0 else 0.0
+    return t27, t28
 
 
 # s6 = (0 if Eq(e0, 0) else s5)
@@ -1254,17 +1263,19 @@ def hvp_x_f64_s6_core_p_ne_inf_p_eq_2(e0, e0_l, s5, s5_l):
     return t11, t12
 
 
-# dx[C] = 2*s4*x[C] + (0 if Eq(e0, 0) else -s0_rate*(0 if eps >= e0 else e1/2)*g[C]/first_max(eps, e0)**2 +
-#     2*s6*direction[C])
+# dx[C] = 2*s4*x[C] + (0 if Eq(e0, 0) else -s0_rate*(0 if eps >= e0 else (0 if Eq(s0, 0) else
+#     e1)/2)*g[C]/first_max(eps, e0)**2 + 2*s6*direction[C])
 @core
 def hvp_x_f64_dx_core_p_ne_inf_p_eq_2(
-    e0, e0_l, e1, e1_l, eps, s0_rate, s0_rate_l, s4, s4_l, s6, s6_l, direction_C, g_C, x_C
+    e0, e0_l, e1, e1_l, eps, s0, s0_l, s0_rate, s0_rate_l, s4, s4_l, s6, s6_l, direction_C, g_C, x_C
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
     s4 = np.float64(s4)
@@ -1296,20 +1307,26 @@ def hvp_x_f64_dx_core_p_ne_inf_p_eq_2(
     t20 = t16 + t18
     t21 = t20 if t19 else t16
     t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
-    t23 = 0.0 if t22 else e1 * 0.5
-    t24 = -(t15 * t23)
-    t25 = t10 + t24
-    t26 = 0.0 if t8 else t25
-    t27 = t2 + t26
-    t28 = t27 - t2
-    t29 = t25 - t10
-    t30 = 0.0 if t11 else e0_l
-    t31 = fma(t13, s0_rate, -t14) + t13 * s0_rate_l + (fma(-t13, t12, g_C) - t13 * t30) / t12 * s0_rate
-    t32 = fma(t15, t23, t24) + t15 * (0.0 if t22 else e1_l * 0.5)
-    t33 = t10 - (t25 - t29) + (t24 - t29) + (fma(t9, s6, -t10) + t9 * s6_l)
-    t34 = 0.0 if t8 else t33 + -(t32 + (fma(-t15, t12, t14) + t31 - t15 * t30) / t12 * t23)
-    t35 = t2 - (t27 - t28) + (t26 - t28) + (fma(t1, s4, -t2) + t1 * s4_l) + t34
-    return t27 + t35 if t35 - t35 == 0.0 else t27
+    t23 = s0 + -0.0
+    t24 = t23 - s0
+    t25 = s0 - (t23 - t24) + (-0.0 - t24) + s0_l
+    t26 = t25 - t25 == 0.0
+    t27 = t23 + t25
+    t28 = (t27 if t26 else t23) == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) == 0.0
+    t29 = 0.0 if t22 else (0.0 if t28 else e1) * 0.5
+    t30 = -(t15 * t29)
+    t31 = t10 + t30
+    t32 = 0.0 if t8 else t31
+    t33 = t2 + t32
+    t34 = t33 - t2
+    t35 = t31 - t10
+    t36 = 0.0 if t11 else e0_l
+    t37 = fma(t13, s0_rate, -t14) + t13 * s0_rate_l + (fma(-t13, t12, g_C) - t13 * t36) / t12 * s0_rate
+    t38 = fma(t15, t29, t30) + t15 * (0.0 if t22 else (0.0 if t28 else e1_l) * 0.5)
+    t39 = t10 - (t31 - t35) + (t30 - t35) + (fma(t9, s6, -t10) + t9 * s6_l)
+    t40 = 0.0 if t8 else t39 + -(t38 + (fma(-t15, t12, t14) + t37 - t15 * t36) / t12 * t29)
+    t41 = t2 - (t33 - t34) + (t32 - t34) + (fma(t1, s4, -t2) + t1 * s4_l) + t40
+    return t33 + t41 if t41 - t41 == 0.0 else t33
 
 
 # s2 = -s2_of*(1 if eps >= e0/m0 else 0)/first_max(eps*m0, e0)**2
@@ -1642,7 +1659,7 @@ def hvp_x_f64_p_ne_inf_p_eq_2(g, direction, x, p, eps, dx_):
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
-        s5, s5_l = hvp_x_f64_s5_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s5_of, s5_of_l)
+        s5, s5_l = hvp_x_f64_s5_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l, s5_of, s5_of_l)
         s6, s6_l = hvp_x_f64_s6_core_p_ne_inf_p_eq_2(e0, e0_l, s5, s5_l)
         start, stop = 0, n_C
         direction_row_0 = direction_row[start:stop]
@@ -1656,6 +1673,8 @@ def hvp_x_f64_p_ne_inf_p_eq_2(g, direction, x, p, eps, dx_):
                 e1,
                 e1_l,
                 eps,
+                s0,
+                s0_l,
                 s0_rate,
                 s0_rate_l,
                 s4,
@@ -1736,7 +1755,7 @@ def hvp_x_f32_p_ne_inf_p_eq_2(g, direction, x, p, eps, dx_):
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
-        s5, s5_l = hvp_x_f64_s5_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s5_of, s5_of_l)
+        s5, s5_l = hvp_x_f64_s5_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l, s5_of, s5_of_l)
         s6, s6_l = hvp_x_f64_s6_core_p_ne_inf_p_eq_2(e0, e0_l, s5, s5_l)
         start, stop = 0, n_C
         direction_row_0 = direction_row[start:stop]
@@ -1750,6 +1769,8 @@ def hvp_x_f32_p_ne_inf_p_eq_2(g, direction, x, p, eps, dx_):
                 e1,
                 e1_l,
                 eps,
+                s0,
+                s0_l,
                 s0_rate,
                 s0_rate_l,
                 s4,
@@ -1868,19 +1889,600 @@ def vjp_eps_f32_p_ne_inf_p_eq_2(g, x, p, eps, deps_, deps__l):
         deps__l[0] += error
 
 
-# ---- not (Eq(p, oo)), not (Eq(p, 2))
+# ---- not (Eq(p, oo)), not (Eq(p, 2)), Eq(p, 1)
+
+
+# s0 = sum over C.1 of Abs(x[C.1])
+@core
+def value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_C1):
+    x_C1 = np.float64(x_C1)
+    return abs(x_C1)
+
+
+# out[C] = (0 if Eq(s0, 0) else x[C]/first_max(eps, s0))
+@core
+def value_f64_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, x_C):
+    eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    x_C = np.float64(x_C)
+    t1 = s0 + -0.0
+    t2 = t1 - s0
+    t3 = s0 - (t1 - t2) + (-0.0 - t2) + s0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
+    t7 = s0 < eps
+    t8 = eps if t7 else s0
+    t9 = x_C / t8
+    t10 = 0.0 if t6 else (fma(-t9, t8, x_C) - t9 * (0.0 if t7 else s0_l)) / t8
+    t11 = 0.0 if t6 else t9
+    return t11 + t10 if t10 - t10 == 0.0 else t11
+
+
+# s2_of = sum over C.1 of g[C.1]*x[C.1]
+@core
+def vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_C1, x_C1):
+    g_C1 = np.float64(g_C1)
+    x_C1 = np.float64(x_C1)
+    t1 = g_C1 * x_C1
+    t2 = fma(g_C1, x_C1, -t1)
+    t3 = t2 if t2 - t2 == 0.0 else 0.0
+    return t1, t3
+
+
+# s2 = -s2_of*(0 if eps >= s0 else 1)/first_max(eps, s0)**2
+@core
+def vjp_f64_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s2_of, s2_of_l):
+    eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s2_of = np.float64(s2_of)
+    s2_of_l = np.float64(s2_of_l)
+    t1 = s0 < eps
+    t2 = eps if t1 else s0
+    t3 = s2_of / t2
+    t4 = s0 - eps
+    t5 = t4 - s0
+    t6 = s0 - (t4 - t5) + (-eps - t5) + s0_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = t8 if t7 else t4
+    t10 = 0.0 if t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) <= 0.0 else 1.0
+    t11 = t3 * t10
+    t12 = t11 / t2
+    t13 = -t12
+    t14 = 0.0 if t1 else s0_l
+    t15 = fma(t13, t2, t11) + (fma(t3, t10, -t11) + (fma(-t3, t2, s2_of) + s2_of_l - t3 * t14) / t2 * t10)
+    t16 = -((t15 - t12 * t14) / t2)
+    t17 = t16 - t16 == 0.0
+    t18 = t13 + t16
+    t19 = t18 if t17 else t13
+    t20 = (t16 - (t18 - t13) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
+    return t19, t20
+
+
+# s3 = (0 if Eq(s0, 0) else s2)
+@core
+def vjp_f64_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l):
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    t1 = s0 + -0.0
+    t2 = t1 - s0
+    t3 = s0 - (t1 - t2) + (-0.0 - t2) + s0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
+    t7 = 0.0 if t6 else s2_l
+    t8 = t7 - t7 == 0.0
+    t9 = 0.0 if t6 else s2
+    t10 = t9 + t7
+    t11 = t10 if t8 else t9
+    t12 = (t7 - (t10 - t9) if t8 else 0.0) if t11 - t11 == 0.0 else 0.0
+    return t11, t12
+
+
+# dx[C] = (0 if Eq(s0, 0) else s3*sign(x[C]) + g[C]/first_max(eps, s0))
+@core
+def vjp_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s3, s3_l, g_C, x_C):
+    eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s3 = np.float64(s3)
+    s3_l = np.float64(s3_l)
+    g_C = np.float64(g_C)
+    x_C = np.float64(x_C)
+    t1 = s0 + -0.0
+    t2 = t1 - s0
+    t3 = s0 - (t1 - t2) + (-0.0 - t2) + s0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
+    t7 = s0 < eps
+    t8 = eps if t7 else s0
+    t9 = g_C / t8
+    t10 = 1.0 if 0.0 < x_C else -1.0 if x_C < 0.0 else 0.0
+    t11 = s3 * t10
+    t12 = t9 + t11
+    t13 = t12 - t9
+    t14 = t9 - (t12 - t13) + (t11 - t13) + (fma(-t9, t8, g_C) - t9 * (0.0 if t7 else s0_l)) / t8
+    t15 = 0.0 if t6 else t14 + (fma(s3, t10, -t11) + s3_l * t10)
+    t16 = 0.0 if t6 else t12
+    return t16 + t15 if t15 - t15 == 0.0 else t16
+
+
+# s0_rate = sum over C.1 of sign(x[C.1])*direction[C.1]
+@core
+def hvp_x_f64_s0_rate_core_p_ne_inf_p_ne_2_p_eq_1(direction_C1, x_C1):
+    direction_C1 = np.float64(direction_C1)
+    x_C1 = np.float64(x_C1)
+    t1 = 1.0 if 0.0 < x_C1 else -1.0 if x_C1 < 0.0 else 0.0
+    t2 = direction_C1 * t1
+    t3 = fma(direction_C1, t1, -t2)
+    t4 = t3 if t3 - t3 == 0.0 else 0.0
+    return t2, t4
+
+
+# s4 = sum over C.1 of ((0 if Eq(s0, 0) else -(0 if eps >= s0 else 1)*direction[C.1]/first_max(eps, s0)**2) + (0
+#     if Eq(s0, 0) else 2*s0_rate*(0 if eps >= s0 else 1)**2*x[C.1]/first_max(eps, s0)**3))*g[C.1]
+@core
+def hvp_x_f64_s4_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s0_rate, s0_rate_l, direction_C1, g_C1, x_C1):
+    eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    direction_C1 = np.float64(direction_C1)
+    g_C1 = np.float64(g_C1)
+    x_C1 = np.float64(x_C1)
+    t1 = s0 + -0.0
+    t2 = t1 - s0
+    t3 = s0 - (t1 - t2) + (-0.0 - t2) + s0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
+    t7 = s0 < eps
+    t8 = eps if t7 else s0
+    t9 = direction_C1 / t8
+    t10 = s0 - eps
+    t11 = t10 - s0
+    t12 = s0 - (t10 - t11) + (-eps - t11) + s0_l
+    t13 = t12 - t12 == 0.0
+    t14 = t10 + t12
+    t15 = t14 if t13 else t10
+    t16 = 0.0 if t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t10) if t13 else 0.0) <= 0.0 else 1.0
+    t17 = t9 * t16
+    t18 = t17 / t8
+    t19 = -t18
+    t20 = 0.0 if t6 else t19
+    t21 = x_C1 / t8
+    t22 = t21 * s0_rate
+    t23 = t22 / t8
+    t24 = t23 * t16
+    t25 = t24 / t8
+    t26 = t25 * t16
+    t27 = 0.0 if t6 else t26 * 2.0
+    t28 = t20 + t27
+    t29 = g_C1 * t28
+    t30 = t28 - t20
+    t31 = 0.0 if t7 else s0_l
+    t32 = fma(t19, t8, t17) + (fma(t9, t16, -t17) + (fma(-t9, t8, direction_C1) - t9 * t31) / t8 * t16)
+    t33 = fma(t21, s0_rate, -t22) + t21 * s0_rate_l + (fma(-t21, t8, x_C1) - t21 * t31) / t8 * s0_rate
+    t34 = fma(-t25, t8, t24) + (fma(t23, t16, -t24) + (fma(-t23, t8, t22) + t33 - t23 * t31) / t8 * t16)
+    t35 = t20 - (t28 - t30) + (t27 - t30) + (0.0 if t6 else -((t32 - t18 * t31) / t8))
+    t36 = g_C1 * (t35 + (0.0 if t6 else (fma(t25, t16, -t26) + (t34 - t25 * t31) / t8 * t16) * 2.0))
+    t37 = fma(g_C1, t28, -t29) + t36
+    t38 = t37 if t37 - t37 == 0.0 else 0.0
+    return t29, t38
+
+
+# dx[C] = s4*sign(x[C]) + (0 if Eq(s0, 0) else -s0_rate*(0 if eps >= s0 else 1)*g[C]/first_max(eps, s0)**2)
+@core
+def hvp_x_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s0_rate, s0_rate_l, s4, s4_l, g_C, x_C):
+    eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
+    g_C = np.float64(g_C)
+    x_C = np.float64(x_C)
+    t1 = 1.0 if 0.0 < x_C else -1.0 if x_C < 0.0 else 0.0
+    t2 = s4 * t1
+    t3 = s0 + -0.0
+    t4 = t3 - s0
+    t5 = s0 - (t3 - t4) + (-0.0 - t4) + s0_l
+    t6 = t5 - t5 == 0.0
+    t7 = t3 + t5
+    t8 = (t7 if t6 else t3) == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) == 0.0
+    t9 = s0 < eps
+    t10 = eps if t9 else s0
+    t11 = g_C / t10
+    t12 = t11 * s0_rate
+    t13 = t12 / t10
+    t14 = s0 - eps
+    t15 = t14 - s0
+    t16 = s0 - (t14 - t15) + (-eps - t15) + s0_l
+    t17 = t16 - t16 == 0.0
+    t18 = t14 + t16
+    t19 = t18 if t17 else t14
+    t20 = 0.0 if t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t14) if t17 else 0.0) <= 0.0 else 1.0
+    t21 = -(t13 * t20)
+    t22 = 0.0 if t8 else t21
+    t23 = t2 + t22
+    t24 = t23 - t2
+    t25 = 0.0 if t9 else s0_l
+    t26 = fma(t11, s0_rate, -t12) + t11 * s0_rate_l + (fma(-t11, t10, g_C) - t11 * t25) / t10 * s0_rate
+    t27 = 0.0 if t8 else -(fma(t13, t20, t21) + (fma(-t13, t10, t12) + t26 - t13 * t25) / t10 * t20)
+    t28 = t2 - (t23 - t24) + (t22 - t24) + (fma(s4, t1, -t2) + s4_l * t1) + t27
+    return t23 + t28 if t28 - t28 == 0.0 else t23
+
+
+# s2 = -s2_of*(1 if eps >= s0 else 0)/first_max(eps, s0)**2
+@core
+def vjp_eps_f64_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s2_of, s2_of_l):
+    eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s2_of = np.float64(s2_of)
+    s2_of_l = np.float64(s2_of_l)
+    t1 = s0 < eps
+    t2 = eps if t1 else s0
+    t3 = s2_of / t2
+    t4 = s0 - eps
+    t5 = t4 - s0
+    t6 = s0 - (t4 - t5) + (-eps - t5) + s0_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = t8 if t7 else t4
+    t10 = 1.0 if t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) <= 0.0 else 0.0
+    t11 = t3 * t10
+    t12 = t11 / t2
+    t13 = -t12
+    t14 = 0.0 if t1 else s0_l
+    t15 = fma(t13, t2, t11) + (fma(t3, t10, -t11) + (fma(-t3, t2, s2_of) + s2_of_l - t3 * t14) / t2 * t10)
+    t16 = -((t15 - t12 * t14) / t2)
+    t17 = t16 - t16 == 0.0
+    t18 = t13 + t16
+    t19 = t18 if t17 else t13
+    t20 = (t16 - (t18 - t13) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
+    return t19, t20
+
+
+# deps = (0 if Eq(s0, 0) else s2)
+@core
+def vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l):
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    t1 = s0 + -0.0
+    t2 = t1 - s0
+    t3 = s0 - (t1 - t2) + (-0.0 - t2) + s0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
+    t7 = 0.0 if t6 else s2_l
+    t8 = 0.0 if t6 else s2
+    return t8 + t7 if t7 - t7 == 0.0 else t8
+
+
+@loop
+def value_f64_p_ne_inf_p_ne_2_p_eq_1(x, p, eps, out_):
+    n_C = x.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    for row in range(out_.shape[0]):
+        x_row = x[row if x.shape[0] > 1 else 0]
+        out__row = out_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        start, stop = 0, n_C
+        x_row_0 = x_row[start:stop]
+        out__row_1 = out__row[start:stop]
+        for i in range(stop - start):
+            out__row_1[i] = value_f64_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, x_row_0[i])
+
+
+@loop
+def value_f32_p_ne_inf_p_ne_2_p_eq_1(x, p, eps, out_):
+    n_C = x.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    for row in range(out_.shape[0]):
+        x_row = x[row if x.shape[0] > 1 else 0]
+        out__row = out_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        start, stop = 0, n_C
+        x_row_0 = x_row[start:stop]
+        out__row_1 = out__row[start:stop]
+        for i in range(stop - start):
+            out__row_1[i] = value_f64_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, x_row_0[i])
+
+
+@loop
+def vjp_f64_p_ne_inf_p_ne_2_p_eq_1(g, x, p, eps, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s2_of = np.empty(LANES)
+    lost_s2_of = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s2_of, width_C, 0.0)
+        cleared(lost_s2_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                s2_of_here, s2_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_row_1[i], x_row_0[i])
+                lanes_s2_of[i], lost_s2_of[i] = added(lanes_s2_of[i], lost_s2_of[i], s2_of_here, s2_of_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s2_of, s2_of_l = sum_up(lanes_s2_of, lost_s2_of, width_C)
+        s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s2_of, s2_of_l)
+        s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l)
+        start, stop = 0, n_C
+        g_row_0 = g_row[start:stop]
+        x_row_1 = x_row[start:stop]
+        dx__row_2 = dx__row[start:stop]
+        for i in range(stop - start):
+            dx__row_2[i] = vjp_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s3, s3_l, g_row_0[i], x_row_1[i])
+
+
+@loop
+def vjp_f32_p_ne_inf_p_ne_2_p_eq_1(g, x, p, eps, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s2_of = np.empty(LANES)
+    lost_s2_of = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s2_of, width_C, 0.0)
+        cleared(lost_s2_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                s2_of_here, s2_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_row_1[i], x_row_0[i])
+                lanes_s2_of[i], lost_s2_of[i] = added(lanes_s2_of[i], lost_s2_of[i], s2_of_here, s2_of_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s2_of, s2_of_l = sum_up(lanes_s2_of, lost_s2_of, width_C)
+        s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s2_of, s2_of_l)
+        s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l)
+        start, stop = 0, n_C
+        g_row_0 = g_row[start:stop]
+        x_row_1 = x_row[start:stop]
+        dx__row_2 = dx__row[start:stop]
+        for i in range(stop - start):
+            dx__row_2[i] = vjp_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s3, s3_l, g_row_0[i], x_row_1[i])
+
+
+@loop
+def hvp_x_f64_p_ne_inf_p_ne_2_p_eq_1(g, direction, x, p, eps, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s4 = np.empty(LANES)
+    lost_s4 = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            direction_row_1 = direction_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                s0_rate_here, s0_rate_here_l = hvp_x_f64_s0_rate_core_p_ne_inf_p_ne_2_p_eq_1(
+                    direction_row_1[i], x_row_0[i]
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        cleared(lanes_s4, width_C, 0.0)
+        cleared(lost_s4, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            x_row_2 = x_row[start:stop]
+            for i in range(stop - start):
+                s4_here, s4_here_l = hvp_x_f64_s4_core_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, s0, s0_l, s0_rate, s0_rate_l, direction_row_0[i], g_row_1[i], x_row_2[i]
+                )
+                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
+        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
+        start, stop = 0, n_C
+        g_row_0 = g_row[start:stop]
+        x_row_1 = x_row[start:stop]
+        dx__row_2 = dx__row[start:stop]
+        for i in range(stop - start):
+            dx__row_2[i] = hvp_x_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(
+                eps, s0, s0_l, s0_rate, s0_rate_l, s4, s4_l, g_row_0[i], x_row_1[i]
+            )
+
+
+@loop
+def hvp_x_f32_p_ne_inf_p_ne_2_p_eq_1(g, direction, x, p, eps, dx_):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s0_rate = np.empty(LANES)
+    lost_s0_rate = np.empty(LANES)
+    lanes_s4 = np.empty(LANES)
+    lost_s4 = np.empty(LANES)
+    for row in range(dx_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            direction_row_1 = direction_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                s0_rate_here, s0_rate_here_l = hvp_x_f64_s0_rate_core_p_ne_inf_p_ne_2_p_eq_1(
+                    direction_row_1[i], x_row_0[i]
+                )
+                lanes_s0_rate[i], lost_s0_rate[i] = added(
+                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                )
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
+        cleared(lanes_s4, width_C, 0.0)
+        cleared(lost_s4, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            x_row_2 = x_row[start:stop]
+            for i in range(stop - start):
+                s4_here, s4_here_l = hvp_x_f64_s4_core_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, s0, s0_l, s0_rate, s0_rate_l, direction_row_0[i], g_row_1[i], x_row_2[i]
+                )
+                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
+        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
+        start, stop = 0, n_C
+        g_row_0 = g_row[start:stop]
+        x_row_1 = x_row[start:stop]
+        dx__row_2 = dx__row[start:stop]
+        for i in range(stop - start):
+            dx__row_2[i] = hvp_x_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(
+                eps, s0, s0_l, s0_rate, s0_rate_l, s4, s4_l, g_row_0[i], x_row_1[i]
+            )
+
+
+@loop
+def vjp_eps_f64_p_ne_inf_p_ne_2_p_eq_1(g, x, p, eps, deps_, deps__l):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s2_of = np.empty(LANES)
+    lost_s2_of = np.empty(LANES)
+    for row in range(max(g.shape[0], x.shape[0])):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s2_of, width_C, 0.0)
+        cleared(lost_s2_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                s2_of_here, s2_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_row_1[i], x_row_0[i])
+                lanes_s2_of[i], lost_s2_of[i] = added(lanes_s2_of[i], lost_s2_of[i], s2_of_here, s2_of_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s2_of, s2_of_l = sum_up(lanes_s2_of, lost_s2_of, width_C)
+        s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s2_of, s2_of_l)
+        deps_[0], error = two_sum(deps_[0], vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l))
+        deps__l[0] += error
+
+
+@loop
+def vjp_eps_f32_p_ne_inf_p_ne_2_p_eq_1(g, x, p, eps, deps_, deps__l):
+    n_C = g.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s2_of = np.empty(LANES)
+    lost_s2_of = np.empty(LANES)
+    for row in range(max(g.shape[0], x.shape[0])):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s2_of, width_C, 0.0)
+        cleared(lost_s2_of, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                s2_of_here, s2_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_row_1[i], x_row_0[i])
+                lanes_s2_of[i], lost_s2_of[i] = added(lanes_s2_of[i], lost_s2_of[i], s2_of_here, s2_of_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s2_of, s2_of_l = sum_up(lanes_s2_of, lost_s2_of, width_C)
+        s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s2_of, s2_of_l)
+        deps_[0], error = two_sum(deps_[0], vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l))
+        deps__l[0] += error
+
+
+# ---- not (Eq(p, oo)), not (Eq(p, 2)), not (Eq(p, 1))
 
 
 # m0 = scale over C.1 of x[C.1]
 @core
-def value_f64_m0_core_p_ne_inf_p_ne_2(x_C1):
+def value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_C1):
     x_C1 = np.float64(x_C1)
     return x_C1
 
 
 # y0[C] = m0*x[C]
 @core
-def value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_C):
+def value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_C):
     m0 = np.float64(m0)
     x_C = np.float64(x_C)
     t1 = x_C * m0
@@ -1894,7 +2496,7 @@ def value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_C):
 
 # s0 = sum over C.1 of Abs(y0[C.1])**p
 @core
-def value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_C1, y0_C1_l):
+def value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_C1, y0_C1_l):
     p = np.float64(p)
     y0_C1 = np.float64(y0_C1)
     y0_C1_l = np.float64(y0_C1_l)
@@ -1911,7 +2513,7 @@ def value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_C1, y0_C1_l):
 
 # e0 = s0**(1/p)
 @core
-def value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l):
+def value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -1935,7 +2537,7 @@ def value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l):
 
 # out[C] = (0 if Eq(e0, 0) else y0[C]/first_max(eps*m0, e0))
 @core
-def value_f64_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_C, y0_C_l):
+def value_f64_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, y0_C, y0_C_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     eps = np.float64(eps)
@@ -1959,7 +2561,7 @@ def value_f64_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_C, y0_C_l):
 
 # s0 = sum over C.1 of Abs(y0[C.1])**p
 @core
-def value_f32_s0_core_p_ne_inf_p_ne_2(p, y0_C1, y0_C1_l):
+def value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_C1, y0_C1_l):
     p = np.float64(p)
     y0_C1 = np.float64(y0_C1)
     y0_C1_l = np.float64(y0_C1_l)
@@ -1976,7 +2578,7 @@ def value_f32_s0_core_p_ne_inf_p_ne_2(p, y0_C1, y0_C1_l):
 
 # e0 = s0**(1/p)
 @core
-def value_f32_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l):
+def value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -2000,7 +2602,7 @@ def value_f32_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l):
 
 # e1 = s0**(-1 + 1/p)
 @core
-def vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l):
+def vjp_f64_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -2026,7 +2628,7 @@ def vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l):
 
 # s2_of = sum over C.1 of g[C.1]*y0[C.1]
 @core
-def vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_C1, y0_C1, y0_C1_l):
+def vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_C1, y0_C1, y0_C1_l):
     g_C1 = np.float64(g_C1)
     y0_C1 = np.float64(y0_C1)
     y0_C1_l = np.float64(y0_C1_l)
@@ -2038,7 +2640,7 @@ def vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_C1, y0_C1, y0_C1_l):
 
 # s2 = -s2_of*(0 if eps >= e0/m0 else (0 if Eq(s0, 0) else e1)/p)/first_max(eps*m0, e0)**2
 @core
-def vjp_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l):
+def vjp_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -2087,7 +2689,7 @@ def vjp_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2
 
 # s3 = (0 if Eq(e0, 0) else s2)
 @core
-def vjp_f64_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l):
+def vjp_f64_s3_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, s2, s2_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     s2 = np.float64(s2)
@@ -2109,7 +2711,7 @@ def vjp_f64_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l):
 
 # dx[C] = m0*(0 if Eq(e0, 0) else p*s3*Abs(y0[C])**(p - 1)*sign(y0[C]) + g[C]/first_max(eps*m0, e0))
 @core
-def vjp_f64_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_C, y0_C, y0_C_l):
+def vjp_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, p, s3, s3_l, g_C, y0_C, y0_C_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     eps = np.float64(eps)
@@ -2161,7 +2763,7 @@ def vjp_f64_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_C, y0_C, y
 
 # e1 = s0**(-1 + 1/p)
 @core
-def vjp_f32_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l):
+def vjp_f32_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -2187,7 +2789,7 @@ def vjp_f32_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l):
 
 # dx[C] = m0*(0 if Eq(e0, 0) else p*s3*Abs(y0[C])**(p - 1)*sign(y0[C]) + g[C]/first_max(eps*m0, e0))
 @core
-def vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_C, y0_C, y0_C_l):
+def vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, p, s3, s3_l, g_C, y0_C, y0_C_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     eps = np.float64(eps)
@@ -2239,7 +2841,7 @@ def vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_C, y0_C, y
 
 # s0 = sum over C.1 of Abs(x[C.1])**p
 @core
-def hvp_x_f64_s0_core_p_ne_inf_p_ne_2(p, x_C1):
+def hvp_x_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, x_C1):
     p = np.float64(p)
     x_C1 = np.float64(x_C1)
     t1 = abs(x_C1)
@@ -2250,7 +2852,7 @@ def hvp_x_f64_s0_core_p_ne_inf_p_ne_2(p, x_C1):
 
 # e0[C] = Abs(x[C])**(p - 1)
 @core
-def hvp_x_f64_e0_core_p_ne_inf_p_ne_2(p, x_C):
+def hvp_x_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, x_C):
     p = np.float64(p)
     x_C = np.float64(x_C)
     t1 = abs(x_C)
@@ -2271,7 +2873,7 @@ def hvp_x_f64_e0_core_p_ne_inf_p_ne_2(p, x_C):
 
 # s0_rate_of = sum over C.1 of sign(x[C.1])*direction[C.1]*e0[C.1]
 @core
-def hvp_x_f64_s0_rate_of_core_p_ne_inf_p_ne_2(direction_C1, e0_C1, e0_C1_l, x_C1):
+def hvp_x_f64_s0_rate_of_core_p_ne_inf_p_ne_2_p_ne_1(direction_C1, e0_C1, e0_C1_l, x_C1):
     direction_C1 = np.float64(direction_C1)
     e0_C1 = np.float64(e0_C1)
     e0_C1_l = np.float64(e0_C1_l)
@@ -2286,7 +2888,7 @@ def hvp_x_f64_s0_rate_of_core_p_ne_inf_p_ne_2(direction_C1, e0_C1, e0_C1_l, x_C1
 
 # s0_rate = p*s0_rate_of
 @core
-def hvp_x_f64_s0_rate_core_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l):
+def hvp_x_f64_s0_rate_core_p_ne_inf_p_ne_2_p_ne_1(p, s0_rate_of, s0_rate_of_l):
     p = np.float64(p)
     s0_rate_of = np.float64(s0_rate_of)
     s0_rate_of_l = np.float64(s0_rate_of_l)
@@ -2301,7 +2903,7 @@ def hvp_x_f64_s0_rate_core_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l):
 
 # e3 = s0**(-2 + 1/p)
 @core
-def hvp_x_f64_e3_core_p_ne_inf_p_ne_2(p, s0, s0_l):
+def hvp_x_f64_e3_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -2325,12 +2927,12 @@ def hvp_x_f64_e3_core_p_ne_inf_p_ne_2(p, s0, s0_l):
     return t16, t17
 
 
-# s4 = sum over C.1 of ((0 if Eq(e1, 0) else -(0 if eps >= e1 else e2/p)*direction[C.1]/first_max(eps, e1)**2) +
-#     (0 if Eq(e1, 0) else -s0_rate*(0 if eps >= e1 else (-1 + 1/p)*(0 if Eq(s0, 0) else
-#     e3)/p)*x[C.1]/first_max(eps, e1)**2 + 2*s0_rate*(0 if eps >= e1 else e2/p)**2*x[C.1]/first_max(eps,
-#     e1)**3))*g[C.1]
+# s4 = sum over C.1 of ((0 if Eq(e1, 0) else -(0 if eps >= e1 else (0 if Eq(s0, 0) else
+#     e2)/p)*direction[C.1]/first_max(eps, e1)**2) + (0 if Eq(e1, 0) else -s0_rate*(0 if eps >= e1 else (0 if
+#     Eq(s0, 0) else e3*(-1 + 1/p))/p)*x[C.1]/first_max(eps, e1)**2 + 2*s0_rate*(0 if eps >= e1 else (0 if Eq(s0,
+#     0) else e2)/p)**2*x[C.1]/first_max(eps, e1)**3))*g[C.1]
 @core
-def hvp_x_f64_s4_core_p_ne_inf_p_ne_2(
+def hvp_x_f64_s4_core_p_ne_inf_p_ne_2_p_ne_1(
     e1, e1_l, e2, e2_l, e3, e3_l, eps, p, s0, s0_l, s0_rate, s0_rate_l, direction_C1, g_C1, x_C1
 ):
     e1 = np.float64(e1)
@@ -2364,57 +2966,58 @@ def hvp_x_f64_s4_core_p_ne_inf_p_ne_2(
     t14 = t10 + t12
     t15 = t14 if t13 else t10
     t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t10) if t13 else 0.0) <= 0.0
-    t17 = e2 / p
-    t18 = 0.0 if t16 else t17
-    t19 = t9 * t18
-    t20 = t19 / t8
-    t21 = -t20
-    t22 = 0.0 if t6 else t21
-    t23 = x_C1 / t8
-    t24 = t23 * s0_rate
-    t25 = t24 / t8
-    t26 = t25 * t18
+    t17 = s0 + -0.0
+    t18 = t17 - s0
+    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
+    t23 = 0.0 if t22 else e2
+    t24 = t23 / p
+    t25 = 0.0 if t16 else t24
+    t26 = t9 * t25
     t27 = t26 / t8
-    t28 = t27 * t18
-    t29 = t28 * 2.0
-    t30 = 1.0 / p
-    t31 = t30 + -1.0
-    t32 = t31 / p
-    t33 = s0 + -0.0
-    t34 = t33 - s0
-    t35 = s0 - (t33 - t34) + (-0.0 - t34) + s0_l
-    t36 = t35 - t35 == 0.0
-    t37 = t33 + t35
-    t38 = (t37 if t36 else t33) == 0.0 and (t35 - (t37 - t33) if t36 else 0.0) == 0.0
-    t39 = 0.0 if t38 else e3
-    t40 = t32 * t39
-    t41 = 0.0 if t16 else t40
-    t42 = -(t25 * t41)
-    t43 = t29 + t42
-    t44 = 0.0 if t6 else t43
-    t45 = t22 + t44
-    t46 = g_C1 * t45
-    t47 = t45 - t22
-    t48 = 0.0 if t16 else (fma(-t17, p, e2) + e2_l) / p
-    t49 = 0.0 if t7 else e1_l
-    t50 = fma(t9, t18, -t19) + t9 * t48 + (fma(-t9, t8, direction_C1) - t9 * t49) / t8 * t18
-    t51 = t43 - t29
-    t52 = fma(t23, s0_rate, -t24) + t23 * s0_rate_l + (fma(-t23, t8, x_C1) - t23 * t49) / t8 * s0_rate
-    t53 = (fma(-t25, t8, t24) + t52 - t25 * t49) / t8
-    t54 = (fma(-t27, t8, t26) + (fma(t25, t18, -t26) + t25 * t48 + t53 * t18) - t27 * t49) / t8 * t18
-    t55 = t31 - t30
-    t56 = (fma(-t32, p, t31) + (t30 - (t31 - t55) + (-1.0 - t55) + fma(-t30, p, 1.0) / p)) / p * t39
-    t57 = t25 * (0.0 if t16 else fma(t32, t39, -t40) + t32 * (0.0 if t38 else e3_l) + t56)
-    t58 = t29 - (t43 - t51) + (t42 - t51) + (fma(t27, t18, -t28) + t27 * t48 + t54) * 2.0
-    t59 = t22 - (t45 - t47) + (t44 - t47) + (0.0 if t6 else -((fma(t21, t8, t19) + t50 - t20 * t49) / t8))
-    t60 = fma(g_C1, t45, -t46) + g_C1 * (t59 + (0.0 if t6 else t58 + -(fma(t25, t41, t42) + t57 + t53 * t41)))
-    t61 = t60 if t60 - t60 == 0.0 else 0.0
-    return t46, t61
+    t28 = -t27
+    t29 = 0.0 if t6 else t28
+    t30 = x_C1 / t8
+    t31 = t30 * s0_rate
+    t32 = t31 / t8
+    t33 = t32 * t25
+    t34 = t33 / t8
+    t35 = t34 * t25
+    t36 = t35 * 2.0
+    t37 = 1.0 / p
+    t38 = t37 + -1.0
+    t39 = e3 * t38
+    t40 = 0.0 if t22 else t39
+    t41 = t40 / p
+    t42 = 0.0 if t16 else t41
+    t43 = -(t32 * t42)
+    t44 = t36 + t43
+    t45 = 0.0 if t6 else t44
+    t46 = t29 + t45
+    t47 = g_C1 * t46
+    t48 = t46 - t29
+    t49 = 0.0 if t16 else (fma(-t24, p, t23) + (0.0 if t22 else e2_l)) / p
+    t50 = 0.0 if t7 else e1_l
+    t51 = fma(t9, t25, -t26) + t9 * t49 + (fma(-t9, t8, direction_C1) - t9 * t50) / t8 * t25
+    t52 = t44 - t36
+    t53 = fma(t30, s0_rate, -t31) + t30 * s0_rate_l + (fma(-t30, t8, x_C1) - t30 * t50) / t8 * s0_rate
+    t54 = (fma(-t32, t8, t31) + t53 - t32 * t50) / t8
+    t55 = (fma(-t34, t8, t33) + (fma(t32, t25, -t33) + t32 * t49 + t54 * t25) - t34 * t50) / t8 * t25
+    t56 = t38 - t37
+    t57 = fma(e3, t38, -t39) + e3 * (t37 - (t38 - t56) + (-1.0 - t56) + fma(-t37, p, 1.0) / p) + e3_l * t38
+    t58 = fma(t32, t42, t43) + t32 * (0.0 if t16 else (fma(-t41, p, t40) + (0.0 if t22 else t57)) / p)
+    t59 = t36 - (t44 - t52) + (t43 - t52) + (fma(t34, t25, -t35) + t34 * t49 + t55) * 2.0 + -(t58 + t54 * t42)
+    t60 = t29 - (t46 - t48) + (t45 - t48) + (0.0 if t6 else -((fma(t28, t8, t26) + t51 - t27 * t50) / t8))
+    t61 = fma(g_C1, t46, -t47) + g_C1 * (t60 + (0.0 if t6 else t59))
+    t62 = t61 if t61 - t61 == 0.0 else 0.0
+    return t47, t62
 
 
 # s5_of = sum over C.1 of g[C.1]*x[C.1]
 @core
-def hvp_x_f64_s5_of_core_p_ne_inf_p_ne_2(g_C1, x_C1):
+def hvp_x_f64_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(g_C1, x_C1):
     g_C1 = np.float64(g_C1)
     x_C1 = np.float64(x_C1)
     t1 = g_C1 * x_C1
@@ -2423,15 +3026,17 @@ def hvp_x_f64_s5_of_core_p_ne_inf_p_ne_2(g_C1, x_C1):
     return t1, t3
 
 
-# s5 = -s5_of*(0 if eps >= e1 else e2/p)/first_max(eps, e1)**2
+# s5 = -s5_of*(0 if eps >= e1 else (0 if Eq(s0, 0) else e2)/p)/first_max(eps, e1)**2
 @core
-def hvp_x_f64_s5_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, eps, p, s5_of, s5_of_l):
+def hvp_x_f64_s5_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_l, s5_of, s5_of_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     eps = np.float64(eps)
     p = np.float64(p)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
     s5_of = np.float64(s5_of)
     s5_of_l = np.float64(s5_of_l)
     t1 = e1 < eps
@@ -2444,25 +3049,32 @@ def hvp_x_f64_s5_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, eps, p, s5_of, s5_of_l
     t8 = t4 + t6
     t9 = t8 if t7 else t4
     t10 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) <= 0.0
-    t11 = e2 / p
-    t12 = 0.0 if t10 else t11
-    t13 = t3 * t12
-    t14 = t13 / t2
-    t15 = -t14
-    t16 = 0.0 if t1 else e1_l
-    t17 = fma(t3, t12, -t13) + t3 * (0.0 if t10 else (fma(-t11, p, e2) + e2_l) / p)
-    t18 = (fma(t15, t2, t13) + (t17 + (fma(-t3, t2, s5_of) + s5_of_l - t3 * t16) / t2 * t12) - t14 * t16) / t2
-    t19 = -t18
-    t20 = t19 - t19 == 0.0
-    t21 = t15 + t19
-    t22 = t21 if t20 else t15
-    t23 = (t19 - (t21 - t15) if t20 else 0.0) if t22 - t22 == 0.0 else 0.0
-    return t22, t23
+    t11 = s0 + -0.0
+    t12 = t11 - s0
+    t13 = s0 - (t11 - t12) + (-0.0 - t12) + s0_l
+    t14 = t13 - t13 == 0.0
+    t15 = t11 + t13
+    t16 = (t15 if t14 else t11) == 0.0 and (t13 - (t15 - t11) if t14 else 0.0) == 0.0
+    t17 = 0.0 if t16 else e2
+    t18 = t17 / p
+    t19 = 0.0 if t10 else t18
+    t20 = t3 * t19
+    t21 = t20 / t2
+    t22 = -t21
+    t23 = 0.0 if t1 else e1_l
+    t24 = fma(t3, t19, -t20) + t3 * (0.0 if t10 else (fma(-t18, p, t17) + (0.0 if t16 else e2_l)) / p)
+    t25 = (fma(t22, t2, t20) + (t24 + (fma(-t3, t2, s5_of) + s5_of_l - t3 * t23) / t2 * t19) - t21 * t23) / t2
+    t26 = -t25
+    t27 = t26 - t26 == 0.0
+    t28 = t22 + t26
+    t29 = t28 if t27 else t22
+    t30 = (t26 - (t28 - t22) if t27 else 0.0) if t29 - t29 == 0.0 else 0.0
+    return t29, t30
 
 
 # s6 = (0 if Eq(e1, 0) else s5)
 @core
-def hvp_x_f64_s6_core_p_ne_inf_p_ne_2(e1, e1_l, s5, s5_l):
+def hvp_x_f64_s6_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s5, s5_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     s5 = np.float64(s5)
@@ -2483,10 +3095,10 @@ def hvp_x_f64_s6_core_p_ne_inf_p_ne_2(e1, e1_l, s5, s5_l):
 
 
 # dx[C] = p*s4*sign(x[C])*e0[C] + (0 if Eq(e1, 0) else p*s6*(p - 1)*Abs(x[C])**(p - 2)*sign(x[C])**2*direction[C]
-#     - s0_rate*(0 if eps >= e1 else e2/p)*g[C]/first_max(eps, e1)**2)
+#     - s0_rate*(0 if eps >= e1 else (0 if Eq(s0, 0) else e2)/p)*g[C]/first_max(eps, e1)**2)
 @core
-def hvp_x_f64_dx_core_p_ne_inf_p_ne_2(
-    e1, e1_l, e2, e2_l, eps, p, s0_rate, s0_rate_l, s4, s4_l, s6, s6_l, direction_C, e0_C, e0_C_l, g_C, x_C
+def hvp_x_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(
+    e1, e1_l, e2, e2_l, eps, p, s0, s0_l, s0_rate, s0_rate_l, s4, s4_l, s6, s6_l, direction_C, e0_C, e0_C_l, g_C, x_C
 ):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
@@ -2494,6 +3106,8 @@ def hvp_x_f64_dx_core_p_ne_inf_p_ne_2(
     e2_l = np.float64(e2_l)
     eps = np.float64(eps)
     p = np.float64(p)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
     s4 = np.float64(s4)
@@ -2527,46 +3141,53 @@ def hvp_x_f64_dx_core_p_ne_inf_p_ne_2(
     t20 = t16 + t18
     t21 = t20 if t19 else t16
     t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
-    t23 = e2 / p
-    t24 = 0.0 if t22 else t23
-    t25 = -(t15 * t24)
-    t26 = direction_C * p
-    t27 = t26 * s6
-    t28 = p + -1.0
-    t29 = t27 * t28
-    t30 = abs(x_C)
-    t31 = p + -2.0
-    t32 = t31 - p
-    t33 = p - (t31 - t32) + (-2.0 - t32)
-    t34 = t33 - t33 == 0.0
-    t35 = t31 + t33
-    t36 = t35 if t34 else t31
-    t37 = pow(t30, t36)
-    t38 = t29 * t37
-    t39 = t38 * t3
-    t40 = t39 * t3
-    t41 = t25 + t40
-    t42 = 0.0 if t10 else t41
-    t43 = t4 + t42
-    t44 = t43 - t4
-    t45 = fma(t2, t3, -t4) + (fma(t1, s4, -t2) + t1 * s4_l + (fma(e0_C, p, -t1) + e0_C_l * p) * s4) * t3
-    t46 = t41 - t25
-    t47 = 0.0 if t11 else e1_l
-    t48 = fma(t13, s0_rate, -t14) + t13 * s0_rate_l + (fma(-t13, t12, g_C) - t13 * t47) / t12 * s0_rate
-    t49 = fma(t15, t24, t25) + t15 * (0.0 if t22 else (fma(-t23, p, e2) + e2_l) / p)
-    t50 = t29 * (pow_low(t30, t36) + t37 * ((t33 - (t35 - t31) if t34 else 0.0) * log(t30)))
-    t51 = t28 - p
-    t52 = (fma(t26, s6, -t27) + t26 * s6_l + fma(direction_C, p, -t26) * s6) * t28
-    t53 = (fma(t27, t28, -t29) + t27 * (p - (t28 - t51) + (-1.0 - t51)) + t52) * t37
-    t54 = t25 - (t41 - t46) + (t40 - t46) + -(t49 + (fma(-t15, t12, t14) + t48 - t15 * t47) / t12 * t24)
-    t55 = t54 + (fma(t39, t3, -t40) + (fma(t38, t3, -t39) + (fma(t29, t37, -t38) + t50 + t53) * t3) * t3)
-    t56 = t4 - (t43 - t44) + (t42 - t44) + t45 + (0.0 if t10 else t55)
-    return t43 + t56 if t56 - t56 == 0.0 else t43
+    t23 = s0 + -0.0
+    t24 = t23 - s0
+    t25 = s0 - (t23 - t24) + (-0.0 - t24) + s0_l
+    t26 = t25 - t25 == 0.0
+    t27 = t23 + t25
+    t28 = (t27 if t26 else t23) == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) == 0.0
+    t29 = 0.0 if t28 else e2
+    t30 = t29 / p
+    t31 = 0.0 if t22 else t30
+    t32 = -(t15 * t31)
+    t33 = direction_C * p
+    t34 = t33 * s6
+    t35 = p + -1.0
+    t36 = t34 * t35
+    t37 = abs(x_C)
+    t38 = p + -2.0
+    t39 = t38 - p
+    t40 = p - (t38 - t39) + (-2.0 - t39)
+    t41 = t40 - t40 == 0.0
+    t42 = t38 + t40
+    t43 = t42 if t41 else t38
+    t44 = pow(t37, t43)
+    t45 = t36 * t44
+    t46 = t45 * t3
+    t47 = t46 * t3
+    t48 = t32 + t47
+    t49 = 0.0 if t10 else t48
+    t50 = t4 + t49
+    t51 = t50 - t4
+    t52 = fma(t2, t3, -t4) + (fma(t1, s4, -t2) + t1 * s4_l + (fma(e0_C, p, -t1) + e0_C_l * p) * s4) * t3
+    t53 = t48 - t32
+    t54 = 0.0 if t11 else e1_l
+    t55 = fma(t13, s0_rate, -t14) + t13 * s0_rate_l + (fma(-t13, t12, g_C) - t13 * t54) / t12 * s0_rate
+    t56 = fma(t15, t31, t32) + t15 * (0.0 if t22 else (fma(-t30, p, t29) + (0.0 if t28 else e2_l)) / p)
+    t57 = t36 * (pow_low(t37, t43) + t44 * ((t40 - (t42 - t38) if t41 else 0.0) * log(t37)))
+    t58 = t35 - p
+    t59 = (fma(t33, s6, -t34) + t33 * s6_l + fma(direction_C, p, -t33) * s6) * t35
+    t60 = (fma(t34, t35, -t36) + t34 * (p - (t35 - t58) + (-1.0 - t58)) + t59) * t44
+    t61 = t32 - (t48 - t53) + (t47 - t53) + -(t56 + (fma(-t15, t12, t14) + t55 - t15 * t54) / t12 * t31)
+    t62 = t61 + (fma(t46, t3, -t47) + (fma(t45, t3, -t46) + (fma(t36, t44, -t45) + t57 + t60) * t3) * t3)
+    t63 = t4 - (t50 - t51) + (t49 - t51) + t52 + (0.0 if t10 else t62)
+    return t50 + t63 if t63 - t63 == 0.0 else t50
 
 
 # s0 = sum over C.1 of Abs(x[C.1])**p
 @core
-def hvp_x_f32_s0_core_p_ne_inf_p_ne_2(p, x_C1):
+def hvp_x_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, x_C1):
     p = np.float64(p)
     x_C1 = np.float64(x_C1)
     return pow(abs(x_C1), p)
@@ -2574,7 +3195,7 @@ def hvp_x_f32_s0_core_p_ne_inf_p_ne_2(p, x_C1):
 
 # e0[C] = Abs(x[C])**(p - 1)
 @core
-def hvp_x_f32_e0_core_p_ne_inf_p_ne_2(p, x_C):
+def hvp_x_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, x_C):
     p = np.float64(p)
     x_C = np.float64(x_C)
     t1 = abs(x_C)
@@ -2594,7 +3215,7 @@ def hvp_x_f32_e0_core_p_ne_inf_p_ne_2(p, x_C):
 
 # e3 = s0**(-2 + 1/p)
 @core
-def hvp_x_f32_e3_core_p_ne_inf_p_ne_2(p, s0, s0_l):
+def hvp_x_f32_e3_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -2619,10 +3240,10 @@ def hvp_x_f32_e3_core_p_ne_inf_p_ne_2(p, s0, s0_l):
 
 
 # dx[C] = p*s4*sign(x[C])*e0[C] + (0 if Eq(e1, 0) else p*s6*(p - 1)*Abs(x[C])**(p - 2)*sign(x[C])**2*direction[C]
-#     - s0_rate*(0 if eps >= e1 else e2/p)*g[C]/first_max(eps, e1)**2)
+#     - s0_rate*(0 if eps >= e1 else (0 if Eq(s0, 0) else e2)/p)*g[C]/first_max(eps, e1)**2)
 @core
-def hvp_x_f32_dx_core_p_ne_inf_p_ne_2(
-    e1, e1_l, e2, e2_l, eps, p, s0_rate, s0_rate_l, s4, s4_l, s6, s6_l, direction_C, e0_C, e0_C_l, g_C, x_C
+def hvp_x_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(
+    e1, e1_l, e2, e2_l, eps, p, s0, s0_l, s0_rate, s0_rate_l, s4, s4_l, s6, s6_l, direction_C, e0_C, e0_C_l, g_C, x_C
 ):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
@@ -2630,6 +3251,8 @@ def hvp_x_f32_dx_core_p_ne_inf_p_ne_2(
     e2_l = np.float64(e2_l)
     eps = np.float64(eps)
     p = np.float64(p)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
     s4 = np.float64(s4)
@@ -2663,45 +3286,52 @@ def hvp_x_f32_dx_core_p_ne_inf_p_ne_2(
     t20 = t16 + t18
     t21 = t20 if t19 else t16
     t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0
-    t23 = e2 / p
-    t24 = 0.0 if t22 else t23
-    t25 = -(t15 * t24)
-    t26 = direction_C * p
-    t27 = t26 * s6
-    t28 = p + -1.0
-    t29 = t27 * t28
-    t30 = abs(x_C)
-    t31 = p + -2.0
-    t32 = t31 - p
-    t33 = p - (t31 - t32) + (-2.0 - t32)
-    t34 = t33 - t33 == 0.0
-    t35 = t31 + t33
-    t36 = pow(t30, t35 if t34 else t31)
-    t37 = t29 * t36
-    t38 = t37 * t3
-    t39 = t38 * t3
-    t40 = t25 + t39
-    t41 = 0.0 if t10 else t40
-    t42 = t4 + t41
-    t43 = t42 - t4
-    t44 = fma(t2, t3, -t4) + (fma(t1, s4, -t2) + t1 * s4_l + (fma(e0_C, p, -t1) + e0_C_l * p) * s4) * t3
-    t45 = t40 - t25
-    t46 = 0.0 if t11 else e1_l
-    t47 = fma(t13, s0_rate, -t14) + t13 * s0_rate_l + (fma(-t13, t12, g_C) - t13 * t46) / t12 * s0_rate
-    t48 = fma(t15, t24, t25) + t15 * (0.0 if t22 else (fma(-t23, p, e2) + e2_l) / p)
-    t49 = t28 - p
-    t50 = (fma(t26, s6, -t27) + t26 * s6_l + fma(direction_C, p, -t26) * s6) * t28
-    t51 = fma(t29, t36, -t37) + t29 * (t36 * ((t33 - (t35 - t31) if t34 else 0.0) * log(t30)))
-    t52 = (t51 + (fma(t27, t28, -t29) + t27 * (p - (t28 - t49) + (-1.0 - t49)) + t50) * t36) * t3
-    t53 = t25 - (t40 - t45) + (t39 - t45) + -(t48 + (fma(-t15, t12, t14) + t47 - t15 * t46) / t12 * t24)
-    t54 = 0.0 if t10 else t53 + (fma(t38, t3, -t39) + (fma(t37, t3, -t38) + t52) * t3)
-    t55 = t4 - (t42 - t43) + (t41 - t43) + t44 + t54
-    return t42 + t55 if t55 - t55 == 0.0 else t42
+    t23 = s0 + -0.0
+    t24 = t23 - s0
+    t25 = s0 - (t23 - t24) + (-0.0 - t24) + s0_l
+    t26 = t25 - t25 == 0.0
+    t27 = t23 + t25
+    t28 = (t27 if t26 else t23) == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) == 0.0
+    t29 = 0.0 if t28 else e2
+    t30 = t29 / p
+    t31 = 0.0 if t22 else t30
+    t32 = -(t15 * t31)
+    t33 = direction_C * p
+    t34 = t33 * s6
+    t35 = p + -1.0
+    t36 = t34 * t35
+    t37 = abs(x_C)
+    t38 = p + -2.0
+    t39 = t38 - p
+    t40 = p - (t38 - t39) + (-2.0 - t39)
+    t41 = t40 - t40 == 0.0
+    t42 = t38 + t40
+    t43 = pow(t37, t42 if t41 else t38)
+    t44 = t36 * t43
+    t45 = t44 * t3
+    t46 = t45 * t3
+    t47 = t32 + t46
+    t48 = 0.0 if t10 else t47
+    t49 = t4 + t48
+    t50 = t49 - t4
+    t51 = fma(t2, t3, -t4) + (fma(t1, s4, -t2) + t1 * s4_l + (fma(e0_C, p, -t1) + e0_C_l * p) * s4) * t3
+    t52 = t47 - t32
+    t53 = 0.0 if t11 else e1_l
+    t54 = fma(t13, s0_rate, -t14) + t13 * s0_rate_l + (fma(-t13, t12, g_C) - t13 * t53) / t12 * s0_rate
+    t55 = fma(t15, t31, t32) + t15 * (0.0 if t22 else (fma(-t30, p, t29) + (0.0 if t28 else e2_l)) / p)
+    t56 = t35 - p
+    t57 = (fma(t33, s6, -t34) + t33 * s6_l + fma(direction_C, p, -t33) * s6) * t35
+    t58 = fma(t36, t43, -t44) + t36 * (t43 * ((t40 - (t42 - t38) if t41 else 0.0) * log(t37)))
+    t59 = (t58 + (fma(t34, t35, -t36) + t34 * (p - (t35 - t56) + (-1.0 - t56)) + t57) * t43) * t3
+    t60 = t32 - (t47 - t52) + (t46 - t52) + -(t55 + (fma(-t15, t12, t14) + t54 - t15 * t53) / t12 * t31)
+    t61 = 0.0 if t10 else t60 + (fma(t45, t3, -t46) + (fma(t44, t3, -t45) + t59) * t3)
+    t62 = t4 - (t49 - t50) + (t48 - t50) + t51 + t61
+    return t49 + t62 if t62 - t62 == 0.0 else t49
 
 
 # e0[C] = Abs(y0[C])**p
 @core
-def vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_C, y0_C_l):
+def vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_C, y0_C_l):
     p = np.float64(p)
     y0_C = np.float64(y0_C)
     y0_C_l = np.float64(y0_C_l)
@@ -2721,7 +3351,7 @@ def vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_C, y0_C_l):
 
 # s0 = sum over C.1 of e0[C.1]
 @core
-def vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_C1, e0_C1_l):
+def vjp_p_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_C1, e0_C1_l):
     e0_C1 = np.float64(e0_C1)
     e0_C1_l = np.float64(e0_C1_l)
     t1 = e0_C1_l if e0_C1_l - e0_C1_l == 0.0 else 0.0
@@ -2730,7 +3360,7 @@ def vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_C1, e0_C1_l):
 
 # e2 = log(m0)
 @core
-def vjp_p_f64_e2_core_p_ne_inf_p_ne_2(m0):
+def vjp_p_f64_e2_core_p_ne_inf_p_ne_2_p_ne_1(m0):
     m0 = np.float64(m0)
     t1 = log_low(m0)
     t2 = t1 - t1 == 0.0
@@ -2743,7 +3373,7 @@ def vjp_p_f64_e2_core_p_ne_inf_p_ne_2(m0):
 
 # e3 = log(s0)
 @core
-def vjp_p_f64_e3_core_p_ne_inf_p_ne_2(s0, s0_l):
+def vjp_p_f64_e3_core_p_ne_inf_p_ne_2_p_ne_1(s0, s0_l):
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     t1 = log_low(s0) + s0_l * (1.0 / s0)
@@ -2757,7 +3387,7 @@ def vjp_p_f64_e3_core_p_ne_inf_p_ne_2(s0, s0_l):
 
 # s2 = -s2_of*(0 if eps >= e1/m0 else -e1*(-e2*p + e3)/p**2)/first_max(eps*m0, e1)**2
 @core
-def vjp_p_f64_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l):
+def vjp_p_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
@@ -2805,7 +3435,7 @@ def vjp_p_f64_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, 
 
 # s3 = -s3_of*(0 if eps >= e1/m0 else (0 if Eq(s0, 0) else e4)/p)/first_max(eps*m0, e1)**2
 @core
-def vjp_p_f64_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l):
+def vjp_p_f64_s3_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e4 = np.float64(e4)
@@ -2854,7 +3484,7 @@ def vjp_p_f64_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, 
 
 # s4 = (0 if Eq(e1, 0) else s3)
 @core
-def vjp_p_f64_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l):
+def vjp_p_f64_s4_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s3, s3_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     s3 = np.float64(s3)
@@ -2876,7 +3506,7 @@ def vjp_p_f64_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l):
 
 # s5_of = sum over C.1 of (-e2 + log(Abs(y0[C.1])))*e0[C.1]
 @core
-def vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_C1, e0_C1_l, y0_C1, y0_C1_l):
+def vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_C1, e0_C1_l, y0_C1, y0_C1_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e0_C1 = np.float64(e0_C1)
@@ -2897,7 +3527,7 @@ def vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_C1, e0_C1_l, y0_C1, y0_C1_
 
 # s5 = s4*s5_of
 @core
-def vjp_p_f64_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l):
+def vjp_p_f64_s5_core_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l):
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
     s5_of = np.float64(s5_of)
@@ -2913,7 +3543,7 @@ def vjp_p_f64_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l):
 
 # dp = (0 if Eq(e1, 0) else s2 + s5)
 @core
-def vjp_p_f64_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l):
+def vjp_p_f64_dp_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s2, s2_l, s5, s5_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     s2 = np.float64(s2)
@@ -2935,7 +3565,7 @@ def vjp_p_f64_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l):
 
 # e0[C] = Abs(y0[C])**p
 @core
-def vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, y0_C, y0_C_l):
+def vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_C, y0_C_l):
     p = np.float64(p)
     y0_C = np.float64(y0_C)
     y0_C_l = np.float64(y0_C_l)
@@ -2955,14 +3585,14 @@ def vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, y0_C, y0_C_l):
 
 # e2 = log(m0)
 @core
-def vjp_p_f32_e2_core_p_ne_inf_p_ne_2(m0):
+def vjp_p_f32_e2_core_p_ne_inf_p_ne_2_p_ne_1(m0):
     m0 = np.float64(m0)
     return log(m0)
 
 
 # e3 = log(s0)
 @core
-def vjp_p_f32_e3_core_p_ne_inf_p_ne_2(s0, s0_l):
+def vjp_p_f32_e3_core_p_ne_inf_p_ne_2_p_ne_1(s0, s0_l):
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     t1 = s0_l * (1.0 / s0)
@@ -2976,7 +3606,7 @@ def vjp_p_f32_e3_core_p_ne_inf_p_ne_2(s0, s0_l):
 
 # s2 = -s2_of*(0 if eps >= e1/m0 else -e1*(-e2*p + e3)/p**2)/first_max(eps*m0, e1)**2
 @core
-def vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e3, e3_l, eps, m0, p, s2_of, s2_of_l):
+def vjp_p_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e3, e3_l, eps, m0, p, s2_of, s2_of_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
@@ -3023,7 +3653,7 @@ def vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e3, e3_l, eps, m0, p, s2_of,
 
 # s5_of = sum over C.1 of (-e2 + log(Abs(y0[C.1])))*e0[C.1]
 @core
-def vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e0_C1, e0_C1_l, y0_C1, y0_C1_l):
+def vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e0_C1, e0_C1_l, y0_C1, y0_C1_l):
     e2 = np.float64(e2)
     e0_C1 = np.float64(e0_C1)
     e0_C1_l = np.float64(e0_C1_l)
@@ -3043,7 +3673,7 @@ def vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e0_C1, e0_C1_l, y0_C1, y0_C1_l):
 
 # s2 = -s2_of*(1 if eps >= e0/m0 else 0)/first_max(eps*m0, e0)**2
 @core
-def vjp_eps_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, s2_of, s2_of_l):
+def vjp_eps_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, s2_of, s2_of_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     eps = np.float64(eps)
@@ -3077,7 +3707,7 @@ def vjp_eps_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, s2_of, s2_of_l):
 
 # deps = m0*(0 if Eq(e0, 0) else s2)
 @core
-def vjp_eps_f64_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l):
+def vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, m0, s2, s2_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     m0 = np.float64(m0)
@@ -3096,7 +3726,7 @@ def vjp_eps_f64_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l):
 
 
 @loop
-def value_f64_p_ne_inf_p_ne_2(x, p, eps, out_):
+def value_f64_p_ne_inf_p_ne_2_p_ne_1(x, p, eps, out_):
     n_C = x.shape[1]
     width_C = lanes_of(n_C)
     lanes_m0 = np.empty(LANES)
@@ -3112,7 +3742,7 @@ def value_f64_p_ne_inf_p_ne_2(x, p, eps, out_):
             stop = min(start + LANES, n_C)
             x_row_0 = x_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_row_0[i])
+                m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_row_0[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_C)
         cleared(lanes_s0, width_C, 0.0)
@@ -3123,23 +3753,23 @@ def value_f64_p_ne_inf_p_ne_2(x, p, eps, out_):
             y0_1 = y0[start:stop]
             y0_l_2 = y0_l[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_row_0[i])
+                y0_here, y0_l_here = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_row_0[i])
                 y0_1[i] = y0_here
                 y0_l_2[i] = y0_l_here
-                s0_here, s0_here_l = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+        e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
         start, stop = 0, n_C
         y0_0 = y0[start:stop]
         y0_l_1 = y0_l[start:stop]
         out__row_2 = out__row[start:stop]
         for i in range(stop - start):
-            out__row_2[i] = value_f64_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_0[i], y0_l_1[i])
+            out__row_2[i] = value_f64_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, y0_0[i], y0_l_1[i])
 
 
 @loop
-def value_f32_p_ne_inf_p_ne_2(x, p, eps, out_):
+def value_f32_p_ne_inf_p_ne_2_p_ne_1(x, p, eps, out_):
     n_C = x.shape[1]
     width_C = lanes_of(n_C)
     lanes_m0 = np.empty(LANES)
@@ -3155,7 +3785,7 @@ def value_f32_p_ne_inf_p_ne_2(x, p, eps, out_):
             stop = min(start + LANES, n_C)
             x_row_0 = x_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_row_0[i])
+                m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_row_0[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_C)
         cleared(lanes_s0, width_C, 0.0)
@@ -3166,23 +3796,23 @@ def value_f32_p_ne_inf_p_ne_2(x, p, eps, out_):
             y0_1 = y0[start:stop]
             y0_l_2 = y0_l[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_row_0[i])
+                y0_here, y0_l_here = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_row_0[i])
                 y0_1[i] = y0_here
                 y0_l_2[i] = y0_l_here
-                s0_here, s0_here_l = value_f32_s0_core_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+        e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
         start, stop = 0, n_C
         y0_0 = y0[start:stop]
         y0_l_1 = y0_l[start:stop]
         out__row_2 = out__row[start:stop]
         for i in range(stop - start):
-            out__row_2[i] = value_f64_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_0[i], y0_l_1[i])
+            out__row_2[i] = value_f64_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, y0_0[i], y0_l_1[i])
 
 
 @loop
-def vjp_f64_p_ne_inf_p_ne_2(g, x, p, eps, dx_):
+def vjp_f64_p_ne_inf_p_ne_2_p_ne_1(g, x, p, eps, dx_):
     n_C = g.shape[1]
     width_C = lanes_of(n_C)
     lanes_m0 = np.empty(LANES)
@@ -3201,7 +3831,7 @@ def vjp_f64_p_ne_inf_p_ne_2(g, x, p, eps, dx_):
             stop = min(start + LANES, n_C)
             x_row_0 = x_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_row_0[i])
+                m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_row_0[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_C)
         cleared(lanes_s0, width_C, 0.0)
@@ -3212,14 +3842,14 @@ def vjp_f64_p_ne_inf_p_ne_2(g, x, p, eps, dx_):
             y0_1 = y0[start:stop]
             y0_l_2 = y0_l[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_row_0[i])
+                y0_here, y0_l_here = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_row_0[i])
                 y0_1[i] = y0_here
                 y0_l_2[i] = y0_l_here
-                s0_here, s0_here_l = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+        e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
         cleared(lanes_s2_of, width_C, 0.0)
         cleared(lost_s2_of, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -3228,24 +3858,24 @@ def vjp_f64_p_ne_inf_p_ne_2(g, x, p, eps, dx_):
             y0_1 = y0[start:stop]
             y0_l_2 = y0_l[start:stop]
             for i in range(stop - start):
-                s2_of_here, s2_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_row_0[i], y0_1[i], y0_l_2[i])
+                s2_of_here, s2_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_row_0[i], y0_1[i], y0_l_2[i])
                 lanes_s2_of[i], lost_s2_of[i] = added(lanes_s2_of[i], lost_s2_of[i], s2_of_here, s2_of_here_l)
         s2_of, s2_of_l = sum_up(lanes_s2_of, lost_s2_of, width_C)
-        s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l)
-        s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
+        s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l)
+        s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, s2, s2_l)
         start, stop = 0, n_C
         g_row_0 = g_row[start:stop]
         y0_1 = y0[start:stop]
         y0_l_2 = y0_l[start:stop]
         dx__row_3 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_3[i] = vjp_f64_dx_core_p_ne_inf_p_ne_2(
+            dx__row_3[i] = vjp_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(
                 e0, e0_l, eps, m0, p, s3, s3_l, g_row_0[i], y0_1[i], y0_l_2[i]
             )
 
 
 @loop
-def vjp_f32_p_ne_inf_p_ne_2(g, x, p, eps, dx_):
+def vjp_f32_p_ne_inf_p_ne_2_p_ne_1(g, x, p, eps, dx_):
     n_C = g.shape[1]
     width_C = lanes_of(n_C)
     lanes_m0 = np.empty(LANES)
@@ -3264,7 +3894,7 @@ def vjp_f32_p_ne_inf_p_ne_2(g, x, p, eps, dx_):
             stop = min(start + LANES, n_C)
             x_row_0 = x_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_row_0[i])
+                m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_row_0[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_C)
         cleared(lanes_s0, width_C, 0.0)
@@ -3275,14 +3905,14 @@ def vjp_f32_p_ne_inf_p_ne_2(g, x, p, eps, dx_):
             y0_1 = y0[start:stop]
             y0_l_2 = y0_l[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_row_0[i])
+                y0_here, y0_l_here = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_row_0[i])
                 y0_1[i] = y0_here
                 y0_l_2[i] = y0_l_here
-                s0_here, s0_here_l = value_f32_s0_core_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+        e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
         cleared(lanes_s2_of, width_C, 0.0)
         cleared(lost_s2_of, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -3291,24 +3921,24 @@ def vjp_f32_p_ne_inf_p_ne_2(g, x, p, eps, dx_):
             y0_1 = y0[start:stop]
             y0_l_2 = y0_l[start:stop]
             for i in range(stop - start):
-                s2_of_here, s2_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_row_0[i], y0_1[i], y0_l_2[i])
+                s2_of_here, s2_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_row_0[i], y0_1[i], y0_l_2[i])
                 lanes_s2_of[i], lost_s2_of[i] = added(lanes_s2_of[i], lost_s2_of[i], s2_of_here, s2_of_here_l)
         s2_of, s2_of_l = sum_up(lanes_s2_of, lost_s2_of, width_C)
-        s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l)
-        s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
+        s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l)
+        s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, s2, s2_l)
         start, stop = 0, n_C
         g_row_0 = g_row[start:stop]
         y0_1 = y0[start:stop]
         y0_l_2 = y0_l[start:stop]
         dx__row_3 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_3[i] = vjp_f32_dx_core_p_ne_inf_p_ne_2(
+            dx__row_3[i] = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(
                 e0, e0_l, eps, m0, p, s3, s3_l, g_row_0[i], y0_1[i], y0_l_2[i]
             )
 
 
 @loop
-def hvp_x_f64_p_ne_inf_p_ne_2(g, direction, x, p, eps, dx_):
+def hvp_x_f64_p_ne_inf_p_ne_2_p_ne_1(g, direction, x, p, eps, dx_):
     n_C = g.shape[1]
     width_C = lanes_of(n_C)
     lanes_s0 = np.empty(LANES)
@@ -3337,12 +3967,12 @@ def hvp_x_f64_p_ne_inf_p_ne_2(g, direction, x, p, eps, dx_):
             e0_l_2 = e0_l[start:stop]
             direction_row_3 = direction_row[start:stop]
             for i in range(stop - start):
-                s0_here, s0_here_l = hvp_x_f64_s0_core_p_ne_inf_p_ne_2(p, x_row_0[i])
+                s0_here, s0_here_l = hvp_x_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, x_row_0[i])
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                e0_here, e0_l_here = hvp_x_f64_e0_core_p_ne_inf_p_ne_2(p, x_row_0[i])
+                e0_here, e0_l_here = hvp_x_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, x_row_0[i])
                 e0_1[i] = e0_here
                 e0_l_2[i] = e0_l_here
-                s0_rate_of_here, s0_rate_of_here_l = hvp_x_f64_s0_rate_of_core_p_ne_inf_p_ne_2(
+                s0_rate_of_here, s0_rate_of_here_l = hvp_x_f64_s0_rate_of_core_p_ne_inf_p_ne_2_p_ne_1(
                     direction_row_3[i], e0_here, e0_l_here, x_row_0[i]
                 )
                 lanes_s0_rate_of[i], lost_s0_rate_of[i] = added(
@@ -3350,10 +3980,10 @@ def hvp_x_f64_p_ne_inf_p_ne_2(g, direction, x, p, eps, dx_):
                 )
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
         s0_rate_of, s0_rate_of_l = sum_up(lanes_s0_rate_of, lost_s0_rate_of, width_C)
-        s0_rate, s0_rate_l = hvp_x_f64_s0_rate_core_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l)
-        e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e2, e2_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e3, e3_l = hvp_x_f64_e3_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+        s0_rate, s0_rate_l = hvp_x_f64_s0_rate_core_p_ne_inf_p_ne_2_p_ne_1(p, s0_rate_of, s0_rate_of_l)
+        e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e2, e2_l = vjp_f64_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e3, e3_l = hvp_x_f64_e3_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
         cleared(lanes_s4, width_C, 0.0)
         cleared(lost_s4, width_C, 0.0)
         cleared(lanes_s5_of, width_C, 0.0)
@@ -3364,7 +3994,7 @@ def hvp_x_f64_p_ne_inf_p_ne_2(g, direction, x, p, eps, dx_):
             g_row_1 = g_row[start:stop]
             x_row_2 = x_row[start:stop]
             for i in range(stop - start):
-                s4_here, s4_here_l = hvp_x_f64_s4_core_p_ne_inf_p_ne_2(
+                s4_here, s4_here_l = hvp_x_f64_s4_core_p_ne_inf_p_ne_2_p_ne_1(
                     e1,
                     e1_l,
                     e2,
@@ -3382,12 +4012,12 @@ def hvp_x_f64_p_ne_inf_p_ne_2(g, direction, x, p, eps, dx_):
                     x_row_2[i],
                 )
                 lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
-                s5_of_here, s5_of_here_l = hvp_x_f64_s5_of_core_p_ne_inf_p_ne_2(g_row_1[i], x_row_2[i])
+                s5_of_here, s5_of_here_l = hvp_x_f64_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(g_row_1[i], x_row_2[i])
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
-        s5, s5_l = hvp_x_f64_s5_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, eps, p, s5_of, s5_of_l)
-        s6, s6_l = hvp_x_f64_s6_core_p_ne_inf_p_ne_2(e1, e1_l, s5, s5_l)
+        s5, s5_l = hvp_x_f64_s5_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_l, s5_of, s5_of_l)
+        s6, s6_l = hvp_x_f64_s6_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s5, s5_l)
         start, stop = 0, n_C
         direction_row_0 = direction_row[start:stop]
         e0_1 = e0[start:stop]
@@ -3396,13 +4026,15 @@ def hvp_x_f64_p_ne_inf_p_ne_2(g, direction, x, p, eps, dx_):
         x_row_4 = x_row[start:stop]
         dx__row_5 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_5[i] = hvp_x_f64_dx_core_p_ne_inf_p_ne_2(
+            dx__row_5[i] = hvp_x_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(
                 e1,
                 e1_l,
                 e2,
                 e2_l,
                 eps,
                 p,
+                s0,
+                s0_l,
                 s0_rate,
                 s0_rate_l,
                 s4,
@@ -3418,7 +4050,7 @@ def hvp_x_f64_p_ne_inf_p_ne_2(g, direction, x, p, eps, dx_):
 
 
 @loop
-def hvp_x_f32_p_ne_inf_p_ne_2(g, direction, x, p, eps, dx_):
+def hvp_x_f32_p_ne_inf_p_ne_2_p_ne_1(g, direction, x, p, eps, dx_):
     n_C = g.shape[1]
     width_C = lanes_of(n_C)
     lanes_s0 = np.empty(LANES)
@@ -3447,12 +4079,12 @@ def hvp_x_f32_p_ne_inf_p_ne_2(g, direction, x, p, eps, dx_):
             e0_l_2 = e0_l[start:stop]
             direction_row_3 = direction_row[start:stop]
             for i in range(stop - start):
-                s0_here = hvp_x_f32_s0_core_p_ne_inf_p_ne_2(p, x_row_0[i])
+                s0_here = hvp_x_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, x_row_0[i])
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
-                e0_here, e0_l_here = hvp_x_f32_e0_core_p_ne_inf_p_ne_2(p, x_row_0[i])
+                e0_here, e0_l_here = hvp_x_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, x_row_0[i])
                 e0_1[i] = e0_here
                 e0_l_2[i] = e0_l_here
-                s0_rate_of_here, s0_rate_of_here_l = hvp_x_f64_s0_rate_of_core_p_ne_inf_p_ne_2(
+                s0_rate_of_here, s0_rate_of_here_l = hvp_x_f64_s0_rate_of_core_p_ne_inf_p_ne_2_p_ne_1(
                     direction_row_3[i], e0_here, e0_l_here, x_row_0[i]
                 )
                 lanes_s0_rate_of[i], lost_s0_rate_of[i] = added(
@@ -3460,10 +4092,10 @@ def hvp_x_f32_p_ne_inf_p_ne_2(g, direction, x, p, eps, dx_):
                 )
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
         s0_rate_of, s0_rate_of_l = sum_up(lanes_s0_rate_of, lost_s0_rate_of, width_C)
-        s0_rate, s0_rate_l = hvp_x_f64_s0_rate_core_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l)
-        e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e2, e2_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e3, e3_l = hvp_x_f32_e3_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+        s0_rate, s0_rate_l = hvp_x_f64_s0_rate_core_p_ne_inf_p_ne_2_p_ne_1(p, s0_rate_of, s0_rate_of_l)
+        e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e2, e2_l = vjp_f32_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e3, e3_l = hvp_x_f32_e3_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
         cleared(lanes_s4, width_C, 0.0)
         cleared(lost_s4, width_C, 0.0)
         cleared(lanes_s5_of, width_C, 0.0)
@@ -3474,7 +4106,7 @@ def hvp_x_f32_p_ne_inf_p_ne_2(g, direction, x, p, eps, dx_):
             g_row_1 = g_row[start:stop]
             x_row_2 = x_row[start:stop]
             for i in range(stop - start):
-                s4_here, s4_here_l = hvp_x_f64_s4_core_p_ne_inf_p_ne_2(
+                s4_here, s4_here_l = hvp_x_f64_s4_core_p_ne_inf_p_ne_2_p_ne_1(
                     e1,
                     e1_l,
                     e2,
@@ -3492,12 +4124,12 @@ def hvp_x_f32_p_ne_inf_p_ne_2(g, direction, x, p, eps, dx_):
                     x_row_2[i],
                 )
                 lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
-                s5_of_here, s5_of_here_l = hvp_x_f64_s5_of_core_p_ne_inf_p_ne_2(g_row_1[i], x_row_2[i])
+                s5_of_here, s5_of_here_l = hvp_x_f64_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(g_row_1[i], x_row_2[i])
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
-        s5, s5_l = hvp_x_f64_s5_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, eps, p, s5_of, s5_of_l)
-        s6, s6_l = hvp_x_f64_s6_core_p_ne_inf_p_ne_2(e1, e1_l, s5, s5_l)
+        s5, s5_l = hvp_x_f64_s5_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_l, s5_of, s5_of_l)
+        s6, s6_l = hvp_x_f64_s6_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s5, s5_l)
         start, stop = 0, n_C
         direction_row_0 = direction_row[start:stop]
         e0_1 = e0[start:stop]
@@ -3506,13 +4138,15 @@ def hvp_x_f32_p_ne_inf_p_ne_2(g, direction, x, p, eps, dx_):
         x_row_4 = x_row[start:stop]
         dx__row_5 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_5[i] = hvp_x_f32_dx_core_p_ne_inf_p_ne_2(
+            dx__row_5[i] = hvp_x_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(
                 e1,
                 e1_l,
                 e2,
                 e2_l,
                 eps,
                 p,
+                s0,
+                s0_l,
                 s0_rate,
                 s0_rate_l,
                 s4,
@@ -3528,7 +4162,7 @@ def hvp_x_f32_p_ne_inf_p_ne_2(g, direction, x, p, eps, dx_):
 
 
 @loop
-def vjp_p_f64_p_ne_inf_p_ne_2(g, x, p, eps, dp_, dp__l):
+def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1(g, x, p, eps, dp_, dp__l):
     n_C = g.shape[1]
     width_C = lanes_of(n_C)
     lanes_m0 = np.empty(LANES)
@@ -3552,7 +4186,7 @@ def vjp_p_f64_p_ne_inf_p_ne_2(g, x, p, eps, dp_, dp__l):
             stop = min(start + LANES, n_C)
             x_row_0 = x_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_row_0[i])
+                m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_row_0[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_C)
         cleared(lanes_s0, width_C, 0.0)
@@ -3565,18 +4199,18 @@ def vjp_p_f64_p_ne_inf_p_ne_2(g, x, p, eps, dp_, dp__l):
             e0_3 = e0[start:stop]
             e0_l_4 = e0_l[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_row_0[i])
+                y0_here, y0_l_here = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_row_0[i])
                 y0_1[i] = y0_here
                 y0_l_2[i] = y0_l_here
-                e0_here, e0_l_here = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                e0_here, e0_l_here = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 e0_3[i] = e0_here
                 e0_l_4[i] = e0_l_here
-                s0_here, s0_here_l = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_here, e0_l_here)
+                s0_here, s0_here_l = vjp_p_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_here, e0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e2, e2_l = vjp_p_f64_e2_core_p_ne_inf_p_ne_2(m0)
-        e3, e3_l = vjp_p_f64_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+        e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e2, e2_l = vjp_p_f64_e2_core_p_ne_inf_p_ne_2_p_ne_1(m0)
+        e3, e3_l = vjp_p_f64_e3_core_p_ne_inf_p_ne_2_p_ne_1(s0, s0_l)
         cleared(lanes_s2_of, width_C, 0.0)
         cleared(lost_s2_of, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -3585,11 +4219,11 @@ def vjp_p_f64_p_ne_inf_p_ne_2(g, x, p, eps, dp_, dp__l):
             y0_1 = y0[start:stop]
             y0_l_2 = y0_l[start:stop]
             for i in range(stop - start):
-                s2_of_here, s2_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_row_0[i], y0_1[i], y0_l_2[i])
+                s2_of_here, s2_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_row_0[i], y0_1[i], y0_l_2[i])
                 lanes_s2_of[i], lost_s2_of[i] = added(lanes_s2_of[i], lost_s2_of[i], s2_of_here, s2_of_here_l)
         s2_of, s2_of_l = sum_up(lanes_s2_of, lost_s2_of, width_C)
-        s2, s2_l = vjp_p_f64_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l)
-        e4, e4_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+        s2, s2_l = vjp_p_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l)
+        e4, e4_l = vjp_f64_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
         cleared(lanes_s3_of, width_C, 0.0)
         cleared(lost_s3_of, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -3598,11 +4232,11 @@ def vjp_p_f64_p_ne_inf_p_ne_2(g, x, p, eps, dp_, dp__l):
             y0_1 = y0[start:stop]
             y0_l_2 = y0_l[start:stop]
             for i in range(stop - start):
-                s3_of_here, s3_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_row_0[i], y0_1[i], y0_l_2[i])
+                s3_of_here, s3_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_row_0[i], y0_1[i], y0_l_2[i])
                 lanes_s3_of[i], lost_s3_of[i] = added(lanes_s3_of[i], lost_s3_of[i], s3_of_here, s3_of_here_l)
         s3_of, s3_of_l = sum_up(lanes_s3_of, lost_s3_of, width_C)
-        s3, s3_l = vjp_p_f64_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l)
-        s4, s4_l = vjp_p_f64_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+        s3, s3_l = vjp_p_f64_s3_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l)
+        s4, s4_l = vjp_p_f64_s4_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s3, s3_l)
         cleared(lanes_s5_of, width_C, 0.0)
         cleared(lost_s5_of, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -3612,18 +4246,18 @@ def vjp_p_f64_p_ne_inf_p_ne_2(g, x, p, eps, dp_, dp__l):
             y0_2 = y0[start:stop]
             y0_l_3 = y0_l[start:stop]
             for i in range(stop - start):
-                s5_of_here, s5_of_here_l = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(
+                s5_of_here, s5_of_here_l = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(
                     e2, e2_l, e0_0[i], e0_l_1[i], y0_2[i], y0_l_3[i]
                 )
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
-        s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
-        dp_[0], error = two_sum(dp_[0], vjp_p_f64_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+        s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l)
+        dp_[0], error = two_sum(dp_[0], vjp_p_f64_dp_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s2, s2_l, s5, s5_l))
         dp__l[0] += error
 
 
 @loop
-def vjp_p_f32_p_ne_inf_p_ne_2(g, x, p, eps, dp_, dp__l):
+def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1(g, x, p, eps, dp_, dp__l):
     n_C = g.shape[1]
     width_C = lanes_of(n_C)
     lanes_m0 = np.empty(LANES)
@@ -3647,7 +4281,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2(g, x, p, eps, dp_, dp__l):
             stop = min(start + LANES, n_C)
             x_row_0 = x_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_row_0[i])
+                m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_row_0[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_C)
         cleared(lanes_s0, width_C, 0.0)
@@ -3660,18 +4294,18 @@ def vjp_p_f32_p_ne_inf_p_ne_2(g, x, p, eps, dp_, dp__l):
             e0_3 = e0[start:stop]
             e0_l_4 = e0_l[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_row_0[i])
+                y0_here, y0_l_here = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_row_0[i])
                 y0_1[i] = y0_here
                 y0_l_2[i] = y0_l_here
-                e0_here, e0_l_here = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                e0_here, e0_l_here = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 e0_3[i] = e0_here
                 e0_l_4[i] = e0_l_here
-                s0_here, s0_here_l = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_here, e0_l_here)
+                s0_here, s0_here_l = vjp_p_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_here, e0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e2 = vjp_p_f32_e2_core_p_ne_inf_p_ne_2(m0)
-        e3, e3_l = vjp_p_f32_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+        e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e2 = vjp_p_f32_e2_core_p_ne_inf_p_ne_2_p_ne_1(m0)
+        e3, e3_l = vjp_p_f32_e3_core_p_ne_inf_p_ne_2_p_ne_1(s0, s0_l)
         cleared(lanes_s2_of, width_C, 0.0)
         cleared(lost_s2_of, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -3680,11 +4314,11 @@ def vjp_p_f32_p_ne_inf_p_ne_2(g, x, p, eps, dp_, dp__l):
             y0_1 = y0[start:stop]
             y0_l_2 = y0_l[start:stop]
             for i in range(stop - start):
-                s2_of_here, s2_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_row_0[i], y0_1[i], y0_l_2[i])
+                s2_of_here, s2_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_row_0[i], y0_1[i], y0_l_2[i])
                 lanes_s2_of[i], lost_s2_of[i] = added(lanes_s2_of[i], lost_s2_of[i], s2_of_here, s2_of_here_l)
         s2_of, s2_of_l = sum_up(lanes_s2_of, lost_s2_of, width_C)
-        s2, s2_l = vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e3, e3_l, eps, m0, p, s2_of, s2_of_l)
-        e4, e4_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+        s2, s2_l = vjp_p_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e3, e3_l, eps, m0, p, s2_of, s2_of_l)
+        e4, e4_l = vjp_f32_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
         cleared(lanes_s3_of, width_C, 0.0)
         cleared(lost_s3_of, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -3693,11 +4327,11 @@ def vjp_p_f32_p_ne_inf_p_ne_2(g, x, p, eps, dp_, dp__l):
             y0_1 = y0[start:stop]
             y0_l_2 = y0_l[start:stop]
             for i in range(stop - start):
-                s3_of_here, s3_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_row_0[i], y0_1[i], y0_l_2[i])
+                s3_of_here, s3_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_row_0[i], y0_1[i], y0_l_2[i])
                 lanes_s3_of[i], lost_s3_of[i] = added(lanes_s3_of[i], lost_s3_of[i], s3_of_here, s3_of_here_l)
         s3_of, s3_of_l = sum_up(lanes_s3_of, lost_s3_of, width_C)
-        s3, s3_l = vjp_p_f64_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l)
-        s4, s4_l = vjp_p_f64_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+        s3, s3_l = vjp_p_f64_s3_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l)
+        s4, s4_l = vjp_p_f64_s4_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s3, s3_l)
         cleared(lanes_s5_of, width_C, 0.0)
         cleared(lost_s5_of, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -3707,18 +4341,18 @@ def vjp_p_f32_p_ne_inf_p_ne_2(g, x, p, eps, dp_, dp__l):
             y0_2 = y0[start:stop]
             y0_l_3 = y0_l[start:stop]
             for i in range(stop - start):
-                s5_of_here, s5_of_here_l = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(
+                s5_of_here, s5_of_here_l = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(
                     e2, e0_0[i], e0_l_1[i], y0_2[i], y0_l_3[i]
                 )
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
-        s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
-        dp_[0], error = two_sum(dp_[0], vjp_p_f64_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+        s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l)
+        dp_[0], error = two_sum(dp_[0], vjp_p_f64_dp_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s2, s2_l, s5, s5_l))
         dp__l[0] += error
 
 
 @loop
-def vjp_eps_f64_p_ne_inf_p_ne_2(g, x, p, eps, deps_, deps__l):
+def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1(g, x, p, eps, deps_, deps__l):
     n_C = g.shape[1]
     width_C = lanes_of(n_C)
     lanes_m0 = np.empty(LANES)
@@ -3736,7 +4370,7 @@ def vjp_eps_f64_p_ne_inf_p_ne_2(g, x, p, eps, deps_, deps__l):
             stop = min(start + LANES, n_C)
             x_row_0 = x_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_row_0[i])
+                m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_row_0[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_C)
         cleared(lanes_s0, width_C, 0.0)
@@ -3747,13 +4381,13 @@ def vjp_eps_f64_p_ne_inf_p_ne_2(g, x, p, eps, deps_, deps__l):
             y0_1 = y0[start:stop]
             y0_l_2 = y0_l[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_row_0[i])
+                y0_here, y0_l_here = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_row_0[i])
                 y0_1[i] = y0_here
                 y0_l_2[i] = y0_l_here
-                s0_here, s0_here_l = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+        e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
         cleared(lanes_s2_of, width_C, 0.0)
         cleared(lost_s2_of, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -3762,16 +4396,16 @@ def vjp_eps_f64_p_ne_inf_p_ne_2(g, x, p, eps, deps_, deps__l):
             y0_1 = y0[start:stop]
             y0_l_2 = y0_l[start:stop]
             for i in range(stop - start):
-                s2_of_here, s2_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_row_0[i], y0_1[i], y0_l_2[i])
+                s2_of_here, s2_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_row_0[i], y0_1[i], y0_l_2[i])
                 lanes_s2_of[i], lost_s2_of[i] = added(lanes_s2_of[i], lost_s2_of[i], s2_of_here, s2_of_here_l)
         s2_of, s2_of_l = sum_up(lanes_s2_of, lost_s2_of, width_C)
-        s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, s2_of, s2_of_l)
-        deps_[0], error = two_sum(deps_[0], vjp_eps_f64_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))
+        s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, s2_of, s2_of_l)
+        deps_[0], error = two_sum(deps_[0], vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, m0, s2, s2_l))
         deps__l[0] += error
 
 
 @loop
-def vjp_eps_f32_p_ne_inf_p_ne_2(g, x, p, eps, deps_, deps__l):
+def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1(g, x, p, eps, deps_, deps__l):
     n_C = g.shape[1]
     width_C = lanes_of(n_C)
     lanes_m0 = np.empty(LANES)
@@ -3789,7 +4423,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2(g, x, p, eps, deps_, deps__l):
             stop = min(start + LANES, n_C)
             x_row_0 = x_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_row_0[i])
+                m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_row_0[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_C)
         cleared(lanes_s0, width_C, 0.0)
@@ -3800,13 +4434,13 @@ def vjp_eps_f32_p_ne_inf_p_ne_2(g, x, p, eps, deps_, deps__l):
             y0_1 = y0[start:stop]
             y0_l_2 = y0_l[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_row_0[i])
+                y0_here, y0_l_here = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_row_0[i])
                 y0_1[i] = y0_here
                 y0_l_2[i] = y0_l_here
-                s0_here, s0_here_l = value_f32_s0_core_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+        e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
         cleared(lanes_s2_of, width_C, 0.0)
         cleared(lost_s2_of, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -3815,9 +4449,9 @@ def vjp_eps_f32_p_ne_inf_p_ne_2(g, x, p, eps, deps_, deps__l):
             y0_1 = y0[start:stop]
             y0_l_2 = y0_l[start:stop]
             for i in range(stop - start):
-                s2_of_here, s2_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_row_0[i], y0_1[i], y0_l_2[i])
+                s2_of_here, s2_of_here_l = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_row_0[i], y0_1[i], y0_l_2[i])
                 lanes_s2_of[i], lost_s2_of[i] = added(lanes_s2_of[i], lost_s2_of[i], s2_of_here, s2_of_here_l)
         s2_of, s2_of_l = sum_up(lanes_s2_of, lost_s2_of, width_C)
-        s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, s2_of, s2_of_l)
-        deps_[0], error = two_sum(deps_[0], vjp_eps_f64_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))
+        s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, s2_of, s2_of_l)
+        deps_[0], error = two_sum(deps_[0], vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, m0, s2, s2_l))
         deps__l[0] += error

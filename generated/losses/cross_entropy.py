@@ -202,7 +202,7 @@ def vjp_f64_s2_core_index_label_smoothing_eq_0(ignore_index, m0, s0, s0_l, targe
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1)) if Eq(K, target) else 0) + (0
-#     if Eq(target, ignore_index) else weighted(e0[K], s2)))
+#     if Eq(target, ignore_index) else weighted(s2, e0[K])))
 @core
 def vjp_f64_dinput_core_index_label_smoothing_eq_0(i_K, g, ignore_index, s2, s2_l, target, e0_K, e0_K_l, weight_target):
     i_K = np.float64(i_K)
@@ -216,7 +216,7 @@ def vjp_f64_dinput_core_index_label_smoothing_eq_0(i_K, g, ignore_index, s2, s2_
     weight_target = np.float64(weight_target)
     t1 = target == ignore_index
     t2 = (0.0 if t1 else -(0.0 if weight_target == 0.0 else weight_target)) if i_K == target else 0.0
-    t3 = e0_K == 0.0
+    t3 = s2 == 0.0
     t4 = e0_K * s2
     t5 = 0.0 if t1 else 0.0 if t3 else t4
     t6 = t2 + t5
@@ -279,7 +279,7 @@ def vjp_f32_s2_core_index_label_smoothing_eq_0(ignore_index, m0, s0, s0_l, targe
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1)) if Eq(K, target) else 0) + (0
-#     if Eq(target, ignore_index) else weighted(e0[K], s2)))
+#     if Eq(target, ignore_index) else weighted(s2, e0[K])))
 @core
 def vjp_f32_dinput_core_index_label_smoothing_eq_0(i_K, g, ignore_index, s2, s2_l, target, e0_K, weight_target):
     i_K = np.float64(i_K)
@@ -292,7 +292,7 @@ def vjp_f32_dinput_core_index_label_smoothing_eq_0(i_K, g, ignore_index, s2, s2_
     weight_target = np.float64(weight_target)
     t1 = target == ignore_index
     t2 = (0.0 if t1 else -(0.0 if weight_target == 0.0 else weight_target)) if i_K == target else 0.0
-    t3 = e0_K == 0.0
+    t3 = s2 == 0.0
     t4 = e0_K * s2
     t5 = 0.0 if t1 else 0.0 if t3 else t4
     t6 = t2 + t5
@@ -475,7 +475,8 @@ def hvp_input_f64_s5_core_index_label_smoothing_eq_0(
     return t31, t32
 
 
-# dinput[K] = (0 if Eq(target, ignore_index) else g*(weighted(e0[K], s5) + weighted(e0[K], s4*direction[K])))
+# dinput[K] = (0 if Eq(target, ignore_index) else g*(weighted(s4, weighted(e0[K], direction[K])) + weighted(s5,
+#     e0[K])))
 @core
 def hvp_input_f64_dinput_core_index_label_smoothing_eq_0(
     g, ignore_index, s4, s4_l, s5, s5_l, target, direction_K, e0_K, e0_K_l
@@ -491,20 +492,24 @@ def hvp_input_f64_dinput_core_index_label_smoothing_eq_0(
     e0_K = np.float64(e0_K)
     e0_K_l = np.float64(e0_K_l)
     t1 = target == ignore_index
-    t2 = e0_K == 0.0
-    t3 = e0_K * s5
-    t4 = 0.0 if t2 else t3
-    t5 = direction_K * e0_K
-    t6 = t5 * s4
+    t2 = s4 == 0.0
+    t3 = e0_K == 0.0
+    t4 = direction_K * e0_K
+    t5 = 0.0 if t3 else t4
+    t6 = s4 * t5
     t7 = 0.0 if t2 else t6
-    t8 = t4 + t7
-    t9 = g * t8
-    t10 = t8 - t4
-    t11 = fma(t5, s4, -t6) + t5 * s4_l + (fma(direction_K, e0_K, -t5) + direction_K * e0_K_l) * s4
-    t12 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t2 else fma(e0_K, s5, -t3) + e0_K * s5_l + e0_K_l * s5)
-    t13 = 0.0 if t1 else fma(g, t8, -t9) + g * (t12 + (0.0 if t2 else t11))
-    t14 = 0.0 if t1 else t9
-    return t14 + t13 if t13 - t13 == 0.0 else t14
+    t8 = s5 == 0.0
+    t9 = e0_K * s5
+    t10 = 0.0 if t8 else t9
+    t11 = t7 + t10
+    t12 = g * t11
+    t13 = t11 - t7
+    t14 = fma(s4, t5, -t6) + s4 * (0.0 if t3 else fma(direction_K, e0_K, -t4) + direction_K * e0_K_l)
+    t15 = t7 - (t11 - t13) + (t10 - t13) + (0.0 if t2 else t14 + s4_l * t5)
+    t16 = fma(g, t11, -t12) + g * (t15 + (0.0 if t8 else fma(e0_K, s5, -t9) + e0_K * s5_l + e0_K_l * s5))
+    t17 = 0.0 if t1 else t16
+    t18 = 0.0 if t1 else t12
+    return t18 + t17 if t17 - t17 == 0.0 else t18
 
 
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
@@ -520,7 +525,8 @@ def hvp_input_f32_s0_rate_core_index_label_smoothing_eq_0(direction_K1, e0_K1):
     return t4, t5
 
 
-# dinput[K] = (0 if Eq(target, ignore_index) else g*(weighted(e0[K], s5) + weighted(e0[K], s4*direction[K])))
+# dinput[K] = (0 if Eq(target, ignore_index) else g*(weighted(s4, weighted(e0[K], direction[K])) + weighted(s5,
+#     e0[K])))
 @core
 def hvp_input_f32_dinput_core_index_label_smoothing_eq_0(
     g, ignore_index, s4, s4_l, s5, s5_l, target, direction_K, e0_K
@@ -535,20 +541,23 @@ def hvp_input_f32_dinput_core_index_label_smoothing_eq_0(
     direction_K = np.float64(direction_K)
     e0_K = np.float64(e0_K)
     t1 = target == ignore_index
-    t2 = e0_K == 0.0
-    t3 = e0_K * s5
-    t4 = 0.0 if t2 else t3
-    t5 = direction_K * e0_K
-    t6 = t5 * s4
+    t2 = s4 == 0.0
+    t3 = e0_K == 0.0
+    t4 = direction_K * e0_K
+    t5 = 0.0 if t3 else t4
+    t6 = s4 * t5
     t7 = 0.0 if t2 else t6
-    t8 = t4 + t7
-    t9 = g * t8
-    t10 = t8 - t4
-    t11 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t2 else fma(e0_K, s5, -t3) + e0_K * s5_l)
-    t12 = g * (t11 + (0.0 if t2 else fma(t5, s4, -t6) + t5 * s4_l + fma(direction_K, e0_K, -t5) * s4))
-    t13 = 0.0 if t1 else fma(g, t8, -t9) + t12
-    t14 = 0.0 if t1 else t9
-    return t14 + t13 if t13 - t13 == 0.0 else t14
+    t8 = s5 == 0.0
+    t9 = e0_K * s5
+    t10 = 0.0 if t8 else t9
+    t11 = t7 + t10
+    t12 = g * t11
+    t13 = t11 - t7
+    t14 = 0.0 if t2 else fma(s4, t5, -t6) + s4 * (0.0 if t3 else fma(direction_K, e0_K, -t4)) + s4_l * t5
+    t15 = g * (t7 - (t11 - t13) + (t10 - t13) + t14 + (0.0 if t8 else fma(e0_K, s5, -t9) + e0_K * s5_l))
+    t16 = 0.0 if t1 else fma(g, t11, -t12) + t15
+    t17 = 0.0 if t1 else t12
+    return t17 + t16 if t16 - t16 == 0.0 else t17
 
 
 # dweight[K] = ((0 if Eq(target, ignore_index) else g*(e0 + m0 - input[target])) if Eq(K, target) else 0)
@@ -1607,7 +1616,7 @@ def vjp_f64_s5_core_index_label_smoothing_ne_0(
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1 - label_smoothing)) if Eq(K,
 #     target) else 0) + (0 if Eq(target, ignore_index) else -s3*weighted(weight[K], 1)) + (0 if Eq(target,
-#     ignore_index) else weighted(e0[K], s5)))
+#     ignore_index) else weighted(s5, e0[K])))
 @core
 def vjp_f64_dinput_core_index_label_smoothing_ne_0(
     i_K, g, ignore_index, label_smoothing, s3, s3_l, s5, s5_l, target, e0_K, e0_K_l, weight_K, weight_target
@@ -1635,7 +1644,7 @@ def vjp_f64_dinput_core_index_label_smoothing_ne_0(
     t8 = -(s3 * t7)
     t9 = 0.0 if t2 else t8
     t10 = t6 + t9
-    t11 = e0_K == 0.0
+    t11 = s5 == 0.0
     t12 = e0_K * s5
     t13 = 0.0 if t2 else 0.0 if t11 else t12
     t14 = t10 + t13
@@ -1717,7 +1726,7 @@ def vjp_f32_s5_core_index_label_smoothing_ne_0(
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1 - label_smoothing)) if Eq(K,
 #     target) else 0) + (0 if Eq(target, ignore_index) else -s3*weighted(weight[K], 1)) + (0 if Eq(target,
-#     ignore_index) else weighted(e0[K], s5)))
+#     ignore_index) else weighted(s5, e0[K])))
 @core
 def vjp_f32_dinput_core_index_label_smoothing_ne_0(
     i_K, g, ignore_index, label_smoothing, s3, s3_l, s5, s5_l, target, e0_K, weight_K, weight_target
@@ -1744,7 +1753,7 @@ def vjp_f32_dinput_core_index_label_smoothing_ne_0(
     t8 = -(s3 * t7)
     t9 = 0.0 if t2 else t8
     t10 = t6 + t9
-    t11 = e0_K == 0.0
+    t11 = s5 == 0.0
     t12 = e0_K * s5
     t13 = 0.0 if t2 else 0.0 if t11 else t12
     t14 = t10 + t13
@@ -2063,7 +2072,8 @@ def hvp_input_f64_s10_core_index_label_smoothing_ne_0(
     return t39, t40
 
 
-# dinput[K] = (0 if Eq(target, ignore_index) else g*(weighted(e0[K], s10) + weighted(e0[K], s9*direction[K])))
+# dinput[K] = (0 if Eq(target, ignore_index) else g*(weighted(s10, e0[K]) + weighted(s9, weighted(e0[K],
+#     direction[K]))))
 @core
 def hvp_input_f64_dinput_core_index_label_smoothing_ne_0(
     g, ignore_index, s10, s10_l, s9, s9_l, target, direction_K, e0_K, e0_K_l
@@ -2079,20 +2089,23 @@ def hvp_input_f64_dinput_core_index_label_smoothing_ne_0(
     e0_K = np.float64(e0_K)
     e0_K_l = np.float64(e0_K_l)
     t1 = target == ignore_index
-    t2 = e0_K == 0.0
+    t2 = s10 == 0.0
     t3 = e0_K * s10
     t4 = 0.0 if t2 else t3
-    t5 = direction_K * e0_K
-    t6 = t5 * s9
-    t7 = 0.0 if t2 else t6
-    t8 = t4 + t7
-    t9 = g * t8
-    t10 = t8 - t4
-    t11 = fma(t5, s9, -t6) + t5 * s9_l + (fma(direction_K, e0_K, -t5) + direction_K * e0_K_l) * s9
-    t12 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t2 else fma(e0_K, s10, -t3) + e0_K * s10_l + e0_K_l * s10)
-    t13 = 0.0 if t1 else fma(g, t8, -t9) + g * (t12 + (0.0 if t2 else t11))
-    t14 = 0.0 if t1 else t9
-    return t14 + t13 if t13 - t13 == 0.0 else t14
+    t5 = s9 == 0.0
+    t6 = e0_K == 0.0
+    t7 = direction_K * e0_K
+    t8 = 0.0 if t6 else t7
+    t9 = s9 * t8
+    t10 = 0.0 if t5 else t9
+    t11 = t4 + t10
+    t12 = g * t11
+    t13 = t11 - t4
+    t14 = fma(s9, t8, -t9) + s9 * (0.0 if t6 else fma(direction_K, e0_K, -t7) + direction_K * e0_K_l)
+    t15 = t4 - (t11 - t13) + (t10 - t13) + (0.0 if t2 else fma(e0_K, s10, -t3) + e0_K * s10_l + e0_K_l * s10)
+    t16 = 0.0 if t1 else fma(g, t11, -t12) + g * (t15 + (0.0 if t5 else t14 + s9_l * t8))
+    t17 = 0.0 if t1 else t12
+    return t17 + t16 if t16 - t16 == 0.0 else t17
 
 
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
@@ -2108,7 +2121,8 @@ def hvp_input_f32_s0_rate_core_index_label_smoothing_ne_0(direction_K1, e0_K1):
     return t4, t5
 
 
-# dinput[K] = (0 if Eq(target, ignore_index) else g*(weighted(e0[K], s10) + weighted(e0[K], s9*direction[K])))
+# dinput[K] = (0 if Eq(target, ignore_index) else g*(weighted(s10, e0[K]) + weighted(s9, weighted(e0[K],
+#     direction[K]))))
 @core
 def hvp_input_f32_dinput_core_index_label_smoothing_ne_0(
     g, ignore_index, s10, s10_l, s9, s9_l, target, direction_K, e0_K
@@ -2123,20 +2137,23 @@ def hvp_input_f32_dinput_core_index_label_smoothing_ne_0(
     direction_K = np.float64(direction_K)
     e0_K = np.float64(e0_K)
     t1 = target == ignore_index
-    t2 = e0_K == 0.0
+    t2 = s10 == 0.0
     t3 = e0_K * s10
     t4 = 0.0 if t2 else t3
-    t5 = direction_K * e0_K
-    t6 = t5 * s9
-    t7 = 0.0 if t2 else t6
-    t8 = t4 + t7
-    t9 = g * t8
-    t10 = t8 - t4
-    t11 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t2 else fma(e0_K, s10, -t3) + e0_K * s10_l)
-    t12 = g * (t11 + (0.0 if t2 else fma(t5, s9, -t6) + t5 * s9_l + fma(direction_K, e0_K, -t5) * s9))
-    t13 = 0.0 if t1 else fma(g, t8, -t9) + t12
-    t14 = 0.0 if t1 else t9
-    return t14 + t13 if t13 - t13 == 0.0 else t14
+    t5 = s9 == 0.0
+    t6 = e0_K == 0.0
+    t7 = direction_K * e0_K
+    t8 = 0.0 if t6 else t7
+    t9 = s9 * t8
+    t10 = 0.0 if t5 else t9
+    t11 = t4 + t10
+    t12 = g * t11
+    t13 = t11 - t4
+    t14 = 0.0 if t5 else fma(s9, t8, -t9) + s9 * (0.0 if t6 else fma(direction_K, e0_K, -t7)) + s9_l * t8
+    t15 = g * (t4 - (t11 - t13) + (t10 - t13) + (0.0 if t2 else fma(e0_K, s10, -t3) + e0_K * s10_l) + t14)
+    t16 = 0.0 if t1 else fma(g, t11, -t12) + t15
+    t17 = 0.0 if t1 else t12
+    return t17 + t16 if t16 - t16 == 0.0 else t17
 
 
 # dweight[K] = g*(((0 if Eq(target, ignore_index) else -(1 - label_smoothing)*(-e0 - m0 + input[target])) if Eq(K,
@@ -3516,7 +3533,7 @@ def vjp_f64_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss):
     return t15, t16
 
 
-# dinput[K] = g*(-weighted(target[K]*weight[K], 1) + weighted(e0[K], s4))
+# dinput[K] = g*(weighted(s4, e0[K]) - weighted(target[K]*weight[K], 1))
 @core
 def vjp_f64_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, e0_K_l, target_K, weight_K):
     g = np.float64(g)
@@ -3526,7 +3543,7 @@ def vjp_f64_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, e0_K_l, tar
     e0_K_l = np.float64(e0_K_l)
     target_K = np.float64(target_K)
     weight_K = np.float64(weight_K)
-    t1 = e0_K == 0.0
+    t1 = s4 == 0.0
     t2 = e0_K * s4
     t3 = 0.0 if t1 else t2
     t4 = target_K * weight_K
@@ -3583,7 +3600,7 @@ def vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss):
     return t15, t16
 
 
-# dinput[K] = g*(-weighted(target[K]*weight[K], 1) + weighted(e0[K], s4))
+# dinput[K] = g*(weighted(s4, e0[K]) - weighted(target[K]*weight[K], 1))
 @core
 def vjp_f32_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, target_K, weight_K):
     g = np.float64(g)
@@ -3592,7 +3609,7 @@ def vjp_f32_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, target_K, w
     e0_K = np.float64(e0_K)
     target_K = np.float64(target_K)
     weight_K = np.float64(weight_K)
-    t1 = e0_K == 0.0
+    t1 = s4 == 0.0
     t2 = e0_K * s4
     t3 = 0.0 if t1 else t2
     t4 = target_K * weight_K
@@ -3799,7 +3816,7 @@ def hvp_input_f64_s9_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s0_r
     return t23, t24
 
 
-# dinput[K] = g*(weighted(e0[K], s9) + weighted(e0[K], s8*direction[K]))
+# dinput[K] = g*(weighted(s8, weighted(e0[K], direction[K])) + weighted(s9, e0[K]))
 @core
 def hvp_input_f64_dinput_core_prob_label_smoothing_eq_0(g, s8, s8_l, s9, s9_l, direction_K, e0_K, e0_K_l):
     g = np.float64(g)
@@ -3810,19 +3827,22 @@ def hvp_input_f64_dinput_core_prob_label_smoothing_eq_0(g, s8, s8_l, s9, s9_l, d
     direction_K = np.float64(direction_K)
     e0_K = np.float64(e0_K)
     e0_K_l = np.float64(e0_K_l)
-    t1 = e0_K == 0.0
-    t2 = e0_K * s9
-    t3 = 0.0 if t1 else t2
-    t4 = direction_K * e0_K
-    t5 = t4 * s8
+    t1 = s8 == 0.0
+    t2 = e0_K == 0.0
+    t3 = direction_K * e0_K
+    t4 = 0.0 if t2 else t3
+    t5 = s8 * t4
     t6 = 0.0 if t1 else t5
-    t7 = t3 + t6
-    t8 = g * t7
-    t9 = t7 - t3
-    t10 = fma(t4, s8, -t5) + t4 * s8_l + (fma(direction_K, e0_K, -t4) + direction_K * e0_K_l) * s8
-    t11 = t3 - (t7 - t9) + (t6 - t9) + (0.0 if t1 else fma(e0_K, s9, -t2) + e0_K * s9_l + e0_K_l * s9)
-    t12 = fma(g, t7, -t8) + g * (t11 + (0.0 if t1 else t10))
-    return t8 + t12 if t12 - t12 == 0.0 else t8
+    t7 = s9 == 0.0
+    t8 = e0_K * s9
+    t9 = 0.0 if t7 else t8
+    t10 = t6 + t9
+    t11 = g * t10
+    t12 = t10 - t6
+    t13 = fma(s8, t4, -t5) + s8 * (0.0 if t2 else fma(direction_K, e0_K, -t3) + direction_K * e0_K_l)
+    t14 = t6 - (t10 - t12) + (t9 - t12) + (0.0 if t1 else t13 + s8_l * t4)
+    t15 = fma(g, t10, -t11) + g * (t14 + (0.0 if t7 else fma(e0_K, s9, -t8) + e0_K * s9_l + e0_K_l * s9))
+    return t11 + t15 if t15 - t15 == 0.0 else t11
 
 
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
@@ -3838,7 +3858,7 @@ def hvp_input_f32_s0_rate_core_prob_label_smoothing_eq_0(direction_K1, e0_K1):
     return t4, t5
 
 
-# dinput[K] = g*(weighted(e0[K], s9) + weighted(e0[K], s8*direction[K]))
+# dinput[K] = g*(weighted(s8, weighted(e0[K], direction[K])) + weighted(s9, e0[K]))
 @core
 def hvp_input_f32_dinput_core_prob_label_smoothing_eq_0(g, s8, s8_l, s9, s9_l, direction_K, e0_K):
     g = np.float64(g)
@@ -3848,19 +3868,22 @@ def hvp_input_f32_dinput_core_prob_label_smoothing_eq_0(g, s8, s8_l, s9, s9_l, d
     s9_l = np.float64(s9_l)
     direction_K = np.float64(direction_K)
     e0_K = np.float64(e0_K)
-    t1 = e0_K == 0.0
-    t2 = e0_K * s9
-    t3 = 0.0 if t1 else t2
-    t4 = direction_K * e0_K
-    t5 = t4 * s8
+    t1 = s8 == 0.0
+    t2 = e0_K == 0.0
+    t3 = direction_K * e0_K
+    t4 = 0.0 if t2 else t3
+    t5 = s8 * t4
     t6 = 0.0 if t1 else t5
-    t7 = t3 + t6
-    t8 = g * t7
-    t9 = t7 - t3
-    t10 = t3 - (t7 - t9) + (t6 - t9) + (0.0 if t1 else fma(e0_K, s9, -t2) + e0_K * s9_l)
-    t11 = g * (t10 + (0.0 if t1 else fma(t4, s8, -t5) + t4 * s8_l + fma(direction_K, e0_K, -t4) * s8))
-    t12 = fma(g, t7, -t8) + t11
-    return t8 + t12 if t12 - t12 == 0.0 else t8
+    t7 = s9 == 0.0
+    t8 = e0_K * s9
+    t9 = 0.0 if t7 else t8
+    t10 = t6 + t9
+    t11 = g * t10
+    t12 = t10 - t6
+    t13 = 0.0 if t1 else fma(s8, t4, -t5) + s8 * (0.0 if t2 else fma(direction_K, e0_K, -t3)) + s8_l * t4
+    t14 = g * (t6 - (t10 - t12) + (t9 - t12) + t13 + (0.0 if t7 else fma(e0_K, s9, -t8) + e0_K * s9_l))
+    t15 = fma(g, t10, -t11) + t14
+    return t11 + t15 if t15 - t15 == 0.0 else t11
 
 
 # dtarget[K] = -g*weighted(weight[K], -e0 - m0 + input[K])
@@ -5078,7 +5101,7 @@ def vjp_f64_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, 
     return t17, t18
 
 
-# dinput[K] = g*(-s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(e0[K], s8))
+# dinput[K] = g*(-s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(s8, e0[K]))
 @core
 def vjp_f64_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_l, e0_K, e0_K_l, target_K, weight_K):
     g = np.float64(g)
@@ -5099,7 +5122,7 @@ def vjp_f64_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_
     t5 = 0.0 if t4 else t3
     t6 = -(s6 * t5)
     t7 = t2 + t6
-    t8 = e0_K == 0.0
+    t8 = s8 == 0.0
     t9 = e0_K * s8
     t10 = 0.0 if t8 else t9
     t11 = t7 + t10
@@ -5160,7 +5183,7 @@ def vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, 
     return t17, t18
 
 
-# dinput[K] = g*(-s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(e0[K], s8))
+# dinput[K] = g*(-s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(s8, e0[K]))
 @core
 def vjp_f32_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_l, e0_K, target_K, weight_K):
     g = np.float64(g)
@@ -5180,7 +5203,7 @@ def vjp_f32_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_
     t5 = 0.0 if t4 else t3
     t6 = -(s6 * t5)
     t7 = t2 + t6
-    t8 = e0_K == 0.0
+    t8 = s8 == 0.0
     t9 = e0_K * s8
     t10 = 0.0 if t8 else t9
     t11 = t7 + t10
@@ -5511,7 +5534,7 @@ def hvp_input_f64_s15_core_prob_label_smoothing_ne_0(
     return t25, t26
 
 
-# dinput[K] = g*(weighted(e0[K], s15) + weighted(e0[K], s14*direction[K]))
+# dinput[K] = g*(weighted(s14, weighted(e0[K], direction[K])) + weighted(s15, e0[K]))
 @core
 def hvp_input_f64_dinput_core_prob_label_smoothing_ne_0(g, s14, s14_l, s15, s15_l, direction_K, e0_K, e0_K_l):
     g = np.float64(g)
@@ -5522,19 +5545,22 @@ def hvp_input_f64_dinput_core_prob_label_smoothing_ne_0(g, s14, s14_l, s15, s15_
     direction_K = np.float64(direction_K)
     e0_K = np.float64(e0_K)
     e0_K_l = np.float64(e0_K_l)
-    t1 = e0_K == 0.0
-    t2 = e0_K * s15
-    t3 = 0.0 if t1 else t2
-    t4 = direction_K * e0_K
-    t5 = t4 * s14
+    t1 = s14 == 0.0
+    t2 = e0_K == 0.0
+    t3 = direction_K * e0_K
+    t4 = 0.0 if t2 else t3
+    t5 = s14 * t4
     t6 = 0.0 if t1 else t5
-    t7 = t3 + t6
-    t8 = g * t7
-    t9 = t7 - t3
-    t10 = fma(t4, s14, -t5) + t4 * s14_l + (fma(direction_K, e0_K, -t4) + direction_K * e0_K_l) * s14
-    t11 = t3 - (t7 - t9) + (t6 - t9) + (0.0 if t1 else fma(e0_K, s15, -t2) + e0_K * s15_l + e0_K_l * s15)
-    t12 = fma(g, t7, -t8) + g * (t11 + (0.0 if t1 else t10))
-    return t8 + t12 if t12 - t12 == 0.0 else t8
+    t7 = s15 == 0.0
+    t8 = e0_K * s15
+    t9 = 0.0 if t7 else t8
+    t10 = t6 + t9
+    t11 = g * t10
+    t12 = t10 - t6
+    t13 = fma(s14, t4, -t5) + s14 * (0.0 if t2 else fma(direction_K, e0_K, -t3) + direction_K * e0_K_l)
+    t14 = t6 - (t10 - t12) + (t9 - t12) + (0.0 if t1 else t13 + s14_l * t4)
+    t15 = fma(g, t10, -t11) + g * (t14 + (0.0 if t7 else fma(e0_K, s15, -t8) + e0_K * s15_l + e0_K_l * s15))
+    return t11 + t15 if t15 - t15 == 0.0 else t11
 
 
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
@@ -5550,7 +5576,7 @@ def hvp_input_f32_s0_rate_core_prob_label_smoothing_ne_0(direction_K1, e0_K1):
     return t4, t5
 
 
-# dinput[K] = g*(weighted(e0[K], s15) + weighted(e0[K], s14*direction[K]))
+# dinput[K] = g*(weighted(s14, weighted(e0[K], direction[K])) + weighted(s15, e0[K]))
 @core
 def hvp_input_f32_dinput_core_prob_label_smoothing_ne_0(g, s14, s14_l, s15, s15_l, direction_K, e0_K):
     g = np.float64(g)
@@ -5560,19 +5586,22 @@ def hvp_input_f32_dinput_core_prob_label_smoothing_ne_0(g, s14, s14_l, s15, s15_
     s15_l = np.float64(s15_l)
     direction_K = np.float64(direction_K)
     e0_K = np.float64(e0_K)
-    t1 = e0_K == 0.0
-    t2 = e0_K * s15
-    t3 = 0.0 if t1 else t2
-    t4 = direction_K * e0_K
-    t5 = t4 * s14
+    t1 = s14 == 0.0
+    t2 = e0_K == 0.0
+    t3 = direction_K * e0_K
+    t4 = 0.0 if t2 else t3
+    t5 = s14 * t4
     t6 = 0.0 if t1 else t5
-    t7 = t3 + t6
-    t8 = g * t7
-    t9 = t7 - t3
-    t10 = 0.0 if t1 else fma(t4, s14, -t5) + t4 * s14_l + fma(direction_K, e0_K, -t4) * s14
-    t11 = g * (t3 - (t7 - t9) + (t6 - t9) + (0.0 if t1 else fma(e0_K, s15, -t2) + e0_K * s15_l) + t10)
-    t12 = fma(g, t7, -t8) + t11
-    return t8 + t12 if t12 - t12 == 0.0 else t8
+    t7 = s15 == 0.0
+    t8 = e0_K * s15
+    t9 = 0.0 if t7 else t8
+    t10 = t6 + t9
+    t11 = g * t10
+    t12 = t10 - t6
+    t13 = 0.0 if t1 else fma(s14, t4, -t5) + s14 * (0.0 if t2 else fma(direction_K, e0_K, -t3)) + s14_l * t4
+    t14 = g * (t6 - (t10 - t12) + (t9 - t12) + t13 + (0.0 if t7 else fma(e0_K, s15, -t8) + e0_K * s15_l))
+    t15 = fma(g, t10, -t11) + t14
+    return t11 + t15 if t15 - t15 == 0.0 else t11
 
 
 # dtarget[K] = -g*s6*weighted(weight[K], -e0 - m0 + input[K])

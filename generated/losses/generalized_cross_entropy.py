@@ -180,7 +180,7 @@ def vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, target, weight_target):
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1)) if Eq(K, target) else 0) + (0
-#     if Eq(target, ignore_index) else weighted(e0[K], s2)))
+#     if Eq(target, ignore_index) else weighted(s2, e0[K])))
 @core
 def vjp_f64_dinput_core(i_K, e1, e1_l, g, ignore_index, s2, s2_l, target, e0_K, e0_K_l, weight_target):
     i_K = np.float64(i_K)
@@ -199,7 +199,7 @@ def vjp_f64_dinput_core(i_K, e1, e1_l, g, ignore_index, s2, s2_l, target, e0_K, 
     t3 = weight_target == 0.0
     t4 = -(weight_target * e1)
     t5 = (0.0 if t2 else 0.0 if t3 else t4) if t1 else 0.0
-    t6 = e0_K == 0.0
+    t6 = s2 == 0.0
     t7 = e0_K * s2
     t8 = 0.0 if t2 else 0.0 if t6 else t7
     t9 = t5 + t8
@@ -259,7 +259,7 @@ def vjp_f32_s2_core(e1, ignore_index, s0, s0_l, target, weight_target):
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1)) if Eq(K, target) else 0) + (0
-#     if Eq(target, ignore_index) else weighted(e0[K], s2)))
+#     if Eq(target, ignore_index) else weighted(s2, e0[K])))
 @core
 def vjp_f32_dinput_core(i_K, e1, g, ignore_index, s2, s2_l, target, e0_K, weight_target):
     i_K = np.float64(i_K)
@@ -276,7 +276,7 @@ def vjp_f32_dinput_core(i_K, e1, g, ignore_index, s2, s2_l, target, e0_K, weight
     t3 = weight_target == 0.0
     t4 = -(weight_target * e1)
     t5 = (0.0 if t2 else 0.0 if t3 else t4) if t1 else 0.0
-    t6 = e0_K == 0.0
+    t6 = s2 == 0.0
     t7 = e0_K * s2
     t8 = 0.0 if t2 else 0.0 if t6 else t7
     t9 = t5 + t8
@@ -368,9 +368,9 @@ def hvp_input_f64_r_s0_core(s0, s0_l):
     return t5, t6
 
 
-# dinput[K] = g*(weighted(e0[K], s5) + ((0 if Eq(target, ignore_index) else weighted(weight[target],
+# dinput[K] = g*(weighted(s5, e0[K]) + ((0 if Eq(target, ignore_index) else weighted(weight[target],
 #     -e1*q*direction[target])) + (0 if Eq(target, ignore_index) else weighted(weight[target], e1*q*r_s0*s0_rate))
-#     if Eq(K, target) else 0) + (0 if Eq(target, ignore_index) else weighted(e0[K], s4*direction[K])))
+#     if Eq(K, target) else 0) + (0 if Eq(target, ignore_index) else weighted(s4, weighted(e0[K], direction[K]))))
 @core
 def hvp_input_f64_dinput_core(
     i_K,
@@ -414,7 +414,7 @@ def hvp_input_f64_dinput_core(
     e0_K = np.float64(e0_K)
     e0_K_l = np.float64(e0_K_l)
     weight_target = np.float64(weight_target)
-    t1 = e0_K == 0.0
+    t1 = s5 == 0.0
     t2 = e0_K * s5
     t3 = 0.0 if t1 else t2
     t4 = i_K == target
@@ -432,23 +432,26 @@ def hvp_input_f64_dinput_core(
     t16 = t10 + t15
     t17 = t16 if t4 else 0.0
     t18 = t3 + t17
-    t19 = direction_K * e0_K
-    t20 = t19 * s4
-    t21 = 0.0 if t5 else 0.0 if t1 else t20
-    t22 = t18 + t21
-    t23 = g * t22
-    t24 = t22 - t18
-    t25 = t18 - t3
-    t26 = t16 - t10
-    t27 = fma(t8, q, t9) + (fma(t7, e1, -t8) + t7 * e1_l + fma(direction_target, weight_target, -t7) * e1) * q
-    t28 = fma(t11, e1, -t12) + t11 * e1_l + (fma(r_s0, weight_target, -t11) + r_s0_l * weight_target) * e1
-    t29 = 0.0 if t6 else fma(t13, s0_rate, -t14) + t13 * s0_rate_l + (fma(t12, q, -t13) + t28 * q) * s0_rate
-    t30 = t10 - (t16 - t26) + (t15 - t26) + (0.0 if t5 else 0.0 if t6 else -t27) + (0.0 if t5 else t29)
-    t31 = t3 - (t18 - t25) + (t17 - t25) + (0.0 if t1 else fma(e0_K, s5, -t2) + e0_K * s5_l + e0_K_l * s5)
-    t32 = fma(t19, s4, -t20) + t19 * s4_l + (fma(direction_K, e0_K, -t19) + direction_K * e0_K_l) * s4
-    t33 = t18 - (t22 - t24) + (t21 - t24) + (t31 + (t30 if t4 else 0.0)) + (0.0 if t5 else 0.0 if t1 else t32)
-    t34 = fma(g, t22, -t23) + g * t33
-    return t23 + t34 if t34 - t34 == 0.0 else t23
+    t19 = s4 == 0.0
+    t20 = e0_K == 0.0
+    t21 = direction_K * e0_K
+    t22 = 0.0 if t20 else t21
+    t23 = s4 * t22
+    t24 = 0.0 if t5 else 0.0 if t19 else t23
+    t25 = t18 + t24
+    t26 = g * t25
+    t27 = t25 - t18
+    t28 = t18 - t3
+    t29 = t16 - t10
+    t30 = fma(t8, q, t9) + (fma(t7, e1, -t8) + t7 * e1_l + fma(direction_target, weight_target, -t7) * e1) * q
+    t31 = fma(t11, e1, -t12) + t11 * e1_l + (fma(r_s0, weight_target, -t11) + r_s0_l * weight_target) * e1
+    t32 = 0.0 if t6 else fma(t13, s0_rate, -t14) + t13 * s0_rate_l + (fma(t12, q, -t13) + t31 * q) * s0_rate
+    t33 = t10 - (t16 - t29) + (t15 - t29) + (0.0 if t5 else 0.0 if t6 else -t30) + (0.0 if t5 else t32)
+    t34 = t3 - (t18 - t28) + (t17 - t28) + (0.0 if t1 else fma(e0_K, s5, -t2) + e0_K * s5_l + e0_K_l * s5)
+    t35 = fma(s4, t22, -t23) + s4 * (0.0 if t20 else fma(direction_K, e0_K, -t21) + direction_K * e0_K_l)
+    t36 = t18 - (t25 - t27) + (t24 - t27) + (t34 + (t33 if t4 else 0.0))
+    t37 = fma(g, t25, -t26) + g * (t36 + (0.0 if t5 else 0.0 if t19 else t35 + s4_l * t22))
+    return t26 + t37 if t37 - t37 == 0.0 else t26
 
 
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
@@ -513,9 +516,9 @@ def hvp_input_f32_s5_core(e1, ignore_index, q, s0, s0_l, s0_rate, s0_rate_l, tar
     return t31, t32
 
 
-# dinput[K] = g*(weighted(e0[K], s5) + ((0 if Eq(target, ignore_index) else weighted(weight[target],
+# dinput[K] = g*(weighted(s5, e0[K]) + ((0 if Eq(target, ignore_index) else weighted(weight[target],
 #     -e1*q*direction[target])) + (0 if Eq(target, ignore_index) else weighted(weight[target], e1*q*r_s0*s0_rate))
-#     if Eq(K, target) else 0) + (0 if Eq(target, ignore_index) else weighted(e0[K], s4*direction[K])))
+#     if Eq(K, target) else 0) + (0 if Eq(target, ignore_index) else weighted(s4, weighted(e0[K], direction[K]))))
 @core
 def hvp_input_f32_dinput_core(
     i_K,
@@ -555,7 +558,7 @@ def hvp_input_f32_dinput_core(
     direction_target = np.float64(direction_target)
     e0_K = np.float64(e0_K)
     weight_target = np.float64(weight_target)
-    t1 = e0_K == 0.0
+    t1 = s5 == 0.0
     t2 = e0_K * s5
     t3 = 0.0 if t1 else t2
     t4 = i_K == target
@@ -573,22 +576,26 @@ def hvp_input_f32_dinput_core(
     t16 = t10 + t15
     t17 = t16 if t4 else 0.0
     t18 = t3 + t17
-    t19 = direction_K * e0_K
-    t20 = t19 * s4
-    t21 = 0.0 if t5 else 0.0 if t1 else t20
-    t22 = t18 + t21
-    t23 = g * t22
-    t24 = t22 - t18
-    t25 = t18 - t3
-    t26 = t16 - t10
-    t27 = -(fma(t8, q, t9) + (fma(t7, e1, -t8) + fma(direction_target, weight_target, -t7) * e1) * q)
-    t28 = (fma(t11, e1, -t12) + (fma(r_s0, weight_target, -t11) + r_s0_l * weight_target) * e1) * q
-    t29 = 0.0 if t6 else fma(t13, s0_rate, -t14) + t13 * s0_rate_l + (fma(t12, q, -t13) + t28) * s0_rate
-    t30 = t10 - (t16 - t26) + (t15 - t26) + (0.0 if t5 else 0.0 if t6 else t27) + (0.0 if t5 else t29)
-    t31 = t3 - (t18 - t25) + (t17 - t25) + (0.0 if t1 else fma(e0_K, s5, -t2) + e0_K * s5_l)
-    t32 = 0.0 if t5 else 0.0 if t1 else fma(t19, s4, -t20) + t19 * s4_l + fma(direction_K, e0_K, -t19) * s4
-    t33 = fma(g, t22, -t23) + g * (t18 - (t22 - t24) + (t21 - t24) + (t31 + (t30 if t4 else 0.0)) + t32)
-    return t23 + t33 if t33 - t33 == 0.0 else t23
+    t19 = s4 == 0.0
+    t20 = e0_K == 0.0
+    t21 = direction_K * e0_K
+    t22 = 0.0 if t20 else t21
+    t23 = s4 * t22
+    t24 = 0.0 if t5 else 0.0 if t19 else t23
+    t25 = t18 + t24
+    t26 = g * t25
+    t27 = t25 - t18
+    t28 = t18 - t3
+    t29 = t16 - t10
+    t30 = -(fma(t8, q, t9) + (fma(t7, e1, -t8) + fma(direction_target, weight_target, -t7) * e1) * q)
+    t31 = (fma(t11, e1, -t12) + (fma(r_s0, weight_target, -t11) + r_s0_l * weight_target) * e1) * q
+    t32 = 0.0 if t6 else fma(t13, s0_rate, -t14) + t13 * s0_rate_l + (fma(t12, q, -t13) + t31) * s0_rate
+    t33 = t10 - (t16 - t29) + (t15 - t29) + (0.0 if t5 else 0.0 if t6 else t30) + (0.0 if t5 else t32)
+    t34 = t3 - (t18 - t28) + (t17 - t28) + (0.0 if t1 else fma(e0_K, s5, -t2) + e0_K * s5_l)
+    t35 = fma(s4, t22, -t23) + s4 * (0.0 if t20 else fma(direction_K, e0_K, -t21)) + s4_l * t22
+    t36 = t18 - (t25 - t27) + (t24 - t27) + (t34 + (t33 if t4 else 0.0))
+    t37 = fma(g, t25, -t26) + g * (t36 + (0.0 if t5 else 0.0 if t19 else t35))
+    return t26 + t37 if t37 - t37 == 0.0 else t26
 
 
 # e0 = expm1(q*(-m0 - log(s0) + input[target]))

@@ -648,8 +648,8 @@ def vjp_f64_s2_core_p_2(n_K, weight_target):
     return t7, t8
 
 
-# s3 = sum over K.1 of (2*s2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin + input[K.1] -
-#     input[target] else -1) if Ne(K.1, target) else 0)
+# s3 = sum over K.1 of (weighted(s2, 2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin +
+#     input[K.1] - input[target] else -1)) if Ne(K.1, target) else 0)
 @core
 def vjp_f64_s3_core_p_2(i_K1, margin, s2, s2_l, target, input_K1, input_target):
     i_K1 = np.float64(i_K1)
@@ -660,36 +660,37 @@ def vjp_f64_s3_core_p_2(i_K1, margin, s2, s2_l, target, input_K1, input_target):
     input_K1 = np.float64(input_K1)
     input_target = np.float64(input_target)
     t1 = i_K1 != target
-    t2 = s2 * 2.0
-    t3 = input_K1 - input_target
-    t4 = t3 + margin
-    t5 = t4 - t3
-    t6 = t3 - input_K1
-    t7 = t3 - (t4 - t5) + (margin - t5) + (input_K1 - (t3 - t6) + (-input_target - t6))
-    t8 = t4 < 0.0 or t4 == 0.0 and t7 < 0.0
-    t9 = 0.0 if t8 else t7
-    t10 = t9 - t9 == 0.0
-    t11 = 0.0 if t8 else t4
-    t12 = t11 + t9
-    t13 = t12 if t10 else t11
-    t14 = t2 * t13
-    t15 = t4 + -0.0
-    t16 = t15 - t4
-    t17 = t4 - (t15 - t16) + (-0.0 - t16) + t7
-    t18 = t17 - t17 == 0.0
-    t19 = t15 + t17
-    t20 = t19 if t18 else t15
-    t21 = 0.0 if t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) <= 0.0 else -1.0
-    t22 = t14 * t21
-    t23 = (fma(t2, t13, -t14) + t2 * (t9 - (t12 - t11) if t10 else 0.0) + s2_l * 2.0 * t13) * t21
-    t24 = fma(t14, t21, -t22) + t23 if t1 else 0.0
-    t25 = t22 if t1 else 0.0
-    t26 = t24 if t24 - t24 == 0.0 else 0.0
-    return t25, t26
+    t2 = s2 == 0.0
+    t3 = s2 * 2.0
+    t4 = input_K1 - input_target
+    t5 = t4 + margin
+    t6 = t5 - t4
+    t7 = t4 - input_K1
+    t8 = t4 - (t5 - t6) + (margin - t6) + (input_K1 - (t4 - t7) + (-input_target - t7))
+    t9 = t5 < 0.0 or t5 == 0.0 and t8 < 0.0
+    t10 = 0.0 if t9 else t8
+    t11 = t10 - t10 == 0.0
+    t12 = 0.0 if t9 else t5
+    t13 = t12 + t10
+    t14 = t13 if t11 else t12
+    t15 = t3 * t14
+    t16 = t5 + -0.0
+    t17 = t16 - t5
+    t18 = t5 - (t16 - t17) + (-0.0 - t17) + t8
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = t20 if t19 else t16
+    t22 = 0.0 if t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0 else -1.0
+    t23 = t15 * t22
+    t24 = (fma(t3, t14, -t15) + t3 * (t10 - (t13 - t12) if t11 else 0.0) + s2_l * 2.0 * t14) * t22
+    t25 = (0.0 if t2 else fma(t15, t22, -t23) + t24) if t1 else 0.0
+    t26 = (0.0 if t2 else t23) if t1 else 0.0
+    t27 = t25 if t25 - t25 == 0.0 else 0.0
+    return t26, t27
 
 
-# dinput[K] = g*((s3 if Eq(K, target) else 0) + (2*s2*first_max(0, margin + input[K] - input[target])*(0 if 0 >=
-#     margin + input[K] - input[target] else 1) if Ne(K, target) else 0))
+# dinput[K] = g*((s3 if Eq(K, target) else 0) + (weighted(s2, 2*first_max(0, margin + input[K] - input[target])*(0
+#     if 0 >= margin + input[K] - input[target] else 1)) if Ne(K, target) else 0))
 @core
 def vjp_f64_dinput_core_p_2(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K, input_target):
     i_K = np.float64(i_K)
@@ -705,99 +706,90 @@ def vjp_f64_dinput_core_p_2(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K,
     t1 = i_K == target
     t2 = s3 if t1 else 0.0
     t3 = i_K != target
-    t4 = s2 * 2.0
-    t5 = input_K - input_target
-    t6 = t5 + margin
-    t7 = t6 - t5
-    t8 = t5 - input_K
-    t9 = t5 - (t6 - t7) + (margin - t7) + (input_K - (t5 - t8) + (-input_target - t8))
-    t10 = t6 < 0.0 or t6 == 0.0 and t9 < 0.0
-    t11 = 0.0 if t10 else t9
-    t12 = t11 - t11 == 0.0
-    t13 = 0.0 if t10 else t6
-    t14 = t13 + t11
-    t15 = t14 if t12 else t13
-    t16 = t4 * t15
-    t17 = t6 + -0.0
-    t18 = t17 - t6
-    t19 = t6 - (t17 - t18) + (-0.0 - t18) + t9
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = 0.0 if t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) <= 0.0 else 1.0
-    t24 = t16 * t23
-    t25 = t24 if t3 else 0.0
-    t26 = t2 + t25
-    t27 = g * t26
-    t28 = t26 - t2
-    t29 = (fma(t4, t15, -t16) + t4 * (t11 - (t14 - t13) if t12 else 0.0) + s2_l * 2.0 * t15) * t23
-    t30 = t2 - (t26 - t28) + (t25 - t28) + (s3_l if t1 else 0.0) + (fma(t16, t23, -t24) + t29 if t3 else 0.0)
-    t31 = fma(g, t26, -t27) + g * t30
-    return t27 + t31 if t31 - t31 == 0.0 else t27
+    t4 = s2 == 0.0
+    t5 = s2 * 2.0
+    t6 = input_K - input_target
+    t7 = t6 + margin
+    t8 = t7 - t6
+    t9 = t6 - input_K
+    t10 = t6 - (t7 - t8) + (margin - t8) + (input_K - (t6 - t9) + (-input_target - t9))
+    t11 = t7 < 0.0 or t7 == 0.0 and t10 < 0.0
+    t12 = 0.0 if t11 else t10
+    t13 = t12 - t12 == 0.0
+    t14 = 0.0 if t11 else t7
+    t15 = t14 + t12
+    t16 = t15 if t13 else t14
+    t17 = t5 * t16
+    t18 = t7 + -0.0
+    t19 = t18 - t7
+    t20 = t7 - (t18 - t19) + (-0.0 - t19) + t10
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = t22 if t21 else t18
+    t24 = 0.0 if t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) <= 0.0 else 1.0
+    t25 = t17 * t24
+    t26 = (0.0 if t4 else t25) if t3 else 0.0
+    t27 = t2 + t26
+    t28 = g * t27
+    t29 = t27 - t2
+    t30 = (fma(t5, t16, -t17) + t5 * (t12 - (t15 - t14) if t13 else 0.0) + s2_l * 2.0 * t16) * t24
+    t31 = (0.0 if t4 else fma(t17, t24, -t25) + t30) if t3 else 0.0
+    t32 = fma(g, t27, -t28) + g * (t2 - (t27 - t29) + (t26 - t29) + (s3_l if t1 else 0.0) + t31)
+    return t28 + t32 if t32 - t32 == 0.0 else t28
 
 
-# s5_of = sum over K.1 of (2*(0 if 0 >= margin + input[K.1] - input[target] else -1)**2*direction[target] if
-#     Ne(K.1, target) else 0) + (2*(0 if 0 >= margin + input[K.1] - input[target] else -1)*(0 if 0 >= margin +
-#     input[K.1] - input[target] else 1)*direction[K.1] if Ne(K.1, target) else 0)
+# s5 = sum over K.1 of weighted(s4, (2*(0 if 0 >= margin + input[K.1] - input[target] else
+#     -1)**2*direction[target] if Ne(K.1, target) else 0) + (2*(0 if 0 >= margin + input[K.1] - input[target] else
+#     -1)*(0 if 0 >= margin + input[K.1] - input[target] else 1)*direction[K.1] if Ne(K.1, target) else 0))
 @core
-def hvp_input_f64_s5_of_core_p_2(i_K1, margin, target, direction_K1, direction_target, input_K1, input_target):
+def hvp_input_f64_s5_core_p_2(i_K1, margin, s4, s4_l, target, direction_K1, direction_target, input_K1, input_target):
     i_K1 = np.float64(i_K1)
     margin = np.float64(margin)
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
     target = np.float64(target)
     direction_K1 = np.float64(direction_K1)
     direction_target = np.float64(direction_target)
     input_K1 = np.float64(input_K1)
     input_target = np.float64(input_target)
-    t1 = i_K1 != target
-    t2 = direction_target * 2.0
-    t3 = input_K1 - input_target
-    t4 = t3 + margin
-    t5 = t4 + -0.0
-    t6 = t5 - t4
-    t7 = t4 - t3
-    t8 = t3 - input_K1
-    t9 = t3 - (t4 - t7) + (margin - t7) + (input_K1 - (t3 - t8) + (-input_target - t8))
-    t10 = t4 - (t5 - t6) + (-0.0 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = 0.0 if t14 else -1.0
-    t16 = t2 * t15
-    t17 = t16 * t15
-    t18 = t17 if t1 else 0.0
-    t19 = direction_K1 * 2.0
-    t20 = t19 * t15
-    t21 = 0.0 if t14 else 1.0
-    t22 = t20 * t21
-    t23 = t22 if t1 else 0.0
-    t24 = t18 + t23
-    t25 = t24 - t18
-    t26 = t18 - (t24 - t25) + (t23 - t25) + (fma(t16, t15, -t17) + fma(t2, t15, -t16) * t15 if t1 else 0.0)
-    t27 = t26 + (fma(t20, t21, -t22) + fma(t19, t15, -t20) * t21 if t1 else 0.0)
-    t28 = t27 if t27 - t27 == 0.0 else 0.0
-    return t24, t28
+    t1 = s4 == 0.0
+    t2 = i_K1 != target
+    t3 = direction_target * 2.0
+    t4 = input_K1 - input_target
+    t5 = t4 + margin
+    t6 = t5 + -0.0
+    t7 = t6 - t5
+    t8 = t5 - t4
+    t9 = t4 - input_K1
+    t10 = t4 - (t5 - t8) + (margin - t8) + (input_K1 - (t4 - t9) + (-input_target - t9))
+    t11 = t5 - (t6 - t7) + (-0.0 - t7) + t10
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = t13 if t12 else t6
+    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
+    t16 = 0.0 if t15 else -1.0
+    t17 = t3 * t16
+    t18 = t17 * t16
+    t19 = t18 if t2 else 0.0
+    t20 = direction_K1 * 2.0
+    t21 = t20 * t16
+    t22 = 0.0 if t15 else 1.0
+    t23 = t21 * t22
+    t24 = t23 if t2 else 0.0
+    t25 = t19 + t24
+    t26 = s4 * t25
+    t27 = t25 - t19
+    t28 = t19 - (t25 - t27) + (t24 - t27) + (fma(t17, t16, -t18) + fma(t3, t16, -t17) * t16 if t2 else 0.0)
+    t29 = fma(s4, t25, -t26) + s4 * (t28 + (fma(t21, t22, -t23) + fma(t20, t16, -t21) * t22 if t2 else 0.0))
+    t30 = 0.0 if t1 else t29 + s4_l * t25
+    t31 = 0.0 if t1 else t26
+    t32 = t30 if t30 - t30 == 0.0 else 0.0
+    return t31, t32
 
 
-# s5 = s4*s5_of
-@core
-def hvp_input_f64_s5_core_p_2(s4, s4_l, s5_of, s5_of_l):
-    s4 = np.float64(s4)
-    s4_l = np.float64(s4_l)
-    s5_of = np.float64(s5_of)
-    s5_of_l = np.float64(s5_of_l)
-    t1 = s4 * s5_of
-    t2 = fma(s4, s5_of, -t1) + s4 * s5_of_l + s4_l * s5_of
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
-
-
-# dinput[K] = g*(s4*((2*(0 if 0 >= margin + input[K] - input[target] else 1)**2*direction[K] if Ne(K, target) else
-#     0) + (2*(0 if 0 >= margin + input[K] - input[target] else -1)*(0 if 0 >= margin + input[K] - input[target]
-#     else 1)*direction[target] if Ne(K, target) else 0)) + (s5 if Eq(K, target) else 0))
+# dinput[K] = g*(weighted(s4, (2*(0 if 0 >= margin + input[K] - input[target] else 1)**2*direction[K] if Ne(K,
+#     target) else 0) + (2*(0 if 0 >= margin + input[K] - input[target] else -1)*(0 if 0 >= margin + input[K] -
+#     input[target] else 1)*direction[target] if Ne(K, target) else 0)) + (s5 if Eq(K, target) else 0))
 @core
 def hvp_input_f64_dinput_core_p_2(
     i_K, g, margin, s4, s4_l, s5, s5_l, target, direction_K, direction_target, input_K, input_target
@@ -814,42 +806,44 @@ def hvp_input_f64_dinput_core_p_2(
     direction_target = np.float64(direction_target)
     input_K = np.float64(input_K)
     input_target = np.float64(input_target)
-    t1 = i_K != target
-    t2 = direction_K * 2.0
-    t3 = input_K - input_target
-    t4 = t3 + margin
-    t5 = t4 + -0.0
-    t6 = t5 - t4
-    t7 = t4 - t3
-    t8 = t3 - input_K
-    t9 = t3 - (t4 - t7) + (margin - t7) + (input_K - (t3 - t8) + (-input_target - t8))
-    t10 = t4 - (t5 - t6) + (-0.0 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = 0.0 if t14 else 1.0
-    t16 = t2 * t15
-    t17 = t16 * t15
-    t18 = t17 if t1 else 0.0
-    t19 = direction_target * 2.0
-    t20 = 0.0 if t14 else -1.0
-    t21 = t19 * t20
-    t22 = t21 * t15
-    t23 = t22 if t1 else 0.0
-    t24 = t18 + t23
-    t25 = s4 * t24
-    t26 = i_K == target
-    t27 = s5 if t26 else 0.0
-    t28 = t25 + t27
-    t29 = g * t28
-    t30 = t28 - t25
-    t31 = t24 - t18
-    t32 = t18 - (t24 - t31) + (t23 - t31) + (fma(t16, t15, -t17) + fma(t2, t15, -t16) * t15 if t1 else 0.0)
-    t33 = fma(s4, t24, -t25) + s4 * (t32 + (fma(t21, t15, -t22) + fma(t19, t20, -t21) * t15 if t1 else 0.0))
-    t34 = g * (t25 - (t28 - t30) + (t27 - t30) + (t33 + s4_l * t24) + (s5_l if t26 else 0.0))
-    t35 = fma(g, t28, -t29) + t34
-    return t29 + t35 if t35 - t35 == 0.0 else t29
+    t1 = s4 == 0.0
+    t2 = i_K != target
+    t3 = direction_K * 2.0
+    t4 = input_K - input_target
+    t5 = t4 + margin
+    t6 = t5 + -0.0
+    t7 = t6 - t5
+    t8 = t5 - t4
+    t9 = t4 - input_K
+    t10 = t4 - (t5 - t8) + (margin - t8) + (input_K - (t4 - t9) + (-input_target - t9))
+    t11 = t5 - (t6 - t7) + (-0.0 - t7) + t10
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = t13 if t12 else t6
+    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
+    t16 = 0.0 if t15 else 1.0
+    t17 = t3 * t16
+    t18 = t17 * t16
+    t19 = t18 if t2 else 0.0
+    t20 = direction_target * 2.0
+    t21 = 0.0 if t15 else -1.0
+    t22 = t20 * t21
+    t23 = t22 * t16
+    t24 = t23 if t2 else 0.0
+    t25 = t19 + t24
+    t26 = s4 * t25
+    t27 = 0.0 if t1 else t26
+    t28 = i_K == target
+    t29 = s5 if t28 else 0.0
+    t30 = t27 + t29
+    t31 = g * t30
+    t32 = t30 - t27
+    t33 = t25 - t19
+    t34 = t19 - (t25 - t33) + (t24 - t33) + (fma(t17, t16, -t18) + fma(t3, t16, -t17) * t16 if t2 else 0.0)
+    t35 = fma(s4, t25, -t26) + s4 * (t34 + (fma(t22, t16, -t23) + fma(t20, t21, -t22) * t16 if t2 else 0.0))
+    t36 = g * (t27 - (t30 - t32) + (t29 - t32) + (0.0 if t1 else t35 + s4_l * t25) + (s5_l if t28 else 0.0))
+    t37 = fma(g, t30, -t31) + t36
+    return t31 + t37 if t37 - t37 == 0.0 else t31
 
 
 # dweight[K] = (g*s0/|K| if Eq(K, target) else 0)
@@ -869,8 +863,8 @@ def vjp_weight_f64_dweight_core_p_2(i_K, g, s0, s0_l, target, n_K):
     return t5 + t4 if t4 - t4 == 0.0 else t5
 
 
-# s3 = sum over K.1 of (2*s2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin + input[K.1] -
-#     input[target] else 1) if Ne(K.1, target) else 0)
+# s3 = sum over K.1 of (weighted(s2, 2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin +
+#     input[K.1] - input[target] else 1)) if Ne(K.1, target) else 0)
 @core
 def vjp_margin_f64_s3_core_p_2(i_K1, margin, s2, s2_l, target, input_K1, input_target):
     i_K1 = np.float64(i_K1)
@@ -881,32 +875,33 @@ def vjp_margin_f64_s3_core_p_2(i_K1, margin, s2, s2_l, target, input_K1, input_t
     input_K1 = np.float64(input_K1)
     input_target = np.float64(input_target)
     t1 = i_K1 != target
-    t2 = s2 * 2.0
-    t3 = input_K1 - input_target
-    t4 = t3 + margin
-    t5 = t4 - t3
-    t6 = t3 - input_K1
-    t7 = t3 - (t4 - t5) + (margin - t5) + (input_K1 - (t3 - t6) + (-input_target - t6))
-    t8 = t4 < 0.0 or t4 == 0.0 and t7 < 0.0
-    t9 = 0.0 if t8 else t7
-    t10 = t9 - t9 == 0.0
-    t11 = 0.0 if t8 else t4
-    t12 = t11 + t9
-    t13 = t12 if t10 else t11
-    t14 = t2 * t13
-    t15 = t4 + -0.0
-    t16 = t15 - t4
-    t17 = t4 - (t15 - t16) + (-0.0 - t16) + t7
-    t18 = t17 - t17 == 0.0
-    t19 = t15 + t17
-    t20 = t19 if t18 else t15
-    t21 = 0.0 if t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) <= 0.0 else 1.0
-    t22 = t14 * t21
-    t23 = (fma(t2, t13, -t14) + t2 * (t9 - (t12 - t11) if t10 else 0.0) + s2_l * 2.0 * t13) * t21
-    t24 = fma(t14, t21, -t22) + t23 if t1 else 0.0
-    t25 = t22 if t1 else 0.0
-    t26 = t24 if t24 - t24 == 0.0 else 0.0
-    return t25, t26
+    t2 = s2 == 0.0
+    t3 = s2 * 2.0
+    t4 = input_K1 - input_target
+    t5 = t4 + margin
+    t6 = t5 - t4
+    t7 = t4 - input_K1
+    t8 = t4 - (t5 - t6) + (margin - t6) + (input_K1 - (t4 - t7) + (-input_target - t7))
+    t9 = t5 < 0.0 or t5 == 0.0 and t8 < 0.0
+    t10 = 0.0 if t9 else t8
+    t11 = t10 - t10 == 0.0
+    t12 = 0.0 if t9 else t5
+    t13 = t12 + t10
+    t14 = t13 if t11 else t12
+    t15 = t3 * t14
+    t16 = t5 + -0.0
+    t17 = t16 - t5
+    t18 = t5 - (t16 - t17) + (-0.0 - t17) + t8
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = t20 if t19 else t16
+    t22 = 0.0 if t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0 else 1.0
+    t23 = t15 * t22
+    t24 = (fma(t3, t14, -t15) + t3 * (t10 - (t13 - t12) if t11 else 0.0) + s2_l * 2.0 * t14) * t22
+    t25 = (0.0 if t2 else fma(t15, t22, -t23) + t24) if t1 else 0.0
+    t26 = (0.0 if t2 else t23) if t1 else 0.0
+    t27 = t25 if t25 - t25 == 0.0 else 0.0
+    return t26, t27
 
 
 # dmargin = g*s3
@@ -1162,8 +1157,8 @@ def value_and_grad_f32_p_2(g, input, target, weight, margin, out_, dinput_):
 def hvp_input_f64_p_2(g, direction, input, target, weight, margin, dinput_):
     n_K = direction.shape[1]
     width_K = lanes_of(n_K)
-    lanes_s5_of = np.empty(LANES)
-    lost_s5_of = np.empty(LANES)
+    lanes_s5 = np.empty(LANES)
+    lost_s5 = np.empty(LANES)
     for row in range(dinput_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         direction_row = direction[row if direction.shape[0] > 1 else 0]
@@ -1171,25 +1166,26 @@ def hvp_input_f64_p_2(g, direction, input, target, weight, margin, dinput_):
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
         s4, s4_l = vjp_f64_s2_core_p_2(n_K, weight[inside(target_row, n_K)])
-        cleared(lanes_s5_of, width_K, 0.0)
-        cleared(lost_s5_of, width_K, 0.0)
+        cleared(lanes_s5, width_K, 0.0)
+        cleared(lost_s5, width_K, 0.0)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
             direction_row_0 = direction_row[start:stop]
             input_row_1 = input_row[start:stop]
             for i in range(stop - start):
-                s5_of_here, s5_of_here_l = hvp_input_f64_s5_of_core_p_2(
+                s5_here, s5_here_l = hvp_input_f64_s5_core_p_2(
                     start + i,
                     margin,
+                    s4,
+                    s4_l,
                     target_row,
                     direction_row_0[i],
                     direction_row[inside(target_row, n_K)],
                     input_row_1[i],
                     input_row[inside(target_row, n_K)],
                 )
-                lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
-        s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_K)
-        s5, s5_l = hvp_input_f64_s5_core_p_2(s4, s4_l, s5_of, s5_of_l)
+                lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, s5_here_l)
+        s5, s5_l = sum_up(lanes_s5, lost_s5, width_K)
         start, stop = 0, n_K
         direction_row_0 = direction_row[start:stop]
         input_row_1 = input_row[start:stop]
@@ -1215,8 +1211,8 @@ def hvp_input_f64_p_2(g, direction, input, target, weight, margin, dinput_):
 def hvp_input_f32_p_2(g, direction, input, target, weight, margin, dinput_):
     n_K = direction.shape[1]
     width_K = lanes_of(n_K)
-    lanes_s5_of = np.empty(LANES)
-    lost_s5_of = np.empty(LANES)
+    lanes_s5 = np.empty(LANES)
+    lost_s5 = np.empty(LANES)
     for row in range(dinput_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         direction_row = direction[row if direction.shape[0] > 1 else 0]
@@ -1224,25 +1220,26 @@ def hvp_input_f32_p_2(g, direction, input, target, weight, margin, dinput_):
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
         s4, s4_l = vjp_f64_s2_core_p_2(n_K, weight[inside(target_row, n_K)])
-        cleared(lanes_s5_of, width_K, 0.0)
-        cleared(lost_s5_of, width_K, 0.0)
+        cleared(lanes_s5, width_K, 0.0)
+        cleared(lost_s5, width_K, 0.0)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
             direction_row_0 = direction_row[start:stop]
             input_row_1 = input_row[start:stop]
             for i in range(stop - start):
-                s5_of_here, s5_of_here_l = hvp_input_f64_s5_of_core_p_2(
+                s5_here, s5_here_l = hvp_input_f64_s5_core_p_2(
                     start + i,
                     margin,
+                    s4,
+                    s4_l,
                     target_row,
                     direction_row_0[i],
                     direction_row[inside(target_row, n_K)],
                     input_row_1[i],
                     input_row[inside(target_row, n_K)],
                 )
-                lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
-        s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_K)
-        s5, s5_l = hvp_input_f64_s5_core_p_2(s4, s4_l, s5_of, s5_of_l)
+                lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, s5_here_l)
+        s5, s5_l = sum_up(lanes_s5, lost_s5, width_K)
         start, stop = 0, n_K
         direction_row_0 = direction_row[start:stop]
         input_row_1 = input_row[start:stop]

@@ -44,7 +44,8 @@ def value_scalar_no_log_input_no_full(input, target, eps):
     t9 = -(fma(target, t3, t5) + target * (log_low(t2) + (eps - (t2 - t8) + (input - t8)) * (1.0 / t2)))
     t10 = input - (t6 - t7) + (t5 - t7) + t9
     t11 = ((t6 + t10 if t10 - t10 == 0.0 else t6) if input < math.inf else math.inf) if t1 else math.inf
-    return input if input != input else (input - t4 if t1 else math.inf) if input == 0.0 else t11
+    t12 = input if input != input else (input - t4 if t1 else math.inf) if input == 0.0 else t11
+    return target if target != target else t12
 
 
 @core
@@ -61,7 +62,7 @@ def value_scalar32_no_log_input_no_full(input, target, eps):
     t7 = -(fma(target, t2, t3) + target * (log_low(t1) + (eps - (t1 - t6) + (input - t6)) * (1.0 / t1)))
     t8 = input - (t4 - t5) + (t3 - t5) + t7
     t9 = (t4 + t8 if t8 - t8 == 0.0 else t4) if input < math.inf else math.inf
-    return input if input != input else t9 if 0.0 <= input else math.inf
+    return target if target != target else input if input != input else t9 if 0.0 <= input else math.inf
 
 
 # where input >= 0: -target/(eps + input) + 1 (compensated)
@@ -78,7 +79,8 @@ def grad_input_scalar_no_log_input_no_full(input, target, eps):
     t5 = t4 - t3
     t6 = t1 - eps
     t7 = t3 - (t4 - t5) + (1.0 - t5) + -((fma(t3, t1, target) - t2 * (eps - (t1 - t6) + (input - t6))) / t1)
-    return input if input != input else (t4 + t7 if t7 - t7 == 0.0 else t4) if 0.0 <= input else 0.0
+    t8 = input if input != input else (t4 + t7 if t7 - t7 == 0.0 else t4) if 0.0 <= input else 0.0
+    return target if target != target else t8
 
 
 grad_input_scalar32_no_log_input_no_full = grad_input_scalar_no_log_input_no_full
@@ -97,7 +99,8 @@ def grad2_input_scalar_no_log_input_no_full(input, target, eps):
     t4 = t1 - eps
     t5 = eps - (t1 - t4) + (input - t4)
     t6 = (fma(-t3, t1, t2) + (fma(-t2, t1, target) - t2 * t5) / t1 - t3 * t5) / t1
-    return input if input != input else (t3 + t6 if t6 - t6 == 0.0 else t3) if 0.0 <= input else 0.0
+    t7 = input if input != input else (t3 + t6 if t6 - t6 == 0.0 else t3) if 0.0 <= input else 0.0
+    return target if target != target else t7
 
 
 @core
@@ -106,7 +109,8 @@ def grad2_input_scalar32_no_log_input_no_full(input, target, eps):
     target = np.float64(target)
     eps = np.float64(eps)
     t1 = eps + input
-    return input if input != input else target / (t1 * t1) if 0.0 <= input else 0.0
+    t2 = input if input != input else target / (t1 * t1) if 0.0 <= input else 0.0
+    return target if target != target else t2
 
 
 # where input >= 0: -log(eps + input) (compensated)
@@ -150,7 +154,8 @@ def grad_eps_scalar_no_log_input_no_full(input, target, eps):
     t3 = -t2
     t4 = t1 - eps
     t5 = -((fma(t3, t1, target) - t2 * (eps - (t1 - t4) + (input - t4))) / t1)
-    return input if input != input else (t3 + t5 if t5 - t5 == 0.0 else t3) if 0.0 <= input else 0.0
+    t6 = input if input != input else (t3 + t5 if t5 - t5 == 0.0 else t3) if 0.0 <= input else 0.0
+    return target if target != target else t6
 
 
 @core
@@ -158,7 +163,8 @@ def grad_eps_scalar32_no_log_input_no_full(input, target, eps):
     input = np.float64(input)
     target = np.float64(target)
     eps = np.float64(eps)
-    return input if input != input else -(target / (eps + input)) if 0.0 <= input else 0.0
+    t1 = input if input != input else -(target / (eps + input)) if 0.0 <= input else 0.0
+    return target if target != target else t1
 
 
 # Together, so that what they share is computed once.
@@ -167,21 +173,21 @@ def grads_scalar_no_log_input_no_full(input, target, eps):
     input = np.float64(input)
     target = np.float64(target)
     eps = np.float64(eps)
-    t1 = input != input
-    t2 = 0.0 <= input
-    t3 = eps + input
-    t4 = target / t3
-    t5 = -t4
-    t6 = t5 + 1.0
-    t7 = t6 - t5
-    t8 = t3 - eps
-    t9 = eps - (t3 - t8) + (input - t8)
-    t10 = t5 - (t6 - t7) + (1.0 - t7) + -((fma(t5, t3, target) - t4 * t9) / t3)
-    t11 = -(log_low(t3) + t9 * (1.0 / t3))
-    t12 = -log(t3)
-    t13 = input if t1 else (t12 + t11 if t11 - t11 == 0.0 else t12) if t2 else 0.0
-    t14 = input if t1 else (t6 + t10 if t10 - t10 == 0.0 else t6) if t2 else 0.0
-    t15 = target if target != target else t13
+    t1 = target != target
+    t2 = input != input
+    t3 = 0.0 <= input
+    t4 = eps + input
+    t5 = target / t4
+    t6 = -t5
+    t7 = t6 + 1.0
+    t8 = t7 - t6
+    t9 = t4 - eps
+    t10 = eps - (t4 - t9) + (input - t9)
+    t11 = t6 - (t7 - t8) + (1.0 - t8) + -((fma(t6, t4, target) - t5 * t10) / t4)
+    t12 = -(log_low(t4) + t10 * (1.0 / t4))
+    t13 = -log(t4)
+    t14 = target if t1 else input if t2 else (t7 + t11 if t11 - t11 == 0.0 else t7) if t3 else 0.0
+    t15 = target if t1 else input if t2 else (t13 + t12 if t12 - t12 == 0.0 else t13) if t3 else 0.0
     return t14, t15
 
 
@@ -194,30 +200,30 @@ def value_and_grad_scalar_no_log_input_no_full(input, target, eps):
     input = np.float64(input)
     target = np.float64(target)
     eps = np.float64(eps)
-    t1 = input != input
-    t2 = 0.0 <= input
-    t3 = eps + input
-    t4 = log(t3)
-    t5 = target * t4
-    t6 = -t5
-    t7 = input + t6
-    t8 = t7 - input
-    t9 = t3 - eps
-    t10 = eps - (t3 - t9) + (input - t9)
-    t11 = log_low(t3) + t10 * (1.0 / t3)
-    t12 = input - (t7 - t8) + (t6 - t8) + -(fma(target, t4, t6) + target * t11)
-    t13 = ((t7 + t12 if t12 - t12 == 0.0 else t7) if input < math.inf else math.inf) if t2 else math.inf
-    t14 = target / t3
-    t15 = -t14
-    t16 = t15 + 1.0
-    t17 = t16 - t15
-    t18 = t15 - (t16 - t17) + (1.0 - t17) + -((fma(t15, t3, target) - t14 * t10) / t3)
-    t19 = -t11
-    t20 = -t4
-    t21 = input if t1 else (t20 + t19 if t19 - t19 == 0.0 else t20) if t2 else 0.0
-    t22 = input if t1 else (input - t5 if t2 else math.inf) if input == 0.0 else t13
-    t23 = input if t1 else (t16 + t18 if t18 - t18 == 0.0 else t16) if t2 else 0.0
-    t24 = target if target != target else t21
+    t1 = target != target
+    t2 = input != input
+    t3 = 0.0 <= input
+    t4 = eps + input
+    t5 = log(t4)
+    t6 = target * t5
+    t7 = -t6
+    t8 = input + t7
+    t9 = t8 - input
+    t10 = t4 - eps
+    t11 = eps - (t4 - t10) + (input - t10)
+    t12 = log_low(t4) + t11 * (1.0 / t4)
+    t13 = input - (t8 - t9) + (t7 - t9) + -(fma(target, t5, t7) + target * t12)
+    t14 = ((t8 + t13 if t13 - t13 == 0.0 else t8) if input < math.inf else math.inf) if t3 else math.inf
+    t15 = target / t4
+    t16 = -t15
+    t17 = t16 + 1.0
+    t18 = t17 - t16
+    t19 = t16 - (t17 - t18) + (1.0 - t18) + -((fma(t16, t4, target) - t15 * t11) / t4)
+    t20 = -t12
+    t21 = -t5
+    t22 = target if t1 else input if t2 else (input - t6 if t3 else math.inf) if input == 0.0 else t14
+    t23 = target if t1 else input if t2 else (t17 + t19 if t19 - t19 == 0.0 else t17) if t3 else 0.0
+    t24 = target if t1 else input if t2 else (t21 + t20 if t20 - t20 == 0.0 else t21) if t3 else 0.0
     return t22, t23, t24
 
 
@@ -226,29 +232,29 @@ def value_and_grad_scalar32_no_log_input_no_full(input, target, eps):
     input = np.float64(input)
     target = np.float64(target)
     eps = np.float64(eps)
-    t1 = input != input
-    t2 = 0.0 <= input
-    t3 = eps + input
-    t4 = log(t3)
-    t5 = -(target * t4)
-    t6 = input + t5
-    t7 = t6 - input
-    t8 = t3 - eps
-    t9 = eps - (t3 - t8) + (input - t8)
-    t10 = log_low(t3) + t9 * (1.0 / t3)
-    t11 = input - (t6 - t7) + (t5 - t7) + -(fma(target, t4, t5) + target * t10)
-    t12 = ((t6 + t11 if t11 - t11 == 0.0 else t6) if input < math.inf else math.inf) if t2 else math.inf
-    t13 = target / t3
-    t14 = -t13
-    t15 = t14 + 1.0
-    t16 = t15 - t14
-    t17 = t14 - (t15 - t16) + (1.0 - t16) + -((fma(t14, t3, target) - t13 * t9) / t3)
-    t18 = -t10
-    t19 = -t4
-    t20 = input if t1 else (t19 + t18 if t18 - t18 == 0.0 else t19) if t2 else 0.0
-    t21 = input if t1 else t12
-    t22 = input if t1 else (t15 + t17 if t17 - t17 == 0.0 else t15) if t2 else 0.0
-    t23 = target if target != target else t20
+    t1 = target != target
+    t2 = input != input
+    t3 = 0.0 <= input
+    t4 = eps + input
+    t5 = log(t4)
+    t6 = -(target * t5)
+    t7 = input + t6
+    t8 = t7 - input
+    t9 = t4 - eps
+    t10 = eps - (t4 - t9) + (input - t9)
+    t11 = log_low(t4) + t10 * (1.0 / t4)
+    t12 = input - (t7 - t8) + (t6 - t8) + -(fma(target, t5, t6) + target * t11)
+    t13 = ((t7 + t12 if t12 - t12 == 0.0 else t7) if input < math.inf else math.inf) if t3 else math.inf
+    t14 = target / t4
+    t15 = -t14
+    t16 = t15 + 1.0
+    t17 = t16 - t15
+    t18 = t15 - (t16 - t17) + (1.0 - t17) + -((fma(t15, t4, target) - t14 * t10) / t4)
+    t19 = -t11
+    t20 = -t5
+    t21 = target if t1 else input if t2 else t13
+    t22 = target if t1 else input if t2 else (t16 + t18 if t18 - t18 == 0.0 else t16) if t3 else 0.0
+    t23 = target if t1 else input if t2 else (t20 + t19 if t19 - t19 == 0.0 else t20) if t3 else 0.0
     return t21, t22, t23
 
 
@@ -619,7 +625,7 @@ def value_scalar_no_log_input_full(input, target, eps):
     t29 = (t15 + t25 if t25 - t25 == 0.0 else t15) if t12 else math.inf
     t30 = (t29 if t2 else (t26 + t28 if t28 - t28 == 0.0 else t26) if t12 else math.inf) if t1 else math.inf
     t31 = ((t6 - t9 + t11 if t2 else input - t9) if t1 else math.inf) if input == 0.0 else t30
-    return input if input != input else t31
+    return target if target != target else input if input != input else t31
 
 
 @core
@@ -640,7 +646,7 @@ def value_scalar32_no_log_input_full(input, target, eps):
     t11 = input - (t7 - t8) + (t6 - t8) + t10
     t12 = (t7 + t11 if t11 - t11 == 0.0 else t7) if t1 else math.inf
     t13 = ((t5 if t1 else math.inf) if 1.0 < target else t12) if 0.0 <= input else math.inf
-    return input if input != input else t13
+    return target if target != target else input if input != input else t13
 
 
 # where input >= 0: -target/(eps + input) + 1 (compensated)
@@ -657,7 +663,8 @@ def grad_input_scalar_no_log_input_full(input, target, eps):
     t5 = t4 - t3
     t6 = t1 - eps
     t7 = t3 - (t4 - t5) + (1.0 - t5) + -((fma(t3, t1, target) - t2 * (eps - (t1 - t6) + (input - t6))) / t1)
-    return input if input != input else (t4 + t7 if t7 - t7 == 0.0 else t4) if 0.0 <= input else 0.0
+    t8 = input if input != input else (t4 + t7 if t7 - t7 == 0.0 else t4) if 0.0 <= input else 0.0
+    return target if target != target else t8
 
 
 grad_input_scalar32_no_log_input_full = grad_input_scalar_no_log_input_full
@@ -676,7 +683,8 @@ def grad2_input_scalar_no_log_input_full(input, target, eps):
     t4 = t1 - eps
     t5 = eps - (t1 - t4) + (input - t4)
     t6 = (fma(-t3, t1, t2) + (fma(-t2, t1, target) - t2 * t5) / t1 - t3 * t5) / t1
-    return input if input != input else (t3 + t6 if t6 - t6 == 0.0 else t3) if 0.0 <= input else 0.0
+    t7 = input if input != input else (t3 + t6 if t6 - t6 == 0.0 else t3) if 0.0 <= input else 0.0
+    return target if target != target else t7
 
 
 @core
@@ -685,7 +693,8 @@ def grad2_input_scalar32_no_log_input_full(input, target, eps):
     target = np.float64(target)
     eps = np.float64(eps)
     t1 = eps + input
-    return input if input != input else target / (t1 * t1) if 0.0 <= input else 0.0
+    t2 = input if input != input else target / (t1 * t1) if 0.0 <= input else 0.0
+    return target if target != target else t2
 
 
 # where (input >= 0) & (target > 1): log(target) - log(eps + input) + 1/(2*target) (compensated)
@@ -753,7 +762,8 @@ def grad_eps_scalar_no_log_input_full(input, target, eps):
     t3 = -t2
     t4 = t1 - eps
     t5 = -((fma(t3, t1, target) - t2 * (eps - (t1 - t4) + (input - t4))) / t1)
-    return input if input != input else (t3 + t5 if t5 - t5 == 0.0 else t3) if 0.0 <= input else 0.0
+    t6 = input if input != input else (t3 + t5 if t5 - t5 == 0.0 else t3) if 0.0 <= input else 0.0
+    return target if target != target else t6
 
 
 @core
@@ -761,7 +771,8 @@ def grad_eps_scalar32_no_log_input_full(input, target, eps):
     input = np.float64(input)
     target = np.float64(target)
     eps = np.float64(eps)
-    return input if input != input else -(target / (eps + input)) if 0.0 <= input else 0.0
+    t1 = input if input != input else -(target / (eps + input)) if 0.0 <= input else 0.0
+    return target if target != target else t1
 
 
 # Together, so that what they share is computed once.
@@ -770,30 +781,31 @@ def grads_scalar_no_log_input_full(input, target, eps):
     input = np.float64(input)
     target = np.float64(target)
     eps = np.float64(eps)
-    t1 = input != input
-    t2 = 0.0 <= input
-    t3 = eps + input
-    t4 = target / t3
-    t5 = -t4
-    t6 = t5 + 1.0
-    t7 = t6 - t5
-    t8 = t3 - eps
-    t9 = eps - (t3 - t8) + (input - t8)
-    t10 = t5 - (t6 - t7) + (1.0 - t7) + -((fma(t5, t3, target) - t4 * t9) / t3)
-    t11 = 0.5 / target
-    t12 = log(target)
-    t13 = t11 + t12
-    t14 = -log(t3)
-    t15 = t13 + t14
-    t16 = t15 - t13
-    t17 = t13 - t11
-    t18 = t11 - (t13 - t17) + (t12 - t17) + fma(-t11, target, 0.5) / target + log_low(target)
-    t19 = -(log_low(t3) + t9 * (1.0 / t3))
-    t20 = t13 - (t15 - t16) + (t14 - t16) + t18 + t19
-    t21 = (t15 + t20 if t20 - t20 == 0.0 else t15) if 1.0 < target else t14 + t19 if t19 - t19 == 0.0 else t14
-    t22 = input if t1 else (t6 + t10 if t10 - t10 == 0.0 else t6) if t2 else 0.0
-    t23 = target if target != target else input if t1 else t21 if t2 else 0.0
-    return t22, t23
+    t1 = target != target
+    t2 = input != input
+    t3 = 0.0 <= input
+    t4 = eps + input
+    t5 = target / t4
+    t6 = -t5
+    t7 = t6 + 1.0
+    t8 = t7 - t6
+    t9 = t4 - eps
+    t10 = eps - (t4 - t9) + (input - t9)
+    t11 = t6 - (t7 - t8) + (1.0 - t8) + -((fma(t6, t4, target) - t5 * t10) / t4)
+    t12 = 0.5 / target
+    t13 = log(target)
+    t14 = t12 + t13
+    t15 = -log(t4)
+    t16 = t14 + t15
+    t17 = t16 - t14
+    t18 = t14 - t12
+    t19 = t12 - (t14 - t18) + (t13 - t18) + fma(-t12, target, 0.5) / target + log_low(target)
+    t20 = -(log_low(t4) + t10 * (1.0 / t4))
+    t21 = t14 - (t16 - t17) + (t15 - t17) + t19 + t20
+    t22 = (t16 + t21 if t21 - t21 == 0.0 else t16) if 1.0 < target else t15 + t20 if t20 - t20 == 0.0 else t15
+    t23 = target if t1 else input if t2 else (t7 + t11 if t11 - t11 == 0.0 else t7) if t3 else 0.0
+    t24 = target if t1 else input if t2 else t22 if t3 else 0.0
+    return t23, t24
 
 
 grads_scalar32_no_log_input_full = grads_scalar_no_log_input_full
@@ -805,60 +817,61 @@ def value_and_grad_scalar_no_log_input_full(input, target, eps):
     input = np.float64(input)
     target = np.float64(target)
     eps = np.float64(eps)
-    t1 = input != input
-    t2 = 0.0 <= input
-    t3 = 1.0 < target
-    t4 = input - target
-    t5 = log(target)
-    t6 = target * t5
-    t7 = t4 + t6
-    t8 = eps + input
-    t9 = log(t8)
-    t10 = target * t9
-    t11 = 6.283185307179586 * target
-    t12 = log(t11) * 0.5
-    t13 = input < math.inf
-    t14 = -t10
-    t15 = t7 + t14
-    t16 = t15 + t12
-    t17 = t16 - t15
-    t18 = t15 - t7
-    t19 = t7 - t4
-    t20 = t4 - input
-    t21 = log_low(target)
-    t22 = t4 - (t7 - t19) + (t6 - t19) + (input - (t4 - t20) + (-target - t20))
-    t23 = t8 - eps
-    t24 = eps - (t8 - t23) + (input - t23)
-    t25 = log_low(t8) + t24 * (1.0 / t8)
-    t26 = -(fma(target, t9, t14) + target * t25)
-    t27 = t7 - (t15 - t18) + (t14 - t18) + (t22 + (fma(target, t5, -t6) + target * t21)) + t26
-    t28 = (fma(6.283185307179586, target, -t11) + 2.4492935982947064e-16 * target) * (1.0 / t11)
-    t29 = t15 - (t16 - t17) + (t12 - t17) + t27 + (log_low(t11) + t28) * 0.5
-    t30 = input + t14
-    t31 = t30 - input
-    t32 = input - (t30 - t31) + (t14 - t31) + t26
-    t33 = (t16 + t29 if t29 - t29 == 0.0 else t16) if t13 else math.inf
-    t34 = (t33 if t3 else (t30 + t32 if t32 - t32 == 0.0 else t30) if t13 else math.inf) if t2 else math.inf
-    t35 = ((t7 - t10 + t12 if t3 else input - t10) if t2 else math.inf) if input == 0.0 else t34
-    t36 = target / t8
-    t37 = -t36
-    t38 = t37 + 1.0
-    t39 = t38 - t37
-    t40 = t37 - (t38 - t39) + (1.0 - t39) + -((fma(t37, t8, target) - t36 * t24) / t8)
-    t41 = 0.5 / target
-    t42 = t41 + t5
-    t43 = -t9
-    t44 = t42 + t43
-    t45 = t44 - t42
-    t46 = t42 - t41
-    t47 = t41 - (t42 - t46) + (t5 - t46) + fma(-t41, target, 0.5) / target + t21
-    t48 = -t25
-    t49 = t42 - (t44 - t45) + (t43 - t45) + t47 + t48
-    t50 = (t44 + t49 if t49 - t49 == 0.0 else t44) if t3 else t43 + t48 if t48 - t48 == 0.0 else t43
-    t51 = input if t1 else t35
-    t52 = input if t1 else (t38 + t40 if t40 - t40 == 0.0 else t38) if t2 else 0.0
-    t53 = target if target != target else input if t1 else t50 if t2 else 0.0
-    return t51, t52, t53
+    t1 = target != target
+    t2 = input != input
+    t3 = 0.0 <= input
+    t4 = 1.0 < target
+    t5 = input - target
+    t6 = log(target)
+    t7 = target * t6
+    t8 = t5 + t7
+    t9 = eps + input
+    t10 = log(t9)
+    t11 = target * t10
+    t12 = 6.283185307179586 * target
+    t13 = log(t12) * 0.5
+    t14 = input < math.inf
+    t15 = -t11
+    t16 = t8 + t15
+    t17 = t16 + t13
+    t18 = t17 - t16
+    t19 = t16 - t8
+    t20 = t8 - t5
+    t21 = t5 - input
+    t22 = log_low(target)
+    t23 = t5 - (t8 - t20) + (t7 - t20) + (input - (t5 - t21) + (-target - t21))
+    t24 = t9 - eps
+    t25 = eps - (t9 - t24) + (input - t24)
+    t26 = log_low(t9) + t25 * (1.0 / t9)
+    t27 = -(fma(target, t10, t15) + target * t26)
+    t28 = t8 - (t16 - t19) + (t15 - t19) + (t23 + (fma(target, t6, -t7) + target * t22)) + t27
+    t29 = (fma(6.283185307179586, target, -t12) + 2.4492935982947064e-16 * target) * (1.0 / t12)
+    t30 = t16 - (t17 - t18) + (t13 - t18) + t28 + (log_low(t12) + t29) * 0.5
+    t31 = input + t15
+    t32 = t31 - input
+    t33 = input - (t31 - t32) + (t15 - t32) + t27
+    t34 = (t17 + t30 if t30 - t30 == 0.0 else t17) if t14 else math.inf
+    t35 = (t34 if t4 else (t31 + t33 if t33 - t33 == 0.0 else t31) if t14 else math.inf) if t3 else math.inf
+    t36 = ((t8 - t11 + t13 if t4 else input - t11) if t3 else math.inf) if input == 0.0 else t35
+    t37 = target / t9
+    t38 = -t37
+    t39 = t38 + 1.0
+    t40 = t39 - t38
+    t41 = t38 - (t39 - t40) + (1.0 - t40) + -((fma(t38, t9, target) - t37 * t25) / t9)
+    t42 = 0.5 / target
+    t43 = t42 + t6
+    t44 = -t10
+    t45 = t43 + t44
+    t46 = t45 - t43
+    t47 = t43 - t42
+    t48 = t42 - (t43 - t47) + (t6 - t47) + fma(-t42, target, 0.5) / target + t22
+    t49 = -t26
+    t50 = t43 - (t45 - t46) + (t44 - t46) + t48 + t49
+    t51 = (t45 + t50 if t50 - t50 == 0.0 else t45) if t4 else t44 + t49 if t49 - t49 == 0.0 else t44
+    t52 = target if t1 else input if t2 else t36
+    t53 = target if t1 else input if t2 else (t39 + t41 if t41 - t41 == 0.0 else t39) if t3 else 0.0
+    t54 = target if t1 else input if t2 else t51 if t3 else 0.0
+    return t52, t53, t54
 
 
 @core
@@ -866,42 +879,43 @@ def value_and_grad_scalar32_no_log_input_full(input, target, eps):
     input = np.float64(input)
     target = np.float64(target)
     eps = np.float64(eps)
-    t1 = input != input
-    t2 = 0.0 <= input
-    t3 = 1.0 < target
-    t4 = input < math.inf
-    t5 = log(target)
-    t6 = eps + input
-    t7 = log(t6)
-    t8 = target * t7
-    t9 = -t8
-    t10 = input + t9
-    t11 = t10 - input
-    t12 = t6 - eps
-    t13 = eps - (t6 - t12) + (input - t12)
-    t14 = log_low(t6) + t13 * (1.0 / t6)
-    t15 = input - (t10 - t11) + (t9 - t11) + -(fma(target, t7, t9) + target * t14)
-    t16 = input - target + target * t5 - t8 + log(6.283185307179586 * target) * 0.5 if t4 else math.inf
-    t17 = (t16 if t3 else (t10 + t15 if t15 - t15 == 0.0 else t10) if t4 else math.inf) if t2 else math.inf
-    t18 = target / t6
-    t19 = -t18
-    t20 = t19 + 1.0
-    t21 = t20 - t19
-    t22 = t19 - (t20 - t21) + (1.0 - t21) + -((fma(t19, t6, target) - t18 * t13) / t6)
-    t23 = 0.5 / target
-    t24 = t23 + t5
-    t25 = -t7
-    t26 = t24 + t25
-    t27 = t26 - t24
-    t28 = t24 - t23
-    t29 = t23 - (t24 - t28) + (t5 - t28) + fma(-t23, target, 0.5) / target + log_low(target)
-    t30 = -t14
-    t31 = t24 - (t26 - t27) + (t25 - t27) + t29 + t30
-    t32 = (t26 + t31 if t31 - t31 == 0.0 else t26) if t3 else t25 + t30 if t30 - t30 == 0.0 else t25
-    t33 = input if t1 else t17
-    t34 = input if t1 else (t20 + t22 if t22 - t22 == 0.0 else t20) if t2 else 0.0
-    t35 = target if target != target else input if t1 else t32 if t2 else 0.0
-    return t33, t34, t35
+    t1 = target != target
+    t2 = input != input
+    t3 = 0.0 <= input
+    t4 = 1.0 < target
+    t5 = input < math.inf
+    t6 = log(target)
+    t7 = eps + input
+    t8 = log(t7)
+    t9 = target * t8
+    t10 = -t9
+    t11 = input + t10
+    t12 = t11 - input
+    t13 = t7 - eps
+    t14 = eps - (t7 - t13) + (input - t13)
+    t15 = log_low(t7) + t14 * (1.0 / t7)
+    t16 = input - (t11 - t12) + (t10 - t12) + -(fma(target, t8, t10) + target * t15)
+    t17 = input - target + target * t6 - t9 + log(6.283185307179586 * target) * 0.5 if t5 else math.inf
+    t18 = (t17 if t4 else (t11 + t16 if t16 - t16 == 0.0 else t11) if t5 else math.inf) if t3 else math.inf
+    t19 = target / t7
+    t20 = -t19
+    t21 = t20 + 1.0
+    t22 = t21 - t20
+    t23 = t20 - (t21 - t22) + (1.0 - t22) + -((fma(t20, t7, target) - t19 * t14) / t7)
+    t24 = 0.5 / target
+    t25 = t24 + t6
+    t26 = -t8
+    t27 = t25 + t26
+    t28 = t27 - t25
+    t29 = t25 - t24
+    t30 = t24 - (t25 - t29) + (t6 - t29) + fma(-t24, target, 0.5) / target + log_low(target)
+    t31 = -t15
+    t32 = t25 - (t27 - t28) + (t26 - t28) + t30 + t31
+    t33 = (t27 + t32 if t32 - t32 == 0.0 else t27) if t4 else t26 + t31 if t31 - t31 == 0.0 else t26
+    t34 = target if t1 else input if t2 else t18
+    t35 = target if t1 else input if t2 else (t21 + t23 if t23 - t23 == 0.0 else t21) if t3 else 0.0
+    t36 = target if t1 else input if t2 else t33 if t3 else 0.0
+    return t34, t35, t36
 
 
 @loop

@@ -212,7 +212,7 @@ def vjp_f64_r_s0_core(s0, s0_l):
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1*epsilon*r_s0 - 1)) if Eq(K,
-#     target) else 0) + (0 if Eq(target, ignore_index) else weighted(e0[K], s2)))
+#     target) else 0) + (0 if Eq(target, ignore_index) else weighted(s2, e0[K])))
 @core
 def vjp_f64_dinput_core(
     i_K, e1, e1_l, epsilon, g, ignore_index, r_s0, r_s0_l, s2, s2_l, target, e0_K, e0_K_l, weight_target
@@ -239,7 +239,7 @@ def vjp_f64_dinput_core(
     t6 = t5 + -1.0
     t7 = weight_target * t6
     t8 = (0.0 if t2 else 0.0 if t3 else t7) if t1 else 0.0
-    t9 = e0_K == 0.0
+    t9 = s2 == 0.0
     t10 = e0_K * s2
     t11 = 0.0 if t2 else 0.0 if t9 else t10
     t12 = t8 + t11
@@ -308,7 +308,7 @@ def vjp_f32_s2_core(e1, epsilon, ignore_index, s0, s0_l, target, weight_target):
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1*epsilon*r_s0 - 1)) if Eq(K,
-#     target) else 0) + (0 if Eq(target, ignore_index) else weighted(e0[K], s2)))
+#     target) else 0) + (0 if Eq(target, ignore_index) else weighted(s2, e0[K])))
 @core
 def vjp_f32_dinput_core(i_K, e1, epsilon, g, ignore_index, r_s0, r_s0_l, s2, s2_l, target, e0_K, weight_target):
     i_K = np.float64(i_K)
@@ -331,7 +331,7 @@ def vjp_f32_dinput_core(i_K, e1, epsilon, g, ignore_index, r_s0, r_s0_l, s2, s2_
     t6 = t5 + -1.0
     t7 = weight_target * t6
     t8 = (0.0 if t2 else 0.0 if t3 else t7) if t1 else 0.0
-    t9 = e0_K == 0.0
+    t9 = s2 == 0.0
     t10 = e0_K * s2
     t11 = 0.0 if t2 else 0.0 if t9 else t10
     t12 = t8 + t11
@@ -491,10 +491,10 @@ def hvp_input_f64_s5_core(
     return t36, t37
 
 
-# dinput[K] = g*(weighted(e0[K], s5) + ((0 if Eq(target, ignore_index) else weighted(weight[target],
+# dinput[K] = g*(weighted(s5, e0[K]) + ((0 if Eq(target, ignore_index) else weighted(weight[target],
 #     -e1*epsilon*r_s0*direction[target])) + (0 if Eq(target, ignore_index) else weighted(weight[target],
-#     e1*epsilon*r_s0**2*s0_rate)) if Eq(K, target) else 0) + (0 if Eq(target, ignore_index) else weighted(e0[K],
-#     s4*direction[K])))
+#     e1*epsilon*r_s0**2*s0_rate)) if Eq(K, target) else 0) + (0 if Eq(target, ignore_index) else weighted(s4,
+#     weighted(e0[K], direction[K]))))
 @core
 def hvp_input_f64_dinput_core(
     i_K,
@@ -538,7 +538,7 @@ def hvp_input_f64_dinput_core(
     e0_K = np.float64(e0_K)
     e0_K_l = np.float64(e0_K_l)
     weight_target = np.float64(weight_target)
-    t1 = e0_K == 0.0
+    t1 = s5 == 0.0
     t2 = e0_K * s5
     t3 = 0.0 if t1 else t2
     t4 = i_K == target
@@ -558,26 +558,29 @@ def hvp_input_f64_dinput_core(
     t18 = t12 + t17
     t19 = t18 if t4 else 0.0
     t20 = t3 + t19
-    t21 = direction_K * e0_K
-    t22 = t21 * s4
-    t23 = 0.0 if t5 else 0.0 if t1 else t22
-    t24 = t20 + t23
-    t25 = g * t24
-    t26 = t24 - t20
-    t27 = t20 - t3
-    t28 = t18 - t12
-    t29 = fma(t7, e1, -t8) + t7 * e1_l + (fma(r_s0, r_s0, -t7) + r_s0 * r_s0_l + r_s0_l * r_s0) * e1
-    t30 = (fma(t9, epsilon, -t10) + (fma(t8, weight_target, -t9) + t29 * weight_target) * epsilon) * s0_rate
-    t31 = 0.0 if t5 else 0.0 if t6 else fma(t10, s0_rate, -t11) + t10 * s0_rate_l + t30
-    t32 = (fma(direction_target, e1, -t13) + direction_target * e1_l) * r_s0
-    t33 = fma(t14, weight_target, -t15) + (fma(t13, r_s0, -t14) + t13 * r_s0_l + t32) * weight_target
-    t34 = 0.0 if t5 else 0.0 if t6 else -(fma(t15, epsilon, t16) + t33 * epsilon)
-    t35 = t3 - (t20 - t27) + (t19 - t27) + (0.0 if t1 else fma(e0_K, s5, -t2) + e0_K * s5_l + e0_K_l * s5)
-    t36 = t35 + (t12 - (t18 - t28) + (t17 - t28) + t31 + t34 if t4 else 0.0)
-    t37 = fma(t21, s4, -t22) + t21 * s4_l + (fma(direction_K, e0_K, -t21) + direction_K * e0_K_l) * s4
-    t38 = g * (t20 - (t24 - t26) + (t23 - t26) + t36 + (0.0 if t5 else 0.0 if t1 else t37))
-    t39 = fma(g, t24, -t25) + t38
-    return t25 + t39 if t39 - t39 == 0.0 else t25
+    t21 = s4 == 0.0
+    t22 = e0_K == 0.0
+    t23 = direction_K * e0_K
+    t24 = 0.0 if t22 else t23
+    t25 = s4 * t24
+    t26 = 0.0 if t5 else 0.0 if t21 else t25
+    t27 = t20 + t26
+    t28 = g * t27
+    t29 = t27 - t20
+    t30 = t20 - t3
+    t31 = t18 - t12
+    t32 = fma(t7, e1, -t8) + t7 * e1_l + (fma(r_s0, r_s0, -t7) + r_s0 * r_s0_l + r_s0_l * r_s0) * e1
+    t33 = (fma(t9, epsilon, -t10) + (fma(t8, weight_target, -t9) + t32 * weight_target) * epsilon) * s0_rate
+    t34 = 0.0 if t5 else 0.0 if t6 else fma(t10, s0_rate, -t11) + t10 * s0_rate_l + t33
+    t35 = (fma(direction_target, e1, -t13) + direction_target * e1_l) * r_s0
+    t36 = fma(t14, weight_target, -t15) + (fma(t13, r_s0, -t14) + t13 * r_s0_l + t35) * weight_target
+    t37 = 0.0 if t5 else 0.0 if t6 else -(fma(t15, epsilon, t16) + t36 * epsilon)
+    t38 = t3 - (t20 - t30) + (t19 - t30) + (0.0 if t1 else fma(e0_K, s5, -t2) + e0_K * s5_l + e0_K_l * s5)
+    t39 = t38 + (t12 - (t18 - t31) + (t17 - t31) + t34 + t37 if t4 else 0.0)
+    t40 = fma(s4, t24, -t25) + s4 * (0.0 if t22 else fma(direction_K, e0_K, -t23) + direction_K * e0_K_l)
+    t41 = g * (t20 - (t27 - t29) + (t26 - t29) + t39 + (0.0 if t5 else 0.0 if t21 else t40 + s4_l * t24))
+    t42 = fma(g, t27, -t28) + t41
+    return t28 + t42 if t42 - t42 == 0.0 else t28
 
 
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
@@ -649,10 +652,10 @@ def hvp_input_f32_s5_core(
     return t36, t37
 
 
-# dinput[K] = g*(weighted(e0[K], s5) + ((0 if Eq(target, ignore_index) else weighted(weight[target],
+# dinput[K] = g*(weighted(s5, e0[K]) + ((0 if Eq(target, ignore_index) else weighted(weight[target],
 #     -e1*epsilon*r_s0*direction[target])) + (0 if Eq(target, ignore_index) else weighted(weight[target],
-#     e1*epsilon*r_s0**2*s0_rate)) if Eq(K, target) else 0) + (0 if Eq(target, ignore_index) else weighted(e0[K],
-#     s4*direction[K])))
+#     e1*epsilon*r_s0**2*s0_rate)) if Eq(K, target) else 0) + (0 if Eq(target, ignore_index) else weighted(s4,
+#     weighted(e0[K], direction[K]))))
 @core
 def hvp_input_f32_dinput_core(
     i_K,
@@ -692,7 +695,7 @@ def hvp_input_f32_dinput_core(
     direction_target = np.float64(direction_target)
     e0_K = np.float64(e0_K)
     weight_target = np.float64(weight_target)
-    t1 = e0_K == 0.0
+    t1 = s5 == 0.0
     t2 = e0_K * s5
     t3 = 0.0 if t1 else t2
     t4 = i_K == target
@@ -712,24 +715,28 @@ def hvp_input_f32_dinput_core(
     t18 = t12 + t17
     t19 = t18 if t4 else 0.0
     t20 = t3 + t19
-    t21 = direction_K * e0_K
-    t22 = t21 * s4
-    t23 = 0.0 if t5 else 0.0 if t1 else t22
-    t24 = t20 + t23
-    t25 = g * t24
-    t26 = t24 - t20
-    t27 = t20 - t3
-    t28 = t18 - t12
-    t29 = (fma(t7, e1, -t8) + (fma(r_s0, r_s0, -t7) + r_s0 * r_s0_l + r_s0_l * r_s0) * e1) * weight_target
-    t30 = (fma(t9, epsilon, -t10) + (fma(t8, weight_target, -t9) + t29) * epsilon) * s0_rate
-    t31 = 0.0 if t5 else 0.0 if t6 else fma(t10, s0_rate, -t11) + t10 * s0_rate_l + t30
-    t32 = (fma(t13, r_s0, -t14) + t13 * r_s0_l + fma(direction_target, e1, -t13) * r_s0) * weight_target
-    t33 = 0.0 if t6 else -(fma(t15, epsilon, t16) + (fma(t14, weight_target, -t15) + t32) * epsilon)
-    t34 = t3 - (t20 - t27) + (t19 - t27) + (0.0 if t1 else fma(e0_K, s5, -t2) + e0_K * s5_l)
-    t35 = t34 + (t12 - (t18 - t28) + (t17 - t28) + t31 + (0.0 if t5 else t33) if t4 else 0.0)
-    t36 = 0.0 if t5 else 0.0 if t1 else fma(t21, s4, -t22) + t21 * s4_l + fma(direction_K, e0_K, -t21) * s4
-    t37 = fma(g, t24, -t25) + g * (t20 - (t24 - t26) + (t23 - t26) + t35 + t36)
-    return t25 + t37 if t37 - t37 == 0.0 else t25
+    t21 = s4 == 0.0
+    t22 = e0_K == 0.0
+    t23 = direction_K * e0_K
+    t24 = 0.0 if t22 else t23
+    t25 = s4 * t24
+    t26 = 0.0 if t5 else 0.0 if t21 else t25
+    t27 = t20 + t26
+    t28 = g * t27
+    t29 = t27 - t20
+    t30 = t20 - t3
+    t31 = t18 - t12
+    t32 = (fma(t7, e1, -t8) + (fma(r_s0, r_s0, -t7) + r_s0 * r_s0_l + r_s0_l * r_s0) * e1) * weight_target
+    t33 = (fma(t9, epsilon, -t10) + (fma(t8, weight_target, -t9) + t32) * epsilon) * s0_rate
+    t34 = 0.0 if t5 else 0.0 if t6 else fma(t10, s0_rate, -t11) + t10 * s0_rate_l + t33
+    t35 = (fma(t13, r_s0, -t14) + t13 * r_s0_l + fma(direction_target, e1, -t13) * r_s0) * weight_target
+    t36 = 0.0 if t6 else -(fma(t15, epsilon, t16) + (fma(t14, weight_target, -t15) + t35) * epsilon)
+    t37 = t3 - (t20 - t30) + (t19 - t30) + (0.0 if t1 else fma(e0_K, s5, -t2) + e0_K * s5_l)
+    t38 = t37 + (t12 - (t18 - t31) + (t17 - t31) + t34 + (0.0 if t5 else t36) if t4 else 0.0)
+    t39 = fma(s4, t24, -t25) + s4 * (0.0 if t22 else fma(direction_K, e0_K, -t23)) + s4_l * t24
+    t40 = g * (t20 - (t27 - t29) + (t26 - t29) + t38 + (0.0 if t5 else 0.0 if t21 else t39))
+    t41 = fma(g, t27, -t28) + t40
+    return t28 + t41 if t41 - t41 == 0.0 else t28
 
 
 # e1 = log(s0)

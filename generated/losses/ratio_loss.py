@@ -495,24 +495,9 @@ def hvp_anchor_f64_s1_rate_core_no_swap(anchor_D1, direction_D1, positive_D1):
     return t4, t7
 
 
-# e0 = 1/sqrt(s1)
+# e0 = sigmoid(-sqrt(s0) + sqrt(s1))
 @core
-def hvp_anchor_f64_e0_core_no_swap(s1, s1_l):
-    s1 = np.float64(s1)
-    s1_l = np.float64(s1_l)
-    t1 = math.sqrt(s1)
-    t2 = 1.0 / t1
-    t3 = (fma(-t2, t1, 1.0) - t2 * ((fma(-t1, t1, s1) + s1_l) / (t1 + t1))) / t1
-    t4 = t3 - t3 == 0.0
-    t5 = t2 + t3
-    t6 = t5 if t4 else t2
-    t7 = (t3 - (t5 - t2) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
-    return t6, t7
-
-
-# e1 = sigmoid(-sqrt(s0) + sqrt(s1))
-@core
-def hvp_anchor_f64_e1_core_no_swap(s0, s0_l, s1, s1_l):
+def hvp_anchor_f64_e0_core_no_swap(s0, s0_l, s1, s1_l):
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s1 = np.float64(s1)
@@ -538,6 +523,21 @@ def hvp_anchor_f64_e1_core_no_swap(s0, s0_l, s1, s1_l):
     t19 = t18 if t17 else t10
     t20 = (t16 - (t18 - t10) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
     return t19, t20
+
+
+# e1 = 1/sqrt(s1)
+@core
+def hvp_anchor_f64_e1_core_no_swap(s1, s1_l):
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    t1 = math.sqrt(s1)
+    t2 = 1.0 / t1
+    t3 = (fma(-t2, t1, 1.0) - t2 * ((fma(-t1, t1, s1) + s1_l) / (t1 + t1))) / t1
+    t4 = t3 - t3 == 0.0
+    t5 = t2 + t3
+    t6 = t5 if t4 else t2
+    t7 = (t3 - (t5 - t2) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
+    return t6, t7
 
 
 # e2 = sigmoid(sqrt(s0) - sqrt(s1))
@@ -570,26 +570,35 @@ def hvp_anchor_f64_e2_core_no_swap(s0, s0_l, s1, s1_l):
     return t19, t20
 
 
-# s6 = 2*e0*e1**2*e2
+# s6 = 2*e0**2*e2*(0 if Eq(s1, 0) else e1)
 @core
-def hvp_anchor_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l):
+def hvp_anchor_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
-    t1 = e1 * 2.0
-    t2 = t1 * e1
-    t3 = t2 * e0
-    t4 = t3 * e2
-    t5 = (fma(t2, e0, -t3) + t2 * e0_l + (fma(t1, e1, -t2) + t1 * e1_l + e1_l * 2.0 * e1) * e0) * e2
-    t6 = fma(t3, e2, -t4) + t3 * e2_l + t5
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    t1 = e0 * 2.0
+    t2 = t1 * e0
+    t3 = t2 * e2
+    t4 = s1 + -0.0
+    t5 = t4 - s1
+    t6 = s1 - (t4 - t5) + (-0.0 - t5) + s1_l
     t7 = t6 - t6 == 0.0
     t8 = t4 + t6
-    t9 = t8 if t7 else t4
-    t10 = (t6 - (t8 - t4) if t7 else 0.0) if t9 - t9 == 0.0 else 0.0
-    return t9, t10
+    t9 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0
+    t10 = 0.0 if t9 else e1
+    t11 = t3 * t10
+    t12 = (fma(t2, e2, -t3) + t2 * e2_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 2.0 * e0) * e2) * t10
+    t13 = fma(t3, t10, -t11) + t3 * (0.0 if t9 else e1_l) + t12
+    t14 = t13 - t13 == 0.0
+    t15 = t11 + t13
+    t16 = t15 if t14 else t11
+    t17 = (t13 - (t15 - t11) if t14 else 0.0) if t16 - t16 == 0.0 else 0.0
+    return t16, t17
 
 
 # e3 = 1/sqrt(s0)
@@ -607,119 +616,43 @@ def hvp_anchor_f64_e3_core_no_swap(s0, s0_l):
     return t6, t7
 
 
-# s7 = -2*e1**2*e2*e3
+# s7 = -2*e0**2*e2*(0 if Eq(s0, 0) else e3)
 @core
-def hvp_anchor_f64_s7_core_no_swap(e1, e1_l, e2, e2_l, e3, e3_l):
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    e2 = np.float64(e2)
-    e2_l = np.float64(e2_l)
-    e3 = np.float64(e3)
-    e3_l = np.float64(e3_l)
-    t1 = e1 * 2.0
-    t2 = t1 * e1
-    t3 = t2 * e2
-    t4 = -(t3 * e3)
-    t5 = (fma(t2, e2, -t3) + t2 * e2_l + (fma(t1, e1, -t2) + t1 * e1_l + e1_l * 2.0 * e1) * e2) * e3
-    t6 = -(fma(t3, e3, t4) + t3 * e3_l + t5)
-    t7 = t6 - t6 == 0.0
-    t8 = t4 + t6
-    t9 = t8 if t7 else t4
-    t10 = (t6 - (t8 - t4) if t7 else 0.0) if t9 - t9 == 0.0 else 0.0
-    return t9, t10
-
-
-# s8 = e0*e1**3*e2*e3*s0_rate - 2*e0*e1**2*e2**2*e3*s0_rate - e1**3*e2*s1_rate/s1 + 2*e1**2*e2**2*s1_rate/s1 -
-#     e1**2*e2*s1_rate*(0 if Eq(s1, 0) else s1**(-3/2))
-@core
-def hvp_anchor_f64_s8_core_no_swap(
-    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
-):
+def hvp_anchor_f64_s7_core_no_swap(e0, e0_l, e2, e2_l, e3, e3_l, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
-    s1 = np.float64(s1)
-    s1_l = np.float64(s1_l)
-    s1_rate = np.float64(s1_rate)
-    s1_rate_l = np.float64(s1_rate_l)
-    t1 = e1 / s1
-    t2 = t1 * e1
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    t1 = e0 * 2.0
+    t2 = t1 * e0
     t3 = t2 * e2
-    t4 = t3 * e2
-    t5 = t4 * s1_rate
-    t6 = t5 * 2.0
-    t7 = e1 * e1
-    t8 = t7 * e2
-    t9 = t8 * s1_rate
-    t10 = s1 + -0.0
-    t11 = t10 - s1
-    t12 = s1 - (t10 - t11) + (-0.0 - t11) + s1_l
-    t13 = t12 - t12 == 0.0
-    t14 = t10 + t12
-    t15 = (t14 if t13 else t10) == 0.0 and (t12 - (t14 - t10) if t13 else 0.0) == 0.0
-    t16 = math.sqrt(s1)
-    t17 = s1 * t16
-    t18 = 1.0 / t17
-    t19 = 0.0 if t15 else t18
-    t20 = -(t9 * t19)
-    t21 = t6 + t20
-    t22 = t2 * e1
-    t23 = t22 * e2
-    t24 = -(t23 * s1_rate)
-    t25 = t21 + t24
-    t26 = e1 * 2.0
-    t27 = t26 * e1
-    t28 = t27 * e2
-    t29 = t28 * e2
-    t30 = t29 * e0
-    t31 = t30 * e3
-    t32 = -(t31 * s0_rate)
-    t33 = t25 + t32
-    t34 = t7 * e1
-    t35 = t34 * e0
-    t36 = t35 * e2
-    t37 = t36 * e3
-    t38 = t37 * s0_rate
-    t39 = t33 + t38
-    t40 = t39 - t33
-    t41 = t33 - t25
-    t42 = t25 - t21
-    t43 = t21 - t6
-    t44 = fma(t1, e1, -t2) + t1 * e1_l + (fma(-t1, s1, e1) + e1_l - t1 * s1_l) / s1 * e1
-    t45 = (fma(t3, e2, -t4) + t3 * e2_l + (fma(t2, e2, -t3) + t2 * e2_l + t44 * e2) * e2) * s1_rate
-    t46 = t18 * (fma(s1, t16, -t17) + s1 * ((fma(-t16, t16, s1) + s1_l) / (t16 + t16)) + s1_l * t16)
-    t47 = fma(e1, e1, -t7) + e1 * e1_l + e1_l * e1
-    t48 = (fma(t8, s1_rate, -t9) + t8 * s1_rate_l + (fma(t7, e2, -t8) + t7 * e2_l + t47 * e2) * s1_rate) * t19
-    t49 = t6 - (t21 - t43) + (t20 - t43) + (fma(t4, s1_rate, -t5) + t4 * s1_rate_l + t45) * 2.0
-    t50 = t49 + -(fma(t9, t19, t20) + t9 * (0.0 if t15 else (fma(-t18, t17, 1.0) - t46) / t17) + t48)
-    t51 = (fma(t22, e2, -t23) + t22 * e2_l + (fma(t2, e1, -t22) + t2 * e1_l + t44 * e1) * e2) * s1_rate
-    t52 = t21 - (t25 - t42) + (t24 - t42) + t50 + -(fma(t23, s1_rate, t24) + t23 * s1_rate_l + t51)
-    t53 = (fma(t27, e2, -t28) + t27 * e2_l + (fma(t26, e1, -t27) + t26 * e1_l + e1_l * 2.0 * e1) * e2) * e2
-    t54 = (fma(t29, e0, -t30) + t29 * e0_l + (fma(t28, e2, -t29) + t28 * e2_l + t53) * e0) * e3
-    t55 = -(fma(t31, s0_rate, t32) + t31 * s0_rate_l + (fma(t30, e3, -t31) + t30 * e3_l + t54) * s0_rate)
-    t56 = (fma(t34, e0, -t35) + t34 * e0_l + (fma(t7, e1, -t34) + t7 * e1_l + t47 * e1) * e0) * e2
-    t57 = (fma(t36, e3, -t37) + t36 * e3_l + (fma(t35, e2, -t36) + t35 * e2_l + t56) * e3) * s0_rate
-    t58 = t33 - (t39 - t40) + (t38 - t40) + (t25 - (t33 - t41) + (t32 - t41) + t52 + t55)
-    t59 = t58 + (fma(t37, s0_rate, -t38) + t37 * s0_rate_l + t57)
-    t60 = t59 - t59 == 0.0
-    t61 = t39 + t59
-    t62 = t61 if t60 else t39
-    t63 = (t59 - (t61 - t39) if t60 else 0.0) if t62 - t62 == 0.0 else 0.0
-    return t62, t63
+    t4 = s0 + -0.0
+    t5 = t4 - s0
+    t6 = s0 - (t4 - t5) + (-0.0 - t5) + s0_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0
+    t10 = 0.0 if t9 else e3
+    t11 = -(t3 * t10)
+    t12 = (fma(t2, e2, -t3) + t2 * e2_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 2.0 * e0) * e2) * t10
+    t13 = -(fma(t3, t10, t11) + t3 * (0.0 if t9 else e3_l) + t12)
+    t14 = t13 - t13 == 0.0
+    t15 = t11 + t13
+    t16 = t15 if t14 else t11
+    t17 = (t13 - (t15 - t11) if t14 else 0.0) if t16 - t16 == 0.0 else 0.0
+    return t16, t17
 
 
-# s9 = e0*e1**3*e2*e3*s1_rate - 2*e0*e1**2*e2**2*e3*s1_rate - e1**3*e2*s0_rate/s0 + 2*e1**2*e2**2*s0_rate/s0 +
-#     e1**2*e2*s0_rate*(0 if Eq(s0, 0) else s0**(-3/2))
+# s8 = e0**3*e2*s0_rate*(0 if Eq(s0, 0) else e3)*(0 if Eq(s1, 0) else e1) - e0**3*e2*s1_rate*(0 if Eq(s1, 0) else
+#     e1)**2 - 2*e0**2*e2**2*s0_rate*(0 if Eq(s0, 0) else e3)*(0 if Eq(s1, 0) else e1) + 2*e0**2*e2**2*s1_rate*(0
+#     if Eq(s1, 0) else e1)**2 + 2*e0**2*e2*s1_rate*(0 if Eq(s1, 0) else -1/(2*s1**(3/2)))
 @core
-def hvp_anchor_f64_s9_core_no_swap(
-    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0, s0_l, s0_rate, s0_rate_l, s1_rate, s1_rate_l
+def hvp_anchor_f64_s8_core_no_swap(
+    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -733,72 +666,175 @@ def hvp_anchor_f64_s9_core_no_swap(
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
     s1_rate = np.float64(s1_rate)
     s1_rate_l = np.float64(s1_rate_l)
-    t1 = e1 / s0
-    t2 = t1 * e1
+    t1 = e0 * 2.0
+    t2 = t1 * e0
+    t3 = t2 * e2
+    t4 = t3 * e2
+    t5 = t4 * s1_rate
+    t6 = s1 + -0.0
+    t7 = t6 - s1
+    t8 = s1 - (t6 - t7) + (-0.0 - t7) + s1_l
+    t9 = t8 - t8 == 0.0
+    t10 = t6 + t8
+    t11 = (t10 if t9 else t6) == 0.0 and (t8 - (t10 - t6) if t9 else 0.0) == 0.0
+    t12 = 0.0 if t11 else e1
+    t13 = t5 * t12
+    t14 = t13 * t12
+    t15 = t3 * s1_rate
+    t16 = math.sqrt(s1)
+    t17 = s1 * t16
+    t18 = 0.5 / t17
+    t19 = -t18
+    t20 = 0.0 if t11 else t19
+    t21 = t15 * t20
+    t22 = t14 + t21
+    t23 = e0 * e0
+    t24 = t23 * e0
+    t25 = t24 * e2
+    t26 = t25 * s1_rate
+    t27 = t26 * t12
+    t28 = -(t27 * t12)
+    t29 = t22 + t28
+    t30 = t4 * s0_rate
+    t31 = s0 + -0.0
+    t32 = t31 - s0
+    t33 = s0 - (t31 - t32) + (-0.0 - t32) + s0_l
+    t34 = t33 - t33 == 0.0
+    t35 = t31 + t33
+    t36 = (t35 if t34 else t31) == 0.0 and (t33 - (t35 - t31) if t34 else 0.0) == 0.0
+    t37 = 0.0 if t36 else e3
+    t38 = t30 * t37
+    t39 = -(t38 * t12)
+    t40 = t29 + t39
+    t41 = t25 * s0_rate
+    t42 = t41 * t37
+    t43 = t42 * t12
+    t44 = t40 + t43
+    t45 = t44 - t40
+    t46 = t40 - t29
+    t47 = t29 - t22
+    t48 = t22 - t14
+    t49 = 0.0 if t11 else e1_l
+    t50 = fma(t2, e2, -t3) + t2 * e2_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 2.0 * e0) * e2
+    t51 = fma(t3, e2, -t4) + t3 * e2_l + t50 * e2
+    t52 = fma(t5, t12, -t13) + t5 * t49 + (fma(t4, s1_rate, -t5) + t4 * s1_rate_l + t51 * s1_rate) * t12
+    t53 = t18 * (fma(s1, t16, -t17) + s1 * ((fma(-t16, t16, s1) + s1_l) / (t16 + t16)) + s1_l * t16)
+    t54 = fma(t15, t20, -t21) + t15 * (0.0 if t11 else -((fma(t19, t17, 0.5) - t53) / t17))
+    t55 = t14 - (t22 - t48) + (t21 - t48) + (fma(t13, t12, -t14) + t13 * t49 + t52 * t12)
+    t56 = t55 + (t54 + (fma(t3, s1_rate, -t15) + t3 * s1_rate_l + t50 * s1_rate) * t20)
+    t57 = (fma(t23, e0, -t24) + t23 * e0_l + (fma(e0, e0, -t23) + e0 * e0_l + e0_l * e0) * e0) * e2
+    t58 = fma(t24, e2, -t25) + t24 * e2_l + t57
+    t59 = fma(t26, t12, -t27) + t26 * t49 + (fma(t25, s1_rate, -t26) + t25 * s1_rate_l + t58 * s1_rate) * t12
+    t60 = t22 - (t29 - t47) + (t28 - t47) + t56 + -(fma(t27, t12, t28) + t27 * t49 + t59 * t12)
+    t61 = 0.0 if t36 else e3_l
+    t62 = fma(t30, t37, -t38) + t30 * t61 + (fma(t4, s0_rate, -t30) + t4 * s0_rate_l + t51 * s0_rate) * t37
+    t63 = t29 - (t40 - t46) + (t39 - t46) + t60 + -(fma(t38, t12, t39) + t38 * t49 + t62 * t12)
+    t64 = fma(t41, t37, -t42) + t41 * t61 + (fma(t25, s0_rate, -t41) + t25 * s0_rate_l + t58 * s0_rate) * t37
+    t65 = t40 - (t44 - t45) + (t43 - t45) + t63 + (fma(t42, t12, -t43) + t42 * t49 + t64 * t12)
+    t66 = t65 - t65 == 0.0
+    t67 = t44 + t65
+    t68 = t67 if t66 else t44
+    t69 = (t65 - (t67 - t44) if t66 else 0.0) if t68 - t68 == 0.0 else 0.0
+    return t68, t69
+
+
+# s9 = -e0**3*e2*s0_rate*(0 if Eq(s0, 0) else e3)**2 + e0**3*e2*s1_rate*(0 if Eq(s0, 0) else e3)*(0 if Eq(s1, 0)
+#     else e1) + 2*e0**2*e2**2*s0_rate*(0 if Eq(s0, 0) else e3)**2 - 2*e0**2*e2**2*s1_rate*(0 if Eq(s0, 0) else
+#     e3)*(0 if Eq(s1, 0) else e1) - 2*e0**2*e2*s0_rate*(0 if Eq(s0, 0) else -1/(2*s0**(3/2)))
+@core
+def hvp_anchor_f64_s9_core_no_swap(
+    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
+):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
+    e3 = np.float64(e3)
+    e3_l = np.float64(e3_l)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s1_rate = np.float64(s1_rate)
+    s1_rate_l = np.float64(s1_rate_l)
+    t1 = e0 * 2.0
+    t2 = t1 * e0
     t3 = t2 * e2
     t4 = t3 * e2
     t5 = t4 * s0_rate
-    t6 = t5 * 2.0
-    t7 = e1 * e1
-    t8 = t7 * e2
-    t9 = t8 * s0_rate
-    t10 = s0 + -0.0
-    t11 = t10 - s0
-    t12 = s0 - (t10 - t11) + (-0.0 - t11) + s0_l
-    t13 = t12 - t12 == 0.0
-    t14 = t10 + t12
-    t15 = (t14 if t13 else t10) == 0.0 and (t12 - (t14 - t10) if t13 else 0.0) == 0.0
+    t6 = s0 + -0.0
+    t7 = t6 - s0
+    t8 = s0 - (t6 - t7) + (-0.0 - t7) + s0_l
+    t9 = t8 - t8 == 0.0
+    t10 = t6 + t8
+    t11 = (t10 if t9 else t6) == 0.0 and (t8 - (t10 - t6) if t9 else 0.0) == 0.0
+    t12 = 0.0 if t11 else e3
+    t13 = t5 * t12
+    t14 = t13 * t12
+    t15 = t3 * s0_rate
     t16 = math.sqrt(s0)
     t17 = s0 * t16
-    t18 = 1.0 / t17
-    t19 = 0.0 if t15 else t18
-    t20 = t9 * t19
-    t21 = t6 + t20
-    t22 = t2 * e1
-    t23 = t22 * e2
-    t24 = -(t23 * s0_rate)
-    t25 = t21 + t24
-    t26 = e1 * 2.0
-    t27 = t26 * e1
-    t28 = t27 * e2
-    t29 = t28 * e2
-    t30 = t29 * e0
-    t31 = t30 * e3
-    t32 = -(t31 * s1_rate)
-    t33 = t25 + t32
-    t34 = t7 * e1
-    t35 = t34 * e0
-    t36 = t35 * e2
-    t37 = t36 * e3
-    t38 = t37 * s1_rate
-    t39 = t33 + t38
-    t40 = t39 - t33
-    t41 = t33 - t25
-    t42 = t25 - t21
-    t43 = t21 - t6
-    t44 = fma(t1, e1, -t2) + t1 * e1_l + (fma(-t1, s0, e1) + e1_l - t1 * s0_l) / s0 * e1
-    t45 = (fma(t3, e2, -t4) + t3 * e2_l + (fma(t2, e2, -t3) + t2 * e2_l + t44 * e2) * e2) * s0_rate
-    t46 = t18 * (fma(s0, t16, -t17) + s0 * ((fma(-t16, t16, s0) + s0_l) / (t16 + t16)) + s0_l * t16)
-    t47 = fma(e1, e1, -t7) + e1 * e1_l + e1_l * e1
-    t48 = (fma(t8, s0_rate, -t9) + t8 * s0_rate_l + (fma(t7, e2, -t8) + t7 * e2_l + t47 * e2) * s0_rate) * t19
-    t49 = t6 - (t21 - t43) + (t20 - t43) + (fma(t4, s0_rate, -t5) + t4 * s0_rate_l + t45) * 2.0
-    t50 = t49 + (fma(t9, t19, -t20) + t9 * (0.0 if t15 else (fma(-t18, t17, 1.0) - t46) / t17) + t48)
-    t51 = (fma(t22, e2, -t23) + t22 * e2_l + (fma(t2, e1, -t22) + t2 * e1_l + t44 * e1) * e2) * s0_rate
-    t52 = t21 - (t25 - t42) + (t24 - t42) + t50 + -(fma(t23, s0_rate, t24) + t23 * s0_rate_l + t51)
-    t53 = (fma(t27, e2, -t28) + t27 * e2_l + (fma(t26, e1, -t27) + t26 * e1_l + e1_l * 2.0 * e1) * e2) * e2
-    t54 = (fma(t29, e0, -t30) + t29 * e0_l + (fma(t28, e2, -t29) + t28 * e2_l + t53) * e0) * e3
-    t55 = -(fma(t31, s1_rate, t32) + t31 * s1_rate_l + (fma(t30, e3, -t31) + t30 * e3_l + t54) * s1_rate)
-    t56 = (fma(t34, e0, -t35) + t34 * e0_l + (fma(t7, e1, -t34) + t7 * e1_l + t47 * e1) * e0) * e2
-    t57 = (fma(t36, e3, -t37) + t36 * e3_l + (fma(t35, e2, -t36) + t35 * e2_l + t56) * e3) * s1_rate
-    t58 = t33 - (t39 - t40) + (t38 - t40) + (t25 - (t33 - t41) + (t32 - t41) + t52 + t55)
-    t59 = t58 + (fma(t37, s1_rate, -t38) + t37 * s1_rate_l + t57)
-    t60 = t59 - t59 == 0.0
-    t61 = t39 + t59
-    t62 = t61 if t60 else t39
-    t63 = (t59 - (t61 - t39) if t60 else 0.0) if t62 - t62 == 0.0 else 0.0
-    return t62, t63
+    t18 = 0.5 / t17
+    t19 = -t18
+    t20 = 0.0 if t11 else t19
+    t21 = -(t15 * t20)
+    t22 = t14 + t21
+    t23 = e0 * e0
+    t24 = t23 * e0
+    t25 = t24 * e2
+    t26 = t25 * s0_rate
+    t27 = t26 * t12
+    t28 = -(t27 * t12)
+    t29 = t22 + t28
+    t30 = t4 * s1_rate
+    t31 = t30 * t12
+    t32 = s1 + -0.0
+    t33 = t32 - s1
+    t34 = s1 - (t32 - t33) + (-0.0 - t33) + s1_l
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
+    t38 = 0.0 if t37 else e1
+    t39 = -(t31 * t38)
+    t40 = t29 + t39
+    t41 = t25 * s1_rate
+    t42 = t41 * t12
+    t43 = t42 * t38
+    t44 = t40 + t43
+    t45 = t44 - t40
+    t46 = t40 - t29
+    t47 = t29 - t22
+    t48 = t22 - t14
+    t49 = 0.0 if t11 else e3_l
+    t50 = fma(t2, e2, -t3) + t2 * e2_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 2.0 * e0) * e2
+    t51 = fma(t3, e2, -t4) + t3 * e2_l + t50 * e2
+    t52 = fma(t5, t12, -t13) + t5 * t49 + (fma(t4, s0_rate, -t5) + t4 * s0_rate_l + t51 * s0_rate) * t12
+    t53 = t18 * (fma(s0, t16, -t17) + s0 * ((fma(-t16, t16, s0) + s0_l) / (t16 + t16)) + s0_l * t16)
+    t54 = fma(t15, t20, t21) + t15 * (0.0 if t11 else -((fma(t19, t17, 0.5) - t53) / t17))
+    t55 = t14 - (t22 - t48) + (t21 - t48) + (fma(t13, t12, -t14) + t13 * t49 + t52 * t12)
+    t56 = t55 + -(t54 + (fma(t3, s0_rate, -t15) + t3 * s0_rate_l + t50 * s0_rate) * t20)
+    t57 = (fma(t23, e0, -t24) + t23 * e0_l + (fma(e0, e0, -t23) + e0 * e0_l + e0_l * e0) * e0) * e2
+    t58 = fma(t24, e2, -t25) + t24 * e2_l + t57
+    t59 = fma(t26, t12, -t27) + t26 * t49 + (fma(t25, s0_rate, -t26) + t25 * s0_rate_l + t58 * s0_rate) * t12
+    t60 = t22 - (t29 - t47) + (t28 - t47) + t56 + -(fma(t27, t12, t28) + t27 * t49 + t59 * t12)
+    t61 = 0.0 if t37 else e1_l
+    t62 = fma(t30, t12, -t31) + t30 * t49 + (fma(t4, s1_rate, -t30) + t4 * s1_rate_l + t51 * s1_rate) * t12
+    t63 = t29 - (t40 - t46) + (t39 - t46) + t60 + -(fma(t31, t38, t39) + t31 * t61 + t62 * t38)
+    t64 = fma(t41, t12, -t42) + t41 * t49 + (fma(t25, s1_rate, -t41) + t25 * s1_rate_l + t58 * s1_rate) * t12
+    t65 = t40 - (t44 - t45) + (t43 - t45) + t63 + (fma(t42, t38, -t43) + t42 * t61 + t64 * t38)
+    t66 = t65 - t65 == 0.0
+    t67 = t44 + t65
+    t68 = t67 if t66 else t44
+    t69 = (t65 - (t67 - t44) if t66 else 0.0) if t68 - t68 == 0.0 else 0.0
+    return t68, t69
 
 
 # danchor[D] = g*(2*s6*direction[D] + 2*s7*direction[D] + s8*(2*anchor[D] - 2*positive[D]) + s9*(2*anchor[D] -
@@ -847,9 +883,9 @@ def hvp_anchor_f64_danchor_core_no_swap(
     return t14 + t24 if t24 - t24 == 0.0 else t14
 
 
-# e1 = sigmoid(-sqrt(s0) + sqrt(s1))
+# e0 = sigmoid(-sqrt(s0) + sqrt(s1))
 @core
-def hvp_anchor_f32_e1_core_no_swap(s0, s0_l, s1, s1_l):
+def hvp_anchor_f32_e0_core_no_swap(s0, s0_l, s1, s1_l):
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s1 = np.float64(s1)
@@ -920,81 +956,67 @@ def hvp_positive_f64_s1_rate_core_no_swap(anchor_D1, direction_D1, positive_D1):
     return t4, t8
 
 
-# s5 = 2*e0**2*e1/sqrt(s1)
+# s6 = -e0**3*e2*s1_rate*(0 if Eq(s1, 0) else e1)**2 + 2*e0**2*e2**2*s1_rate*(0 if Eq(s1, 0) else e1)**2 +
+#     2*e0**2*e2*s1_rate*(0 if Eq(s1, 0) else -1/(2*s1**(3/2)))
 @core
-def hvp_positive_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l):
+def hvp_positive_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l, s1, s1_l, s1_rate, s1_rate_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    s1 = np.float64(s1)
-    s1_l = np.float64(s1_l)
-    t1 = math.sqrt(s1)
-    t2 = e0 / t1
-    t3 = t2 * e0
-    t4 = t3 * e1
-    t5 = (fma(-t2, t1, e0) + e0_l - t2 * ((fma(-t1, t1, s1) + s1_l) / (t1 + t1))) / t1 * e0
-    t6 = (fma(t3, e1, -t4) + t3 * e1_l + (fma(t2, e0, -t3) + t2 * e0_l + t5) * e1) * 2.0
-    t7 = t6 - t6 == 0.0
-    t8 = t4 * 2.0
-    t9 = t8 + t6
-    t10 = t9 if t7 else t8
-    t11 = (t6 - (t9 - t8) if t7 else 0.0) if t10 - t10 == 0.0 else 0.0
-    return t10, t11
-
-
-# s6 = -e0**3*e1*s1_rate/s1 + 2*e0**2*e1**2*s1_rate/s1 - e0**2*e1*s1_rate*(0 if Eq(s1, 0) else s1**(-3/2))
-@core
-def hvp_positive_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l, s1_rate, s1_rate_l):
-    e0 = np.float64(e0)
-    e0_l = np.float64(e0_l)
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
     s1_rate = np.float64(s1_rate)
     s1_rate_l = np.float64(s1_rate_l)
-    t1 = e0 / s1
+    t1 = e0 * 2.0
     t2 = t1 * e0
-    t3 = t2 * e1
-    t4 = t3 * e1
+    t3 = t2 * e2
+    t4 = t3 * e2
     t5 = t4 * s1_rate
-    t6 = t5 * 2.0
-    t7 = e0 * e0
-    t8 = t7 * e1
-    t9 = t8 * s1_rate
-    t10 = s1 + -0.0
-    t11 = t10 - s1
-    t12 = s1 - (t10 - t11) + (-0.0 - t11) + s1_l
-    t13 = t12 - t12 == 0.0
-    t14 = t10 + t12
-    t15 = (t14 if t13 else t10) == 0.0 and (t12 - (t14 - t10) if t13 else 0.0) == 0.0
+    t6 = s1 + -0.0
+    t7 = t6 - s1
+    t8 = s1 - (t6 - t7) + (-0.0 - t7) + s1_l
+    t9 = t8 - t8 == 0.0
+    t10 = t6 + t8
+    t11 = (t10 if t9 else t6) == 0.0 and (t8 - (t10 - t6) if t9 else 0.0) == 0.0
+    t12 = 0.0 if t11 else e1
+    t13 = t5 * t12
+    t14 = t13 * t12
+    t15 = t3 * s1_rate
     t16 = math.sqrt(s1)
     t17 = s1 * t16
-    t18 = 1.0 / t17
-    t19 = 0.0 if t15 else t18
-    t20 = -(t9 * t19)
-    t21 = t6 + t20
-    t22 = t2 * e0
-    t23 = t22 * e1
-    t24 = -(t23 * s1_rate)
-    t25 = t21 + t24
-    t26 = t25 - t21
-    t27 = t21 - t6
-    t28 = fma(t1, e0, -t2) + t1 * e0_l + (fma(-t1, s1, e0) + e0_l - t1 * s1_l) / s1 * e0
-    t29 = (fma(t3, e1, -t4) + t3 * e1_l + (fma(t2, e1, -t3) + t2 * e1_l + t28 * e1) * e1) * s1_rate
-    t30 = t18 * (fma(s1, t16, -t17) + s1 * ((fma(-t16, t16, s1) + s1_l) / (t16 + t16)) + s1_l * t16)
-    t31 = (fma(t7, e1, -t8) + t7 * e1_l + (fma(e0, e0, -t7) + e0 * e0_l + e0_l * e0) * e1) * s1_rate
-    t32 = fma(t9, t19, t20) + t9 * (0.0 if t15 else (fma(-t18, t17, 1.0) - t30) / t17)
-    t33 = t6 - (t21 - t27) + (t20 - t27) + (fma(t4, s1_rate, -t5) + t4 * s1_rate_l + t29) * 2.0
-    t34 = t33 + -(t32 + (fma(t8, s1_rate, -t9) + t8 * s1_rate_l + t31) * t19)
-    t35 = (fma(t22, e1, -t23) + t22 * e1_l + (fma(t2, e0, -t22) + t2 * e0_l + t28 * e0) * e1) * s1_rate
-    t36 = t21 - (t25 - t26) + (t24 - t26) + t34 + -(fma(t23, s1_rate, t24) + t23 * s1_rate_l + t35)
-    t37 = t36 - t36 == 0.0
-    t38 = t25 + t36
-    t39 = t38 if t37 else t25
-    t40 = (t36 - (t38 - t25) if t37 else 0.0) if t39 - t39 == 0.0 else 0.0
-    return t39, t40
+    t18 = 0.5 / t17
+    t19 = -t18
+    t20 = 0.0 if t11 else t19
+    t21 = t15 * t20
+    t22 = t14 + t21
+    t23 = e0 * e0
+    t24 = t23 * e0
+    t25 = t24 * e2
+    t26 = t25 * s1_rate
+    t27 = t26 * t12
+    t28 = -(t27 * t12)
+    t29 = t22 + t28
+    t30 = t29 - t22
+    t31 = t22 - t14
+    t32 = 0.0 if t11 else e1_l
+    t33 = fma(t2, e2, -t3) + t2 * e2_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 2.0 * e0) * e2
+    t34 = (fma(t4, s1_rate, -t5) + t4 * s1_rate_l + (fma(t3, e2, -t4) + t3 * e2_l + t33 * e2) * s1_rate) * t12
+    t35 = fma(t13, t12, -t14) + t13 * t32 + (fma(t5, t12, -t13) + t5 * t32 + t34) * t12
+    t36 = t18 * (fma(s1, t16, -t17) + s1 * ((fma(-t16, t16, s1) + s1_l) / (t16 + t16)) + s1_l * t16)
+    t37 = fma(t15, t20, -t21) + t15 * (0.0 if t11 else -((fma(t19, t17, 0.5) - t36) / t17))
+    t38 = t37 + (fma(t3, s1_rate, -t15) + t3 * s1_rate_l + t33 * s1_rate) * t20
+    t39 = (fma(t23, e0, -t24) + t23 * e0_l + (fma(e0, e0, -t23) + e0 * e0_l + e0_l * e0) * e0) * e2
+    t40 = fma(t25, s1_rate, -t26) + t25 * s1_rate_l + (fma(t24, e2, -t25) + t24 * e2_l + t39) * s1_rate
+    t41 = -(fma(t27, t12, t28) + t27 * t32 + (fma(t26, t12, -t27) + t26 * t32 + t40 * t12) * t12)
+    t42 = t22 - (t29 - t30) + (t28 - t30) + (t14 - (t22 - t31) + (t21 - t31) + t35 + t38) + t41
+    t43 = t42 - t42 == 0.0
+    t44 = t29 + t42
+    t45 = t44 if t43 else t29
+    t46 = (t42 - (t44 - t29) if t43 else 0.0) if t45 - t45 == 0.0 else 0.0
+    return t45, t46
 
 
 # dpositive[D] = g*(2*s5*direction[D] + s6*(-2*anchor[D] + 2*positive[D]))
@@ -1041,81 +1063,98 @@ def hvp_negative_f64_s0_rate_core_no_swap(anchor_D1, direction_D1, negative_D1):
     return t4, t8
 
 
-# s5 = -2*e0**2*e1/sqrt(s0)
+# s5 = -2*e0**2*e2*(0 if Eq(s0, 0) else e1)
 @core
-def hvp_negative_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l):
+def hvp_negative_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = math.sqrt(s0)
-    t2 = e0 / t1
-    t3 = t2 * e0
-    t4 = t3 * e1
-    t5 = (fma(-t2, t1, e0) + e0_l - t2 * ((fma(-t1, t1, s0) + s0_l) / (t1 + t1))) / t1 * e0
-    t6 = -((fma(t3, e1, -t4) + t3 * e1_l + (fma(t2, e0, -t3) + t2 * e0_l + t5) * e1) * 2.0)
+    t1 = e0 * 2.0
+    t2 = t1 * e0
+    t3 = t2 * e2
+    t4 = s0 + -0.0
+    t5 = t4 - s0
+    t6 = s0 - (t4 - t5) + (-0.0 - t5) + s0_l
     t7 = t6 - t6 == 0.0
-    t8 = -(t4 * 2.0)
-    t9 = t8 + t6
-    t10 = t9 if t7 else t8
-    t11 = (t6 - (t9 - t8) if t7 else 0.0) if t10 - t10 == 0.0 else 0.0
-    return t10, t11
+    t8 = t4 + t6
+    t9 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0
+    t10 = 0.0 if t9 else e1
+    t11 = -(t3 * t10)
+    t12 = (fma(t2, e2, -t3) + t2 * e2_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 2.0 * e0) * e2) * t10
+    t13 = -(fma(t3, t10, t11) + t3 * (0.0 if t9 else e1_l) + t12)
+    t14 = t13 - t13 == 0.0
+    t15 = t11 + t13
+    t16 = t15 if t14 else t11
+    t17 = (t13 - (t15 - t11) if t14 else 0.0) if t16 - t16 == 0.0 else 0.0
+    return t16, t17
 
 
-# s7 = -e0**3*e1*s0_rate/s0 + 2*e0**2*e1**2*s0_rate/s0 + e0**2*e1*s0_rate*(0 if Eq(s0, 0) else s0**(-3/2))
+# s7 = -e0**3*e2*s0_rate*(0 if Eq(s0, 0) else e1)**2 + 2*e0**2*e2**2*s0_rate*(0 if Eq(s0, 0) else e1)**2 -
+#     2*e0**2*e2*s0_rate*(0 if Eq(s0, 0) else -1/(2*s0**(3/2)))
 @core
-def hvp_negative_f64_s7_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l, s0_rate, s0_rate_l):
+def hvp_negative_f64_s7_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l, s0, s0_l, s0_rate, s0_rate_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
-    t1 = e0 / s0
+    t1 = e0 * 2.0
     t2 = t1 * e0
-    t3 = t2 * e1
-    t4 = t3 * e1
+    t3 = t2 * e2
+    t4 = t3 * e2
     t5 = t4 * s0_rate
-    t6 = t5 * 2.0
-    t7 = e0 * e0
-    t8 = t7 * e1
-    t9 = t8 * s0_rate
-    t10 = s0 + -0.0
-    t11 = t10 - s0
-    t12 = s0 - (t10 - t11) + (-0.0 - t11) + s0_l
-    t13 = t12 - t12 == 0.0
-    t14 = t10 + t12
-    t15 = (t14 if t13 else t10) == 0.0 and (t12 - (t14 - t10) if t13 else 0.0) == 0.0
+    t6 = s0 + -0.0
+    t7 = t6 - s0
+    t8 = s0 - (t6 - t7) + (-0.0 - t7) + s0_l
+    t9 = t8 - t8 == 0.0
+    t10 = t6 + t8
+    t11 = (t10 if t9 else t6) == 0.0 and (t8 - (t10 - t6) if t9 else 0.0) == 0.0
+    t12 = 0.0 if t11 else e1
+    t13 = t5 * t12
+    t14 = t13 * t12
+    t15 = t3 * s0_rate
     t16 = math.sqrt(s0)
     t17 = s0 * t16
-    t18 = 1.0 / t17
-    t19 = 0.0 if t15 else t18
-    t20 = t9 * t19
-    t21 = t6 + t20
-    t22 = t2 * e0
-    t23 = t22 * e1
-    t24 = -(t23 * s0_rate)
-    t25 = t21 + t24
-    t26 = t25 - t21
-    t27 = t21 - t6
-    t28 = fma(t1, e0, -t2) + t1 * e0_l + (fma(-t1, s0, e0) + e0_l - t1 * s0_l) / s0 * e0
-    t29 = (fma(t3, e1, -t4) + t3 * e1_l + (fma(t2, e1, -t3) + t2 * e1_l + t28 * e1) * e1) * s0_rate
-    t30 = t18 * (fma(s0, t16, -t17) + s0 * ((fma(-t16, t16, s0) + s0_l) / (t16 + t16)) + s0_l * t16)
-    t31 = (fma(t7, e1, -t8) + t7 * e1_l + (fma(e0, e0, -t7) + e0 * e0_l + e0_l * e0) * e1) * s0_rate
-    t32 = fma(t9, t19, -t20) + t9 * (0.0 if t15 else (fma(-t18, t17, 1.0) - t30) / t17)
-    t33 = t6 - (t21 - t27) + (t20 - t27) + (fma(t4, s0_rate, -t5) + t4 * s0_rate_l + t29) * 2.0
-    t34 = t33 + (t32 + (fma(t8, s0_rate, -t9) + t8 * s0_rate_l + t31) * t19)
-    t35 = (fma(t22, e1, -t23) + t22 * e1_l + (fma(t2, e0, -t22) + t2 * e0_l + t28 * e0) * e1) * s0_rate
-    t36 = t21 - (t25 - t26) + (t24 - t26) + t34 + -(fma(t23, s0_rate, t24) + t23 * s0_rate_l + t35)
-    t37 = t36 - t36 == 0.0
-    t38 = t25 + t36
-    t39 = t38 if t37 else t25
-    t40 = (t36 - (t38 - t25) if t37 else 0.0) if t39 - t39 == 0.0 else 0.0
-    return t39, t40
+    t18 = 0.5 / t17
+    t19 = -t18
+    t20 = 0.0 if t11 else t19
+    t21 = -(t15 * t20)
+    t22 = t14 + t21
+    t23 = e0 * e0
+    t24 = t23 * e0
+    t25 = t24 * e2
+    t26 = t25 * s0_rate
+    t27 = t26 * t12
+    t28 = -(t27 * t12)
+    t29 = t22 + t28
+    t30 = t29 - t22
+    t31 = t22 - t14
+    t32 = 0.0 if t11 else e1_l
+    t33 = fma(t2, e2, -t3) + t2 * e2_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 2.0 * e0) * e2
+    t34 = (fma(t4, s0_rate, -t5) + t4 * s0_rate_l + (fma(t3, e2, -t4) + t3 * e2_l + t33 * e2) * s0_rate) * t12
+    t35 = fma(t13, t12, -t14) + t13 * t32 + (fma(t5, t12, -t13) + t5 * t32 + t34) * t12
+    t36 = t18 * (fma(s0, t16, -t17) + s0 * ((fma(-t16, t16, s0) + s0_l) / (t16 + t16)) + s0_l * t16)
+    t37 = fma(t15, t20, t21) + t15 * (0.0 if t11 else -((fma(t19, t17, 0.5) - t36) / t17))
+    t38 = -(t37 + (fma(t3, s0_rate, -t15) + t3 * s0_rate_l + t33 * s0_rate) * t20)
+    t39 = (fma(t23, e0, -t24) + t23 * e0_l + (fma(e0, e0, -t23) + e0 * e0_l + e0_l * e0) * e0) * e2
+    t40 = fma(t25, s0_rate, -t26) + t25 * s0_rate_l + (fma(t24, e2, -t25) + t24 * e2_l + t39) * s0_rate
+    t41 = -(fma(t27, t12, t28) + t27 * t32 + (fma(t26, t12, -t27) + t26 * t32 + t40 * t12) * t12)
+    t42 = t22 - (t29 - t30) + (t28 - t30) + (t14 - (t22 - t31) + (t21 - t31) + t35 + t38) + t41
+    t43 = t42 - t42 == 0.0
+    t44 = t29 + t42
+    t45 = t44 if t43 else t29
+    t46 = (t42 - (t44 - t29) if t43 else 0.0) if t45 - t45 == 0.0 else 0.0
+    return t45, t46
 
 
 # dnegative[D] = g*(2*s5*direction[D] + s7*(-2*anchor[D] + 2*negative[D]))
@@ -1651,17 +1690,17 @@ def hvp_anchor_f64_no_swap(g, direction, anchor, positive, negative, danchor_):
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_D)
         s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_D)
-        e0, e0_l = hvp_anchor_f64_e0_core_no_swap(s1, s1_l)
-        e1, e1_l = hvp_anchor_f64_e1_core_no_swap(s0, s0_l, s1, s1_l)
+        e0, e0_l = hvp_anchor_f64_e0_core_no_swap(s0, s0_l, s1, s1_l)
+        e1, e1_l = hvp_anchor_f64_e1_core_no_swap(s1, s1_l)
         e2, e2_l = hvp_anchor_f64_e2_core_no_swap(s0, s0_l, s1, s1_l)
-        s6, s6_l = hvp_anchor_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l)
+        s6, s6_l = hvp_anchor_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l, s1, s1_l)
         e3, e3_l = hvp_anchor_f64_e3_core_no_swap(s0, s0_l)
-        s7, s7_l = hvp_anchor_f64_s7_core_no_swap(e1, e1_l, e2, e2_l, e3, e3_l)
+        s7, s7_l = hvp_anchor_f64_s7_core_no_swap(e0, e0_l, e2, e2_l, e3, e3_l, s0, s0_l)
         s8, s8_l = hvp_anchor_f64_s8_core_no_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
         )
         s9, s9_l = hvp_anchor_f64_s9_core_no_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0, s0_l, s0_rate, s0_rate_l, s1_rate, s1_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
         )
         start, stop = 0, n_D
         anchor_row_0 = anchor_row[start:stop]
@@ -1741,17 +1780,17 @@ def hvp_anchor_f32_no_swap(g, direction, anchor, positive, negative, danchor_):
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_D)
         s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_D)
-        e0, e0_l = hvp_anchor_f64_e0_core_no_swap(s1, s1_l)
-        e1, e1_l = hvp_anchor_f32_e1_core_no_swap(s0, s0_l, s1, s1_l)
+        e0, e0_l = hvp_anchor_f32_e0_core_no_swap(s0, s0_l, s1, s1_l)
+        e1, e1_l = hvp_anchor_f64_e1_core_no_swap(s1, s1_l)
         e2, e2_l = hvp_anchor_f32_e2_core_no_swap(s0, s0_l, s1, s1_l)
-        s6, s6_l = hvp_anchor_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l)
+        s6, s6_l = hvp_anchor_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l, s1, s1_l)
         e3, e3_l = hvp_anchor_f64_e3_core_no_swap(s0, s0_l)
-        s7, s7_l = hvp_anchor_f64_s7_core_no_swap(e1, e1_l, e2, e2_l, e3, e3_l)
+        s7, s7_l = hvp_anchor_f64_s7_core_no_swap(e0, e0_l, e2, e2_l, e3, e3_l, s0, s0_l)
         s8, s8_l = hvp_anchor_f64_s8_core_no_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
         )
         s9, s9_l = hvp_anchor_f64_s9_core_no_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0, s0_l, s0_rate, s0_rate_l, s1_rate, s1_rate_l
+            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, s0, s0_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
         )
         start, stop = 0, n_D
         anchor_row_0 = anchor_row[start:stop]
@@ -1820,10 +1859,11 @@ def hvp_positive_f64_no_swap(g, direction, anchor, positive, negative, dpositive
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_D)
-        e0, e0_l = hvp_anchor_f64_e1_core_no_swap(s0, s0_l, s1, s1_l)
-        e1, e1_l = hvp_anchor_f64_e2_core_no_swap(s0, s0_l, s1, s1_l)
-        s5, s5_l = hvp_positive_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
-        s6, s6_l = hvp_positive_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l, s1_rate, s1_rate_l)
+        e0, e0_l = hvp_anchor_f64_e0_core_no_swap(s0, s0_l, s1, s1_l)
+        e1, e1_l = hvp_anchor_f64_e1_core_no_swap(s1, s1_l)
+        e2, e2_l = hvp_anchor_f64_e2_core_no_swap(s0, s0_l, s1, s1_l)
+        s5, s5_l = hvp_anchor_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l, s1, s1_l)
+        s6, s6_l = hvp_positive_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l, s1, s1_l, s1_rate, s1_rate_l)
         start, stop = 0, n_D
         anchor_row_0 = anchor_row[start:stop]
         direction_row_1 = direction_row[start:stop]
@@ -1878,10 +1918,11 @@ def hvp_positive_f32_no_swap(g, direction, anchor, positive, negative, dpositive
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_D)
-        e0, e0_l = hvp_anchor_f32_e1_core_no_swap(s0, s0_l, s1, s1_l)
-        e1, e1_l = hvp_anchor_f32_e2_core_no_swap(s0, s0_l, s1, s1_l)
-        s5, s5_l = hvp_positive_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l)
-        s6, s6_l = hvp_positive_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l, s1_rate, s1_rate_l)
+        e0, e0_l = hvp_anchor_f32_e0_core_no_swap(s0, s0_l, s1, s1_l)
+        e1, e1_l = hvp_anchor_f64_e1_core_no_swap(s1, s1_l)
+        e2, e2_l = hvp_anchor_f32_e2_core_no_swap(s0, s0_l, s1, s1_l)
+        s5, s5_l = hvp_anchor_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l, s1, s1_l)
+        s6, s6_l = hvp_positive_f64_s6_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l, s1, s1_l, s1_rate, s1_rate_l)
         start, stop = 0, n_D
         anchor_row_0 = anchor_row[start:stop]
         direction_row_1 = direction_row[start:stop]
@@ -1936,10 +1977,11 @@ def hvp_negative_f64_no_swap(g, direction, anchor, positive, negative, dnegative
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_D)
-        e0, e0_l = hvp_anchor_f64_e1_core_no_swap(s0, s0_l, s1, s1_l)
-        e1, e1_l = hvp_anchor_f64_e2_core_no_swap(s0, s0_l, s1, s1_l)
-        s5, s5_l = hvp_negative_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
-        s7, s7_l = hvp_negative_f64_s7_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l, s0_rate, s0_rate_l)
+        e0, e0_l = hvp_anchor_f64_e0_core_no_swap(s0, s0_l, s1, s1_l)
+        e1, e1_l = hvp_anchor_f64_e3_core_no_swap(s0, s0_l)
+        e2, e2_l = hvp_anchor_f64_e2_core_no_swap(s0, s0_l, s1, s1_l)
+        s5, s5_l = hvp_negative_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l, s0, s0_l)
+        s7, s7_l = hvp_negative_f64_s7_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l, s0, s0_l, s0_rate, s0_rate_l)
         start, stop = 0, n_D
         anchor_row_0 = anchor_row[start:stop]
         direction_row_1 = direction_row[start:stop]
@@ -1994,10 +2036,11 @@ def hvp_negative_f32_no_swap(g, direction, anchor, positive, negative, dnegative
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_D)
-        e0, e0_l = hvp_anchor_f32_e1_core_no_swap(s0, s0_l, s1, s1_l)
-        e1, e1_l = hvp_anchor_f32_e2_core_no_swap(s0, s0_l, s1, s1_l)
-        s5, s5_l = hvp_negative_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l)
-        s7, s7_l = hvp_negative_f64_s7_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l, s0_rate, s0_rate_l)
+        e0, e0_l = hvp_anchor_f32_e0_core_no_swap(s0, s0_l, s1, s1_l)
+        e1, e1_l = hvp_anchor_f64_e3_core_no_swap(s0, s0_l)
+        e2, e2_l = hvp_anchor_f32_e2_core_no_swap(s0, s0_l, s1, s1_l)
+        s5, s5_l = hvp_negative_f64_s5_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l, s0, s0_l)
+        s7, s7_l = hvp_negative_f64_s7_core_no_swap(e0, e0_l, e1, e1_l, e2, e2_l, s0, s0_l, s0_rate, s0_rate_l)
         start, stop = 0, n_D
         anchor_row_0 = anchor_row[start:stop]
         direction_row_1 = direction_row[start:stop]
@@ -2803,9 +2846,9 @@ def hvp_anchor_f64_e4_core_swap(s0, s0_l, s1, s1_l, s2, s2_l):
     return t23, t24
 
 
-# s7 = -4*e0**2*e4*(e3/2 if e1 < e2 else (0 if e2 < e1 else e3/4))
+# s7 = -4*e0**2*e4*((0 if Eq(s1, 0) else e3)/2 if e1 < e2 else (0 if e2 < e1 else (0 if Eq(s1, 0) else e3)/4))
 @core
-def hvp_anchor_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l):
+def hvp_anchor_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -2816,6 +2859,8 @@ def hvp_anchor_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
     t1 = e0 * 4.0
     t2 = t1 * e0
     t3 = t2 * e4
@@ -2827,23 +2872,31 @@ def hvp_anchor_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l
     t9 = t5 + t7
     t10 = t9 if t8 else t5
     t11 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t5) if t8 else 0.0) < 0.0
-    t12 = -e1
-    t13 = e2 + t12
-    t14 = t13 - e2
-    t15 = e2 - (t13 - t14) + (t12 - t14) + e2_l + -e1_l
-    t16 = t15 - t15 == 0.0
-    t17 = t13 + t15
-    t18 = t17 if t16 else t13
-    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t13) if t16 else 0.0) < 0.0
-    t20 = e3 * 0.5 if t11 else 0.0 if t19 else e3 * 0.25
-    t21 = -(t3 * t20)
-    t22 = (fma(t2, e4, -t3) + t2 * e4_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0) * e4) * t20
-    t23 = -(fma(t3, t20, t21) + t3 * (e3_l * 0.5 if t11 else 0.0 if t19 else e3_l * 0.25) + t22)
-    t24 = t23 - t23 == 0.0
-    t25 = t21 + t23
-    t26 = t25 if t24 else t21
-    t27 = (t23 - (t25 - t21) if t24 else 0.0) if t26 - t26 == 0.0 else 0.0
-    return t26, t27
+    t12 = s1 + -0.0
+    t13 = t12 - s1
+    t14 = s1 - (t12 - t13) + (-0.0 - t13) + s1_l
+    t15 = t14 - t14 == 0.0
+    t16 = t12 + t14
+    t17 = (t16 if t15 else t12) == 0.0 and (t14 - (t16 - t12) if t15 else 0.0) == 0.0
+    t18 = 0.0 if t17 else e3
+    t19 = -e1
+    t20 = e2 + t19
+    t21 = t20 - e2
+    t22 = e2 - (t20 - t21) + (t19 - t21) + e2_l + -e1_l
+    t23 = t22 - t22 == 0.0
+    t24 = t20 + t22
+    t25 = t24 if t23 else t20
+    t26 = t25 < 0.0 or t25 == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) < 0.0
+    t27 = t18 * 0.5 if t11 else 0.0 if t26 else t18 * 0.25
+    t28 = -(t3 * t27)
+    t29 = 0.0 if t17 else e3_l
+    t30 = (fma(t2, e4, -t3) + t2 * e4_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0) * e4) * t27
+    t31 = -(fma(t3, t27, t28) + t3 * (t29 * 0.5 if t11 else 0.0 if t26 else t29 * 0.25) + t30)
+    t32 = t31 - t31 == 0.0
+    t33 = t28 + t31
+    t34 = t33 if t32 else t28
+    t35 = (t31 - (t33 - t28) if t32 else 0.0) if t34 - t34 == 0.0 else 0.0
+    return t34, t35
 
 
 # e5 = 1/sqrt(s0)
@@ -2861,35 +2914,66 @@ def hvp_anchor_f64_e5_core_swap(s0, s0_l):
     return t6, t7
 
 
-# s8 = 2*e0**2*e4*e5
+# s8 = 2*e0**2*e4*(0 if Eq(s0, 0) else e5)
 @core
-def hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l):
+def hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
-    t1 = e5 * 2.0
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    t1 = e0 * 2.0
     t2 = t1 * e0
-    t3 = t2 * e0
-    t4 = t3 * e4
-    t5 = (fma(t2, e0, -t3) + t2 * e0_l + (fma(t1, e0, -t2) + t1 * e0_l + e5_l * 2.0 * e0) * e0) * e4
-    t6 = fma(t3, e4, -t4) + t3 * e4_l + t5
+    t3 = t2 * e4
+    t4 = s0 + -0.0
+    t5 = t4 - s0
+    t6 = s0 - (t4 - t5) + (-0.0 - t5) + s0_l
     t7 = t6 - t6 == 0.0
     t8 = t4 + t6
-    t9 = t8 if t7 else t4
-    t10 = (t6 - (t8 - t4) if t7 else 0.0) if t9 - t9 == 0.0 else 0.0
-    return t9, t10
+    t9 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0
+    t10 = 0.0 if t9 else e5
+    t11 = t3 * t10
+    t12 = (fma(t2, e4, -t3) + t2 * e4_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 2.0 * e0) * e4) * t10
+    t13 = fma(t3, t10, -t11) + t3 * (0.0 if t9 else e5_l) + t12
+    t14 = t13 - t13 == 0.0
+    t15 = t11 + t13
+    t16 = t15 if t14 else t11
+    t17 = (t13 - (t15 - t11) if t14 else 0.0) if t16 - t16 == 0.0 else 0.0
+    return t16, t17
 
 
-# s10 = 2*e0**3*e4*e5*s0_rate*(e3/2 if e1 < e2 else (0 if e2 < e1 else e3/4)) - 4*e0**3*e4*s1_rate*(e3/2 if e1 <
-#     e2 else (0 if e2 < e1 else e3/4))**2 - 4*e0**2*e4**2*e5*s0_rate*(e3/2 if e1 < e2 else (0 if e2 < e1 else
-#     e3/4)) + 8*e0**2*e4**2*s1_rate*(e3/2 if e1 < e2 else (0 if e2 < e1 else e3/4))**2 - 4*e0**2*e4*s1_rate*(-(0
-#     if Eq(s1, 0) else s1**(-3/2))/4 if e1 < e2 else (0 if e2 < e1 else -(0 if Eq(s1, 0) else s1**(-3/2))/8))
+# s10 = 2*e0**3*e4*s0_rate*(0 if Eq(s0, 0) else e5)*((0 if Eq(s1, 0) else e3)/2 if e1 < e2 else (0 if e2 < e1 else
+#     (0 if Eq(s1, 0) else e3)/4)) - 4*e0**3*e4*s1_rate*((0 if Eq(s1, 0) else e3)/2 if e1 < e2 else (0 if e2 < e1
+#     else (0 if Eq(s1, 0) else e3)/4))**2 - 4*e0**2*e4**2*s0_rate*(0 if Eq(s0, 0) else e5)*((0 if Eq(s1, 0) else
+#     e3)/2 if e1 < e2 else (0 if e2 < e1 else (0 if Eq(s1, 0) else e3)/4)) + 8*e0**2*e4**2*s1_rate*((0 if Eq(s1,
+#     0) else e3)/2 if e1 < e2 else (0 if e2 < e1 else (0 if Eq(s1, 0) else e3)/4))**2 - 4*e0**2*e4*s1_rate*((0 if
+#     Eq(s1, 0) else -1/(2*s1**(3/2)))/2 if e1 < e2 else (0 if e2 < e1 else (0 if Eq(s1, 0) else
+#     -1/(2*s1**(3/2)))/4))
 @core
 def hvp_anchor_f64_s10_core_swap(
-    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
+    e0,
+    e0_l,
+    e1,
+    e1_l,
+    e2,
+    e2_l,
+    e3,
+    e3_l,
+    e4,
+    e4_l,
+    e5,
+    e5_l,
+    s0,
+    s0_l,
+    s0_rate,
+    s0_rate_l,
+    s1,
+    s1_l,
+    s1_rate,
+    s1_rate_l,
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -2903,6 +2987,8 @@ def hvp_anchor_f64_s10_core_swap(
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
     s1 = np.float64(s1)
@@ -2929,86 +3015,115 @@ def hvp_anchor_f64_s10_core_swap(
     t18 = (t17 if t16 else t13) == 0.0 and (t15 - (t17 - t13) if t16 else 0.0) == 0.0
     t19 = math.sqrt(s1)
     t20 = s1 * t19
-    t21 = 1.0 / t20
-    t22 = 0.0 if t18 else t21
-    t23 = -e1
-    t24 = e2 + t23
-    t25 = t24 - e2
-    t26 = e2 - (t24 - t25) + (t23 - t25) + e2_l + -e1_l
-    t27 = t26 - t26 == 0.0
-    t28 = t24 + t26
-    t29 = t28 if t27 else t24
-    t30 = t29 < 0.0 or t29 == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) < 0.0
-    t31 = -(t22 * 0.25) if t12 else 0.0 if t30 else -(t22 * 0.125)
-    t32 = -(t4 * t31)
-    t33 = e0 * 8.0
-    t34 = t33 * e0
-    t35 = t34 * e4
+    t21 = 0.5 / t20
+    t22 = -t21
+    t23 = 0.0 if t18 else t22
+    t24 = -e1
+    t25 = e2 + t24
+    t26 = t25 - e2
+    t27 = e2 - (t25 - t26) + (t24 - t26) + e2_l + -e1_l
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
+    t32 = t23 * 0.5 if t12 else 0.0 if t31 else t23 * 0.25
+    t33 = -(t4 * t32)
+    t34 = e0 * 8.0
+    t35 = t34 * e0
     t36 = t35 * e4
-    t37 = t36 * s1_rate
-    t38 = e3 * 0.5 if t12 else 0.0 if t30 else e3 * 0.25
-    t39 = t37 * t38
-    t40 = t39 * t38
-    t41 = t32 + t40
-    t42 = t2 * e0
-    t43 = t42 * e4
-    t44 = t43 * s1_rate
-    t45 = t44 * t38
-    t46 = -(t45 * t38)
-    t47 = t41 + t46
-    t48 = e5 * 4.0
-    t49 = t48 * e0
-    t50 = t49 * e0
-    t51 = t50 * e4
-    t52 = t51 * e4
-    t53 = t52 * s0_rate
-    t54 = -(t53 * t38)
-    t55 = t47 + t54
-    t56 = e5 * 2.0
-    t57 = t56 * e0
-    t58 = t57 * e0
-    t59 = t58 * e0
-    t60 = t59 * e4
-    t61 = t60 * s0_rate
-    t62 = t61 * t38
-    t63 = t55 + t62
-    t64 = t63 - t55
-    t65 = t55 - t47
-    t66 = t47 - t41
-    t67 = t41 - t32
-    t68 = t21 * (fma(s1, t19, -t20) + s1 * ((fma(-t19, t19, s1) + s1_l) / (t19 + t19)) + s1_l * t19)
-    t69 = 0.0 if t18 else (fma(-t21, t20, 1.0) - t68) / t20
-    t70 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0
-    t71 = (fma(t3, s1_rate, -t4) + t3 * s1_rate_l + (fma(t2, e4, -t3) + t2 * e4_l + t70 * e4) * s1_rate) * t31
-    t72 = -(fma(t4, t31, t32) + t4 * (-(t69 * 0.25) if t12 else 0.0 if t30 else -(t69 * 0.125)) + t71)
-    t73 = e3_l * 0.5 if t12 else 0.0 if t30 else e3_l * 0.25
-    t74 = (fma(t34, e4, -t35) + t34 * e4_l + (fma(t33, e0, -t34) + t33 * e0_l + e0_l * 8.0 * e0) * e4) * e4
-    t75 = fma(t36, s1_rate, -t37) + t36 * s1_rate_l + (fma(t35, e4, -t36) + t35 * e4_l + t74) * s1_rate
-    t76 = fma(t39, t38, -t40) + t39 * t73 + (fma(t37, t38, -t39) + t37 * t73 + t75 * t38) * t38
-    t77 = (fma(t42, e4, -t43) + t42 * e4_l + (fma(t2, e0, -t42) + t2 * e0_l + t70 * e0) * e4) * s1_rate
-    t78 = (fma(t44, t38, -t45) + t44 * t73 + (fma(t43, s1_rate, -t44) + t43 * s1_rate_l + t77) * t38) * t38
-    t79 = t41 - (t47 - t66) + (t46 - t66) + (t32 - (t41 - t67) + (t40 - t67) + t72 + t76)
-    t80 = (fma(t49, e0, -t50) + t49 * e0_l + (fma(t48, e0, -t49) + t48 * e0_l + e5_l * 4.0 * e0) * e0) * e4
-    t81 = (fma(t51, e4, -t52) + t51 * e4_l + (fma(t50, e4, -t51) + t50 * e4_l + t80) * e4) * s0_rate
-    t82 = -(fma(t53, t38, t54) + t53 * t73 + (fma(t52, s0_rate, -t53) + t52 * s0_rate_l + t81) * t38)
-    t83 = t47 - (t55 - t65) + (t54 - t65) + (t79 + -(fma(t45, t38, t46) + t45 * t73 + t78)) + t82
-    t84 = (fma(t57, e0, -t58) + t57 * e0_l + (fma(t56, e0, -t57) + t56 * e0_l + e5_l * 2.0 * e0) * e0) * e0
-    t85 = (fma(t59, e4, -t60) + t59 * e4_l + (fma(t58, e0, -t59) + t58 * e0_l + t84) * e4) * s0_rate
-    t86 = fma(t61, t38, -t62) + t61 * t73 + (fma(t60, s0_rate, -t61) + t60 * s0_rate_l + t85) * t38
-    t87 = t55 - (t63 - t64) + (t62 - t64) + t83 + t86
-    t88 = t87 - t87 == 0.0
-    t89 = t63 + t87
-    t90 = t89 if t88 else t63
-    t91 = (t87 - (t89 - t63) if t88 else 0.0) if t90 - t90 == 0.0 else 0.0
-    return t90, t91
+    t37 = t36 * e4
+    t38 = t37 * s1_rate
+    t39 = 0.0 if t18 else e3
+    t40 = t39 * 0.5 if t12 else 0.0 if t31 else t39 * 0.25
+    t41 = t38 * t40
+    t42 = t41 * t40
+    t43 = t33 + t42
+    t44 = t2 * e0
+    t45 = t44 * e4
+    t46 = t45 * s1_rate
+    t47 = t46 * t40
+    t48 = -(t47 * t40)
+    t49 = t43 + t48
+    t50 = t3 * e4
+    t51 = t50 * s0_rate
+    t52 = s0 + -0.0
+    t53 = t52 - s0
+    t54 = s0 - (t52 - t53) + (-0.0 - t53) + s0_l
+    t55 = t54 - t54 == 0.0
+    t56 = t52 + t54
+    t57 = (t56 if t55 else t52) == 0.0 and (t54 - (t56 - t52) if t55 else 0.0) == 0.0
+    t58 = 0.0 if t57 else e5
+    t59 = t51 * t58
+    t60 = -(t59 * t40)
+    t61 = t49 + t60
+    t62 = e0 * 2.0
+    t63 = t62 * e0
+    t64 = t63 * e0
+    t65 = t64 * e4
+    t66 = t65 * s0_rate
+    t67 = t66 * t58
+    t68 = t67 * t40
+    t69 = t61 + t68
+    t70 = t69 - t61
+    t71 = t61 - t49
+    t72 = t49 - t43
+    t73 = t43 - t33
+    t74 = t21 * (fma(s1, t19, -t20) + s1 * ((fma(-t19, t19, s1) + s1_l) / (t19 + t19)) + s1_l * t19)
+    t75 = 0.0 if t18 else -((fma(t22, t20, 0.5) - t74) / t20)
+    t76 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0
+    t77 = fma(t2, e4, -t3) + t2 * e4_l + t76 * e4
+    t78 = fma(t4, t32, t33) + t4 * (t75 * 0.5 if t12 else 0.0 if t31 else t75 * 0.25)
+    t79 = -(t78 + (fma(t3, s1_rate, -t4) + t3 * s1_rate_l + t77 * s1_rate) * t32)
+    t80 = 0.0 if t18 else e3_l
+    t81 = t80 * 0.5 if t12 else 0.0 if t31 else t80 * 0.25
+    t82 = (fma(t35, e4, -t36) + t35 * e4_l + (fma(t34, e0, -t35) + t34 * e0_l + e0_l * 8.0 * e0) * e4) * e4
+    t83 = fma(t37, s1_rate, -t38) + t37 * s1_rate_l + (fma(t36, e4, -t37) + t36 * e4_l + t82) * s1_rate
+    t84 = fma(t41, t40, -t42) + t41 * t81 + (fma(t38, t40, -t41) + t38 * t81 + t83 * t40) * t40
+    t85 = (fma(t44, e4, -t45) + t44 * e4_l + (fma(t2, e0, -t44) + t2 * e0_l + t76 * e0) * e4) * s1_rate
+    t86 = (fma(t46, t40, -t47) + t46 * t81 + (fma(t45, s1_rate, -t46) + t45 * s1_rate_l + t85) * t40) * t40
+    t87 = t43 - (t49 - t72) + (t48 - t72) + (t33 - (t43 - t73) + (t42 - t73) + t79 + t84)
+    t88 = 0.0 if t57 else e5_l
+    t89 = fma(t50, s0_rate, -t51) + t50 * s0_rate_l + (fma(t3, e4, -t50) + t3 * e4_l + t77 * e4) * s0_rate
+    t90 = -(fma(t59, t40, t60) + t59 * t81 + (fma(t51, t58, -t59) + t51 * t88 + t89 * t58) * t40)
+    t91 = t49 - (t61 - t71) + (t60 - t71) + (t87 + -(fma(t47, t40, t48) + t47 * t81 + t86)) + t90
+    t92 = (fma(t63, e0, -t64) + t63 * e0_l + (fma(t62, e0, -t63) + t62 * e0_l + e0_l * 2.0 * e0) * e0) * e4
+    t93 = fma(t65, s0_rate, -t66) + t65 * s0_rate_l + (fma(t64, e4, -t65) + t64 * e4_l + t92) * s0_rate
+    t94 = fma(t67, t40, -t68) + t67 * t81 + (fma(t66, t58, -t67) + t66 * t88 + t93 * t58) * t40
+    t95 = t61 - (t69 - t70) + (t68 - t70) + t91 + t94
+    t96 = t95 - t95 == 0.0
+    t97 = t69 + t95
+    t98 = t97 if t96 else t69
+    t99 = (t95 - (t97 - t69) if t96 else 0.0) if t98 - t98 == 0.0 else 0.0
+    return t98, t99
 
 
-# s11 = 2*e0**3*e4*e5*s1_rate*(e3/2 if e1 < e2 else (0 if e2 < e1 else e3/4)) - e0**3*e4*s0_rate/s0 -
-#     4*e0**2*e4**2*e5*s1_rate*(e3/2 if e1 < e2 else (0 if e2 < e1 else e3/4)) + 2*e0**2*e4**2*s0_rate/s0 -
-#     e0**2*e4*s0_rate*(0 if Eq(s0, 0) else s0**(-3/2))
+# s11 = -e0**3*e4*s0_rate*(0 if Eq(s0, 0) else e5)**2 + 2*e0**3*e4*s1_rate*(0 if Eq(s0, 0) else e5)*((0 if Eq(s1,
+#     0) else e3)/2 if e1 < e2 else (0 if e2 < e1 else (0 if Eq(s1, 0) else e3)/4)) + 2*e0**2*e4**2*s0_rate*(0 if
+#     Eq(s0, 0) else e5)**2 - 4*e0**2*e4**2*s1_rate*(0 if Eq(s0, 0) else e5)*((0 if Eq(s1, 0) else e3)/2 if e1 <
+#     e2 else (0 if e2 < e1 else (0 if Eq(s1, 0) else e3)/4)) + 2*e0**2*e4*s0_rate*(0 if Eq(s0, 0) else
+#     -1/(2*s0**(3/2)))
 @core
 def hvp_anchor_f64_s11_core_swap(
-    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0, s0_l, s0_rate, s0_rate_l, s1_rate, s1_rate_l
+    e0,
+    e0_l,
+    e1,
+    e1_l,
+    e2,
+    e2_l,
+    e3,
+    e3_l,
+    e4,
+    e4_l,
+    e5,
+    e5_l,
+    s0,
+    s0_l,
+    s0_rate,
+    s0_rate_l,
+    s1,
+    s1_l,
+    s1_rate,
+    s1_rate_l,
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -3026,92 +3141,107 @@ def hvp_anchor_f64_s11_core_swap(
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
     s1_rate = np.float64(s1_rate)
     s1_rate_l = np.float64(s1_rate_l)
-    t1 = e0 / s0
+    t1 = e0 * 2.0
     t2 = t1 * e0
     t3 = t2 * e4
-    t4 = t3 * e4
-    t5 = t4 * s0_rate
-    t6 = t5 * 2.0
-    t7 = t2 * e0
-    t8 = t7 * e4
-    t9 = -(t8 * s0_rate)
-    t10 = t6 + t9
-    t11 = e0 * e0
-    t12 = t11 * e4
-    t13 = t12 * s0_rate
-    t14 = s0 + -0.0
-    t15 = t14 - s0
-    t16 = s0 - (t14 - t15) + (-0.0 - t15) + s0_l
-    t17 = t16 - t16 == 0.0
-    t18 = t14 + t16
-    t19 = (t18 if t17 else t14) == 0.0 and (t16 - (t18 - t14) if t17 else 0.0) == 0.0
-    t20 = math.sqrt(s0)
-    t21 = s0 * t20
-    t22 = 1.0 / t21
-    t23 = 0.0 if t19 else t22
-    t24 = -(t13 * t23)
-    t25 = t10 + t24
-    t26 = e5 * 4.0
-    t27 = t26 * e0
-    t28 = t27 * e0
-    t29 = t28 * e4
-    t30 = t29 * e4
-    t31 = t30 * s1_rate
-    t32 = -e2
-    t33 = e1 + t32
-    t34 = t33 - e1
-    t35 = e1 - (t33 - t34) + (t32 - t34) + e1_l + -e2_l
-    t36 = t35 - t35 == 0.0
-    t37 = t33 + t35
-    t38 = t37 if t36 else t33
-    t39 = t38 < 0.0 or t38 == 0.0 and (t35 - (t37 - t33) if t36 else 0.0) < 0.0
-    t40 = -e1
-    t41 = e2 + t40
-    t42 = t41 - e2
-    t43 = e2 - (t41 - t42) + (t40 - t42) + e2_l + -e1_l
-    t44 = t43 - t43 == 0.0
-    t45 = t41 + t43
-    t46 = t45 if t44 else t41
-    t47 = t46 < 0.0 or t46 == 0.0 and (t43 - (t45 - t41) if t44 else 0.0) < 0.0
-    t48 = e3 * 0.5 if t39 else 0.0 if t47 else e3 * 0.25
-    t49 = -(t31 * t48)
-    t50 = t25 + t49
-    t51 = e5 * 2.0
-    t52 = t51 * e0
-    t53 = t52 * e0
-    t54 = t53 * e0
-    t55 = t54 * e4
-    t56 = t55 * s1_rate
-    t57 = t56 * t48
-    t58 = t50 + t57
-    t59 = t58 - t50
-    t60 = t50 - t25
-    t61 = t25 - t10
-    t62 = t10 - t6
-    t63 = fma(t1, e0, -t2) + t1 * e0_l + (fma(-t1, s0, e0) + e0_l - t1 * s0_l) / s0 * e0
-    t64 = (fma(t3, e4, -t4) + t3 * e4_l + (fma(t2, e4, -t3) + t2 * e4_l + t63 * e4) * e4) * s0_rate
-    t65 = (fma(t7, e4, -t8) + t7 * e4_l + (fma(t2, e0, -t7) + t2 * e0_l + t63 * e0) * e4) * s0_rate
-    t66 = t6 - (t10 - t62) + (t9 - t62) + (fma(t4, s0_rate, -t5) + t4 * s0_rate_l + t64) * 2.0
-    t67 = t22 * (fma(s0, t20, -t21) + s0 * ((fma(-t20, t20, s0) + s0_l) / (t20 + t20)) + s0_l * t20)
-    t68 = (fma(t11, e4, -t12) + t11 * e4_l + (fma(e0, e0, -t11) + e0 * e0_l + e0_l * e0) * e4) * s0_rate
-    t69 = fma(t13, t23, t24) + t13 * (0.0 if t19 else (fma(-t22, t21, 1.0) - t67) / t21)
-    t70 = t10 - (t25 - t61) + (t24 - t61) + (t66 + -(fma(t8, s0_rate, t9) + t8 * s0_rate_l + t65))
-    t71 = t70 + -(t69 + (fma(t12, s0_rate, -t13) + t12 * s0_rate_l + t68) * t23)
-    t72 = e3_l * 0.5 if t39 else 0.0 if t47 else e3_l * 0.25
-    t73 = (fma(t27, e0, -t28) + t27 * e0_l + (fma(t26, e0, -t27) + t26 * e0_l + e5_l * 4.0 * e0) * e0) * e4
-    t74 = (fma(t29, e4, -t30) + t29 * e4_l + (fma(t28, e4, -t29) + t28 * e4_l + t73) * e4) * s1_rate
-    t75 = -(fma(t31, t48, t49) + t31 * t72 + (fma(t30, s1_rate, -t31) + t30 * s1_rate_l + t74) * t48)
-    t76 = (fma(t52, e0, -t53) + t52 * e0_l + (fma(t51, e0, -t52) + t51 * e0_l + e5_l * 2.0 * e0) * e0) * e0
-    t77 = (fma(t54, e4, -t55) + t54 * e4_l + (fma(t53, e0, -t54) + t53 * e0_l + t76) * e4) * s1_rate
-    t78 = fma(t56, t48, -t57) + t56 * t72 + (fma(t55, s1_rate, -t56) + t55 * s1_rate_l + t77) * t48
-    t79 = t50 - (t58 - t59) + (t57 - t59) + (t25 - (t50 - t60) + (t49 - t60) + t71 + t75) + t78
-    t80 = t79 - t79 == 0.0
-    t81 = t58 + t79
-    t82 = t81 if t80 else t58
-    t83 = (t79 - (t81 - t58) if t80 else 0.0) if t82 - t82 == 0.0 else 0.0
-    return t82, t83
+    t4 = t3 * s0_rate
+    t5 = s0 + -0.0
+    t6 = t5 - s0
+    t7 = s0 - (t5 - t6) + (-0.0 - t6) + s0_l
+    t8 = t7 - t7 == 0.0
+    t9 = t5 + t7
+    t10 = (t9 if t8 else t5) == 0.0 and (t7 - (t9 - t5) if t8 else 0.0) == 0.0
+    t11 = math.sqrt(s0)
+    t12 = s0 * t11
+    t13 = 0.5 / t12
+    t14 = -t13
+    t15 = 0.0 if t10 else t14
+    t16 = t4 * t15
+    t17 = t3 * e4
+    t18 = t17 * s0_rate
+    t19 = 0.0 if t10 else e5
+    t20 = t18 * t19
+    t21 = t20 * t19
+    t22 = t16 + t21
+    t23 = e0 * e0
+    t24 = t23 * e0
+    t25 = t24 * e4
+    t26 = t25 * s0_rate
+    t27 = t26 * t19
+    t28 = -(t27 * t19)
+    t29 = t22 + t28
+    t30 = e0 * 4.0
+    t31 = t30 * e0
+    t32 = t31 * e4
+    t33 = t32 * e4
+    t34 = t33 * s1_rate
+    t35 = t34 * t19
+    t36 = -e2
+    t37 = e1 + t36
+    t38 = t37 - e1
+    t39 = e1 - (t37 - t38) + (t36 - t38) + e1_l + -e2_l
+    t40 = t39 - t39 == 0.0
+    t41 = t37 + t39
+    t42 = t41 if t40 else t37
+    t43 = t42 < 0.0 or t42 == 0.0 and (t39 - (t41 - t37) if t40 else 0.0) < 0.0
+    t44 = s1 + -0.0
+    t45 = t44 - s1
+    t46 = s1 - (t44 - t45) + (-0.0 - t45) + s1_l
+    t47 = t46 - t46 == 0.0
+    t48 = t44 + t46
+    t49 = (t48 if t47 else t44) == 0.0 and (t46 - (t48 - t44) if t47 else 0.0) == 0.0
+    t50 = 0.0 if t49 else e3
+    t51 = -e1
+    t52 = e2 + t51
+    t53 = t52 - e2
+    t54 = e2 - (t52 - t53) + (t51 - t53) + e2_l + -e1_l
+    t55 = t54 - t54 == 0.0
+    t56 = t52 + t54
+    t57 = t56 if t55 else t52
+    t58 = t57 < 0.0 or t57 == 0.0 and (t54 - (t56 - t52) if t55 else 0.0) < 0.0
+    t59 = t50 * 0.5 if t43 else 0.0 if t58 else t50 * 0.25
+    t60 = -(t35 * t59)
+    t61 = t29 + t60
+    t62 = t2 * e0
+    t63 = t62 * e4
+    t64 = t63 * s1_rate
+    t65 = t64 * t19
+    t66 = t65 * t59
+    t67 = t61 + t66
+    t68 = t67 - t61
+    t69 = t61 - t29
+    t70 = t29 - t22
+    t71 = t22 - t16
+    t72 = t13 * (fma(s0, t11, -t12) + s0 * ((fma(-t11, t11, s0) + s0_l) / (t11 + t11)) + s0_l * t11)
+    t73 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 2.0 * e0
+    t74 = fma(t2, e4, -t3) + t2 * e4_l + t73 * e4
+    t75 = fma(t4, t15, -t16) + t4 * (0.0 if t10 else -((fma(t14, t12, 0.5) - t72) / t12))
+    t76 = t75 + (fma(t3, s0_rate, -t4) + t3 * s0_rate_l + t74 * s0_rate) * t15
+    t77 = 0.0 if t10 else e5_l
+    t78 = fma(t17, s0_rate, -t18) + t17 * s0_rate_l + (fma(t3, e4, -t17) + t3 * e4_l + t74 * e4) * s0_rate
+    t79 = fma(t20, t19, -t21) + t20 * t77 + (fma(t18, t19, -t20) + t18 * t77 + t78 * t19) * t19
+    t80 = (fma(t23, e0, -t24) + t23 * e0_l + (fma(e0, e0, -t23) + e0 * e0_l + e0_l * e0) * e0) * e4
+    t81 = fma(t25, s0_rate, -t26) + t25 * s0_rate_l + (fma(t24, e4, -t25) + t24 * e4_l + t80) * s0_rate
+    t82 = -(fma(t27, t19, t28) + t27 * t77 + (fma(t26, t19, -t27) + t26 * t77 + t81 * t19) * t19)
+    t83 = t22 - (t29 - t70) + (t28 - t70) + (t16 - (t22 - t71) + (t21 - t71) + t76 + t79) + t82
+    t84 = 0.0 if t49 else e3_l
+    t85 = t84 * 0.5 if t43 else 0.0 if t58 else t84 * 0.25
+    t86 = (fma(t31, e4, -t32) + t31 * e4_l + (fma(t30, e0, -t31) + t30 * e0_l + e0_l * 4.0 * e0) * e4) * e4
+    t87 = fma(t33, s1_rate, -t34) + t33 * s1_rate_l + (fma(t32, e4, -t33) + t32 * e4_l + t86) * s1_rate
+    t88 = -(fma(t35, t59, t60) + t35 * t85 + (fma(t34, t19, -t35) + t34 * t77 + t87 * t19) * t59)
+    t89 = (fma(t62, e4, -t63) + t62 * e4_l + (fma(t2, e0, -t62) + t2 * e0_l + t73 * e0) * e4) * s1_rate
+    t90 = (fma(t64, t19, -t65) + t64 * t77 + (fma(t63, s1_rate, -t64) + t63 * s1_rate_l + t89) * t19) * t59
+    t91 = t61 - (t67 - t68) + (t66 - t68) + (t29 - (t61 - t69) + (t60 - t69) + t83 + t88)
+    t92 = t91 + (fma(t65, t59, -t66) + t65 * t85 + t90)
+    t93 = t92 - t92 == 0.0
+    t94 = t67 + t92
+    t95 = t94 if t93 else t67
+    t96 = (t92 - (t94 - t67) if t93 else 0.0) if t95 - t95 == 0.0 else 0.0
+    return t95, t96
 
 
 # danchor[D] = g*(s10*(2*anchor[D] - 2*negative[D]) + s11*(2*anchor[D] - 2*positive[D]) + 2*s7*direction[D] +
@@ -3276,9 +3406,9 @@ def hvp_positive_f64_e3_core_swap(s2, s2_l):
     return t6, t7
 
 
-# s7 = -4*e0**2*e4*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4))
+# s7 = -4*e0**2*e4*(0 if e1 < e2 else ((0 if Eq(s2, 0) else e3)/2 if e2 < e1 else (0 if Eq(s2, 0) else e3)/4))
 @core
-def hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l):
+def hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, s2, s2_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -3289,6 +3419,8 @@ def hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
     t1 = e0 * 4.0
     t2 = t1 * e0
     t3 = t2 * e4
@@ -3308,24 +3440,54 @@ def hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4
     t17 = t13 + t15
     t18 = t17 if t16 else t13
     t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t13) if t16 else 0.0) < 0.0
-    t20 = 0.0 if t11 else e3 * 0.5 if t19 else e3 * 0.25
-    t21 = -(t3 * t20)
-    t22 = (fma(t2, e4, -t3) + t2 * e4_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0) * e4) * t20
-    t23 = -(fma(t3, t20, t21) + t3 * (0.0 if t11 else e3_l * 0.5 if t19 else e3_l * 0.25) + t22)
-    t24 = t23 - t23 == 0.0
-    t25 = t21 + t23
-    t26 = t25 if t24 else t21
-    t27 = (t23 - (t25 - t21) if t24 else 0.0) if t26 - t26 == 0.0 else 0.0
-    return t26, t27
+    t20 = s2 + -0.0
+    t21 = t20 - s2
+    t22 = s2 - (t20 - t21) + (-0.0 - t21) + s2_l
+    t23 = t22 - t22 == 0.0
+    t24 = t20 + t22
+    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
+    t26 = 0.0 if t25 else e3
+    t27 = 0.0 if t11 else t26 * 0.5 if t19 else t26 * 0.25
+    t28 = -(t3 * t27)
+    t29 = 0.0 if t25 else e3_l
+    t30 = (fma(t2, e4, -t3) + t2 * e4_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0) * e4) * t27
+    t31 = -(fma(t3, t27, t28) + t3 * (0.0 if t11 else t29 * 0.5 if t19 else t29 * 0.25) + t30)
+    t32 = t31 - t31 == 0.0
+    t33 = t28 + t31
+    t34 = t33 if t32 else t28
+    t35 = (t31 - (t33 - t28) if t32 else 0.0) if t34 - t34 == 0.0 else 0.0
+    return t34, t35
 
 
-# s9 = 2*e0**3*e4*e5*s0_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4)) - 4*e0**3*e4*s2_rate*(0 if e1 < e2
-#     else (e3/2 if e2 < e1 else e3/4))**2 - 4*e0**2*e4**2*e5*s0_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else
-#     e3/4)) + 8*e0**2*e4**2*s2_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4))**2 - 4*e0**2*e4*s2_rate*(0 if
-#     e1 < e2 else (-(0 if Eq(s2, 0) else s2**(-3/2))/4 if e2 < e1 else -(0 if Eq(s2, 0) else s2**(-3/2))/8))
+# s9 = 2*e0**3*e4*s0_rate*(0 if Eq(s0, 0) else e5)*(0 if e1 < e2 else ((0 if Eq(s2, 0) else e3)/2 if e2 < e1 else
+#     (0 if Eq(s2, 0) else e3)/4)) - 4*e0**3*e4*s2_rate*(0 if e1 < e2 else ((0 if Eq(s2, 0) else e3)/2 if e2 < e1
+#     else (0 if Eq(s2, 0) else e3)/4))**2 - 4*e0**2*e4**2*s0_rate*(0 if Eq(s0, 0) else e5)*(0 if e1 < e2 else ((0
+#     if Eq(s2, 0) else e3)/2 if e2 < e1 else (0 if Eq(s2, 0) else e3)/4)) + 8*e0**2*e4**2*s2_rate*(0 if e1 < e2
+#     else ((0 if Eq(s2, 0) else e3)/2 if e2 < e1 else (0 if Eq(s2, 0) else e3)/4))**2 - 4*e0**2*e4*s2_rate*(0 if
+#     e1 < e2 else ((0 if Eq(s2, 0) else -1/(2*s2**(3/2)))/2 if e2 < e1 else (0 if Eq(s2, 0) else
+#     -1/(2*s2**(3/2)))/4))
 @core
 def hvp_positive_f64_s9_core_swap(
-    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0_rate, s0_rate_l, s2, s2_l, s2_rate, s2_rate_l
+    e0,
+    e0_l,
+    e1,
+    e1_l,
+    e2,
+    e2_l,
+    e3,
+    e3_l,
+    e4,
+    e4_l,
+    e5,
+    e5_l,
+    s0,
+    s0_l,
+    s0_rate,
+    s0_rate_l,
+    s2,
+    s2_l,
+    s2_rate,
+    s2_rate_l,
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -3339,6 +3501,8 @@ def hvp_positive_f64_s9_core_swap(
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
     s2 = np.float64(s2)
@@ -3373,78 +3537,107 @@ def hvp_positive_f64_s9_core_swap(
     t26 = (t25 if t24 else t21) == 0.0 and (t23 - (t25 - t21) if t24 else 0.0) == 0.0
     t27 = math.sqrt(s2)
     t28 = s2 * t27
-    t29 = 1.0 / t28
-    t30 = 0.0 if t26 else t29
-    t31 = 0.0 if t12 else -(t30 * 0.25) if t20 else -(t30 * 0.125)
-    t32 = -(t4 * t31)
-    t33 = e0 * 8.0
-    t34 = t33 * e0
-    t35 = t34 * e4
+    t29 = 0.5 / t28
+    t30 = -t29
+    t31 = 0.0 if t26 else t30
+    t32 = 0.0 if t12 else t31 * 0.5 if t20 else t31 * 0.25
+    t33 = -(t4 * t32)
+    t34 = e0 * 8.0
+    t35 = t34 * e0
     t36 = t35 * e4
-    t37 = t36 * s2_rate
-    t38 = 0.0 if t12 else e3 * 0.5 if t20 else e3 * 0.25
-    t39 = t37 * t38
-    t40 = t39 * t38
-    t41 = t32 + t40
-    t42 = t2 * e0
-    t43 = t42 * e4
-    t44 = t43 * s2_rate
-    t45 = t44 * t38
-    t46 = -(t45 * t38)
-    t47 = t41 + t46
-    t48 = e5 * 4.0
-    t49 = t48 * e0
-    t50 = t49 * e0
-    t51 = t50 * e4
-    t52 = t51 * e4
-    t53 = t52 * s0_rate
-    t54 = -(t53 * t38)
-    t55 = t47 + t54
-    t56 = e5 * 2.0
-    t57 = t56 * e0
-    t58 = t57 * e0
-    t59 = t58 * e0
-    t60 = t59 * e4
-    t61 = t60 * s0_rate
-    t62 = t61 * t38
-    t63 = t55 + t62
-    t64 = t63 - t55
-    t65 = t55 - t47
-    t66 = t47 - t41
-    t67 = t41 - t32
-    t68 = t29 * (fma(s2, t27, -t28) + s2 * ((fma(-t27, t27, s2) + s2_l) / (t27 + t27)) + s2_l * t27)
-    t69 = 0.0 if t26 else (fma(-t29, t28, 1.0) - t68) / t28
-    t70 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0
-    t71 = (fma(t3, s2_rate, -t4) + t3 * s2_rate_l + (fma(t2, e4, -t3) + t2 * e4_l + t70 * e4) * s2_rate) * t31
-    t72 = -(fma(t4, t31, t32) + t4 * (0.0 if t12 else -(t69 * 0.25) if t20 else -(t69 * 0.125)) + t71)
-    t73 = 0.0 if t12 else e3_l * 0.5 if t20 else e3_l * 0.25
-    t74 = (fma(t34, e4, -t35) + t34 * e4_l + (fma(t33, e0, -t34) + t33 * e0_l + e0_l * 8.0 * e0) * e4) * e4
-    t75 = fma(t36, s2_rate, -t37) + t36 * s2_rate_l + (fma(t35, e4, -t36) + t35 * e4_l + t74) * s2_rate
-    t76 = fma(t39, t38, -t40) + t39 * t73 + (fma(t37, t38, -t39) + t37 * t73 + t75 * t38) * t38
-    t77 = (fma(t42, e4, -t43) + t42 * e4_l + (fma(t2, e0, -t42) + t2 * e0_l + t70 * e0) * e4) * s2_rate
-    t78 = (fma(t44, t38, -t45) + t44 * t73 + (fma(t43, s2_rate, -t44) + t43 * s2_rate_l + t77) * t38) * t38
-    t79 = t41 - (t47 - t66) + (t46 - t66) + (t32 - (t41 - t67) + (t40 - t67) + t72 + t76)
-    t80 = (fma(t49, e0, -t50) + t49 * e0_l + (fma(t48, e0, -t49) + t48 * e0_l + e5_l * 4.0 * e0) * e0) * e4
-    t81 = (fma(t51, e4, -t52) + t51 * e4_l + (fma(t50, e4, -t51) + t50 * e4_l + t80) * e4) * s0_rate
-    t82 = -(fma(t53, t38, t54) + t53 * t73 + (fma(t52, s0_rate, -t53) + t52 * s0_rate_l + t81) * t38)
-    t83 = t47 - (t55 - t65) + (t54 - t65) + (t79 + -(fma(t45, t38, t46) + t45 * t73 + t78)) + t82
-    t84 = (fma(t57, e0, -t58) + t57 * e0_l + (fma(t56, e0, -t57) + t56 * e0_l + e5_l * 2.0 * e0) * e0) * e0
-    t85 = (fma(t59, e4, -t60) + t59 * e4_l + (fma(t58, e0, -t59) + t58 * e0_l + t84) * e4) * s0_rate
-    t86 = fma(t61, t38, -t62) + t61 * t73 + (fma(t60, s0_rate, -t61) + t60 * s0_rate_l + t85) * t38
-    t87 = t55 - (t63 - t64) + (t62 - t64) + t83 + t86
-    t88 = t87 - t87 == 0.0
-    t89 = t63 + t87
-    t90 = t89 if t88 else t63
-    t91 = (t87 - (t89 - t63) if t88 else 0.0) if t90 - t90 == 0.0 else 0.0
-    return t90, t91
+    t37 = t36 * e4
+    t38 = t37 * s2_rate
+    t39 = 0.0 if t26 else e3
+    t40 = 0.0 if t12 else t39 * 0.5 if t20 else t39 * 0.25
+    t41 = t38 * t40
+    t42 = t41 * t40
+    t43 = t33 + t42
+    t44 = t2 * e0
+    t45 = t44 * e4
+    t46 = t45 * s2_rate
+    t47 = t46 * t40
+    t48 = -(t47 * t40)
+    t49 = t43 + t48
+    t50 = t3 * e4
+    t51 = t50 * s0_rate
+    t52 = s0 + -0.0
+    t53 = t52 - s0
+    t54 = s0 - (t52 - t53) + (-0.0 - t53) + s0_l
+    t55 = t54 - t54 == 0.0
+    t56 = t52 + t54
+    t57 = (t56 if t55 else t52) == 0.0 and (t54 - (t56 - t52) if t55 else 0.0) == 0.0
+    t58 = 0.0 if t57 else e5
+    t59 = t51 * t58
+    t60 = -(t59 * t40)
+    t61 = t49 + t60
+    t62 = e0 * 2.0
+    t63 = t62 * e0
+    t64 = t63 * e0
+    t65 = t64 * e4
+    t66 = t65 * s0_rate
+    t67 = t66 * t58
+    t68 = t67 * t40
+    t69 = t61 + t68
+    t70 = t69 - t61
+    t71 = t61 - t49
+    t72 = t49 - t43
+    t73 = t43 - t33
+    t74 = t29 * (fma(s2, t27, -t28) + s2 * ((fma(-t27, t27, s2) + s2_l) / (t27 + t27)) + s2_l * t27)
+    t75 = 0.0 if t26 else -((fma(t30, t28, 0.5) - t74) / t28)
+    t76 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0
+    t77 = fma(t2, e4, -t3) + t2 * e4_l + t76 * e4
+    t78 = fma(t4, t32, t33) + t4 * (0.0 if t12 else t75 * 0.5 if t20 else t75 * 0.25)
+    t79 = -(t78 + (fma(t3, s2_rate, -t4) + t3 * s2_rate_l + t77 * s2_rate) * t32)
+    t80 = 0.0 if t26 else e3_l
+    t81 = 0.0 if t12 else t80 * 0.5 if t20 else t80 * 0.25
+    t82 = (fma(t35, e4, -t36) + t35 * e4_l + (fma(t34, e0, -t35) + t34 * e0_l + e0_l * 8.0 * e0) * e4) * e4
+    t83 = fma(t37, s2_rate, -t38) + t37 * s2_rate_l + (fma(t36, e4, -t37) + t36 * e4_l + t82) * s2_rate
+    t84 = fma(t41, t40, -t42) + t41 * t81 + (fma(t38, t40, -t41) + t38 * t81 + t83 * t40) * t40
+    t85 = (fma(t44, e4, -t45) + t44 * e4_l + (fma(t2, e0, -t44) + t2 * e0_l + t76 * e0) * e4) * s2_rate
+    t86 = (fma(t46, t40, -t47) + t46 * t81 + (fma(t45, s2_rate, -t46) + t45 * s2_rate_l + t85) * t40) * t40
+    t87 = t43 - (t49 - t72) + (t48 - t72) + (t33 - (t43 - t73) + (t42 - t73) + t79 + t84)
+    t88 = 0.0 if t57 else e5_l
+    t89 = fma(t50, s0_rate, -t51) + t50 * s0_rate_l + (fma(t3, e4, -t50) + t3 * e4_l + t77 * e4) * s0_rate
+    t90 = -(fma(t59, t40, t60) + t59 * t81 + (fma(t51, t58, -t59) + t51 * t88 + t89 * t58) * t40)
+    t91 = t49 - (t61 - t71) + (t60 - t71) + (t87 + -(fma(t47, t40, t48) + t47 * t81 + t86)) + t90
+    t92 = (fma(t63, e0, -t64) + t63 * e0_l + (fma(t62, e0, -t63) + t62 * e0_l + e0_l * 2.0 * e0) * e0) * e4
+    t93 = fma(t65, s0_rate, -t66) + t65 * s0_rate_l + (fma(t64, e4, -t65) + t64 * e4_l + t92) * s0_rate
+    t94 = fma(t67, t40, -t68) + t67 * t81 + (fma(t66, t58, -t67) + t66 * t88 + t93 * t58) * t40
+    t95 = t61 - (t69 - t70) + (t68 - t70) + t91 + t94
+    t96 = t95 - t95 == 0.0
+    t97 = t69 + t95
+    t98 = t97 if t96 else t69
+    t99 = (t95 - (t97 - t69) if t96 else 0.0) if t98 - t98 == 0.0 else 0.0
+    return t98, t99
 
 
-# s11 = 2*e0**3*e4*e5*s2_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4)) - e0**3*e4*s0_rate/s0 -
-#     4*e0**2*e4**2*e5*s2_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4)) + 2*e0**2*e4**2*s0_rate/s0 -
-#     e0**2*e4*s0_rate*(0 if Eq(s0, 0) else s0**(-3/2))
+# s11 = -e0**3*e4*s0_rate*(0 if Eq(s0, 0) else e5)**2 + 2*e0**3*e4*s2_rate*(0 if Eq(s0, 0) else e5)*(0 if e1 < e2
+#     else ((0 if Eq(s2, 0) else e3)/2 if e2 < e1 else (0 if Eq(s2, 0) else e3)/4)) + 2*e0**2*e4**2*s0_rate*(0 if
+#     Eq(s0, 0) else e5)**2 - 4*e0**2*e4**2*s2_rate*(0 if Eq(s0, 0) else e5)*(0 if e1 < e2 else ((0 if Eq(s2, 0)
+#     else e3)/2 if e2 < e1 else (0 if Eq(s2, 0) else e3)/4)) + 2*e0**2*e4*s0_rate*(0 if Eq(s0, 0) else
+#     -1/(2*s0**(3/2)))
 @core
 def hvp_positive_f64_s11_core_swap(
-    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0, s0_l, s0_rate, s0_rate_l, s2_rate, s2_rate_l
+    e0,
+    e0_l,
+    e1,
+    e1_l,
+    e2,
+    e2_l,
+    e3,
+    e3_l,
+    e4,
+    e4_l,
+    e5,
+    e5_l,
+    s0,
+    s0_l,
+    s0_rate,
+    s0_rate_l,
+    s2,
+    s2_l,
+    s2_rate,
+    s2_rate_l,
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -3462,92 +3655,107 @@ def hvp_positive_f64_s11_core_swap(
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
     s2_rate = np.float64(s2_rate)
     s2_rate_l = np.float64(s2_rate_l)
-    t1 = e0 / s0
+    t1 = e0 * 2.0
     t2 = t1 * e0
     t3 = t2 * e4
-    t4 = t3 * e4
-    t5 = t4 * s0_rate
-    t6 = t5 * 2.0
-    t7 = t2 * e0
-    t8 = t7 * e4
-    t9 = -(t8 * s0_rate)
-    t10 = t6 + t9
-    t11 = e0 * e0
-    t12 = t11 * e4
-    t13 = t12 * s0_rate
-    t14 = s0 + -0.0
-    t15 = t14 - s0
-    t16 = s0 - (t14 - t15) + (-0.0 - t15) + s0_l
-    t17 = t16 - t16 == 0.0
-    t18 = t14 + t16
-    t19 = (t18 if t17 else t14) == 0.0 and (t16 - (t18 - t14) if t17 else 0.0) == 0.0
-    t20 = math.sqrt(s0)
-    t21 = s0 * t20
-    t22 = 1.0 / t21
-    t23 = 0.0 if t19 else t22
-    t24 = -(t13 * t23)
-    t25 = t10 + t24
-    t26 = e5 * 4.0
-    t27 = t26 * e0
-    t28 = t27 * e0
-    t29 = t28 * e4
-    t30 = t29 * e4
-    t31 = t30 * s2_rate
-    t32 = -e2
-    t33 = e1 + t32
-    t34 = t33 - e1
-    t35 = e1 - (t33 - t34) + (t32 - t34) + e1_l + -e2_l
-    t36 = t35 - t35 == 0.0
-    t37 = t33 + t35
-    t38 = t37 if t36 else t33
-    t39 = t38 < 0.0 or t38 == 0.0 and (t35 - (t37 - t33) if t36 else 0.0) < 0.0
-    t40 = -e1
-    t41 = e2 + t40
-    t42 = t41 - e2
-    t43 = e2 - (t41 - t42) + (t40 - t42) + e2_l + -e1_l
-    t44 = t43 - t43 == 0.0
-    t45 = t41 + t43
-    t46 = t45 if t44 else t41
-    t47 = t46 < 0.0 or t46 == 0.0 and (t43 - (t45 - t41) if t44 else 0.0) < 0.0
-    t48 = 0.0 if t39 else e3 * 0.5 if t47 else e3 * 0.25
-    t49 = -(t31 * t48)
-    t50 = t25 + t49
-    t51 = e5 * 2.0
-    t52 = t51 * e0
-    t53 = t52 * e0
-    t54 = t53 * e0
-    t55 = t54 * e4
-    t56 = t55 * s2_rate
-    t57 = t56 * t48
-    t58 = t50 + t57
-    t59 = t58 - t50
-    t60 = t50 - t25
-    t61 = t25 - t10
-    t62 = t10 - t6
-    t63 = fma(t1, e0, -t2) + t1 * e0_l + (fma(-t1, s0, e0) + e0_l - t1 * s0_l) / s0 * e0
-    t64 = (fma(t3, e4, -t4) + t3 * e4_l + (fma(t2, e4, -t3) + t2 * e4_l + t63 * e4) * e4) * s0_rate
-    t65 = (fma(t7, e4, -t8) + t7 * e4_l + (fma(t2, e0, -t7) + t2 * e0_l + t63 * e0) * e4) * s0_rate
-    t66 = t6 - (t10 - t62) + (t9 - t62) + (fma(t4, s0_rate, -t5) + t4 * s0_rate_l + t64) * 2.0
-    t67 = t22 * (fma(s0, t20, -t21) + s0 * ((fma(-t20, t20, s0) + s0_l) / (t20 + t20)) + s0_l * t20)
-    t68 = (fma(t11, e4, -t12) + t11 * e4_l + (fma(e0, e0, -t11) + e0 * e0_l + e0_l * e0) * e4) * s0_rate
-    t69 = fma(t13, t23, t24) + t13 * (0.0 if t19 else (fma(-t22, t21, 1.0) - t67) / t21)
-    t70 = t10 - (t25 - t61) + (t24 - t61) + (t66 + -(fma(t8, s0_rate, t9) + t8 * s0_rate_l + t65))
-    t71 = t70 + -(t69 + (fma(t12, s0_rate, -t13) + t12 * s0_rate_l + t68) * t23)
-    t72 = 0.0 if t39 else e3_l * 0.5 if t47 else e3_l * 0.25
-    t73 = (fma(t27, e0, -t28) + t27 * e0_l + (fma(t26, e0, -t27) + t26 * e0_l + e5_l * 4.0 * e0) * e0) * e4
-    t74 = (fma(t29, e4, -t30) + t29 * e4_l + (fma(t28, e4, -t29) + t28 * e4_l + t73) * e4) * s2_rate
-    t75 = -(fma(t31, t48, t49) + t31 * t72 + (fma(t30, s2_rate, -t31) + t30 * s2_rate_l + t74) * t48)
-    t76 = (fma(t52, e0, -t53) + t52 * e0_l + (fma(t51, e0, -t52) + t51 * e0_l + e5_l * 2.0 * e0) * e0) * e0
-    t77 = (fma(t54, e4, -t55) + t54 * e4_l + (fma(t53, e0, -t54) + t53 * e0_l + t76) * e4) * s2_rate
-    t78 = fma(t56, t48, -t57) + t56 * t72 + (fma(t55, s2_rate, -t56) + t55 * s2_rate_l + t77) * t48
-    t79 = t50 - (t58 - t59) + (t57 - t59) + (t25 - (t50 - t60) + (t49 - t60) + t71 + t75) + t78
-    t80 = t79 - t79 == 0.0
-    t81 = t58 + t79
-    t82 = t81 if t80 else t58
-    t83 = (t79 - (t81 - t58) if t80 else 0.0) if t82 - t82 == 0.0 else 0.0
-    return t82, t83
+    t4 = t3 * s0_rate
+    t5 = s0 + -0.0
+    t6 = t5 - s0
+    t7 = s0 - (t5 - t6) + (-0.0 - t6) + s0_l
+    t8 = t7 - t7 == 0.0
+    t9 = t5 + t7
+    t10 = (t9 if t8 else t5) == 0.0 and (t7 - (t9 - t5) if t8 else 0.0) == 0.0
+    t11 = math.sqrt(s0)
+    t12 = s0 * t11
+    t13 = 0.5 / t12
+    t14 = -t13
+    t15 = 0.0 if t10 else t14
+    t16 = t4 * t15
+    t17 = t3 * e4
+    t18 = t17 * s0_rate
+    t19 = 0.0 if t10 else e5
+    t20 = t18 * t19
+    t21 = t20 * t19
+    t22 = t16 + t21
+    t23 = e0 * e0
+    t24 = t23 * e0
+    t25 = t24 * e4
+    t26 = t25 * s0_rate
+    t27 = t26 * t19
+    t28 = -(t27 * t19)
+    t29 = t22 + t28
+    t30 = e0 * 4.0
+    t31 = t30 * e0
+    t32 = t31 * e4
+    t33 = t32 * e4
+    t34 = t33 * s2_rate
+    t35 = t34 * t19
+    t36 = -e2
+    t37 = e1 + t36
+    t38 = t37 - e1
+    t39 = e1 - (t37 - t38) + (t36 - t38) + e1_l + -e2_l
+    t40 = t39 - t39 == 0.0
+    t41 = t37 + t39
+    t42 = t41 if t40 else t37
+    t43 = t42 < 0.0 or t42 == 0.0 and (t39 - (t41 - t37) if t40 else 0.0) < 0.0
+    t44 = -e1
+    t45 = e2 + t44
+    t46 = t45 - e2
+    t47 = e2 - (t45 - t46) + (t44 - t46) + e2_l + -e1_l
+    t48 = t47 - t47 == 0.0
+    t49 = t45 + t47
+    t50 = t49 if t48 else t45
+    t51 = t50 < 0.0 or t50 == 0.0 and (t47 - (t49 - t45) if t48 else 0.0) < 0.0
+    t52 = s2 + -0.0
+    t53 = t52 - s2
+    t54 = s2 - (t52 - t53) + (-0.0 - t53) + s2_l
+    t55 = t54 - t54 == 0.0
+    t56 = t52 + t54
+    t57 = (t56 if t55 else t52) == 0.0 and (t54 - (t56 - t52) if t55 else 0.0) == 0.0
+    t58 = 0.0 if t57 else e3
+    t59 = 0.0 if t43 else t58 * 0.5 if t51 else t58 * 0.25
+    t60 = -(t35 * t59)
+    t61 = t29 + t60
+    t62 = t2 * e0
+    t63 = t62 * e4
+    t64 = t63 * s2_rate
+    t65 = t64 * t19
+    t66 = t65 * t59
+    t67 = t61 + t66
+    t68 = t67 - t61
+    t69 = t61 - t29
+    t70 = t29 - t22
+    t71 = t22 - t16
+    t72 = t13 * (fma(s0, t11, -t12) + s0 * ((fma(-t11, t11, s0) + s0_l) / (t11 + t11)) + s0_l * t11)
+    t73 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 2.0 * e0
+    t74 = fma(t2, e4, -t3) + t2 * e4_l + t73 * e4
+    t75 = fma(t4, t15, -t16) + t4 * (0.0 if t10 else -((fma(t14, t12, 0.5) - t72) / t12))
+    t76 = t75 + (fma(t3, s0_rate, -t4) + t3 * s0_rate_l + t74 * s0_rate) * t15
+    t77 = 0.0 if t10 else e5_l
+    t78 = fma(t17, s0_rate, -t18) + t17 * s0_rate_l + (fma(t3, e4, -t17) + t3 * e4_l + t74 * e4) * s0_rate
+    t79 = fma(t20, t19, -t21) + t20 * t77 + (fma(t18, t19, -t20) + t18 * t77 + t78 * t19) * t19
+    t80 = (fma(t23, e0, -t24) + t23 * e0_l + (fma(e0, e0, -t23) + e0 * e0_l + e0_l * e0) * e0) * e4
+    t81 = fma(t25, s0_rate, -t26) + t25 * s0_rate_l + (fma(t24, e4, -t25) + t24 * e4_l + t80) * s0_rate
+    t82 = -(fma(t27, t19, t28) + t27 * t77 + (fma(t26, t19, -t27) + t26 * t77 + t81 * t19) * t19)
+    t83 = t22 - (t29 - t70) + (t28 - t70) + (t16 - (t22 - t71) + (t21 - t71) + t76 + t79) + t82
+    t84 = 0.0 if t57 else e3_l
+    t85 = 0.0 if t43 else t84 * 0.5 if t51 else t84 * 0.25
+    t86 = (fma(t31, e4, -t32) + t31 * e4_l + (fma(t30, e0, -t31) + t30 * e0_l + e0_l * 4.0 * e0) * e4) * e4
+    t87 = fma(t33, s2_rate, -t34) + t33 * s2_rate_l + (fma(t32, e4, -t33) + t32 * e4_l + t86) * s2_rate
+    t88 = -(fma(t35, t59, t60) + t35 * t85 + (fma(t34, t19, -t35) + t34 * t77 + t87 * t19) * t59)
+    t89 = (fma(t62, e4, -t63) + t62 * e4_l + (fma(t2, e0, -t62) + t2 * e0_l + t73 * e0) * e4) * s2_rate
+    t90 = (fma(t64, t19, -t65) + t64 * t77 + (fma(t63, s2_rate, -t64) + t63 * s2_rate_l + t89) * t19) * t59
+    t91 = t61 - (t67 - t68) + (t66 - t68) + (t29 - (t61 - t69) + (t60 - t69) + t83 + t88)
+    t92 = t91 + (fma(t65, t59, -t66) + t65 * t85 + t90)
+    t93 = t92 - t92 == 0.0
+    t94 = t67 + t92
+    t95 = t94 if t93 else t67
+    t96 = (t92 - (t94 - t67) if t93 else 0.0) if t95 - t95 == 0.0 else 0.0
+    return t95, t96
 
 
 # dpositive[D] = g*(s11*(-2*anchor[D] + 2*positive[D]) + 2*s7*direction[D] + 2*s8*direction[D] +
@@ -3631,9 +3839,9 @@ def hvp_negative_f64_s2_rate_core_swap(direction_D1, negative_D1, positive_D1):
     return t4, t7
 
 
-# s8 = -4*e0**2*e4*(e5/2 if e1 < e2 else (0 if e2 < e1 else e5/4))
+# s8 = -4*e0**2*e4*((0 if Eq(s1, 0) else e5)/2 if e1 < e2 else (0 if e2 < e1 else (0 if Eq(s1, 0) else e5)/4))
 @core
-def hvp_negative_f64_s8_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e4, e4_l, e5, e5_l):
+def hvp_negative_f64_s8_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e4, e4_l, e5, e5_l, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -3644,6 +3852,8 @@ def hvp_negative_f64_s8_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e4, e4_l, e5, e5
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
     t1 = e0 * 4.0
     t2 = t1 * e0
     t3 = t2 * e4
@@ -3655,34 +3865,63 @@ def hvp_negative_f64_s8_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e4, e4_l, e5, e5
     t9 = t5 + t7
     t10 = t9 if t8 else t5
     t11 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t5) if t8 else 0.0) < 0.0
-    t12 = -e1
-    t13 = e2 + t12
-    t14 = t13 - e2
-    t15 = e2 - (t13 - t14) + (t12 - t14) + e2_l + -e1_l
-    t16 = t15 - t15 == 0.0
-    t17 = t13 + t15
-    t18 = t17 if t16 else t13
-    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t13) if t16 else 0.0) < 0.0
-    t20 = e5 * 0.5 if t11 else 0.0 if t19 else e5 * 0.25
-    t21 = -(t3 * t20)
-    t22 = (fma(t2, e4, -t3) + t2 * e4_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0) * e4) * t20
-    t23 = -(fma(t3, t20, t21) + t3 * (e5_l * 0.5 if t11 else 0.0 if t19 else e5_l * 0.25) + t22)
-    t24 = t23 - t23 == 0.0
-    t25 = t21 + t23
-    t26 = t25 if t24 else t21
-    t27 = (t23 - (t25 - t21) if t24 else 0.0) if t26 - t26 == 0.0 else 0.0
-    return t26, t27
+    t12 = s1 + -0.0
+    t13 = t12 - s1
+    t14 = s1 - (t12 - t13) + (-0.0 - t13) + s1_l
+    t15 = t14 - t14 == 0.0
+    t16 = t12 + t14
+    t17 = (t16 if t15 else t12) == 0.0 and (t14 - (t16 - t12) if t15 else 0.0) == 0.0
+    t18 = 0.0 if t17 else e5
+    t19 = -e1
+    t20 = e2 + t19
+    t21 = t20 - e2
+    t22 = e2 - (t20 - t21) + (t19 - t21) + e2_l + -e1_l
+    t23 = t22 - t22 == 0.0
+    t24 = t20 + t22
+    t25 = t24 if t23 else t20
+    t26 = t25 < 0.0 or t25 == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) < 0.0
+    t27 = t18 * 0.5 if t11 else 0.0 if t26 else t18 * 0.25
+    t28 = -(t3 * t27)
+    t29 = 0.0 if t17 else e5_l
+    t30 = (fma(t2, e4, -t3) + t2 * e4_l + (fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0) * e4) * t27
+    t31 = -(fma(t3, t27, t28) + t3 * (t29 * 0.5 if t11 else 0.0 if t26 else t29 * 0.25) + t30)
+    t32 = t31 - t31 == 0.0
+    t33 = t28 + t31
+    t34 = t33 if t32 else t28
+    t35 = (t31 - (t33 - t28) if t32 else 0.0) if t34 - t34 == 0.0 else 0.0
+    return t34, t35
 
 
-# s9 = -4*e0**3*e4*s1_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4))*(e5/2 if e1 < e2 else (0 if e2 < e1
-#     else e5/4)) - 4*e0**3*e4*s2_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4))**2 +
-#     8*e0**2*e4**2*s1_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4))*(e5/2 if e1 < e2 else (0 if e2 < e1
-#     else e5/4)) + 8*e0**2*e4**2*s2_rate*(0 if e1 < e2 else (e3/2 if e2 < e1 else e3/4))**2 -
-#     4*e0**2*e4*s2_rate*(0 if e1 < e2 else (-(0 if Eq(s2, 0) else s2**(-3/2))/4 if e2 < e1 else -(0 if Eq(s2, 0)
-#     else s2**(-3/2))/8))
+# s9 = -4*e0**3*e4*s1_rate*(0 if e1 < e2 else ((0 if Eq(s2, 0) else e3)/2 if e2 < e1 else (0 if Eq(s2, 0) else
+#     e3)/4))*((0 if Eq(s1, 0) else e5)/2 if e1 < e2 else (0 if e2 < e1 else (0 if Eq(s1, 0) else e5)/4)) -
+#     4*e0**3*e4*s2_rate*(0 if e1 < e2 else ((0 if Eq(s2, 0) else e3)/2 if e2 < e1 else (0 if Eq(s2, 0) else
+#     e3)/4))**2 + 8*e0**2*e4**2*s1_rate*(0 if e1 < e2 else ((0 if Eq(s2, 0) else e3)/2 if e2 < e1 else (0 if
+#     Eq(s2, 0) else e3)/4))*((0 if Eq(s1, 0) else e5)/2 if e1 < e2 else (0 if e2 < e1 else (0 if Eq(s1, 0) else
+#     e5)/4)) + 8*e0**2*e4**2*s2_rate*(0 if e1 < e2 else ((0 if Eq(s2, 0) else e3)/2 if e2 < e1 else (0 if Eq(s2,
+#     0) else e3)/4))**2 - 4*e0**2*e4*s2_rate*(0 if e1 < e2 else ((0 if Eq(s2, 0) else -1/(2*s2**(3/2)))/2 if e2 <
+#     e1 else (0 if Eq(s2, 0) else -1/(2*s2**(3/2)))/4))
 @core
 def hvp_negative_f64_s9_core_swap(
-    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l
+    e0,
+    e0_l,
+    e1,
+    e1_l,
+    e2,
+    e2_l,
+    e3,
+    e3_l,
+    e4,
+    e4_l,
+    e5,
+    e5_l,
+    s1,
+    s1_l,
+    s1_rate,
+    s1_rate_l,
+    s2,
+    s2_l,
+    s2_rate,
+    s2_rate_l,
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -3696,6 +3935,8 @@ def hvp_negative_f64_s9_core_swap(
     e4_l = np.float64(e4_l)
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
     s1_rate = np.float64(s1_rate)
     s1_rate_l = np.float64(s1_rate_l)
     s2 = np.float64(s2)
@@ -3730,72 +3971,104 @@ def hvp_negative_f64_s9_core_swap(
     t26 = (t25 if t24 else t21) == 0.0 and (t23 - (t25 - t21) if t24 else 0.0) == 0.0
     t27 = math.sqrt(s2)
     t28 = s2 * t27
-    t29 = 1.0 / t28
-    t30 = 0.0 if t26 else t29
-    t31 = 0.0 if t12 else -(t30 * 0.25) if t20 else -(t30 * 0.125)
-    t32 = -(t4 * t31)
-    t33 = e0 * 8.0
-    t34 = t33 * e0
-    t35 = t34 * e4
+    t29 = 0.5 / t28
+    t30 = -t29
+    t31 = 0.0 if t26 else t30
+    t32 = 0.0 if t12 else t31 * 0.5 if t20 else t31 * 0.25
+    t33 = -(t4 * t32)
+    t34 = e0 * 8.0
+    t35 = t34 * e0
     t36 = t35 * e4
-    t37 = t36 * s2_rate
-    t38 = 0.0 if t12 else e3 * 0.5 if t20 else e3 * 0.25
-    t39 = t37 * t38
-    t40 = t39 * t38
-    t41 = t32 + t40
-    t42 = t2 * e0
-    t43 = t42 * e4
-    t44 = t43 * s2_rate
-    t45 = t44 * t38
-    t46 = -(t45 * t38)
-    t47 = t41 + t46
-    t48 = t36 * s1_rate
-    t49 = t48 * t38
-    t50 = e5 * 0.5 if t12 else 0.0 if t20 else e5 * 0.25
-    t51 = t49 * t50
-    t52 = t47 + t51
-    t53 = t43 * s1_rate
-    t54 = t53 * t38
-    t55 = -(t54 * t50)
-    t56 = t52 + t55
-    t57 = t56 - t52
-    t58 = t52 - t47
-    t59 = t47 - t41
-    t60 = t41 - t32
-    t61 = t29 * (fma(s2, t27, -t28) + s2 * ((fma(-t27, t27, s2) + s2_l) / (t27 + t27)) + s2_l * t27)
-    t62 = 0.0 if t26 else (fma(-t29, t28, 1.0) - t61) / t28
-    t63 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0
-    t64 = (fma(t3, s2_rate, -t4) + t3 * s2_rate_l + (fma(t2, e4, -t3) + t2 * e4_l + t63 * e4) * s2_rate) * t31
-    t65 = -(fma(t4, t31, t32) + t4 * (0.0 if t12 else -(t62 * 0.25) if t20 else -(t62 * 0.125)) + t64)
-    t66 = 0.0 if t12 else e3_l * 0.5 if t20 else e3_l * 0.25
-    t67 = (fma(t34, e4, -t35) + t34 * e4_l + (fma(t33, e0, -t34) + t33 * e0_l + e0_l * 8.0 * e0) * e4) * e4
-    t68 = fma(t35, e4, -t36) + t35 * e4_l + t67
-    t69 = fma(t37, t38, -t39) + t37 * t66 + (fma(t36, s2_rate, -t37) + t36 * s2_rate_l + t68 * s2_rate) * t38
-    t70 = t32 - (t41 - t60) + (t40 - t60) + t65 + (fma(t39, t38, -t40) + t39 * t66 + t69 * t38)
-    t71 = fma(t42, e4, -t43) + t42 * e4_l + (fma(t2, e0, -t42) + t2 * e0_l + t63 * e0) * e4
-    t72 = fma(t44, t38, -t45) + t44 * t66 + (fma(t43, s2_rate, -t44) + t43 * s2_rate_l + t71 * s2_rate) * t38
-    t73 = t41 - (t47 - t59) + (t46 - t59) + t70 + -(fma(t45, t38, t46) + t45 * t66 + t72 * t38)
-    t74 = e5_l * 0.5 if t12 else 0.0 if t20 else e5_l * 0.25
-    t75 = fma(t48, t38, -t49) + t48 * t66 + (fma(t36, s1_rate, -t48) + t36 * s1_rate_l + t68 * s1_rate) * t38
-    t76 = t47 - (t52 - t58) + (t51 - t58) + t73 + (fma(t49, t50, -t51) + t49 * t74 + t75 * t50)
-    t77 = fma(t53, t38, -t54) + t53 * t66 + (fma(t43, s1_rate, -t53) + t43 * s1_rate_l + t71 * s1_rate) * t38
-    t78 = t52 - (t56 - t57) + (t55 - t57) + t76 + -(fma(t54, t50, t55) + t54 * t74 + t77 * t50)
-    t79 = t78 - t78 == 0.0
-    t80 = t56 + t78
-    t81 = t80 if t79 else t56
-    t82 = (t78 - (t80 - t56) if t79 else 0.0) if t81 - t81 == 0.0 else 0.0
-    return t81, t82
+    t37 = t36 * e4
+    t38 = t37 * s2_rate
+    t39 = 0.0 if t26 else e3
+    t40 = 0.0 if t12 else t39 * 0.5 if t20 else t39 * 0.25
+    t41 = t38 * t40
+    t42 = t41 * t40
+    t43 = t33 + t42
+    t44 = t2 * e0
+    t45 = t44 * e4
+    t46 = t45 * s2_rate
+    t47 = t46 * t40
+    t48 = -(t47 * t40)
+    t49 = t43 + t48
+    t50 = t37 * s1_rate
+    t51 = t50 * t40
+    t52 = s1 + -0.0
+    t53 = t52 - s1
+    t54 = s1 - (t52 - t53) + (-0.0 - t53) + s1_l
+    t55 = t54 - t54 == 0.0
+    t56 = t52 + t54
+    t57 = (t56 if t55 else t52) == 0.0 and (t54 - (t56 - t52) if t55 else 0.0) == 0.0
+    t58 = 0.0 if t57 else e5
+    t59 = t58 * 0.5 if t12 else 0.0 if t20 else t58 * 0.25
+    t60 = t51 * t59
+    t61 = t49 + t60
+    t62 = t45 * s1_rate
+    t63 = t62 * t40
+    t64 = -(t63 * t59)
+    t65 = t61 + t64
+    t66 = t65 - t61
+    t67 = t61 - t49
+    t68 = t49 - t43
+    t69 = t43 - t33
+    t70 = t29 * (fma(s2, t27, -t28) + s2 * ((fma(-t27, t27, s2) + s2_l) / (t27 + t27)) + s2_l * t27)
+    t71 = 0.0 if t26 else -((fma(t30, t28, 0.5) - t70) / t28)
+    t72 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0
+    t73 = (fma(t3, s2_rate, -t4) + t3 * s2_rate_l + (fma(t2, e4, -t3) + t2 * e4_l + t72 * e4) * s2_rate) * t32
+    t74 = -(fma(t4, t32, t33) + t4 * (0.0 if t12 else t71 * 0.5 if t20 else t71 * 0.25) + t73)
+    t75 = 0.0 if t26 else e3_l
+    t76 = 0.0 if t12 else t75 * 0.5 if t20 else t75 * 0.25
+    t77 = (fma(t35, e4, -t36) + t35 * e4_l + (fma(t34, e0, -t35) + t34 * e0_l + e0_l * 8.0 * e0) * e4) * e4
+    t78 = fma(t36, e4, -t37) + t36 * e4_l + t77
+    t79 = fma(t38, t40, -t41) + t38 * t76 + (fma(t37, s2_rate, -t38) + t37 * s2_rate_l + t78 * s2_rate) * t40
+    t80 = t33 - (t43 - t69) + (t42 - t69) + t74 + (fma(t41, t40, -t42) + t41 * t76 + t79 * t40)
+    t81 = fma(t44, e4, -t45) + t44 * e4_l + (fma(t2, e0, -t44) + t2 * e0_l + t72 * e0) * e4
+    t82 = fma(t46, t40, -t47) + t46 * t76 + (fma(t45, s2_rate, -t46) + t45 * s2_rate_l + t81 * s2_rate) * t40
+    t83 = t43 - (t49 - t68) + (t48 - t68) + t80 + -(fma(t47, t40, t48) + t47 * t76 + t82 * t40)
+    t84 = 0.0 if t57 else e5_l
+    t85 = t84 * 0.5 if t12 else 0.0 if t20 else t84 * 0.25
+    t86 = fma(t50, t40, -t51) + t50 * t76 + (fma(t37, s1_rate, -t50) + t37 * s1_rate_l + t78 * s1_rate) * t40
+    t87 = t49 - (t61 - t67) + (t60 - t67) + t83 + (fma(t51, t59, -t60) + t51 * t85 + t86 * t59)
+    t88 = fma(t62, t40, -t63) + t62 * t76 + (fma(t45, s1_rate, -t62) + t45 * s1_rate_l + t81 * s1_rate) * t40
+    t89 = t61 - (t65 - t66) + (t64 - t66) + t87 + -(fma(t63, t59, t64) + t63 * t85 + t88 * t59)
+    t90 = t89 - t89 == 0.0
+    t91 = t65 + t89
+    t92 = t91 if t90 else t65
+    t93 = (t89 - (t91 - t65) if t90 else 0.0) if t92 - t92 == 0.0 else 0.0
+    return t92, t93
 
 
-# s10 = -4*e0**3*e4*s1_rate*(e5/2 if e1 < e2 else (0 if e2 < e1 else e5/4))**2 - 4*e0**3*e4*s2_rate*(0 if e1 < e2
-#     else (e3/2 if e2 < e1 else e3/4))*(e5/2 if e1 < e2 else (0 if e2 < e1 else e5/4)) +
-#     8*e0**2*e4**2*s1_rate*(e5/2 if e1 < e2 else (0 if e2 < e1 else e5/4))**2 + 8*e0**2*e4**2*s2_rate*(0 if e1 <
-#     e2 else (e3/2 if e2 < e1 else e3/4))*(e5/2 if e1 < e2 else (0 if e2 < e1 else e5/4)) -
-#     4*e0**2*e4*s1_rate*(-(0 if Eq(s1, 0) else s1**(-3/2))/4 if e1 < e2 else (0 if e2 < e1 else -(0 if Eq(s1, 0)
-#     else s1**(-3/2))/8))
+# s10 = -4*e0**3*e4*s1_rate*((0 if Eq(s1, 0) else e5)/2 if e1 < e2 else (0 if e2 < e1 else (0 if Eq(s1, 0) else
+#     e5)/4))**2 - 4*e0**3*e4*s2_rate*(0 if e1 < e2 else ((0 if Eq(s2, 0) else e3)/2 if e2 < e1 else (0 if Eq(s2,
+#     0) else e3)/4))*((0 if Eq(s1, 0) else e5)/2 if e1 < e2 else (0 if e2 < e1 else (0 if Eq(s1, 0) else e5)/4))
+#     + 8*e0**2*e4**2*s1_rate*((0 if Eq(s1, 0) else e5)/2 if e1 < e2 else (0 if e2 < e1 else (0 if Eq(s1, 0) else
+#     e5)/4))**2 + 8*e0**2*e4**2*s2_rate*(0 if e1 < e2 else ((0 if Eq(s2, 0) else e3)/2 if e2 < e1 else (0 if
+#     Eq(s2, 0) else e3)/4))*((0 if Eq(s1, 0) else e5)/2 if e1 < e2 else (0 if e2 < e1 else (0 if Eq(s1, 0) else
+#     e5)/4)) - 4*e0**2*e4*s1_rate*((0 if Eq(s1, 0) else -1/(2*s1**(3/2)))/2 if e1 < e2 else (0 if e2 < e1 else (0
+#     if Eq(s1, 0) else -1/(2*s1**(3/2)))/4))
 @core
 def hvp_negative_f64_s10_core_swap(
-    e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s1, s1_l, s1_rate, s1_rate_l, s2_rate, s2_rate_l
+    e0,
+    e0_l,
+    e1,
+    e1_l,
+    e2,
+    e2_l,
+    e3,
+    e3_l,
+    e4,
+    e4_l,
+    e5,
+    e5_l,
+    s1,
+    s1_l,
+    s1_rate,
+    s1_rate_l,
+    s2,
+    s2_l,
+    s2_rate,
+    s2_rate_l,
 ):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
@@ -3813,6 +4086,8 @@ def hvp_negative_f64_s10_core_swap(
     s1_l = np.float64(s1_l)
     s1_rate = np.float64(s1_rate)
     s1_rate_l = np.float64(s1_rate_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
     s2_rate = np.float64(s2_rate)
     s2_rate_l = np.float64(s2_rate_l)
     t1 = e0 * 4.0
@@ -3835,69 +4110,80 @@ def hvp_negative_f64_s10_core_swap(
     t18 = (t17 if t16 else t13) == 0.0 and (t15 - (t17 - t13) if t16 else 0.0) == 0.0
     t19 = math.sqrt(s1)
     t20 = s1 * t19
-    t21 = 1.0 / t20
-    t22 = 0.0 if t18 else t21
-    t23 = -e1
-    t24 = e2 + t23
-    t25 = t24 - e2
-    t26 = e2 - (t24 - t25) + (t23 - t25) + e2_l + -e1_l
-    t27 = t26 - t26 == 0.0
-    t28 = t24 + t26
-    t29 = t28 if t27 else t24
-    t30 = t29 < 0.0 or t29 == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) < 0.0
-    t31 = -(t22 * 0.25) if t12 else 0.0 if t30 else -(t22 * 0.125)
-    t32 = -(t4 * t31)
-    t33 = e0 * 8.0
-    t34 = t33 * e0
-    t35 = t34 * e4
+    t21 = 0.5 / t20
+    t22 = -t21
+    t23 = 0.0 if t18 else t22
+    t24 = -e1
+    t25 = e2 + t24
+    t26 = t25 - e2
+    t27 = e2 - (t25 - t26) + (t24 - t26) + e2_l + -e1_l
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
+    t32 = t23 * 0.5 if t12 else 0.0 if t31 else t23 * 0.25
+    t33 = -(t4 * t32)
+    t34 = e0 * 8.0
+    t35 = t34 * e0
     t36 = t35 * e4
-    t37 = t36 * s1_rate
-    t38 = e5 * 0.5 if t12 else 0.0 if t30 else e5 * 0.25
-    t39 = t37 * t38
-    t40 = t39 * t38
-    t41 = t32 + t40
-    t42 = t2 * e0
-    t43 = t42 * e4
-    t44 = t43 * s1_rate
-    t45 = t44 * t38
-    t46 = -(t45 * t38)
-    t47 = t41 + t46
-    t48 = t36 * s2_rate
-    t49 = 0.0 if t12 else e3 * 0.5 if t30 else e3 * 0.25
-    t50 = t48 * t49
-    t51 = t50 * t38
-    t52 = t47 + t51
-    t53 = t43 * s2_rate
-    t54 = t53 * t49
-    t55 = -(t54 * t38)
-    t56 = t52 + t55
-    t57 = t56 - t52
-    t58 = t52 - t47
-    t59 = t47 - t41
-    t60 = t41 - t32
-    t61 = t21 * (fma(s1, t19, -t20) + s1 * ((fma(-t19, t19, s1) + s1_l) / (t19 + t19)) + s1_l * t19)
-    t62 = 0.0 if t18 else (fma(-t21, t20, 1.0) - t61) / t20
-    t63 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0
-    t64 = (fma(t3, s1_rate, -t4) + t3 * s1_rate_l + (fma(t2, e4, -t3) + t2 * e4_l + t63 * e4) * s1_rate) * t31
-    t65 = -(fma(t4, t31, t32) + t4 * (-(t62 * 0.25) if t12 else 0.0 if t30 else -(t62 * 0.125)) + t64)
-    t66 = e5_l * 0.5 if t12 else 0.0 if t30 else e5_l * 0.25
-    t67 = (fma(t34, e4, -t35) + t34 * e4_l + (fma(t33, e0, -t34) + t33 * e0_l + e0_l * 8.0 * e0) * e4) * e4
-    t68 = fma(t35, e4, -t36) + t35 * e4_l + t67
-    t69 = fma(t37, t38, -t39) + t37 * t66 + (fma(t36, s1_rate, -t37) + t36 * s1_rate_l + t68 * s1_rate) * t38
-    t70 = t32 - (t41 - t60) + (t40 - t60) + t65 + (fma(t39, t38, -t40) + t39 * t66 + t69 * t38)
-    t71 = fma(t42, e4, -t43) + t42 * e4_l + (fma(t2, e0, -t42) + t2 * e0_l + t63 * e0) * e4
-    t72 = fma(t44, t38, -t45) + t44 * t66 + (fma(t43, s1_rate, -t44) + t43 * s1_rate_l + t71 * s1_rate) * t38
-    t73 = t41 - (t47 - t59) + (t46 - t59) + t70 + -(fma(t45, t38, t46) + t45 * t66 + t72 * t38)
-    t74 = 0.0 if t12 else e3_l * 0.5 if t30 else e3_l * 0.25
-    t75 = fma(t48, t49, -t50) + t48 * t74 + (fma(t36, s2_rate, -t48) + t36 * s2_rate_l + t68 * s2_rate) * t49
-    t76 = t47 - (t52 - t58) + (t51 - t58) + t73 + (fma(t50, t38, -t51) + t50 * t66 + t75 * t38)
-    t77 = fma(t53, t49, -t54) + t53 * t74 + (fma(t43, s2_rate, -t53) + t43 * s2_rate_l + t71 * s2_rate) * t49
-    t78 = t52 - (t56 - t57) + (t55 - t57) + t76 + -(fma(t54, t38, t55) + t54 * t66 + t77 * t38)
-    t79 = t78 - t78 == 0.0
-    t80 = t56 + t78
-    t81 = t80 if t79 else t56
-    t82 = (t78 - (t80 - t56) if t79 else 0.0) if t81 - t81 == 0.0 else 0.0
-    return t81, t82
+    t37 = t36 * e4
+    t38 = t37 * s1_rate
+    t39 = 0.0 if t18 else e5
+    t40 = t39 * 0.5 if t12 else 0.0 if t31 else t39 * 0.25
+    t41 = t38 * t40
+    t42 = t41 * t40
+    t43 = t33 + t42
+    t44 = t2 * e0
+    t45 = t44 * e4
+    t46 = t45 * s1_rate
+    t47 = t46 * t40
+    t48 = -(t47 * t40)
+    t49 = t43 + t48
+    t50 = t37 * s2_rate
+    t51 = s2 + -0.0
+    t52 = t51 - s2
+    t53 = s2 - (t51 - t52) + (-0.0 - t52) + s2_l
+    t54 = t53 - t53 == 0.0
+    t55 = t51 + t53
+    t56 = (t55 if t54 else t51) == 0.0 and (t53 - (t55 - t51) if t54 else 0.0) == 0.0
+    t57 = 0.0 if t56 else e3
+    t58 = 0.0 if t12 else t57 * 0.5 if t31 else t57 * 0.25
+    t59 = t50 * t58
+    t60 = t59 * t40
+    t61 = t49 + t60
+    t62 = t45 * s2_rate
+    t63 = t62 * t58
+    t64 = -(t63 * t40)
+    t65 = t61 + t64
+    t66 = t65 - t61
+    t67 = t61 - t49
+    t68 = t49 - t43
+    t69 = t43 - t33
+    t70 = t21 * (fma(s1, t19, -t20) + s1 * ((fma(-t19, t19, s1) + s1_l) / (t19 + t19)) + s1_l * t19)
+    t71 = 0.0 if t18 else -((fma(t22, t20, 0.5) - t70) / t20)
+    t72 = fma(t1, e0, -t2) + t1 * e0_l + e0_l * 4.0 * e0
+    t73 = (fma(t3, s1_rate, -t4) + t3 * s1_rate_l + (fma(t2, e4, -t3) + t2 * e4_l + t72 * e4) * s1_rate) * t32
+    t74 = -(fma(t4, t32, t33) + t4 * (t71 * 0.5 if t12 else 0.0 if t31 else t71 * 0.25) + t73)
+    t75 = 0.0 if t18 else e5_l
+    t76 = t75 * 0.5 if t12 else 0.0 if t31 else t75 * 0.25
+    t77 = (fma(t35, e4, -t36) + t35 * e4_l + (fma(t34, e0, -t35) + t34 * e0_l + e0_l * 8.0 * e0) * e4) * e4
+    t78 = fma(t36, e4, -t37) + t36 * e4_l + t77
+    t79 = fma(t38, t40, -t41) + t38 * t76 + (fma(t37, s1_rate, -t38) + t37 * s1_rate_l + t78 * s1_rate) * t40
+    t80 = t33 - (t43 - t69) + (t42 - t69) + t74 + (fma(t41, t40, -t42) + t41 * t76 + t79 * t40)
+    t81 = fma(t44, e4, -t45) + t44 * e4_l + (fma(t2, e0, -t44) + t2 * e0_l + t72 * e0) * e4
+    t82 = fma(t46, t40, -t47) + t46 * t76 + (fma(t45, s1_rate, -t46) + t45 * s1_rate_l + t81 * s1_rate) * t40
+    t83 = t43 - (t49 - t68) + (t48 - t68) + t80 + -(fma(t47, t40, t48) + t47 * t76 + t82 * t40)
+    t84 = 0.0 if t56 else e3_l
+    t85 = 0.0 if t12 else t84 * 0.5 if t31 else t84 * 0.25
+    t86 = fma(t50, t58, -t59) + t50 * t85 + (fma(t37, s2_rate, -t50) + t37 * s2_rate_l + t78 * s2_rate) * t58
+    t87 = t49 - (t61 - t67) + (t60 - t67) + t83 + (fma(t59, t40, -t60) + t59 * t76 + t86 * t40)
+    t88 = fma(t62, t58, -t63) + t62 * t85 + (fma(t45, s2_rate, -t62) + t45 * s2_rate_l + t81 * s2_rate) * t58
+    t89 = t61 - (t65 - t66) + (t64 - t66) + t87 + -(fma(t63, t40, t64) + t63 * t76 + t88 * t40)
+    t90 = t89 - t89 == 0.0
+    t91 = t65 + t89
+    t92 = t91 if t90 else t65
+    t93 = (t89 - (t91 - t65) if t90 else 0.0) if t92 - t92 == 0.0 else 0.0
+    return t92, t93
 
 
 # dnegative[D] = g*(s10*(-2*anchor[D] + 2*negative[D]) + 2*s7*direction[D] + 2*s8*direction[D] + s9*(2*negative[D]
@@ -4639,14 +4925,52 @@ def hvp_anchor_f64_swap(g, direction, anchor, positive, negative, danchor_):
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
         e3, e3_l = hvp_anchor_f64_e3_core_swap(s1, s1_l)
         e4, e4_l = hvp_anchor_f64_e4_core_swap(s0, s0_l, s1, s1_l, s2, s2_l)
-        s7, s7_l = hvp_anchor_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l)
+        s7, s7_l = hvp_anchor_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, s1, s1_l)
         e5, e5_l = hvp_anchor_f64_e5_core_swap(s0, s0_l)
-        s8, s8_l = hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l)
+        s8, s8_l = hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l, s0, s0_l)
         s10, s10_l = hvp_anchor_f64_s10_core_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
+            e0,
+            e0_l,
+            e1,
+            e1_l,
+            e2,
+            e2_l,
+            e3,
+            e3_l,
+            e4,
+            e4_l,
+            e5,
+            e5_l,
+            s0,
+            s0_l,
+            s0_rate,
+            s0_rate_l,
+            s1,
+            s1_l,
+            s1_rate,
+            s1_rate_l,
         )
         s11, s11_l = hvp_anchor_f64_s11_core_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0, s0_l, s0_rate, s0_rate_l, s1_rate, s1_rate_l
+            e0,
+            e0_l,
+            e1,
+            e1_l,
+            e2,
+            e2_l,
+            e3,
+            e3_l,
+            e4,
+            e4_l,
+            e5,
+            e5_l,
+            s0,
+            s0_l,
+            s0_rate,
+            s0_rate_l,
+            s1,
+            s1_l,
+            s1_rate,
+            s1_rate_l,
         )
         start, stop = 0, n_D
         anchor_row_0 = anchor_row[start:stop]
@@ -4738,14 +5062,52 @@ def hvp_anchor_f32_swap(g, direction, anchor, positive, negative, danchor_):
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
         e3, e3_l = hvp_anchor_f64_e3_core_swap(s1, s1_l)
         e4, e4_l = hvp_anchor_f32_e4_core_swap(s0, s0_l, s1, s1_l, s2, s2_l)
-        s7, s7_l = hvp_anchor_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l)
+        s7, s7_l = hvp_anchor_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, s1, s1_l)
         e5, e5_l = hvp_anchor_f64_e5_core_swap(s0, s0_l)
-        s8, s8_l = hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l)
+        s8, s8_l = hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l, s0, s0_l)
         s10, s10_l = hvp_anchor_f64_s10_core_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0_rate, s0_rate_l, s1, s1_l, s1_rate, s1_rate_l
+            e0,
+            e0_l,
+            e1,
+            e1_l,
+            e2,
+            e2_l,
+            e3,
+            e3_l,
+            e4,
+            e4_l,
+            e5,
+            e5_l,
+            s0,
+            s0_l,
+            s0_rate,
+            s0_rate_l,
+            s1,
+            s1_l,
+            s1_rate,
+            s1_rate_l,
         )
         s11, s11_l = hvp_anchor_f64_s11_core_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0, s0_l, s0_rate, s0_rate_l, s1_rate, s1_rate_l
+            e0,
+            e0_l,
+            e1,
+            e1_l,
+            e2,
+            e2_l,
+            e3,
+            e3_l,
+            e4,
+            e4_l,
+            e5,
+            e5_l,
+            s0,
+            s0_l,
+            s0_rate,
+            s0_rate_l,
+            s1,
+            s1_l,
+            s1_rate,
+            s1_rate_l,
         )
         start, stop = 0, n_D
         anchor_row_0 = anchor_row[start:stop]
@@ -4837,14 +5199,52 @@ def hvp_positive_f64_swap(g, direction, anchor, positive, negative, dpositive_):
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
         e3, e3_l = hvp_positive_f64_e3_core_swap(s2, s2_l)
         e4, e4_l = hvp_anchor_f64_e4_core_swap(s0, s0_l, s1, s1_l, s2, s2_l)
-        s7, s7_l = hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l)
+        s7, s7_l = hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, s2, s2_l)
         e5, e5_l = hvp_anchor_f64_e5_core_swap(s0, s0_l)
-        s8, s8_l = hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l)
+        s8, s8_l = hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l, s0, s0_l)
         s9, s9_l = hvp_positive_f64_s9_core_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0_rate, s0_rate_l, s2, s2_l, s2_rate, s2_rate_l
+            e0,
+            e0_l,
+            e1,
+            e1_l,
+            e2,
+            e2_l,
+            e3,
+            e3_l,
+            e4,
+            e4_l,
+            e5,
+            e5_l,
+            s0,
+            s0_l,
+            s0_rate,
+            s0_rate_l,
+            s2,
+            s2_l,
+            s2_rate,
+            s2_rate_l,
         )
         s11, s11_l = hvp_positive_f64_s11_core_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0, s0_l, s0_rate, s0_rate_l, s2_rate, s2_rate_l
+            e0,
+            e0_l,
+            e1,
+            e1_l,
+            e2,
+            e2_l,
+            e3,
+            e3_l,
+            e4,
+            e4_l,
+            e5,
+            e5_l,
+            s0,
+            s0_l,
+            s0_rate,
+            s0_rate_l,
+            s2,
+            s2_l,
+            s2_rate,
+            s2_rate_l,
         )
         start, stop = 0, n_D
         anchor_row_0 = anchor_row[start:stop]
@@ -4936,14 +5336,52 @@ def hvp_positive_f32_swap(g, direction, anchor, positive, negative, dpositive_):
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
         e3, e3_l = hvp_positive_f64_e3_core_swap(s2, s2_l)
         e4, e4_l = hvp_anchor_f32_e4_core_swap(s0, s0_l, s1, s1_l, s2, s2_l)
-        s7, s7_l = hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l)
+        s7, s7_l = hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, s2, s2_l)
         e5, e5_l = hvp_anchor_f64_e5_core_swap(s0, s0_l)
-        s8, s8_l = hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l)
+        s8, s8_l = hvp_anchor_f64_s8_core_swap(e0, e0_l, e4, e4_l, e5, e5_l, s0, s0_l)
         s9, s9_l = hvp_positive_f64_s9_core_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0_rate, s0_rate_l, s2, s2_l, s2_rate, s2_rate_l
+            e0,
+            e0_l,
+            e1,
+            e1_l,
+            e2,
+            e2_l,
+            e3,
+            e3_l,
+            e4,
+            e4_l,
+            e5,
+            e5_l,
+            s0,
+            s0_l,
+            s0_rate,
+            s0_rate_l,
+            s2,
+            s2_l,
+            s2_rate,
+            s2_rate_l,
         )
         s11, s11_l = hvp_positive_f64_s11_core_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s0, s0_l, s0_rate, s0_rate_l, s2_rate, s2_rate_l
+            e0,
+            e0_l,
+            e1,
+            e1_l,
+            e2,
+            e2_l,
+            e3,
+            e3_l,
+            e4,
+            e4_l,
+            e5,
+            e5_l,
+            s0,
+            s0_l,
+            s0_rate,
+            s0_rate_l,
+            s2,
+            s2_l,
+            s2_rate,
+            s2_rate_l,
         )
         start, stop = 0, n_D
         anchor_row_0 = anchor_row[start:stop]
@@ -5035,14 +5473,52 @@ def hvp_negative_f64_swap(g, direction, anchor, positive, negative, dnegative_):
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
         e3, e3_l = hvp_positive_f64_e3_core_swap(s2, s2_l)
         e4, e4_l = hvp_anchor_f64_e4_core_swap(s0, s0_l, s1, s1_l, s2, s2_l)
-        s7, s7_l = hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l)
+        s7, s7_l = hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, s2, s2_l)
         e5, e5_l = hvp_anchor_f64_e3_core_swap(s1, s1_l)
-        s8, s8_l = hvp_negative_f64_s8_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e4, e4_l, e5, e5_l)
+        s8, s8_l = hvp_negative_f64_s8_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e4, e4_l, e5, e5_l, s1, s1_l)
         s9, s9_l = hvp_negative_f64_s9_core_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l
+            e0,
+            e0_l,
+            e1,
+            e1_l,
+            e2,
+            e2_l,
+            e3,
+            e3_l,
+            e4,
+            e4_l,
+            e5,
+            e5_l,
+            s1,
+            s1_l,
+            s1_rate,
+            s1_rate_l,
+            s2,
+            s2_l,
+            s2_rate,
+            s2_rate_l,
         )
         s10, s10_l = hvp_negative_f64_s10_core_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s1, s1_l, s1_rate, s1_rate_l, s2_rate, s2_rate_l
+            e0,
+            e0_l,
+            e1,
+            e1_l,
+            e2,
+            e2_l,
+            e3,
+            e3_l,
+            e4,
+            e4_l,
+            e5,
+            e5_l,
+            s1,
+            s1_l,
+            s1_rate,
+            s1_rate_l,
+            s2,
+            s2_l,
+            s2_rate,
+            s2_rate_l,
         )
         start, stop = 0, n_D
         anchor_row_0 = anchor_row[start:stop]
@@ -5134,14 +5610,52 @@ def hvp_negative_f32_swap(g, direction, anchor, positive, negative, dnegative_):
         e2, e2_l = vjp_f64_e2_core_swap(s2, s2_l)
         e3, e3_l = hvp_positive_f64_e3_core_swap(s2, s2_l)
         e4, e4_l = hvp_anchor_f32_e4_core_swap(s0, s0_l, s1, s1_l, s2, s2_l)
-        s7, s7_l = hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l)
+        s7, s7_l = hvp_positive_f64_s7_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, s2, s2_l)
         e5, e5_l = hvp_anchor_f64_e3_core_swap(s1, s1_l)
-        s8, s8_l = hvp_negative_f64_s8_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e4, e4_l, e5, e5_l)
+        s8, s8_l = hvp_negative_f64_s8_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e4, e4_l, e5, e5_l, s1, s1_l)
         s9, s9_l = hvp_negative_f64_s9_core_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s1_rate, s1_rate_l, s2, s2_l, s2_rate, s2_rate_l
+            e0,
+            e0_l,
+            e1,
+            e1_l,
+            e2,
+            e2_l,
+            e3,
+            e3_l,
+            e4,
+            e4_l,
+            e5,
+            e5_l,
+            s1,
+            s1_l,
+            s1_rate,
+            s1_rate_l,
+            s2,
+            s2_l,
+            s2_rate,
+            s2_rate_l,
         )
         s10, s10_l = hvp_negative_f64_s10_core_swap(
-            e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, s1, s1_l, s1_rate, s1_rate_l, s2_rate, s2_rate_l
+            e0,
+            e0_l,
+            e1,
+            e1_l,
+            e2,
+            e2_l,
+            e3,
+            e3_l,
+            e4,
+            e4_l,
+            e5,
+            e5_l,
+            s1,
+            s1_l,
+            s1_rate,
+            s1_rate_l,
+            s2,
+            s2_l,
+            s2_rate,
+            s2_rate_l,
         )
         start, stop = 0, n_D
         anchor_row_0 = anchor_row[start:stop]

@@ -2280,7 +2280,7 @@ def hvp_anchor_f64_s1_rate_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_D1, directio
     return t6, t11
 
 
-# s6 = (-1/(2*sqrt(s1)) if e0 - e1 + margin >= 0 else 0)
+# s6 = (-(0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0 - e1 + margin >= 0 else 0)
 @core
 def hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s1, s1_l):
     e0 = np.float64(e0)
@@ -2304,19 +2304,25 @@ def hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = math.sqrt(s1)
-    t16 = 0.5 / t15
-    t17 = -t16
-    t18 = -((fma(t17, t15, 0.5) - t16 * ((fma(-t15, t15, s1) + s1_l) / (t15 + t15))) / t15) if t14 else 0.0
-    t19 = t18 - t18 == 0.0
-    t20 = t17 if t14 else 0.0
-    t21 = t20 + t18
-    t22 = t21 if t19 else t20
-    t23 = (t18 - (t21 - t20) if t19 else 0.0) if t22 - t22 == 0.0 else 0.0
-    return t22, t23
+    t15 = s1 + -0.0
+    t16 = t15 - s1
+    t17 = s1 - (t15 - t16) + (-0.0 - t16) + s1_l
+    t18 = t17 - t17 == 0.0
+    t19 = t15 + t17
+    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
+    t21 = math.sqrt(s1)
+    t22 = 1.0 / t21
+    t23 = 0.0 if t20 else (fma(-t22, t21, 1.0) - t22 * ((fma(-t21, t21, s1) + s1_l) / (t21 + t21))) / t21
+    t24 = -(t23 * 0.5) if t14 else 0.0
+    t25 = t24 - t24 == 0.0
+    t26 = -((0.0 if t20 else t22) * 0.5) if t14 else 0.0
+    t27 = t26 + t24
+    t28 = t27 if t25 else t26
+    t29 = (t24 - (t27 - t26) if t25 else 0.0) if t28 - t28 == 0.0 else 0.0
+    return t28, t29
 
 
-# s7 = (1/(2*sqrt(s0)) if e0 - e1 + margin >= 0 else 0)
+# s7 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e0 - e1 + margin >= 0 else 0)
 @core
 def hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s0, s0_l):
     e0 = np.float64(e0)
@@ -2340,18 +2346,25 @@ def hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = math.sqrt(s0)
-    t16 = 0.5 / t15
-    t17 = (fma(-t16, t15, 0.5) - t16 * ((fma(-t15, t15, s0) + s0_l) / (t15 + t15))) / t15 if t14 else 0.0
+    t15 = s0 + -0.0
+    t16 = t15 - s0
+    t17 = s0 - (t15 - t16) + (-0.0 - t16) + s0_l
     t18 = t17 - t17 == 0.0
-    t19 = t16 if t14 else 0.0
-    t20 = t19 + t17
-    t21 = t20 if t18 else t19
-    t22 = (t17 - (t20 - t19) if t18 else 0.0) if t21 - t21 == 0.0 else 0.0
-    return t21, t22
+    t19 = t15 + t17
+    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
+    t21 = math.sqrt(s0)
+    t22 = 1.0 / t21
+    t23 = 0.0 if t20 else (fma(-t22, t21, 1.0) - t22 * ((fma(-t21, t21, s0) + s0_l) / (t21 + t21))) / t21
+    t24 = t23 * 0.5 if t14 else 0.0
+    t25 = t24 - t24 == 0.0
+    t26 = (0.0 if t20 else t22) * 0.5 if t14 else 0.0
+    t27 = t26 + t24
+    t28 = t27 if t25 else t26
+    t29 = (t24 - (t27 - t26) if t25 else 0.0) if t28 - t28 == 0.0 else 0.0
+    return t28, t29
 
 
-# s8 = (s1_rate*(0 if Eq(s1, 0) else s1**(-3/2))/4 if e0 - e1 + margin >= 0 else 0)
+# s8 = (-s1_rate*(0 if Eq(s1, 0) else -1/(2*s1**(3/2)))/2 if e0 - e1 + margin >= 0 else 0)
 @core
 def hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s1, s1_l, s1_rate, s1_rate_l):
     e0 = np.float64(e0)
@@ -2377,7 +2390,7 @@ def hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s1_rate * 0.25
+    t15 = s1_rate * 0.5
     t16 = s1 + -0.0
     t17 = t16 - s1
     t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
@@ -2386,21 +2399,22 @@ def hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s
     t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
     t22 = math.sqrt(s1)
     t23 = s1 * t22
-    t24 = 1.0 / t23
-    t25 = 0.0 if t21 else t24
-    t26 = t15 * t25
-    t27 = t24 * (fma(s1, t22, -t23) + s1 * ((fma(-t22, t22, s1) + s1_l) / (t22 + t22)) + s1_l * t22)
-    t28 = fma(t15, t25, -t26) + t15 * (0.0 if t21 else (fma(-t24, t23, 1.0) - t27) / t23)
-    t29 = t28 + s1_rate_l * 0.25 * t25 if t14 else 0.0
-    t30 = t29 - t29 == 0.0
-    t31 = t26 if t14 else 0.0
-    t32 = t31 + t29
-    t33 = t32 if t30 else t31
-    t34 = (t29 - (t32 - t31) if t30 else 0.0) if t33 - t33 == 0.0 else 0.0
-    return t33, t34
+    t24 = 0.5 / t23
+    t25 = -t24
+    t26 = 0.0 if t21 else t25
+    t27 = -(t15 * t26)
+    t28 = t24 * (fma(s1, t22, -t23) + s1 * ((fma(-t22, t22, s1) + s1_l) / (t22 + t22)) + s1_l * t22)
+    t29 = fma(t15, t26, t27) + t15 * (0.0 if t21 else -((fma(t25, t23, 0.5) - t28) / t23))
+    t30 = -(t29 + s1_rate_l * 0.5 * t26) if t14 else 0.0
+    t31 = t30 - t30 == 0.0
+    t32 = t27 if t14 else 0.0
+    t33 = t32 + t30
+    t34 = t33 if t31 else t32
+    t35 = (t30 - (t33 - t32) if t31 else 0.0) if t34 - t34 == 0.0 else 0.0
+    return t34, t35
 
 
-# s9 = (-s0_rate*(0 if Eq(s0, 0) else s0**(-3/2))/4 if e0 - e1 + margin >= 0 else 0)
+# s9 = (s0_rate*(0 if Eq(s0, 0) else -1/(2*s0**(3/2)))/2 if e0 - e1 + margin >= 0 else 0)
 @core
 def hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s0, s0_l, s0_rate, s0_rate_l):
     e0 = np.float64(e0)
@@ -2426,7 +2440,7 @@ def hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s0_rate * 0.25
+    t15 = s0_rate * 0.5
     t16 = s0 + -0.0
     t17 = t16 - s0
     t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
@@ -2435,18 +2449,19 @@ def hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s
     t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
     t22 = math.sqrt(s0)
     t23 = s0 * t22
-    t24 = 1.0 / t23
-    t25 = 0.0 if t21 else t24
-    t26 = -(t15 * t25)
-    t27 = t24 * (fma(s0, t22, -t23) + s0 * ((fma(-t22, t22, s0) + s0_l) / (t22 + t22)) + s0_l * t22)
-    t28 = fma(t15, t25, t26) + t15 * (0.0 if t21 else (fma(-t24, t23, 1.0) - t27) / t23)
-    t29 = -(t28 + s0_rate_l * 0.25 * t25) if t14 else 0.0
-    t30 = t29 - t29 == 0.0
-    t31 = t26 if t14 else 0.0
-    t32 = t31 + t29
-    t33 = t32 if t30 else t31
-    t34 = (t29 - (t32 - t31) if t30 else 0.0) if t33 - t33 == 0.0 else 0.0
-    return t33, t34
+    t24 = 0.5 / t23
+    t25 = -t24
+    t26 = 0.0 if t21 else t25
+    t27 = t15 * t26
+    t28 = t24 * (fma(s0, t22, -t23) + s0 * ((fma(-t22, t22, s0) + s0_l) / (t22 + t22)) + s0_l * t22)
+    t29 = fma(t15, t26, -t27) + t15 * (0.0 if t21 else -((fma(t25, t23, 0.5) - t28) / t23))
+    t30 = t29 + s0_rate_l * 0.5 * t26 if t14 else 0.0
+    t31 = t30 - t30 == 0.0
+    t32 = t27 if t14 else 0.0
+    t33 = t32 + t30
+    t34 = t33 if t31 else t32
+    t35 = (t30 - (t33 - t32) if t31 else 0.0) if t34 - t34 == 0.0 else 0.0
+    return t34, t35
 
 
 # danchor[D] = (g*(2*s6*direction[D] + 2*s7*direction[D] + s8*(2*eps + 2*anchor[D] - 2*negative[D]) + s9*(2*eps +
@@ -4182,12 +4197,1018 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p
         deps__l[0] += error
 
 
-# ---- swap=False, not (Eq(p, oo)), not (Eq(p, 2))
+# ---- swap=False, not (Eq(p, oo)), not (Eq(p, 2)), Eq(p, 1)
+
+
+# s0 = sum over D.1 of Abs(eps + anchor[D.1] - negative[D.1])
+@core
+def value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_D1, negative_D1):
+    eps = np.float64(eps)
+    anchor_D1 = np.float64(anchor_D1)
+    negative_D1 = np.float64(negative_D1)
+    t1 = anchor_D1 - negative_D1
+    t2 = t1 + eps
+    t3 = t2 - t1
+    t4 = t1 - anchor_D1
+    t5 = t1 - (t2 - t3) + (eps - t3) + (anchor_D1 - (t1 - t4) + (-negative_D1 - t4))
+    t6 = -t5 if t2 < 0.0 else t5
+    t7 = t6 if t6 - t6 == 0.0 else 0.0
+    return abs(t2), t7
+
+
+# s1 = sum over D.1 of Abs(eps + anchor[D.1] - positive[D.1])
+@core
+def value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_D1, positive_D1):
+    eps = np.float64(eps)
+    anchor_D1 = np.float64(anchor_D1)
+    positive_D1 = np.float64(positive_D1)
+    t1 = anchor_D1 - positive_D1
+    t2 = t1 + eps
+    t3 = t2 - t1
+    t4 = t1 - anchor_D1
+    t5 = t1 - (t2 - t3) + (eps - t3) + (anchor_D1 - (t1 - t4) + (-positive_D1 - t4))
+    t6 = -t5 if t2 < 0.0 else t5
+    t7 = t6 if t6 - t6 == 0.0 else 0.0
+    return abs(t2), t7
+
+
+# out = first_max(margin - s0 + s1, 0)
+@core
+def value_f64_out_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l):
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    t1 = -s0
+    t2 = margin + t1
+    t3 = t2 + s1
+    t4 = t3 - t2
+    t5 = t2 - margin
+    t6 = t2 - (t3 - t4) + (s1 - t4) + (margin - (t2 - t5) + (t1 - t5) + -s0_l) + s1_l
+    t7 = t3 < 0.0 or t3 == 0.0 and t6 < 0.0
+    t8 = 0.0 if t7 else t6
+    t9 = t8 - t8 == 0.0
+    t10 = 0.0 if t7 else t3
+    t11 = t10 + t8
+    t12 = t8 - (t11 - t10) if t9 else 0.0
+    t13 = t11 if t9 else t10
+    return t13 + t12 if t12 - t12 == 0.0 else t13
+
+
+# s3 = (1 if margin - s0 + s1 >= 0 else 0)
+@core
+def vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l):
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    t1 = -s0
+    t2 = margin + t1
+    t3 = t2 + s1
+    t4 = -t3
+    t5 = 0.0 + t4
+    t6 = t5 - 0.0
+    t7 = t3 - t2
+    t8 = t2 - margin
+    t9 = -(t2 - (t3 - t7) + (s1 - t7) + (margin - (t2 - t8) + (t1 - t8) + -s0_l) + s1_l)
+    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
+    t11 = t10 - t10 == 0.0
+    t12 = t5 + t10
+    t13 = t12 if t11 else t5
+    return 1.0 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+
+
+# s4 = (-1 if margin - s0 + s1 >= 0 else 0)
+@core
+def vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l):
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    t1 = -s0
+    t2 = margin + t1
+    t3 = t2 + s1
+    t4 = -t3
+    t5 = 0.0 + t4
+    t6 = t5 - 0.0
+    t7 = t3 - t2
+    t8 = t2 - margin
+    t9 = -(t2 - (t3 - t7) + (s1 - t7) + (margin - (t2 - t8) + (t1 - t8) + -s0_l) + s1_l)
+    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
+    t11 = t10 - t10 == 0.0
+    t12 = t5 + t10
+    t13 = t12 if t11 else t5
+    return -1.0 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+
+
+# danchor[D] = (g*(s3*sign(eps + anchor[D] - positive[D]) + s4*sign(eps + anchor[D] - negative[D])) if margin - s0
+#     + s1 >= 0 else 0)
+@core
+def vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+    eps, g, margin, s0, s0_l, s1, s1_l, s3, s4, anchor_D, negative_D, positive_D
+):
+    eps = np.float64(eps)
+    g = np.float64(g)
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s3 = np.float64(s3)
+    s4 = np.float64(s4)
+    anchor_D = np.float64(anchor_D)
+    negative_D = np.float64(negative_D)
+    positive_D = np.float64(positive_D)
+    t1 = -s0
+    t2 = margin + t1
+    t3 = t2 + s1
+    t4 = -t3
+    t5 = 0.0 + t4
+    t6 = t5 - 0.0
+    t7 = t3 - t2
+    t8 = t2 - margin
+    t9 = -(t2 - (t3 - t7) + (s1 - t7) + (margin - (t2 - t8) + (t1 - t8) + -s0_l) + s1_l)
+    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
+    t11 = t10 - t10 == 0.0
+    t12 = t5 + t10
+    t13 = t12 if t11 else t5
+    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
+    t15 = anchor_D - positive_D
+    t16 = t15 + eps
+    t17 = t16 - t15
+    t18 = t15 - anchor_D
+    t19 = t15 - (t16 - t17) + (eps - t17) + (anchor_D - (t15 - t18) + (-positive_D - t18))
+    t20 = t16 + t19 if t19 - t19 == 0.0 else t16
+    t21 = 1.0 if 0.0 < t20 else -1.0 if t20 < 0.0 else 0.0
+    t22 = s3 * t21
+    t23 = anchor_D - negative_D
+    t24 = t23 + eps
+    t25 = t24 - t23
+    t26 = t23 - anchor_D
+    t27 = t23 - (t24 - t25) + (eps - t25) + (anchor_D - (t23 - t26) + (-negative_D - t26))
+    t28 = t24 + t27 if t27 - t27 == 0.0 else t24
+    t29 = 1.0 if 0.0 < t28 else -1.0 if t28 < 0.0 else 0.0
+    t30 = s4 * t29
+    t31 = t22 + t30
+    t32 = g * t31
+    t33 = t31 - t22
+    t34 = fma(g, t31, -t32) + g * (t22 - (t31 - t33) + (t30 - t33) + fma(s3, t21, -t22) + fma(s4, t29, -t30))
+    t35 = t34 if t14 else 0.0
+    t36 = t32 if t14 else 0.0
+    return t36 + t35 if t35 - t35 == 0.0 else t36
+
+
+# dpositive[D] = (-g*s3*sign(eps + anchor[D] - positive[D]) if margin - s0 + s1 >= 0 else 0)
+@core
+def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, g, margin, s0, s0_l, s1, s1_l, s3, anchor_D, positive_D):
+    eps = np.float64(eps)
+    g = np.float64(g)
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s3 = np.float64(s3)
+    anchor_D = np.float64(anchor_D)
+    positive_D = np.float64(positive_D)
+    t1 = -s0
+    t2 = margin + t1
+    t3 = t2 + s1
+    t4 = -t3
+    t5 = 0.0 + t4
+    t6 = t5 - 0.0
+    t7 = t3 - t2
+    t8 = t2 - margin
+    t9 = -(t2 - (t3 - t7) + (s1 - t7) + (margin - (t2 - t8) + (t1 - t8) + -s0_l) + s1_l)
+    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
+    t11 = t10 - t10 == 0.0
+    t12 = t5 + t10
+    t13 = t12 if t11 else t5
+    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
+    t15 = g * s3
+    t16 = anchor_D - positive_D
+    t17 = t16 + eps
+    t18 = t17 - t16
+    t19 = t16 - anchor_D
+    t20 = t16 - (t17 - t18) + (eps - t18) + (anchor_D - (t16 - t19) + (-positive_D - t19))
+    t21 = t17 + t20 if t20 - t20 == 0.0 else t17
+    t22 = 1.0 if 0.0 < t21 else -1.0 if t21 < 0.0 else 0.0
+    t23 = -(t15 * t22)
+    t24 = -(fma(t15, t22, t23) + fma(g, s3, -t15) * t22) if t14 else 0.0
+    t25 = t23 if t14 else 0.0
+    return t25 + t24 if t24 - t24 == 0.0 else t25
+
+
+# dnegative[D] = (-g*s4*sign(eps + anchor[D] - negative[D]) if margin - s0 + s1 >= 0 else 0)
+@core
+def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, g, margin, s0, s0_l, s1, s1_l, s4, anchor_D, negative_D):
+    eps = np.float64(eps)
+    g = np.float64(g)
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s4 = np.float64(s4)
+    anchor_D = np.float64(anchor_D)
+    negative_D = np.float64(negative_D)
+    t1 = -s0
+    t2 = margin + t1
+    t3 = t2 + s1
+    t4 = -t3
+    t5 = 0.0 + t4
+    t6 = t5 - 0.0
+    t7 = t3 - t2
+    t8 = t2 - margin
+    t9 = -(t2 - (t3 - t7) + (s1 - t7) + (margin - (t2 - t8) + (t1 - t8) + -s0_l) + s1_l)
+    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
+    t11 = t10 - t10 == 0.0
+    t12 = t5 + t10
+    t13 = t12 if t11 else t5
+    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
+    t15 = g * s4
+    t16 = anchor_D - negative_D
+    t17 = t16 + eps
+    t18 = t17 - t16
+    t19 = t16 - anchor_D
+    t20 = t16 - (t17 - t18) + (eps - t18) + (anchor_D - (t16 - t19) + (-negative_D - t19))
+    t21 = t17 + t20 if t20 - t20 == 0.0 else t17
+    t22 = 1.0 if 0.0 < t21 else -1.0 if t21 < 0.0 else 0.0
+    t23 = -(t15 * t22)
+    t24 = -(fma(t15, t22, t23) + fma(g, s4, -t15) * t22) if t14 else 0.0
+    t25 = t23 if t14 else 0.0
+    return t25 + t24 if t24 - t24 == 0.0 else t25
+
+
+# danchor[D] = 0
+@core
+def hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1():
+    return 0.0
+
+
+# dmargin = (g if margin - s0 + s1 >= 0 else 0)
+@core
+def vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, margin, s0, s0_l, s1, s1_l):
+    g = np.float64(g)
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    t1 = -s0
+    t2 = margin + t1
+    t3 = t2 + s1
+    t4 = -t3
+    t5 = 0.0 + t4
+    t6 = t5 - 0.0
+    t7 = t3 - t2
+    t8 = t2 - margin
+    t9 = -(t2 - (t3 - t7) + (s1 - t7) + (margin - (t2 - t8) + (t1 - t8) + -s0_l) + s1_l)
+    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
+    t11 = t10 - t10 == 0.0
+    t12 = t5 + t10
+    t13 = t12 if t11 else t5
+    return g if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+
+
+# s4_of = sum over D.1 of sign(eps + anchor[D.1] - positive[D.1])
+@core
+def vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_D1, positive_D1):
+    eps = np.float64(eps)
+    anchor_D1 = np.float64(anchor_D1)
+    positive_D1 = np.float64(positive_D1)
+    t1 = anchor_D1 - positive_D1
+    t2 = t1 + eps
+    t3 = t2 - t1
+    t4 = t1 - anchor_D1
+    t5 = t1 - (t2 - t3) + (eps - t3) + (anchor_D1 - (t1 - t4) + (-positive_D1 - t4))
+    t6 = t2 + t5 if t5 - t5 == 0.0 else t2
+    return 1.0 if 0.0 < t6 else -1.0 if t6 < 0.0 else 0.0
+
+
+# s4 = s3*s4_of
+@core
+def vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s3, s4_of, s4_of_l):
+    s3 = np.float64(s3)
+    s4_of = np.float64(s4_of)
+    s4_of_l = np.float64(s4_of_l)
+    t1 = s3 * s4_of
+    t2 = fma(s3, s4_of, -t1) + s3 * s4_of_l
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
+
+
+# s6_of = sum over D.1 of sign(eps + anchor[D.1] - negative[D.1])
+@core
+def vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_D1, negative_D1):
+    eps = np.float64(eps)
+    anchor_D1 = np.float64(anchor_D1)
+    negative_D1 = np.float64(negative_D1)
+    t1 = anchor_D1 - negative_D1
+    t2 = t1 + eps
+    t3 = t2 - t1
+    t4 = t1 - anchor_D1
+    t5 = t1 - (t2 - t3) + (eps - t3) + (anchor_D1 - (t1 - t4) + (-negative_D1 - t4))
+    t6 = t2 + t5 if t5 - t5 == 0.0 else t2
+    return 1.0 if 0.0 < t6 else -1.0 if t6 < 0.0 else 0.0
+
+
+# s6 = s5*s6_of
+@core
+def vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s5, s6_of, s6_of_l):
+    s5 = np.float64(s5)
+    s6_of = np.float64(s6_of)
+    s6_of_l = np.float64(s6_of_l)
+    t1 = s5 * s6_of
+    t2 = fma(s5, s6_of, -t1) + s5 * s6_of_l
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
+
+
+# deps = (g*(s4 + s6) if margin - s0 + s1 >= 0 else 0)
+@core
+def vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, margin, s0, s0_l, s1, s1_l, s4, s4_l, s6, s6_l):
+    g = np.float64(g)
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
+    s6 = np.float64(s6)
+    s6_l = np.float64(s6_l)
+    t1 = -s0
+    t2 = margin + t1
+    t3 = t2 + s1
+    t4 = -t3
+    t5 = 0.0 + t4
+    t6 = t5 - 0.0
+    t7 = t3 - t2
+    t8 = t2 - margin
+    t9 = -(t2 - (t3 - t7) + (s1 - t7) + (margin - (t2 - t8) + (t1 - t8) + -s0_l) + s1_l)
+    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
+    t11 = t10 - t10 == 0.0
+    t12 = t5 + t10
+    t13 = t12 if t11 else t5
+    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
+    t15 = s4 + s6
+    t16 = g * t15
+    t17 = t15 - s4
+    t18 = fma(g, t15, -t16) + g * (s4 - (t15 - t17) + (s6 - t17) + s4_l + s6_l) if t14 else 0.0
+    t19 = t16 if t14 else 0.0
+    return t19 + t18 if t18 - t18 == 0.0 else t19
+
+
+@loop
+def value_f64_no_swap_p_ne_inf_p_ne_2_p_eq_1(anchor, positive, negative, margin, p, eps, out_):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    for row in range(out_.shape[0]):
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        out_[row] = value_f64_out_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l)
+
+
+@loop
+def value_f32_no_swap_p_ne_inf_p_ne_2_p_eq_1(anchor, positive, negative, margin, p, eps, out_):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    for row in range(out_.shape[0]):
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        out_[row] = value_f64_out_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l)
+
+
+@loop
+def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+    g, anchor, positive, negative, margin, p, eps, danchor_, dpositive_, dnegative_
+):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    for row in range(danchor_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        danchor__row = danchor_[row]
+        dpositive__row = dpositive_[row]
+        dnegative__row = dnegative_[row]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        s3 = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l)
+        s4 = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l)
+        start, stop = 0, n_D
+        anchor_row_0 = anchor_row[start:stop]
+        negative_row_1 = negative_row[start:stop]
+        positive_row_2 = positive_row[start:stop]
+        danchor__row_3 = danchor__row[start:stop]
+        dpositive__row_4 = dpositive__row[start:stop]
+        dnegative__row_5 = dnegative__row[start:stop]
+        for i in range(stop - start):
+            danchor__row_3[i] = vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps, g_row, margin, s0, s0_l, s1, s1_l, s3, s4, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+            )
+            dpositive__row_4[i] = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps, g_row, margin, s0, s0_l, s1, s1_l, s3, anchor_row_0[i], positive_row_2[i]
+            )
+            dnegative__row_5[i] = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps, g_row, margin, s0, s0_l, s1, s1_l, s4, anchor_row_0[i], negative_row_1[i]
+            )
+
+
+@loop
+def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+    g, anchor, positive, negative, margin, p, eps, danchor_, dpositive_, dnegative_
+):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    for row in range(danchor_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        danchor__row = danchor_[row]
+        dpositive__row = dpositive_[row]
+        dnegative__row = dnegative_[row]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        s3 = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l)
+        s4 = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l)
+        start, stop = 0, n_D
+        anchor_row_0 = anchor_row[start:stop]
+        negative_row_1 = negative_row[start:stop]
+        positive_row_2 = positive_row[start:stop]
+        danchor__row_3 = danchor__row[start:stop]
+        dpositive__row_4 = dpositive__row[start:stop]
+        dnegative__row_5 = dnegative__row[start:stop]
+        for i in range(stop - start):
+            danchor__row_3[i] = vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps, g_row, margin, s0, s0_l, s1, s1_l, s3, s4, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+            )
+            dpositive__row_4[i] = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps, g_row, margin, s0, s0_l, s1, s1_l, s3, anchor_row_0[i], positive_row_2[i]
+            )
+            dnegative__row_5[i] = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps, g_row, margin, s0, s0_l, s1, s1_l, s4, anchor_row_0[i], negative_row_1[i]
+            )
+
+
+@loop
+def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+    g, anchor, positive, negative, margin, p, eps, out_, danchor_, dpositive_, dnegative_
+):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    for row in range(out_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        danchor__row = danchor_[row]
+        dpositive__row = dpositive_[row]
+        dnegative__row = dnegative_[row]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        out_[row] = value_f64_out_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l)
+        s3 = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l)
+        s4 = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l)
+        start, stop = 0, n_D
+        anchor_row_0 = anchor_row[start:stop]
+        negative_row_1 = negative_row[start:stop]
+        positive_row_2 = positive_row[start:stop]
+        danchor__row_3 = danchor__row[start:stop]
+        dpositive__row_4 = dpositive__row[start:stop]
+        dnegative__row_5 = dnegative__row[start:stop]
+        for i in range(stop - start):
+            danchor__row_3[i] = vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps, g_row, margin, s0, s0_l, s1, s1_l, s3, s4, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+            )
+            dpositive__row_4[i] = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps, g_row, margin, s0, s0_l, s1, s1_l, s3, anchor_row_0[i], positive_row_2[i]
+            )
+            dnegative__row_5[i] = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps, g_row, margin, s0, s0_l, s1, s1_l, s4, anchor_row_0[i], negative_row_1[i]
+            )
+
+
+@loop
+def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+    g, anchor, positive, negative, margin, p, eps, out_, danchor_, dpositive_, dnegative_
+):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    for row in range(out_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        danchor__row = danchor_[row]
+        dpositive__row = dpositive_[row]
+        dnegative__row = dnegative_[row]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        out_[row] = value_f64_out_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l)
+        s3 = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l)
+        s4 = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l)
+        start, stop = 0, n_D
+        anchor_row_0 = anchor_row[start:stop]
+        negative_row_1 = negative_row[start:stop]
+        positive_row_2 = positive_row[start:stop]
+        danchor__row_3 = danchor__row[start:stop]
+        dpositive__row_4 = dpositive__row[start:stop]
+        dnegative__row_5 = dnegative__row[start:stop]
+        for i in range(stop - start):
+            danchor__row_3[i] = vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps, g_row, margin, s0, s0_l, s1, s1_l, s3, s4, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+            )
+            dpositive__row_4[i] = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps, g_row, margin, s0, s0_l, s1, s1_l, s3, anchor_row_0[i], positive_row_2[i]
+            )
+            dnegative__row_5[i] = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps, g_row, margin, s0, s0_l, s1, s1_l, s4, anchor_row_0[i], negative_row_1[i]
+            )
+
+
+@loop
+def hvp_anchor_f64_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, direction, anchor, positive, negative, margin, p, eps, danchor_):
+    n_D = direction.shape[1]
+    for row in range(danchor_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        danchor__row = danchor_[row]
+        start, stop = 0, n_D
+        danchor__row_0 = danchor__row[start:stop]
+        for i in range(stop - start):
+            danchor__row_0[i] = hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1()
+
+
+@loop
+def hvp_anchor_f32_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, direction, anchor, positive, negative, margin, p, eps, danchor_):
+    n_D = direction.shape[1]
+    for row in range(danchor_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        danchor__row = danchor_[row]
+        start, stop = 0, n_D
+        danchor__row_0 = danchor__row[start:stop]
+        for i in range(stop - start):
+            danchor__row_0[i] = hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1()
+
+
+@loop
+def hvp_positive_f64_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+    g, direction, anchor, positive, negative, margin, p, eps, dpositive_
+):
+    n_D = direction.shape[1]
+    for row in range(dpositive_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        dpositive__row = dpositive_[row]
+        start, stop = 0, n_D
+        dpositive__row_0 = dpositive__row[start:stop]
+        for i in range(stop - start):
+            dpositive__row_0[i] = hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1()
+
+
+@loop
+def hvp_positive_f32_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+    g, direction, anchor, positive, negative, margin, p, eps, dpositive_
+):
+    n_D = direction.shape[1]
+    for row in range(dpositive_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        dpositive__row = dpositive_[row]
+        start, stop = 0, n_D
+        dpositive__row_0 = dpositive__row[start:stop]
+        for i in range(stop - start):
+            dpositive__row_0[i] = hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1()
+
+
+@loop
+def hvp_negative_f64_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+    g, direction, anchor, positive, negative, margin, p, eps, dnegative_
+):
+    n_D = direction.shape[1]
+    for row in range(dnegative_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        dnegative__row = dnegative_[row]
+        start, stop = 0, n_D
+        dnegative__row_0 = dnegative__row[start:stop]
+        for i in range(stop - start):
+            dnegative__row_0[i] = hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1()
+
+
+@loop
+def hvp_negative_f32_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+    g, direction, anchor, positive, negative, margin, p, eps, dnegative_
+):
+    n_D = direction.shape[1]
+    for row in range(dnegative_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        dnegative__row = dnegative_[row]
+        start, stop = 0, n_D
+        dnegative__row_0 = dnegative__row[start:stop]
+        for i in range(stop - start):
+            dnegative__row_0[i] = hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1()
+
+
+@loop
+def vjp_margin_f64_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, anchor, positive, negative, margin, p, eps, dmargin_, dmargin__l):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    for row in range(max(g.shape[0], anchor.shape[0], positive.shape[0], negative.shape[0])):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        dmargin_[0], error = two_sum(
+            dmargin_[0], vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(g_row, margin, s0, s0_l, s1, s1_l)
+        )
+        dmargin__l[0] += error
+
+
+@loop
+def vjp_margin_f32_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, anchor, positive, negative, margin, p, eps, dmargin_, dmargin__l):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    for row in range(max(g.shape[0], anchor.shape[0], positive.shape[0], negative.shape[0])):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        dmargin_[0], error = two_sum(
+            dmargin_[0], vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(g_row, margin, s0, s0_l, s1, s1_l)
+        )
+        dmargin__l[0] += error
+
+
+@loop
+def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, anchor, positive, negative, margin, p, eps, deps_, deps__l):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s4_of = np.empty(LANES)
+    lost_s4_of = np.empty(LANES)
+    lanes_s6_of = np.empty(LANES)
+    lost_s6_of = np.empty(LANES)
+    for row in range(max(g.shape[0], anchor.shape[0], positive.shape[0], negative.shape[0])):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        s3 = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l)
+        cleared(lanes_s4_of, width_D, 0.0)
+        cleared(lost_s4_of, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            positive_row_1 = positive_row[start:stop]
+            for i in range(stop - start):
+                s4_of_here = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_1[i]
+                )
+                lanes_s4_of[i], lost_s4_of[i] = added(lanes_s4_of[i], lost_s4_of[i], s4_of_here, 0.0)
+        s4_of, s4_of_l = sum_up(lanes_s4_of, lost_s4_of, width_D)
+        s4, s4_l = vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s3, s4_of, s4_of_l)
+        s5 = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l)
+        cleared(lanes_s6_of, width_D, 0.0)
+        cleared(lost_s6_of, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            for i in range(stop - start):
+                s6_of_here = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s6_of[i], lost_s6_of[i] = added(lanes_s6_of[i], lost_s6_of[i], s6_of_here, 0.0)
+        s6_of, s6_of_l = sum_up(lanes_s6_of, lost_s6_of, width_D)
+        s6, s6_l = vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s5, s6_of, s6_of_l)
+        deps_[0], error = two_sum(
+            deps_[0],
+            vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(g_row, margin, s0, s0_l, s1, s1_l, s4, s4_l, s6, s6_l),
+        )
+        deps__l[0] += error
+
+
+@loop
+def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, anchor, positive, negative, margin, p, eps, deps_, deps__l):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s4_of = np.empty(LANES)
+    lost_s4_of = np.empty(LANES)
+    lanes_s6_of = np.empty(LANES)
+    lost_s6_of = np.empty(LANES)
+    for row in range(max(g.shape[0], anchor.shape[0], positive.shape[0], negative.shape[0])):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        s3 = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l)
+        cleared(lanes_s4_of, width_D, 0.0)
+        cleared(lost_s4_of, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            positive_row_1 = positive_row[start:stop]
+            for i in range(stop - start):
+                s4_of_here = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_1[i]
+                )
+                lanes_s4_of[i], lost_s4_of[i] = added(lanes_s4_of[i], lost_s4_of[i], s4_of_here, 0.0)
+        s4_of, s4_of_l = sum_up(lanes_s4_of, lost_s4_of, width_D)
+        s4, s4_l = vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s3, s4_of, s4_of_l)
+        s5 = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l)
+        cleared(lanes_s6_of, width_D, 0.0)
+        cleared(lost_s6_of, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            for i in range(stop - start):
+                s6_of_here = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s6_of[i], lost_s6_of[i] = added(lanes_s6_of[i], lost_s6_of[i], s6_of_here, 0.0)
+        s6_of, s6_of_l = sum_up(lanes_s6_of, lost_s6_of, width_D)
+        s6, s6_l = vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s5, s6_of, s6_of_l)
+        deps_[0], error = two_sum(
+            deps_[0],
+            vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(g_row, margin, s0, s0_l, s1, s1_l, s4, s4_l, s6, s6_l),
+        )
+        deps__l[0] += error
+
+
+# ---- swap=False, not (Eq(p, oo)), not (Eq(p, 2)), not (Eq(p, 1))
 
 
 # m0 = scale over D.1 of eps + anchor[D.1] - positive[D.1]
 @core
-def value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_D1, positive_D1):
+def value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_D1, positive_D1):
     eps = np.float64(eps)
     anchor_D1 = np.float64(anchor_D1)
     positive_D1 = np.float64(positive_D1)
@@ -4201,7 +5222,7 @@ def value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_D1, positive_D1):
 
 # y0[D] = m0*(eps + anchor[D] - positive[D])
 @core
-def value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_D, positive_D):
+def value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_D, positive_D):
     eps = np.float64(eps)
     m0 = np.float64(m0)
     anchor_D = np.float64(anchor_D)
@@ -4221,7 +5242,7 @@ def value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(eps, m0, anchor_D, positive_D):
 
 # s0 = sum over D.1 of Abs(y0[D.1])**p
 @core
-def value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_D1, y0_D1_l):
+def value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D1, y0_D1_l):
     p = np.float64(p)
     y0_D1 = np.float64(y0_D1)
     y0_D1_l = np.float64(y0_D1_l)
@@ -4238,7 +5259,7 @@ def value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_D1, y0_D1_l):
 
 # m1 = scale over D.1 of eps + anchor[D.1] - negative[D.1]
 @core
-def value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_D1, negative_D1):
+def value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_D1, negative_D1):
     eps = np.float64(eps)
     anchor_D1 = np.float64(anchor_D1)
     negative_D1 = np.float64(negative_D1)
@@ -4252,7 +5273,7 @@ def value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_D1, negative_D1):
 
 # y1[D] = m1*(eps + anchor[D] - negative[D])
 @core
-def value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_D, negative_D):
+def value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_D, negative_D):
     eps = np.float64(eps)
     m1 = np.float64(m1)
     anchor_D = np.float64(anchor_D)
@@ -4272,7 +5293,7 @@ def value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(eps, m1, anchor_D, negative_D):
 
 # s1 = sum over D.1 of Abs(y1[D.1])**p
 @core
-def value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_D1, y1_D1_l):
+def value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D1, y1_D1_l):
     p = np.float64(p)
     y1_D1 = np.float64(y1_D1)
     y1_D1_l = np.float64(y1_D1_l)
@@ -4289,7 +5310,7 @@ def value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_D1, y1_D1_l):
 
 # out = first_max(margin - s1**(1/p)/m1 + s0**(1/p)/m0, 0)
 @core
-def value_f64_out_core_no_swap_p_ne_inf_p_ne_2(m0, m1, margin, p, s0, s0_l, s1, s1_l):
+def value_f64_out_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, margin, p, s0, s0_l, s1, s1_l):
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -4334,7 +5355,7 @@ def value_f64_out_core_no_swap_p_ne_inf_p_ne_2(m0, m1, margin, p, s0, s0_l, s1, 
 
 # s0 = sum over D.1 of Abs(y0[D.1])**p
 @core
-def value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_D1, y0_D1_l):
+def value_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D1, y0_D1_l):
     p = np.float64(p)
     y0_D1 = np.float64(y0_D1)
     y0_D1_l = np.float64(y0_D1_l)
@@ -4351,7 +5372,7 @@ def value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_D1, y0_D1_l):
 
 # s1 = sum over D.1 of Abs(y1[D.1])**p
 @core
-def value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_D1, y1_D1_l):
+def value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D1, y1_D1_l):
     p = np.float64(p)
     y1_D1 = np.float64(y1_D1)
     y1_D1_l = np.float64(y1_D1_l)
@@ -4368,7 +5389,7 @@ def value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_D1, y1_D1_l):
 
 # out = first_max(margin - s1**(1/p)/m1 + s0**(1/p)/m0, 0)
 @core
-def value_f32_out_core_no_swap_p_ne_inf_p_ne_2(m0, m1, margin, p, s0, s0_l, s1, s1_l):
+def value_f32_out_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, margin, p, s0, s0_l, s1, s1_l):
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -4413,7 +5434,7 @@ def value_f32_out_core_no_swap_p_ne_inf_p_ne_2(m0, m1, margin, p, s0, s0_l, s1, 
 
 # e0 = s0**(1/p)
 @core
-def vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l):
+def vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -4437,7 +5458,7 @@ def vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l):
 
 # e1 = s1**(1/p)
 @core
-def vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l):
+def vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l):
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
@@ -4461,7 +5482,7 @@ def vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l):
 
 # s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l):
+def vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -4519,7 +5540,7 @@ def vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, 
 
 # s4 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l):
+def vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -4577,7 +5598,7 @@ def vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, 
 
 # e2[D] = Abs(y1[D])**(p - 1)
 @core
-def vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_D, y1_D_l):
+def vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D, y1_D_l):
     p = np.float64(p)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
@@ -4604,7 +5625,7 @@ def vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_D, y1_D_l):
 
 # e3[D] = Abs(y0[D])**(p - 1)
 @core
-def vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
+def vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D, y0_D_l):
     p = np.float64(p)
     y0_D = np.float64(y0_D)
     y0_D_l = np.float64(y0_D_l)
@@ -4631,7 +5652,7 @@ def vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
 
 # danchor[D] = (g*(p*s3*sign(y1[D])*e2[D] + p*s4*sign(y0[D])*e3[D]) if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(
+def vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_D, e2_D_l, e3_D, e3_D_l, y0_D, y0_D_l, y1_D, y1_D_l
 ):
     e0 = np.float64(e0)
@@ -4693,7 +5714,7 @@ def vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(
 
 # dpositive[D] = (-g*p*s4*sign(y0[D])*e3[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
+def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s4, s4_l, e3_D, e3_D_l, y0_D, y0_D_l
 ):
     e0 = np.float64(e0)
@@ -4740,7 +5761,7 @@ def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
 
 # dnegative[D] = (-g*p*s3*sign(y1[D])*e2[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
+def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s3, s3_l, e2_D, e2_D_l, y1_D, y1_D_l
 ):
     e0 = np.float64(e0)
@@ -4787,7 +5808,7 @@ def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
 
 # e0 = s0**(1/p)
 @core
-def vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l):
+def vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -4811,7 +5832,7 @@ def vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l):
 
 # e1 = s1**(1/p)
 @core
-def vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l):
+def vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l):
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
@@ -4835,7 +5856,7 @@ def vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l):
 
 # s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l):
+def vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -4893,7 +5914,7 @@ def vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, 
 
 # s4 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l):
+def vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -4951,7 +5972,7 @@ def vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, 
 
 # e2[D] = Abs(y1[D])**(p - 1)
 @core
-def vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_D, y1_D_l):
+def vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D, y1_D_l):
     p = np.float64(p)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
@@ -4978,7 +5999,7 @@ def vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_D, y1_D_l):
 
 # e3[D] = Abs(y0[D])**(p - 1)
 @core
-def vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
+def vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D, y0_D_l):
     p = np.float64(p)
     y0_D = np.float64(y0_D)
     y0_D_l = np.float64(y0_D_l)
@@ -5005,7 +6026,7 @@ def vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
 
 # r_m0 = 1/m0
 @core
-def vjp_f32_r_m0_core_no_swap_p_ne_inf_p_ne_2(m0):
+def vjp_f32_r_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0):
     m0 = np.float64(m0)
     t1 = 1.0 / m0
     t2 = fma(-t1, m0, 1.0) / m0
@@ -5018,7 +6039,7 @@ def vjp_f32_r_m0_core_no_swap_p_ne_inf_p_ne_2(m0):
 
 # r_m1 = 1/m1
 @core
-def vjp_f32_r_m1_core_no_swap_p_ne_inf_p_ne_2(m1):
+def vjp_f32_r_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m1):
     m1 = np.float64(m1)
     t1 = 1.0 / m1
     t2 = fma(-t1, m1, 1.0) / m1
@@ -5031,7 +6052,7 @@ def vjp_f32_r_m1_core_no_swap_p_ne_inf_p_ne_2(m1):
 
 # danchor[D] = (g*(p*s3*sign(y1[D])*e2[D] + p*s4*sign(y0[D])*e3[D]) if e0*r_m0 - e1*r_m1 + margin >= 0 else 0)
 @core
-def vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(
+def vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0,
     e0_l,
     e1,
@@ -5118,7 +6139,7 @@ def vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(
 
 # dpositive[D] = (-g*p*s4*sign(y0[D])*e3[D] if e0*r_m0 - e1*r_m1 + margin >= 0 else 0)
 @core
-def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(
+def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0, e0_l, e1, e1_l, g, margin, p, r_m0, r_m0_l, r_m1, r_m1_l, s4, s4_l, e3_D, e3_D_l, y0_D, y0_D_l
 ):
     e0 = np.float64(e0)
@@ -5168,7 +6189,7 @@ def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(
 
 # dnegative[D] = (-g*p*s3*sign(y1[D])*e2[D] if e0*r_m0 - e1*r_m1 + margin >= 0 else 0)
 @core
-def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(
+def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0, e0_l, e1, e1_l, g, margin, p, r_m0, r_m0_l, r_m1, r_m1_l, s3, s3_l, e2_D, e2_D_l, y1_D, y1_D_l
 ):
     e0 = np.float64(e0)
@@ -5218,7 +6239,7 @@ def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(
 
 # out = first_max(e0/m0 - e1/m1 + margin, 0)
 @core
-def value_and_grad_f64_out_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin):
+def value_and_grad_f64_out_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -5246,7 +6267,7 @@ def value_and_grad_f64_out_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, 
 
 # s0 = sum over D.1 of Abs(eps + anchor[D.1] - positive[D.1])**p
 @core
-def hvp_anchor_f64_s0_core_no_swap_p_ne_inf_p_ne_2(eps, p, anchor_D1, positive_D1):
+def hvp_anchor_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D1, positive_D1):
     eps = np.float64(eps)
     p = np.float64(p)
     anchor_D1 = np.float64(anchor_D1)
@@ -5269,7 +6290,7 @@ def hvp_anchor_f64_s0_core_no_swap_p_ne_inf_p_ne_2(eps, p, anchor_D1, positive_D
 
 # s1 = sum over D.1 of Abs(eps + anchor[D.1] - negative[D.1])**p
 @core
-def hvp_anchor_f64_s1_core_no_swap_p_ne_inf_p_ne_2(eps, p, anchor_D1, negative_D1):
+def hvp_anchor_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D1, negative_D1):
     eps = np.float64(eps)
     p = np.float64(p)
     anchor_D1 = np.float64(anchor_D1)
@@ -5292,7 +6313,7 @@ def hvp_anchor_f64_s1_core_no_swap_p_ne_inf_p_ne_2(eps, p, anchor_D1, negative_D
 
 # e0[D] = Abs(eps + anchor[D] - positive[D])**(p - 1)
 @core
-def hvp_anchor_f64_e0_core_no_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, positive_D):
+def hvp_anchor_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D, positive_D):
     eps = np.float64(eps)
     p = np.float64(p)
     anchor_D = np.float64(anchor_D)
@@ -5325,7 +6346,9 @@ def hvp_anchor_f64_e0_core_no_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, positive_D)
 
 # s0_rate_of = sum over D.1 of sign(eps + anchor[D.1] - positive[D.1])*direction[D.1]*e0[D.1]
 @core
-def hvp_anchor_f64_s0_rate_of_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_D1, direction_D1, e0_D1, e0_D1_l, positive_D1):
+def hvp_anchor_f64_s0_rate_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
+    eps, anchor_D1, direction_D1, e0_D1, e0_D1_l, positive_D1
+):
     eps = np.float64(eps)
     anchor_D1 = np.float64(anchor_D1)
     direction_D1 = np.float64(direction_D1)
@@ -5348,7 +6371,7 @@ def hvp_anchor_f64_s0_rate_of_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_D1, direc
 
 # s0_rate = p*s0_rate_of
 @core
-def hvp_anchor_f64_s0_rate_core_no_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l):
+def hvp_anchor_f64_s0_rate_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0_rate_of, s0_rate_of_l):
     p = np.float64(p)
     s0_rate_of = np.float64(s0_rate_of)
     s0_rate_of_l = np.float64(s0_rate_of_l)
@@ -5363,7 +6386,7 @@ def hvp_anchor_f64_s0_rate_core_no_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_o
 
 # e1[D] = Abs(eps + anchor[D] - negative[D])**(p - 1)
 @core
-def hvp_anchor_f64_e1_core_no_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, negative_D):
+def hvp_anchor_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D, negative_D):
     eps = np.float64(eps)
     p = np.float64(p)
     anchor_D = np.float64(anchor_D)
@@ -5396,7 +6419,9 @@ def hvp_anchor_f64_e1_core_no_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, negative_D)
 
 # s1_rate_of = sum over D.1 of sign(eps + anchor[D.1] - negative[D.1])*direction[D.1]*e1[D.1]
 @core
-def hvp_anchor_f64_s1_rate_of_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_D1, direction_D1, e1_D1, e1_D1_l, negative_D1):
+def hvp_anchor_f64_s1_rate_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
+    eps, anchor_D1, direction_D1, e1_D1, e1_D1_l, negative_D1
+):
     eps = np.float64(eps)
     anchor_D1 = np.float64(anchor_D1)
     direction_D1 = np.float64(direction_D1)
@@ -5419,7 +6444,7 @@ def hvp_anchor_f64_s1_rate_of_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_D1, direc
 
 # s1_rate = p*s1_rate_of
 @core
-def hvp_anchor_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l):
+def hvp_anchor_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1_rate_of, s1_rate_of_l):
     p = np.float64(p)
     s1_rate_of = np.float64(s1_rate_of)
     s1_rate_of_l = np.float64(s1_rate_of_l)
@@ -5432,9 +6457,9 @@ def hvp_anchor_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_o
     return t5, t6
 
 
-# s6 = (-s1**(-1 + 1/p)/p if e2 - e3 + margin >= 0 else 0)
+# s6 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s1, s1_l):
+def hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, margin, p, s1, s1_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -5457,35 +6482,39 @@ def hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = 1.0 / p
-    t16 = s1_l - s1_l == 0.0
-    t17 = s1 + s1_l
-    t18 = t17 if t16 else s1
-    t19 = -t15
-    t20 = t19 + 1.0
-    t21 = t20 - t19
-    t22 = fma(t19, p, 1.0) / p
-    t23 = t19 - (t20 - t21) + (1.0 - t21) + -t22
-    t24 = t23 - t23 == 0.0
-    t25 = t20 + t23
-    t26 = t25 if t24 else t20
-    t27 = pow(t18, t26)
-    t28 = t15 / t27
-    t29 = -t28
-    t30 = pow_low(t18, t26) + t27 * (t26 * ((s1_l - (t17 - s1) if t16 else 0.0) / t18))
-    t31 = fma(t29, t27, t15) + t22 - t28 * (t30 + t27 * ((t23 - (t25 - t20) if t24 else 0.0) * log(t18)))
-    t32 = -(t31 / t27) if t14 else 0.0
-    t33 = t32 - t32 == 0.0
-    t34 = t29 if t14 else 0.0
-    t35 = t34 + t32
-    t36 = t35 if t33 else t34
-    t37 = (t32 - (t35 - t34) if t33 else 0.0) if t36 - t36 == 0.0 else 0.0
-    return t36, t37
+    t15 = s1 + -0.0
+    t16 = t15 - s1
+    t17 = s1 - (t15 - t16) + (-0.0 - t16) + s1_l
+    t18 = t17 - t17 == 0.0
+    t19 = t15 + t17
+    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
+    t21 = s1_l - s1_l == 0.0
+    t22 = s1 + s1_l
+    t23 = t22 if t21 else s1
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = t25 - t24
+    t27 = t24 - (t25 - t26) + (-1.0 - t26) + fma(-t24, p, 1.0) / p
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = pow(t23, t30)
+    t32 = 0.0 if t20 else t31
+    t33 = -(t32 / p)
+    t34 = pow_low(t23, t30) + t31 * (t30 * ((s1_l - (t22 - s1) if t21 else 0.0) / t23))
+    t35 = fma(t33, p, t32) + (0.0 if t20 else t34 + t31 * ((t27 - (t29 - t25) if t28 else 0.0) * log(t23)))
+    t36 = -(t35 / p) if t14 else 0.0
+    t37 = t36 - t36 == 0.0
+    t38 = t33 if t14 else 0.0
+    t39 = t38 + t36
+    t40 = t39 if t37 else t38
+    t41 = (t36 - (t39 - t38) if t37 else 0.0) if t40 - t40 == 0.0 else 0.0
+    return t40, t41
 
 
-# s7 = (s0**(-1 + 1/p)/p if e2 - e3 + margin >= 0 else 0)
+# s7 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s0, s0_l):
+def hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, margin, p, s0, s0_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -5508,34 +6537,39 @@ def hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = 1.0 / p
-    t16 = s0_l - s0_l == 0.0
-    t17 = s0 + s0_l
-    t18 = t17 if t16 else s0
-    t19 = -t15
-    t20 = t19 + 1.0
-    t21 = t20 - t19
-    t22 = fma(t19, p, 1.0) / p
-    t23 = t19 - (t20 - t21) + (1.0 - t21) + -t22
-    t24 = t23 - t23 == 0.0
-    t25 = t20 + t23
-    t26 = t25 if t24 else t20
-    t27 = pow(t18, t26)
-    t28 = t15 / t27
-    t29 = pow_low(t18, t26) + t27 * (t26 * ((s0_l - (t17 - s0) if t16 else 0.0) / t18))
-    t30 = fma(-t28, t27, t15) + t22 - t28 * (t29 + t27 * ((t23 - (t25 - t20) if t24 else 0.0) * log(t18)))
-    t31 = t30 / t27 if t14 else 0.0
-    t32 = t31 - t31 == 0.0
-    t33 = t28 if t14 else 0.0
-    t34 = t33 + t31
-    t35 = t34 if t32 else t33
-    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
-    return t35, t36
+    t15 = s0 + -0.0
+    t16 = t15 - s0
+    t17 = s0 - (t15 - t16) + (-0.0 - t16) + s0_l
+    t18 = t17 - t17 == 0.0
+    t19 = t15 + t17
+    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
+    t21 = s0_l - s0_l == 0.0
+    t22 = s0 + s0_l
+    t23 = t22 if t21 else s0
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = t25 - t24
+    t27 = t24 - (t25 - t26) + (-1.0 - t26) + fma(-t24, p, 1.0) / p
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = pow(t23, t30)
+    t32 = 0.0 if t20 else t31
+    t33 = t32 / p
+    t34 = pow_low(t23, t30) + t31 * (t30 * ((s0_l - (t22 - s0) if t21 else 0.0) / t23))
+    t35 = fma(-t33, p, t32) + (0.0 if t20 else t34 + t31 * ((t27 - (t29 - t25) if t28 else 0.0) * log(t23)))
+    t36 = t35 / p if t14 else 0.0
+    t37 = t36 - t36 == 0.0
+    t38 = t33 if t14 else 0.0
+    t39 = t38 + t36
+    t40 = t39 if t37 else t38
+    t41 = (t36 - (t39 - t38) if t37 else 0.0) if t40 - t40 == 0.0 else 0.0
+    return t40, t41
 
 
-# s8 = (-s1_rate*(-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
+# s8 = (-s1_rate*(0 if Eq(s1, 0) else s1**(-2 + 1/p)*(-1 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s1, s1_l, s1_rate, s1_rate_l):
+def hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, margin, p, s1, s1_l, s1_rate, s1_rate_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -5561,45 +6595,45 @@ def hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
     t15 = s1_rate / p
-    t16 = 1.0 / p
-    t17 = t16 + -1.0
-    t18 = t15 * t17
-    t19 = s1 + -0.0
-    t20 = t19 - s1
-    t21 = s1 - (t19 - t20) + (-0.0 - t20) + s1_l
-    t22 = t21 - t21 == 0.0
-    t23 = t19 + t21
-    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
-    t25 = s1_l - s1_l == 0.0
-    t26 = s1 + s1_l
-    t27 = t26 if t25 else s1
-    t28 = t16 + -2.0
-    t29 = t28 - t16
-    t30 = fma(-t16, p, 1.0) / p
-    t31 = t16 - (t28 - t29) + (-2.0 - t29) + t30
+    t16 = s1 + -0.0
+    t17 = t16 - s1
+    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = 1.0 / p
+    t23 = t22 + -1.0
+    t24 = s1_l - s1_l == 0.0
+    t25 = s1 + s1_l
+    t26 = t25 if t24 else s1
+    t27 = -t22
+    t28 = t27 + 2.0
+    t29 = t28 - t27
+    t30 = fma(t27, p, 1.0) / p
+    t31 = t27 - (t28 - t29) + (2.0 - t29) + -t30
     t32 = t31 - t31 == 0.0
     t33 = t28 + t31
     t34 = t33 if t32 else t28
-    t35 = pow(t27, t34)
-    t36 = 0.0 if t24 else t35
-    t37 = -(t18 * t36)
-    t38 = pow_low(t27, t34) + t35 * (t34 * ((s1_l - (t26 - s1) if t25 else 0.0) / t27))
-    t39 = t18 * (0.0 if t24 else t38 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t27)))
-    t40 = t17 - t16
-    t41 = fma(t15, t17, -t18) + t15 * (t16 - (t17 - t40) + (-1.0 - t40) + t30)
-    t42 = -(fma(t18, t36, t37) + t39 + (t41 + (fma(-t15, p, s1_rate) + s1_rate_l) / p * t17) * t36)
-    t43 = t42 if t14 else 0.0
+    t35 = pow(t26, t34)
+    t36 = t23 / t35
+    t37 = 0.0 if t21 else t36
+    t38 = -(t15 * t37)
+    t39 = t23 - t22
+    t40 = pow_low(t26, t34) + t35 * (t34 * ((s1_l - (t25 - s1) if t24 else 0.0) / t26))
+    t41 = t36 * (t40 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t26)))
+    t42 = t15 * (0.0 if t21 else (fma(-t36, t35, t23) + (t22 - (t23 - t39) + (-1.0 - t39) + t30) - t41) / t35)
+    t43 = -(fma(t15, t37, t38) + t42 + (fma(-t15, p, s1_rate) + s1_rate_l) / p * t37) if t14 else 0.0
     t44 = t43 - t43 == 0.0
-    t45 = t37 if t14 else 0.0
+    t45 = t38 if t14 else 0.0
     t46 = t45 + t43
     t47 = t46 if t44 else t45
     t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
     return t47, t48
 
 
-# s9 = (s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
+# s9 = (s0_rate*(0 if Eq(s0, 0) else s0**(-2 + 1/p)*(-1 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s0, s0_l, s0_rate, s0_rate_l):
+def hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, margin, p, s0, s0_l, s0_rate, s0_rate_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -5625,36 +6659,36 @@ def hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
     t15 = s0_rate / p
-    t16 = 1.0 / p
-    t17 = t16 + -1.0
-    t18 = t15 * t17
-    t19 = s0 + -0.0
-    t20 = t19 - s0
-    t21 = s0 - (t19 - t20) + (-0.0 - t20) + s0_l
-    t22 = t21 - t21 == 0.0
-    t23 = t19 + t21
-    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
-    t25 = s0_l - s0_l == 0.0
-    t26 = s0 + s0_l
-    t27 = t26 if t25 else s0
-    t28 = t16 + -2.0
-    t29 = t28 - t16
-    t30 = fma(-t16, p, 1.0) / p
-    t31 = t16 - (t28 - t29) + (-2.0 - t29) + t30
+    t16 = s0 + -0.0
+    t17 = t16 - s0
+    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = 1.0 / p
+    t23 = t22 + -1.0
+    t24 = s0_l - s0_l == 0.0
+    t25 = s0 + s0_l
+    t26 = t25 if t24 else s0
+    t27 = -t22
+    t28 = t27 + 2.0
+    t29 = t28 - t27
+    t30 = fma(t27, p, 1.0) / p
+    t31 = t27 - (t28 - t29) + (2.0 - t29) + -t30
     t32 = t31 - t31 == 0.0
     t33 = t28 + t31
     t34 = t33 if t32 else t28
-    t35 = pow(t27, t34)
-    t36 = 0.0 if t24 else t35
-    t37 = t18 * t36
-    t38 = pow_low(t27, t34) + t35 * (t34 * ((s0_l - (t26 - s0) if t25 else 0.0) / t27))
-    t39 = t18 * (0.0 if t24 else t38 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t27)))
-    t40 = t17 - t16
-    t41 = fma(t15, t17, -t18) + t15 * (t16 - (t17 - t40) + (-1.0 - t40) + t30)
-    t42 = fma(t18, t36, -t37) + t39 + (t41 + (fma(-t15, p, s0_rate) + s0_rate_l) / p * t17) * t36
-    t43 = t42 if t14 else 0.0
+    t35 = pow(t26, t34)
+    t36 = t23 / t35
+    t37 = 0.0 if t21 else t36
+    t38 = t15 * t37
+    t39 = t23 - t22
+    t40 = pow_low(t26, t34) + t35 * (t34 * ((s0_l - (t25 - s0) if t24 else 0.0) / t26))
+    t41 = t36 * (t40 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t26)))
+    t42 = t15 * (0.0 if t21 else (fma(-t36, t35, t23) + (t22 - (t23 - t39) + (-1.0 - t39) + t30) - t41) / t35)
+    t43 = fma(t15, t37, -t38) + t42 + (fma(-t15, p, s0_rate) + s0_rate_l) / p * t37 if t14 else 0.0
     t44 = t43 - t43 == 0.0
-    t45 = t37 if t14 else 0.0
+    t45 = t38 if t14 else 0.0
     t46 = t45 + t43
     t47 = t46 if t44 else t45
     t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
@@ -5666,7 +6700,7 @@ def hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p
 #     - positive[D])**2*direction[D] + p*s8*sign(eps + anchor[D] - negative[D])*e1[D] + p*s9*sign(eps + anchor[D]
 #     - positive[D])*e0[D]) if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(
+def hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e2,
     e2_l,
     e3,
@@ -5809,7 +6843,7 @@ def hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(
 
 # s0 = sum over D.1 of Abs(eps + anchor[D.1] - positive[D.1])**p
 @core
-def hvp_anchor_f32_s0_core_no_swap_p_ne_inf_p_ne_2(eps, p, anchor_D1, positive_D1):
+def hvp_anchor_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D1, positive_D1):
     eps = np.float64(eps)
     p = np.float64(p)
     anchor_D1 = np.float64(anchor_D1)
@@ -5832,7 +6866,7 @@ def hvp_anchor_f32_s0_core_no_swap_p_ne_inf_p_ne_2(eps, p, anchor_D1, positive_D
 
 # s1 = sum over D.1 of Abs(eps + anchor[D.1] - negative[D.1])**p
 @core
-def hvp_anchor_f32_s1_core_no_swap_p_ne_inf_p_ne_2(eps, p, anchor_D1, negative_D1):
+def hvp_anchor_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D1, negative_D1):
     eps = np.float64(eps)
     p = np.float64(p)
     anchor_D1 = np.float64(anchor_D1)
@@ -5855,7 +6889,7 @@ def hvp_anchor_f32_s1_core_no_swap_p_ne_inf_p_ne_2(eps, p, anchor_D1, negative_D
 
 # e0[D] = Abs(eps + anchor[D] - positive[D])**(p - 1)
 @core
-def hvp_anchor_f32_e0_core_no_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, positive_D):
+def hvp_anchor_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D, positive_D):
     eps = np.float64(eps)
     p = np.float64(p)
     anchor_D = np.float64(anchor_D)
@@ -5888,7 +6922,7 @@ def hvp_anchor_f32_e0_core_no_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, positive_D)
 
 # e1[D] = Abs(eps + anchor[D] - negative[D])**(p - 1)
 @core
-def hvp_anchor_f32_e1_core_no_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, negative_D):
+def hvp_anchor_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D, negative_D):
     eps = np.float64(eps)
     p = np.float64(p)
     anchor_D = np.float64(anchor_D)
@@ -5919,9 +6953,9 @@ def hvp_anchor_f32_e1_core_no_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, negative_D)
     return t22, t23
 
 
-# s6 = (-s1**(-1 + 1/p)/p if e2 - e3 + margin >= 0 else 0)
+# s6 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s1, s1_l):
+def hvp_anchor_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, margin, p, s1, s1_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -5944,35 +6978,39 @@ def hvp_anchor_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = 1.0 / p
-    t16 = s1_l - s1_l == 0.0
-    t17 = s1 + s1_l
-    t18 = t17 if t16 else s1
-    t19 = -t15
-    t20 = t19 + 1.0
-    t21 = t20 - t19
-    t22 = fma(t19, p, 1.0) / p
-    t23 = t19 - (t20 - t21) + (1.0 - t21) + -t22
-    t24 = t23 - t23 == 0.0
-    t25 = t20 + t23
-    t26 = t25 if t24 else t20
-    t27 = pow(t18, t26)
-    t28 = t15 / t27
-    t29 = -t28
-    t30 = t27 * (t26 * ((s1_l - (t17 - s1) if t16 else 0.0) / t18))
-    t31 = fma(t29, t27, t15) + t22 - t28 * (t30 + t27 * ((t23 - (t25 - t20) if t24 else 0.0) * log(t18)))
-    t32 = -(t31 / t27) if t14 else 0.0
-    t33 = t32 - t32 == 0.0
-    t34 = t29 if t14 else 0.0
-    t35 = t34 + t32
-    t36 = t35 if t33 else t34
-    t37 = (t32 - (t35 - t34) if t33 else 0.0) if t36 - t36 == 0.0 else 0.0
-    return t36, t37
+    t15 = s1 + -0.0
+    t16 = t15 - s1
+    t17 = s1 - (t15 - t16) + (-0.0 - t16) + s1_l
+    t18 = t17 - t17 == 0.0
+    t19 = t15 + t17
+    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
+    t21 = s1_l - s1_l == 0.0
+    t22 = s1 + s1_l
+    t23 = t22 if t21 else s1
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = t25 - t24
+    t27 = t24 - (t25 - t26) + (-1.0 - t26) + fma(-t24, p, 1.0) / p
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = pow(t23, t30)
+    t32 = 0.0 if t20 else t31
+    t33 = -(t32 / p)
+    t34 = t31 * (t30 * ((s1_l - (t22 - s1) if t21 else 0.0) / t23))
+    t35 = fma(t33, p, t32) + (0.0 if t20 else t34 + t31 * ((t27 - (t29 - t25) if t28 else 0.0) * log(t23)))
+    t36 = -(t35 / p) if t14 else 0.0
+    t37 = t36 - t36 == 0.0
+    t38 = t33 if t14 else 0.0
+    t39 = t38 + t36
+    t40 = t39 if t37 else t38
+    t41 = (t36 - (t39 - t38) if t37 else 0.0) if t40 - t40 == 0.0 else 0.0
+    return t40, t41
 
 
-# s7 = (s0**(-1 + 1/p)/p if e2 - e3 + margin >= 0 else 0)
+# s7 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f32_s7_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s0, s0_l):
+def hvp_anchor_f32_s7_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, margin, p, s0, s0_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -5995,34 +7033,39 @@ def hvp_anchor_f32_s7_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = 1.0 / p
-    t16 = s0_l - s0_l == 0.0
-    t17 = s0 + s0_l
-    t18 = t17 if t16 else s0
-    t19 = -t15
-    t20 = t19 + 1.0
-    t21 = t20 - t19
-    t22 = fma(t19, p, 1.0) / p
-    t23 = t19 - (t20 - t21) + (1.0 - t21) + -t22
-    t24 = t23 - t23 == 0.0
-    t25 = t20 + t23
-    t26 = t25 if t24 else t20
-    t27 = pow(t18, t26)
-    t28 = t15 / t27
-    t29 = t27 * (t26 * ((s0_l - (t17 - s0) if t16 else 0.0) / t18))
-    t30 = fma(-t28, t27, t15) + t22 - t28 * (t29 + t27 * ((t23 - (t25 - t20) if t24 else 0.0) * log(t18)))
-    t31 = t30 / t27 if t14 else 0.0
-    t32 = t31 - t31 == 0.0
-    t33 = t28 if t14 else 0.0
-    t34 = t33 + t31
-    t35 = t34 if t32 else t33
-    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
-    return t35, t36
+    t15 = s0 + -0.0
+    t16 = t15 - s0
+    t17 = s0 - (t15 - t16) + (-0.0 - t16) + s0_l
+    t18 = t17 - t17 == 0.0
+    t19 = t15 + t17
+    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
+    t21 = s0_l - s0_l == 0.0
+    t22 = s0 + s0_l
+    t23 = t22 if t21 else s0
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = t25 - t24
+    t27 = t24 - (t25 - t26) + (-1.0 - t26) + fma(-t24, p, 1.0) / p
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = pow(t23, t30)
+    t32 = 0.0 if t20 else t31
+    t33 = t32 / p
+    t34 = t31 * (t30 * ((s0_l - (t22 - s0) if t21 else 0.0) / t23))
+    t35 = fma(-t33, p, t32) + (0.0 if t20 else t34 + t31 * ((t27 - (t29 - t25) if t28 else 0.0) * log(t23)))
+    t36 = t35 / p if t14 else 0.0
+    t37 = t36 - t36 == 0.0
+    t38 = t33 if t14 else 0.0
+    t39 = t38 + t36
+    t40 = t39 if t37 else t38
+    t41 = (t36 - (t39 - t38) if t37 else 0.0) if t40 - t40 == 0.0 else 0.0
+    return t40, t41
 
 
-# s8 = (-s1_rate*(-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
+# s8 = (-s1_rate*(0 if Eq(s1, 0) else s1**(-2 + 1/p)*(-1 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f32_s8_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s1, s1_l, s1_rate, s1_rate_l):
+def hvp_anchor_f32_s8_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, margin, p, s1, s1_l, s1_rate, s1_rate_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -6048,45 +7091,45 @@ def hvp_anchor_f32_s8_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
     t15 = s1_rate / p
-    t16 = 1.0 / p
-    t17 = t16 + -1.0
-    t18 = t15 * t17
-    t19 = s1 + -0.0
-    t20 = t19 - s1
-    t21 = s1 - (t19 - t20) + (-0.0 - t20) + s1_l
-    t22 = t21 - t21 == 0.0
-    t23 = t19 + t21
-    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
-    t25 = s1_l - s1_l == 0.0
-    t26 = s1 + s1_l
-    t27 = t26 if t25 else s1
-    t28 = t16 + -2.0
-    t29 = t28 - t16
-    t30 = fma(-t16, p, 1.0) / p
-    t31 = t16 - (t28 - t29) + (-2.0 - t29) + t30
+    t16 = s1 + -0.0
+    t17 = t16 - s1
+    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = 1.0 / p
+    t23 = t22 + -1.0
+    t24 = s1_l - s1_l == 0.0
+    t25 = s1 + s1_l
+    t26 = t25 if t24 else s1
+    t27 = -t22
+    t28 = t27 + 2.0
+    t29 = t28 - t27
+    t30 = fma(t27, p, 1.0) / p
+    t31 = t27 - (t28 - t29) + (2.0 - t29) + -t30
     t32 = t31 - t31 == 0.0
     t33 = t28 + t31
     t34 = t33 if t32 else t28
-    t35 = pow(t27, t34)
-    t36 = 0.0 if t24 else t35
-    t37 = -(t18 * t36)
-    t38 = t35 * (t34 * ((s1_l - (t26 - s1) if t25 else 0.0) / t27))
-    t39 = t18 * (0.0 if t24 else t38 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t27)))
-    t40 = t17 - t16
-    t41 = fma(t15, t17, -t18) + t15 * (t16 - (t17 - t40) + (-1.0 - t40) + t30)
-    t42 = -(fma(t18, t36, t37) + t39 + (t41 + (fma(-t15, p, s1_rate) + s1_rate_l) / p * t17) * t36)
-    t43 = t42 if t14 else 0.0
+    t35 = pow(t26, t34)
+    t36 = t23 / t35
+    t37 = 0.0 if t21 else t36
+    t38 = -(t15 * t37)
+    t39 = t23 - t22
+    t40 = t35 * (t34 * ((s1_l - (t25 - s1) if t24 else 0.0) / t26))
+    t41 = t36 * (t40 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t26)))
+    t42 = t15 * (0.0 if t21 else (fma(-t36, t35, t23) + (t22 - (t23 - t39) + (-1.0 - t39) + t30) - t41) / t35)
+    t43 = -(fma(t15, t37, t38) + t42 + (fma(-t15, p, s1_rate) + s1_rate_l) / p * t37) if t14 else 0.0
     t44 = t43 - t43 == 0.0
-    t45 = t37 if t14 else 0.0
+    t45 = t38 if t14 else 0.0
     t46 = t45 + t43
     t47 = t46 if t44 else t45
     t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
     return t47, t48
 
 
-# s9 = (s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
+# s9 = (s0_rate*(0 if Eq(s0, 0) else s0**(-2 + 1/p)*(-1 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f32_s9_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s0, s0_l, s0_rate, s0_rate_l):
+def hvp_anchor_f32_s9_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, margin, p, s0, s0_l, s0_rate, s0_rate_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -6112,36 +7155,36 @@ def hvp_anchor_f32_s9_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
     t15 = s0_rate / p
-    t16 = 1.0 / p
-    t17 = t16 + -1.0
-    t18 = t15 * t17
-    t19 = s0 + -0.0
-    t20 = t19 - s0
-    t21 = s0 - (t19 - t20) + (-0.0 - t20) + s0_l
-    t22 = t21 - t21 == 0.0
-    t23 = t19 + t21
-    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
-    t25 = s0_l - s0_l == 0.0
-    t26 = s0 + s0_l
-    t27 = t26 if t25 else s0
-    t28 = t16 + -2.0
-    t29 = t28 - t16
-    t30 = fma(-t16, p, 1.0) / p
-    t31 = t16 - (t28 - t29) + (-2.0 - t29) + t30
+    t16 = s0 + -0.0
+    t17 = t16 - s0
+    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = 1.0 / p
+    t23 = t22 + -1.0
+    t24 = s0_l - s0_l == 0.0
+    t25 = s0 + s0_l
+    t26 = t25 if t24 else s0
+    t27 = -t22
+    t28 = t27 + 2.0
+    t29 = t28 - t27
+    t30 = fma(t27, p, 1.0) / p
+    t31 = t27 - (t28 - t29) + (2.0 - t29) + -t30
     t32 = t31 - t31 == 0.0
     t33 = t28 + t31
     t34 = t33 if t32 else t28
-    t35 = pow(t27, t34)
-    t36 = 0.0 if t24 else t35
-    t37 = t18 * t36
-    t38 = t35 * (t34 * ((s0_l - (t26 - s0) if t25 else 0.0) / t27))
-    t39 = t18 * (0.0 if t24 else t38 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t27)))
-    t40 = t17 - t16
-    t41 = fma(t15, t17, -t18) + t15 * (t16 - (t17 - t40) + (-1.0 - t40) + t30)
-    t42 = fma(t18, t36, -t37) + t39 + (t41 + (fma(-t15, p, s0_rate) + s0_rate_l) / p * t17) * t36
-    t43 = t42 if t14 else 0.0
+    t35 = pow(t26, t34)
+    t36 = t23 / t35
+    t37 = 0.0 if t21 else t36
+    t38 = t15 * t37
+    t39 = t23 - t22
+    t40 = t35 * (t34 * ((s0_l - (t25 - s0) if t24 else 0.0) / t26))
+    t41 = t36 * (t40 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t26)))
+    t42 = t15 * (0.0 if t21 else (fma(-t36, t35, t23) + (t22 - (t23 - t39) + (-1.0 - t39) + t30) - t41) / t35)
+    t43 = fma(t15, t37, -t38) + t42 + (fma(-t15, p, s0_rate) + s0_rate_l) / p * t37 if t14 else 0.0
     t44 = t43 - t43 == 0.0
-    t45 = t37 if t14 else 0.0
+    t45 = t38 if t14 else 0.0
     t46 = t45 + t43
     t47 = t46 if t44 else t45
     t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
@@ -6153,7 +7196,7 @@ def hvp_anchor_f32_s9_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p
 #     - positive[D])**2*direction[D] + p*s8*sign(eps + anchor[D] - negative[D])*e1[D] + p*s9*sign(eps + anchor[D]
 #     - positive[D])*e0[D]) if e2 - e3 + margin >= 0 else 0)
 @core
-def hvp_anchor_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(
+def hvp_anchor_f32_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e2,
     e2_l,
     e3,
@@ -6295,7 +7338,7 @@ def hvp_anchor_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(
 
 # s0_rate = -p*s0_rate_of
 @core
-def hvp_positive_f64_s0_rate_core_no_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l):
+def hvp_positive_f64_s0_rate_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0_rate_of, s0_rate_of_l):
     p = np.float64(p)
     s0_rate_of = np.float64(s0_rate_of)
     s0_rate_of_l = np.float64(s0_rate_of_l)
@@ -6308,9 +7351,9 @@ def hvp_positive_f64_s0_rate_core_no_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate
     return t5, t6
 
 
-# s5 = (s0**(-1 + 1/p)/p if e1 - e2 + margin >= 0 else 0)
+# s5 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
 @core
-def hvp_positive_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s0, s0_l):
+def hvp_positive_f64_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, margin, p, s0, s0_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
@@ -6333,34 +7376,41 @@ def hvp_positive_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin,
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = 1.0 / p
-    t16 = s0_l - s0_l == 0.0
-    t17 = s0 + s0_l
-    t18 = t17 if t16 else s0
-    t19 = -t15
-    t20 = t19 + 1.0
-    t21 = t20 - t19
-    t22 = fma(t19, p, 1.0) / p
-    t23 = t19 - (t20 - t21) + (1.0 - t21) + -t22
-    t24 = t23 - t23 == 0.0
-    t25 = t20 + t23
-    t26 = t25 if t24 else t20
-    t27 = pow(t18, t26)
-    t28 = t15 / t27
-    t29 = pow_low(t18, t26) + t27 * (t26 * ((s0_l - (t17 - s0) if t16 else 0.0) / t18))
-    t30 = fma(-t28, t27, t15) + t22 - t28 * (t29 + t27 * ((t23 - (t25 - t20) if t24 else 0.0) * log(t18)))
-    t31 = t30 / t27 if t14 else 0.0
-    t32 = t31 - t31 == 0.0
-    t33 = t28 if t14 else 0.0
-    t34 = t33 + t31
-    t35 = t34 if t32 else t33
-    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
-    return t35, t36
+    t15 = s0 + -0.0
+    t16 = t15 - s0
+    t17 = s0 - (t15 - t16) + (-0.0 - t16) + s0_l
+    t18 = t17 - t17 == 0.0
+    t19 = t15 + t17
+    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
+    t21 = s0_l - s0_l == 0.0
+    t22 = s0 + s0_l
+    t23 = t22 if t21 else s0
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = t25 - t24
+    t27 = t24 - (t25 - t26) + (-1.0 - t26) + fma(-t24, p, 1.0) / p
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = pow(t23, t30)
+    t32 = 0.0 if t20 else t31
+    t33 = t32 / p
+    t34 = pow_low(t23, t30) + t31 * (t30 * ((s0_l - (t22 - s0) if t21 else 0.0) / t23))
+    t35 = fma(-t33, p, t32) + (0.0 if t20 else t34 + t31 * ((t27 - (t29 - t25) if t28 else 0.0) * log(t23)))
+    t36 = t35 / p if t14 else 0.0
+    t37 = t36 - t36 == 0.0
+    t38 = t33 if t14 else 0.0
+    t39 = t38 + t36
+    t40 = t39 if t37 else t38
+    t41 = (t36 - (t39 - t38) if t37 else 0.0) if t40 - t40 == 0.0 else 0.0
+    return t40, t41
 
 
-# s6 = (s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
+# s6 = (s0_rate*(0 if Eq(s0, 0) else s0**(-2 + 1/p)*(-1 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
 @core
-def hvp_positive_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s0, s0_l, s0_rate, s0_rate_l):
+def hvp_positive_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
+    e1, e1_l, e2, e2_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
+):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
@@ -6386,36 +7436,36 @@ def hvp_positive_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin,
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
     t15 = s0_rate / p
-    t16 = 1.0 / p
-    t17 = t16 + -1.0
-    t18 = t15 * t17
-    t19 = s0 + -0.0
-    t20 = t19 - s0
-    t21 = s0 - (t19 - t20) + (-0.0 - t20) + s0_l
-    t22 = t21 - t21 == 0.0
-    t23 = t19 + t21
-    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
-    t25 = s0_l - s0_l == 0.0
-    t26 = s0 + s0_l
-    t27 = t26 if t25 else s0
-    t28 = t16 + -2.0
-    t29 = t28 - t16
-    t30 = fma(-t16, p, 1.0) / p
-    t31 = t16 - (t28 - t29) + (-2.0 - t29) + t30
+    t16 = s0 + -0.0
+    t17 = t16 - s0
+    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = 1.0 / p
+    t23 = t22 + -1.0
+    t24 = s0_l - s0_l == 0.0
+    t25 = s0 + s0_l
+    t26 = t25 if t24 else s0
+    t27 = -t22
+    t28 = t27 + 2.0
+    t29 = t28 - t27
+    t30 = fma(t27, p, 1.0) / p
+    t31 = t27 - (t28 - t29) + (2.0 - t29) + -t30
     t32 = t31 - t31 == 0.0
     t33 = t28 + t31
     t34 = t33 if t32 else t28
-    t35 = pow(t27, t34)
-    t36 = 0.0 if t24 else t35
-    t37 = t18 * t36
-    t38 = pow_low(t27, t34) + t35 * (t34 * ((s0_l - (t26 - s0) if t25 else 0.0) / t27))
-    t39 = t18 * (0.0 if t24 else t38 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t27)))
-    t40 = t17 - t16
-    t41 = fma(t15, t17, -t18) + t15 * (t16 - (t17 - t40) + (-1.0 - t40) + t30)
-    t42 = fma(t18, t36, -t37) + t39 + (t41 + (fma(-t15, p, s0_rate) + s0_rate_l) / p * t17) * t36
-    t43 = t42 if t14 else 0.0
+    t35 = pow(t26, t34)
+    t36 = t23 / t35
+    t37 = 0.0 if t21 else t36
+    t38 = t15 * t37
+    t39 = t23 - t22
+    t40 = pow_low(t26, t34) + t35 * (t34 * ((s0_l - (t25 - s0) if t24 else 0.0) / t26))
+    t41 = t36 * (t40 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t26)))
+    t42 = t15 * (0.0 if t21 else (fma(-t36, t35, t23) + (t22 - (t23 - t39) + (-1.0 - t39) + t30) - t41) / t35)
+    t43 = fma(t15, t37, -t38) + t42 + (fma(-t15, p, s0_rate) + s0_rate_l) / p * t37 if t14 else 0.0
     t44 = t43 - t43 == 0.0
-    t45 = t37 if t14 else 0.0
+    t45 = t38 if t14 else 0.0
     t46 = t45 + t43
     t47 = t46 if t44 else t45
     t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
@@ -6426,7 +7476,7 @@ def hvp_positive_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin,
 #     positive[D])**2*direction[D] - p*s6*sign(eps + anchor[D] - positive[D])*e0[D]) if e1 - e2 + margin >= 0 else
 #     0)
 @core
-def hvp_positive_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
+def hvp_positive_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e1, e1_l, e2, e2_l, eps, g, margin, p, s5, s5_l, s6, s6_l, anchor_D, direction_D, e0_D, e0_D_l, positive_D
 ):
     e1 = np.float64(e1)
@@ -6505,9 +7555,9 @@ def hvp_positive_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
     return t56 + t55 if t55 - t55 == 0.0 else t56
 
 
-# s5 = (s0**(-1 + 1/p)/p if e1 - e2 + margin >= 0 else 0)
+# s5 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
 @core
-def hvp_positive_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s0, s0_l):
+def hvp_positive_f32_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, margin, p, s0, s0_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
@@ -6530,34 +7580,41 @@ def hvp_positive_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin,
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = 1.0 / p
-    t16 = s0_l - s0_l == 0.0
-    t17 = s0 + s0_l
-    t18 = t17 if t16 else s0
-    t19 = -t15
-    t20 = t19 + 1.0
-    t21 = t20 - t19
-    t22 = fma(t19, p, 1.0) / p
-    t23 = t19 - (t20 - t21) + (1.0 - t21) + -t22
-    t24 = t23 - t23 == 0.0
-    t25 = t20 + t23
-    t26 = t25 if t24 else t20
-    t27 = pow(t18, t26)
-    t28 = t15 / t27
-    t29 = t27 * (t26 * ((s0_l - (t17 - s0) if t16 else 0.0) / t18))
-    t30 = fma(-t28, t27, t15) + t22 - t28 * (t29 + t27 * ((t23 - (t25 - t20) if t24 else 0.0) * log(t18)))
-    t31 = t30 / t27 if t14 else 0.0
-    t32 = t31 - t31 == 0.0
-    t33 = t28 if t14 else 0.0
-    t34 = t33 + t31
-    t35 = t34 if t32 else t33
-    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
-    return t35, t36
+    t15 = s0 + -0.0
+    t16 = t15 - s0
+    t17 = s0 - (t15 - t16) + (-0.0 - t16) + s0_l
+    t18 = t17 - t17 == 0.0
+    t19 = t15 + t17
+    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
+    t21 = s0_l - s0_l == 0.0
+    t22 = s0 + s0_l
+    t23 = t22 if t21 else s0
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = t25 - t24
+    t27 = t24 - (t25 - t26) + (-1.0 - t26) + fma(-t24, p, 1.0) / p
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = pow(t23, t30)
+    t32 = 0.0 if t20 else t31
+    t33 = t32 / p
+    t34 = t31 * (t30 * ((s0_l - (t22 - s0) if t21 else 0.0) / t23))
+    t35 = fma(-t33, p, t32) + (0.0 if t20 else t34 + t31 * ((t27 - (t29 - t25) if t28 else 0.0) * log(t23)))
+    t36 = t35 / p if t14 else 0.0
+    t37 = t36 - t36 == 0.0
+    t38 = t33 if t14 else 0.0
+    t39 = t38 + t36
+    t40 = t39 if t37 else t38
+    t41 = (t36 - (t39 - t38) if t37 else 0.0) if t40 - t40 == 0.0 else 0.0
+    return t40, t41
 
 
-# s6 = (s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
+# s6 = (s0_rate*(0 if Eq(s0, 0) else s0**(-2 + 1/p)*(-1 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
 @core
-def hvp_positive_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s0, s0_l, s0_rate, s0_rate_l):
+def hvp_positive_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
+    e1, e1_l, e2, e2_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
+):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
@@ -6583,36 +7640,36 @@ def hvp_positive_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin,
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
     t15 = s0_rate / p
-    t16 = 1.0 / p
-    t17 = t16 + -1.0
-    t18 = t15 * t17
-    t19 = s0 + -0.0
-    t20 = t19 - s0
-    t21 = s0 - (t19 - t20) + (-0.0 - t20) + s0_l
-    t22 = t21 - t21 == 0.0
-    t23 = t19 + t21
-    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
-    t25 = s0_l - s0_l == 0.0
-    t26 = s0 + s0_l
-    t27 = t26 if t25 else s0
-    t28 = t16 + -2.0
-    t29 = t28 - t16
-    t30 = fma(-t16, p, 1.0) / p
-    t31 = t16 - (t28 - t29) + (-2.0 - t29) + t30
+    t16 = s0 + -0.0
+    t17 = t16 - s0
+    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = 1.0 / p
+    t23 = t22 + -1.0
+    t24 = s0_l - s0_l == 0.0
+    t25 = s0 + s0_l
+    t26 = t25 if t24 else s0
+    t27 = -t22
+    t28 = t27 + 2.0
+    t29 = t28 - t27
+    t30 = fma(t27, p, 1.0) / p
+    t31 = t27 - (t28 - t29) + (2.0 - t29) + -t30
     t32 = t31 - t31 == 0.0
     t33 = t28 + t31
     t34 = t33 if t32 else t28
-    t35 = pow(t27, t34)
-    t36 = 0.0 if t24 else t35
-    t37 = t18 * t36
-    t38 = t35 * (t34 * ((s0_l - (t26 - s0) if t25 else 0.0) / t27))
-    t39 = t18 * (0.0 if t24 else t38 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t27)))
-    t40 = t17 - t16
-    t41 = fma(t15, t17, -t18) + t15 * (t16 - (t17 - t40) + (-1.0 - t40) + t30)
-    t42 = fma(t18, t36, -t37) + t39 + (t41 + (fma(-t15, p, s0_rate) + s0_rate_l) / p * t17) * t36
-    t43 = t42 if t14 else 0.0
+    t35 = pow(t26, t34)
+    t36 = t23 / t35
+    t37 = 0.0 if t21 else t36
+    t38 = t15 * t37
+    t39 = t23 - t22
+    t40 = t35 * (t34 * ((s0_l - (t25 - s0) if t24 else 0.0) / t26))
+    t41 = t36 * (t40 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t26)))
+    t42 = t15 * (0.0 if t21 else (fma(-t36, t35, t23) + (t22 - (t23 - t39) + (-1.0 - t39) + t30) - t41) / t35)
+    t43 = fma(t15, t37, -t38) + t42 + (fma(-t15, p, s0_rate) + s0_rate_l) / p * t37 if t14 else 0.0
     t44 = t43 - t43 == 0.0
-    t45 = t37 if t14 else 0.0
+    t45 = t38 if t14 else 0.0
     t46 = t45 + t43
     t47 = t46 if t44 else t45
     t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
@@ -6623,7 +7680,7 @@ def hvp_positive_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin,
 #     positive[D])**2*direction[D] - p*s6*sign(eps + anchor[D] - positive[D])*e0[D]) if e1 - e2 + margin >= 0 else
 #     0)
 @core
-def hvp_positive_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(
+def hvp_positive_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e1, e1_l, e2, e2_l, eps, g, margin, p, s5, s5_l, s6, s6_l, anchor_D, direction_D, e0_D, e0_D_l, positive_D
 ):
     e1 = np.float64(e1)
@@ -6704,7 +7761,9 @@ def hvp_positive_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(
 
 # s1_rate_of = sum over D.1 of sign(eps + anchor[D.1] - negative[D.1])*direction[D.1]*e0[D.1]
 @core
-def hvp_negative_f64_s1_rate_of_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_D1, direction_D1, e0_D1, e0_D1_l, negative_D1):
+def hvp_negative_f64_s1_rate_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
+    eps, anchor_D1, direction_D1, e0_D1, e0_D1_l, negative_D1
+):
     eps = np.float64(eps)
     anchor_D1 = np.float64(anchor_D1)
     direction_D1 = np.float64(direction_D1)
@@ -6727,7 +7786,7 @@ def hvp_negative_f64_s1_rate_of_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_D1, dir
 
 # s1_rate = -p*s1_rate_of
 @core
-def hvp_negative_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l):
+def hvp_negative_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1_rate_of, s1_rate_of_l):
     p = np.float64(p)
     s1_rate_of = np.float64(s1_rate_of)
     s1_rate_of_l = np.float64(s1_rate_of_l)
@@ -6740,9 +7799,9 @@ def hvp_negative_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate
     return t5, t6
 
 
-# s5 = (-s1**(-1 + 1/p)/p if e1 - e2 + margin >= 0 else 0)
+# s5 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
 @core
-def hvp_negative_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s1, s1_l):
+def hvp_negative_f64_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, margin, p, s1, s1_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
@@ -6765,35 +7824,41 @@ def hvp_negative_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin,
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = 1.0 / p
-    t16 = s1_l - s1_l == 0.0
-    t17 = s1 + s1_l
-    t18 = t17 if t16 else s1
-    t19 = -t15
-    t20 = t19 + 1.0
-    t21 = t20 - t19
-    t22 = fma(t19, p, 1.0) / p
-    t23 = t19 - (t20 - t21) + (1.0 - t21) + -t22
-    t24 = t23 - t23 == 0.0
-    t25 = t20 + t23
-    t26 = t25 if t24 else t20
-    t27 = pow(t18, t26)
-    t28 = t15 / t27
-    t29 = -t28
-    t30 = pow_low(t18, t26) + t27 * (t26 * ((s1_l - (t17 - s1) if t16 else 0.0) / t18))
-    t31 = fma(t29, t27, t15) + t22 - t28 * (t30 + t27 * ((t23 - (t25 - t20) if t24 else 0.0) * log(t18)))
-    t32 = -(t31 / t27) if t14 else 0.0
-    t33 = t32 - t32 == 0.0
-    t34 = t29 if t14 else 0.0
-    t35 = t34 + t32
-    t36 = t35 if t33 else t34
-    t37 = (t32 - (t35 - t34) if t33 else 0.0) if t36 - t36 == 0.0 else 0.0
-    return t36, t37
+    t15 = s1 + -0.0
+    t16 = t15 - s1
+    t17 = s1 - (t15 - t16) + (-0.0 - t16) + s1_l
+    t18 = t17 - t17 == 0.0
+    t19 = t15 + t17
+    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
+    t21 = s1_l - s1_l == 0.0
+    t22 = s1 + s1_l
+    t23 = t22 if t21 else s1
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = t25 - t24
+    t27 = t24 - (t25 - t26) + (-1.0 - t26) + fma(-t24, p, 1.0) / p
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = pow(t23, t30)
+    t32 = 0.0 if t20 else t31
+    t33 = -(t32 / p)
+    t34 = pow_low(t23, t30) + t31 * (t30 * ((s1_l - (t22 - s1) if t21 else 0.0) / t23))
+    t35 = fma(t33, p, t32) + (0.0 if t20 else t34 + t31 * ((t27 - (t29 - t25) if t28 else 0.0) * log(t23)))
+    t36 = -(t35 / p) if t14 else 0.0
+    t37 = t36 - t36 == 0.0
+    t38 = t33 if t14 else 0.0
+    t39 = t38 + t36
+    t40 = t39 if t37 else t38
+    t41 = (t36 - (t39 - t38) if t37 else 0.0) if t40 - t40 == 0.0 else 0.0
+    return t40, t41
 
 
-# s6 = (-s1_rate*(-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
+# s6 = (-s1_rate*(0 if Eq(s1, 0) else s1**(-2 + 1/p)*(-1 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
 @core
-def hvp_negative_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s1, s1_l, s1_rate, s1_rate_l):
+def hvp_negative_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
+    e1, e1_l, e2, e2_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
+):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
@@ -6819,36 +7884,36 @@ def hvp_negative_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin,
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
     t15 = s1_rate / p
-    t16 = 1.0 / p
-    t17 = t16 + -1.0
-    t18 = t15 * t17
-    t19 = s1 + -0.0
-    t20 = t19 - s1
-    t21 = s1 - (t19 - t20) + (-0.0 - t20) + s1_l
-    t22 = t21 - t21 == 0.0
-    t23 = t19 + t21
-    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
-    t25 = s1_l - s1_l == 0.0
-    t26 = s1 + s1_l
-    t27 = t26 if t25 else s1
-    t28 = t16 + -2.0
-    t29 = t28 - t16
-    t30 = fma(-t16, p, 1.0) / p
-    t31 = t16 - (t28 - t29) + (-2.0 - t29) + t30
+    t16 = s1 + -0.0
+    t17 = t16 - s1
+    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = 1.0 / p
+    t23 = t22 + -1.0
+    t24 = s1_l - s1_l == 0.0
+    t25 = s1 + s1_l
+    t26 = t25 if t24 else s1
+    t27 = -t22
+    t28 = t27 + 2.0
+    t29 = t28 - t27
+    t30 = fma(t27, p, 1.0) / p
+    t31 = t27 - (t28 - t29) + (2.0 - t29) + -t30
     t32 = t31 - t31 == 0.0
     t33 = t28 + t31
     t34 = t33 if t32 else t28
-    t35 = pow(t27, t34)
-    t36 = 0.0 if t24 else t35
-    t37 = -(t18 * t36)
-    t38 = pow_low(t27, t34) + t35 * (t34 * ((s1_l - (t26 - s1) if t25 else 0.0) / t27))
-    t39 = t18 * (0.0 if t24 else t38 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t27)))
-    t40 = t17 - t16
-    t41 = fma(t15, t17, -t18) + t15 * (t16 - (t17 - t40) + (-1.0 - t40) + t30)
-    t42 = -(fma(t18, t36, t37) + t39 + (t41 + (fma(-t15, p, s1_rate) + s1_rate_l) / p * t17) * t36)
-    t43 = t42 if t14 else 0.0
+    t35 = pow(t26, t34)
+    t36 = t23 / t35
+    t37 = 0.0 if t21 else t36
+    t38 = -(t15 * t37)
+    t39 = t23 - t22
+    t40 = pow_low(t26, t34) + t35 * (t34 * ((s1_l - (t25 - s1) if t24 else 0.0) / t26))
+    t41 = t36 * (t40 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t26)))
+    t42 = t15 * (0.0 if t21 else (fma(-t36, t35, t23) + (t22 - (t23 - t39) + (-1.0 - t39) + t30) - t41) / t35)
+    t43 = -(fma(t15, t37, t38) + t42 + (fma(-t15, p, s1_rate) + s1_rate_l) / p * t37) if t14 else 0.0
     t44 = t43 - t43 == 0.0
-    t45 = t37 if t14 else 0.0
+    t45 = t38 if t14 else 0.0
     t46 = t45 + t43
     t47 = t46 if t44 else t45
     t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
@@ -6859,7 +7924,7 @@ def hvp_negative_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin,
 #     negative[D])**2*direction[D] - p*s6*sign(eps + anchor[D] - negative[D])*e0[D]) if e1 - e2 + margin >= 0 else
 #     0)
 @core
-def hvp_negative_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
+def hvp_negative_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e1, e1_l, e2, e2_l, eps, g, margin, p, s5, s5_l, s6, s6_l, anchor_D, direction_D, e0_D, e0_D_l, negative_D
 ):
     e1 = np.float64(e1)
@@ -6938,9 +8003,9 @@ def hvp_negative_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
     return t56 + t55 if t55 - t55 == 0.0 else t56
 
 
-# s5 = (-s1**(-1 + 1/p)/p if e1 - e2 + margin >= 0 else 0)
+# s5 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
 @core
-def hvp_negative_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s1, s1_l):
+def hvp_negative_f32_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, margin, p, s1, s1_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
@@ -6963,35 +8028,41 @@ def hvp_negative_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin,
     t12 = t5 + t10
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = 1.0 / p
-    t16 = s1_l - s1_l == 0.0
-    t17 = s1 + s1_l
-    t18 = t17 if t16 else s1
-    t19 = -t15
-    t20 = t19 + 1.0
-    t21 = t20 - t19
-    t22 = fma(t19, p, 1.0) / p
-    t23 = t19 - (t20 - t21) + (1.0 - t21) + -t22
-    t24 = t23 - t23 == 0.0
-    t25 = t20 + t23
-    t26 = t25 if t24 else t20
-    t27 = pow(t18, t26)
-    t28 = t15 / t27
-    t29 = -t28
-    t30 = t27 * (t26 * ((s1_l - (t17 - s1) if t16 else 0.0) / t18))
-    t31 = fma(t29, t27, t15) + t22 - t28 * (t30 + t27 * ((t23 - (t25 - t20) if t24 else 0.0) * log(t18)))
-    t32 = -(t31 / t27) if t14 else 0.0
-    t33 = t32 - t32 == 0.0
-    t34 = t29 if t14 else 0.0
-    t35 = t34 + t32
-    t36 = t35 if t33 else t34
-    t37 = (t32 - (t35 - t34) if t33 else 0.0) if t36 - t36 == 0.0 else 0.0
-    return t36, t37
+    t15 = s1 + -0.0
+    t16 = t15 - s1
+    t17 = s1 - (t15 - t16) + (-0.0 - t16) + s1_l
+    t18 = t17 - t17 == 0.0
+    t19 = t15 + t17
+    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
+    t21 = s1_l - s1_l == 0.0
+    t22 = s1 + s1_l
+    t23 = t22 if t21 else s1
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = t25 - t24
+    t27 = t24 - (t25 - t26) + (-1.0 - t26) + fma(-t24, p, 1.0) / p
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = pow(t23, t30)
+    t32 = 0.0 if t20 else t31
+    t33 = -(t32 / p)
+    t34 = t31 * (t30 * ((s1_l - (t22 - s1) if t21 else 0.0) / t23))
+    t35 = fma(t33, p, t32) + (0.0 if t20 else t34 + t31 * ((t27 - (t29 - t25) if t28 else 0.0) * log(t23)))
+    t36 = -(t35 / p) if t14 else 0.0
+    t37 = t36 - t36 == 0.0
+    t38 = t33 if t14 else 0.0
+    t39 = t38 + t36
+    t40 = t39 if t37 else t38
+    t41 = (t36 - (t39 - t38) if t37 else 0.0) if t40 - t40 == 0.0 else 0.0
+    return t40, t41
 
 
-# s6 = (-s1_rate*(-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
+# s6 = (-s1_rate*(0 if Eq(s1, 0) else s1**(-2 + 1/p)*(-1 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
 @core
-def hvp_negative_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s1, s1_l, s1_rate, s1_rate_l):
+def hvp_negative_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
+    e1, e1_l, e2, e2_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
+):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
@@ -7017,36 +8088,36 @@ def hvp_negative_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin,
     t13 = t12 if t11 else t5
     t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
     t15 = s1_rate / p
-    t16 = 1.0 / p
-    t17 = t16 + -1.0
-    t18 = t15 * t17
-    t19 = s1 + -0.0
-    t20 = t19 - s1
-    t21 = s1 - (t19 - t20) + (-0.0 - t20) + s1_l
-    t22 = t21 - t21 == 0.0
-    t23 = t19 + t21
-    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
-    t25 = s1_l - s1_l == 0.0
-    t26 = s1 + s1_l
-    t27 = t26 if t25 else s1
-    t28 = t16 + -2.0
-    t29 = t28 - t16
-    t30 = fma(-t16, p, 1.0) / p
-    t31 = t16 - (t28 - t29) + (-2.0 - t29) + t30
+    t16 = s1 + -0.0
+    t17 = t16 - s1
+    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = 1.0 / p
+    t23 = t22 + -1.0
+    t24 = s1_l - s1_l == 0.0
+    t25 = s1 + s1_l
+    t26 = t25 if t24 else s1
+    t27 = -t22
+    t28 = t27 + 2.0
+    t29 = t28 - t27
+    t30 = fma(t27, p, 1.0) / p
+    t31 = t27 - (t28 - t29) + (2.0 - t29) + -t30
     t32 = t31 - t31 == 0.0
     t33 = t28 + t31
     t34 = t33 if t32 else t28
-    t35 = pow(t27, t34)
-    t36 = 0.0 if t24 else t35
-    t37 = -(t18 * t36)
-    t38 = t35 * (t34 * ((s1_l - (t26 - s1) if t25 else 0.0) / t27))
-    t39 = t18 * (0.0 if t24 else t38 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t27)))
-    t40 = t17 - t16
-    t41 = fma(t15, t17, -t18) + t15 * (t16 - (t17 - t40) + (-1.0 - t40) + t30)
-    t42 = -(fma(t18, t36, t37) + t39 + (t41 + (fma(-t15, p, s1_rate) + s1_rate_l) / p * t17) * t36)
-    t43 = t42 if t14 else 0.0
+    t35 = pow(t26, t34)
+    t36 = t23 / t35
+    t37 = 0.0 if t21 else t36
+    t38 = -(t15 * t37)
+    t39 = t23 - t22
+    t40 = t35 * (t34 * ((s1_l - (t25 - s1) if t24 else 0.0) / t26))
+    t41 = t36 * (t40 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t26)))
+    t42 = t15 * (0.0 if t21 else (fma(-t36, t35, t23) + (t22 - (t23 - t39) + (-1.0 - t39) + t30) - t41) / t35)
+    t43 = -(fma(t15, t37, t38) + t42 + (fma(-t15, p, s1_rate) + s1_rate_l) / p * t37) if t14 else 0.0
     t44 = t43 - t43 == 0.0
-    t45 = t37 if t14 else 0.0
+    t45 = t38 if t14 else 0.0
     t46 = t45 + t43
     t47 = t46 if t44 else t45
     t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
@@ -7057,7 +8128,7 @@ def hvp_negative_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin,
 #     negative[D])**2*direction[D] - p*s6*sign(eps + anchor[D] - negative[D])*e0[D]) if e1 - e2 + margin >= 0 else
 #     0)
 @core
-def hvp_negative_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(
+def hvp_negative_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e1, e1_l, e2, e2_l, eps, g, margin, p, s5, s5_l, s6, s6_l, anchor_D, direction_D, e0_D, e0_D_l, negative_D
 ):
     e1 = np.float64(e1)
@@ -7138,7 +8209,7 @@ def hvp_negative_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(
 
 # dmargin = (g if margin - s1**(1/p)/m1 + s0**(1/p)/m0 >= 0 else 0)
 @core
-def vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_ne_2(g, m0, m1, margin, p, s0, s0_l, s1, s1_l):
+def vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, m0, m1, margin, p, s0, s0_l, s1, s1_l):
     g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
@@ -7184,7 +8255,7 @@ def vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_ne_2(g, m0, m1, margin, p, s0
 
 # e0[D] = Abs(y0[D])**p
 @core
-def vjp_p_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
+def vjp_p_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D, y0_D_l):
     p = np.float64(p)
     y0_D = np.float64(y0_D)
     y0_D_l = np.float64(y0_D_l)
@@ -7204,7 +8275,7 @@ def vjp_p_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
 
 # s0 = sum over D.1 of e0[D.1]
 @core
-def vjp_p_f64_s0_core_no_swap_p_ne_inf_p_ne_2(e0_D1, e0_D1_l):
+def vjp_p_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0_D1, e0_D1_l):
     e0_D1 = np.float64(e0_D1)
     e0_D1_l = np.float64(e0_D1_l)
     t1 = e0_D1_l if e0_D1_l - e0_D1_l == 0.0 else 0.0
@@ -7213,7 +8284,7 @@ def vjp_p_f64_s0_core_no_swap_p_ne_inf_p_ne_2(e0_D1, e0_D1_l):
 
 # e1[D] = Abs(y1[D])**p
 @core
-def vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_D, y1_D_l):
+def vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D, y1_D_l):
     p = np.float64(p)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
@@ -7233,7 +8304,7 @@ def vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_D, y1_D_l):
 
 # s1 = sum over D.1 of e1[D.1]
 @core
-def vjp_p_f64_s1_core_no_swap_p_ne_inf_p_ne_2(e1_D1, e1_D1_l):
+def vjp_p_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1_D1, e1_D1_l):
     e1_D1 = np.float64(e1_D1)
     e1_D1_l = np.float64(e1_D1_l)
     t1 = e1_D1_l if e1_D1_l - e1_D1_l == 0.0 else 0.0
@@ -7242,7 +8313,7 @@ def vjp_p_f64_s1_core_no_swap_p_ne_inf_p_ne_2(e1_D1, e1_D1_l):
 
 # s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e2/m0 - e3/m1 + margin >= 0 else 0)
 @core
-def vjp_p_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin, p, s1, s1_l):
+def vjp_p_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1, margin, p, s1, s1_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -7300,7 +8371,7 @@ def vjp_p_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin
 
 # e4 = log(m1)
 @core
-def vjp_p_f64_e4_core_no_swap_p_ne_inf_p_ne_2(m1):
+def vjp_p_f64_e4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m1):
     m1 = np.float64(m1)
     t1 = log_low(m1)
     t2 = t1 - t1 == 0.0
@@ -7313,7 +8384,7 @@ def vjp_p_f64_e4_core_no_swap_p_ne_inf_p_ne_2(m1):
 
 # s4_of = sum over D.1 of (-e4 + log(Abs(y1[D.1])))*e1[D.1]
 @core
-def vjp_p_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2(e4, e4_l, e1_D1, e1_D1_l, y1_D1, y1_D1_l):
+def vjp_p_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e4, e4_l, e1_D1, e1_D1_l, y1_D1, y1_D1_l):
     e4 = np.float64(e4)
     e4_l = np.float64(e4_l)
     e1_D1 = np.float64(e1_D1)
@@ -7334,7 +8405,7 @@ def vjp_p_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2(e4, e4_l, e1_D1, e1_D1_l, y1_D1
 
 # s4 = s3*s4_of
 @core
-def vjp_p_f64_s4_core_no_swap_p_ne_inf_p_ne_2(s3, s3_l, s4_of, s4_of_l):
+def vjp_p_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(s3, s3_l, s4_of, s4_of_l):
     s3 = np.float64(s3)
     s3_l = np.float64(s3_l)
     s4_of = np.float64(s4_of)
@@ -7350,7 +8421,7 @@ def vjp_p_f64_s4_core_no_swap_p_ne_inf_p_ne_2(s3, s3_l, s4_of, s4_of_l):
 
 # s5 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 - e3/m1 + margin >= 0 else 0)
 @core
-def vjp_p_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin, p, s0, s0_l):
+def vjp_p_f64_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1, margin, p, s0, s0_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -7408,7 +8479,7 @@ def vjp_p_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin
 
 # e5 = log(m0)
 @core
-def vjp_p_f64_e5_core_no_swap_p_ne_inf_p_ne_2(m0):
+def vjp_p_f64_e5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0):
     m0 = np.float64(m0)
     t1 = log_low(m0)
     t2 = t1 - t1 == 0.0
@@ -7421,7 +8492,7 @@ def vjp_p_f64_e5_core_no_swap_p_ne_inf_p_ne_2(m0):
 
 # s6_of = sum over D.1 of (-e5 + log(Abs(y0[D.1])))*e0[D.1]
 @core
-def vjp_p_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2(e5, e5_l, e0_D1, e0_D1_l, y0_D1, y0_D1_l):
+def vjp_p_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e5, e5_l, e0_D1, e0_D1_l, y0_D1, y0_D1_l):
     e5 = np.float64(e5)
     e5_l = np.float64(e5_l)
     e0_D1 = np.float64(e0_D1)
@@ -7442,7 +8513,7 @@ def vjp_p_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2(e5, e5_l, e0_D1, e0_D1_l, y0_D1
 
 # s6 = s5*s6_of
 @core
-def vjp_p_f64_s6_core_no_swap_p_ne_inf_p_ne_2(s5, s5_l, s6_of, s6_of_l):
+def vjp_p_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(s5, s5_l, s6_of, s6_of_l):
     s5 = np.float64(s5)
     s5_l = np.float64(s5_l)
     s6_of = np.float64(s6_of)
@@ -7459,7 +8530,7 @@ def vjp_p_f64_s6_core_no_swap_p_ne_inf_p_ne_2(s5, s5_l, s6_of, s6_of_l):
 # dp = (g*(-e2*(-e5*p + log(s0))/(m0*p**2) + e3*(-e4*p + log(s1))/(m1*p**2) + s4/m1 + s6/m0) if e2/m0 - e3/m1 +
 #     margin >= 0 else 0)
 @core
-def vjp_p_f64_dp_core_no_swap_p_ne_inf_p_ne_2(
+def vjp_p_f64_dp_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, g, m0, m1, margin, p, s0, s0_l, s1, s1_l, s4, s4_l, s6, s6_l
 ):
     e2 = np.float64(e2)
@@ -7537,7 +8608,7 @@ def vjp_p_f64_dp_core_no_swap_p_ne_inf_p_ne_2(
 
 # e0[D] = Abs(y0[D])**p
 @core
-def vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
+def vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D, y0_D_l):
     p = np.float64(p)
     y0_D = np.float64(y0_D)
     y0_D_l = np.float64(y0_D_l)
@@ -7557,7 +8628,7 @@ def vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
 
 # e1[D] = Abs(y1[D])**p
 @core
-def vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_D, y1_D_l):
+def vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D, y1_D_l):
     p = np.float64(p)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
@@ -7577,7 +8648,7 @@ def vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_D, y1_D_l):
 
 # s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e2/m0 - e3/m1 + margin >= 0 else 0)
 @core
-def vjp_p_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin, p, s1, s1_l):
+def vjp_p_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1, margin, p, s1, s1_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -7635,14 +8706,14 @@ def vjp_p_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin
 
 # e4 = log(m1)
 @core
-def vjp_p_f32_e4_core_no_swap_p_ne_inf_p_ne_2(m1):
+def vjp_p_f32_e4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m1):
     m1 = np.float64(m1)
     return log(m1)
 
 
 # s4_of = sum over D.1 of (-e4 + log(Abs(y1[D.1])))*e1[D.1]
 @core
-def vjp_p_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(e4, e1_D1, e1_D1_l, y1_D1, y1_D1_l):
+def vjp_p_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e4, e1_D1, e1_D1_l, y1_D1, y1_D1_l):
     e4 = np.float64(e4)
     e1_D1 = np.float64(e1_D1)
     e1_D1_l = np.float64(e1_D1_l)
@@ -7662,7 +8733,7 @@ def vjp_p_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(e4, e1_D1, e1_D1_l, y1_D1, y1_D
 
 # s5 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 - e3/m1 + margin >= 0 else 0)
 @core
-def vjp_p_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin, p, s0, s0_l):
+def vjp_p_f32_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1, margin, p, s0, s0_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -7720,14 +8791,14 @@ def vjp_p_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin
 
 # e5 = log(m0)
 @core
-def vjp_p_f32_e5_core_no_swap_p_ne_inf_p_ne_2(m0):
+def vjp_p_f32_e5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0):
     m0 = np.float64(m0)
     return log(m0)
 
 
 # s6_of = sum over D.1 of (-e5 + log(Abs(y0[D.1])))*e0[D.1]
 @core
-def vjp_p_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(e5, e0_D1, e0_D1_l, y0_D1, y0_D1_l):
+def vjp_p_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e5, e0_D1, e0_D1_l, y0_D1, y0_D1_l):
     e5 = np.float64(e5)
     e0_D1 = np.float64(e0_D1)
     e0_D1_l = np.float64(e0_D1_l)
@@ -7748,7 +8819,7 @@ def vjp_p_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(e5, e0_D1, e0_D1_l, y0_D1, y0_D
 # dp = (g*(-e2*(-e5*p + log(s0))/(m0*p**2) + e3*(-e4*p + log(s1))/(m1*p**2) + s4/m1 + s6/m0) if e2/m0 - e3/m1 +
 #     margin >= 0 else 0)
 @core
-def vjp_p_f32_dp_core_no_swap_p_ne_inf_p_ne_2(
+def vjp_p_f32_dp_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e2, e2_l, e3, e3_l, e4, e5, g, m0, m1, margin, p, s0, s0_l, s1, s1_l, s4, s4_l, s6, s6_l
 ):
     e2 = np.float64(e2)
@@ -7824,7 +8895,7 @@ def vjp_p_f32_dp_core_no_swap_p_ne_inf_p_ne_2(
 
 # s4_of = sum over D.1 of Abs(y1[D.1])**(p - 1)*sign(y1[D.1])
 @core
-def vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, y1_D1, y1_D1_l):
+def vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D1, y1_D1_l):
     p = np.float64(p)
     y1_D1 = np.float64(y1_D1)
     y1_D1_l = np.float64(y1_D1_l)
@@ -7851,7 +8922,7 @@ def vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, y1_D1, y1_D1_l):
 
 # s4 = p*s3*s4_of
 @core
-def vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_ne_2(p, s3, s3_l, s4_of, s4_of_l):
+def vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s3, s3_l, s4_of, s4_of_l):
     p = np.float64(p)
     s3 = np.float64(s3)
     s3_l = np.float64(s3_l)
@@ -7869,7 +8940,7 @@ def vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_ne_2(p, s3, s3_l, s4_of, s4_of_l):
 
 # s6_of = sum over D.1 of Abs(y0[D.1])**(p - 1)*sign(y0[D.1])
 @core
-def vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, y0_D1, y0_D1_l):
+def vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D1, y0_D1_l):
     p = np.float64(p)
     y0_D1 = np.float64(y0_D1)
     y0_D1_l = np.float64(y0_D1_l)
@@ -7896,7 +8967,7 @@ def vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, y0_D1, y0_D1_l):
 
 # s6 = p*s5*s6_of
 @core
-def vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2(p, s5, s5_l, s6_of, s6_of_l):
+def vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s5, s5_l, s6_of, s6_of_l):
     p = np.float64(p)
     s5 = np.float64(s5)
     s5_l = np.float64(s5_l)
@@ -7914,7 +8985,7 @@ def vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2(p, s5, s5_l, s6_of, s6_of_l):
 
 # deps = (g*(s4 + s6) if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
-def vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s4, s4_l, s6, s6_l):
+def vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, g, m0, m1, margin, s4, s4_l, s6, s6_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -7952,7 +9023,7 @@ def vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g, m0, m1,
 
 # s4_of = sum over D.1 of Abs(y1[D.1])**(p - 1)*sign(y1[D.1])
 @core
-def vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, y1_D1, y1_D1_l):
+def vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D1, y1_D1_l):
     p = np.float64(p)
     y1_D1 = np.float64(y1_D1)
     y1_D1_l = np.float64(y1_D1_l)
@@ -7979,7 +9050,7 @@ def vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, y1_D1, y1_D1_l):
 
 # s6_of = sum over D.1 of Abs(y0[D.1])**(p - 1)*sign(y0[D.1])
 @core
-def vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, y0_D1, y0_D1_l):
+def vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D1, y0_D1_l):
     p = np.float64(p)
     y0_D1 = np.float64(y0_D1)
     y0_D1_l = np.float64(y0_D1_l)
@@ -8005,7 +9076,7 @@ def vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, y0_D1, y0_D1_l):
 
 
 @loop
-def value_f64_no_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps, out_):
+def value_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1(anchor, positive, negative, margin, p, eps, out_):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -8024,7 +9095,7 @@ def value_f64_no_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -8036,12 +9107,12 @@ def value_f64_no_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps
             positive_row_1 = positive_row[start:stop]
             negative_row_2 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(
+                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m0, anchor_row_0[i], positive_row_1[i]
                 )
-                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_2[i])
+                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_2[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -8052,17 +9123,17 @@ def value_f64_no_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps
             anchor_row_0 = anchor_row[start:stop]
             negative_row_1 = negative_row[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(
+                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m1, anchor_row_0[i], negative_row_1[i]
                 )
-                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
-        out_[row] = value_f64_out_core_no_swap_p_ne_inf_p_ne_2(m0, m1, margin, p, s0, s0_l, s1, s1_l)
+        out_[row] = value_f64_out_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, margin, p, s0, s0_l, s1, s1_l)
 
 
 @loop
-def value_f32_no_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps, out_):
+def value_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1(anchor, positive, negative, margin, p, eps, out_):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -8081,7 +9152,7 @@ def value_f32_no_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -8093,12 +9164,12 @@ def value_f32_no_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps
             positive_row_1 = positive_row[start:stop]
             negative_row_2 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(
+                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m0, anchor_row_0[i], positive_row_1[i]
                 )
-                s0_here, s0_here_l = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_2[i])
+                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_2[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -8109,17 +9180,19 @@ def value_f32_no_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps
             anchor_row_0 = anchor_row[start:stop]
             negative_row_1 = negative_row[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(
+                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m1, anchor_row_0[i], negative_row_1[i]
                 )
-                s1_here, s1_here_l = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                s1_here, s1_here_l = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
-        out_[row] = value_f32_out_core_no_swap_p_ne_inf_p_ne_2(m0, m1, margin, p, s0, s0_l, s1, s1_l)
+        out_[row] = value_f32_out_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, margin, p, s0, s0_l, s1, s1_l)
 
 
 @loop
-def vjp_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, danchor_, dpositive_, dnegative_):
+def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1(
+    g, anchor, positive, negative, margin, p, eps, danchor_, dpositive_, dnegative_
+):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -8146,7 +9219,7 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -8160,14 +9233,14 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
             y0_l_3 = y0_l[start:stop]
             negative_row_4 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(
+                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m0, anchor_row_0[i], positive_row_1[i]
                 )
                 y0_2[i] = y0_here
                 y0_l_3[i] = y0_l_here
-                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_4[i])
+                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_4[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -8180,18 +9253,18 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
             y1_2 = y1[start:stop]
             y1_l_3 = y1_l[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(
+                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m1, anchor_row_0[i], negative_row_1[i]
                 )
                 y1_2[i] = y1_here
                 y1_l_3[i] = y1_l_here
-                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
-        e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
-        s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
+        e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+        s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
         start, stop = 0, n_D
         y1_0 = y1[start:stop]
         y1_l_1 = y1_l[start:stop]
@@ -8201,9 +9274,9 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
         dpositive__row_5 = dpositive__row[start:stop]
         dnegative__row_6 = dnegative__row[start:stop]
         for i in range(stop - start):
-            e2_here, e2_l_here = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_0[i], y1_l_1[i])
-            e3_here, e3_l_here = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_2[i], y0_l_3[i])
-            danchor__row_4[i] = vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(
+            e2_here, e2_l_here = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_0[i], y1_l_1[i])
+            e3_here, e3_l_here = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_2[i], y0_l_3[i])
+            danchor__row_4[i] = vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -8226,16 +9299,18 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
                 y1_0[i],
                 y1_l_1[i],
             )
-            dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
+            dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s4, s4_l, e3_here, e3_l_here, y0_2[i], y0_l_3[i]
             )
-            dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
+            dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s3, s3_l, e2_here, e2_l_here, y1_0[i], y1_l_1[i]
             )
 
 
 @loop
-def vjp_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, danchor_, dpositive_, dnegative_):
+def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1(
+    g, anchor, positive, negative, margin, p, eps, danchor_, dpositive_, dnegative_
+):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -8266,7 +9341,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -8280,14 +9355,14 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
             y0_l_3 = y0_l[start:stop]
             negative_row_4 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(
+                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m0, anchor_row_0[i], positive_row_1[i]
                 )
                 y0_2[i] = y0_here
                 y0_l_3[i] = y0_l_here
-                s0_here, s0_here_l = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_4[i])
+                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_4[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -8300,18 +9375,18 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
             y1_2 = y1[start:stop]
             y1_l_3 = y1_l[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(
+                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m1, anchor_row_0[i], negative_row_1[i]
                 )
                 y1_2[i] = y1_here
                 y1_l_3[i] = y1_l_here
-                s1_here, s1_here_l = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                s1_here, s1_here_l = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
-        e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e1, e1_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
-        s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
+        e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e1, e1_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+        s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
         start, stop = 0, n_D
         y1_0 = y1[start:stop]
         y1_l_1 = y1_l[start:stop]
@@ -8322,14 +9397,14 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
         e3_6 = e3[start:stop]
         e3_l_7 = e3_l[start:stop]
         for i in range(stop - start):
-            e2_here, e2_l_here = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_0[i], y1_l_1[i])
+            e2_here, e2_l_here = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_0[i], y1_l_1[i])
             e2_2[i] = e2_here
             e2_l_3[i] = e2_l_here
-            e3_here, e3_l_here = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_4[i], y0_l_5[i])
+            e3_here, e3_l_here = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_4[i], y0_l_5[i])
             e3_6[i] = e3_here
             e3_l_7[i] = e3_l_here
-        r_m0, r_m0_l = vjp_f32_r_m0_core_no_swap_p_ne_inf_p_ne_2(m0)
-        r_m1, r_m1_l = vjp_f32_r_m1_core_no_swap_p_ne_inf_p_ne_2(m1)
+        r_m0, r_m0_l = vjp_f32_r_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0)
+        r_m1, r_m1_l = vjp_f32_r_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m1)
         start, stop = 0, n_D
         e2_0 = e2[start:stop]
         e2_l_1 = e2_l[start:stop]
@@ -8343,7 +9418,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
         dpositive__row_9 = dpositive__row[start:stop]
         dnegative__row_10 = dnegative__row[start:stop]
         for i in range(stop - start):
-            danchor__row_8[i] = vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(
+            danchor__row_8[i] = vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -8368,7 +9443,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
                 y1_6[i],
                 y1_l_7[i],
             )
-            dpositive__row_9[i] = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(
+            dpositive__row_9[i] = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -8387,7 +9462,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
                 y0_4[i],
                 y0_l_5[i],
             )
-            dnegative__row_10[i] = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(
+            dnegative__row_10[i] = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -8409,7 +9484,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, ep
 
 
 @loop
-def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2(
+def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     g, anchor, positive, negative, margin, p, eps, out_, danchor_, dpositive_, dnegative_
 ):
     n_D = anchor.shape[1]
@@ -8438,7 +9513,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2(
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -8452,14 +9527,14 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2(
             y0_l_3 = y0_l[start:stop]
             negative_row_4 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(
+                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m0, anchor_row_0[i], positive_row_1[i]
                 )
                 y0_2[i] = y0_here
                 y0_l_3[i] = y0_l_here
-                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_4[i])
+                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_4[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -8472,19 +9547,19 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2(
             y1_2 = y1[start:stop]
             y1_l_3 = y1_l[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(
+                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m1, anchor_row_0[i], negative_row_1[i]
                 )
                 y1_2[i] = y1_here
                 y1_l_3[i] = y1_l_here
-                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
-        e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        out_[row] = value_and_grad_f64_out_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin)
-        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
-        s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
+        e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        out_[row] = value_and_grad_f64_out_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin)
+        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+        s4, s4_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
         start, stop = 0, n_D
         y1_0 = y1[start:stop]
         y1_l_1 = y1_l[start:stop]
@@ -8494,9 +9569,9 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2(
         dpositive__row_5 = dpositive__row[start:stop]
         dnegative__row_6 = dnegative__row[start:stop]
         for i in range(stop - start):
-            e2_here, e2_l_here = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_0[i], y1_l_1[i])
-            e3_here, e3_l_here = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_2[i], y0_l_3[i])
-            danchor__row_4[i] = vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(
+            e2_here, e2_l_here = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_0[i], y1_l_1[i])
+            e3_here, e3_l_here = vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_2[i], y0_l_3[i])
+            danchor__row_4[i] = vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -8519,16 +9594,16 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2(
                 y1_0[i],
                 y1_l_1[i],
             )
-            dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
+            dpositive__row_5[i] = vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s4, s4_l, e3_here, e3_l_here, y0_2[i], y0_l_3[i]
             )
-            dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
+            dnegative__row_6[i] = vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0, e0_l, e1, e1_l, g_row, m0, m1, margin, p, s3, s3_l, e2_here, e2_l_here, y1_0[i], y1_l_1[i]
             )
 
 
 @loop
-def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2(
+def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     g, anchor, positive, negative, margin, p, eps, out_, danchor_, dpositive_, dnegative_
 ):
     n_D = anchor.shape[1]
@@ -8561,7 +9636,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2(
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -8575,14 +9650,14 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2(
             y0_l_3 = y0_l[start:stop]
             negative_row_4 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(
+                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m0, anchor_row_0[i], positive_row_1[i]
                 )
                 y0_2[i] = y0_here
                 y0_l_3[i] = y0_l_here
-                s0_here, s0_here_l = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_4[i])
+                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_4[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -8595,19 +9670,19 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2(
             y1_2 = y1[start:stop]
             y1_l_3 = y1_l[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(
+                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m1, anchor_row_0[i], negative_row_1[i]
                 )
                 y1_2[i] = y1_here
                 y1_l_3[i] = y1_l_here
-                s1_here, s1_here_l = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                s1_here, s1_here_l = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
-        e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e1, e1_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        out_[row] = value_and_grad_f64_out_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin)
-        s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
-        s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
+        e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e1, e1_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        out_[row] = value_and_grad_f64_out_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin)
+        s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+        s4, s4_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
         start, stop = 0, n_D
         y1_0 = y1[start:stop]
         y1_l_1 = y1_l[start:stop]
@@ -8618,14 +9693,14 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2(
         e3_6 = e3[start:stop]
         e3_l_7 = e3_l[start:stop]
         for i in range(stop - start):
-            e2_here, e2_l_here = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2(p, y1_0[i], y1_l_1[i])
+            e2_here, e2_l_here = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_0[i], y1_l_1[i])
             e2_2[i] = e2_here
             e2_l_3[i] = e2_l_here
-            e3_here, e3_l_here = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2(p, y0_4[i], y0_l_5[i])
+            e3_here, e3_l_here = vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_4[i], y0_l_5[i])
             e3_6[i] = e3_here
             e3_l_7[i] = e3_l_here
-        r_m0, r_m0_l = vjp_f32_r_m0_core_no_swap_p_ne_inf_p_ne_2(m0)
-        r_m1, r_m1_l = vjp_f32_r_m1_core_no_swap_p_ne_inf_p_ne_2(m1)
+        r_m0, r_m0_l = vjp_f32_r_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0)
+        r_m1, r_m1_l = vjp_f32_r_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m1)
         start, stop = 0, n_D
         e2_0 = e2[start:stop]
         e2_l_1 = e2_l[start:stop]
@@ -8639,7 +9714,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2(
         dpositive__row_9 = dpositive__row[start:stop]
         dnegative__row_10 = dnegative__row[start:stop]
         for i in range(stop - start):
-            danchor__row_8[i] = vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(
+            danchor__row_8[i] = vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -8664,7 +9739,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2(
                 y1_6[i],
                 y1_l_7[i],
             )
-            dpositive__row_9[i] = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(
+            dpositive__row_9[i] = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -8683,7 +9758,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2(
                 y0_4[i],
                 y0_l_5[i],
             )
-            dnegative__row_10[i] = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(
+            dnegative__row_10[i] = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -8705,7 +9780,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2(
 
 
 @loop
-def hvp_anchor_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative, margin, p, eps, danchor_):
+def hvp_anchor_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, direction, anchor, positive, negative, margin, p, eps, danchor_):
     n_D = direction.shape[1]
     width_D = lanes_of(n_D)
     lanes_s0 = np.empty(LANES)
@@ -8742,20 +9817,20 @@ def hvp_anchor_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negat
             e0_l_4 = e0_l[start:stop]
             direction_row_5 = direction_row[start:stop]
             for i in range(stop - start):
-                s0_here, s0_here_l = hvp_anchor_f64_s0_core_no_swap_p_ne_inf_p_ne_2(
+                s0_here, s0_here_l = hvp_anchor_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                s1_here, s1_here_l = hvp_anchor_f64_s1_core_no_swap_p_ne_inf_p_ne_2(
+                s1_here, s1_here_l = hvp_anchor_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_2[i]
                 )
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                e0_here, e0_l_here = hvp_anchor_f64_e0_core_no_swap_p_ne_inf_p_ne_2(
+                e0_here, e0_l_here = hvp_anchor_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 e0_3[i] = e0_here
                 e0_l_4[i] = e0_l_here
-                s0_rate_of_here, s0_rate_of_here_l = hvp_anchor_f64_s0_rate_of_core_no_swap_p_ne_inf_p_ne_2(
+                s0_rate_of_here, s0_rate_of_here_l = hvp_anchor_f64_s0_rate_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, anchor_row_0[i], direction_row_5[i], e0_here, e0_l_here, positive_row_1[i]
                 )
                 lanes_s0_rate_of[i], lost_s0_rate_of[i] = added(
@@ -8764,7 +9839,7 @@ def hvp_anchor_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negat
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s0_rate_of, s0_rate_of_l = sum_up(lanes_s0_rate_of, lost_s0_rate_of, width_D)
-        s0_rate, s0_rate_l = hvp_anchor_f64_s0_rate_core_no_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l)
+        s0_rate, s0_rate_l = hvp_anchor_f64_s0_rate_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0_rate_of, s0_rate_of_l)
         cleared(lanes_s1_rate_of, width_D, 0.0)
         cleared(lost_s1_rate_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -8775,27 +9850,27 @@ def hvp_anchor_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negat
             e1_l_3 = e1_l[start:stop]
             direction_row_4 = direction_row[start:stop]
             for i in range(stop - start):
-                e1_here, e1_l_here = hvp_anchor_f64_e1_core_no_swap_p_ne_inf_p_ne_2(
+                e1_here, e1_l_here = hvp_anchor_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_1[i]
                 )
                 e1_2[i] = e1_here
                 e1_l_3[i] = e1_l_here
-                s1_rate_of_here, s1_rate_of_here_l = hvp_anchor_f64_s1_rate_of_core_no_swap_p_ne_inf_p_ne_2(
+                s1_rate_of_here, s1_rate_of_here_l = hvp_anchor_f64_s1_rate_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, anchor_row_0[i], direction_row_4[i], e1_here, e1_l_here, negative_row_1[i]
                 )
                 lanes_s1_rate_of[i], lost_s1_rate_of[i] = added(
                     lanes_s1_rate_of[i], lost_s1_rate_of[i], s1_rate_of_here, s1_rate_of_here_l
                 )
         s1_rate_of, s1_rate_of_l = sum_up(lanes_s1_rate_of, lost_s1_rate_of, width_D)
-        s1_rate, s1_rate_l = hvp_anchor_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l)
-        e2, e2_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e3, e3_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s6, s6_l = hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s1, s1_l)
-        s7, s7_l = hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s0, s0_l)
-        s8, s8_l = hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_ne_2(
+        s1_rate, s1_rate_l = hvp_anchor_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1_rate_of, s1_rate_of_l)
+        e2, e2_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e3, e3_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        s6, s6_l = hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, margin, p, s1, s1_l)
+        s7, s7_l = hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, margin, p, s0, s0_l)
+        s8, s8_l = hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
             e2, e2_l, e3, e3_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
         )
-        s9, s9_l = hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_ne_2(
+        s9, s9_l = hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
             e2, e2_l, e3, e3_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
         )
         start, stop = 0, n_D
@@ -8809,7 +9884,7 @@ def hvp_anchor_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negat
         positive_row_7 = positive_row[start:stop]
         danchor__row_8 = danchor__row[start:stop]
         for i in range(stop - start):
-            danchor__row_8[i] = hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2(
+            danchor__row_8[i] = hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e2,
                 e2_l,
                 e3,
@@ -8838,7 +9913,7 @@ def hvp_anchor_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negat
 
 
 @loop
-def hvp_anchor_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative, margin, p, eps, danchor_):
+def hvp_anchor_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, direction, anchor, positive, negative, margin, p, eps, danchor_):
     n_D = direction.shape[1]
     width_D = lanes_of(n_D)
     lanes_s0 = np.empty(LANES)
@@ -8875,20 +9950,20 @@ def hvp_anchor_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negat
             e0_l_4 = e0_l[start:stop]
             direction_row_5 = direction_row[start:stop]
             for i in range(stop - start):
-                s0_here, s0_here_l = hvp_anchor_f32_s0_core_no_swap_p_ne_inf_p_ne_2(
+                s0_here, s0_here_l = hvp_anchor_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                s1_here, s1_here_l = hvp_anchor_f32_s1_core_no_swap_p_ne_inf_p_ne_2(
+                s1_here, s1_here_l = hvp_anchor_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_2[i]
                 )
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                e0_here, e0_l_here = hvp_anchor_f32_e0_core_no_swap_p_ne_inf_p_ne_2(
+                e0_here, e0_l_here = hvp_anchor_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 e0_3[i] = e0_here
                 e0_l_4[i] = e0_l_here
-                s0_rate_of_here, s0_rate_of_here_l = hvp_anchor_f64_s0_rate_of_core_no_swap_p_ne_inf_p_ne_2(
+                s0_rate_of_here, s0_rate_of_here_l = hvp_anchor_f64_s0_rate_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, anchor_row_0[i], direction_row_5[i], e0_here, e0_l_here, positive_row_1[i]
                 )
                 lanes_s0_rate_of[i], lost_s0_rate_of[i] = added(
@@ -8897,7 +9972,7 @@ def hvp_anchor_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negat
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s0_rate_of, s0_rate_of_l = sum_up(lanes_s0_rate_of, lost_s0_rate_of, width_D)
-        s0_rate, s0_rate_l = hvp_anchor_f64_s0_rate_core_no_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l)
+        s0_rate, s0_rate_l = hvp_anchor_f64_s0_rate_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0_rate_of, s0_rate_of_l)
         cleared(lanes_s1_rate_of, width_D, 0.0)
         cleared(lost_s1_rate_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -8908,27 +9983,27 @@ def hvp_anchor_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negat
             e1_l_3 = e1_l[start:stop]
             direction_row_4 = direction_row[start:stop]
             for i in range(stop - start):
-                e1_here, e1_l_here = hvp_anchor_f32_e1_core_no_swap_p_ne_inf_p_ne_2(
+                e1_here, e1_l_here = hvp_anchor_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_1[i]
                 )
                 e1_2[i] = e1_here
                 e1_l_3[i] = e1_l_here
-                s1_rate_of_here, s1_rate_of_here_l = hvp_anchor_f64_s1_rate_of_core_no_swap_p_ne_inf_p_ne_2(
+                s1_rate_of_here, s1_rate_of_here_l = hvp_anchor_f64_s1_rate_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, anchor_row_0[i], direction_row_4[i], e1_here, e1_l_here, negative_row_1[i]
                 )
                 lanes_s1_rate_of[i], lost_s1_rate_of[i] = added(
                     lanes_s1_rate_of[i], lost_s1_rate_of[i], s1_rate_of_here, s1_rate_of_here_l
                 )
         s1_rate_of, s1_rate_of_l = sum_up(lanes_s1_rate_of, lost_s1_rate_of, width_D)
-        s1_rate, s1_rate_l = hvp_anchor_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l)
-        e2, e2_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e3, e3_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s6, s6_l = hvp_anchor_f32_s6_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s1, s1_l)
-        s7, s7_l = hvp_anchor_f32_s7_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, margin, p, s0, s0_l)
-        s8, s8_l = hvp_anchor_f32_s8_core_no_swap_p_ne_inf_p_ne_2(
+        s1_rate, s1_rate_l = hvp_anchor_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1_rate_of, s1_rate_of_l)
+        e2, e2_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e3, e3_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        s6, s6_l = hvp_anchor_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, margin, p, s1, s1_l)
+        s7, s7_l = hvp_anchor_f32_s7_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, margin, p, s0, s0_l)
+        s8, s8_l = hvp_anchor_f32_s8_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
             e2, e2_l, e3, e3_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
         )
-        s9, s9_l = hvp_anchor_f32_s9_core_no_swap_p_ne_inf_p_ne_2(
+        s9, s9_l = hvp_anchor_f32_s9_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
             e2, e2_l, e3, e3_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
         )
         start, stop = 0, n_D
@@ -8942,7 +10017,7 @@ def hvp_anchor_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negat
         positive_row_7 = positive_row[start:stop]
         danchor__row_8 = danchor__row[start:stop]
         for i in range(stop - start):
-            danchor__row_8[i] = hvp_anchor_f32_danchor_core_no_swap_p_ne_inf_p_ne_2(
+            danchor__row_8[i] = hvp_anchor_f32_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e2,
                 e2_l,
                 e3,
@@ -8971,7 +10046,9 @@ def hvp_anchor_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negat
 
 
 @loop
-def hvp_positive_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative, margin, p, eps, dpositive_):
+def hvp_positive_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1(
+    g, direction, anchor, positive, negative, margin, p, eps, dpositive_
+):
     n_D = direction.shape[1]
     width_D = lanes_of(n_D)
     lanes_s0 = np.empty(LANES)
@@ -9004,20 +10081,20 @@ def hvp_positive_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
             e0_l_4 = e0_l[start:stop]
             direction_row_5 = direction_row[start:stop]
             for i in range(stop - start):
-                s0_here, s0_here_l = hvp_anchor_f64_s0_core_no_swap_p_ne_inf_p_ne_2(
+                s0_here, s0_here_l = hvp_anchor_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                s1_here, s1_here_l = hvp_anchor_f64_s1_core_no_swap_p_ne_inf_p_ne_2(
+                s1_here, s1_here_l = hvp_anchor_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_2[i]
                 )
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                e0_here, e0_l_here = hvp_anchor_f64_e0_core_no_swap_p_ne_inf_p_ne_2(
+                e0_here, e0_l_here = hvp_anchor_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 e0_3[i] = e0_here
                 e0_l_4[i] = e0_l_here
-                s0_rate_of_here, s0_rate_of_here_l = hvp_anchor_f64_s0_rate_of_core_no_swap_p_ne_inf_p_ne_2(
+                s0_rate_of_here, s0_rate_of_here_l = hvp_anchor_f64_s0_rate_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, anchor_row_0[i], direction_row_5[i], e0_here, e0_l_here, positive_row_1[i]
                 )
                 lanes_s0_rate_of[i], lost_s0_rate_of[i] = added(
@@ -9026,11 +10103,11 @@ def hvp_positive_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s0_rate_of, s0_rate_of_l = sum_up(lanes_s0_rate_of, lost_s0_rate_of, width_D)
-        s0_rate, s0_rate_l = hvp_positive_f64_s0_rate_core_no_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l)
-        e1, e1_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e2, e2_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s5, s5_l = hvp_positive_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s0, s0_l)
-        s6, s6_l = hvp_positive_f64_s6_core_no_swap_p_ne_inf_p_ne_2(
+        s0_rate, s0_rate_l = hvp_positive_f64_s0_rate_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0_rate_of, s0_rate_of_l)
+        e1, e1_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e2, e2_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        s5, s5_l = hvp_positive_f64_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, margin, p, s0, s0_l)
+        s6, s6_l = hvp_positive_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
             e1, e1_l, e2, e2_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
         )
         start, stop = 0, n_D
@@ -9041,7 +10118,7 @@ def hvp_positive_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
         positive_row_4 = positive_row[start:stop]
         dpositive__row_5 = dpositive__row[start:stop]
         for i in range(stop - start):
-            dpositive__row_5[i] = hvp_positive_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2(
+            dpositive__row_5[i] = hvp_positive_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e1,
                 e1_l,
                 e2,
@@ -9063,7 +10140,9 @@ def hvp_positive_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
 
 
 @loop
-def hvp_positive_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative, margin, p, eps, dpositive_):
+def hvp_positive_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1(
+    g, direction, anchor, positive, negative, margin, p, eps, dpositive_
+):
     n_D = direction.shape[1]
     width_D = lanes_of(n_D)
     lanes_s0 = np.empty(LANES)
@@ -9096,20 +10175,20 @@ def hvp_positive_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
             e0_l_4 = e0_l[start:stop]
             direction_row_5 = direction_row[start:stop]
             for i in range(stop - start):
-                s0_here, s0_here_l = hvp_anchor_f32_s0_core_no_swap_p_ne_inf_p_ne_2(
+                s0_here, s0_here_l = hvp_anchor_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                s1_here, s1_here_l = hvp_anchor_f32_s1_core_no_swap_p_ne_inf_p_ne_2(
+                s1_here, s1_here_l = hvp_anchor_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_2[i]
                 )
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                e0_here, e0_l_here = hvp_anchor_f32_e0_core_no_swap_p_ne_inf_p_ne_2(
+                e0_here, e0_l_here = hvp_anchor_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 e0_3[i] = e0_here
                 e0_l_4[i] = e0_l_here
-                s0_rate_of_here, s0_rate_of_here_l = hvp_anchor_f64_s0_rate_of_core_no_swap_p_ne_inf_p_ne_2(
+                s0_rate_of_here, s0_rate_of_here_l = hvp_anchor_f64_s0_rate_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, anchor_row_0[i], direction_row_5[i], e0_here, e0_l_here, positive_row_1[i]
                 )
                 lanes_s0_rate_of[i], lost_s0_rate_of[i] = added(
@@ -9118,11 +10197,11 @@ def hvp_positive_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s0_rate_of, s0_rate_of_l = sum_up(lanes_s0_rate_of, lost_s0_rate_of, width_D)
-        s0_rate, s0_rate_l = hvp_positive_f64_s0_rate_core_no_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l)
-        e1, e1_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e2, e2_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s5, s5_l = hvp_positive_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s0, s0_l)
-        s6, s6_l = hvp_positive_f32_s6_core_no_swap_p_ne_inf_p_ne_2(
+        s0_rate, s0_rate_l = hvp_positive_f64_s0_rate_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0_rate_of, s0_rate_of_l)
+        e1, e1_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e2, e2_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        s5, s5_l = hvp_positive_f32_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, margin, p, s0, s0_l)
+        s6, s6_l = hvp_positive_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
             e1, e1_l, e2, e2_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
         )
         start, stop = 0, n_D
@@ -9133,7 +10212,7 @@ def hvp_positive_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
         positive_row_4 = positive_row[start:stop]
         dpositive__row_5 = dpositive__row[start:stop]
         for i in range(stop - start):
-            dpositive__row_5[i] = hvp_positive_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2(
+            dpositive__row_5[i] = hvp_positive_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e1,
                 e1_l,
                 e2,
@@ -9155,7 +10234,9 @@ def hvp_positive_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
 
 
 @loop
-def hvp_negative_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative, margin, p, eps, dnegative_):
+def hvp_negative_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1(
+    g, direction, anchor, positive, negative, margin, p, eps, dnegative_
+):
     n_D = direction.shape[1]
     width_D = lanes_of(n_D)
     lanes_s0 = np.empty(LANES)
@@ -9188,20 +10269,20 @@ def hvp_negative_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
             e0_l_4 = e0_l[start:stop]
             direction_row_5 = direction_row[start:stop]
             for i in range(stop - start):
-                s0_here, s0_here_l = hvp_anchor_f64_s0_core_no_swap_p_ne_inf_p_ne_2(
+                s0_here, s0_here_l = hvp_anchor_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                s1_here, s1_here_l = hvp_anchor_f64_s1_core_no_swap_p_ne_inf_p_ne_2(
+                s1_here, s1_here_l = hvp_anchor_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_2[i]
                 )
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                e0_here, e0_l_here = hvp_anchor_f64_e1_core_no_swap_p_ne_inf_p_ne_2(
+                e0_here, e0_l_here = hvp_anchor_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_2[i]
                 )
                 e0_3[i] = e0_here
                 e0_l_4[i] = e0_l_here
-                s1_rate_of_here, s1_rate_of_here_l = hvp_negative_f64_s1_rate_of_core_no_swap_p_ne_inf_p_ne_2(
+                s1_rate_of_here, s1_rate_of_here_l = hvp_negative_f64_s1_rate_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, anchor_row_0[i], direction_row_5[i], e0_here, e0_l_here, negative_row_2[i]
                 )
                 lanes_s1_rate_of[i], lost_s1_rate_of[i] = added(
@@ -9210,11 +10291,11 @@ def hvp_negative_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s1_rate_of, s1_rate_of_l = sum_up(lanes_s1_rate_of, lost_s1_rate_of, width_D)
-        s1_rate, s1_rate_l = hvp_negative_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l)
-        e1, e1_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e2, e2_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s5, s5_l = hvp_negative_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s1, s1_l)
-        s6, s6_l = hvp_negative_f64_s6_core_no_swap_p_ne_inf_p_ne_2(
+        s1_rate, s1_rate_l = hvp_negative_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1_rate_of, s1_rate_of_l)
+        e1, e1_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e2, e2_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        s5, s5_l = hvp_negative_f64_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, margin, p, s1, s1_l)
+        s6, s6_l = hvp_negative_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
             e1, e1_l, e2, e2_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
         )
         start, stop = 0, n_D
@@ -9225,7 +10306,7 @@ def hvp_negative_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
         negative_row_4 = negative_row[start:stop]
         dnegative__row_5 = dnegative__row[start:stop]
         for i in range(stop - start):
-            dnegative__row_5[i] = hvp_negative_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2(
+            dnegative__row_5[i] = hvp_negative_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e1,
                 e1_l,
                 e2,
@@ -9247,7 +10328,9 @@ def hvp_negative_f64_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
 
 
 @loop
-def hvp_negative_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative, margin, p, eps, dnegative_):
+def hvp_negative_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1(
+    g, direction, anchor, positive, negative, margin, p, eps, dnegative_
+):
     n_D = direction.shape[1]
     width_D = lanes_of(n_D)
     lanes_s0 = np.empty(LANES)
@@ -9280,20 +10363,20 @@ def hvp_negative_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
             e0_l_4 = e0_l[start:stop]
             direction_row_5 = direction_row[start:stop]
             for i in range(stop - start):
-                s0_here, s0_here_l = hvp_anchor_f32_s0_core_no_swap_p_ne_inf_p_ne_2(
+                s0_here, s0_here_l = hvp_anchor_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                s1_here, s1_here_l = hvp_anchor_f32_s1_core_no_swap_p_ne_inf_p_ne_2(
+                s1_here, s1_here_l = hvp_anchor_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_2[i]
                 )
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                e0_here, e0_l_here = hvp_anchor_f32_e1_core_no_swap_p_ne_inf_p_ne_2(
+                e0_here, e0_l_here = hvp_anchor_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_2[i]
                 )
                 e0_3[i] = e0_here
                 e0_l_4[i] = e0_l_here
-                s1_rate_of_here, s1_rate_of_here_l = hvp_negative_f64_s1_rate_of_core_no_swap_p_ne_inf_p_ne_2(
+                s1_rate_of_here, s1_rate_of_here_l = hvp_negative_f64_s1_rate_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, anchor_row_0[i], direction_row_5[i], e0_here, e0_l_here, negative_row_2[i]
                 )
                 lanes_s1_rate_of[i], lost_s1_rate_of[i] = added(
@@ -9302,11 +10385,11 @@ def hvp_negative_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s1_rate_of, s1_rate_of_l = sum_up(lanes_s1_rate_of, lost_s1_rate_of, width_D)
-        s1_rate, s1_rate_l = hvp_negative_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l)
-        e1, e1_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e2, e2_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s5, s5_l = hvp_negative_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, margin, p, s1, s1_l)
-        s6, s6_l = hvp_negative_f32_s6_core_no_swap_p_ne_inf_p_ne_2(
+        s1_rate, s1_rate_l = hvp_negative_f64_s1_rate_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1_rate_of, s1_rate_of_l)
+        e1, e1_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e2, e2_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        s5, s5_l = hvp_negative_f32_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, margin, p, s1, s1_l)
+        s6, s6_l = hvp_negative_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
             e1, e1_l, e2, e2_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
         )
         start, stop = 0, n_D
@@ -9317,7 +10400,7 @@ def hvp_negative_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
         negative_row_4 = negative_row[start:stop]
         dnegative__row_5 = dnegative__row[start:stop]
         for i in range(stop - start):
-            dnegative__row_5[i] = hvp_negative_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2(
+            dnegative__row_5[i] = hvp_negative_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e1,
                 e1_l,
                 e2,
@@ -9339,7 +10422,7 @@ def hvp_negative_f32_no_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, neg
 
 
 @loop
-def vjp_margin_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, dmargin_, dmargin__l):
+def vjp_margin_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, anchor, positive, negative, margin, p, eps, dmargin_, dmargin__l):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -9359,7 +10442,7 @@ def vjp_margin_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -9371,12 +10454,12 @@ def vjp_margin_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin
             positive_row_1 = positive_row[start:stop]
             negative_row_2 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(
+                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m0, anchor_row_0[i], positive_row_1[i]
                 )
-                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_2[i])
+                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_2[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -9387,21 +10470,21 @@ def vjp_margin_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin
             anchor_row_0 = anchor_row[start:stop]
             negative_row_1 = negative_row[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(
+                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m1, anchor_row_0[i], negative_row_1[i]
                 )
-                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         dmargin_[0], error = two_sum(
             dmargin_[0],
-            vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_ne_2(g_row, m0, m1, margin, p, s0, s0_l, s1, s1_l),
+            vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(g_row, m0, m1, margin, p, s0, s0_l, s1, s1_l),
         )
         dmargin__l[0] += error
 
 
 @loop
-def vjp_margin_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, dmargin_, dmargin__l):
+def vjp_margin_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, anchor, positive, negative, margin, p, eps, dmargin_, dmargin__l):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -9421,7 +10504,7 @@ def vjp_margin_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -9433,12 +10516,12 @@ def vjp_margin_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin
             positive_row_1 = positive_row[start:stop]
             negative_row_2 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(
+                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m0, anchor_row_0[i], positive_row_1[i]
                 )
-                s0_here, s0_here_l = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_2[i])
+                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_2[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -9449,21 +10532,21 @@ def vjp_margin_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin
             anchor_row_0 = anchor_row[start:stop]
             negative_row_1 = negative_row[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(
+                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m1, anchor_row_0[i], negative_row_1[i]
                 )
-                s1_here, s1_here_l = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                s1_here, s1_here_l = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         dmargin_[0], error = two_sum(
             dmargin_[0],
-            vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_ne_2(g_row, m0, m1, margin, p, s0, s0_l, s1, s1_l),
+            vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(g_row, m0, m1, margin, p, s0, s0_l, s1, s1_l),
         )
         dmargin__l[0] += error
 
 
 @loop
-def vjp_p_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, dp_, dp__l):
+def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, anchor, positive, negative, margin, p, eps, dp_, dp__l):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -9495,7 +10578,7 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, 
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -9511,17 +10594,17 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, 
             e0_l_5 = e0_l[start:stop]
             negative_row_6 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(
+                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m0, anchor_row_0[i], positive_row_1[i]
                 )
                 y0_2[i] = y0_here
                 y0_l_3[i] = y0_l_here
-                e0_here, e0_l_here = vjp_p_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                e0_here, e0_l_here = vjp_p_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 e0_4[i] = e0_here
                 e0_l_5[i] = e0_l_here
-                s0_here, s0_here_l = vjp_p_f64_s0_core_no_swap_p_ne_inf_p_ne_2(e0_here, e0_l_here)
+                s0_here, s0_here_l = vjp_p_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0_here, e0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_6[i])
+                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_6[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -9536,21 +10619,21 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, 
             e1_4 = e1[start:stop]
             e1_l_5 = e1_l[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(
+                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m1, anchor_row_0[i], negative_row_1[i]
                 )
                 y1_2[i] = y1_here
                 y1_l_3[i] = y1_l_here
-                e1_here, e1_l_here = vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                e1_here, e1_l_here = vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 e1_4[i] = e1_here
                 e1_l_5[i] = e1_l_here
-                s1_here, s1_here_l = vjp_p_f64_s1_core_no_swap_p_ne_inf_p_ne_2(e1_here, e1_l_here)
+                s1_here, s1_here_l = vjp_p_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1_here, e1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
-        e2, e2_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e3, e3_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s3, s3_l = vjp_p_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin, p, s1, s1_l)
-        e4, e4_l = vjp_p_f64_e4_core_no_swap_p_ne_inf_p_ne_2(m1)
+        e2, e2_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e3, e3_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        s3, s3_l = vjp_p_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1, margin, p, s1, s1_l)
+        e4, e4_l = vjp_p_f64_e4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m1)
         cleared(lanes_s4_of, width_D, 0.0)
         cleared(lost_s4_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -9560,14 +10643,14 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, 
             y1_2 = y1[start:stop]
             y1_l_3 = y1_l[start:stop]
             for i in range(stop - start):
-                s4_of_here, s4_of_here_l = vjp_p_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2(
+                s4_of_here, s4_of_here_l = vjp_p_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     e4, e4_l, e1_0[i], e1_l_1[i], y1_2[i], y1_l_3[i]
                 )
                 lanes_s4_of[i], lost_s4_of[i] = added(lanes_s4_of[i], lost_s4_of[i], s4_of_here, s4_of_here_l)
         s4_of, s4_of_l = sum_up(lanes_s4_of, lost_s4_of, width_D)
-        s4, s4_l = vjp_p_f64_s4_core_no_swap_p_ne_inf_p_ne_2(s3, s3_l, s4_of, s4_of_l)
-        s5, s5_l = vjp_p_f64_s5_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin, p, s0, s0_l)
-        e5, e5_l = vjp_p_f64_e5_core_no_swap_p_ne_inf_p_ne_2(m0)
+        s4, s4_l = vjp_p_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(s3, s3_l, s4_of, s4_of_l)
+        s5, s5_l = vjp_p_f64_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1, margin, p, s0, s0_l)
+        e5, e5_l = vjp_p_f64_e5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0)
         cleared(lanes_s6_of, width_D, 0.0)
         cleared(lost_s6_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -9577,21 +10660,21 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, 
             y0_2 = y0[start:stop]
             y0_l_3 = y0_l[start:stop]
             for i in range(stop - start):
-                s6_of_here, s6_of_here_l = vjp_p_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2(
+                s6_of_here, s6_of_here_l = vjp_p_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     e5, e5_l, e0_0[i], e0_l_1[i], y0_2[i], y0_l_3[i]
                 )
                 lanes_s6_of[i], lost_s6_of[i] = added(lanes_s6_of[i], lost_s6_of[i], s6_of_here, s6_of_here_l)
         s6_of, s6_of_l = sum_up(lanes_s6_of, lost_s6_of, width_D)
-        s6, s6_l = vjp_p_f64_s6_core_no_swap_p_ne_inf_p_ne_2(s5, s5_l, s6_of, s6_of_l)
+        s6, s6_l = vjp_p_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(s5, s5_l, s6_of, s6_of_l)
         dp_[0], error = two_sum(
             dp_[0],
-            vjp_p_f64_dp_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, g_row, m0, m1, margin, p, s0, s0_l, s1, s1_l, s4, s4_l, s6, s6_l),
+            vjp_p_f64_dp_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, g_row, m0, m1, margin, p, s0, s0_l, s1, s1_l, s4, s4_l, s6, s6_l),
         )
         dp__l[0] += error
 
 
 @loop
-def vjp_p_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, dp_, dp__l):
+def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, anchor, positive, negative, margin, p, eps, dp_, dp__l):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -9623,7 +10706,7 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, 
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -9639,17 +10722,17 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, 
             e0_l_5 = e0_l[start:stop]
             negative_row_6 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(
+                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m0, anchor_row_0[i], positive_row_1[i]
                 )
                 y0_2[i] = y0_here
                 y0_l_3[i] = y0_l_here
-                e0_here, e0_l_here = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                e0_here, e0_l_here = vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 e0_4[i] = e0_here
                 e0_l_5[i] = e0_l_here
-                s0_here, s0_here_l = vjp_p_f64_s0_core_no_swap_p_ne_inf_p_ne_2(e0_here, e0_l_here)
+                s0_here, s0_here_l = vjp_p_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0_here, e0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_6[i])
+                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_6[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -9664,21 +10747,21 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, 
             e1_4 = e1[start:stop]
             e1_l_5 = e1_l[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(
+                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m1, anchor_row_0[i], negative_row_1[i]
                 )
                 y1_2[i] = y1_here
                 y1_l_3[i] = y1_l_here
-                e1_here, e1_l_here = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                e1_here, e1_l_here = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 e1_4[i] = e1_here
                 e1_l_5[i] = e1_l_here
-                s1_here, s1_here_l = vjp_p_f64_s1_core_no_swap_p_ne_inf_p_ne_2(e1_here, e1_l_here)
+                s1_here, s1_here_l = vjp_p_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1_here, e1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
-        e2, e2_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e3, e3_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s3, s3_l = vjp_p_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin, p, s1, s1_l)
-        e4 = vjp_p_f32_e4_core_no_swap_p_ne_inf_p_ne_2(m1)
+        e2, e2_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e3, e3_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        s3, s3_l = vjp_p_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1, margin, p, s1, s1_l)
+        e4 = vjp_p_f32_e4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m1)
         cleared(lanes_s4_of, width_D, 0.0)
         cleared(lost_s4_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -9688,14 +10771,14 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, 
             y1_2 = y1[start:stop]
             y1_l_3 = y1_l[start:stop]
             for i in range(stop - start):
-                s4_of_here, s4_of_here_l = vjp_p_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(
+                s4_of_here, s4_of_here_l = vjp_p_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     e4, e1_0[i], e1_l_1[i], y1_2[i], y1_l_3[i]
                 )
                 lanes_s4_of[i], lost_s4_of[i] = added(lanes_s4_of[i], lost_s4_of[i], s4_of_here, s4_of_here_l)
         s4_of, s4_of_l = sum_up(lanes_s4_of, lost_s4_of, width_D)
-        s4, s4_l = vjp_p_f64_s4_core_no_swap_p_ne_inf_p_ne_2(s3, s3_l, s4_of, s4_of_l)
-        s5, s5_l = vjp_p_f32_s5_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, m0, m1, margin, p, s0, s0_l)
-        e5 = vjp_p_f32_e5_core_no_swap_p_ne_inf_p_ne_2(m0)
+        s4, s4_l = vjp_p_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(s3, s3_l, s4_of, s4_of_l)
+        s5, s5_l = vjp_p_f32_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1, margin, p, s0, s0_l)
+        e5 = vjp_p_f32_e5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0)
         cleared(lanes_s6_of, width_D, 0.0)
         cleared(lost_s6_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -9705,21 +10788,21 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, 
             y0_2 = y0[start:stop]
             y0_l_3 = y0_l[start:stop]
             for i in range(stop - start):
-                s6_of_here, s6_of_here_l = vjp_p_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(
+                s6_of_here, s6_of_here_l = vjp_p_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     e5, e0_0[i], e0_l_1[i], y0_2[i], y0_l_3[i]
                 )
                 lanes_s6_of[i], lost_s6_of[i] = added(lanes_s6_of[i], lost_s6_of[i], s6_of_here, s6_of_here_l)
         s6_of, s6_of_l = sum_up(lanes_s6_of, lost_s6_of, width_D)
-        s6, s6_l = vjp_p_f64_s6_core_no_swap_p_ne_inf_p_ne_2(s5, s5_l, s6_of, s6_of_l)
+        s6, s6_l = vjp_p_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(s5, s5_l, s6_of, s6_of_l)
         dp_[0], error = two_sum(
             dp_[0],
-            vjp_p_f32_dp_core_no_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e5, g_row, m0, m1, margin, p, s0, s0_l, s1, s1_l, s4, s4_l, s6, s6_l),
+            vjp_p_f32_dp_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e5, g_row, m0, m1, margin, p, s0, s0_l, s1, s1_l, s4, s4_l, s6, s6_l),
         )
         dp__l[0] += error
 
 
 @loop
-def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, deps_, deps__l):
+def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, anchor, positive, negative, margin, p, eps, deps_, deps__l):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -9747,7 +10830,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -9761,14 +10844,14 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             y0_l_3 = y0_l[start:stop]
             negative_row_4 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(
+                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m0, anchor_row_0[i], positive_row_1[i]
                 )
                 y0_2[i] = y0_here
                 y0_l_3[i] = y0_l_here
-                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_4[i])
+                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_4[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -9781,17 +10864,17 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             y1_2 = y1[start:stop]
             y1_l_3 = y1_l[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(
+                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m1, anchor_row_0[i], negative_row_1[i]
                 )
                 y1_2[i] = y1_here
                 y1_l_3[i] = y1_l_here
-                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                s1_here, s1_here_l = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
-        e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+        e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e1, e1_l = vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        s3, s3_l = vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
         cleared(lanes_s4_of, width_D, 0.0)
         cleared(lost_s4_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -9799,11 +10882,11 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             y1_0 = y1[start:stop]
             y1_l_1 = y1_l[start:stop]
             for i in range(stop - start):
-                s4_of_here, s4_of_here_l = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, y1_0[i], y1_l_1[i])
+                s4_of_here, s4_of_here_l = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_0[i], y1_l_1[i])
                 lanes_s4_of[i], lost_s4_of[i] = added(lanes_s4_of[i], lost_s4_of[i], s4_of_here, s4_of_here_l)
         s4_of, s4_of_l = sum_up(lanes_s4_of, lost_s4_of, width_D)
-        s4, s4_l = vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_ne_2(p, s3, s3_l, s4_of, s4_of_l)
-        s5, s5_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
+        s4, s4_l = vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s3, s3_l, s4_of, s4_of_l)
+        s5, s5_l = vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
         cleared(lanes_s6_of, width_D, 0.0)
         cleared(lost_s6_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -9811,19 +10894,19 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             y0_0 = y0[start:stop]
             y0_l_1 = y0_l[start:stop]
             for i in range(stop - start):
-                s6_of_here, s6_of_here_l = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, y0_0[i], y0_l_1[i])
+                s6_of_here, s6_of_here_l = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_0[i], y0_l_1[i])
                 lanes_s6_of[i], lost_s6_of[i] = added(lanes_s6_of[i], lost_s6_of[i], s6_of_here, s6_of_here_l)
         s6_of, s6_of_l = sum_up(lanes_s6_of, lost_s6_of, width_D)
-        s6, s6_l = vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2(p, s5, s5_l, s6_of, s6_of_l)
+        s6, s6_l = vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s5, s5_l, s6_of, s6_of_l)
         deps_[0], error = two_sum(
             deps_[0],
-            vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s4, s4_l, s6, s6_l),
+            vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s4, s4_l, s6, s6_l),
         )
         deps__l[0] += error
 
 
 @loop
-def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, deps_, deps__l):
+def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, anchor, positive, negative, margin, p, eps, deps_, deps__l):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -9851,7 +10934,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -9865,14 +10948,14 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             y0_l_3 = y0_l[start:stop]
             negative_row_4 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2(
+                y0_here, y0_l_here = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m0, anchor_row_0[i], positive_row_1[i]
                 )
                 y0_2[i] = y0_here
                 y0_l_3[i] = y0_l_here
-                s0_here, s0_here_l = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_4[i])
+                m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_4[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -9885,17 +10968,17 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             y1_2 = y1[start:stop]
             y1_l_3 = y1_l[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2(
+                y1_here, y1_l_here = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m1, anchor_row_0[i], negative_row_1[i]
                 )
                 y1_2[i] = y1_here
                 y1_l_3[i] = y1_l_here
-                s1_here, s1_here_l = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                s1_here, s1_here_l = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
-        e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e1, e1_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
+        e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e1, e1_l = vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        s3, s3_l = vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l)
         cleared(lanes_s4_of, width_D, 0.0)
         cleared(lost_s4_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -9903,11 +10986,11 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             y1_0 = y1[start:stop]
             y1_l_1 = y1_l[start:stop]
             for i in range(stop - start):
-                s4_of_here, s4_of_here_l = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2(p, y1_0[i], y1_l_1[i])
+                s4_of_here, s4_of_here_l = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_0[i], y1_l_1[i])
                 lanes_s4_of[i], lost_s4_of[i] = added(lanes_s4_of[i], lost_s4_of[i], s4_of_here, s4_of_here_l)
         s4_of, s4_of_l = sum_up(lanes_s4_of, lost_s4_of, width_D)
-        s4, s4_l = vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_ne_2(p, s3, s3_l, s4_of, s4_of_l)
-        s5, s5_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
+        s4, s4_l = vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s3, s3_l, s4_of, s4_of_l)
+        s5, s5_l = vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l)
         cleared(lanes_s6_of, width_D, 0.0)
         cleared(lost_s6_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -9915,13 +10998,13 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             y0_0 = y0[start:stop]
             y0_l_1 = y0_l[start:stop]
             for i in range(stop - start):
-                s6_of_here, s6_of_here_l = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2(p, y0_0[i], y0_l_1[i])
+                s6_of_here, s6_of_here_l = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_0[i], y0_l_1[i])
                 lanes_s6_of[i], lost_s6_of[i] = added(lanes_s6_of[i], lost_s6_of[i], s6_of_here, s6_of_here_l)
         s6_of, s6_of_l = sum_up(lanes_s6_of, lost_s6_of, width_D)
-        s6, s6_l = vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2(p, s5, s5_l, s6_of, s6_of_l)
+        s6, s6_l = vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s5, s5_l, s6_of, s6_of_l)
         deps_[0], error = two_sum(
             deps_[0],
-            vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s4, s4_l, s6, s6_l),
+            vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, g_row, m0, m1, margin, s4, s4_l, s6, s6_l),
         )
         deps__l[0] += error
 
@@ -13306,8 +14389,8 @@ def hvp_anchor_f64_s1_rate_core_swap_p_ne_inf_p_eq_2(eps, anchor_D1, direction_D
     return t6, t11
 
 
-# s7 = (-(1/(2*sqrt(s1)) if e1 < e2 else (0 if e2 < e1 else 1/(4*sqrt(s1)))) if e0 + margin - minimum(e1, e2) >= 0
-#     else 0)
+# s7 = (-((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e1 < e2 else (0 if e2 < e1 else (0 if Eq(s1, 0) else
+#     1/sqrt(s1))/4)) if e0 + margin - minimum(e1, e2) >= 0 else 0)
 @core
 def hvp_anchor_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s1, s1_l):
     e0 = np.float64(e0)
@@ -13342,29 +14425,34 @@ def hvp_anchor_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, ma
     t21 = t17 + t19
     t22 = t21 if t20 else t17
     t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = math.sqrt(s1)
-    t25 = 0.5 / t24
-    t26 = (fma(-t24, t24, s1) + s1_l) / (t24 + t24)
-    t27 = -e1
-    t28 = e2 + t27
-    t29 = t28 - e2
-    t30 = e2 - (t28 - t29) + (t27 - t29) + e2_l + -e1_l
-    t31 = t30 - t30 == 0.0
-    t32 = t28 + t30
-    t33 = t32 if t31 else t28
-    t34 = t33 < 0.0 or t33 == 0.0 and (t30 - (t32 - t28) if t31 else 0.0) < 0.0
-    t35 = 0.25 / t24
-    t36 = 0.0 if t34 else (fma(-t35, t24, 0.25) - t35 * t26) / t24
-    t37 = -((fma(-t25, t24, 0.5) - t25 * t26) / t24 if t23 else t36) if t15 else 0.0
-    t38 = t37 - t37 == 0.0
-    t39 = -(t25 if t23 else 0.0 if t34 else t35) if t15 else 0.0
-    t40 = t39 + t37
-    t41 = t40 if t38 else t39
-    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
-    return t41, t42
+    t24 = s1 + -0.0
+    t25 = t24 - s1
+    t26 = s1 - (t24 - t25) + (-0.0 - t25) + s1_l
+    t27 = t26 - t26 == 0.0
+    t28 = t24 + t26
+    t29 = (t28 if t27 else t24) == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) == 0.0
+    t30 = math.sqrt(s1)
+    t31 = 1.0 / t30
+    t32 = 0.0 if t29 else (fma(-t31, t30, 1.0) - t31 * ((fma(-t30, t30, s1) + s1_l) / (t30 + t30))) / t30
+    t33 = -e1
+    t34 = e2 + t33
+    t35 = t34 - e2
+    t36 = e2 - (t34 - t35) + (t33 - t35) + e2_l + -e1_l
+    t37 = t36 - t36 == 0.0
+    t38 = t34 + t36
+    t39 = t38 if t37 else t34
+    t40 = t39 < 0.0 or t39 == 0.0 and (t36 - (t38 - t34) if t37 else 0.0) < 0.0
+    t41 = -(t32 * 0.5 if t23 else 0.0 if t40 else t32 * 0.25) if t15 else 0.0
+    t42 = t41 - t41 == 0.0
+    t43 = 0.0 if t29 else t31
+    t44 = -(t43 * 0.5 if t23 else 0.0 if t40 else t43 * 0.25) if t15 else 0.0
+    t45 = t44 + t41
+    t46 = t45 if t42 else t44
+    t47 = (t41 - (t45 - t44) if t42 else 0.0) if t46 - t46 == 0.0 else 0.0
+    return t46, t47
 
 
-# s8 = (1/(2*sqrt(s0)) if e0 + margin - minimum(e1, e2) >= 0 else 0)
+# s8 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e0 + margin - minimum(e1, e2) >= 0 else 0)
 @core
 def hvp_anchor_f64_s8_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l):
     e0 = np.float64(e0)
@@ -13391,19 +14479,26 @@ def hvp_anchor_f64_s8_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, ma
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = math.sqrt(s0)
-    t17 = 0.5 / t16
-    t18 = (fma(-t17, t16, 0.5) - t17 * ((fma(-t16, t16, s0) + s0_l) / (t16 + t16))) / t16 if t15 else 0.0
+    t16 = s0 + -0.0
+    t17 = t16 - s0
+    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
     t19 = t18 - t18 == 0.0
-    t20 = t17 if t15 else 0.0
-    t21 = t20 + t18
-    t22 = t21 if t19 else t20
-    t23 = (t18 - (t21 - t20) if t19 else 0.0) if t22 - t22 == 0.0 else 0.0
-    return t22, t23
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = math.sqrt(s0)
+    t23 = 1.0 / t22
+    t24 = 0.0 if t21 else (fma(-t23, t22, 1.0) - t23 * ((fma(-t22, t22, s0) + s0_l) / (t22 + t22))) / t22
+    t25 = t24 * 0.5 if t15 else 0.0
+    t26 = t25 - t25 == 0.0
+    t27 = (0.0 if t21 else t23) * 0.5 if t15 else 0.0
+    t28 = t27 + t25
+    t29 = t28 if t26 else t27
+    t30 = (t25 - (t28 - t27) if t26 else 0.0) if t29 - t29 == 0.0 else 0.0
+    return t29, t30
 
 
-# s9 = (-s1_rate*(-(0 if Eq(s1, 0) else s1**(-3/2))/4 if e1 < e2 else (0 if e2 < e1 else -(0 if Eq(s1, 0) else
-#     s1**(-3/2))/8)) if e0 + margin - minimum(e1, e2) >= 0 else 0)
+# s9 = (-s1_rate*((0 if Eq(s1, 0) else -1/(2*s1**(3/2)))/2 if e1 < e2 else (0 if e2 < e1 else (0 if Eq(s1, 0) else
+#     -1/(2*s1**(3/2)))/4)) if e0 + margin - minimum(e1, e2) >= 0 else 0)
 @core
 def hvp_anchor_f64_s9_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s1, s1_l, s1_rate, s1_rate_l):
     e0 = np.float64(e0)
@@ -13448,31 +14543,32 @@ def hvp_anchor_f64_s9_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, ma
     t29 = (t28 if t27 else t24) == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) == 0.0
     t30 = math.sqrt(s1)
     t31 = s1 * t30
-    t32 = 1.0 / t31
-    t33 = 0.0 if t29 else t32
-    t34 = -e1
-    t35 = e2 + t34
-    t36 = t35 - e2
-    t37 = e2 - (t35 - t36) + (t34 - t36) + e2_l + -e1_l
-    t38 = t37 - t37 == 0.0
-    t39 = t35 + t37
-    t40 = t39 if t38 else t35
-    t41 = t40 < 0.0 or t40 == 0.0 and (t37 - (t39 - t35) if t38 else 0.0) < 0.0
-    t42 = -(t33 * 0.25) if t23 else 0.0 if t41 else -(t33 * 0.125)
-    t43 = -(s1_rate * t42)
-    t44 = t32 * (fma(s1, t30, -t31) + s1 * ((fma(-t30, t30, s1) + s1_l) / (t30 + t30)) + s1_l * t30)
-    t45 = 0.0 if t29 else (fma(-t32, t31, 1.0) - t44) / t31
-    t46 = fma(s1_rate, t42, t43) + s1_rate * (-(t45 * 0.25) if t23 else 0.0 if t41 else -(t45 * 0.125))
-    t47 = -(t46 + s1_rate_l * t42) if t15 else 0.0
-    t48 = t47 - t47 == 0.0
-    t49 = t43 if t15 else 0.0
-    t50 = t49 + t47
-    t51 = t50 if t48 else t49
-    t52 = (t47 - (t50 - t49) if t48 else 0.0) if t51 - t51 == 0.0 else 0.0
-    return t51, t52
+    t32 = 0.5 / t31
+    t33 = -t32
+    t34 = 0.0 if t29 else t33
+    t35 = -e1
+    t36 = e2 + t35
+    t37 = t36 - e2
+    t38 = e2 - (t36 - t37) + (t35 - t37) + e2_l + -e1_l
+    t39 = t38 - t38 == 0.0
+    t40 = t36 + t38
+    t41 = t40 if t39 else t36
+    t42 = t41 < 0.0 or t41 == 0.0 and (t38 - (t40 - t36) if t39 else 0.0) < 0.0
+    t43 = t34 * 0.5 if t23 else 0.0 if t42 else t34 * 0.25
+    t44 = -(s1_rate * t43)
+    t45 = t32 * (fma(s1, t30, -t31) + s1 * ((fma(-t30, t30, s1) + s1_l) / (t30 + t30)) + s1_l * t30)
+    t46 = 0.0 if t29 else -((fma(t33, t31, 0.5) - t45) / t31)
+    t47 = fma(s1_rate, t43, t44) + s1_rate * (t46 * 0.5 if t23 else 0.0 if t42 else t46 * 0.25)
+    t48 = -(t47 + s1_rate_l * t43) if t15 else 0.0
+    t49 = t48 - t48 == 0.0
+    t50 = t44 if t15 else 0.0
+    t51 = t50 + t48
+    t52 = t51 if t49 else t50
+    t53 = (t48 - (t51 - t50) if t49 else 0.0) if t52 - t52 == 0.0 else 0.0
+    return t52, t53
 
 
-# s10 = (-s0_rate*(0 if Eq(s0, 0) else s0**(-3/2))/4 if e0 + margin - minimum(e1, e2) >= 0 else 0)
+# s10 = (s0_rate*(0 if Eq(s0, 0) else -1/(2*s0**(3/2)))/2 if e0 + margin - minimum(e1, e2) >= 0 else 0)
 @core
 def hvp_anchor_f64_s10_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s0_rate, s0_rate_l):
     e0 = np.float64(e0)
@@ -13501,7 +14597,7 @@ def hvp_anchor_f64_s10_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s0_rate * 0.25
+    t16 = s0_rate * 0.5
     t17 = s0 + -0.0
     t18 = t17 - s0
     t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
@@ -13510,18 +14606,19 @@ def hvp_anchor_f64_s10_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m
     t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
     t23 = math.sqrt(s0)
     t24 = s0 * t23
-    t25 = 1.0 / t24
-    t26 = 0.0 if t22 else t25
-    t27 = -(t16 * t26)
-    t28 = t25 * (fma(s0, t23, -t24) + s0 * ((fma(-t23, t23, s0) + s0_l) / (t23 + t23)) + s0_l * t23)
-    t29 = fma(t16, t26, t27) + t16 * (0.0 if t22 else (fma(-t25, t24, 1.0) - t28) / t24)
-    t30 = -(t29 + s0_rate_l * 0.25 * t26) if t15 else 0.0
-    t31 = t30 - t30 == 0.0
-    t32 = t27 if t15 else 0.0
-    t33 = t32 + t30
-    t34 = t33 if t31 else t32
-    t35 = (t30 - (t33 - t32) if t31 else 0.0) if t34 - t34 == 0.0 else 0.0
-    return t34, t35
+    t25 = 0.5 / t24
+    t26 = -t25
+    t27 = 0.0 if t22 else t26
+    t28 = t16 * t27
+    t29 = t25 * (fma(s0, t23, -t24) + s0 * ((fma(-t23, t23, s0) + s0_l) / (t23 + t23)) + s0_l * t23)
+    t30 = fma(t16, t27, -t28) + t16 * (0.0 if t22 else -((fma(t26, t24, 0.5) - t29) / t24))
+    t31 = t30 + s0_rate_l * 0.5 * t27 if t15 else 0.0
+    t32 = t31 - t31 == 0.0
+    t33 = t28 if t15 else 0.0
+    t34 = t33 + t31
+    t35 = t34 if t32 else t33
+    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
+    return t35, t36
 
 
 # danchor[D] = (g*(s10*(2*eps + 2*anchor[D] - 2*positive[D]) + 2*s7*direction[D] + 2*s8*direction[D] + s9*(2*eps +
@@ -13663,8 +14760,8 @@ def hvp_positive_f64_s2_rate_core_swap_p_ne_inf_p_eq_2(eps, direction_D1, negati
     return t6, t12
 
 
-# s7 = (-(0 if e1 < e2 else (1/(2*sqrt(s2)) if e2 < e1 else 1/(4*sqrt(s2)))) if e0 + margin - minimum(e1, e2) >= 0
-#     else 0)
+# s7 = (-(0 if e1 < e2 else ((0 if Eq(s2, 0) else 1/sqrt(s2))/2 if e2 < e1 else (0 if Eq(s2, 0) else
+#     1/sqrt(s2))/4)) if e0 + margin - minimum(e1, e2) >= 0 else 0)
 @core
 def hvp_positive_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s2, s2_l):
     e0 = np.float64(e0)
@@ -13707,22 +14804,27 @@ def hvp_positive_f64_s7_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, 
     t29 = t25 + t27
     t30 = t29 if t28 else t25
     t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
-    t32 = math.sqrt(s2)
-    t33 = 0.5 / t32
-    t34 = (fma(-t32, t32, s2) + s2_l) / (t32 + t32)
-    t35 = 0.25 / t32
-    t36 = (fma(-t33, t32, 0.5) - t33 * t34) / t32 if t31 else (fma(-t35, t32, 0.25) - t35 * t34) / t32
-    t37 = -(0.0 if t23 else t36) if t15 else 0.0
-    t38 = t37 - t37 == 0.0
-    t39 = -(0.0 if t23 else t33 if t31 else t35) if t15 else 0.0
-    t40 = t39 + t37
-    t41 = t40 if t38 else t39
-    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
-    return t41, t42
+    t32 = s2 + -0.0
+    t33 = t32 - s2
+    t34 = s2 - (t32 - t33) + (-0.0 - t33) + s2_l
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
+    t38 = math.sqrt(s2)
+    t39 = 1.0 / t38
+    t40 = 0.0 if t37 else (fma(-t39, t38, 1.0) - t39 * ((fma(-t38, t38, s2) + s2_l) / (t38 + t38))) / t38
+    t41 = -(0.0 if t23 else t40 * 0.5 if t31 else t40 * 0.25) if t15 else 0.0
+    t42 = t41 - t41 == 0.0
+    t43 = 0.0 if t37 else t39
+    t44 = -(0.0 if t23 else t43 * 0.5 if t31 else t43 * 0.25) if t15 else 0.0
+    t45 = t44 + t41
+    t46 = t45 if t42 else t44
+    t47 = (t41 - (t45 - t44) if t42 else 0.0) if t46 - t46 == 0.0 else 0.0
+    return t46, t47
 
 
-# s9 = (-s2_rate*(0 if e1 < e2 else (-(0 if Eq(s2, 0) else s2**(-3/2))/4 if e2 < e1 else -(0 if Eq(s2, 0) else
-#     s2**(-3/2))/8)) if e0 + margin - minimum(e1, e2) >= 0 else 0)
+# s9 = (-s2_rate*(0 if e1 < e2 else ((0 if Eq(s2, 0) else -1/(2*s2**(3/2)))/2 if e2 < e1 else (0 if Eq(s2, 0) else
+#     -1/(2*s2**(3/2)))/4)) if e0 + margin - minimum(e1, e2) >= 0 else 0)
 @core
 def hvp_positive_f64_s9_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, margin, s2, s2_l, s2_rate, s2_rate_l):
     e0 = np.float64(e0)
@@ -13775,20 +14877,21 @@ def hvp_positive_f64_s9_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, 
     t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
     t38 = math.sqrt(s2)
     t39 = s2 * t38
-    t40 = 1.0 / t39
-    t41 = 0.0 if t37 else t40
-    t42 = 0.0 if t23 else -(t41 * 0.25) if t31 else -(t41 * 0.125)
-    t43 = -(s2_rate * t42)
-    t44 = t40 * (fma(s2, t38, -t39) + s2 * ((fma(-t38, t38, s2) + s2_l) / (t38 + t38)) + s2_l * t38)
-    t45 = 0.0 if t37 else (fma(-t40, t39, 1.0) - t44) / t39
-    t46 = fma(s2_rate, t42, t43) + s2_rate * (0.0 if t23 else -(t45 * 0.25) if t31 else -(t45 * 0.125))
-    t47 = -(t46 + s2_rate_l * t42) if t15 else 0.0
-    t48 = t47 - t47 == 0.0
-    t49 = t43 if t15 else 0.0
-    t50 = t49 + t47
-    t51 = t50 if t48 else t49
-    t52 = (t47 - (t50 - t49) if t48 else 0.0) if t51 - t51 == 0.0 else 0.0
-    return t51, t52
+    t40 = 0.5 / t39
+    t41 = -t40
+    t42 = 0.0 if t37 else t41
+    t43 = 0.0 if t23 else t42 * 0.5 if t31 else t42 * 0.25
+    t44 = -(s2_rate * t43)
+    t45 = t40 * (fma(s2, t38, -t39) + s2 * ((fma(-t38, t38, s2) + s2_l) / (t38 + t38)) + s2_l * t38)
+    t46 = 0.0 if t37 else -((fma(t41, t39, 0.5) - t45) / t39)
+    t47 = fma(s2_rate, t43, t44) + s2_rate * (0.0 if t23 else t46 * 0.5 if t31 else t46 * 0.25)
+    t48 = -(t47 + s2_rate_l * t43) if t15 else 0.0
+    t49 = t48 - t48 == 0.0
+    t50 = t44 if t15 else 0.0
+    t51 = t50 + t48
+    t52 = t51 if t49 else t50
+    t53 = (t48 - (t51 - t50) if t49 else 0.0) if t52 - t52 == 0.0 else 0.0
+    return t52, t53
 
 
 # dpositive[D] = (g*(s10*(-2*eps - 2*anchor[D] + 2*positive[D]) + 2*s7*direction[D] + 2*s8*direction[D] +
@@ -16177,12 +17280,1458 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, e
         deps__l[0] += error
 
 
-# ---- swap=True, not (Eq(p, oo)), not (Eq(p, 2))
+# ---- swap=True, not (Eq(p, oo)), not (Eq(p, 2)), Eq(p, 1)
+
+
+# s0 = sum over D.1 of Abs(eps + anchor[D.1] - negative[D.1])
+@core
+def value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_D1, negative_D1):
+    eps = np.float64(eps)
+    anchor_D1 = np.float64(anchor_D1)
+    negative_D1 = np.float64(negative_D1)
+    t1 = anchor_D1 - negative_D1
+    t2 = t1 + eps
+    t3 = t2 - t1
+    t4 = t1 - anchor_D1
+    t5 = t1 - (t2 - t3) + (eps - t3) + (anchor_D1 - (t1 - t4) + (-negative_D1 - t4))
+    t6 = -t5 if t2 < 0.0 else t5
+    t7 = t6 if t6 - t6 == 0.0 else 0.0
+    return abs(t2), t7
+
+
+# s1 = sum over D.1 of Abs(eps - negative[D.1] + positive[D.1])
+@core
+def value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, negative_D1, positive_D1):
+    eps = np.float64(eps)
+    negative_D1 = np.float64(negative_D1)
+    positive_D1 = np.float64(positive_D1)
+    t1 = positive_D1 - negative_D1
+    t2 = t1 + eps
+    t3 = t2 - t1
+    t4 = -negative_D1
+    t5 = t1 - t4
+    t6 = t1 - (t2 - t3) + (eps - t3) + (t4 - (t1 - t5) + (positive_D1 - t5))
+    t7 = -t6 if t2 < 0.0 else t6
+    t8 = t7 if t7 - t7 == 0.0 else 0.0
+    return abs(t2), t8
+
+
+# s2 = sum over D.1 of Abs(eps + anchor[D.1] - positive[D.1])
+@core
+def value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_D1, positive_D1):
+    eps = np.float64(eps)
+    anchor_D1 = np.float64(anchor_D1)
+    positive_D1 = np.float64(positive_D1)
+    t1 = anchor_D1 - positive_D1
+    t2 = t1 + eps
+    t3 = t2 - t1
+    t4 = t1 - anchor_D1
+    t5 = t1 - (t2 - t3) + (eps - t3) + (anchor_D1 - (t1 - t4) + (-positive_D1 - t4))
+    t6 = -t5 if t2 < 0.0 else t5
+    t7 = t6 if t6 - t6 == 0.0 else 0.0
+    return abs(t2), t7
+
+
+# out = first_max(margin + s2 - minimum(s0, s1), 0)
+@core
+def value_f64_out_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l):
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    t1 = margin + s2
+    t2 = s0 < s1
+    t3 = -(s0 if t2 else s1)
+    t4 = t1 + t3
+    t5 = t4 - t1
+    t6 = t1 - margin
+    t7 = t1 - (t4 - t5) + (t3 - t5) + (margin - (t1 - t6) + (s2 - t6) + s2_l) + -(s0_l if t2 else s1_l)
+    t8 = t4 < 0.0 or t4 == 0.0 and t7 < 0.0
+    t9 = 0.0 if t8 else t7
+    t10 = t9 - t9 == 0.0
+    t11 = 0.0 if t8 else t4
+    t12 = t11 + t9
+    t13 = t9 - (t12 - t11) if t10 else 0.0
+    t14 = t12 if t10 else t11
+    return t14 + t13 if t13 - t13 == 0.0 else t14
+
+
+# s4 = (1 if margin + s2 - minimum(s0, s1) >= 0 else 0)
+@core
+def vjp_f64_s4_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l):
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    t1 = margin + s2
+    t2 = s0 < s1
+    t3 = -(s0 if t2 else s1)
+    t4 = t1 + t3
+    t5 = -t4
+    t6 = 0.0 + t5
+    t7 = t6 - 0.0
+    t8 = t4 - t1
+    t9 = t1 - margin
+    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
+    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = t13 if t12 else t6
+    return 1.0 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+
+
+# s5 = (-(0 if s0 < s1 else (1 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
+@core
+def vjp_f64_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l):
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    t1 = margin + s2
+    t2 = s0 < s1
+    t3 = -(s0 if t2 else s1)
+    t4 = t1 + t3
+    t5 = -t4
+    t6 = 0.0 + t5
+    t7 = t6 - 0.0
+    t8 = t4 - t1
+    t9 = t1 - margin
+    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
+    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = t13 if t12 else t6
+    t15 = -s1
+    t16 = s0 + t15
+    t17 = t16 - s0
+    t18 = s0 - (t16 - t17) + (t15 - t17) + s0_l + -s1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = t20 if t19 else t16
+    t22 = -s0
+    t23 = s1 + t22
+    t24 = t23 - s1
+    t25 = s1 - (t23 - t24) + (t22 - t24) + s1_l + -s0_l
+    t26 = t25 - t25 == 0.0
+    t27 = t23 + t25
+    t28 = t27 if t26 else t23
+    t29 = 1.0 if t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0 else 0.5
+    t30 = -(0.0 if t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) < 0.0 else t29)
+    return t30 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+
+
+# s6 = (-(1 if s0 < s1 else (0 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
+@core
+def vjp_f64_s6_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l):
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    t1 = margin + s2
+    t2 = s0 < s1
+    t3 = -(s0 if t2 else s1)
+    t4 = t1 + t3
+    t5 = -t4
+    t6 = 0.0 + t5
+    t7 = t6 - 0.0
+    t8 = t4 - t1
+    t9 = t1 - margin
+    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
+    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = t13 if t12 else t6
+    t15 = -s1
+    t16 = s0 + t15
+    t17 = t16 - s0
+    t18 = s0 - (t16 - t17) + (t15 - t17) + s0_l + -s1_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = t20 if t19 else t16
+    t22 = -s0
+    t23 = s1 + t22
+    t24 = t23 - s1
+    t25 = s1 - (t23 - t24) + (t22 - t24) + s1_l + -s0_l
+    t26 = t25 - t25 == 0.0
+    t27 = t23 + t25
+    t28 = t27 if t26 else t23
+    t29 = 0.0 if t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0 else 0.5
+    t30 = -(1.0 if t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) < 0.0 else t29)
+    return t30 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+
+
+# danchor[D] = (g*(s4*sign(eps + anchor[D] - positive[D]) + s6*sign(eps + anchor[D] - negative[D])) if margin + s2
+#     - minimum(s0, s1) >= 0 else 0)
+@core
+def vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+    eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s6, anchor_D, negative_D, positive_D
+):
+    eps = np.float64(eps)
+    g = np.float64(g)
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    s4 = np.float64(s4)
+    s6 = np.float64(s6)
+    anchor_D = np.float64(anchor_D)
+    negative_D = np.float64(negative_D)
+    positive_D = np.float64(positive_D)
+    t1 = margin + s2
+    t2 = s0 < s1
+    t3 = -(s0 if t2 else s1)
+    t4 = t1 + t3
+    t5 = -t4
+    t6 = 0.0 + t5
+    t7 = t6 - 0.0
+    t8 = t4 - t1
+    t9 = t1 - margin
+    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
+    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = t13 if t12 else t6
+    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
+    t16 = anchor_D - positive_D
+    t17 = t16 + eps
+    t18 = t17 - t16
+    t19 = t16 - anchor_D
+    t20 = t16 - (t17 - t18) + (eps - t18) + (anchor_D - (t16 - t19) + (-positive_D - t19))
+    t21 = t17 + t20 if t20 - t20 == 0.0 else t17
+    t22 = 1.0 if 0.0 < t21 else -1.0 if t21 < 0.0 else 0.0
+    t23 = s4 * t22
+    t24 = anchor_D - negative_D
+    t25 = t24 + eps
+    t26 = t25 - t24
+    t27 = t24 - anchor_D
+    t28 = t24 - (t25 - t26) + (eps - t26) + (anchor_D - (t24 - t27) + (-negative_D - t27))
+    t29 = t25 + t28 if t28 - t28 == 0.0 else t25
+    t30 = 1.0 if 0.0 < t29 else -1.0 if t29 < 0.0 else 0.0
+    t31 = s6 * t30
+    t32 = t23 + t31
+    t33 = g * t32
+    t34 = t32 - t23
+    t35 = fma(g, t32, -t33) + g * (t23 - (t32 - t34) + (t31 - t34) + fma(s4, t22, -t23) + fma(s6, t30, -t31))
+    t36 = t35 if t15 else 0.0
+    t37 = t33 if t15 else 0.0
+    return t37 + t36 if t36 - t36 == 0.0 else t37
+
+
+# dpositive[D] = (g*(-s4*sign(eps + anchor[D] - positive[D]) + s5*sign(eps - negative[D] + positive[D])) if margin
+#     + s2 - minimum(s0, s1) >= 0 else 0)
+@core
+def vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+    eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, anchor_D, negative_D, positive_D
+):
+    eps = np.float64(eps)
+    g = np.float64(g)
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    s4 = np.float64(s4)
+    s5 = np.float64(s5)
+    anchor_D = np.float64(anchor_D)
+    negative_D = np.float64(negative_D)
+    positive_D = np.float64(positive_D)
+    t1 = margin + s2
+    t2 = s0 < s1
+    t3 = -(s0 if t2 else s1)
+    t4 = t1 + t3
+    t5 = -t4
+    t6 = 0.0 + t5
+    t7 = t6 - 0.0
+    t8 = t4 - t1
+    t9 = t1 - margin
+    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
+    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = t13 if t12 else t6
+    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
+    t16 = anchor_D - positive_D
+    t17 = t16 + eps
+    t18 = t17 - t16
+    t19 = t16 - anchor_D
+    t20 = t16 - (t17 - t18) + (eps - t18) + (anchor_D - (t16 - t19) + (-positive_D - t19))
+    t21 = t17 + t20 if t20 - t20 == 0.0 else t17
+    t22 = 1.0 if 0.0 < t21 else -1.0 if t21 < 0.0 else 0.0
+    t23 = -(s4 * t22)
+    t24 = positive_D - negative_D
+    t25 = t24 + eps
+    t26 = t25 - t24
+    t27 = -negative_D
+    t28 = t24 - t27
+    t29 = t24 - (t25 - t26) + (eps - t26) + (t27 - (t24 - t28) + (positive_D - t28))
+    t30 = t25 + t29 if t29 - t29 == 0.0 else t25
+    t31 = 1.0 if 0.0 < t30 else -1.0 if t30 < 0.0 else 0.0
+    t32 = s5 * t31
+    t33 = t23 + t32
+    t34 = g * t33
+    t35 = t33 - t23
+    t36 = fma(g, t33, -t34) + g * (t23 - (t33 - t35) + (t32 - t35) + -fma(s4, t22, t23) + fma(s5, t31, -t32))
+    t37 = t36 if t15 else 0.0
+    t38 = t34 if t15 else 0.0
+    return t38 + t37 if t37 - t37 == 0.0 else t38
+
+
+# dnegative[D] = (g*(-s5*sign(eps - negative[D] + positive[D]) - s6*sign(eps + anchor[D] - negative[D])) if margin
+#     + s2 - minimum(s0, s1) >= 0 else 0)
+@core
+def vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+    eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s5, s6, anchor_D, negative_D, positive_D
+):
+    eps = np.float64(eps)
+    g = np.float64(g)
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    s5 = np.float64(s5)
+    s6 = np.float64(s6)
+    anchor_D = np.float64(anchor_D)
+    negative_D = np.float64(negative_D)
+    positive_D = np.float64(positive_D)
+    t1 = margin + s2
+    t2 = s0 < s1
+    t3 = -(s0 if t2 else s1)
+    t4 = t1 + t3
+    t5 = -t4
+    t6 = 0.0 + t5
+    t7 = t6 - 0.0
+    t8 = t4 - t1
+    t9 = t1 - margin
+    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
+    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = t13 if t12 else t6
+    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
+    t16 = positive_D - negative_D
+    t17 = t16 + eps
+    t18 = t17 - t16
+    t19 = -negative_D
+    t20 = t16 - t19
+    t21 = t16 - (t17 - t18) + (eps - t18) + (t19 - (t16 - t20) + (positive_D - t20))
+    t22 = t17 + t21 if t21 - t21 == 0.0 else t17
+    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
+    t24 = -(s5 * t23)
+    t25 = anchor_D - negative_D
+    t26 = t25 + eps
+    t27 = t26 - t25
+    t28 = t25 - anchor_D
+    t29 = t25 - (t26 - t27) + (eps - t27) + (anchor_D - (t25 - t28) + (t19 - t28))
+    t30 = t26 + t29 if t29 - t29 == 0.0 else t26
+    t31 = 1.0 if 0.0 < t30 else -1.0 if t30 < 0.0 else 0.0
+    t32 = -(s6 * t31)
+    t33 = t24 + t32
+    t34 = g * t33
+    t35 = t33 - t24
+    t36 = fma(g, t33, -t34) + g * (t24 - (t33 - t35) + (t32 - t35) + -fma(s5, t23, t24) + -fma(s6, t31, t32))
+    t37 = t36 if t15 else 0.0
+    t38 = t34 if t15 else 0.0
+    return t38 + t37 if t37 - t37 == 0.0 else t38
+
+
+# danchor[D] = 0
+@core
+def hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1():
+    return 0.0
+
+
+# dmargin = (g if margin + s2 - minimum(s0, s1) >= 0 else 0)
+@core
+def vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_ne_2_p_eq_1(g, margin, s0, s0_l, s1, s1_l, s2, s2_l):
+    g = np.float64(g)
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    t1 = margin + s2
+    t2 = s0 < s1
+    t3 = -(s0 if t2 else s1)
+    t4 = t1 + t3
+    t5 = -t4
+    t6 = 0.0 + t5
+    t7 = t6 - 0.0
+    t8 = t4 - t1
+    t9 = t1 - margin
+    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
+    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = t13 if t12 else t6
+    return g if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+
+
+# s5_of = sum over D.1 of sign(eps + anchor[D.1] - positive[D.1])
+@core
+def vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_D1, positive_D1):
+    eps = np.float64(eps)
+    anchor_D1 = np.float64(anchor_D1)
+    positive_D1 = np.float64(positive_D1)
+    t1 = anchor_D1 - positive_D1
+    t2 = t1 + eps
+    t3 = t2 - t1
+    t4 = t1 - anchor_D1
+    t5 = t1 - (t2 - t3) + (eps - t3) + (anchor_D1 - (t1 - t4) + (-positive_D1 - t4))
+    t6 = t2 + t5 if t5 - t5 == 0.0 else t2
+    return 1.0 if 0.0 < t6 else -1.0 if t6 < 0.0 else 0.0
+
+
+# s5 = s4*s5_of
+@core
+def vjp_eps_f64_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(s4, s5_of, s5_of_l):
+    s4 = np.float64(s4)
+    s5_of = np.float64(s5_of)
+    s5_of_l = np.float64(s5_of_l)
+    t1 = s4 * s5_of
+    t2 = fma(s4, s5_of, -t1) + s4 * s5_of_l
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
+
+
+# s7_of = sum over D.1 of sign(eps - negative[D.1] + positive[D.1])
+@core
+def vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, negative_D1, positive_D1):
+    eps = np.float64(eps)
+    negative_D1 = np.float64(negative_D1)
+    positive_D1 = np.float64(positive_D1)
+    t1 = positive_D1 - negative_D1
+    t2 = t1 + eps
+    t3 = t2 - t1
+    t4 = -negative_D1
+    t5 = t1 - t4
+    t6 = t1 - (t2 - t3) + (eps - t3) + (t4 - (t1 - t5) + (positive_D1 - t5))
+    t7 = t2 + t6 if t6 - t6 == 0.0 else t2
+    return 1.0 if 0.0 < t7 else -1.0 if t7 < 0.0 else 0.0
+
+
+# s7 = s6*s7_of
+@core
+def vjp_eps_f64_s7_core_swap_p_ne_inf_p_ne_2_p_eq_1(s6, s7_of, s7_of_l):
+    s6 = np.float64(s6)
+    s7_of = np.float64(s7_of)
+    s7_of_l = np.float64(s7_of_l)
+    t1 = s6 * s7_of
+    t2 = fma(s6, s7_of, -t1) + s6 * s7_of_l
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
+
+
+# s9_of = sum over D.1 of sign(eps + anchor[D.1] - negative[D.1])
+@core
+def vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_D1, negative_D1):
+    eps = np.float64(eps)
+    anchor_D1 = np.float64(anchor_D1)
+    negative_D1 = np.float64(negative_D1)
+    t1 = anchor_D1 - negative_D1
+    t2 = t1 + eps
+    t3 = t2 - t1
+    t4 = t1 - anchor_D1
+    t5 = t1 - (t2 - t3) + (eps - t3) + (anchor_D1 - (t1 - t4) + (-negative_D1 - t4))
+    t6 = t2 + t5 if t5 - t5 == 0.0 else t2
+    return 1.0 if 0.0 < t6 else -1.0 if t6 < 0.0 else 0.0
+
+
+# s9 = s8*s9_of
+@core
+def vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2_p_eq_1(s8, s9_of, s9_of_l):
+    s8 = np.float64(s8)
+    s9_of = np.float64(s9_of)
+    s9_of_l = np.float64(s9_of_l)
+    t1 = s8 * s9_of
+    t2 = fma(s8, s9_of, -t1) + s8 * s9_of_l
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
+
+
+# deps = (g*(s5 + s7 + s9) if margin + s2 - minimum(s0, s1) >= 0 else 0)
+@core
+def vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+    g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s5, s5_l, s7, s7_l, s9, s9_l
+):
+    g = np.float64(g)
+    margin = np.float64(margin)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    s7 = np.float64(s7)
+    s7_l = np.float64(s7_l)
+    s9 = np.float64(s9)
+    s9_l = np.float64(s9_l)
+    t1 = margin + s2
+    t2 = s0 < s1
+    t3 = -(s0 if t2 else s1)
+    t4 = t1 + t3
+    t5 = -t4
+    t6 = 0.0 + t5
+    t7 = t6 - 0.0
+    t8 = t4 - t1
+    t9 = t1 - margin
+    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
+    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = t13 if t12 else t6
+    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
+    t16 = s5 + s7
+    t17 = t16 + s9
+    t18 = g * t17
+    t19 = t17 - t16
+    t20 = t16 - s5
+    t21 = g * (t16 - (t17 - t19) + (s9 - t19) + (s5 - (t16 - t20) + (s7 - t20) + s5_l + s7_l) + s9_l)
+    t22 = fma(g, t17, -t18) + t21 if t15 else 0.0
+    t23 = t18 if t15 else 0.0
+    return t23 + t22 if t22 - t22 == 0.0 else t23
+
+
+@loop
+def value_f64_swap_p_ne_inf_p_ne_2_p_eq_1(anchor, positive, negative, margin, p, eps, out_):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    for row in range(out_.shape[0]):
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        cleared(lanes_s2, width_D, 0.0)
+        cleared(lost_s2, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, negative_row_1[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
+        out_[row] = value_f64_out_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+
+
+@loop
+def value_f32_swap_p_ne_inf_p_ne_2_p_eq_1(anchor, positive, negative, margin, p, eps, out_):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    for row in range(out_.shape[0]):
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        cleared(lanes_s2, width_D, 0.0)
+        cleared(lost_s2, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, negative_row_1[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
+        out_[row] = value_f64_out_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+
+
+@loop
+def vjp_f64_swap_p_ne_inf_p_ne_2_p_eq_1(
+    g, anchor, positive, negative, margin, p, eps, danchor_, dpositive_, dnegative_
+):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    for row in range(danchor_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        danchor__row = danchor_[row]
+        dpositive__row = dpositive_[row]
+        dnegative__row = dnegative_[row]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        cleared(lanes_s2, width_D, 0.0)
+        cleared(lost_s2, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, negative_row_1[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
+        s4 = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s5 = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s6 = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        start, stop = 0, n_D
+        anchor_row_0 = anchor_row[start:stop]
+        negative_row_1 = negative_row[start:stop]
+        positive_row_2 = positive_row[start:stop]
+        danchor__row_3 = danchor__row[start:stop]
+        dpositive__row_4 = dpositive__row[start:stop]
+        dnegative__row_5 = dnegative__row[start:stop]
+        for i in range(stop - start):
+            danchor__row_3[i] = vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps,
+                g_row,
+                margin,
+                s0,
+                s0_l,
+                s1,
+                s1_l,
+                s2,
+                s2_l,
+                s4,
+                s6,
+                anchor_row_0[i],
+                negative_row_1[i],
+                positive_row_2[i],
+            )
+            dpositive__row_4[i] = vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps,
+                g_row,
+                margin,
+                s0,
+                s0_l,
+                s1,
+                s1_l,
+                s2,
+                s2_l,
+                s4,
+                s5,
+                anchor_row_0[i],
+                negative_row_1[i],
+                positive_row_2[i],
+            )
+            dnegative__row_5[i] = vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps,
+                g_row,
+                margin,
+                s0,
+                s0_l,
+                s1,
+                s1_l,
+                s2,
+                s2_l,
+                s5,
+                s6,
+                anchor_row_0[i],
+                negative_row_1[i],
+                positive_row_2[i],
+            )
+
+
+@loop
+def vjp_f32_swap_p_ne_inf_p_ne_2_p_eq_1(
+    g, anchor, positive, negative, margin, p, eps, danchor_, dpositive_, dnegative_
+):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    for row in range(danchor_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        danchor__row = danchor_[row]
+        dpositive__row = dpositive_[row]
+        dnegative__row = dnegative_[row]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        cleared(lanes_s2, width_D, 0.0)
+        cleared(lost_s2, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, negative_row_1[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
+        s4 = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s5 = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s6 = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        start, stop = 0, n_D
+        anchor_row_0 = anchor_row[start:stop]
+        negative_row_1 = negative_row[start:stop]
+        positive_row_2 = positive_row[start:stop]
+        danchor__row_3 = danchor__row[start:stop]
+        dpositive__row_4 = dpositive__row[start:stop]
+        dnegative__row_5 = dnegative__row[start:stop]
+        for i in range(stop - start):
+            danchor__row_3[i] = vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps,
+                g_row,
+                margin,
+                s0,
+                s0_l,
+                s1,
+                s1_l,
+                s2,
+                s2_l,
+                s4,
+                s6,
+                anchor_row_0[i],
+                negative_row_1[i],
+                positive_row_2[i],
+            )
+            dpositive__row_4[i] = vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps,
+                g_row,
+                margin,
+                s0,
+                s0_l,
+                s1,
+                s1_l,
+                s2,
+                s2_l,
+                s4,
+                s5,
+                anchor_row_0[i],
+                negative_row_1[i],
+                positive_row_2[i],
+            )
+            dnegative__row_5[i] = vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps,
+                g_row,
+                margin,
+                s0,
+                s0_l,
+                s1,
+                s1_l,
+                s2,
+                s2_l,
+                s5,
+                s6,
+                anchor_row_0[i],
+                negative_row_1[i],
+                positive_row_2[i],
+            )
+
+
+@loop
+def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_eq_1(
+    g, anchor, positive, negative, margin, p, eps, out_, danchor_, dpositive_, dnegative_
+):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    for row in range(out_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        danchor__row = danchor_[row]
+        dpositive__row = dpositive_[row]
+        dnegative__row = dnegative_[row]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        cleared(lanes_s2, width_D, 0.0)
+        cleared(lost_s2, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, negative_row_1[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
+        out_[row] = value_f64_out_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s4 = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s5 = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s6 = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        start, stop = 0, n_D
+        anchor_row_0 = anchor_row[start:stop]
+        negative_row_1 = negative_row[start:stop]
+        positive_row_2 = positive_row[start:stop]
+        danchor__row_3 = danchor__row[start:stop]
+        dpositive__row_4 = dpositive__row[start:stop]
+        dnegative__row_5 = dnegative__row[start:stop]
+        for i in range(stop - start):
+            danchor__row_3[i] = vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps,
+                g_row,
+                margin,
+                s0,
+                s0_l,
+                s1,
+                s1_l,
+                s2,
+                s2_l,
+                s4,
+                s6,
+                anchor_row_0[i],
+                negative_row_1[i],
+                positive_row_2[i],
+            )
+            dpositive__row_4[i] = vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps,
+                g_row,
+                margin,
+                s0,
+                s0_l,
+                s1,
+                s1_l,
+                s2,
+                s2_l,
+                s4,
+                s5,
+                anchor_row_0[i],
+                negative_row_1[i],
+                positive_row_2[i],
+            )
+            dnegative__row_5[i] = vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps,
+                g_row,
+                margin,
+                s0,
+                s0_l,
+                s1,
+                s1_l,
+                s2,
+                s2_l,
+                s5,
+                s6,
+                anchor_row_0[i],
+                negative_row_1[i],
+                positive_row_2[i],
+            )
+
+
+@loop
+def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_eq_1(
+    g, anchor, positive, negative, margin, p, eps, out_, danchor_, dpositive_, dnegative_
+):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    for row in range(out_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        danchor__row = danchor_[row]
+        dpositive__row = dpositive_[row]
+        dnegative__row = dnegative_[row]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        cleared(lanes_s2, width_D, 0.0)
+        cleared(lost_s2, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, negative_row_1[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
+        out_[row] = value_f64_out_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s4 = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s5 = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        s6 = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        start, stop = 0, n_D
+        anchor_row_0 = anchor_row[start:stop]
+        negative_row_1 = negative_row[start:stop]
+        positive_row_2 = positive_row[start:stop]
+        danchor__row_3 = danchor__row[start:stop]
+        dpositive__row_4 = dpositive__row[start:stop]
+        dnegative__row_5 = dnegative__row[start:stop]
+        for i in range(stop - start):
+            danchor__row_3[i] = vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps,
+                g_row,
+                margin,
+                s0,
+                s0_l,
+                s1,
+                s1_l,
+                s2,
+                s2_l,
+                s4,
+                s6,
+                anchor_row_0[i],
+                negative_row_1[i],
+                positive_row_2[i],
+            )
+            dpositive__row_4[i] = vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps,
+                g_row,
+                margin,
+                s0,
+                s0_l,
+                s1,
+                s1_l,
+                s2,
+                s2_l,
+                s4,
+                s5,
+                anchor_row_0[i],
+                negative_row_1[i],
+                positive_row_2[i],
+            )
+            dnegative__row_5[i] = vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                eps,
+                g_row,
+                margin,
+                s0,
+                s0_l,
+                s1,
+                s1_l,
+                s2,
+                s2_l,
+                s5,
+                s6,
+                anchor_row_0[i],
+                negative_row_1[i],
+                positive_row_2[i],
+            )
+
+
+@loop
+def hvp_anchor_f64_swap_p_ne_inf_p_ne_2_p_eq_1(g, direction, anchor, positive, negative, margin, p, eps, danchor_):
+    n_D = direction.shape[1]
+    for row in range(danchor_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        danchor__row = danchor_[row]
+        start, stop = 0, n_D
+        danchor__row_0 = danchor__row[start:stop]
+        for i in range(stop - start):
+            danchor__row_0[i] = hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1()
+
+
+@loop
+def hvp_anchor_f32_swap_p_ne_inf_p_ne_2_p_eq_1(g, direction, anchor, positive, negative, margin, p, eps, danchor_):
+    n_D = direction.shape[1]
+    for row in range(danchor_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        danchor__row = danchor_[row]
+        start, stop = 0, n_D
+        danchor__row_0 = danchor__row[start:stop]
+        for i in range(stop - start):
+            danchor__row_0[i] = hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1()
+
+
+@loop
+def hvp_positive_f64_swap_p_ne_inf_p_ne_2_p_eq_1(g, direction, anchor, positive, negative, margin, p, eps, dpositive_):
+    n_D = direction.shape[1]
+    for row in range(dpositive_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        dpositive__row = dpositive_[row]
+        start, stop = 0, n_D
+        dpositive__row_0 = dpositive__row[start:stop]
+        for i in range(stop - start):
+            dpositive__row_0[i] = hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1()
+
+
+@loop
+def hvp_positive_f32_swap_p_ne_inf_p_ne_2_p_eq_1(g, direction, anchor, positive, negative, margin, p, eps, dpositive_):
+    n_D = direction.shape[1]
+    for row in range(dpositive_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        dpositive__row = dpositive_[row]
+        start, stop = 0, n_D
+        dpositive__row_0 = dpositive__row[start:stop]
+        for i in range(stop - start):
+            dpositive__row_0[i] = hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1()
+
+
+@loop
+def hvp_negative_f64_swap_p_ne_inf_p_ne_2_p_eq_1(g, direction, anchor, positive, negative, margin, p, eps, dnegative_):
+    n_D = direction.shape[1]
+    for row in range(dnegative_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        dnegative__row = dnegative_[row]
+        start, stop = 0, n_D
+        dnegative__row_0 = dnegative__row[start:stop]
+        for i in range(stop - start):
+            dnegative__row_0[i] = hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1()
+
+
+@loop
+def hvp_negative_f32_swap_p_ne_inf_p_ne_2_p_eq_1(g, direction, anchor, positive, negative, margin, p, eps, dnegative_):
+    n_D = direction.shape[1]
+    for row in range(dnegative_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        direction_row = direction[row if direction.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        dnegative__row = dnegative_[row]
+        start, stop = 0, n_D
+        dnegative__row_0 = dnegative__row[start:stop]
+        for i in range(stop - start):
+            dnegative__row_0[i] = hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1()
+
+
+@loop
+def vjp_margin_f64_swap_p_ne_inf_p_ne_2_p_eq_1(g, anchor, positive, negative, margin, p, eps, dmargin_, dmargin__l):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    for row in range(max(g.shape[0], anchor.shape[0], positive.shape[0], negative.shape[0])):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        cleared(lanes_s2, width_D, 0.0)
+        cleared(lost_s2, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, negative_row_1[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
+        dmargin_[0], error = two_sum(
+            dmargin_[0],
+            vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_ne_2_p_eq_1(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l),
+        )
+        dmargin__l[0] += error
+
+
+@loop
+def vjp_margin_f32_swap_p_ne_inf_p_ne_2_p_eq_1(g, anchor, positive, negative, margin, p, eps, dmargin_, dmargin__l):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    for row in range(max(g.shape[0], anchor.shape[0], positive.shape[0], negative.shape[0])):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        cleared(lanes_s2, width_D, 0.0)
+        cleared(lost_s2, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, negative_row_1[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
+        dmargin_[0], error = two_sum(
+            dmargin_[0],
+            vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_ne_2_p_eq_1(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l),
+        )
+        dmargin__l[0] += error
+
+
+@loop
+def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_eq_1(g, anchor, positive, negative, margin, p, eps, deps_, deps__l):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    lanes_s5_of = np.empty(LANES)
+    lost_s5_of = np.empty(LANES)
+    lanes_s7_of = np.empty(LANES)
+    lost_s7_of = np.empty(LANES)
+    lanes_s9_of = np.empty(LANES)
+    lost_s9_of = np.empty(LANES)
+    for row in range(max(g.shape[0], anchor.shape[0], positive.shape[0], negative.shape[0])):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        cleared(lanes_s2, width_D, 0.0)
+        cleared(lost_s2, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, negative_row_1[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
+        s4 = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        cleared(lanes_s5_of, width_D, 0.0)
+        cleared(lost_s5_of, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            positive_row_1 = positive_row[start:stop]
+            for i in range(stop - start):
+                s5_of_here = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_row_0[i], positive_row_1[i])
+                lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, 0.0)
+        s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_D)
+        s5, s5_l = vjp_eps_f64_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(s4, s5_of, s5_of_l)
+        s6 = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        cleared(lanes_s7_of, width_D, 0.0)
+        cleared(lost_s7_of, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            negative_row_0 = negative_row[start:stop]
+            positive_row_1 = positive_row[start:stop]
+            for i in range(stop - start):
+                s7_of_here = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, negative_row_0[i], positive_row_1[i]
+                )
+                lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, 0.0)
+        s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_D)
+        s7, s7_l = vjp_eps_f64_s7_core_swap_p_ne_inf_p_ne_2_p_eq_1(s6, s7_of, s7_of_l)
+        s8 = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        cleared(lanes_s9_of, width_D, 0.0)
+        cleared(lost_s9_of, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            for i in range(stop - start):
+                s9_of_here = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_row_0[i], negative_row_1[i])
+                lanes_s9_of[i], lost_s9_of[i] = added(lanes_s9_of[i], lost_s9_of[i], s9_of_here, 0.0)
+        s9_of, s9_of_l = sum_up(lanes_s9_of, lost_s9_of, width_D)
+        s9, s9_l = vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2_p_eq_1(s8, s9_of, s9_of_l)
+        deps_[0], error = two_sum(
+            deps_[0],
+            vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2_p_eq_1(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, s5, s5_l, s7, s7_l, s9, s9_l),
+        )
+        deps__l[0] += error
+
+
+@loop
+def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_eq_1(g, anchor, positive, negative, margin, p, eps, deps_, deps__l):
+    n_D = anchor.shape[1]
+    width_D = lanes_of(n_D)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    lanes_s5_of = np.empty(LANES)
+    lost_s5_of = np.empty(LANES)
+    lanes_s7_of = np.empty(LANES)
+    lost_s7_of = np.empty(LANES)
+    lanes_s9_of = np.empty(LANES)
+    lost_s9_of = np.empty(LANES)
+    for row in range(max(g.shape[0], anchor.shape[0], positive.shape[0], negative.shape[0])):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
+        positive_row = positive[row if positive.shape[0] > 1 else 0]
+        negative_row = negative[row if negative.shape[0] > 1 else 0]
+        cleared(lanes_s0, width_D, 0.0)
+        cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
+        cleared(lanes_s2, width_D, 0.0)
+        cleared(lost_s2, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, negative_row_1[i], positive_row_2[i]
+                )
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
+        s4 = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        cleared(lanes_s5_of, width_D, 0.0)
+        cleared(lost_s5_of, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            positive_row_1 = positive_row[start:stop]
+            for i in range(stop - start):
+                s5_of_here = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_row_0[i], positive_row_1[i])
+                lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, 0.0)
+        s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_D)
+        s5, s5_l = vjp_eps_f64_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(s4, s5_of, s5_of_l)
+        s6 = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        cleared(lanes_s7_of, width_D, 0.0)
+        cleared(lost_s7_of, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            negative_row_0 = negative_row[start:stop]
+            positive_row_1 = positive_row[start:stop]
+            for i in range(stop - start):
+                s7_of_here = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, negative_row_0[i], positive_row_1[i]
+                )
+                lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, 0.0)
+        s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_D)
+        s7, s7_l = vjp_eps_f64_s7_core_swap_p_ne_inf_p_ne_2_p_eq_1(s6, s7_of, s7_of_l)
+        s8 = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, s2_l)
+        cleared(lanes_s9_of, width_D, 0.0)
+        cleared(lost_s9_of, width_D, 0.0)
+        for start in range(0, n_D, LANES):
+            stop = min(start + LANES, n_D)
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            for i in range(stop - start):
+                s9_of_here = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_row_0[i], negative_row_1[i])
+                lanes_s9_of[i], lost_s9_of[i] = added(lanes_s9_of[i], lost_s9_of[i], s9_of_here, 0.0)
+        s9_of, s9_of_l = sum_up(lanes_s9_of, lost_s9_of, width_D)
+        s9, s9_l = vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2_p_eq_1(s8, s9_of, s9_of_l)
+        deps_[0], error = two_sum(
+            deps_[0],
+            vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2_p_eq_1(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, s5, s5_l, s7, s7_l, s9, s9_l),
+        )
+        deps__l[0] += error
+
+
+# ---- swap=True, not (Eq(p, oo)), not (Eq(p, 2)), not (Eq(p, 1))
 
 
 # m0 = scale over D.1 of eps + anchor[D.1] - positive[D.1]
 @core
-def value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_D1, positive_D1):
+def value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_D1, positive_D1):
     eps = np.float64(eps)
     anchor_D1 = np.float64(anchor_D1)
     positive_D1 = np.float64(positive_D1)
@@ -16196,7 +18745,7 @@ def value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_D1, positive_D1):
 
 # y0[D] = m0*(eps + anchor[D] - positive[D])
 @core
-def value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_D, positive_D):
+def value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_D, positive_D):
     eps = np.float64(eps)
     m0 = np.float64(m0)
     anchor_D = np.float64(anchor_D)
@@ -16216,7 +18765,7 @@ def value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_D, positive_D):
 
 # s0 = sum over D.1 of Abs(y0[D.1])**p
 @core
-def value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_D1, y0_D1_l):
+def value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D1, y0_D1_l):
     p = np.float64(p)
     y0_D1 = np.float64(y0_D1)
     y0_D1_l = np.float64(y0_D1_l)
@@ -16233,7 +18782,7 @@ def value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_D1, y0_D1_l):
 
 # m1 = scale over D.1 of eps + anchor[D.1] - negative[D.1]
 @core
-def value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_D1, negative_D1):
+def value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_D1, negative_D1):
     eps = np.float64(eps)
     anchor_D1 = np.float64(anchor_D1)
     negative_D1 = np.float64(negative_D1)
@@ -16247,7 +18796,7 @@ def value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_D1, negative_D1):
 
 # y1[D] = m1*(eps + anchor[D] - negative[D])
 @core
-def value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_D, negative_D):
+def value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_D, negative_D):
     eps = np.float64(eps)
     m1 = np.float64(m1)
     anchor_D = np.float64(anchor_D)
@@ -16267,7 +18816,7 @@ def value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_D, negative_D):
 
 # s1 = sum over D.1 of Abs(y1[D.1])**p
 @core
-def value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_D1, y1_D1_l):
+def value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D1, y1_D1_l):
     p = np.float64(p)
     y1_D1 = np.float64(y1_D1)
     y1_D1_l = np.float64(y1_D1_l)
@@ -16284,7 +18833,7 @@ def value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_D1, y1_D1_l):
 
 # m2 = scale over D.1 of eps - negative[D.1] + positive[D.1]
 @core
-def value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_D1, positive_D1):
+def value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_D1, positive_D1):
     eps = np.float64(eps)
     negative_D1 = np.float64(negative_D1)
     positive_D1 = np.float64(positive_D1)
@@ -16299,7 +18848,7 @@ def value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_D1, positive_D1):
 
 # y2[D] = m2*(eps - negative[D] + positive[D])
 @core
-def value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_D, positive_D):
+def value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m2, negative_D, positive_D):
     eps = np.float64(eps)
     m2 = np.float64(m2)
     negative_D = np.float64(negative_D)
@@ -16320,7 +18869,7 @@ def value_f64_y2_core_swap_p_ne_inf_p_ne_2(eps, m2, negative_D, positive_D):
 
 # s2 = sum over D.1 of Abs(y2[D.1])**p
 @core
-def value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_D1, y2_D1_l):
+def value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_D1, y2_D1_l):
     p = np.float64(p)
     y2_D1 = np.float64(y2_D1)
     y2_D1_l = np.float64(y2_D1_l)
@@ -16337,7 +18886,7 @@ def value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_D1, y2_D1_l):
 
 # out = first_max(margin - minimum(s1**(1/p)/m1, s2**(1/p)/m2) + s0**(1/p)/m0, 0)
 @core
-def value_f64_out_core_swap_p_ne_inf_p_ne_2(m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l):
+def value_f64_out_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l):
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -16394,7 +18943,7 @@ def value_f64_out_core_swap_p_ne_inf_p_ne_2(m0, m1, m2, margin, p, s0, s0_l, s1,
 
 # s0 = sum over D.1 of Abs(y0[D.1])**p
 @core
-def value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, y0_D1, y0_D1_l):
+def value_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D1, y0_D1_l):
     p = np.float64(p)
     y0_D1 = np.float64(y0_D1)
     y0_D1_l = np.float64(y0_D1_l)
@@ -16411,7 +18960,7 @@ def value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, y0_D1, y0_D1_l):
 
 # s1 = sum over D.1 of Abs(y1[D.1])**p
 @core
-def value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, y1_D1, y1_D1_l):
+def value_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D1, y1_D1_l):
     p = np.float64(p)
     y1_D1 = np.float64(y1_D1)
     y1_D1_l = np.float64(y1_D1_l)
@@ -16428,7 +18977,7 @@ def value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, y1_D1, y1_D1_l):
 
 # s2 = sum over D.1 of Abs(y2[D.1])**p
 @core
-def value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, y2_D1, y2_D1_l):
+def value_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_D1, y2_D1_l):
     p = np.float64(p)
     y2_D1 = np.float64(y2_D1)
     y2_D1_l = np.float64(y2_D1_l)
@@ -16445,7 +18994,7 @@ def value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, y2_D1, y2_D1_l):
 
 # out = first_max(margin - minimum(s1**(1/p)/m1, s2**(1/p)/m2) + s0**(1/p)/m0, 0)
 @core
-def value_f32_out_core_swap_p_ne_inf_p_ne_2(m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l):
+def value_f32_out_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l):
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     m2 = np.float64(m2)
@@ -16501,7 +19050,7 @@ def value_f32_out_core_swap_p_ne_inf_p_ne_2(m0, m1, m2, margin, p, s0, s0_l, s1,
 
 # e0 = s1**(1/p)
 @core
-def vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l):
+def vjp_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l):
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
@@ -16525,7 +19074,7 @@ def vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l):
 
 # e1 = s2**(1/p)
 @core
-def vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l):
+def vjp_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l):
     p = np.float64(p)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
@@ -16549,7 +19098,7 @@ def vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l):
 
 # e2 = s0**(1/p)
 @core
-def vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l):
+def vjp_f64_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -16574,7 +19123,7 @@ def vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l):
 # s4 = (-(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e1/m2 < e0/m1 else (0 if Eq(s2, 0)
 #     else s2**(-1 + 1/p))/(2*p))) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l):
+def vjp_f64_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -16658,7 +19207,7 @@ def vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m
 # s5 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0)
 #     else s1**(-1 + 1/p))/(2*p))) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l):
+def vjp_f64_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -16741,7 +19290,7 @@ def vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m
 
 # s6 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l):
+def vjp_f64_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -16806,7 +19355,7 @@ def vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m
 
 # e3[D] = Abs(y1[D])**(p - 1)
 @core
-def vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_D, y1_D_l):
+def vjp_f64_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D, y1_D_l):
     p = np.float64(p)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
@@ -16833,7 +19382,7 @@ def vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_D, y1_D_l):
 
 # e4[D] = Abs(y0[D])**(p - 1)
 @core
-def vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
+def vjp_f64_e4_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D, y0_D_l):
     p = np.float64(p)
     y0_D = np.float64(y0_D)
     y0_D_l = np.float64(y0_D_l)
@@ -16861,7 +19410,7 @@ def vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
 # danchor[D] = (g*(p*s5*sign(y1[D])*e3[D] + p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
 #     else 0)
 @core
-def vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(
+def vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0,
     e0_l,
     e1,
@@ -16953,7 +19502,7 @@ def vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(
 
 # e5[D] = Abs(y2[D])**(p - 1)
 @core
-def vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_D, y2_D_l):
+def vjp_f64_e5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_D, y2_D_l):
     p = np.float64(p)
     y2_D = np.float64(y2_D)
     y2_D_l = np.float64(y2_D_l)
@@ -16981,7 +19530,7 @@ def vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_D, y2_D_l):
 # dpositive[D] = (g*(p*s4*sign(y2[D])*e5[D] - p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >=
 #     0 else 0)
 @core
-def vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
+def vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0,
     e0_l,
     e1,
@@ -17074,7 +19623,7 @@ def vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
 # dnegative[D] = (g*(-p*s4*sign(y2[D])*e5[D] - p*s5*sign(y1[D])*e3[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2)
 #     >= 0 else 0)
 @core
-def vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
+def vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0,
     e0_l,
     e1,
@@ -17166,7 +19715,7 @@ def vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
 
 # e0 = s1**(1/p)
 @core
-def vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l):
+def vjp_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l):
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
@@ -17190,7 +19739,7 @@ def vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l):
 
 # e1 = s2**(1/p)
 @core
-def vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l):
+def vjp_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l):
     p = np.float64(p)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
@@ -17214,7 +19763,7 @@ def vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l):
 
 # e2 = s0**(1/p)
 @core
-def vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l):
+def vjp_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -17239,7 +19788,7 @@ def vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l):
 # s4 = (-(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e1/m2 < e0/m1 else (0 if Eq(s2, 0)
 #     else s2**(-1 + 1/p))/(2*p))) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l):
+def vjp_f32_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -17323,7 +19872,7 @@ def vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m
 # s5 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0)
 #     else s1**(-1 + 1/p))/(2*p))) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l):
+def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -17406,7 +19955,7 @@ def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m
 
 # s6 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l):
+def vjp_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -17471,7 +20020,7 @@ def vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m
 
 # e3[D] = Abs(y1[D])**(p - 1)
 @core
-def vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, y1_D, y1_D_l):
+def vjp_f32_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D, y1_D_l):
     p = np.float64(p)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
@@ -17498,7 +20047,7 @@ def vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, y1_D, y1_D_l):
 
 # e4[D] = Abs(y0[D])**(p - 1)
 @core
-def vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
+def vjp_f32_e4_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D, y0_D_l):
     p = np.float64(p)
     y0_D = np.float64(y0_D)
     y0_D_l = np.float64(y0_D_l)
@@ -17525,7 +20074,7 @@ def vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
 
 # r_m0 = 1/m0
 @core
-def vjp_f32_r_m0_core_swap_p_ne_inf_p_ne_2(m0):
+def vjp_f32_r_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0):
     m0 = np.float64(m0)
     t1 = 1.0 / m0
     t2 = fma(-t1, m0, 1.0) / m0
@@ -17538,7 +20087,7 @@ def vjp_f32_r_m0_core_swap_p_ne_inf_p_ne_2(m0):
 
 # r_m1 = 1/m1
 @core
-def vjp_f32_r_m1_core_swap_p_ne_inf_p_ne_2(m1):
+def vjp_f32_r_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(m1):
     m1 = np.float64(m1)
     t1 = 1.0 / m1
     t2 = fma(-t1, m1, 1.0) / m1
@@ -17551,7 +20100,7 @@ def vjp_f32_r_m1_core_swap_p_ne_inf_p_ne_2(m1):
 
 # r_m2 = 1/m2
 @core
-def vjp_f32_r_m2_core_swap_p_ne_inf_p_ne_2(m2):
+def vjp_f32_r_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(m2):
     m2 = np.float64(m2)
     t1 = 1.0 / m2
     t2 = fma(-t1, m2, 1.0) / m2
@@ -17565,7 +20114,7 @@ def vjp_f32_r_m2_core_swap_p_ne_inf_p_ne_2(m2):
 # danchor[D] = (g*(p*s5*sign(y1[D])*e3[D] + p*s6*sign(y0[D])*e4[D]) if e2*r_m0 + margin - minimum(e0*r_m1,
 #     e1*r_m2) >= 0 else 0)
 @core
-def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(
+def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0,
     e0_l,
     e1,
@@ -17664,7 +20213,7 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(
 
 # e5[D] = Abs(y2[D])**(p - 1)
 @core
-def vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, y2_D, y2_D_l):
+def vjp_f32_e5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_D, y2_D_l):
     p = np.float64(p)
     y2_D = np.float64(y2_D)
     y2_D_l = np.float64(y2_D_l)
@@ -17692,7 +20241,7 @@ def vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, y2_D, y2_D_l):
 # dpositive[D] = (g*(p*s4*sign(y2[D])*e5[D] - p*s6*sign(y0[D])*e4[D]) if e2*r_m0 + margin - minimum(e0*r_m1,
 #     e1*r_m2) >= 0 else 0)
 @core
-def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
+def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0,
     e0_l,
     e1,
@@ -17792,7 +20341,7 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
 # dnegative[D] = (g*(-p*s4*sign(y2[D])*e5[D] - p*s5*sign(y1[D])*e3[D]) if e2*r_m0 + margin - minimum(e0*r_m1,
 #     e1*r_m2) >= 0 else 0)
 @core
-def vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
+def vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0,
     e0_l,
     e1,
@@ -17891,7 +20440,7 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
 
 # out = first_max(e2/m0 + margin - minimum(e0/m1, e1/m2), 0)
 @core
-def value_and_grad_f64_out_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin):
+def value_and_grad_f64_out_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -17925,7 +20474,7 @@ def value_and_grad_f64_out_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_
 
 # s0 = sum over D.1 of Abs(eps + anchor[D.1] - positive[D.1])**p
 @core
-def hvp_anchor_f64_s0_core_swap_p_ne_inf_p_ne_2(eps, p, anchor_D1, positive_D1):
+def hvp_anchor_f64_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D1, positive_D1):
     eps = np.float64(eps)
     p = np.float64(p)
     anchor_D1 = np.float64(anchor_D1)
@@ -17948,7 +20497,7 @@ def hvp_anchor_f64_s0_core_swap_p_ne_inf_p_ne_2(eps, p, anchor_D1, positive_D1):
 
 # s1 = sum over D.1 of Abs(eps + anchor[D.1] - negative[D.1])**p
 @core
-def hvp_anchor_f64_s1_core_swap_p_ne_inf_p_ne_2(eps, p, anchor_D1, negative_D1):
+def hvp_anchor_f64_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D1, negative_D1):
     eps = np.float64(eps)
     p = np.float64(p)
     anchor_D1 = np.float64(anchor_D1)
@@ -17971,7 +20520,7 @@ def hvp_anchor_f64_s1_core_swap_p_ne_inf_p_ne_2(eps, p, anchor_D1, negative_D1):
 
 # s2 = sum over D.1 of Abs(eps - negative[D.1] + positive[D.1])**p
 @core
-def hvp_anchor_f64_s2_core_swap_p_ne_inf_p_ne_2(eps, p, negative_D1, positive_D1):
+def hvp_anchor_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, negative_D1, positive_D1):
     eps = np.float64(eps)
     p = np.float64(p)
     negative_D1 = np.float64(negative_D1)
@@ -17995,7 +20544,7 @@ def hvp_anchor_f64_s2_core_swap_p_ne_inf_p_ne_2(eps, p, negative_D1, positive_D1
 
 # e0[D] = Abs(eps + anchor[D] - positive[D])**(p - 1)
 @core
-def hvp_anchor_f64_e0_core_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, positive_D):
+def hvp_anchor_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D, positive_D):
     eps = np.float64(eps)
     p = np.float64(p)
     anchor_D = np.float64(anchor_D)
@@ -18028,7 +20577,9 @@ def hvp_anchor_f64_e0_core_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, positive_D):
 
 # s0_rate_of = sum over D.1 of sign(eps + anchor[D.1] - positive[D.1])*direction[D.1]*e0[D.1]
 @core
-def hvp_anchor_f64_s0_rate_of_core_swap_p_ne_inf_p_ne_2(eps, anchor_D1, direction_D1, e0_D1, e0_D1_l, positive_D1):
+def hvp_anchor_f64_s0_rate_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+    eps, anchor_D1, direction_D1, e0_D1, e0_D1_l, positive_D1
+):
     eps = np.float64(eps)
     anchor_D1 = np.float64(anchor_D1)
     direction_D1 = np.float64(direction_D1)
@@ -18051,7 +20602,7 @@ def hvp_anchor_f64_s0_rate_of_core_swap_p_ne_inf_p_ne_2(eps, anchor_D1, directio
 
 # s0_rate = p*s0_rate_of
 @core
-def hvp_anchor_f64_s0_rate_core_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l):
+def hvp_anchor_f64_s0_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0_rate_of, s0_rate_of_l):
     p = np.float64(p)
     s0_rate_of = np.float64(s0_rate_of)
     s0_rate_of_l = np.float64(s0_rate_of_l)
@@ -18066,7 +20617,7 @@ def hvp_anchor_f64_s0_rate_core_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l
 
 # e1[D] = Abs(eps + anchor[D] - negative[D])**(p - 1)
 @core
-def hvp_anchor_f64_e1_core_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, negative_D):
+def hvp_anchor_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D, negative_D):
     eps = np.float64(eps)
     p = np.float64(p)
     anchor_D = np.float64(anchor_D)
@@ -18099,7 +20650,9 @@ def hvp_anchor_f64_e1_core_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, negative_D):
 
 # s1_rate_of = sum over D.1 of sign(eps + anchor[D.1] - negative[D.1])*direction[D.1]*e1[D.1]
 @core
-def hvp_anchor_f64_s1_rate_of_core_swap_p_ne_inf_p_ne_2(eps, anchor_D1, direction_D1, e1_D1, e1_D1_l, negative_D1):
+def hvp_anchor_f64_s1_rate_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+    eps, anchor_D1, direction_D1, e1_D1, e1_D1_l, negative_D1
+):
     eps = np.float64(eps)
     anchor_D1 = np.float64(anchor_D1)
     direction_D1 = np.float64(direction_D1)
@@ -18122,7 +20675,7 @@ def hvp_anchor_f64_s1_rate_of_core_swap_p_ne_inf_p_ne_2(eps, anchor_D1, directio
 
 # s1_rate = p*s1_rate_of
 @core
-def hvp_anchor_f64_s1_rate_core_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l):
+def hvp_anchor_f64_s1_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1_rate_of, s1_rate_of_l):
     p = np.float64(p)
     s1_rate_of = np.float64(s1_rate_of)
     s1_rate_of_l = np.float64(s1_rate_of_l)
@@ -18135,10 +20688,10 @@ def hvp_anchor_f64_s1_rate_core_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l
     return t5, t6
 
 
-# s7 = (-(s1**(-1 + 1/p)/p if e3 < e4 else (0 if e4 < e3 else s1**(-1 + 1/p)/(2*p))) if e2 + margin - minimum(e3,
-#     e4) >= 0 else 0)
+# s7 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e3 < e4 else (0 if e4 < e3 else (0 if Eq(s1, 0) else s1**(-1 +
+#     1/p))/(2*p))) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_anchor_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l):
+def hvp_anchor_f64_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -18172,45 +20725,48 @@ def hvp_anchor_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, ma
     t21 = t17 + t19
     t22 = t21 if t20 else t17
     t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = 1.0 / p
-    t25 = s1_l - s1_l == 0.0
-    t26 = s1 + s1_l
-    t27 = t26 if t25 else s1
-    t28 = -t24
-    t29 = t28 + 1.0
-    t30 = t29 - t28
-    t31 = fma(t28, p, 1.0) / p
-    t32 = t28 - (t29 - t30) + (1.0 - t30) + -t31
-    t33 = t32 - t32 == 0.0
-    t34 = t29 + t32
-    t35 = t34 if t33 else t29
-    t36 = pow(t27, t35)
-    t37 = t24 / t36
-    t38 = pow_low(t27, t35) + t36 * (t35 * ((s1_l - (t26 - s1) if t25 else 0.0) / t27))
-    t39 = t38 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t27))
-    t40 = -e3
-    t41 = e4 + t40
-    t42 = t41 - e4
-    t43 = e4 - (t41 - t42) + (t40 - t42) + e4_l + -e3_l
-    t44 = t43 - t43 == 0.0
-    t45 = t41 + t43
-    t46 = t45 if t44 else t41
-    t47 = t46 < 0.0 or t46 == 0.0 and (t43 - (t45 - t41) if t44 else 0.0) < 0.0
-    t48 = 0.5 / p
-    t49 = t48 / t36
-    t50 = 0.0 if t47 else (fma(-t49, t36, t48) + fma(-t48, p, 0.5) / p - t49 * t39) / t36
-    t51 = -((fma(-t37, t36, t24) + t31 - t37 * t39) / t36 if t23 else t50) if t15 else 0.0
-    t52 = t51 - t51 == 0.0
-    t53 = -(t37 if t23 else 0.0 if t47 else t49) if t15 else 0.0
-    t54 = t53 + t51
-    t55 = t54 if t52 else t53
-    t56 = (t51 - (t54 - t53) if t52 else 0.0) if t55 - t55 == 0.0 else 0.0
-    return t55, t56
+    t24 = s1 + -0.0
+    t25 = t24 - s1
+    t26 = s1 - (t24 - t25) + (-0.0 - t25) + s1_l
+    t27 = t26 - t26 == 0.0
+    t28 = t24 + t26
+    t29 = (t28 if t27 else t24) == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) == 0.0
+    t30 = s1_l - s1_l == 0.0
+    t31 = s1 + s1_l
+    t32 = t31 if t30 else s1
+    t33 = 1.0 / p
+    t34 = t33 + -1.0
+    t35 = t34 - t33
+    t36 = t33 - (t34 - t35) + (-1.0 - t35) + fma(-t33, p, 1.0) / p
+    t37 = t36 - t36 == 0.0
+    t38 = t34 + t36
+    t39 = t38 if t37 else t34
+    t40 = pow(t32, t39)
+    t41 = 0.0 if t29 else t40
+    t42 = t41 / p
+    t43 = pow_low(t32, t39) + t40 * (t39 * ((s1_l - (t31 - s1) if t30 else 0.0) / t32))
+    t44 = fma(-t42, p, t41) + (0.0 if t29 else t43 + t40 * ((t36 - (t38 - t34) if t37 else 0.0) * log(t32)))
+    t45 = t44 / p
+    t46 = -e3
+    t47 = e4 + t46
+    t48 = t47 - e4
+    t49 = e4 - (t47 - t48) + (t46 - t48) + e4_l + -e3_l
+    t50 = t49 - t49 == 0.0
+    t51 = t47 + t49
+    t52 = t51 if t50 else t47
+    t53 = t52 < 0.0 or t52 == 0.0 and (t49 - (t51 - t47) if t50 else 0.0) < 0.0
+    t54 = -(t45 if t23 else 0.0 if t53 else t45 * 0.5) if t15 else 0.0
+    t55 = t54 - t54 == 0.0
+    t56 = -(t42 if t23 else 0.0 if t53 else t42 * 0.5) if t15 else 0.0
+    t57 = t56 + t54
+    t58 = t57 if t55 else t56
+    t59 = (t54 - (t57 - t56) if t55 else 0.0) if t58 - t58 == 0.0 else 0.0
+    return t58, t59
 
 
-# s8 = (s0**(-1 + 1/p)/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
+# s8 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_anchor_f64_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l):
+def hvp_anchor_f64_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -18236,35 +20792,42 @@ def hvp_anchor_f64_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, ma
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = 1.0 / p
-    t17 = s0_l - s0_l == 0.0
-    t18 = s0 + s0_l
-    t19 = t18 if t17 else s0
-    t20 = -t16
-    t21 = t20 + 1.0
-    t22 = t21 - t20
-    t23 = fma(t20, p, 1.0) / p
-    t24 = t20 - (t21 - t22) + (1.0 - t22) + -t23
-    t25 = t24 - t24 == 0.0
-    t26 = t21 + t24
-    t27 = t26 if t25 else t21
-    t28 = pow(t19, t27)
-    t29 = t16 / t28
-    t30 = pow_low(t19, t27) + t28 * (t27 * ((s0_l - (t18 - s0) if t17 else 0.0) / t19))
-    t31 = fma(-t29, t28, t16) + t23 - t29 * (t30 + t28 * ((t24 - (t26 - t21) if t25 else 0.0) * log(t19)))
-    t32 = t31 / t28 if t15 else 0.0
-    t33 = t32 - t32 == 0.0
-    t34 = t29 if t15 else 0.0
-    t35 = t34 + t32
-    t36 = t35 if t33 else t34
-    t37 = (t32 - (t35 - t34) if t33 else 0.0) if t36 - t36 == 0.0 else 0.0
-    return t36, t37
+    t16 = s0 + -0.0
+    t17 = t16 - s0
+    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = s0_l - s0_l == 0.0
+    t23 = s0 + s0_l
+    t24 = t23 if t22 else s0
+    t25 = 1.0 / p
+    t26 = t25 + -1.0
+    t27 = t26 - t25
+    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
+    t29 = t28 - t28 == 0.0
+    t30 = t26 + t28
+    t31 = t30 if t29 else t26
+    t32 = pow(t24, t31)
+    t33 = 0.0 if t21 else t32
+    t34 = t33 / p
+    t35 = pow_low(t24, t31) + t32 * (t31 * ((s0_l - (t23 - s0) if t22 else 0.0) / t24))
+    t36 = fma(-t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
+    t37 = t36 / p if t15 else 0.0
+    t38 = t37 - t37 == 0.0
+    t39 = t34 if t15 else 0.0
+    t40 = t39 + t37
+    t41 = t40 if t38 else t39
+    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
+    return t41, t42
 
 
-# s9 = (-s1_rate*((-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e3 < e4 else (0 if e4 < e3 else (-1 +
-#     1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/(2*p))) if e2 + margin - minimum(e3, e4) >= 0 else 0)
+# s9 = (-s1_rate*((0 if Eq(s1, 0) else s1**(-2 + 1/p)*(-1 + 1/p))/p if e3 < e4 else (0 if e4 < e3 else (0 if
+#     Eq(s1, 0) else s1**(-2 + 1/p)*(-1 + 1/p))/(2*p))) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_anchor_f64_s9_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l, s1_rate, s1_rate_l):
+def hvp_anchor_f64_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+    e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
+):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -18300,55 +20863,59 @@ def hvp_anchor_f64_s9_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, ma
     t21 = t17 + t19
     t22 = t21 if t20 else t17
     t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = 1.0 / p
-    t25 = t24 + -1.0
-    t26 = t25 / p
-    t27 = s1 + -0.0
-    t28 = t27 - s1
-    t29 = s1 - (t27 - t28) + (-0.0 - t28) + s1_l
-    t30 = t29 - t29 == 0.0
-    t31 = t27 + t29
-    t32 = (t31 if t30 else t27) == 0.0 and (t29 - (t31 - t27) if t30 else 0.0) == 0.0
-    t33 = s1_l - s1_l == 0.0
-    t34 = s1 + s1_l
-    t35 = t34 if t33 else s1
-    t36 = t24 + -2.0
-    t37 = t36 - t24
-    t38 = fma(-t24, p, 1.0) / p
-    t39 = t24 - (t36 - t37) + (-2.0 - t37) + t38
+    t24 = s1 + -0.0
+    t25 = t24 - s1
+    t26 = s1 - (t24 - t25) + (-0.0 - t25) + s1_l
+    t27 = t26 - t26 == 0.0
+    t28 = t24 + t26
+    t29 = (t28 if t27 else t24) == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) == 0.0
+    t30 = 1.0 / p
+    t31 = t30 + -1.0
+    t32 = s1_l - s1_l == 0.0
+    t33 = s1 + s1_l
+    t34 = t33 if t32 else s1
+    t35 = -t30
+    t36 = t35 + 2.0
+    t37 = t36 - t35
+    t38 = fma(t35, p, 1.0) / p
+    t39 = t35 - (t36 - t37) + (2.0 - t37) + -t38
     t40 = t39 - t39 == 0.0
     t41 = t36 + t39
     t42 = t41 if t40 else t36
-    t43 = pow(t35, t42)
-    t44 = 0.0 if t32 else t43
-    t45 = t26 * t44
-    t46 = -e3
-    t47 = e4 + t46
-    t48 = t47 - e4
-    t49 = e4 - (t47 - t48) + (t46 - t48) + e4_l + -e3_l
-    t50 = t49 - t49 == 0.0
-    t51 = t47 + t49
-    t52 = t51 if t50 else t47
-    t53 = t52 < 0.0 or t52 == 0.0 and (t49 - (t51 - t47) if t50 else 0.0) < 0.0
-    t54 = t45 if t23 else 0.0 if t53 else t45 * 0.5
-    t55 = -(s1_rate * t54)
-    t56 = pow_low(t35, t42) + t43 * (t42 * ((s1_l - (t34 - s1) if t33 else 0.0) / t35))
-    t57 = t26 * (0.0 if t32 else t56 + t43 * ((t39 - (t41 - t36) if t40 else 0.0) * log(t35)))
-    t58 = t25 - t24
-    t59 = fma(t26, t44, -t45) + t57 + (fma(-t26, p, t25) + (t24 - (t25 - t58) + (-1.0 - t58) + t38)) / p * t44
-    t60 = -(fma(s1_rate, t54, t55) + s1_rate * (t59 if t23 else 0.0 if t53 else t59 * 0.5) + s1_rate_l * t54)
-    t61 = t60 if t15 else 0.0
-    t62 = t61 - t61 == 0.0
-    t63 = t55 if t15 else 0.0
-    t64 = t63 + t61
-    t65 = t64 if t62 else t63
-    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
-    return t65, t66
+    t43 = pow(t34, t42)
+    t44 = t31 / t43
+    t45 = 0.0 if t29 else t44
+    t46 = t45 / p
+    t47 = -e3
+    t48 = e4 + t47
+    t49 = t48 - e4
+    t50 = e4 - (t48 - t49) + (t47 - t49) + e4_l + -e3_l
+    t51 = t50 - t50 == 0.0
+    t52 = t48 + t50
+    t53 = t52 if t51 else t48
+    t54 = t53 < 0.0 or t53 == 0.0 and (t50 - (t52 - t48) if t51 else 0.0) < 0.0
+    t55 = t46 if t23 else 0.0 if t54 else t46 * 0.5
+    t56 = -(s1_rate * t55)
+    t57 = t31 - t30
+    t58 = pow_low(t34, t42) + t43 * (t42 * ((s1_l - (t33 - s1) if t32 else 0.0) / t34))
+    t59 = t44 * (t58 + t43 * ((t39 - (t41 - t36) if t40 else 0.0) * log(t34)))
+    t60 = 0.0 if t29 else (fma(-t44, t43, t31) + (t30 - (t31 - t57) + (-1.0 - t57) + t38) - t59) / t43
+    t61 = (fma(-t46, p, t45) + t60) / p
+    t62 = -(fma(s1_rate, t55, t56) + s1_rate * (t61 if t23 else 0.0 if t54 else t61 * 0.5) + s1_rate_l * t55)
+    t63 = t62 if t15 else 0.0
+    t64 = t63 - t63 == 0.0
+    t65 = t56 if t15 else 0.0
+    t66 = t65 + t63
+    t67 = t66 if t64 else t65
+    t68 = (t63 - (t66 - t65) if t64 else 0.0) if t67 - t67 == 0.0 else 0.0
+    return t67, t68
 
 
-# s10 = (s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
+# s10 = (s0_rate*(0 if Eq(s0, 0) else s0**(-2 + 1/p)*(-1 + 1/p))/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_anchor_f64_s10_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l, s0_rate, s0_rate_l):
+def hvp_anchor_f64_s10_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+    e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
+):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -18377,36 +20944,36 @@ def hvp_anchor_f64_s10_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, m
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
     t16 = s0_rate / p
-    t17 = 1.0 / p
-    t18 = t17 + -1.0
-    t19 = t16 * t18
-    t20 = s0 + -0.0
-    t21 = t20 - s0
-    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
-    t26 = s0_l - s0_l == 0.0
-    t27 = s0 + s0_l
-    t28 = t27 if t26 else s0
-    t29 = t17 + -2.0
-    t30 = t29 - t17
-    t31 = fma(-t17, p, 1.0) / p
-    t32 = t17 - (t29 - t30) + (-2.0 - t30) + t31
+    t17 = s0 + -0.0
+    t18 = t17 - s0
+    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
+    t23 = 1.0 / p
+    t24 = t23 + -1.0
+    t25 = s0_l - s0_l == 0.0
+    t26 = s0 + s0_l
+    t27 = t26 if t25 else s0
+    t28 = -t23
+    t29 = t28 + 2.0
+    t30 = t29 - t28
+    t31 = fma(t28, p, 1.0) / p
+    t32 = t28 - (t29 - t30) + (2.0 - t30) + -t31
     t33 = t32 - t32 == 0.0
     t34 = t29 + t32
     t35 = t34 if t33 else t29
-    t36 = pow(t28, t35)
-    t37 = 0.0 if t25 else t36
-    t38 = t19 * t37
-    t39 = pow_low(t28, t35) + t36 * (t35 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
-    t40 = t19 * (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t28)))
-    t41 = t18 - t17
-    t42 = fma(t16, t18, -t19) + t16 * (t17 - (t18 - t41) + (-1.0 - t41) + t31)
-    t43 = fma(t19, t37, -t38) + t40 + (t42 + (fma(-t16, p, s0_rate) + s0_rate_l) / p * t18) * t37
-    t44 = t43 if t15 else 0.0
+    t36 = pow(t27, t35)
+    t37 = t24 / t36
+    t38 = 0.0 if t22 else t37
+    t39 = t16 * t38
+    t40 = t24 - t23
+    t41 = pow_low(t27, t35) + t36 * (t35 * ((s0_l - (t26 - s0) if t25 else 0.0) / t27))
+    t42 = t37 * (t41 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t27)))
+    t43 = t16 * (0.0 if t22 else (fma(-t37, t36, t24) + (t23 - (t24 - t40) + (-1.0 - t40) + t31) - t42) / t36)
+    t44 = fma(t16, t38, -t39) + t43 + (fma(-t16, p, s0_rate) + s0_rate_l) / p * t38 if t15 else 0.0
     t45 = t44 - t44 == 0.0
-    t46 = t38 if t15 else 0.0
+    t46 = t39 if t15 else 0.0
     t47 = t46 + t44
     t48 = t47 if t45 else t46
     t49 = (t44 - (t47 - t46) if t45 else 0.0) if t48 - t48 == 0.0 else 0.0
@@ -18418,7 +20985,7 @@ def hvp_anchor_f64_s10_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, m
 #     - positive[D])**(p - 2)*sign(eps + anchor[D] - positive[D])**2*direction[D] + p*s9*sign(eps + anchor[D] -
 #     negative[D])*e1[D]) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2(
+def hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e2,
     e2_l,
     e3,
@@ -18566,7 +21133,7 @@ def hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2(
 
 # s0 = sum over D.1 of Abs(eps + anchor[D.1] - positive[D.1])**p
 @core
-def hvp_anchor_f32_s0_core_swap_p_ne_inf_p_ne_2(eps, p, anchor_D1, positive_D1):
+def hvp_anchor_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D1, positive_D1):
     eps = np.float64(eps)
     p = np.float64(p)
     anchor_D1 = np.float64(anchor_D1)
@@ -18589,7 +21156,7 @@ def hvp_anchor_f32_s0_core_swap_p_ne_inf_p_ne_2(eps, p, anchor_D1, positive_D1):
 
 # s1 = sum over D.1 of Abs(eps + anchor[D.1] - negative[D.1])**p
 @core
-def hvp_anchor_f32_s1_core_swap_p_ne_inf_p_ne_2(eps, p, anchor_D1, negative_D1):
+def hvp_anchor_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D1, negative_D1):
     eps = np.float64(eps)
     p = np.float64(p)
     anchor_D1 = np.float64(anchor_D1)
@@ -18612,7 +21179,7 @@ def hvp_anchor_f32_s1_core_swap_p_ne_inf_p_ne_2(eps, p, anchor_D1, negative_D1):
 
 # s2 = sum over D.1 of Abs(eps - negative[D.1] + positive[D.1])**p
 @core
-def hvp_anchor_f32_s2_core_swap_p_ne_inf_p_ne_2(eps, p, negative_D1, positive_D1):
+def hvp_anchor_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, negative_D1, positive_D1):
     eps = np.float64(eps)
     p = np.float64(p)
     negative_D1 = np.float64(negative_D1)
@@ -18636,7 +21203,7 @@ def hvp_anchor_f32_s2_core_swap_p_ne_inf_p_ne_2(eps, p, negative_D1, positive_D1
 
 # e0[D] = Abs(eps + anchor[D] - positive[D])**(p - 1)
 @core
-def hvp_anchor_f32_e0_core_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, positive_D):
+def hvp_anchor_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D, positive_D):
     eps = np.float64(eps)
     p = np.float64(p)
     anchor_D = np.float64(anchor_D)
@@ -18669,7 +21236,7 @@ def hvp_anchor_f32_e0_core_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, positive_D):
 
 # e1[D] = Abs(eps + anchor[D] - negative[D])**(p - 1)
 @core
-def hvp_anchor_f32_e1_core_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, negative_D):
+def hvp_anchor_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D, negative_D):
     eps = np.float64(eps)
     p = np.float64(p)
     anchor_D = np.float64(anchor_D)
@@ -18700,10 +21267,10 @@ def hvp_anchor_f32_e1_core_swap_p_ne_inf_p_ne_2(eps, p, anchor_D, negative_D):
     return t22, t23
 
 
-# s7 = (-(s1**(-1 + 1/p)/p if e3 < e4 else (0 if e4 < e3 else s1**(-1 + 1/p)/(2*p))) if e2 + margin - minimum(e3,
-#     e4) >= 0 else 0)
+# s7 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e3 < e4 else (0 if e4 < e3 else (0 if Eq(s1, 0) else s1**(-1 +
+#     1/p))/(2*p))) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_anchor_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l):
+def hvp_anchor_f32_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -18737,45 +21304,48 @@ def hvp_anchor_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, ma
     t21 = t17 + t19
     t22 = t21 if t20 else t17
     t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = 1.0 / p
-    t25 = s1_l - s1_l == 0.0
-    t26 = s1 + s1_l
-    t27 = t26 if t25 else s1
-    t28 = -t24
-    t29 = t28 + 1.0
-    t30 = t29 - t28
-    t31 = fma(t28, p, 1.0) / p
-    t32 = t28 - (t29 - t30) + (1.0 - t30) + -t31
-    t33 = t32 - t32 == 0.0
-    t34 = t29 + t32
-    t35 = t34 if t33 else t29
-    t36 = pow(t27, t35)
-    t37 = t24 / t36
-    t38 = t36 * (t35 * ((s1_l - (t26 - s1) if t25 else 0.0) / t27))
-    t39 = t38 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t27))
-    t40 = -e3
-    t41 = e4 + t40
-    t42 = t41 - e4
-    t43 = e4 - (t41 - t42) + (t40 - t42) + e4_l + -e3_l
-    t44 = t43 - t43 == 0.0
-    t45 = t41 + t43
-    t46 = t45 if t44 else t41
-    t47 = t46 < 0.0 or t46 == 0.0 and (t43 - (t45 - t41) if t44 else 0.0) < 0.0
-    t48 = 0.5 / p
-    t49 = t48 / t36
-    t50 = 0.0 if t47 else (fma(-t49, t36, t48) + fma(-t48, p, 0.5) / p - t49 * t39) / t36
-    t51 = -((fma(-t37, t36, t24) + t31 - t37 * t39) / t36 if t23 else t50) if t15 else 0.0
-    t52 = t51 - t51 == 0.0
-    t53 = -(t37 if t23 else 0.0 if t47 else t49) if t15 else 0.0
-    t54 = t53 + t51
-    t55 = t54 if t52 else t53
-    t56 = (t51 - (t54 - t53) if t52 else 0.0) if t55 - t55 == 0.0 else 0.0
-    return t55, t56
+    t24 = s1 + -0.0
+    t25 = t24 - s1
+    t26 = s1 - (t24 - t25) + (-0.0 - t25) + s1_l
+    t27 = t26 - t26 == 0.0
+    t28 = t24 + t26
+    t29 = (t28 if t27 else t24) == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) == 0.0
+    t30 = s1_l - s1_l == 0.0
+    t31 = s1 + s1_l
+    t32 = t31 if t30 else s1
+    t33 = 1.0 / p
+    t34 = t33 + -1.0
+    t35 = t34 - t33
+    t36 = t33 - (t34 - t35) + (-1.0 - t35) + fma(-t33, p, 1.0) / p
+    t37 = t36 - t36 == 0.0
+    t38 = t34 + t36
+    t39 = t38 if t37 else t34
+    t40 = pow(t32, t39)
+    t41 = 0.0 if t29 else t40
+    t42 = t41 / p
+    t43 = t40 * (t39 * ((s1_l - (t31 - s1) if t30 else 0.0) / t32))
+    t44 = fma(-t42, p, t41) + (0.0 if t29 else t43 + t40 * ((t36 - (t38 - t34) if t37 else 0.0) * log(t32)))
+    t45 = t44 / p
+    t46 = -e3
+    t47 = e4 + t46
+    t48 = t47 - e4
+    t49 = e4 - (t47 - t48) + (t46 - t48) + e4_l + -e3_l
+    t50 = t49 - t49 == 0.0
+    t51 = t47 + t49
+    t52 = t51 if t50 else t47
+    t53 = t52 < 0.0 or t52 == 0.0 and (t49 - (t51 - t47) if t50 else 0.0) < 0.0
+    t54 = -(t45 if t23 else 0.0 if t53 else t45 * 0.5) if t15 else 0.0
+    t55 = t54 - t54 == 0.0
+    t56 = -(t42 if t23 else 0.0 if t53 else t42 * 0.5) if t15 else 0.0
+    t57 = t56 + t54
+    t58 = t57 if t55 else t56
+    t59 = (t54 - (t57 - t56) if t55 else 0.0) if t58 - t58 == 0.0 else 0.0
+    return t58, t59
 
 
-# s8 = (s0**(-1 + 1/p)/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
+# s8 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_anchor_f32_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l):
+def hvp_anchor_f32_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -18801,35 +21371,42 @@ def hvp_anchor_f32_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, ma
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = 1.0 / p
-    t17 = s0_l - s0_l == 0.0
-    t18 = s0 + s0_l
-    t19 = t18 if t17 else s0
-    t20 = -t16
-    t21 = t20 + 1.0
-    t22 = t21 - t20
-    t23 = fma(t20, p, 1.0) / p
-    t24 = t20 - (t21 - t22) + (1.0 - t22) + -t23
-    t25 = t24 - t24 == 0.0
-    t26 = t21 + t24
-    t27 = t26 if t25 else t21
-    t28 = pow(t19, t27)
-    t29 = t16 / t28
-    t30 = t28 * (t27 * ((s0_l - (t18 - s0) if t17 else 0.0) / t19))
-    t31 = fma(-t29, t28, t16) + t23 - t29 * (t30 + t28 * ((t24 - (t26 - t21) if t25 else 0.0) * log(t19)))
-    t32 = t31 / t28 if t15 else 0.0
-    t33 = t32 - t32 == 0.0
-    t34 = t29 if t15 else 0.0
-    t35 = t34 + t32
-    t36 = t35 if t33 else t34
-    t37 = (t32 - (t35 - t34) if t33 else 0.0) if t36 - t36 == 0.0 else 0.0
-    return t36, t37
+    t16 = s0 + -0.0
+    t17 = t16 - s0
+    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
+    t19 = t18 - t18 == 0.0
+    t20 = t16 + t18
+    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
+    t22 = s0_l - s0_l == 0.0
+    t23 = s0 + s0_l
+    t24 = t23 if t22 else s0
+    t25 = 1.0 / p
+    t26 = t25 + -1.0
+    t27 = t26 - t25
+    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
+    t29 = t28 - t28 == 0.0
+    t30 = t26 + t28
+    t31 = t30 if t29 else t26
+    t32 = pow(t24, t31)
+    t33 = 0.0 if t21 else t32
+    t34 = t33 / p
+    t35 = t32 * (t31 * ((s0_l - (t23 - s0) if t22 else 0.0) / t24))
+    t36 = fma(-t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
+    t37 = t36 / p if t15 else 0.0
+    t38 = t37 - t37 == 0.0
+    t39 = t34 if t15 else 0.0
+    t40 = t39 + t37
+    t41 = t40 if t38 else t39
+    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
+    return t41, t42
 
 
-# s9 = (-s1_rate*((-1 + 1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/p if e3 < e4 else (0 if e4 < e3 else (-1 +
-#     1/p)*(0 if Eq(s1, 0) else s1**(-2 + 1/p))/(2*p))) if e2 + margin - minimum(e3, e4) >= 0 else 0)
+# s9 = (-s1_rate*((0 if Eq(s1, 0) else s1**(-2 + 1/p)*(-1 + 1/p))/p if e3 < e4 else (0 if e4 < e3 else (0 if
+#     Eq(s1, 0) else s1**(-2 + 1/p)*(-1 + 1/p))/(2*p))) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_anchor_f32_s9_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l, s1_rate, s1_rate_l):
+def hvp_anchor_f32_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+    e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
+):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -18865,55 +21442,59 @@ def hvp_anchor_f32_s9_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, ma
     t21 = t17 + t19
     t22 = t21 if t20 else t17
     t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = 1.0 / p
-    t25 = t24 + -1.0
-    t26 = t25 / p
-    t27 = s1 + -0.0
-    t28 = t27 - s1
-    t29 = s1 - (t27 - t28) + (-0.0 - t28) + s1_l
-    t30 = t29 - t29 == 0.0
-    t31 = t27 + t29
-    t32 = (t31 if t30 else t27) == 0.0 and (t29 - (t31 - t27) if t30 else 0.0) == 0.0
-    t33 = s1_l - s1_l == 0.0
-    t34 = s1 + s1_l
-    t35 = t34 if t33 else s1
-    t36 = t24 + -2.0
-    t37 = t36 - t24
-    t38 = fma(-t24, p, 1.0) / p
-    t39 = t24 - (t36 - t37) + (-2.0 - t37) + t38
+    t24 = s1 + -0.0
+    t25 = t24 - s1
+    t26 = s1 - (t24 - t25) + (-0.0 - t25) + s1_l
+    t27 = t26 - t26 == 0.0
+    t28 = t24 + t26
+    t29 = (t28 if t27 else t24) == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) == 0.0
+    t30 = 1.0 / p
+    t31 = t30 + -1.0
+    t32 = s1_l - s1_l == 0.0
+    t33 = s1 + s1_l
+    t34 = t33 if t32 else s1
+    t35 = -t30
+    t36 = t35 + 2.0
+    t37 = t36 - t35
+    t38 = fma(t35, p, 1.0) / p
+    t39 = t35 - (t36 - t37) + (2.0 - t37) + -t38
     t40 = t39 - t39 == 0.0
     t41 = t36 + t39
     t42 = t41 if t40 else t36
-    t43 = pow(t35, t42)
-    t44 = 0.0 if t32 else t43
-    t45 = t26 * t44
-    t46 = -e3
-    t47 = e4 + t46
-    t48 = t47 - e4
-    t49 = e4 - (t47 - t48) + (t46 - t48) + e4_l + -e3_l
-    t50 = t49 - t49 == 0.0
-    t51 = t47 + t49
-    t52 = t51 if t50 else t47
-    t53 = t52 < 0.0 or t52 == 0.0 and (t49 - (t51 - t47) if t50 else 0.0) < 0.0
-    t54 = t45 if t23 else 0.0 if t53 else t45 * 0.5
-    t55 = -(s1_rate * t54)
-    t56 = t43 * (t42 * ((s1_l - (t34 - s1) if t33 else 0.0) / t35))
-    t57 = t26 * (0.0 if t32 else t56 + t43 * ((t39 - (t41 - t36) if t40 else 0.0) * log(t35)))
-    t58 = t25 - t24
-    t59 = fma(t26, t44, -t45) + t57 + (fma(-t26, p, t25) + (t24 - (t25 - t58) + (-1.0 - t58) + t38)) / p * t44
-    t60 = -(fma(s1_rate, t54, t55) + s1_rate * (t59 if t23 else 0.0 if t53 else t59 * 0.5) + s1_rate_l * t54)
-    t61 = t60 if t15 else 0.0
-    t62 = t61 - t61 == 0.0
-    t63 = t55 if t15 else 0.0
-    t64 = t63 + t61
-    t65 = t64 if t62 else t63
-    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
-    return t65, t66
+    t43 = pow(t34, t42)
+    t44 = t31 / t43
+    t45 = 0.0 if t29 else t44
+    t46 = t45 / p
+    t47 = -e3
+    t48 = e4 + t47
+    t49 = t48 - e4
+    t50 = e4 - (t48 - t49) + (t47 - t49) + e4_l + -e3_l
+    t51 = t50 - t50 == 0.0
+    t52 = t48 + t50
+    t53 = t52 if t51 else t48
+    t54 = t53 < 0.0 or t53 == 0.0 and (t50 - (t52 - t48) if t51 else 0.0) < 0.0
+    t55 = t46 if t23 else 0.0 if t54 else t46 * 0.5
+    t56 = -(s1_rate * t55)
+    t57 = t31 - t30
+    t58 = t43 * (t42 * ((s1_l - (t33 - s1) if t32 else 0.0) / t34))
+    t59 = t44 * (t58 + t43 * ((t39 - (t41 - t36) if t40 else 0.0) * log(t34)))
+    t60 = 0.0 if t29 else (fma(-t44, t43, t31) + (t30 - (t31 - t57) + (-1.0 - t57) + t38) - t59) / t43
+    t61 = (fma(-t46, p, t45) + t60) / p
+    t62 = -(fma(s1_rate, t55, t56) + s1_rate * (t61 if t23 else 0.0 if t54 else t61 * 0.5) + s1_rate_l * t55)
+    t63 = t62 if t15 else 0.0
+    t64 = t63 - t63 == 0.0
+    t65 = t56 if t15 else 0.0
+    t66 = t65 + t63
+    t67 = t66 if t64 else t65
+    t68 = (t63 - (t66 - t65) if t64 else 0.0) if t67 - t67 == 0.0 else 0.0
+    return t67, t68
 
 
-# s10 = (s0_rate*(-1 + 1/p)*(0 if Eq(s0, 0) else s0**(-2 + 1/p))/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
+# s10 = (s0_rate*(0 if Eq(s0, 0) else s0**(-2 + 1/p)*(-1 + 1/p))/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_anchor_f32_s10_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l, s0_rate, s0_rate_l):
+def hvp_anchor_f32_s10_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+    e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
+):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -18942,36 +21523,36 @@ def hvp_anchor_f32_s10_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, m
     t14 = t13 if t12 else t6
     t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
     t16 = s0_rate / p
-    t17 = 1.0 / p
-    t18 = t17 + -1.0
-    t19 = t16 * t18
-    t20 = s0 + -0.0
-    t21 = t20 - s0
-    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
-    t26 = s0_l - s0_l == 0.0
-    t27 = s0 + s0_l
-    t28 = t27 if t26 else s0
-    t29 = t17 + -2.0
-    t30 = t29 - t17
-    t31 = fma(-t17, p, 1.0) / p
-    t32 = t17 - (t29 - t30) + (-2.0 - t30) + t31
+    t17 = s0 + -0.0
+    t18 = t17 - s0
+    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
+    t23 = 1.0 / p
+    t24 = t23 + -1.0
+    t25 = s0_l - s0_l == 0.0
+    t26 = s0 + s0_l
+    t27 = t26 if t25 else s0
+    t28 = -t23
+    t29 = t28 + 2.0
+    t30 = t29 - t28
+    t31 = fma(t28, p, 1.0) / p
+    t32 = t28 - (t29 - t30) + (2.0 - t30) + -t31
     t33 = t32 - t32 == 0.0
     t34 = t29 + t32
     t35 = t34 if t33 else t29
-    t36 = pow(t28, t35)
-    t37 = 0.0 if t25 else t36
-    t38 = t19 * t37
-    t39 = t36 * (t35 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
-    t40 = t19 * (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t28)))
-    t41 = t18 - t17
-    t42 = fma(t16, t18, -t19) + t16 * (t17 - (t18 - t41) + (-1.0 - t41) + t31)
-    t43 = fma(t19, t37, -t38) + t40 + (t42 + (fma(-t16, p, s0_rate) + s0_rate_l) / p * t18) * t37
-    t44 = t43 if t15 else 0.0
+    t36 = pow(t27, t35)
+    t37 = t24 / t36
+    t38 = 0.0 if t22 else t37
+    t39 = t16 * t38
+    t40 = t24 - t23
+    t41 = t36 * (t35 * ((s0_l - (t26 - s0) if t25 else 0.0) / t27))
+    t42 = t37 * (t41 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t27)))
+    t43 = t16 * (0.0 if t22 else (fma(-t37, t36, t24) + (t23 - (t24 - t40) + (-1.0 - t40) + t31) - t42) / t36)
+    t44 = fma(t16, t38, -t39) + t43 + (fma(-t16, p, s0_rate) + s0_rate_l) / p * t38 if t15 else 0.0
     t45 = t44 - t44 == 0.0
-    t46 = t38 if t15 else 0.0
+    t46 = t39 if t15 else 0.0
     t47 = t46 + t44
     t48 = t47 if t45 else t46
     t49 = (t44 - (t47 - t46) if t45 else 0.0) if t48 - t48 == 0.0 else 0.0
@@ -18983,7 +21564,7 @@ def hvp_anchor_f32_s10_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, m
 #     - positive[D])**(p - 2)*sign(eps + anchor[D] - positive[D])**2*direction[D] + p*s9*sign(eps + anchor[D] -
 #     negative[D])*e1[D]) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_anchor_f32_danchor_core_swap_p_ne_inf_p_ne_2(
+def hvp_anchor_f32_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e2,
     e2_l,
     e3,
@@ -19130,7 +21711,7 @@ def hvp_anchor_f32_danchor_core_swap_p_ne_inf_p_ne_2(
 
 # s0_rate = -p*s0_rate_of
 @core
-def hvp_positive_f64_s0_rate_core_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l):
+def hvp_positive_f64_s0_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0_rate_of, s0_rate_of_l):
     p = np.float64(p)
     s0_rate_of = np.float64(s0_rate_of)
     s0_rate_of_l = np.float64(s0_rate_of_l)
@@ -19145,7 +21726,7 @@ def hvp_positive_f64_s0_rate_core_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of
 
 # e1[D] = Abs(eps - negative[D] + positive[D])**(p - 1)
 @core
-def hvp_positive_f64_e1_core_swap_p_ne_inf_p_ne_2(eps, p, negative_D, positive_D):
+def hvp_positive_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, negative_D, positive_D):
     eps = np.float64(eps)
     p = np.float64(p)
     negative_D = np.float64(negative_D)
@@ -19179,7 +21760,9 @@ def hvp_positive_f64_e1_core_swap_p_ne_inf_p_ne_2(eps, p, negative_D, positive_D
 
 # s2_rate_of = sum over D.1 of sign(eps - negative[D.1] + positive[D.1])*direction[D.1]*e1[D.1]
 @core
-def hvp_positive_f64_s2_rate_of_core_swap_p_ne_inf_p_ne_2(eps, direction_D1, e1_D1, e1_D1_l, negative_D1, positive_D1):
+def hvp_positive_f64_s2_rate_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+    eps, direction_D1, e1_D1, e1_D1_l, negative_D1, positive_D1
+):
     eps = np.float64(eps)
     direction_D1 = np.float64(direction_D1)
     e1_D1 = np.float64(e1_D1)
@@ -19203,7 +21786,7 @@ def hvp_positive_f64_s2_rate_of_core_swap_p_ne_inf_p_ne_2(eps, direction_D1, e1_
 
 # s2_rate = p*s2_rate_of
 @core
-def hvp_positive_f64_s2_rate_core_swap_p_ne_inf_p_ne_2(p, s2_rate_of, s2_rate_of_l):
+def hvp_positive_f64_s2_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2_rate_of, s2_rate_of_l):
     p = np.float64(p)
     s2_rate_of = np.float64(s2_rate_of)
     s2_rate_of_l = np.float64(s2_rate_of_l)
@@ -19216,10 +21799,10 @@ def hvp_positive_f64_s2_rate_core_swap_p_ne_inf_p_ne_2(p, s2_rate_of, s2_rate_of
     return t5, t6
 
 
-# s7 = (-(0 if e3 < e4 else (s2**(-1 + 1/p)/p if e4 < e3 else s2**(-1 + 1/p)/(2*p))) if e2 + margin - minimum(e3,
-#     e4) >= 0 else 0)
+# s7 = (-(0 if e3 < e4 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e4 < e3 else (0 if Eq(s2, 0) else s2**(-1 +
+#     1/p))/(2*p))) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_positive_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l):
+def hvp_positive_f64_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -19261,38 +21844,41 @@ def hvp_positive_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, 
     t29 = t25 + t27
     t30 = t29 if t28 else t25
     t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
-    t32 = 1.0 / p
-    t33 = s2_l - s2_l == 0.0
-    t34 = s2 + s2_l
-    t35 = t34 if t33 else s2
-    t36 = -t32
-    t37 = t36 + 1.0
-    t38 = t37 - t36
-    t39 = fma(t36, p, 1.0) / p
-    t40 = t36 - (t37 - t38) + (1.0 - t38) + -t39
-    t41 = t40 - t40 == 0.0
-    t42 = t37 + t40
-    t43 = t42 if t41 else t37
-    t44 = pow(t35, t43)
-    t45 = t32 / t44
-    t46 = pow_low(t35, t43) + t44 * (t43 * ((s2_l - (t34 - s2) if t33 else 0.0) / t35))
-    t47 = t46 + t44 * ((t40 - (t42 - t37) if t41 else 0.0) * log(t35))
-    t48 = 0.5 / p
-    t49 = t48 / t44
-    t50 = (fma(-t49, t44, t48) + fma(-t48, p, 0.5) / p - t49 * t47) / t44
-    t51 = -(0.0 if t23 else (fma(-t45, t44, t32) + t39 - t45 * t47) / t44 if t31 else t50) if t15 else 0.0
-    t52 = t51 - t51 == 0.0
-    t53 = -(0.0 if t23 else t45 if t31 else t49) if t15 else 0.0
-    t54 = t53 + t51
-    t55 = t54 if t52 else t53
-    t56 = (t51 - (t54 - t53) if t52 else 0.0) if t55 - t55 == 0.0 else 0.0
-    return t55, t56
+    t32 = s2 + -0.0
+    t33 = t32 - s2
+    t34 = s2 - (t32 - t33) + (-0.0 - t33) + s2_l
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
+    t38 = s2_l - s2_l == 0.0
+    t39 = s2 + s2_l
+    t40 = t39 if t38 else s2
+    t41 = 1.0 / p
+    t42 = t41 + -1.0
+    t43 = t42 - t41
+    t44 = t41 - (t42 - t43) + (-1.0 - t43) + fma(-t41, p, 1.0) / p
+    t45 = t44 - t44 == 0.0
+    t46 = t42 + t44
+    t47 = t46 if t45 else t42
+    t48 = pow(t40, t47)
+    t49 = 0.0 if t37 else t48
+    t50 = t49 / p
+    t51 = pow_low(t40, t47) + t48 * (t47 * ((s2_l - (t39 - s2) if t38 else 0.0) / t40))
+    t52 = fma(-t50, p, t49) + (0.0 if t37 else t51 + t48 * ((t44 - (t46 - t42) if t45 else 0.0) * log(t40)))
+    t53 = t52 / p
+    t54 = -(0.0 if t23 else t53 if t31 else t53 * 0.5) if t15 else 0.0
+    t55 = t54 - t54 == 0.0
+    t56 = -(0.0 if t23 else t50 if t31 else t50 * 0.5) if t15 else 0.0
+    t57 = t56 + t54
+    t58 = t57 if t55 else t56
+    t59 = (t54 - (t57 - t56) if t55 else 0.0) if t58 - t58 == 0.0 else 0.0
+    return t58, t59
 
 
-# s9 = (-s2_rate*(0 if e3 < e4 else ((-1 + 1/p)*(0 if Eq(s2, 0) else s2**(-2 + 1/p))/p if e4 < e3 else (-1 +
-#     1/p)*(0 if Eq(s2, 0) else s2**(-2 + 1/p))/(2*p))) if e2 + margin - minimum(e3, e4) >= 0 else 0)
+# s9 = (-s2_rate*(0 if e3 < e4 else ((0 if Eq(s2, 0) else s2**(-2 + 1/p)*(-1 + 1/p))/p if e4 < e3 else (0 if
+#     Eq(s2, 0) else s2**(-2 + 1/p)*(-1 + 1/p))/(2*p))) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_positive_f64_s9_core_swap_p_ne_inf_p_ne_2(
+def hvp_positive_f64_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l, s2_rate, s2_rate_l
 ):
     e2 = np.float64(e2)
@@ -19338,42 +21924,44 @@ def hvp_positive_f64_s9_core_swap_p_ne_inf_p_ne_2(
     t29 = t25 + t27
     t30 = t29 if t28 else t25
     t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
-    t32 = 1.0 / p
-    t33 = t32 + -1.0
-    t34 = t33 / p
-    t35 = s2 + -0.0
-    t36 = t35 - s2
-    t37 = s2 - (t35 - t36) + (-0.0 - t36) + s2_l
-    t38 = t37 - t37 == 0.0
-    t39 = t35 + t37
-    t40 = (t39 if t38 else t35) == 0.0 and (t37 - (t39 - t35) if t38 else 0.0) == 0.0
-    t41 = s2_l - s2_l == 0.0
-    t42 = s2 + s2_l
-    t43 = t42 if t41 else s2
-    t44 = t32 + -2.0
-    t45 = t44 - t32
-    t46 = fma(-t32, p, 1.0) / p
-    t47 = t32 - (t44 - t45) + (-2.0 - t45) + t46
+    t32 = s2 + -0.0
+    t33 = t32 - s2
+    t34 = s2 - (t32 - t33) + (-0.0 - t33) + s2_l
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
+    t38 = 1.0 / p
+    t39 = t38 + -1.0
+    t40 = s2_l - s2_l == 0.0
+    t41 = s2 + s2_l
+    t42 = t41 if t40 else s2
+    t43 = -t38
+    t44 = t43 + 2.0
+    t45 = t44 - t43
+    t46 = fma(t43, p, 1.0) / p
+    t47 = t43 - (t44 - t45) + (2.0 - t45) + -t46
     t48 = t47 - t47 == 0.0
     t49 = t44 + t47
     t50 = t49 if t48 else t44
-    t51 = pow(t43, t50)
-    t52 = 0.0 if t40 else t51
-    t53 = t34 * t52
-    t54 = 0.0 if t23 else t53 if t31 else t53 * 0.5
-    t55 = -(s2_rate * t54)
-    t56 = pow_low(t43, t50) + t51 * (t50 * ((s2_l - (t42 - s2) if t41 else 0.0) / t43))
-    t57 = t34 * (0.0 if t40 else t56 + t51 * ((t47 - (t49 - t44) if t48 else 0.0) * log(t43)))
-    t58 = t33 - t32
-    t59 = fma(t34, t52, -t53) + t57 + (fma(-t34, p, t33) + (t32 - (t33 - t58) + (-1.0 - t58) + t46)) / p * t52
-    t60 = -(fma(s2_rate, t54, t55) + s2_rate * (0.0 if t23 else t59 if t31 else t59 * 0.5) + s2_rate_l * t54)
-    t61 = t60 if t15 else 0.0
-    t62 = t61 - t61 == 0.0
-    t63 = t55 if t15 else 0.0
-    t64 = t63 + t61
-    t65 = t64 if t62 else t63
-    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
-    return t65, t66
+    t51 = pow(t42, t50)
+    t52 = t39 / t51
+    t53 = 0.0 if t37 else t52
+    t54 = t53 / p
+    t55 = 0.0 if t23 else t54 if t31 else t54 * 0.5
+    t56 = -(s2_rate * t55)
+    t57 = t39 - t38
+    t58 = pow_low(t42, t50) + t51 * (t50 * ((s2_l - (t41 - s2) if t40 else 0.0) / t42))
+    t59 = t52 * (t58 + t51 * ((t47 - (t49 - t44) if t48 else 0.0) * log(t42)))
+    t60 = 0.0 if t37 else (fma(-t52, t51, t39) + (t38 - (t39 - t57) + (-1.0 - t57) + t46) - t59) / t51
+    t61 = (fma(-t54, p, t53) + t60) / p
+    t62 = -(fma(s2_rate, t55, t56) + s2_rate * (0.0 if t23 else t61 if t31 else t61 * 0.5) + s2_rate_l * t55)
+    t63 = t62 if t15 else 0.0
+    t64 = t63 - t63 == 0.0
+    t65 = t56 if t15 else 0.0
+    t66 = t65 + t63
+    t67 = t66 if t64 else t65
+    t68 = (t63 - (t66 - t65) if t64 else 0.0) if t67 - t67 == 0.0 else 0.0
+    return t67, t68
 
 
 # dpositive[D] = (g*(-p*s10*sign(eps + anchor[D] - positive[D])*e0[D] + p*s7*(p - 1)*Abs(eps - negative[D] +
@@ -19381,7 +21969,7 @@ def hvp_positive_f64_s9_core_swap_p_ne_inf_p_ne_2(
 #     anchor[D] - positive[D])**(p - 2)*sign(eps + anchor[D] - positive[D])**2*direction[D] + p*s9*sign(eps -
 #     negative[D] + positive[D])*e1[D]) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_positive_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
+def hvp_positive_f64_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e2,
     e2_l,
     e3,
@@ -19530,7 +22118,7 @@ def hvp_positive_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
 
 # e1[D] = Abs(eps - negative[D] + positive[D])**(p - 1)
 @core
-def hvp_positive_f32_e1_core_swap_p_ne_inf_p_ne_2(eps, p, negative_D, positive_D):
+def hvp_positive_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, negative_D, positive_D):
     eps = np.float64(eps)
     p = np.float64(p)
     negative_D = np.float64(negative_D)
@@ -19562,10 +22150,10 @@ def hvp_positive_f32_e1_core_swap_p_ne_inf_p_ne_2(eps, p, negative_D, positive_D
     return t23, t24
 
 
-# s7 = (-(0 if e3 < e4 else (s2**(-1 + 1/p)/p if e4 < e3 else s2**(-1 + 1/p)/(2*p))) if e2 + margin - minimum(e3,
-#     e4) >= 0 else 0)
+# s7 = (-(0 if e3 < e4 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e4 < e3 else (0 if Eq(s2, 0) else s2**(-1 +
+#     1/p))/(2*p))) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_positive_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l):
+def hvp_positive_f32_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l):
     e2 = np.float64(e2)
     e2_l = np.float64(e2_l)
     e3 = np.float64(e3)
@@ -19607,38 +22195,41 @@ def hvp_positive_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, 
     t29 = t25 + t27
     t30 = t29 if t28 else t25
     t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
-    t32 = 1.0 / p
-    t33 = s2_l - s2_l == 0.0
-    t34 = s2 + s2_l
-    t35 = t34 if t33 else s2
-    t36 = -t32
-    t37 = t36 + 1.0
-    t38 = t37 - t36
-    t39 = fma(t36, p, 1.0) / p
-    t40 = t36 - (t37 - t38) + (1.0 - t38) + -t39
-    t41 = t40 - t40 == 0.0
-    t42 = t37 + t40
-    t43 = t42 if t41 else t37
-    t44 = pow(t35, t43)
-    t45 = t32 / t44
-    t46 = t44 * (t43 * ((s2_l - (t34 - s2) if t33 else 0.0) / t35))
-    t47 = t46 + t44 * ((t40 - (t42 - t37) if t41 else 0.0) * log(t35))
-    t48 = 0.5 / p
-    t49 = t48 / t44
-    t50 = (fma(-t49, t44, t48) + fma(-t48, p, 0.5) / p - t49 * t47) / t44
-    t51 = -(0.0 if t23 else (fma(-t45, t44, t32) + t39 - t45 * t47) / t44 if t31 else t50) if t15 else 0.0
-    t52 = t51 - t51 == 0.0
-    t53 = -(0.0 if t23 else t45 if t31 else t49) if t15 else 0.0
-    t54 = t53 + t51
-    t55 = t54 if t52 else t53
-    t56 = (t51 - (t54 - t53) if t52 else 0.0) if t55 - t55 == 0.0 else 0.0
-    return t55, t56
+    t32 = s2 + -0.0
+    t33 = t32 - s2
+    t34 = s2 - (t32 - t33) + (-0.0 - t33) + s2_l
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
+    t38 = s2_l - s2_l == 0.0
+    t39 = s2 + s2_l
+    t40 = t39 if t38 else s2
+    t41 = 1.0 / p
+    t42 = t41 + -1.0
+    t43 = t42 - t41
+    t44 = t41 - (t42 - t43) + (-1.0 - t43) + fma(-t41, p, 1.0) / p
+    t45 = t44 - t44 == 0.0
+    t46 = t42 + t44
+    t47 = t46 if t45 else t42
+    t48 = pow(t40, t47)
+    t49 = 0.0 if t37 else t48
+    t50 = t49 / p
+    t51 = t48 * (t47 * ((s2_l - (t39 - s2) if t38 else 0.0) / t40))
+    t52 = fma(-t50, p, t49) + (0.0 if t37 else t51 + t48 * ((t44 - (t46 - t42) if t45 else 0.0) * log(t40)))
+    t53 = t52 / p
+    t54 = -(0.0 if t23 else t53 if t31 else t53 * 0.5) if t15 else 0.0
+    t55 = t54 - t54 == 0.0
+    t56 = -(0.0 if t23 else t50 if t31 else t50 * 0.5) if t15 else 0.0
+    t57 = t56 + t54
+    t58 = t57 if t55 else t56
+    t59 = (t54 - (t57 - t56) if t55 else 0.0) if t58 - t58 == 0.0 else 0.0
+    return t58, t59
 
 
-# s9 = (-s2_rate*(0 if e3 < e4 else ((-1 + 1/p)*(0 if Eq(s2, 0) else s2**(-2 + 1/p))/p if e4 < e3 else (-1 +
-#     1/p)*(0 if Eq(s2, 0) else s2**(-2 + 1/p))/(2*p))) if e2 + margin - minimum(e3, e4) >= 0 else 0)
+# s9 = (-s2_rate*(0 if e3 < e4 else ((0 if Eq(s2, 0) else s2**(-2 + 1/p)*(-1 + 1/p))/p if e4 < e3 else (0 if
+#     Eq(s2, 0) else s2**(-2 + 1/p)*(-1 + 1/p))/(2*p))) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_positive_f32_s9_core_swap_p_ne_inf_p_ne_2(
+def hvp_positive_f32_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l, s2_rate, s2_rate_l
 ):
     e2 = np.float64(e2)
@@ -19684,42 +22275,44 @@ def hvp_positive_f32_s9_core_swap_p_ne_inf_p_ne_2(
     t29 = t25 + t27
     t30 = t29 if t28 else t25
     t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
-    t32 = 1.0 / p
-    t33 = t32 + -1.0
-    t34 = t33 / p
-    t35 = s2 + -0.0
-    t36 = t35 - s2
-    t37 = s2 - (t35 - t36) + (-0.0 - t36) + s2_l
-    t38 = t37 - t37 == 0.0
-    t39 = t35 + t37
-    t40 = (t39 if t38 else t35) == 0.0 and (t37 - (t39 - t35) if t38 else 0.0) == 0.0
-    t41 = s2_l - s2_l == 0.0
-    t42 = s2 + s2_l
-    t43 = t42 if t41 else s2
-    t44 = t32 + -2.0
-    t45 = t44 - t32
-    t46 = fma(-t32, p, 1.0) / p
-    t47 = t32 - (t44 - t45) + (-2.0 - t45) + t46
+    t32 = s2 + -0.0
+    t33 = t32 - s2
+    t34 = s2 - (t32 - t33) + (-0.0 - t33) + s2_l
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
+    t38 = 1.0 / p
+    t39 = t38 + -1.0
+    t40 = s2_l - s2_l == 0.0
+    t41 = s2 + s2_l
+    t42 = t41 if t40 else s2
+    t43 = -t38
+    t44 = t43 + 2.0
+    t45 = t44 - t43
+    t46 = fma(t43, p, 1.0) / p
+    t47 = t43 - (t44 - t45) + (2.0 - t45) + -t46
     t48 = t47 - t47 == 0.0
     t49 = t44 + t47
     t50 = t49 if t48 else t44
-    t51 = pow(t43, t50)
-    t52 = 0.0 if t40 else t51
-    t53 = t34 * t52
-    t54 = 0.0 if t23 else t53 if t31 else t53 * 0.5
-    t55 = -(s2_rate * t54)
-    t56 = t51 * (t50 * ((s2_l - (t42 - s2) if t41 else 0.0) / t43))
-    t57 = t34 * (0.0 if t40 else t56 + t51 * ((t47 - (t49 - t44) if t48 else 0.0) * log(t43)))
-    t58 = t33 - t32
-    t59 = fma(t34, t52, -t53) + t57 + (fma(-t34, p, t33) + (t32 - (t33 - t58) + (-1.0 - t58) + t46)) / p * t52
-    t60 = -(fma(s2_rate, t54, t55) + s2_rate * (0.0 if t23 else t59 if t31 else t59 * 0.5) + s2_rate_l * t54)
-    t61 = t60 if t15 else 0.0
-    t62 = t61 - t61 == 0.0
-    t63 = t55 if t15 else 0.0
-    t64 = t63 + t61
-    t65 = t64 if t62 else t63
-    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
-    return t65, t66
+    t51 = pow(t42, t50)
+    t52 = t39 / t51
+    t53 = 0.0 if t37 else t52
+    t54 = t53 / p
+    t55 = 0.0 if t23 else t54 if t31 else t54 * 0.5
+    t56 = -(s2_rate * t55)
+    t57 = t39 - t38
+    t58 = t51 * (t50 * ((s2_l - (t41 - s2) if t40 else 0.0) / t42))
+    t59 = t52 * (t58 + t51 * ((t47 - (t49 - t44) if t48 else 0.0) * log(t42)))
+    t60 = 0.0 if t37 else (fma(-t52, t51, t39) + (t38 - (t39 - t57) + (-1.0 - t57) + t46) - t59) / t51
+    t61 = (fma(-t54, p, t53) + t60) / p
+    t62 = -(fma(s2_rate, t55, t56) + s2_rate * (0.0 if t23 else t61 if t31 else t61 * 0.5) + s2_rate_l * t55)
+    t63 = t62 if t15 else 0.0
+    t64 = t63 - t63 == 0.0
+    t65 = t56 if t15 else 0.0
+    t66 = t65 + t63
+    t67 = t66 if t64 else t65
+    t68 = (t63 - (t66 - t65) if t64 else 0.0) if t67 - t67 == 0.0 else 0.0
+    return t67, t68
 
 
 # dpositive[D] = (g*(-p*s10*sign(eps + anchor[D] - positive[D])*e0[D] + p*s7*(p - 1)*Abs(eps - negative[D] +
@@ -19727,7 +22320,7 @@ def hvp_positive_f32_s9_core_swap_p_ne_inf_p_ne_2(
 #     anchor[D] - positive[D])**(p - 2)*sign(eps + anchor[D] - positive[D])**2*direction[D] + p*s9*sign(eps -
 #     negative[D] + positive[D])*e1[D]) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_positive_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
+def hvp_positive_f32_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e2,
     e2_l,
     e3,
@@ -19875,7 +22468,9 @@ def hvp_positive_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
 
 # s1_rate_of = sum over D.1 of sign(eps + anchor[D.1] - negative[D.1])*direction[D.1]*e0[D.1]
 @core
-def hvp_negative_f64_s1_rate_of_core_swap_p_ne_inf_p_ne_2(eps, anchor_D1, direction_D1, e0_D1, e0_D1_l, negative_D1):
+def hvp_negative_f64_s1_rate_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+    eps, anchor_D1, direction_D1, e0_D1, e0_D1_l, negative_D1
+):
     eps = np.float64(eps)
     anchor_D1 = np.float64(anchor_D1)
     direction_D1 = np.float64(direction_D1)
@@ -19898,7 +22493,7 @@ def hvp_negative_f64_s1_rate_of_core_swap_p_ne_inf_p_ne_2(eps, anchor_D1, direct
 
 # s1_rate = -p*s1_rate_of
 @core
-def hvp_negative_f64_s1_rate_core_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l):
+def hvp_negative_f64_s1_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1_rate_of, s1_rate_of_l):
     p = np.float64(p)
     s1_rate_of = np.float64(s1_rate_of)
     s1_rate_of_l = np.float64(s1_rate_of_l)
@@ -19913,7 +22508,7 @@ def hvp_negative_f64_s1_rate_core_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of
 
 # s2_rate = -p*s2_rate_of
 @core
-def hvp_negative_f64_s2_rate_core_swap_p_ne_inf_p_ne_2(p, s2_rate_of, s2_rate_of_l):
+def hvp_negative_f64_s2_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2_rate_of, s2_rate_of_l):
     p = np.float64(p)
     s2_rate_of = np.float64(s2_rate_of)
     s2_rate_of_l = np.float64(s2_rate_of_l)
@@ -19931,7 +22526,7 @@ def hvp_negative_f64_s2_rate_core_swap_p_ne_inf_p_ne_2(p, s2_rate_of, s2_rate_of
 #     anchor[D] - negative[D])**(p - 2)*sign(eps + anchor[D] - negative[D])**2*direction[D] - p*s9*sign(eps -
 #     negative[D] + positive[D])*e1[D]) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_negative_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
+def hvp_negative_f64_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e2,
     e2_l,
     e3,
@@ -20083,7 +22678,7 @@ def hvp_negative_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
 #     anchor[D] - negative[D])**(p - 2)*sign(eps + anchor[D] - negative[D])**2*direction[D] - p*s9*sign(eps -
 #     negative[D] + positive[D])*e1[D]) if e2 + margin - minimum(e3, e4) >= 0 else 0)
 @core
-def hvp_negative_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
+def hvp_negative_f32_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e2,
     e2_l,
     e3,
@@ -20231,7 +22826,7 @@ def hvp_negative_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
 
 # dmargin = (g if margin - minimum(s1**(1/p)/m1, s2**(1/p)/m2) + s0**(1/p)/m0 >= 0 else 0)
 @core
-def vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_ne_2(g, m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l):
+def vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_ne_2_p_ne_1(g, m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l):
     g = np.float64(g)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
@@ -20288,7 +22883,7 @@ def vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_ne_2(g, m0, m1, m2, margin, p, s
 
 # e0[D] = Abs(y0[D])**p
 @core
-def vjp_p_f64_e0_core_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
+def vjp_p_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D, y0_D_l):
     p = np.float64(p)
     y0_D = np.float64(y0_D)
     y0_D_l = np.float64(y0_D_l)
@@ -20308,7 +22903,7 @@ def vjp_p_f64_e0_core_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
 
 # s0 = sum over D.1 of e0[D.1]
 @core
-def vjp_p_f64_s0_core_swap_p_ne_inf_p_ne_2(e0_D1, e0_D1_l):
+def vjp_p_f64_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0_D1, e0_D1_l):
     e0_D1 = np.float64(e0_D1)
     e0_D1_l = np.float64(e0_D1_l)
     t1 = e0_D1_l if e0_D1_l - e0_D1_l == 0.0 else 0.0
@@ -20317,7 +22912,7 @@ def vjp_p_f64_s0_core_swap_p_ne_inf_p_ne_2(e0_D1, e0_D1_l):
 
 # e1[D] = Abs(y1[D])**p
 @core
-def vjp_p_f64_e1_core_swap_p_ne_inf_p_ne_2(p, y1_D, y1_D_l):
+def vjp_p_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D, y1_D_l):
     p = np.float64(p)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
@@ -20337,7 +22932,7 @@ def vjp_p_f64_e1_core_swap_p_ne_inf_p_ne_2(p, y1_D, y1_D_l):
 
 # s1 = sum over D.1 of e1[D.1]
 @core
-def vjp_p_f64_s1_core_swap_p_ne_inf_p_ne_2(e1_D1, e1_D1_l):
+def vjp_p_f64_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(e1_D1, e1_D1_l):
     e1_D1 = np.float64(e1_D1)
     e1_D1_l = np.float64(e1_D1_l)
     t1 = e1_D1_l if e1_D1_l - e1_D1_l == 0.0 else 0.0
@@ -20346,7 +22941,7 @@ def vjp_p_f64_s1_core_swap_p_ne_inf_p_ne_2(e1_D1, e1_D1_l):
 
 # e2[D] = Abs(y2[D])**p
 @core
-def vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2(p, y2_D, y2_D_l):
+def vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_D, y2_D_l):
     p = np.float64(p)
     y2_D = np.float64(y2_D)
     y2_D_l = np.float64(y2_D_l)
@@ -20366,7 +22961,7 @@ def vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2(p, y2_D, y2_D_l):
 
 # s2 = sum over D.1 of e2[D.1]
 @core
-def vjp_p_f64_s2_core_swap_p_ne_inf_p_ne_2(e2_D1, e2_D1_l):
+def vjp_p_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2_D1, e2_D1_l):
     e2_D1 = np.float64(e2_D1)
     e2_D1_l = np.float64(e2_D1_l)
     t1 = e2_D1_l if e2_D1_l - e2_D1_l == 0.0 else 0.0
@@ -20376,7 +22971,7 @@ def vjp_p_f64_s2_core_swap_p_ne_inf_p_ne_2(e2_D1, e2_D1_l):
 # s4 = (-(0 if e3/m1 < e4/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e4/m2 < e3/m1 else (0 if Eq(s2, 0)
 #     else s2**(-1 + 1/p))/(2*p))) if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
-def vjp_p_f64_s4_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s2, s2_l):
+def vjp_p_f64_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s2, s2_l):
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
@@ -20459,7 +23054,7 @@ def vjp_p_f64_s4_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1,
 
 # e6 = log(m2)
 @core
-def vjp_p_f64_e6_core_swap_p_ne_inf_p_ne_2(m2):
+def vjp_p_f64_e6_core_swap_p_ne_inf_p_ne_2_p_ne_1(m2):
     m2 = np.float64(m2)
     t1 = log_low(m2)
     t2 = t1 - t1 == 0.0
@@ -20472,7 +23067,7 @@ def vjp_p_f64_e6_core_swap_p_ne_inf_p_ne_2(m2):
 
 # s5_of = sum over D.1 of (-e6 + log(Abs(y2[D.1])))*e2[D.1]
 @core
-def vjp_p_f64_s5_of_core_swap_p_ne_inf_p_ne_2(e6, e6_l, e2_D1, e2_D1_l, y2_D1, y2_D1_l):
+def vjp_p_f64_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(e6, e6_l, e2_D1, e2_D1_l, y2_D1, y2_D1_l):
     e6 = np.float64(e6)
     e6_l = np.float64(e6_l)
     e2_D1 = np.float64(e2_D1)
@@ -20493,7 +23088,7 @@ def vjp_p_f64_s5_of_core_swap_p_ne_inf_p_ne_2(e6, e6_l, e2_D1, e2_D1_l, y2_D1, y
 
 # s5 = s4*s5_of
 @core
-def vjp_p_f64_s5_core_swap_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l):
+def vjp_p_f64_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l):
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
     s5_of = np.float64(s5_of)
@@ -20510,7 +23105,7 @@ def vjp_p_f64_s5_core_swap_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l):
 # s6 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e3/m1 < e4/m2 else (0 if e4/m2 < e3/m1 else (0 if Eq(s1, 0)
 #     else s1**(-1 + 1/p))/(2*p))) if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
-def vjp_p_f64_s6_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s1, s1_l):
+def vjp_p_f64_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s1, s1_l):
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
@@ -20593,7 +23188,7 @@ def vjp_p_f64_s6_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1,
 
 # e7 = log(m1)
 @core
-def vjp_p_f64_e7_core_swap_p_ne_inf_p_ne_2(m1):
+def vjp_p_f64_e7_core_swap_p_ne_inf_p_ne_2_p_ne_1(m1):
     m1 = np.float64(m1)
     t1 = log_low(m1)
     t2 = t1 - t1 == 0.0
@@ -20606,7 +23201,7 @@ def vjp_p_f64_e7_core_swap_p_ne_inf_p_ne_2(m1):
 
 # s7_of = sum over D.1 of (-e7 + log(Abs(y1[D.1])))*e1[D.1]
 @core
-def vjp_p_f64_s7_of_core_swap_p_ne_inf_p_ne_2(e7, e7_l, e1_D1, e1_D1_l, y1_D1, y1_D1_l):
+def vjp_p_f64_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(e7, e7_l, e1_D1, e1_D1_l, y1_D1, y1_D1_l):
     e7 = np.float64(e7)
     e7_l = np.float64(e7_l)
     e1_D1 = np.float64(e1_D1)
@@ -20627,7 +23222,7 @@ def vjp_p_f64_s7_of_core_swap_p_ne_inf_p_ne_2(e7, e7_l, e1_D1, e1_D1_l, y1_D1, y
 
 # s7 = s6*s7_of
 @core
-def vjp_p_f64_s7_core_swap_p_ne_inf_p_ne_2(s6, s6_l, s7_of, s7_of_l):
+def vjp_p_f64_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(s6, s6_l, s7_of, s7_of_l):
     s6 = np.float64(s6)
     s6_l = np.float64(s6_l)
     s7_of = np.float64(s7_of)
@@ -20643,7 +23238,7 @@ def vjp_p_f64_s7_core_swap_p_ne_inf_p_ne_2(s6, s6_l, s7_of, s7_of_l):
 
 # s8 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
-def vjp_p_f64_s8_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s0, s0_l):
+def vjp_p_f64_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s0, s0_l):
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
@@ -20708,7 +23303,7 @@ def vjp_p_f64_s8_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1,
 
 # e8 = log(m0)
 @core
-def vjp_p_f64_e8_core_swap_p_ne_inf_p_ne_2(m0):
+def vjp_p_f64_e8_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0):
     m0 = np.float64(m0)
     t1 = log_low(m0)
     t2 = t1 - t1 == 0.0
@@ -20721,7 +23316,7 @@ def vjp_p_f64_e8_core_swap_p_ne_inf_p_ne_2(m0):
 
 # s9_of = sum over D.1 of (-e8 + log(Abs(y0[D.1])))*e0[D.1]
 @core
-def vjp_p_f64_s9_of_core_swap_p_ne_inf_p_ne_2(e8, e8_l, e0_D1, e0_D1_l, y0_D1, y0_D1_l):
+def vjp_p_f64_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(e8, e8_l, e0_D1, e0_D1_l, y0_D1, y0_D1_l):
     e8 = np.float64(e8)
     e8_l = np.float64(e8_l)
     e0_D1 = np.float64(e0_D1)
@@ -20742,7 +23337,7 @@ def vjp_p_f64_s9_of_core_swap_p_ne_inf_p_ne_2(e8, e8_l, e0_D1, e0_D1_l, y0_D1, y
 
 # s9 = s8*s9_of
 @core
-def vjp_p_f64_s9_core_swap_p_ne_inf_p_ne_2(s8, s8_l, s9_of, s9_of_l):
+def vjp_p_f64_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(s8, s8_l, s9_of, s9_of_l):
     s8 = np.float64(s8)
     s8_l = np.float64(s8_l)
     s9_of = np.float64(s9_of)
@@ -20760,7 +23355,7 @@ def vjp_p_f64_s9_core_swap_p_ne_inf_p_ne_2(s8, s8_l, s9_of, s9_of_l):
 #     log(s2))/(m2*p**2) if e4/m2 < e3/m1 else -e3*(-e7*p + log(s1))/(2*m1*p**2) - e4*(-e6*p +
 #     log(s2))/(2*m2*p**2))) + s5/m2 + s7/m1 + s9/m0) if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
-def vjp_p_f64_dp_core_swap_p_ne_inf_p_ne_2(
+def vjp_p_f64_dp_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e3,
     e3_l,
     e4,
@@ -20917,7 +23512,7 @@ def vjp_p_f64_dp_core_swap_p_ne_inf_p_ne_2(
 
 # e0[D] = Abs(y0[D])**p
 @core
-def vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
+def vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D, y0_D_l):
     p = np.float64(p)
     y0_D = np.float64(y0_D)
     y0_D_l = np.float64(y0_D_l)
@@ -20937,7 +23532,7 @@ def vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, y0_D, y0_D_l):
 
 # e1[D] = Abs(y1[D])**p
 @core
-def vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, y1_D, y1_D_l):
+def vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D, y1_D_l):
     p = np.float64(p)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
@@ -20957,7 +23552,7 @@ def vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, y1_D, y1_D_l):
 
 # e2[D] = Abs(y2[D])**p
 @core
-def vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, y2_D, y2_D_l):
+def vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_D, y2_D_l):
     p = np.float64(p)
     y2_D = np.float64(y2_D)
     y2_D_l = np.float64(y2_D_l)
@@ -20978,7 +23573,7 @@ def vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, y2_D, y2_D_l):
 # s4 = (-(0 if e3/m1 < e4/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e4/m2 < e3/m1 else (0 if Eq(s2, 0)
 #     else s2**(-1 + 1/p))/(2*p))) if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
-def vjp_p_f32_s4_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s2, s2_l):
+def vjp_p_f32_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s2, s2_l):
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
@@ -21061,14 +23656,14 @@ def vjp_p_f32_s4_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1,
 
 # e6 = log(m2)
 @core
-def vjp_p_f32_e6_core_swap_p_ne_inf_p_ne_2(m2):
+def vjp_p_f32_e6_core_swap_p_ne_inf_p_ne_2_p_ne_1(m2):
     m2 = np.float64(m2)
     return log(m2)
 
 
 # s5_of = sum over D.1 of (-e6 + log(Abs(y2[D.1])))*e2[D.1]
 @core
-def vjp_p_f32_s5_of_core_swap_p_ne_inf_p_ne_2(e6, e2_D1, e2_D1_l, y2_D1, y2_D1_l):
+def vjp_p_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(e6, e2_D1, e2_D1_l, y2_D1, y2_D1_l):
     e6 = np.float64(e6)
     e2_D1 = np.float64(e2_D1)
     e2_D1_l = np.float64(e2_D1_l)
@@ -21089,7 +23684,7 @@ def vjp_p_f32_s5_of_core_swap_p_ne_inf_p_ne_2(e6, e2_D1, e2_D1_l, y2_D1, y2_D1_l
 # s6 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e3/m1 < e4/m2 else (0 if e4/m2 < e3/m1 else (0 if Eq(s1, 0)
 #     else s1**(-1 + 1/p))/(2*p))) if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
-def vjp_p_f32_s6_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s1, s1_l):
+def vjp_p_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s1, s1_l):
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
@@ -21172,14 +23767,14 @@ def vjp_p_f32_s6_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1,
 
 # e7 = log(m1)
 @core
-def vjp_p_f32_e7_core_swap_p_ne_inf_p_ne_2(m1):
+def vjp_p_f32_e7_core_swap_p_ne_inf_p_ne_2_p_ne_1(m1):
     m1 = np.float64(m1)
     return log(m1)
 
 
 # s7_of = sum over D.1 of (-e7 + log(Abs(y1[D.1])))*e1[D.1]
 @core
-def vjp_p_f32_s7_of_core_swap_p_ne_inf_p_ne_2(e7, e1_D1, e1_D1_l, y1_D1, y1_D1_l):
+def vjp_p_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(e7, e1_D1, e1_D1_l, y1_D1, y1_D1_l):
     e7 = np.float64(e7)
     e1_D1 = np.float64(e1_D1)
     e1_D1_l = np.float64(e1_D1_l)
@@ -21199,7 +23794,7 @@ def vjp_p_f32_s7_of_core_swap_p_ne_inf_p_ne_2(e7, e1_D1, e1_D1_l, y1_D1, y1_D1_l
 
 # s8 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
-def vjp_p_f32_s8_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s0, s0_l):
+def vjp_p_f32_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s0, s0_l):
     e3 = np.float64(e3)
     e3_l = np.float64(e3_l)
     e4 = np.float64(e4)
@@ -21264,14 +23859,14 @@ def vjp_p_f32_s8_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1,
 
 # e8 = log(m0)
 @core
-def vjp_p_f32_e8_core_swap_p_ne_inf_p_ne_2(m0):
+def vjp_p_f32_e8_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0):
     m0 = np.float64(m0)
     return log(m0)
 
 
 # s9_of = sum over D.1 of (-e8 + log(Abs(y0[D.1])))*e0[D.1]
 @core
-def vjp_p_f32_s9_of_core_swap_p_ne_inf_p_ne_2(e8, e0_D1, e0_D1_l, y0_D1, y0_D1_l):
+def vjp_p_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(e8, e0_D1, e0_D1_l, y0_D1, y0_D1_l):
     e8 = np.float64(e8)
     e0_D1 = np.float64(e0_D1)
     e0_D1_l = np.float64(e0_D1_l)
@@ -21293,7 +23888,7 @@ def vjp_p_f32_s9_of_core_swap_p_ne_inf_p_ne_2(e8, e0_D1, e0_D1_l, y0_D1, y0_D1_l
 #     log(s2))/(m2*p**2) if e4/m2 < e3/m1 else -e3*(-e7*p + log(s1))/(2*m1*p**2) - e4*(-e6*p +
 #     log(s2))/(2*m2*p**2))) + s5/m2 + s7/m1 + s9/m0) if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
-def vjp_p_f32_dp_core_swap_p_ne_inf_p_ne_2(
+def vjp_p_f32_dp_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e3,
     e3_l,
     e4,
@@ -21444,7 +24039,7 @@ def vjp_p_f32_dp_core_swap_p_ne_inf_p_ne_2(
 
 # s5_of = sum over D.1 of Abs(y2[D.1])**(p - 1)*sign(y2[D.1])
 @core
-def vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2(p, y2_D1, y2_D1_l):
+def vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_D1, y2_D1_l):
     p = np.float64(p)
     y2_D1 = np.float64(y2_D1)
     y2_D1_l = np.float64(y2_D1_l)
@@ -21471,7 +24066,7 @@ def vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2(p, y2_D1, y2_D1_l):
 
 # s5 = p*s4*s5_of
 @core
-def vjp_eps_f64_s5_core_swap_p_ne_inf_p_ne_2(p, s4, s4_l, s5_of, s5_of_l):
+def vjp_eps_f64_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s4, s4_l, s5_of, s5_of_l):
     p = np.float64(p)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
@@ -21489,7 +24084,7 @@ def vjp_eps_f64_s5_core_swap_p_ne_inf_p_ne_2(p, s4, s4_l, s5_of, s5_of_l):
 
 # s7_of = sum over D.1 of Abs(y1[D.1])**(p - 1)*sign(y1[D.1])
 @core
-def vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2(p, y1_D1, y1_D1_l):
+def vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D1, y1_D1_l):
     p = np.float64(p)
     y1_D1 = np.float64(y1_D1)
     y1_D1_l = np.float64(y1_D1_l)
@@ -21516,7 +24111,7 @@ def vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2(p, y1_D1, y1_D1_l):
 
 # s7 = p*s6*s7_of
 @core
-def vjp_eps_f64_s7_core_swap_p_ne_inf_p_ne_2(p, s6, s6_l, s7_of, s7_of_l):
+def vjp_eps_f64_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s6, s6_l, s7_of, s7_of_l):
     p = np.float64(p)
     s6 = np.float64(s6)
     s6_l = np.float64(s6_l)
@@ -21534,7 +24129,7 @@ def vjp_eps_f64_s7_core_swap_p_ne_inf_p_ne_2(p, s6, s6_l, s7_of, s7_of_l):
 
 # s9_of = sum over D.1 of Abs(y0[D.1])**(p - 1)*sign(y0[D.1])
 @core
-def vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2(p, y0_D1, y0_D1_l):
+def vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D1, y0_D1_l):
     p = np.float64(p)
     y0_D1 = np.float64(y0_D1)
     y0_D1_l = np.float64(y0_D1_l)
@@ -21561,7 +24156,7 @@ def vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2(p, y0_D1, y0_D1_l):
 
 # s9 = p*s8*s9_of
 @core
-def vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2(p, s8, s8_l, s9_of, s9_of_l):
+def vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s8, s8_l, s9_of, s9_of_l):
     p = np.float64(p)
     s8 = np.float64(s8)
     s8_l = np.float64(s8_l)
@@ -21579,7 +24174,7 @@ def vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2(p, s8, s8_l, s9_of, s9_of_l):
 
 # deps = (g*(s5 + s7 + s9) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
-def vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2(
+def vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l
 ):
     e0 = np.float64(e0)
@@ -21631,7 +24226,7 @@ def vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2(
 
 # s5_of = sum over D.1 of Abs(y2[D.1])**(p - 1)*sign(y2[D.1])
 @core
-def vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2(p, y2_D1, y2_D1_l):
+def vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_D1, y2_D1_l):
     p = np.float64(p)
     y2_D1 = np.float64(y2_D1)
     y2_D1_l = np.float64(y2_D1_l)
@@ -21658,7 +24253,7 @@ def vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2(p, y2_D1, y2_D1_l):
 
 # s7_of = sum over D.1 of Abs(y1[D.1])**(p - 1)*sign(y1[D.1])
 @core
-def vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2(p, y1_D1, y1_D1_l):
+def vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D1, y1_D1_l):
     p = np.float64(p)
     y1_D1 = np.float64(y1_D1)
     y1_D1_l = np.float64(y1_D1_l)
@@ -21685,7 +24280,7 @@ def vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2(p, y1_D1, y1_D1_l):
 
 # s9_of = sum over D.1 of Abs(y0[D.1])**(p - 1)*sign(y0[D.1])
 @core
-def vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2(p, y0_D1, y0_D1_l):
+def vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D1, y0_D1_l):
     p = np.float64(p)
     y0_D1 = np.float64(y0_D1)
     y0_D1_l = np.float64(y0_D1_l)
@@ -21711,7 +24306,7 @@ def vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2(p, y0_D1, y0_D1_l):
 
 
 @loop
-def value_f64_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps, out_):
+def value_f64_swap_p_ne_inf_p_ne_2_p_ne_1(anchor, positive, negative, margin, p, eps, out_):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -21733,7 +24328,7 @@ def value_f64_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps, o
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -21745,10 +24340,12 @@ def value_f64_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps, o
             positive_row_1 = positive_row[start:stop]
             negative_row_2 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_row_0[i], positive_row_1[i])
-                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m0, anchor_row_0[i], positive_row_1[i]
+                )
+                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_2[i])
+                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_2[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -21761,10 +24358,12 @@ def value_f64_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps, o
             negative_row_1 = negative_row[start:stop]
             positive_row_2 = positive_row[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_row_0[i], negative_row_1[i])
-                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m1, anchor_row_0[i], negative_row_1[i]
+                )
+                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_row_1[i], positive_row_2[i])
+                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_row_1[i], positive_row_2[i])
                 lanes_m2[i] = wider(lanes_m2[i], m2_here)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         m2 = scale(lanes_m2, width_D)
@@ -21775,17 +24374,17 @@ def value_f64_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps, o
             negative_row_0 = negative_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2(
+                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m2, negative_row_0[i], positive_row_1[i]
                 )
-                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_here, y2_l_here)
+                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_here, y2_l_here)
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
-        out_[row] = value_f64_out_core_swap_p_ne_inf_p_ne_2(m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l)
+        out_[row] = value_f64_out_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l)
 
 
 @loop
-def value_f32_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps, out_):
+def value_f32_swap_p_ne_inf_p_ne_2_p_ne_1(anchor, positive, negative, margin, p, eps, out_):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -21807,7 +24406,7 @@ def value_f32_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps, o
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -21819,10 +24418,12 @@ def value_f32_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps, o
             positive_row_1 = positive_row[start:stop]
             negative_row_2 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_row_0[i], positive_row_1[i])
-                s0_here, s0_here_l = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m0, anchor_row_0[i], positive_row_1[i]
+                )
+                s0_here, s0_here_l = value_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_2[i])
+                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_2[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -21835,10 +24436,12 @@ def value_f32_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps, o
             negative_row_1 = negative_row[start:stop]
             positive_row_2 = positive_row[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_row_0[i], negative_row_1[i])
-                s1_here, s1_here_l = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m1, anchor_row_0[i], negative_row_1[i]
+                )
+                s1_here, s1_here_l = value_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_row_1[i], positive_row_2[i])
+                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_row_1[i], positive_row_2[i])
                 lanes_m2[i] = wider(lanes_m2[i], m2_here)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         m2 = scale(lanes_m2, width_D)
@@ -21849,17 +24452,19 @@ def value_f32_swap_p_ne_inf_p_ne_2(anchor, positive, negative, margin, p, eps, o
             negative_row_0 = negative_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2(
+                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m2, negative_row_0[i], positive_row_1[i]
                 )
-                s2_here, s2_here_l = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, y2_here, y2_l_here)
+                s2_here, s2_here_l = value_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_here, y2_l_here)
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
-        out_[row] = value_f32_out_core_swap_p_ne_inf_p_ne_2(m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l)
+        out_[row] = value_f32_out_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l)
 
 
 @loop
-def vjp_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, danchor_, dpositive_, dnegative_):
+def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1(
+    g, anchor, positive, negative, margin, p, eps, danchor_, dpositive_, dnegative_
+):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -21891,7 +24496,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -21905,12 +24510,14 @@ def vjp_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
             y0_l_3 = y0_l[start:stop]
             negative_row_4 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_row_0[i], positive_row_1[i])
+                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m0, anchor_row_0[i], positive_row_1[i]
+                )
                 y0_2[i] = y0_here
                 y0_l_3[i] = y0_l_here
-                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_4[i])
+                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_4[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -21925,12 +24532,14 @@ def vjp_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
             y1_l_3 = y1_l[start:stop]
             positive_row_4 = positive_row[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_row_0[i], negative_row_1[i])
+                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m1, anchor_row_0[i], negative_row_1[i]
+                )
                 y1_2[i] = y1_here
                 y1_l_3[i] = y1_l_here
-                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_row_1[i], positive_row_4[i])
+                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_row_1[i], positive_row_4[i])
                 lanes_m2[i] = wider(lanes_m2[i], m2_here)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         m2 = scale(lanes_m2, width_D)
@@ -21943,20 +24552,26 @@ def vjp_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
             y2_2 = y2[start:stop]
             y2_l_3 = y2_l[start:stop]
             for i in range(stop - start):
-                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2(
+                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m2, negative_row_0[i], positive_row_1[i]
                 )
                 y2_2[i] = y2_here
                 y2_l_3[i] = y2_l_here
-                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_here, y2_l_here)
+                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_here, y2_l_here)
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
-        e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
-        s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
-        s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
+        e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l)
+        e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l
+        )
+        s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l
+        )
+        s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l
+        )
         start, stop = 0, n_D
         y1_0 = y1[start:stop]
         y1_l_1 = y1_l[start:stop]
@@ -21968,9 +24583,9 @@ def vjp_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
         dpositive__row_7 = dpositive__row[start:stop]
         dnegative__row_8 = dnegative__row[start:stop]
         for i in range(stop - start):
-            e3_here, e3_l_here = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_0[i], y1_l_1[i])
-            e4_here, e4_l_here = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_2[i], y0_l_3[i])
-            danchor__row_4[i] = vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(
+            e3_here, e3_l_here = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_0[i], y1_l_1[i])
+            e4_here, e4_l_here = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_2[i], y0_l_3[i])
+            danchor__row_4[i] = vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -21996,8 +24611,8 @@ def vjp_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
                 y1_0[i],
                 y1_l_1[i],
             )
-            e5_here, e5_l_here = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_5[i], y2_l_6[i])
-            dpositive__row_7[i] = vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
+            e5_here, e5_l_here = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_5[i], y2_l_6[i])
+            dpositive__row_7[i] = vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -22023,7 +24638,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
                 y2_5[i],
                 y2_l_6[i],
             )
-            dnegative__row_8[i] = vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
+            dnegative__row_8[i] = vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -22052,7 +24667,9 @@ def vjp_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
 
 
 @loop
-def vjp_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, danchor_, dpositive_, dnegative_):
+def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1(
+    g, anchor, positive, negative, margin, p, eps, danchor_, dpositive_, dnegative_
+):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -22088,7 +24705,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -22102,12 +24719,14 @@ def vjp_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
             y0_l_3 = y0_l[start:stop]
             negative_row_4 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_row_0[i], positive_row_1[i])
+                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m0, anchor_row_0[i], positive_row_1[i]
+                )
                 y0_2[i] = y0_here
                 y0_l_3[i] = y0_l_here
-                s0_here, s0_here_l = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_4[i])
+                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_4[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -22122,12 +24741,14 @@ def vjp_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
             y1_l_3 = y1_l[start:stop]
             positive_row_4 = positive_row[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_row_0[i], negative_row_1[i])
+                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m1, anchor_row_0[i], negative_row_1[i]
+                )
                 y1_2[i] = y1_here
                 y1_l_3[i] = y1_l_here
-                s1_here, s1_here_l = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                s1_here, s1_here_l = value_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_row_1[i], positive_row_4[i])
+                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_row_1[i], positive_row_4[i])
                 lanes_m2[i] = wider(lanes_m2[i], m2_here)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         m2 = scale(lanes_m2, width_D)
@@ -22140,20 +24761,26 @@ def vjp_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
             y2_2 = y2[start:stop]
             y2_l_3 = y2_l[start:stop]
             for i in range(stop - start):
-                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2(
+                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m2, negative_row_0[i], positive_row_1[i]
                 )
                 y2_2[i] = y2_here
                 y2_l_3[i] = y2_l_here
-                s2_here, s2_here_l = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, y2_here, y2_l_here)
+                s2_here, s2_here_l = value_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_here, y2_l_here)
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
-        e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        e1, e1_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
-        s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
-        s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
+        e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        e1, e1_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l)
+        e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l
+        )
+        s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l
+        )
+        s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l
+        )
         start, stop = 0, n_D
         y1_0 = y1[start:stop]
         y1_l_1 = y1_l[start:stop]
@@ -22164,15 +24791,15 @@ def vjp_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
         e4_6 = e4[start:stop]
         e4_l_7 = e4_l[start:stop]
         for i in range(stop - start):
-            e3_here, e3_l_here = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, y1_0[i], y1_l_1[i])
+            e3_here, e3_l_here = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_0[i], y1_l_1[i])
             e3_2[i] = e3_here
             e3_l_3[i] = e3_l_here
-            e4_here, e4_l_here = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, y0_4[i], y0_l_5[i])
+            e4_here, e4_l_here = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_4[i], y0_l_5[i])
             e4_6[i] = e4_here
             e4_l_7[i] = e4_l_here
-        r_m0, r_m0_l = vjp_f32_r_m0_core_swap_p_ne_inf_p_ne_2(m0)
-        r_m1, r_m1_l = vjp_f32_r_m1_core_swap_p_ne_inf_p_ne_2(m1)
-        r_m2, r_m2_l = vjp_f32_r_m2_core_swap_p_ne_inf_p_ne_2(m2)
+        r_m0, r_m0_l = vjp_f32_r_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0)
+        r_m1, r_m1_l = vjp_f32_r_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(m1)
+        r_m2, r_m2_l = vjp_f32_r_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(m2)
         start, stop = 0, n_D
         e3_0 = e3[start:stop]
         e3_l_1 = e3_l[start:stop]
@@ -22188,7 +24815,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
         dpositive__row_11 = dpositive__row[start:stop]
         dnegative__row_12 = dnegative__row[start:stop]
         for i in range(stop - start):
-            danchor__row_8[i] = vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(
+            danchor__row_8[i] = vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -22217,8 +24844,8 @@ def vjp_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
                 y1_6[i],
                 y1_l_7[i],
             )
-            e5_here, e5_l_here = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, y2_9[i], y2_l_10[i])
-            dpositive__row_11[i] = vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
+            e5_here, e5_l_here = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_9[i], y2_l_10[i])
+            dpositive__row_11[i] = vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -22247,7 +24874,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
                 y2_9[i],
                 y2_l_10[i],
             )
-            dnegative__row_12[i] = vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
+            dnegative__row_12[i] = vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -22279,7 +24906,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, 
 
 
 @loop
-def value_and_grad_f64_swap_p_ne_inf_p_ne_2(
+def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1(
     g, anchor, positive, negative, margin, p, eps, out_, danchor_, dpositive_, dnegative_
 ):
     n_D = anchor.shape[1]
@@ -22313,7 +24940,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2(
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -22327,12 +24954,14 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2(
             y0_l_3 = y0_l[start:stop]
             negative_row_4 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_row_0[i], positive_row_1[i])
+                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m0, anchor_row_0[i], positive_row_1[i]
+                )
                 y0_2[i] = y0_here
                 y0_l_3[i] = y0_l_here
-                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_4[i])
+                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_4[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -22347,12 +24976,14 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2(
             y1_l_3 = y1_l[start:stop]
             positive_row_4 = positive_row[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_row_0[i], negative_row_1[i])
+                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m1, anchor_row_0[i], negative_row_1[i]
+                )
                 y1_2[i] = y1_here
                 y1_l_3[i] = y1_l_here
-                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_row_1[i], positive_row_4[i])
+                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_row_1[i], positive_row_4[i])
                 lanes_m2[i] = wider(lanes_m2[i], m2_here)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         m2 = scale(lanes_m2, width_D)
@@ -22365,21 +24996,29 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2(
             y2_2 = y2[start:stop]
             y2_l_3 = y2_l[start:stop]
             for i in range(stop - start):
-                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2(
+                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m2, negative_row_0[i], positive_row_1[i]
                 )
                 y2_2[i] = y2_here
                 y2_l_3[i] = y2_l_here
-                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_here, y2_l_here)
+                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_here, y2_l_here)
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
-        e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        out_[row] = value_and_grad_f64_out_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin)
-        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
-        s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
-        s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
+        e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l)
+        e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        out_[row] = value_and_grad_f64_out_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin
+        )
+        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l
+        )
+        s5, s5_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l
+        )
+        s6, s6_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l
+        )
         start, stop = 0, n_D
         y1_0 = y1[start:stop]
         y1_l_1 = y1_l[start:stop]
@@ -22391,9 +25030,9 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2(
         dpositive__row_7 = dpositive__row[start:stop]
         dnegative__row_8 = dnegative__row[start:stop]
         for i in range(stop - start):
-            e3_here, e3_l_here = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2(p, y1_0[i], y1_l_1[i])
-            e4_here, e4_l_here = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2(p, y0_2[i], y0_l_3[i])
-            danchor__row_4[i] = vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2(
+            e3_here, e3_l_here = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_0[i], y1_l_1[i])
+            e4_here, e4_l_here = vjp_f64_e4_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_2[i], y0_l_3[i])
+            danchor__row_4[i] = vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -22419,8 +25058,8 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2(
                 y1_0[i],
                 y1_l_1[i],
             )
-            e5_here, e5_l_here = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2(p, y2_5[i], y2_l_6[i])
-            dpositive__row_7[i] = vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
+            e5_here, e5_l_here = vjp_f64_e5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_5[i], y2_l_6[i])
+            dpositive__row_7[i] = vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -22446,7 +25085,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2(
                 y2_5[i],
                 y2_l_6[i],
             )
-            dnegative__row_8[i] = vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
+            dnegative__row_8[i] = vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -22475,7 +25114,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2(
 
 
 @loop
-def value_and_grad_f32_swap_p_ne_inf_p_ne_2(
+def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1(
     g, anchor, positive, negative, margin, p, eps, out_, danchor_, dpositive_, dnegative_
 ):
     n_D = anchor.shape[1]
@@ -22513,7 +25152,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2(
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -22527,12 +25166,14 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2(
             y0_l_3 = y0_l[start:stop]
             negative_row_4 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_row_0[i], positive_row_1[i])
+                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m0, anchor_row_0[i], positive_row_1[i]
+                )
                 y0_2[i] = y0_here
                 y0_l_3[i] = y0_l_here
-                s0_here, s0_here_l = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_4[i])
+                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_4[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -22547,12 +25188,14 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2(
             y1_l_3 = y1_l[start:stop]
             positive_row_4 = positive_row[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_row_0[i], negative_row_1[i])
+                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m1, anchor_row_0[i], negative_row_1[i]
+                )
                 y1_2[i] = y1_here
                 y1_l_3[i] = y1_l_here
-                s1_here, s1_here_l = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                s1_here, s1_here_l = value_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_row_1[i], positive_row_4[i])
+                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_row_1[i], positive_row_4[i])
                 lanes_m2[i] = wider(lanes_m2[i], m2_here)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         m2 = scale(lanes_m2, width_D)
@@ -22565,21 +25208,29 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2(
             y2_2 = y2[start:stop]
             y2_l_3 = y2_l[start:stop]
             for i in range(stop - start):
-                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2(
+                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m2, negative_row_0[i], positive_row_1[i]
                 )
                 y2_2[i] = y2_here
                 y2_l_3[i] = y2_l_here
-                s2_here, s2_here_l = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, y2_here, y2_l_here)
+                s2_here, s2_here_l = value_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_here, y2_l_here)
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
-        e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        e1, e1_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        out_[row] = value_and_grad_f64_out_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin)
-        s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
-        s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
-        s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
+        e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        e1, e1_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l)
+        e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        out_[row] = value_and_grad_f64_out_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin
+        )
+        s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l
+        )
+        s5, s5_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l
+        )
+        s6, s6_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l
+        )
         start, stop = 0, n_D
         y1_0 = y1[start:stop]
         y1_l_1 = y1_l[start:stop]
@@ -22590,15 +25241,15 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2(
         e4_6 = e4[start:stop]
         e4_l_7 = e4_l[start:stop]
         for i in range(stop - start):
-            e3_here, e3_l_here = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2(p, y1_0[i], y1_l_1[i])
+            e3_here, e3_l_here = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_0[i], y1_l_1[i])
             e3_2[i] = e3_here
             e3_l_3[i] = e3_l_here
-            e4_here, e4_l_here = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2(p, y0_4[i], y0_l_5[i])
+            e4_here, e4_l_here = vjp_f32_e4_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_4[i], y0_l_5[i])
             e4_6[i] = e4_here
             e4_l_7[i] = e4_l_here
-        r_m0, r_m0_l = vjp_f32_r_m0_core_swap_p_ne_inf_p_ne_2(m0)
-        r_m1, r_m1_l = vjp_f32_r_m1_core_swap_p_ne_inf_p_ne_2(m1)
-        r_m2, r_m2_l = vjp_f32_r_m2_core_swap_p_ne_inf_p_ne_2(m2)
+        r_m0, r_m0_l = vjp_f32_r_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0)
+        r_m1, r_m1_l = vjp_f32_r_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(m1)
+        r_m2, r_m2_l = vjp_f32_r_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(m2)
         start, stop = 0, n_D
         e3_0 = e3[start:stop]
         e3_l_1 = e3_l[start:stop]
@@ -22614,7 +25265,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2(
         dpositive__row_11 = dpositive__row[start:stop]
         dnegative__row_12 = dnegative__row[start:stop]
         for i in range(stop - start):
-            danchor__row_8[i] = vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2(
+            danchor__row_8[i] = vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -22643,8 +25294,8 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2(
                 y1_6[i],
                 y1_l_7[i],
             )
-            e5_here, e5_l_here = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2(p, y2_9[i], y2_l_10[i])
-            dpositive__row_11[i] = vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
+            e5_here, e5_l_here = vjp_f32_e5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_9[i], y2_l_10[i])
+            dpositive__row_11[i] = vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -22673,7 +25324,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2(
                 y2_9[i],
                 y2_l_10[i],
             )
-            dnegative__row_12[i] = vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
+            dnegative__row_12[i] = vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e0,
                 e0_l,
                 e1,
@@ -22705,7 +25356,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2(
 
 
 @loop
-def hvp_anchor_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative, margin, p, eps, danchor_):
+def hvp_anchor_f64_swap_p_ne_inf_p_ne_2_p_ne_1(g, direction, anchor, positive, negative, margin, p, eps, danchor_):
     n_D = direction.shape[1]
     width_D = lanes_of(n_D)
     lanes_s0 = np.empty(LANES)
@@ -22746,24 +25397,24 @@ def hvp_anchor_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative
             e0_l_4 = e0_l[start:stop]
             direction_row_5 = direction_row[start:stop]
             for i in range(stop - start):
-                s0_here, s0_here_l = hvp_anchor_f64_s0_core_swap_p_ne_inf_p_ne_2(
+                s0_here, s0_here_l = hvp_anchor_f64_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                s1_here, s1_here_l = hvp_anchor_f64_s1_core_swap_p_ne_inf_p_ne_2(
+                s1_here, s1_here_l = hvp_anchor_f64_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_2[i]
                 )
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                s2_here, s2_here_l = hvp_anchor_f64_s2_core_swap_p_ne_inf_p_ne_2(
+                s2_here, s2_here_l = hvp_anchor_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, negative_row_2[i], positive_row_1[i]
                 )
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
-                e0_here, e0_l_here = hvp_anchor_f64_e0_core_swap_p_ne_inf_p_ne_2(
+                e0_here, e0_l_here = hvp_anchor_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 e0_3[i] = e0_here
                 e0_l_4[i] = e0_l_here
-                s0_rate_of_here, s0_rate_of_here_l = hvp_anchor_f64_s0_rate_of_core_swap_p_ne_inf_p_ne_2(
+                s0_rate_of_here, s0_rate_of_here_l = hvp_anchor_f64_s0_rate_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, anchor_row_0[i], direction_row_5[i], e0_here, e0_l_here, positive_row_1[i]
                 )
                 lanes_s0_rate_of[i], lost_s0_rate_of[i] = added(
@@ -22773,7 +25424,7 @@ def hvp_anchor_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
         s0_rate_of, s0_rate_of_l = sum_up(lanes_s0_rate_of, lost_s0_rate_of, width_D)
-        s0_rate, s0_rate_l = hvp_anchor_f64_s0_rate_core_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l)
+        s0_rate, s0_rate_l = hvp_anchor_f64_s0_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0_rate_of, s0_rate_of_l)
         cleared(lanes_s1_rate_of, width_D, 0.0)
         cleared(lost_s1_rate_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -22784,28 +25435,28 @@ def hvp_anchor_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative
             e1_l_3 = e1_l[start:stop]
             direction_row_4 = direction_row[start:stop]
             for i in range(stop - start):
-                e1_here, e1_l_here = hvp_anchor_f64_e1_core_swap_p_ne_inf_p_ne_2(
+                e1_here, e1_l_here = hvp_anchor_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_1[i]
                 )
                 e1_2[i] = e1_here
                 e1_l_3[i] = e1_l_here
-                s1_rate_of_here, s1_rate_of_here_l = hvp_anchor_f64_s1_rate_of_core_swap_p_ne_inf_p_ne_2(
+                s1_rate_of_here, s1_rate_of_here_l = hvp_anchor_f64_s1_rate_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, anchor_row_0[i], direction_row_4[i], e1_here, e1_l_here, negative_row_1[i]
                 )
                 lanes_s1_rate_of[i], lost_s1_rate_of[i] = added(
                     lanes_s1_rate_of[i], lost_s1_rate_of[i], s1_rate_of_here, s1_rate_of_here_l
                 )
         s1_rate_of, s1_rate_of_l = sum_up(lanes_s1_rate_of, lost_s1_rate_of, width_D)
-        s1_rate, s1_rate_l = hvp_anchor_f64_s1_rate_core_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l)
-        e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e3, e3_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        e4, e4_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        s7, s7_l = hvp_anchor_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l)
-        s8, s8_l = hvp_anchor_f64_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l)
-        s9, s9_l = hvp_anchor_f64_s9_core_swap_p_ne_inf_p_ne_2(
+        s1_rate, s1_rate_l = hvp_anchor_f64_s1_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1_rate_of, s1_rate_of_l)
+        e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e3, e3_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        e4, e4_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l)
+        s7, s7_l = hvp_anchor_f64_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l)
+        s8, s8_l = hvp_anchor_f64_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l)
+        s9, s9_l = hvp_anchor_f64_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(
             e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
         )
-        s10, s10_l = hvp_anchor_f64_s10_core_swap_p_ne_inf_p_ne_2(
+        s10, s10_l = hvp_anchor_f64_s10_core_swap_p_ne_inf_p_ne_2_p_ne_1(
             e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
         )
         start, stop = 0, n_D
@@ -22819,7 +25470,7 @@ def hvp_anchor_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative
         positive_row_7 = positive_row[start:stop]
         danchor__row_8 = danchor__row[start:stop]
         for i in range(stop - start):
-            danchor__row_8[i] = hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2(
+            danchor__row_8[i] = hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e2,
                 e2_l,
                 e3,
@@ -22850,7 +25501,7 @@ def hvp_anchor_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative
 
 
 @loop
-def hvp_anchor_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative, margin, p, eps, danchor_):
+def hvp_anchor_f32_swap_p_ne_inf_p_ne_2_p_ne_1(g, direction, anchor, positive, negative, margin, p, eps, danchor_):
     n_D = direction.shape[1]
     width_D = lanes_of(n_D)
     lanes_s0 = np.empty(LANES)
@@ -22891,24 +25542,24 @@ def hvp_anchor_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative
             e0_l_4 = e0_l[start:stop]
             direction_row_5 = direction_row[start:stop]
             for i in range(stop - start):
-                s0_here, s0_here_l = hvp_anchor_f32_s0_core_swap_p_ne_inf_p_ne_2(
+                s0_here, s0_here_l = hvp_anchor_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                s1_here, s1_here_l = hvp_anchor_f32_s1_core_swap_p_ne_inf_p_ne_2(
+                s1_here, s1_here_l = hvp_anchor_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_2[i]
                 )
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                s2_here, s2_here_l = hvp_anchor_f32_s2_core_swap_p_ne_inf_p_ne_2(
+                s2_here, s2_here_l = hvp_anchor_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, negative_row_2[i], positive_row_1[i]
                 )
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
-                e0_here, e0_l_here = hvp_anchor_f32_e0_core_swap_p_ne_inf_p_ne_2(
+                e0_here, e0_l_here = hvp_anchor_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 e0_3[i] = e0_here
                 e0_l_4[i] = e0_l_here
-                s0_rate_of_here, s0_rate_of_here_l = hvp_anchor_f64_s0_rate_of_core_swap_p_ne_inf_p_ne_2(
+                s0_rate_of_here, s0_rate_of_here_l = hvp_anchor_f64_s0_rate_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, anchor_row_0[i], direction_row_5[i], e0_here, e0_l_here, positive_row_1[i]
                 )
                 lanes_s0_rate_of[i], lost_s0_rate_of[i] = added(
@@ -22918,7 +25569,7 @@ def hvp_anchor_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
         s0_rate_of, s0_rate_of_l = sum_up(lanes_s0_rate_of, lost_s0_rate_of, width_D)
-        s0_rate, s0_rate_l = hvp_anchor_f64_s0_rate_core_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l)
+        s0_rate, s0_rate_l = hvp_anchor_f64_s0_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0_rate_of, s0_rate_of_l)
         cleared(lanes_s1_rate_of, width_D, 0.0)
         cleared(lost_s1_rate_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -22929,28 +25580,28 @@ def hvp_anchor_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative
             e1_l_3 = e1_l[start:stop]
             direction_row_4 = direction_row[start:stop]
             for i in range(stop - start):
-                e1_here, e1_l_here = hvp_anchor_f32_e1_core_swap_p_ne_inf_p_ne_2(
+                e1_here, e1_l_here = hvp_anchor_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_1[i]
                 )
                 e1_2[i] = e1_here
                 e1_l_3[i] = e1_l_here
-                s1_rate_of_here, s1_rate_of_here_l = hvp_anchor_f64_s1_rate_of_core_swap_p_ne_inf_p_ne_2(
+                s1_rate_of_here, s1_rate_of_here_l = hvp_anchor_f64_s1_rate_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, anchor_row_0[i], direction_row_4[i], e1_here, e1_l_here, negative_row_1[i]
                 )
                 lanes_s1_rate_of[i], lost_s1_rate_of[i] = added(
                     lanes_s1_rate_of[i], lost_s1_rate_of[i], s1_rate_of_here, s1_rate_of_here_l
                 )
         s1_rate_of, s1_rate_of_l = sum_up(lanes_s1_rate_of, lost_s1_rate_of, width_D)
-        s1_rate, s1_rate_l = hvp_anchor_f64_s1_rate_core_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l)
-        e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e3, e3_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        e4, e4_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        s7, s7_l = hvp_anchor_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l)
-        s8, s8_l = hvp_anchor_f32_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l)
-        s9, s9_l = hvp_anchor_f32_s9_core_swap_p_ne_inf_p_ne_2(
+        s1_rate, s1_rate_l = hvp_anchor_f64_s1_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1_rate_of, s1_rate_of_l)
+        e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e3, e3_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        e4, e4_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l)
+        s7, s7_l = hvp_anchor_f32_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l)
+        s8, s8_l = hvp_anchor_f32_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l)
+        s9, s9_l = hvp_anchor_f32_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(
             e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
         )
-        s10, s10_l = hvp_anchor_f32_s10_core_swap_p_ne_inf_p_ne_2(
+        s10, s10_l = hvp_anchor_f32_s10_core_swap_p_ne_inf_p_ne_2_p_ne_1(
             e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
         )
         start, stop = 0, n_D
@@ -22964,7 +25615,7 @@ def hvp_anchor_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative
         positive_row_7 = positive_row[start:stop]
         danchor__row_8 = danchor__row[start:stop]
         for i in range(stop - start):
-            danchor__row_8[i] = hvp_anchor_f32_danchor_core_swap_p_ne_inf_p_ne_2(
+            danchor__row_8[i] = hvp_anchor_f32_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e2,
                 e2_l,
                 e3,
@@ -22995,7 +25646,7 @@ def hvp_anchor_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative
 
 
 @loop
-def hvp_positive_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative, margin, p, eps, dpositive_):
+def hvp_positive_f64_swap_p_ne_inf_p_ne_2_p_ne_1(g, direction, anchor, positive, negative, margin, p, eps, dpositive_):
     n_D = direction.shape[1]
     width_D = lanes_of(n_D)
     lanes_s0 = np.empty(LANES)
@@ -23036,24 +25687,24 @@ def hvp_positive_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
             e0_l_4 = e0_l[start:stop]
             direction_row_5 = direction_row[start:stop]
             for i in range(stop - start):
-                s0_here, s0_here_l = hvp_anchor_f64_s0_core_swap_p_ne_inf_p_ne_2(
+                s0_here, s0_here_l = hvp_anchor_f64_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                s1_here, s1_here_l = hvp_anchor_f64_s1_core_swap_p_ne_inf_p_ne_2(
+                s1_here, s1_here_l = hvp_anchor_f64_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_2[i]
                 )
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                s2_here, s2_here_l = hvp_anchor_f64_s2_core_swap_p_ne_inf_p_ne_2(
+                s2_here, s2_here_l = hvp_anchor_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, negative_row_2[i], positive_row_1[i]
                 )
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
-                e0_here, e0_l_here = hvp_anchor_f64_e0_core_swap_p_ne_inf_p_ne_2(
+                e0_here, e0_l_here = hvp_anchor_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 e0_3[i] = e0_here
                 e0_l_4[i] = e0_l_here
-                s0_rate_of_here, s0_rate_of_here_l = hvp_anchor_f64_s0_rate_of_core_swap_p_ne_inf_p_ne_2(
+                s0_rate_of_here, s0_rate_of_here_l = hvp_anchor_f64_s0_rate_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, anchor_row_0[i], direction_row_5[i], e0_here, e0_l_here, positive_row_1[i]
                 )
                 lanes_s0_rate_of[i], lost_s0_rate_of[i] = added(
@@ -23063,7 +25714,7 @@ def hvp_positive_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
         s0_rate_of, s0_rate_of_l = sum_up(lanes_s0_rate_of, lost_s0_rate_of, width_D)
-        s0_rate, s0_rate_l = hvp_positive_f64_s0_rate_core_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l)
+        s0_rate, s0_rate_l = hvp_positive_f64_s0_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0_rate_of, s0_rate_of_l)
         cleared(lanes_s2_rate_of, width_D, 0.0)
         cleared(lost_s2_rate_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -23074,28 +25725,30 @@ def hvp_positive_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
             e1_l_3 = e1_l[start:stop]
             direction_row_4 = direction_row[start:stop]
             for i in range(stop - start):
-                e1_here, e1_l_here = hvp_positive_f64_e1_core_swap_p_ne_inf_p_ne_2(
+                e1_here, e1_l_here = hvp_positive_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, negative_row_0[i], positive_row_1[i]
                 )
                 e1_2[i] = e1_here
                 e1_l_3[i] = e1_l_here
-                s2_rate_of_here, s2_rate_of_here_l = hvp_positive_f64_s2_rate_of_core_swap_p_ne_inf_p_ne_2(
+                s2_rate_of_here, s2_rate_of_here_l = hvp_positive_f64_s2_rate_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, direction_row_4[i], e1_here, e1_l_here, negative_row_0[i], positive_row_1[i]
                 )
                 lanes_s2_rate_of[i], lost_s2_rate_of[i] = added(
                     lanes_s2_rate_of[i], lost_s2_rate_of[i], s2_rate_of_here, s2_rate_of_here_l
                 )
         s2_rate_of, s2_rate_of_l = sum_up(lanes_s2_rate_of, lost_s2_rate_of, width_D)
-        s2_rate, s2_rate_l = hvp_positive_f64_s2_rate_core_swap_p_ne_inf_p_ne_2(p, s2_rate_of, s2_rate_of_l)
-        e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e3, e3_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        e4, e4_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        s7, s7_l = hvp_positive_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l)
-        s8, s8_l = hvp_anchor_f64_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l)
-        s9, s9_l = hvp_positive_f64_s9_core_swap_p_ne_inf_p_ne_2(
+        s2_rate, s2_rate_l = hvp_positive_f64_s2_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2_rate_of, s2_rate_of_l)
+        e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e3, e3_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        e4, e4_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l)
+        s7, s7_l = hvp_positive_f64_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l
+        )
+        s8, s8_l = hvp_anchor_f64_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l)
+        s9, s9_l = hvp_positive_f64_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(
             e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l, s2_rate, s2_rate_l
         )
-        s10, s10_l = hvp_anchor_f64_s10_core_swap_p_ne_inf_p_ne_2(
+        s10, s10_l = hvp_anchor_f64_s10_core_swap_p_ne_inf_p_ne_2_p_ne_1(
             e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
         )
         start, stop = 0, n_D
@@ -23109,7 +25762,7 @@ def hvp_positive_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
         positive_row_7 = positive_row[start:stop]
         dpositive__row_8 = dpositive__row[start:stop]
         for i in range(stop - start):
-            dpositive__row_8[i] = hvp_positive_f64_dpositive_core_swap_p_ne_inf_p_ne_2(
+            dpositive__row_8[i] = hvp_positive_f64_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e2,
                 e2_l,
                 e3,
@@ -23140,7 +25793,7 @@ def hvp_positive_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
 
 
 @loop
-def hvp_positive_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative, margin, p, eps, dpositive_):
+def hvp_positive_f32_swap_p_ne_inf_p_ne_2_p_ne_1(g, direction, anchor, positive, negative, margin, p, eps, dpositive_):
     n_D = direction.shape[1]
     width_D = lanes_of(n_D)
     lanes_s0 = np.empty(LANES)
@@ -23181,24 +25834,24 @@ def hvp_positive_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
             e0_l_4 = e0_l[start:stop]
             direction_row_5 = direction_row[start:stop]
             for i in range(stop - start):
-                s0_here, s0_here_l = hvp_anchor_f32_s0_core_swap_p_ne_inf_p_ne_2(
+                s0_here, s0_here_l = hvp_anchor_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                s1_here, s1_here_l = hvp_anchor_f32_s1_core_swap_p_ne_inf_p_ne_2(
+                s1_here, s1_here_l = hvp_anchor_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_2[i]
                 )
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                s2_here, s2_here_l = hvp_anchor_f32_s2_core_swap_p_ne_inf_p_ne_2(
+                s2_here, s2_here_l = hvp_anchor_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, negative_row_2[i], positive_row_1[i]
                 )
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
-                e0_here, e0_l_here = hvp_anchor_f32_e0_core_swap_p_ne_inf_p_ne_2(
+                e0_here, e0_l_here = hvp_anchor_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 e0_3[i] = e0_here
                 e0_l_4[i] = e0_l_here
-                s0_rate_of_here, s0_rate_of_here_l = hvp_anchor_f64_s0_rate_of_core_swap_p_ne_inf_p_ne_2(
+                s0_rate_of_here, s0_rate_of_here_l = hvp_anchor_f64_s0_rate_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, anchor_row_0[i], direction_row_5[i], e0_here, e0_l_here, positive_row_1[i]
                 )
                 lanes_s0_rate_of[i], lost_s0_rate_of[i] = added(
@@ -23208,7 +25861,7 @@ def hvp_positive_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
         s0_rate_of, s0_rate_of_l = sum_up(lanes_s0_rate_of, lost_s0_rate_of, width_D)
-        s0_rate, s0_rate_l = hvp_positive_f64_s0_rate_core_swap_p_ne_inf_p_ne_2(p, s0_rate_of, s0_rate_of_l)
+        s0_rate, s0_rate_l = hvp_positive_f64_s0_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0_rate_of, s0_rate_of_l)
         cleared(lanes_s2_rate_of, width_D, 0.0)
         cleared(lost_s2_rate_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -23219,28 +25872,30 @@ def hvp_positive_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
             e1_l_3 = e1_l[start:stop]
             direction_row_4 = direction_row[start:stop]
             for i in range(stop - start):
-                e1_here, e1_l_here = hvp_positive_f32_e1_core_swap_p_ne_inf_p_ne_2(
+                e1_here, e1_l_here = hvp_positive_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, negative_row_0[i], positive_row_1[i]
                 )
                 e1_2[i] = e1_here
                 e1_l_3[i] = e1_l_here
-                s2_rate_of_here, s2_rate_of_here_l = hvp_positive_f64_s2_rate_of_core_swap_p_ne_inf_p_ne_2(
+                s2_rate_of_here, s2_rate_of_here_l = hvp_positive_f64_s2_rate_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, direction_row_4[i], e1_here, e1_l_here, negative_row_0[i], positive_row_1[i]
                 )
                 lanes_s2_rate_of[i], lost_s2_rate_of[i] = added(
                     lanes_s2_rate_of[i], lost_s2_rate_of[i], s2_rate_of_here, s2_rate_of_here_l
                 )
         s2_rate_of, s2_rate_of_l = sum_up(lanes_s2_rate_of, lost_s2_rate_of, width_D)
-        s2_rate, s2_rate_l = hvp_positive_f64_s2_rate_core_swap_p_ne_inf_p_ne_2(p, s2_rate_of, s2_rate_of_l)
-        e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e3, e3_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        e4, e4_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        s7, s7_l = hvp_positive_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l)
-        s8, s8_l = hvp_anchor_f32_s8_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l)
-        s9, s9_l = hvp_positive_f32_s9_core_swap_p_ne_inf_p_ne_2(
+        s2_rate, s2_rate_l = hvp_positive_f64_s2_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2_rate_of, s2_rate_of_l)
+        e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e3, e3_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        e4, e4_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l)
+        s7, s7_l = hvp_positive_f32_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l
+        )
+        s8, s8_l = hvp_anchor_f32_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l)
+        s9, s9_l = hvp_positive_f32_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(
             e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l, s2_rate, s2_rate_l
         )
-        s10, s10_l = hvp_anchor_f32_s10_core_swap_p_ne_inf_p_ne_2(
+        s10, s10_l = hvp_anchor_f32_s10_core_swap_p_ne_inf_p_ne_2_p_ne_1(
             e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s0, s0_l, s0_rate, s0_rate_l
         )
         start, stop = 0, n_D
@@ -23254,7 +25909,7 @@ def hvp_positive_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
         positive_row_7 = positive_row[start:stop]
         dpositive__row_8 = dpositive__row[start:stop]
         for i in range(stop - start):
-            dpositive__row_8[i] = hvp_positive_f32_dpositive_core_swap_p_ne_inf_p_ne_2(
+            dpositive__row_8[i] = hvp_positive_f32_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e2,
                 e2_l,
                 e3,
@@ -23285,7 +25940,7 @@ def hvp_positive_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
 
 
 @loop
-def hvp_negative_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative, margin, p, eps, dnegative_):
+def hvp_negative_f64_swap_p_ne_inf_p_ne_2_p_ne_1(g, direction, anchor, positive, negative, margin, p, eps, dnegative_):
     n_D = direction.shape[1]
     width_D = lanes_of(n_D)
     lanes_s0 = np.empty(LANES)
@@ -23326,24 +25981,24 @@ def hvp_negative_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
             e0_l_4 = e0_l[start:stop]
             direction_row_5 = direction_row[start:stop]
             for i in range(stop - start):
-                s0_here, s0_here_l = hvp_anchor_f64_s0_core_swap_p_ne_inf_p_ne_2(
+                s0_here, s0_here_l = hvp_anchor_f64_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                s1_here, s1_here_l = hvp_anchor_f64_s1_core_swap_p_ne_inf_p_ne_2(
+                s1_here, s1_here_l = hvp_anchor_f64_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_2[i]
                 )
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                s2_here, s2_here_l = hvp_anchor_f64_s2_core_swap_p_ne_inf_p_ne_2(
+                s2_here, s2_here_l = hvp_anchor_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, negative_row_2[i], positive_row_1[i]
                 )
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
-                e0_here, e0_l_here = hvp_anchor_f64_e1_core_swap_p_ne_inf_p_ne_2(
+                e0_here, e0_l_here = hvp_anchor_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_2[i]
                 )
                 e0_3[i] = e0_here
                 e0_l_4[i] = e0_l_here
-                s1_rate_of_here, s1_rate_of_here_l = hvp_negative_f64_s1_rate_of_core_swap_p_ne_inf_p_ne_2(
+                s1_rate_of_here, s1_rate_of_here_l = hvp_negative_f64_s1_rate_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, anchor_row_0[i], direction_row_5[i], e0_here, e0_l_here, negative_row_2[i]
                 )
                 lanes_s1_rate_of[i], lost_s1_rate_of[i] = added(
@@ -23353,7 +26008,7 @@ def hvp_negative_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
         s1_rate_of, s1_rate_of_l = sum_up(lanes_s1_rate_of, lost_s1_rate_of, width_D)
-        s1_rate, s1_rate_l = hvp_negative_f64_s1_rate_core_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l)
+        s1_rate, s1_rate_l = hvp_negative_f64_s1_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1_rate_of, s1_rate_of_l)
         cleared(lanes_s2_rate_of, width_D, 0.0)
         cleared(lost_s2_rate_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -23364,28 +26019,30 @@ def hvp_negative_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
             e1_l_3 = e1_l[start:stop]
             direction_row_4 = direction_row[start:stop]
             for i in range(stop - start):
-                e1_here, e1_l_here = hvp_positive_f64_e1_core_swap_p_ne_inf_p_ne_2(
+                e1_here, e1_l_here = hvp_positive_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, negative_row_0[i], positive_row_1[i]
                 )
                 e1_2[i] = e1_here
                 e1_l_3[i] = e1_l_here
-                s2_rate_of_here, s2_rate_of_here_l = hvp_positive_f64_s2_rate_of_core_swap_p_ne_inf_p_ne_2(
+                s2_rate_of_here, s2_rate_of_here_l = hvp_positive_f64_s2_rate_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, direction_row_4[i], e1_here, e1_l_here, negative_row_0[i], positive_row_1[i]
                 )
                 lanes_s2_rate_of[i], lost_s2_rate_of[i] = added(
                     lanes_s2_rate_of[i], lost_s2_rate_of[i], s2_rate_of_here, s2_rate_of_here_l
                 )
         s2_rate_of, s2_rate_of_l = sum_up(lanes_s2_rate_of, lost_s2_rate_of, width_D)
-        s2_rate, s2_rate_l = hvp_negative_f64_s2_rate_core_swap_p_ne_inf_p_ne_2(p, s2_rate_of, s2_rate_of_l)
-        e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e3, e3_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        e4, e4_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        s7, s7_l = hvp_positive_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l)
-        s8, s8_l = hvp_anchor_f64_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l)
-        s9, s9_l = hvp_positive_f64_s9_core_swap_p_ne_inf_p_ne_2(
+        s2_rate, s2_rate_l = hvp_negative_f64_s2_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2_rate_of, s2_rate_of_l)
+        e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e3, e3_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        e4, e4_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l)
+        s7, s7_l = hvp_positive_f64_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l
+        )
+        s8, s8_l = hvp_anchor_f64_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l)
+        s9, s9_l = hvp_positive_f64_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(
             e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l, s2_rate, s2_rate_l
         )
-        s10, s10_l = hvp_anchor_f64_s9_core_swap_p_ne_inf_p_ne_2(
+        s10, s10_l = hvp_anchor_f64_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(
             e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
         )
         start, stop = 0, n_D
@@ -23399,7 +26056,7 @@ def hvp_negative_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
         positive_row_7 = positive_row[start:stop]
         dnegative__row_8 = dnegative__row[start:stop]
         for i in range(stop - start):
-            dnegative__row_8[i] = hvp_negative_f64_dnegative_core_swap_p_ne_inf_p_ne_2(
+            dnegative__row_8[i] = hvp_negative_f64_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e2,
                 e2_l,
                 e3,
@@ -23430,7 +26087,7 @@ def hvp_negative_f64_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
 
 
 @loop
-def hvp_negative_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negative, margin, p, eps, dnegative_):
+def hvp_negative_f32_swap_p_ne_inf_p_ne_2_p_ne_1(g, direction, anchor, positive, negative, margin, p, eps, dnegative_):
     n_D = direction.shape[1]
     width_D = lanes_of(n_D)
     lanes_s0 = np.empty(LANES)
@@ -23471,24 +26128,24 @@ def hvp_negative_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
             e0_l_4 = e0_l[start:stop]
             direction_row_5 = direction_row[start:stop]
             for i in range(stop - start):
-                s0_here, s0_here_l = hvp_anchor_f32_s0_core_swap_p_ne_inf_p_ne_2(
+                s0_here, s0_here_l = hvp_anchor_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], positive_row_1[i]
                 )
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                s1_here, s1_here_l = hvp_anchor_f32_s1_core_swap_p_ne_inf_p_ne_2(
+                s1_here, s1_here_l = hvp_anchor_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_2[i]
                 )
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                s2_here, s2_here_l = hvp_anchor_f32_s2_core_swap_p_ne_inf_p_ne_2(
+                s2_here, s2_here_l = hvp_anchor_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, negative_row_2[i], positive_row_1[i]
                 )
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
-                e0_here, e0_l_here = hvp_anchor_f32_e1_core_swap_p_ne_inf_p_ne_2(
+                e0_here, e0_l_here = hvp_anchor_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, anchor_row_0[i], negative_row_2[i]
                 )
                 e0_3[i] = e0_here
                 e0_l_4[i] = e0_l_here
-                s1_rate_of_here, s1_rate_of_here_l = hvp_negative_f64_s1_rate_of_core_swap_p_ne_inf_p_ne_2(
+                s1_rate_of_here, s1_rate_of_here_l = hvp_negative_f64_s1_rate_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, anchor_row_0[i], direction_row_5[i], e0_here, e0_l_here, negative_row_2[i]
                 )
                 lanes_s1_rate_of[i], lost_s1_rate_of[i] = added(
@@ -23498,7 +26155,7 @@ def hvp_negative_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
         s1_rate_of, s1_rate_of_l = sum_up(lanes_s1_rate_of, lost_s1_rate_of, width_D)
-        s1_rate, s1_rate_l = hvp_negative_f64_s1_rate_core_swap_p_ne_inf_p_ne_2(p, s1_rate_of, s1_rate_of_l)
+        s1_rate, s1_rate_l = hvp_negative_f64_s1_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1_rate_of, s1_rate_of_l)
         cleared(lanes_s2_rate_of, width_D, 0.0)
         cleared(lost_s2_rate_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -23509,28 +26166,30 @@ def hvp_negative_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
             e1_l_3 = e1_l[start:stop]
             direction_row_4 = direction_row[start:stop]
             for i in range(stop - start):
-                e1_here, e1_l_here = hvp_positive_f32_e1_core_swap_p_ne_inf_p_ne_2(
+                e1_here, e1_l_here = hvp_positive_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, p, negative_row_0[i], positive_row_1[i]
                 )
                 e1_2[i] = e1_here
                 e1_l_3[i] = e1_l_here
-                s2_rate_of_here, s2_rate_of_here_l = hvp_positive_f64_s2_rate_of_core_swap_p_ne_inf_p_ne_2(
+                s2_rate_of_here, s2_rate_of_here_l = hvp_positive_f64_s2_rate_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, direction_row_4[i], e1_here, e1_l_here, negative_row_0[i], positive_row_1[i]
                 )
                 lanes_s2_rate_of[i], lost_s2_rate_of[i] = added(
                     lanes_s2_rate_of[i], lost_s2_rate_of[i], s2_rate_of_here, s2_rate_of_here_l
                 )
         s2_rate_of, s2_rate_of_l = sum_up(lanes_s2_rate_of, lost_s2_rate_of, width_D)
-        s2_rate, s2_rate_l = hvp_negative_f64_s2_rate_core_swap_p_ne_inf_p_ne_2(p, s2_rate_of, s2_rate_of_l)
-        e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        e3, e3_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        e4, e4_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        s7, s7_l = hvp_positive_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l)
-        s8, s8_l = hvp_anchor_f32_s7_core_swap_p_ne_inf_p_ne_2(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l)
-        s9, s9_l = hvp_positive_f32_s9_core_swap_p_ne_inf_p_ne_2(
+        s2_rate, s2_rate_l = hvp_negative_f64_s2_rate_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2_rate_of, s2_rate_of_l)
+        e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        e3, e3_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        e4, e4_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l)
+        s7, s7_l = hvp_positive_f32_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l
+        )
+        s8, s8_l = hvp_anchor_f32_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l)
+        s9, s9_l = hvp_positive_f32_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(
             e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s2, s2_l, s2_rate, s2_rate_l
         )
-        s10, s10_l = hvp_anchor_f32_s9_core_swap_p_ne_inf_p_ne_2(
+        s10, s10_l = hvp_anchor_f32_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(
             e2, e2_l, e3, e3_l, e4, e4_l, margin, p, s1, s1_l, s1_rate, s1_rate_l
         )
         start, stop = 0, n_D
@@ -23544,7 +26203,7 @@ def hvp_negative_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
         positive_row_7 = positive_row[start:stop]
         dnegative__row_8 = dnegative__row[start:stop]
         for i in range(stop - start):
-            dnegative__row_8[i] = hvp_negative_f32_dnegative_core_swap_p_ne_inf_p_ne_2(
+            dnegative__row_8[i] = hvp_negative_f32_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                 e2,
                 e2_l,
                 e3,
@@ -23575,7 +26234,7 @@ def hvp_negative_f32_swap_p_ne_inf_p_ne_2(g, direction, anchor, positive, negati
 
 
 @loop
-def vjp_margin_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, dmargin_, dmargin__l):
+def vjp_margin_f64_swap_p_ne_inf_p_ne_2_p_ne_1(g, anchor, positive, negative, margin, p, eps, dmargin_, dmargin__l):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -23598,7 +26257,7 @@ def vjp_margin_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -23610,10 +26269,12 @@ def vjp_margin_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             positive_row_1 = positive_row[start:stop]
             negative_row_2 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_row_0[i], positive_row_1[i])
-                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m0, anchor_row_0[i], positive_row_1[i]
+                )
+                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_2[i])
+                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_2[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -23626,10 +26287,12 @@ def vjp_margin_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             negative_row_1 = negative_row[start:stop]
             positive_row_2 = positive_row[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_row_0[i], negative_row_1[i])
-                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m1, anchor_row_0[i], negative_row_1[i]
+                )
+                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_row_1[i], positive_row_2[i])
+                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_row_1[i], positive_row_2[i])
                 lanes_m2[i] = wider(lanes_m2[i], m2_here)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         m2 = scale(lanes_m2, width_D)
@@ -23640,21 +26303,21 @@ def vjp_margin_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             negative_row_0 = negative_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2(
+                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m2, negative_row_0[i], positive_row_1[i]
                 )
-                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_here, y2_l_here)
+                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_here, y2_l_here)
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
         dmargin_[0], error = two_sum(
             dmargin_[0],
-            vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_ne_2(g_row, m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l),
+            vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_ne_2_p_ne_1(g_row, m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l),
         )
         dmargin__l[0] += error
 
 
 @loop
-def vjp_margin_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, dmargin_, dmargin__l):
+def vjp_margin_f32_swap_p_ne_inf_p_ne_2_p_ne_1(g, anchor, positive, negative, margin, p, eps, dmargin_, dmargin__l):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -23677,7 +26340,7 @@ def vjp_margin_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -23689,10 +26352,12 @@ def vjp_margin_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             positive_row_1 = positive_row[start:stop]
             negative_row_2 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_row_0[i], positive_row_1[i])
-                s0_here, s0_here_l = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m0, anchor_row_0[i], positive_row_1[i]
+                )
+                s0_here, s0_here_l = value_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_2[i])
+                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_2[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -23705,10 +26370,12 @@ def vjp_margin_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             negative_row_1 = negative_row[start:stop]
             positive_row_2 = positive_row[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_row_0[i], negative_row_1[i])
-                s1_here, s1_here_l = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m1, anchor_row_0[i], negative_row_1[i]
+                )
+                s1_here, s1_here_l = value_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_row_1[i], positive_row_2[i])
+                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_row_1[i], positive_row_2[i])
                 lanes_m2[i] = wider(lanes_m2[i], m2_here)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         m2 = scale(lanes_m2, width_D)
@@ -23719,21 +26386,21 @@ def vjp_margin_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p
             negative_row_0 = negative_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2(
+                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m2, negative_row_0[i], positive_row_1[i]
                 )
-                s2_here, s2_here_l = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, y2_here, y2_l_here)
+                s2_here, s2_here_l = value_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_here, y2_l_here)
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
         dmargin_[0], error = two_sum(
             dmargin_[0],
-            vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_ne_2(g_row, m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l),
+            vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_ne_2_p_ne_1(g_row, m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l),
         )
         dmargin__l[0] += error
 
 
 @loop
-def vjp_p_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, dp_, dp__l):
+def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1(g, anchor, positive, negative, margin, p, eps, dp_, dp__l):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -23774,7 +26441,7 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -23790,15 +26457,17 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
             e0_l_5 = e0_l[start:stop]
             negative_row_6 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_row_0[i], positive_row_1[i])
+                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m0, anchor_row_0[i], positive_row_1[i]
+                )
                 y0_2[i] = y0_here
                 y0_l_3[i] = y0_l_here
-                e0_here, e0_l_here = vjp_p_f64_e0_core_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                e0_here, e0_l_here = vjp_p_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 e0_4[i] = e0_here
                 e0_l_5[i] = e0_l_here
-                s0_here, s0_here_l = vjp_p_f64_s0_core_swap_p_ne_inf_p_ne_2(e0_here, e0_l_here)
+                s0_here, s0_here_l = vjp_p_f64_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0_here, e0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_6[i])
+                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_6[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -23815,15 +26484,17 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
             e1_l_5 = e1_l[start:stop]
             positive_row_6 = positive_row[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_row_0[i], negative_row_1[i])
+                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m1, anchor_row_0[i], negative_row_1[i]
+                )
                 y1_2[i] = y1_here
                 y1_l_3[i] = y1_l_here
-                e1_here, e1_l_here = vjp_p_f64_e1_core_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                e1_here, e1_l_here = vjp_p_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 e1_4[i] = e1_here
                 e1_l_5[i] = e1_l_here
-                s1_here, s1_here_l = vjp_p_f64_s1_core_swap_p_ne_inf_p_ne_2(e1_here, e1_l_here)
+                s1_here, s1_here_l = vjp_p_f64_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(e1_here, e1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_row_1[i], positive_row_6[i])
+                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_row_1[i], positive_row_6[i])
                 lanes_m2[i] = wider(lanes_m2[i], m2_here)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         m2 = scale(lanes_m2, width_D)
@@ -23838,22 +26509,24 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
             e2_4 = e2[start:stop]
             e2_l_5 = e2_l[start:stop]
             for i in range(stop - start):
-                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2(
+                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m2, negative_row_0[i], positive_row_1[i]
                 )
                 y2_2[i] = y2_here
                 y2_l_3[i] = y2_l_here
-                e2_here, e2_l_here = vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2(p, y2_here, y2_l_here)
+                e2_here, e2_l_here = vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_here, y2_l_here)
                 e2_4[i] = e2_here
                 e2_l_5[i] = e2_l_here
-                s2_here, s2_here_l = vjp_p_f64_s2_core_swap_p_ne_inf_p_ne_2(e2_here, e2_l_here)
+                s2_here, s2_here_l = vjp_p_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2_here, e2_l_here)
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
-        e3, e3_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        e4, e4_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        e5, e5_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        s4, s4_l = vjp_p_f64_s4_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s2, s2_l)
-        e6, e6_l = vjp_p_f64_e6_core_swap_p_ne_inf_p_ne_2(m2)
+        e3, e3_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        e4, e4_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l)
+        e5, e5_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        s4, s4_l = vjp_p_f64_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s2, s2_l
+        )
+        e6, e6_l = vjp_p_f64_e6_core_swap_p_ne_inf_p_ne_2_p_ne_1(m2)
         cleared(lanes_s5_of, width_D, 0.0)
         cleared(lost_s5_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -23863,14 +26536,16 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
             y2_2 = y2[start:stop]
             y2_l_3 = y2_l[start:stop]
             for i in range(stop - start):
-                s5_of_here, s5_of_here_l = vjp_p_f64_s5_of_core_swap_p_ne_inf_p_ne_2(
+                s5_of_here, s5_of_here_l = vjp_p_f64_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     e6, e6_l, e2_0[i], e2_l_1[i], y2_2[i], y2_l_3[i]
                 )
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_D)
-        s5, s5_l = vjp_p_f64_s5_core_swap_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
-        s6, s6_l = vjp_p_f64_s6_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s1, s1_l)
-        e7, e7_l = vjp_p_f64_e7_core_swap_p_ne_inf_p_ne_2(m1)
+        s5, s5_l = vjp_p_f64_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l)
+        s6, s6_l = vjp_p_f64_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s1, s1_l
+        )
+        e7, e7_l = vjp_p_f64_e7_core_swap_p_ne_inf_p_ne_2_p_ne_1(m1)
         cleared(lanes_s7_of, width_D, 0.0)
         cleared(lost_s7_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -23880,14 +26555,16 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
             y1_2 = y1[start:stop]
             y1_l_3 = y1_l[start:stop]
             for i in range(stop - start):
-                s7_of_here, s7_of_here_l = vjp_p_f64_s7_of_core_swap_p_ne_inf_p_ne_2(
+                s7_of_here, s7_of_here_l = vjp_p_f64_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     e7, e7_l, e1_0[i], e1_l_1[i], y1_2[i], y1_l_3[i]
                 )
                 lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
         s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_D)
-        s7, s7_l = vjp_p_f64_s7_core_swap_p_ne_inf_p_ne_2(s6, s6_l, s7_of, s7_of_l)
-        s8, s8_l = vjp_p_f64_s8_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s0, s0_l)
-        e8, e8_l = vjp_p_f64_e8_core_swap_p_ne_inf_p_ne_2(m0)
+        s7, s7_l = vjp_p_f64_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(s6, s6_l, s7_of, s7_of_l)
+        s8, s8_l = vjp_p_f64_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s0, s0_l
+        )
+        e8, e8_l = vjp_p_f64_e8_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0)
         cleared(lanes_s9_of, width_D, 0.0)
         cleared(lost_s9_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -23897,21 +26574,21 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
             y0_2 = y0[start:stop]
             y0_l_3 = y0_l[start:stop]
             for i in range(stop - start):
-                s9_of_here, s9_of_here_l = vjp_p_f64_s9_of_core_swap_p_ne_inf_p_ne_2(
+                s9_of_here, s9_of_here_l = vjp_p_f64_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     e8, e8_l, e0_0[i], e0_l_1[i], y0_2[i], y0_l_3[i]
                 )
                 lanes_s9_of[i], lost_s9_of[i] = added(lanes_s9_of[i], lost_s9_of[i], s9_of_here, s9_of_here_l)
         s9_of, s9_of_l = sum_up(lanes_s9_of, lost_s9_of, width_D)
-        s9, s9_l = vjp_p_f64_s9_core_swap_p_ne_inf_p_ne_2(s8, s8_l, s9_of, s9_of_l)
+        s9, s9_l = vjp_p_f64_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(s8, s8_l, s9_of, s9_of_l)
         dp_[0], error = two_sum(
             dp_[0],
-            vjp_p_f64_dp_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, e6, e6_l, e7, e7_l, e8, e8_l, g_row, m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l, s5, s5_l, s7, s7_l, s9, s9_l),
+            vjp_p_f64_dp_core_swap_p_ne_inf_p_ne_2_p_ne_1(e3, e3_l, e4, e4_l, e5, e5_l, e6, e6_l, e7, e7_l, e8, e8_l, g_row, m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l, s5, s5_l, s7, s7_l, s9, s9_l),
         )
         dp__l[0] += error
 
 
 @loop
-def vjp_p_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, dp_, dp__l):
+def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1(g, anchor, positive, negative, margin, p, eps, dp_, dp__l):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -23952,7 +26629,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -23968,15 +26645,17 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
             e0_l_5 = e0_l[start:stop]
             negative_row_6 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_row_0[i], positive_row_1[i])
+                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m0, anchor_row_0[i], positive_row_1[i]
+                )
                 y0_2[i] = y0_here
                 y0_l_3[i] = y0_l_here
-                e0_here, e0_l_here = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                e0_here, e0_l_here = vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 e0_4[i] = e0_here
                 e0_l_5[i] = e0_l_here
-                s0_here, s0_here_l = vjp_p_f64_s0_core_swap_p_ne_inf_p_ne_2(e0_here, e0_l_here)
+                s0_here, s0_here_l = vjp_p_f64_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0_here, e0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_6[i])
+                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_6[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -23993,15 +26672,17 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
             e1_l_5 = e1_l[start:stop]
             positive_row_6 = positive_row[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_row_0[i], negative_row_1[i])
+                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m1, anchor_row_0[i], negative_row_1[i]
+                )
                 y1_2[i] = y1_here
                 y1_l_3[i] = y1_l_here
-                e1_here, e1_l_here = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                e1_here, e1_l_here = vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 e1_4[i] = e1_here
                 e1_l_5[i] = e1_l_here
-                s1_here, s1_here_l = vjp_p_f64_s1_core_swap_p_ne_inf_p_ne_2(e1_here, e1_l_here)
+                s1_here, s1_here_l = vjp_p_f64_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(e1_here, e1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_row_1[i], positive_row_6[i])
+                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_row_1[i], positive_row_6[i])
                 lanes_m2[i] = wider(lanes_m2[i], m2_here)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         m2 = scale(lanes_m2, width_D)
@@ -24016,22 +26697,24 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
             e2_4 = e2[start:stop]
             e2_l_5 = e2_l[start:stop]
             for i in range(stop - start):
-                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2(
+                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m2, negative_row_0[i], positive_row_1[i]
                 )
                 y2_2[i] = y2_here
                 y2_l_3[i] = y2_l_here
-                e2_here, e2_l_here = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2(p, y2_here, y2_l_here)
+                e2_here, e2_l_here = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_here, y2_l_here)
                 e2_4[i] = e2_here
                 e2_l_5[i] = e2_l_here
-                s2_here, s2_here_l = vjp_p_f64_s2_core_swap_p_ne_inf_p_ne_2(e2_here, e2_l_here)
+                s2_here, s2_here_l = vjp_p_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2_here, e2_l_here)
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
-        e3, e3_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        e4, e4_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        e5, e5_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        s4, s4_l = vjp_p_f32_s4_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s2, s2_l)
-        e6 = vjp_p_f32_e6_core_swap_p_ne_inf_p_ne_2(m2)
+        e3, e3_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        e4, e4_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l)
+        e5, e5_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        s4, s4_l = vjp_p_f32_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s2, s2_l
+        )
+        e6 = vjp_p_f32_e6_core_swap_p_ne_inf_p_ne_2_p_ne_1(m2)
         cleared(lanes_s5_of, width_D, 0.0)
         cleared(lost_s5_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -24041,14 +26724,16 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
             y2_2 = y2[start:stop]
             y2_l_3 = y2_l[start:stop]
             for i in range(stop - start):
-                s5_of_here, s5_of_here_l = vjp_p_f32_s5_of_core_swap_p_ne_inf_p_ne_2(
+                s5_of_here, s5_of_here_l = vjp_p_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     e6, e2_0[i], e2_l_1[i], y2_2[i], y2_l_3[i]
                 )
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_D)
-        s5, s5_l = vjp_p_f64_s5_core_swap_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
-        s6, s6_l = vjp_p_f32_s6_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s1, s1_l)
-        e7 = vjp_p_f32_e7_core_swap_p_ne_inf_p_ne_2(m1)
+        s5, s5_l = vjp_p_f64_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l)
+        s6, s6_l = vjp_p_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s1, s1_l
+        )
+        e7 = vjp_p_f32_e7_core_swap_p_ne_inf_p_ne_2_p_ne_1(m1)
         cleared(lanes_s7_of, width_D, 0.0)
         cleared(lost_s7_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -24058,14 +26743,16 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
             y1_2 = y1[start:stop]
             y1_l_3 = y1_l[start:stop]
             for i in range(stop - start):
-                s7_of_here, s7_of_here_l = vjp_p_f32_s7_of_core_swap_p_ne_inf_p_ne_2(
+                s7_of_here, s7_of_here_l = vjp_p_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     e7, e1_0[i], e1_l_1[i], y1_2[i], y1_l_3[i]
                 )
                 lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
         s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_D)
-        s7, s7_l = vjp_p_f64_s7_core_swap_p_ne_inf_p_ne_2(s6, s6_l, s7_of, s7_of_l)
-        s8, s8_l = vjp_p_f32_s8_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s0, s0_l)
-        e8 = vjp_p_f32_e8_core_swap_p_ne_inf_p_ne_2(m0)
+        s7, s7_l = vjp_p_f64_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(s6, s6_l, s7_of, s7_of_l)
+        s8, s8_l = vjp_p_f32_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s0, s0_l
+        )
+        e8 = vjp_p_f32_e8_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0)
         cleared(lanes_s9_of, width_D, 0.0)
         cleared(lost_s9_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -24075,21 +26762,21 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps
             y0_2 = y0[start:stop]
             y0_l_3 = y0_l[start:stop]
             for i in range(stop - start):
-                s9_of_here, s9_of_here_l = vjp_p_f32_s9_of_core_swap_p_ne_inf_p_ne_2(
+                s9_of_here, s9_of_here_l = vjp_p_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     e8, e0_0[i], e0_l_1[i], y0_2[i], y0_l_3[i]
                 )
                 lanes_s9_of[i], lost_s9_of[i] = added(lanes_s9_of[i], lost_s9_of[i], s9_of_here, s9_of_here_l)
         s9_of, s9_of_l = sum_up(lanes_s9_of, lost_s9_of, width_D)
-        s9, s9_l = vjp_p_f64_s9_core_swap_p_ne_inf_p_ne_2(s8, s8_l, s9_of, s9_of_l)
+        s9, s9_l = vjp_p_f64_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(s8, s8_l, s9_of, s9_of_l)
         dp_[0], error = two_sum(
             dp_[0],
-            vjp_p_f32_dp_core_swap_p_ne_inf_p_ne_2(e3, e3_l, e4, e4_l, e5, e5_l, e6, e7, e8, g_row, m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l, s5, s5_l, s7, s7_l, s9, s9_l),
+            vjp_p_f32_dp_core_swap_p_ne_inf_p_ne_2_p_ne_1(e3, e3_l, e4, e4_l, e5, e5_l, e6, e7, e8, g_row, m0, m1, m2, margin, p, s0, s0_l, s1, s1_l, s2, s2_l, s5, s5_l, s7, s7_l, s9, s9_l),
         )
         dp__l[0] += error
 
 
 @loop
-def vjp_eps_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, deps_, deps__l):
+def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1(g, anchor, positive, negative, margin, p, eps, deps_, deps__l):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -24124,7 +26811,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -24138,12 +26825,14 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
             y0_l_3 = y0_l[start:stop]
             negative_row_4 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_row_0[i], positive_row_1[i])
+                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m0, anchor_row_0[i], positive_row_1[i]
+                )
                 y0_2[i] = y0_here
                 y0_l_3[i] = y0_l_here
-                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_4[i])
+                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_4[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -24158,12 +26847,14 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
             y1_l_3 = y1_l[start:stop]
             positive_row_4 = positive_row[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_row_0[i], negative_row_1[i])
+                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m1, anchor_row_0[i], negative_row_1[i]
+                )
                 y1_2[i] = y1_here
                 y1_l_3[i] = y1_l_here
-                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                s1_here, s1_here_l = value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_row_1[i], positive_row_4[i])
+                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_row_1[i], positive_row_4[i])
                 lanes_m2[i] = wider(lanes_m2[i], m2_here)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         m2 = scale(lanes_m2, width_D)
@@ -24176,18 +26867,20 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
             y2_2 = y2[start:stop]
             y2_l_3 = y2_l[start:stop]
             for i in range(stop - start):
-                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2(
+                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m2, negative_row_0[i], positive_row_1[i]
                 )
                 y2_2[i] = y2_here
                 y2_l_3[i] = y2_l_here
-                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2(p, y2_here, y2_l_here)
+                s2_here, s2_here_l = value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_here, y2_l_here)
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
-        e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
+        e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        e1, e1_l = vjp_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l)
+        e2, e2_l = vjp_f64_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        s4, s4_l = vjp_f64_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l
+        )
         cleared(lanes_s5_of, width_D, 0.0)
         cleared(lost_s5_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -24195,11 +26888,13 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
             y2_0 = y2[start:stop]
             y2_l_1 = y2_l[start:stop]
             for i in range(stop - start):
-                s5_of_here, s5_of_here_l = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2(p, y2_0[i], y2_l_1[i])
+                s5_of_here, s5_of_here_l = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_0[i], y2_l_1[i])
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_D)
-        s5, s5_l = vjp_eps_f64_s5_core_swap_p_ne_inf_p_ne_2(p, s4, s4_l, s5_of, s5_of_l)
-        s6, s6_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
+        s5, s5_l = vjp_eps_f64_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s4, s4_l, s5_of, s5_of_l)
+        s6, s6_l = vjp_f64_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l
+        )
         cleared(lanes_s7_of, width_D, 0.0)
         cleared(lost_s7_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -24207,11 +26902,13 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
             y1_0 = y1[start:stop]
             y1_l_1 = y1_l[start:stop]
             for i in range(stop - start):
-                s7_of_here, s7_of_here_l = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2(p, y1_0[i], y1_l_1[i])
+                s7_of_here, s7_of_here_l = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_0[i], y1_l_1[i])
                 lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
         s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_D)
-        s7, s7_l = vjp_eps_f64_s7_core_swap_p_ne_inf_p_ne_2(p, s6, s6_l, s7_of, s7_of_l)
-        s8, s8_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
+        s7, s7_l = vjp_eps_f64_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s6, s6_l, s7_of, s7_of_l)
+        s8, s8_l = vjp_f64_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l
+        )
         cleared(lanes_s9_of, width_D, 0.0)
         cleared(lost_s9_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -24219,19 +26916,19 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
             y0_0 = y0[start:stop]
             y0_l_1 = y0_l[start:stop]
             for i in range(stop - start):
-                s9_of_here, s9_of_here_l = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2(p, y0_0[i], y0_l_1[i])
+                s9_of_here, s9_of_here_l = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_0[i], y0_l_1[i])
                 lanes_s9_of[i], lost_s9_of[i] = added(lanes_s9_of[i], lost_s9_of[i], s9_of_here, s9_of_here_l)
         s9_of, s9_of_l = sum_up(lanes_s9_of, lost_s9_of, width_D)
-        s9, s9_l = vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2(p, s8, s8_l, s9_of, s9_of_l)
+        s9, s9_l = vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s8, s8_l, s9_of, s9_of_l)
         deps_[0], error = two_sum(
             deps_[0],
-            vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l),
+            vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l),
         )
         deps__l[0] += error
 
 
 @loop
-def vjp_eps_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, eps, deps_, deps__l):
+def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1(g, anchor, positive, negative, margin, p, eps, deps_, deps__l):
     n_D = anchor.shape[1]
     width_D = lanes_of(n_D)
     lanes_m0 = np.empty(LANES)
@@ -24266,7 +26963,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
             anchor_row_0 = anchor_row[start:stop]
             positive_row_1 = positive_row[start:stop]
             for i in range(stop - start):
-                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], positive_row_1[i])
+                m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], positive_row_1[i])
                 lanes_m0[i] = wider(lanes_m0[i], m0_here)
         m0 = scale(lanes_m0, width_D)
         cleared(lanes_s0, width_D, 0.0)
@@ -24280,12 +26977,14 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
             y0_l_3 = y0_l[start:stop]
             negative_row_4 = negative_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2(eps, m0, anchor_row_0[i], positive_row_1[i])
+                y0_here, y0_l_here = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m0, anchor_row_0[i], positive_row_1[i]
+                )
                 y0_2[i] = y0_here
                 y0_l_3[i] = y0_l_here
-                s0_here, s0_here_l = value_f32_s0_core_swap_p_ne_inf_p_ne_2(p, y0_here, y0_l_here)
+                s0_here, s0_here_l = value_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_here, y0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2(eps, anchor_row_0[i], negative_row_4[i])
+                m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_row_0[i], negative_row_4[i])
                 lanes_m1[i] = wider(lanes_m1[i], m1_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
         m1 = scale(lanes_m1, width_D)
@@ -24300,12 +26999,14 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
             y1_l_3 = y1_l[start:stop]
             positive_row_4 = positive_row[start:stop]
             for i in range(stop - start):
-                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2(eps, m1, anchor_row_0[i], negative_row_1[i])
+                y1_here, y1_l_here = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+                    eps, m1, anchor_row_0[i], negative_row_1[i]
+                )
                 y1_2[i] = y1_here
                 y1_l_3[i] = y1_l_here
-                s1_here, s1_here_l = value_f32_s1_core_swap_p_ne_inf_p_ne_2(p, y1_here, y1_l_here)
+                s1_here, s1_here_l = value_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_here, y1_l_here)
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
-                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2(eps, negative_row_1[i], positive_row_4[i])
+                m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_row_1[i], positive_row_4[i])
                 lanes_m2[i] = wider(lanes_m2[i], m2_here)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         m2 = scale(lanes_m2, width_D)
@@ -24318,18 +27019,20 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
             y2_2 = y2[start:stop]
             y2_l_3 = y2_l[start:stop]
             for i in range(stop - start):
-                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2(
+                y2_here, y2_l_here = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(
                     eps, m2, negative_row_0[i], positive_row_1[i]
                 )
                 y2_2[i] = y2_here
                 y2_l_3[i] = y2_l_here
-                s2_here, s2_here_l = value_f32_s2_core_swap_p_ne_inf_p_ne_2(p, y2_here, y2_l_here)
+                s2_here, s2_here_l = value_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_here, y2_l_here)
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
-        e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2(p, s1, s1_l)
-        e1, e1_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2(p, s2, s2_l)
-        e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2(p, s0, s0_l)
-        s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l)
+        e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
+        e1, e1_l = vjp_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l)
+        e2, e2_l = vjp_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+        s4, s4_l = vjp_f32_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l
+        )
         cleared(lanes_s5_of, width_D, 0.0)
         cleared(lost_s5_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -24337,11 +27040,13 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
             y2_0 = y2[start:stop]
             y2_l_1 = y2_l[start:stop]
             for i in range(stop - start):
-                s5_of_here, s5_of_here_l = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2(p, y2_0[i], y2_l_1[i])
+                s5_of_here, s5_of_here_l = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_0[i], y2_l_1[i])
                 lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_D)
-        s5, s5_l = vjp_eps_f64_s5_core_swap_p_ne_inf_p_ne_2(p, s4, s4_l, s5_of, s5_of_l)
-        s6, s6_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l)
+        s5, s5_l = vjp_eps_f64_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s4, s4_l, s5_of, s5_of_l)
+        s6, s6_l = vjp_f32_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l
+        )
         cleared(lanes_s7_of, width_D, 0.0)
         cleared(lost_s7_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -24349,11 +27054,13 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
             y1_0 = y1[start:stop]
             y1_l_1 = y1_l[start:stop]
             for i in range(stop - start):
-                s7_of_here, s7_of_here_l = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2(p, y1_0[i], y1_l_1[i])
+                s7_of_here, s7_of_here_l = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_0[i], y1_l_1[i])
                 lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
         s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_D)
-        s7, s7_l = vjp_eps_f64_s7_core_swap_p_ne_inf_p_ne_2(p, s6, s6_l, s7_of, s7_of_l)
-        s8, s8_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l)
+        s7, s7_l = vjp_eps_f64_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s6, s6_l, s7_of, s7_of_l)
+        s8, s8_l = vjp_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l
+        )
         cleared(lanes_s9_of, width_D, 0.0)
         cleared(lost_s9_of, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -24361,12 +27068,12 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2(g, anchor, positive, negative, margin, p, e
             y0_0 = y0[start:stop]
             y0_l_1 = y0_l[start:stop]
             for i in range(stop - start):
-                s9_of_here, s9_of_here_l = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2(p, y0_0[i], y0_l_1[i])
+                s9_of_here, s9_of_here_l = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_0[i], y0_l_1[i])
                 lanes_s9_of[i], lost_s9_of[i] = added(lanes_s9_of[i], lost_s9_of[i], s9_of_here, s9_of_here_l)
         s9_of, s9_of_l = sum_up(lanes_s9_of, lost_s9_of, width_D)
-        s9, s9_l = vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2(p, s8, s8_l, s9_of, s9_of_l)
+        s9, s9_l = vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s8, s8_l, s9_of, s9_of_l)
         deps_[0], error = two_sum(
             deps_[0],
-            vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l),
+            vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, g_row, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l),
         )
         deps__l[0] += error

@@ -80,10 +80,27 @@ class Tape:
             return
         if adjoint.args and stage.over:
             kept = self.stages.let(self.stages.fresh(), stage.axes, adjoint)
-            adjoint = where_counts(adjoint, kept) or kept
+            counted = weighted(kept, sp.S.One) if self.weighs(adjoint) else kept
+            adjoint = where_counts(adjoint, counted) or counted
         sums = {s.out for s in self.stages.made if s.op == "sum"}
         for target, slope in slopes(stage, self.axes, sums):
             self.spread(stage, target, times(self.through(stage, adjoint), slope))
+
+    def weighs(self, e: Expr) -> bool:
+        """Whether weights of zero make an adjoint zero: each of its terms has one, here or in the sum that it reads.
+
+        What such a sample holds then counts for nothing, also where its slopes are no numbers.
+        """
+        if isinstance(e, Cases):
+            return all(v == 0 or self.weighs(v) for v in (e.then, e.otherwise))
+        if e.is_Add:
+            return all(map(self.weighs, e.args))
+        if e.is_Mul:
+            return any(map(self.weighs, e.args))
+        if isinstance(e, weighted):
+            return not e.args[0].has(sp.exp)
+        read_from = next((s for s in self.stages.made if s.out == base_of(e)), None)
+        return read_from is not None and read_from.op in ("=", "sum") and self.weighs(read_from.body)
 
     def through(self, stage: Stage, adjoint: Expr) -> Expr:
         """The adjoint of a reduction's body, from that of the reduction."""
@@ -161,11 +178,35 @@ def slopes(stage: Stage, axes: Axes, sums: Collection[str] = ()) -> Iterator[tup
         if base_of(target) in axes:
             slope = derivative(body, symbol)
             if base_of(target) in sums:
-                powers = slope.atoms(sp.Pow) - body.atoms(sp.Pow)
-                roots = {p for p in powers if p.base == symbol and not p.exp.is_Integer}
-                slope = slope.xreplace({p: Cases(sp.Eq(symbol, 0, evaluate=False), 0, p) for p in roots})
+                slope = without_roots_of_zero(slope, symbol, {*bare_roots(body, symbol)})
             if slope != 0:
                 yield target, slope.xreplace(back)
+
+
+def is_zero(e: Expr) -> Expr:
+    """The condition that an expression is zero."""
+    return sp.Eq(e, 0, evaluate=False)
+
+
+def bare_roots(e: Expr, symbol: Symbol) -> Iterator[Expr]:
+    """The roots of a sum in an expression that are taken whether it is zero or not."""
+    if isinstance(e, Cases) and e.condition == is_zero(symbol):
+        return
+    if isinstance(e, sp.Pow) and e.base == symbol and not e.exp.is_Integer:
+        yield e
+    for a in e.args:
+        yield from bare_roots(a, symbol)
+
+
+def without_roots_of_zero(slope: Expr, symbol: Symbol, known: Collection[Expr]) -> Expr:
+    """A derivative with its roots of a sum zero where the sum is; those that are known already are left alone."""
+    if isinstance(slope, Cases) and slope.condition == is_zero(symbol):
+        return slope
+    if isinstance(slope, sp.Pow) and slope.base == symbol and not slope.exp.is_Integer and slope not in known:
+        return Cases(is_zero(symbol), 0, slope)
+    if not slope.args or isinstance(slope, (sp.logic.boolalg.Boolean, sp.Indexed)):
+        return slope
+    return slope.func(*(without_roots_of_zero(a, symbol, known) for a in slope.args))
 
 
 def times(a: Expr, b: Expr) -> Expr:
@@ -176,12 +217,13 @@ def times(a: Expr, b: Expr) -> Expr:
         return within(b, lambda v: times(a, v))
     if isinstance(a, Cases):
         return within(a, lambda v: times(v, b))
-    if isinstance(b, sp.exp) and not a.is_number:
-        return weighted(b, a)
+    if isinstance(a, weighted):
+        value = times(a.args[1], b)
+        return a.args[0] * value if value.is_number else weighted(a.args[0], value)
     if isinstance(b, weighted):
         return within(b, lambda v: times(a, v))
-    if isinstance(a, weighted):
-        return within(a, lambda v: times(v, b))
+    if isinstance(b, sp.exp) and not a.is_number:
+        return weighted(b, a)
     return a * b
 
 

@@ -33,7 +33,7 @@ def pushforward(program: Program, name: str, direction: str = DIRECTION) -> Prog
     """
     stages, rates = Stages(list(program.stages)), {name: direction}
     for stage in program.stages:
-        moving = slopes(stage, dict.fromkeys(rates, ()))
+        moving = slopes(stage, dict.fromkeys(rates, ()), {s.out for s in stages.made if s.op == "sum"})
         body = sp.Add(*(times(read(rates[base_of(what)], places(what)), slope) for what, slope in moving))
         if body == 0:
             continue

@@ -206,12 +206,14 @@ def _all(trace: Trace, e: Any, axis: Any = None) -> Any:
 
 
 def _norm(trace: Trace, e: Any, axis: Any, p: Any = 2) -> Any:
-    """The p-norm; infinity and two, which have simpler formulas, are variants."""
+    """The p-norm; infinity, one and two, which have simpler formulas, are variants."""
     size, p = sp.Abs(formula(e, "norm")), formula(p, "norm")
     if trace.decide(relation("==", p, sp.oo)):
         return reduced(trace, "amax", size, axis)
     if trace.decide(relation("==", p, sp.Integer(2))):
         p = sp.Integer(2)
+    elif trace.decide(relation("==", p, sp.Integer(1))):
+        return reduced(trace, "sum", size, axis)
     return reduced(trace, "sum", size**p, axis) ** (1 / p)
 
 

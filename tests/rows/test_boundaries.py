@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,47 @@ def test_large_inputs_do_not_overflow() -> None:
     assert F.softmax(big).tolist() == [0.5, 0.5]
     assert F.softmax(np.array([3e38, -3e38], np.float32)).tolist() == [1.0, 0.0]
     assert F.logsumexp([1000.0, 1000.0]) == pytest.approx(1000 + np.log(2), rel=1e-15)
+
+
+WEIGHTED = [F.nll_loss, F.cross_entropy, F.poly_cross_entropy, F.generalized_cross_entropy, F.multi_margin_loss]
+
+
+@pytest.mark.parametrize("entry", [INF, -INF, NAN])
+@pytest.mark.parametrize("loss", WEIGHTED)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_sample_of_weight_zero_counts_for_nothing(loss: Any, entry: float, dtype: Any) -> None:
+    """Whatever its logits: its loss and its gradient are zero, and those of the other samples what they are alone."""
+    x = np.array([[entry, 0.0, 1.0], [0.5, -1.0, 2.0]], dtype)
+    w = np.array([0.0, 1.5, 1.0], dtype)
+    losses = loss(x, [0, 2], weight=w, reduction="none")
+    assert losses[0] == 0
+    assert losses[1] == loss(x[1:], [2], weight=w, reduction="none")[0]
+    for reduction in ("sum", "mean"):
+        value, gradient = loss.value_and_grad(x, [0, 2], weight=w, reduction=reduction)
+        assert np.isfinite(value)
+        assert (gradient[0] == 0).all()
+    np.testing.assert_array_equal(gradient[1] * (2 if loss is F.multi_margin_loss else 1),
+                                  loss.grad(x[1:], [2], weight=w)[0])  # fmt: skip
+    assert (loss.vjp(np.ones(2, dtype), x, [0, 2], weight=w, reduction="none")[0][0] == 0).all()
+
+
+@pytest.mark.parametrize(("logs", "target", "loss", "slope"), [
+    (-1.0, -INF, 0.0, 0.0), (-INF, -INF, 0.0, 0.0), (-INF, 0.0, INF, -1.0), (0.0, 0.0, 0.0, -1.0),
+])  # fmt: skip
+def test_a_target_given_as_a_logarithm(logs: float, target: float, loss: float, slope: float) -> None:
+    """A probability of zero is minus infinity there, costs nothing and passes nothing on, to the target neither."""
+    x, t = np.array([logs]), np.array([target])
+    assert F.kl_div(x, t, log_target=True, reduction="none").tolist() == [loss]
+    dx, dt = F.kl_div.vjp(np.ones(1), x, t, log_target=True, reduction="none")
+    assert dx.tolist() == [slope]
+    assert (dt == 0).all() == (target == -INF)
+
+
+def test_what_decides_a_case_only_is_a_number_too() -> None:
+    """A rate below zero has an infinite loss whatever was counted, but not where nobody knows what was."""
+    x, t = np.array([-1.0, np.nan, 1.0]), np.array([NAN, 1.0, NAN])
+    options = {"log_input": False, "reduction": "none"}
+    assert np.isnan(F.poisson_nll_loss(x, t, **options)).all()
+    for wrt in ("input", "target", "eps"):
+        assert np.isnan(F.poisson_nll_loss.grad(x, t, wrt=wrt, **options)).all()
+    assert np.isnan(F.poisson_nll_loss.vjp(1.0, x[:1], t[:1], wrt="eps", log_input=False))

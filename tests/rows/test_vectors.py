@@ -142,6 +142,23 @@ def test_zero_vectors() -> None:
     assert np.isnan(F.normalize([np.nan, 0.0])).all()
 
 
+def test_second_derivatives_at_zero_vectors() -> None:
+    """Zero, as the first ones are, whether the other distance is zero or not."""
+    zero, x = np.zeros(3), np.array([1.0, 2.0, 2.0])
+    for p in (1.0, 2.0, 3.0, np.inf):
+        assert F.normalize.hvp(x, zero, p, g=x).tolist() == [0, 0, 0]
+        for swap in (False, True):
+            assert F.triplet_margin_loss.hvp(x, x, x, x, p=p, eps=0.0, swap=swap).tolist() == [0, 0, 0]
+    assert F.cosine_similarity.hvp(x, zero, x).tolist() == [0, 0, 0]
+    assert F.cosine_embedding_loss.hvp(x, zero, x, 1.0).tolist() == [0, 0, 0]
+    assert F.ratio_loss.hvp(x, x, x, x).tolist() == [0, 0, 0]
+    h = 1e-6  # one distance is zero, and moves nothing
+    found = F.ratio_loss.hvp(x, x, x, zero)
+    moved = [F.ratio_loss.grad(x + s * h * x, x + s * h * x, zero, wrt="anchor") for s in (1, -1)]
+    assert np.isfinite(found).all()
+    assert np.isfinite(moved).all()
+
+
 def test_gradients_of_shared_parameters_are_summed_over_the_rows() -> None:
     """A weight of each feature gets the sum of what the rows give it, in its own shape."""
     rng = np.random.default_rng(0)

@@ -2035,81 +2035,84 @@ def vjp_f32_s2_core_p_2(n_K, weight_target):
     return t7, t8
 
 
-# s3 = sum over K.1 of (2*s2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin + input[K.1] -
-#     input[target] else -1) if Ne(K.1, target) else 0)
+# s3 = sum over K.1 of (weighted(s2, 2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin +
+#     input[K.1] - input[target] else -1)) if Ne(K.1, target) else 0)
 @core
 def vjp_f32_s3_core_p_2(i_K1, margin, margin_l, s2, s2_l, target, input_K1, input_target):
     t1 = i_K1 != target
-    t2 = fmul(s2, f32(2.0))
-    t3 = fsub(input_K1, input_target)
-    t4 = fadd(t3, margin)
-    t5 = fsub(t4, t3)
-    t6 = fsub(t3, input_K1)
-    t7 = fadd(fsub(input_K1, fsub(t3, t6)), fsub(-input_target, t6))
-    t8 = fadd(fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(margin, t5)), t7), margin_l)
-    t9 = t4 < f32(0.0) or t4 == f32(0.0) and t8 < f32(0.0)
-    t10 = f32(0.0) if t9 else t8
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = f32(0.0) if t9 else t4
-    t13 = fadd(t12, t10)
-    t14 = t13 if t11 else t12
-    t15 = fmul(t2, t14)
-    t16 = fadd(t4, f32(-0.0))
-    t17 = fsub(t16, t4)
-    t18 = fadd(fadd(fsub(t4, fsub(t16, t17)), fsub(f32(-0.0), t17)), t8)
-    t19 = fsub(t18, t18) == f32(0.0)
-    t20 = fadd(t16, t18)
-    t21 = t20 if t19 else t16
-    t22 = t21 < f32(0.0) or t21 == f32(0.0) and (fsub(t18, fsub(t20, t16)) if t19 else f32(0.0)) <= f32(0.0)
-    t23 = f32(0.0) if t22 else f32(-1.0)
-    t24 = fmul(t15, t23)
-    t25 = fadd(libdevice.fmaf(t2, t14, -t15), fmul(t2, fsub(t10, fsub(t13, t12)) if t11 else f32(0.0)))
-    t26 = fadd(libdevice.fmaf(t15, t23, -t24), fmul(fadd(t25, fmul(fmul(s2_l, f32(2.0)), t14)), t23))
-    t27 = t26 if t1 else f32(0.0)
-    t28 = t24 if t1 else f32(0.0)
-    t29 = t27 if fsub(t27, t27) == f32(0.0) else f32(0.0)
-    return t28, t29
+    t2 = s2 == f32(0.0)
+    t3 = fmul(s2, f32(2.0))
+    t4 = fsub(input_K1, input_target)
+    t5 = fadd(t4, margin)
+    t6 = fsub(t5, t4)
+    t7 = fsub(t4, input_K1)
+    t8 = fadd(fsub(input_K1, fsub(t4, t7)), fsub(-input_target, t7))
+    t9 = fadd(fadd(fadd(fsub(t4, fsub(t5, t6)), fsub(margin, t6)), t8), margin_l)
+    t10 = t5 < f32(0.0) or t5 == f32(0.0) and t9 < f32(0.0)
+    t11 = f32(0.0) if t10 else t9
+    t12 = fsub(t11, t11) == f32(0.0)
+    t13 = f32(0.0) if t10 else t5
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = fmul(t3, t15)
+    t17 = fadd(t5, f32(-0.0))
+    t18 = fsub(t17, t5)
+    t19 = fadd(fadd(fsub(t5, fsub(t17, t18)), fsub(f32(-0.0), t18)), t9)
+    t20 = fsub(t19, t19) == f32(0.0)
+    t21 = fadd(t17, t19)
+    t22 = t21 if t20 else t17
+    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t17)) if t20 else f32(0.0)) <= f32(0.0)
+    t24 = f32(0.0) if t23 else f32(-1.0)
+    t25 = fmul(t16, t24)
+    t26 = fadd(libdevice.fmaf(t3, t15, -t16), fmul(t3, fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)))
+    t27 = fadd(libdevice.fmaf(t16, t24, -t25), fmul(fadd(t26, fmul(fmul(s2_l, f32(2.0)), t15)), t24))
+    t28 = (f32(0.0) if t2 else t27) if t1 else f32(0.0)
+    t29 = (f32(0.0) if t2 else t25) if t1 else f32(0.0)
+    t30 = t28 if fsub(t28, t28) == f32(0.0) else f32(0.0)
+    return t29, t30
 
 
-# dinput[K] = g*((s3 if Eq(K, target) else 0) + (2*s2*first_max(0, margin + input[K] - input[target])*(0 if 0 >=
-#     margin + input[K] - input[target] else 1) if Ne(K, target) else 0))
+# dinput[K] = g*((s3 if Eq(K, target) else 0) + (weighted(s2, 2*first_max(0, margin + input[K] - input[target])*(0
+#     if 0 >= margin + input[K] - input[target] else 1)) if Ne(K, target) else 0))
 @core
 def vjp_f32_dinput_core_p_2(i_K, g, margin, margin_l, s2, s2_l, s3, s3_l, target, input_K, input_target):
     t1 = i_K == target
     t2 = s3 if t1 else f32(0.0)
     t3 = i_K != target
-    t4 = fmul(s2, f32(2.0))
-    t5 = fsub(input_K, input_target)
-    t6 = fadd(t5, margin)
-    t7 = fsub(t6, t5)
-    t8 = fsub(t5, input_K)
-    t9 = fadd(fsub(input_K, fsub(t5, t8)), fsub(-input_target, t8))
-    t10 = fadd(fadd(fadd(fsub(t5, fsub(t6, t7)), fsub(margin, t7)), t9), margin_l)
-    t11 = t6 < f32(0.0) or t6 == f32(0.0) and t10 < f32(0.0)
-    t12 = f32(0.0) if t11 else t10
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = f32(0.0) if t11 else t6
-    t15 = fadd(t14, t12)
-    t16 = t15 if t13 else t14
-    t17 = fmul(t4, t16)
-    t18 = fadd(t6, f32(-0.0))
-    t19 = fsub(t18, t6)
-    t20 = fadd(fadd(fsub(t6, fsub(t18, t19)), fsub(f32(-0.0), t19)), t10)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t18, t20)
-    t23 = t22 if t21 else t18
-    t24 = t23 < f32(0.0) or t23 == f32(0.0) and (fsub(t20, fsub(t22, t18)) if t21 else f32(0.0)) <= f32(0.0)
-    t25 = f32(0.0) if t24 else f32(1.0)
-    t26 = fmul(t17, t25)
-    t27 = t26 if t3 else f32(0.0)
-    t28 = fadd(t2, t27)
-    t29 = fmul(g, t28)
-    t30 = fsub(t28, t2)
-    t31 = fadd(libdevice.fmaf(t4, t16, -t17), fmul(t4, fsub(t12, fsub(t15, t14)) if t13 else f32(0.0)))
-    t32 = fadd(libdevice.fmaf(t17, t25, -t26), fmul(fadd(t31, fmul(fmul(s2_l, f32(2.0)), t16)), t25))
-    t33 = fadd(fadd(fsub(t2, fsub(t28, t30)), fsub(t27, t30)), s3_l if t1 else f32(0.0))
-    t34 = fadd(libdevice.fmaf(g, t28, -t29), fmul(g, fadd(t33, t32 if t3 else f32(0.0))))
-    return fadd(t29, t34) if fsub(t34, t34) == f32(0.0) else t29
+    t4 = s2 == f32(0.0)
+    t5 = fmul(s2, f32(2.0))
+    t6 = fsub(input_K, input_target)
+    t7 = fadd(t6, margin)
+    t8 = fsub(t7, t6)
+    t9 = fsub(t6, input_K)
+    t10 = fadd(fsub(input_K, fsub(t6, t9)), fsub(-input_target, t9))
+    t11 = fadd(fadd(fadd(fsub(t6, fsub(t7, t8)), fsub(margin, t8)), t10), margin_l)
+    t12 = t7 < f32(0.0) or t7 == f32(0.0) and t11 < f32(0.0)
+    t13 = f32(0.0) if t12 else t11
+    t14 = fsub(t13, t13) == f32(0.0)
+    t15 = f32(0.0) if t12 else t7
+    t16 = fadd(t15, t13)
+    t17 = t16 if t14 else t15
+    t18 = fmul(t5, t17)
+    t19 = fadd(t7, f32(-0.0))
+    t20 = fsub(t19, t7)
+    t21 = fadd(fadd(fsub(t7, fsub(t19, t20)), fsub(f32(-0.0), t20)), t11)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t19, t21)
+    t24 = t23 if t22 else t19
+    t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t19)) if t22 else f32(0.0)) <= f32(0.0)
+    t26 = f32(0.0) if t25 else f32(1.0)
+    t27 = fmul(t18, t26)
+    t28 = (f32(0.0) if t4 else t27) if t3 else f32(0.0)
+    t29 = fadd(t2, t28)
+    t30 = fmul(g, t29)
+    t31 = fsub(t29, t2)
+    t32 = fadd(libdevice.fmaf(t5, t17, -t18), fmul(t5, fsub(t13, fsub(t16, t15)) if t14 else f32(0.0)))
+    t33 = fadd(libdevice.fmaf(t18, t26, -t27), fmul(fadd(t32, fmul(fmul(s2_l, f32(2.0)), t17)), t26))
+    t34 = fadd(fadd(fsub(t2, fsub(t29, t31)), fsub(t28, t31)), s3_l if t1 else f32(0.0))
+    t35 = fmul(g, fadd(t34, (f32(0.0) if t4 else t33) if t3 else f32(0.0)))
+    t36 = fadd(libdevice.fmaf(g, t29, -t30), t35)
+    return fadd(t30, t36) if fsub(t36, t36) == f32(0.0) else t30
 
 
 # s2 = weighted(weight[target], 1/|K|)
@@ -2126,78 +2129,81 @@ def vjp_f64_s2_core_p_2(n_K, weight_target):
     return t7, t8
 
 
-# s3 = sum over K.1 of (2*s2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin + input[K.1] -
-#     input[target] else -1) if Ne(K.1, target) else 0)
+# s3 = sum over K.1 of (weighted(s2, 2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin +
+#     input[K.1] - input[target] else -1)) if Ne(K.1, target) else 0)
 @core
 def vjp_f64_s3_core_p_2(i_K1, margin, s2, s2_l, target, input_K1, input_target):
     t1 = i_K1 != target
-    t2 = dmul(s2, 2.0)
-    t3 = dadd(input_K1, -input_target)
-    t4 = dadd(t3, margin)
-    t5 = dadd(t4, -t3)
-    t6 = dadd(t3, -input_K1)
-    t7 = dadd(dadd(input_K1, -dadd(t3, -t6)), dadd(-input_target, -t6))
-    t8 = dadd(dadd(dadd(t3, -dadd(t4, -t5)), dadd(margin, -t5)), t7)
-    t9 = t4 < 0.0 or t4 == 0.0 and t8 < 0.0
-    t10 = 0.0 if t9 else t8
-    t11 = dadd(t10, -t10) == 0.0
-    t12 = 0.0 if t9 else t4
-    t13 = dadd(t12, t10)
-    t14 = t13 if t11 else t12
-    t15 = dmul(t2, t14)
-    t16 = dadd(t4, -0.0)
-    t17 = dadd(t16, -t4)
-    t18 = dadd(dadd(dadd(t4, -dadd(t16, -t17)), dadd(-0.0, -t17)), t8)
-    t19 = dadd(t18, -t18) == 0.0
-    t20 = dadd(t16, t18)
-    t21 = t20 if t19 else t16
-    t22 = 0.0 if t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t16)) if t19 else 0.0) <= 0.0 else -1.0
-    t23 = dmul(t15, t22)
-    t24 = dadd(libdevice.fma(t2, t14, -t15), dmul(t2, dadd(t10, -dadd(t13, -t12)) if t11 else 0.0))
-    t25 = dadd(libdevice.fma(t15, t22, -t23), dmul(dadd(t24, dmul(dmul(s2_l, 2.0), t14)), t22)) if t1 else 0.0
-    t26 = t23 if t1 else 0.0
-    t27 = t25 if dadd(t25, -t25) == 0.0 else 0.0
-    return t26, t27
+    t2 = s2 == 0.0
+    t3 = dmul(s2, 2.0)
+    t4 = dadd(input_K1, -input_target)
+    t5 = dadd(t4, margin)
+    t6 = dadd(t5, -t4)
+    t7 = dadd(t4, -input_K1)
+    t8 = dadd(dadd(input_K1, -dadd(t4, -t7)), dadd(-input_target, -t7))
+    t9 = dadd(dadd(dadd(t4, -dadd(t5, -t6)), dadd(margin, -t6)), t8)
+    t10 = t5 < 0.0 or t5 == 0.0 and t9 < 0.0
+    t11 = 0.0 if t10 else t9
+    t12 = dadd(t11, -t11) == 0.0
+    t13 = 0.0 if t10 else t5
+    t14 = dadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = dmul(t3, t15)
+    t17 = dadd(t5, -0.0)
+    t18 = dadd(t17, -t5)
+    t19 = dadd(dadd(dadd(t5, -dadd(t17, -t18)), dadd(-0.0, -t18)), t9)
+    t20 = dadd(t19, -t19) == 0.0
+    t21 = dadd(t17, t19)
+    t22 = t21 if t20 else t17
+    t23 = 0.0 if t22 < 0.0 or t22 == 0.0 and (dadd(t19, -dadd(t21, -t17)) if t20 else 0.0) <= 0.0 else -1.0
+    t24 = dmul(t16, t23)
+    t25 = dadd(libdevice.fma(t3, t15, -t16), dmul(t3, dadd(t11, -dadd(t14, -t13)) if t12 else 0.0))
+    t26 = 0.0 if t2 else dadd(libdevice.fma(t16, t23, -t24), dmul(dadd(t25, dmul(dmul(s2_l, 2.0), t15)), t23))
+    t27 = t26 if t1 else 0.0
+    t28 = (0.0 if t2 else t24) if t1 else 0.0
+    t29 = t27 if dadd(t27, -t27) == 0.0 else 0.0
+    return t28, t29
 
 
-# dinput[K] = g*((s3 if Eq(K, target) else 0) + (2*s2*first_max(0, margin + input[K] - input[target])*(0 if 0 >=
-#     margin + input[K] - input[target] else 1) if Ne(K, target) else 0))
+# dinput[K] = g*((s3 if Eq(K, target) else 0) + (weighted(s2, 2*first_max(0, margin + input[K] - input[target])*(0
+#     if 0 >= margin + input[K] - input[target] else 1)) if Ne(K, target) else 0))
 @core
 def vjp_f64_dinput_core_p_2(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K, input_target):
     t1 = i_K == target
     t2 = s3 if t1 else 0.0
     t3 = i_K != target
-    t4 = dmul(s2, 2.0)
-    t5 = dadd(input_K, -input_target)
-    t6 = dadd(t5, margin)
-    t7 = dadd(t6, -t5)
-    t8 = dadd(t5, -input_K)
-    t9 = dadd(dadd(input_K, -dadd(t5, -t8)), dadd(-input_target, -t8))
-    t10 = dadd(dadd(dadd(t5, -dadd(t6, -t7)), dadd(margin, -t7)), t9)
-    t11 = t6 < 0.0 or t6 == 0.0 and t10 < 0.0
-    t12 = 0.0 if t11 else t10
-    t13 = dadd(t12, -t12) == 0.0
-    t14 = 0.0 if t11 else t6
-    t15 = dadd(t14, t12)
-    t16 = t15 if t13 else t14
-    t17 = dmul(t4, t16)
-    t18 = dadd(t6, -0.0)
-    t19 = dadd(t18, -t6)
-    t20 = dadd(dadd(dadd(t6, -dadd(t18, -t19)), dadd(-0.0, -t19)), t10)
-    t21 = dadd(t20, -t20) == 0.0
-    t22 = dadd(t18, t20)
-    t23 = t22 if t21 else t18
-    t24 = 0.0 if t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t18)) if t21 else 0.0) <= 0.0 else 1.0
-    t25 = dmul(t17, t24)
-    t26 = t25 if t3 else 0.0
-    t27 = dadd(t2, t26)
-    t28 = dmul(g, t27)
-    t29 = dadd(t27, -t2)
-    t30 = dadd(libdevice.fma(t4, t16, -t17), dmul(t4, dadd(t12, -dadd(t15, -t14)) if t13 else 0.0))
-    t31 = dadd(libdevice.fma(t17, t24, -t25), dmul(dadd(t30, dmul(dmul(s2_l, 2.0), t16)), t24)) if t3 else 0.0
-    t32 = dmul(g, dadd(dadd(dadd(dadd(t2, -dadd(t27, -t29)), dadd(t26, -t29)), s3_l if t1 else 0.0), t31))
-    t33 = dadd(libdevice.fma(g, t27, -t28), t32)
-    return dadd(t28, t33) if dadd(t33, -t33) == 0.0 else t28
+    t4 = s2 == 0.0
+    t5 = dmul(s2, 2.0)
+    t6 = dadd(input_K, -input_target)
+    t7 = dadd(t6, margin)
+    t8 = dadd(t7, -t6)
+    t9 = dadd(t6, -input_K)
+    t10 = dadd(dadd(input_K, -dadd(t6, -t9)), dadd(-input_target, -t9))
+    t11 = dadd(dadd(dadd(t6, -dadd(t7, -t8)), dadd(margin, -t8)), t10)
+    t12 = t7 < 0.0 or t7 == 0.0 and t11 < 0.0
+    t13 = 0.0 if t12 else t11
+    t14 = dadd(t13, -t13) == 0.0
+    t15 = 0.0 if t12 else t7
+    t16 = dadd(t15, t13)
+    t17 = t16 if t14 else t15
+    t18 = dmul(t5, t17)
+    t19 = dadd(t7, -0.0)
+    t20 = dadd(t19, -t7)
+    t21 = dadd(dadd(dadd(t7, -dadd(t19, -t20)), dadd(-0.0, -t20)), t11)
+    t22 = dadd(t21, -t21) == 0.0
+    t23 = dadd(t19, t21)
+    t24 = t23 if t22 else t19
+    t25 = 0.0 if t24 < 0.0 or t24 == 0.0 and (dadd(t21, -dadd(t23, -t19)) if t22 else 0.0) <= 0.0 else 1.0
+    t26 = dmul(t18, t25)
+    t27 = (0.0 if t4 else t26) if t3 else 0.0
+    t28 = dadd(t2, t27)
+    t29 = dmul(g, t28)
+    t30 = dadd(t28, -t2)
+    t31 = dadd(libdevice.fma(t5, t17, -t18), dmul(t5, dadd(t13, -dadd(t16, -t15)) if t14 else 0.0))
+    t32 = 0.0 if t4 else dadd(libdevice.fma(t18, t25, -t26), dmul(dadd(t31, dmul(dmul(s2_l, 2.0), t17)), t25))
+    t33 = dadd(dadd(dadd(t2, -dadd(t28, -t30)), dadd(t27, -t30)), s3_l if t1 else 0.0)
+    t34 = dadd(libdevice.fma(g, t28, -t29), dmul(g, dadd(t33, t32 if t3 else 0.0)))
+    return dadd(t29, t34) if dadd(t34, -t34) == 0.0 else t29
 
 
 # dweight[K] = (g*s0/|K| if Eq(K, target) else 0)
@@ -2224,40 +2230,41 @@ def vjp_weight_f64_dweight_core_p_2(i_K, g, s0, s0_l, target, n_K):
     return dadd(t6, t5) if dadd(t5, -t5) == 0.0 else t6
 
 
-# s3 = sum over K.1 of (2*s2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin + input[K.1] -
-#     input[target] else 1) if Ne(K.1, target) else 0)
+# s3 = sum over K.1 of (weighted(s2, 2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin +
+#     input[K.1] - input[target] else 1)) if Ne(K.1, target) else 0)
 @core
 def vjp_margin_f32_s3_core_p_2(i_K1, margin, margin_l, s2, s2_l, target, input_K1, input_target):
     t1 = i_K1 != target
-    t2 = fmul(s2, f32(2.0))
-    t3 = fsub(input_K1, input_target)
-    t4 = fadd(t3, margin)
-    t5 = fsub(t4, t3)
-    t6 = fsub(t3, input_K1)
-    t7 = fadd(fsub(input_K1, fsub(t3, t6)), fsub(-input_target, t6))
-    t8 = fadd(fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(margin, t5)), t7), margin_l)
-    t9 = t4 < f32(0.0) or t4 == f32(0.0) and t8 < f32(0.0)
-    t10 = f32(0.0) if t9 else t8
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = f32(0.0) if t9 else t4
-    t13 = fadd(t12, t10)
-    t14 = t13 if t11 else t12
-    t15 = fmul(t2, t14)
-    t16 = fadd(t4, f32(-0.0))
-    t17 = fsub(t16, t4)
-    t18 = fadd(fadd(fsub(t4, fsub(t16, t17)), fsub(f32(-0.0), t17)), t8)
-    t19 = fsub(t18, t18) == f32(0.0)
-    t20 = fadd(t16, t18)
-    t21 = t20 if t19 else t16
-    t22 = t21 < f32(0.0) or t21 == f32(0.0) and (fsub(t18, fsub(t20, t16)) if t19 else f32(0.0)) <= f32(0.0)
-    t23 = f32(0.0) if t22 else f32(1.0)
-    t24 = fmul(t15, t23)
-    t25 = fadd(libdevice.fmaf(t2, t14, -t15), fmul(t2, fsub(t10, fsub(t13, t12)) if t11 else f32(0.0)))
-    t26 = fadd(libdevice.fmaf(t15, t23, -t24), fmul(fadd(t25, fmul(fmul(s2_l, f32(2.0)), t14)), t23))
-    t27 = t26 if t1 else f32(0.0)
-    t28 = t24 if t1 else f32(0.0)
-    t29 = t27 if fsub(t27, t27) == f32(0.0) else f32(0.0)
-    return t28, t29
+    t2 = s2 == f32(0.0)
+    t3 = fmul(s2, f32(2.0))
+    t4 = fsub(input_K1, input_target)
+    t5 = fadd(t4, margin)
+    t6 = fsub(t5, t4)
+    t7 = fsub(t4, input_K1)
+    t8 = fadd(fsub(input_K1, fsub(t4, t7)), fsub(-input_target, t7))
+    t9 = fadd(fadd(fadd(fsub(t4, fsub(t5, t6)), fsub(margin, t6)), t8), margin_l)
+    t10 = t5 < f32(0.0) or t5 == f32(0.0) and t9 < f32(0.0)
+    t11 = f32(0.0) if t10 else t9
+    t12 = fsub(t11, t11) == f32(0.0)
+    t13 = f32(0.0) if t10 else t5
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = fmul(t3, t15)
+    t17 = fadd(t5, f32(-0.0))
+    t18 = fsub(t17, t5)
+    t19 = fadd(fadd(fsub(t5, fsub(t17, t18)), fsub(f32(-0.0), t18)), t9)
+    t20 = fsub(t19, t19) == f32(0.0)
+    t21 = fadd(t17, t19)
+    t22 = t21 if t20 else t17
+    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t17)) if t20 else f32(0.0)) <= f32(0.0)
+    t24 = f32(0.0) if t23 else f32(1.0)
+    t25 = fmul(t16, t24)
+    t26 = fadd(libdevice.fmaf(t3, t15, -t16), fmul(t3, fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)))
+    t27 = fadd(libdevice.fmaf(t16, t24, -t25), fmul(fadd(t26, fmul(fmul(s2_l, f32(2.0)), t15)), t24))
+    t28 = (f32(0.0) if t2 else t27) if t1 else f32(0.0)
+    t29 = (f32(0.0) if t2 else t25) if t1 else f32(0.0)
+    t30 = t28 if fsub(t28, t28) == f32(0.0) else f32(0.0)
+    return t29, t30
 
 
 # dmargin = g*s3
@@ -2268,38 +2275,40 @@ def vjp_margin_f32_dmargin_core_p_2(g, s3, s3_l):
     return fadd(t1, t2) if fsub(t2, t2) == f32(0.0) else t1
 
 
-# s3 = sum over K.1 of (2*s2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin + input[K.1] -
-#     input[target] else 1) if Ne(K.1, target) else 0)
+# s3 = sum over K.1 of (weighted(s2, 2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin +
+#     input[K.1] - input[target] else 1)) if Ne(K.1, target) else 0)
 @core
 def vjp_margin_f64_s3_core_p_2(i_K1, margin, s2, s2_l, target, input_K1, input_target):
     t1 = i_K1 != target
-    t2 = dmul(s2, 2.0)
-    t3 = dadd(input_K1, -input_target)
-    t4 = dadd(t3, margin)
-    t5 = dadd(t4, -t3)
-    t6 = dadd(t3, -input_K1)
-    t7 = dadd(dadd(input_K1, -dadd(t3, -t6)), dadd(-input_target, -t6))
-    t8 = dadd(dadd(dadd(t3, -dadd(t4, -t5)), dadd(margin, -t5)), t7)
-    t9 = t4 < 0.0 or t4 == 0.0 and t8 < 0.0
-    t10 = 0.0 if t9 else t8
-    t11 = dadd(t10, -t10) == 0.0
-    t12 = 0.0 if t9 else t4
-    t13 = dadd(t12, t10)
-    t14 = t13 if t11 else t12
-    t15 = dmul(t2, t14)
-    t16 = dadd(t4, -0.0)
-    t17 = dadd(t16, -t4)
-    t18 = dadd(dadd(dadd(t4, -dadd(t16, -t17)), dadd(-0.0, -t17)), t8)
-    t19 = dadd(t18, -t18) == 0.0
-    t20 = dadd(t16, t18)
-    t21 = t20 if t19 else t16
-    t22 = 0.0 if t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t16)) if t19 else 0.0) <= 0.0 else 1.0
-    t23 = dmul(t15, t22)
-    t24 = dadd(libdevice.fma(t2, t14, -t15), dmul(t2, dadd(t10, -dadd(t13, -t12)) if t11 else 0.0))
-    t25 = dadd(libdevice.fma(t15, t22, -t23), dmul(dadd(t24, dmul(dmul(s2_l, 2.0), t14)), t22)) if t1 else 0.0
-    t26 = t23 if t1 else 0.0
-    t27 = t25 if dadd(t25, -t25) == 0.0 else 0.0
-    return t26, t27
+    t2 = s2 == 0.0
+    t3 = dmul(s2, 2.0)
+    t4 = dadd(input_K1, -input_target)
+    t5 = dadd(t4, margin)
+    t6 = dadd(t5, -t4)
+    t7 = dadd(t4, -input_K1)
+    t8 = dadd(dadd(input_K1, -dadd(t4, -t7)), dadd(-input_target, -t7))
+    t9 = dadd(dadd(dadd(t4, -dadd(t5, -t6)), dadd(margin, -t6)), t8)
+    t10 = t5 < 0.0 or t5 == 0.0 and t9 < 0.0
+    t11 = 0.0 if t10 else t9
+    t12 = dadd(t11, -t11) == 0.0
+    t13 = 0.0 if t10 else t5
+    t14 = dadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = dmul(t3, t15)
+    t17 = dadd(t5, -0.0)
+    t18 = dadd(t17, -t5)
+    t19 = dadd(dadd(dadd(t5, -dadd(t17, -t18)), dadd(-0.0, -t18)), t9)
+    t20 = dadd(t19, -t19) == 0.0
+    t21 = dadd(t17, t19)
+    t22 = t21 if t20 else t17
+    t23 = 0.0 if t22 < 0.0 or t22 == 0.0 and (dadd(t19, -dadd(t21, -t17)) if t20 else 0.0) <= 0.0 else 1.0
+    t24 = dmul(t16, t23)
+    t25 = dadd(libdevice.fma(t3, t15, -t16), dmul(t3, dadd(t11, -dadd(t14, -t13)) if t12 else 0.0))
+    t26 = 0.0 if t2 else dadd(libdevice.fma(t16, t23, -t24), dmul(dadd(t25, dmul(dmul(s2_l, 2.0), t15)), t23))
+    t27 = t26 if t1 else 0.0
+    t28 = (0.0 if t2 else t24) if t1 else 0.0
+    t29 = t27 if dadd(t27, -t27) == 0.0 else 0.0
+    return t28, t29
 
 
 # dmargin = g*s3

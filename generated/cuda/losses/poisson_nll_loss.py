@@ -54,7 +54,8 @@ def value_device32_no_log_input_no_full(input, target, eps, eps_low):
     t8 = -fadd(libdevice.fmaf(target, t2, t3), fmul(target, t7))
     t9 = fadd(fadd(fsub(input, fsub(t4, t5)), fsub(t3, t5)), t8)
     t10 = (fadd(t4, t9) if fsub(t9, t9) == f32(0.0) else t4) if input < f32(math.inf) else f32(math.inf)
-    return input if input != input else t10 if f32(0.0) <= input else f32(math.inf)
+    t11 = input if input != input else t10 if f32(0.0) <= input else f32(math.inf)
+    return target if target != target else t11
 
 
 # where input >= 0: -target/(eps + input) + 1 (compensated)
@@ -71,7 +72,7 @@ def grad_input_device32_no_log_input_no_full(input, target, eps, eps_low):
     t8 = -fdiv(fsub(libdevice.fmaf(t3, t1, target), t7), t1)
     t9 = fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(f32(1.0), t5)), t8)
     t10 = (fadd(t4, t9) if fsub(t9, t9) == f32(0.0) else t4) if f32(0.0) <= input else f32(0.0)
-    return input if input != input else t10
+    return target if target != target else input if input != input else t10
 
 
 # where input >= 0: target/(eps + input)**2 (compensated)
@@ -86,7 +87,7 @@ def grad2_input_device32_no_log_input_no_full(input, target, eps, eps_low):
     t6 = fadd(libdevice.fmaf(-t3, t1, t2), fdiv(fsub(libdevice.fmaf(-t2, t1, target), fmul(t2, t5)), t1))
     t7 = fdiv(fsub(t6, fmul(t3, t5)), t1)
     t8 = (fadd(t3, t7) if fsub(t7, t7) == f32(0.0) else t3) if f32(0.0) <= input else f32(0.0)
-    return input if input != input else t8
+    return target if target != target else input if input != input else t8
 
 
 # where input >= 0: -log(eps + input) (compensated)
@@ -111,60 +112,65 @@ def grad2_target_device32_no_log_input_no_full(input, target, eps, eps_low):
 # where input < 0: 0
 @core
 def grad_eps_device32_no_log_input_no_full(input, target, eps, eps_low):
-    return input if input != input else -fdiv(target, fadd(eps, input)) if f32(0.0) <= input else f32(0.0)
+    t1 = input if input != input else -fdiv(target, fadd(eps, input)) if f32(0.0) <= input else f32(0.0)
+    return target if target != target else t1
 
 
 # Together, so that what they share is computed once.
 @core
 def grads_device32_no_log_input_no_full(input, target, eps, eps_low):
-    t1 = input != input
-    t2 = f32(0.0) <= input
-    t3 = fadd(eps, input)
-    t4 = fdiv(target, t3)
-    t5 = -t4
-    t6 = fadd(t5, f32(1.0))
-    t7 = fsub(t6, t5)
-    t8 = fsub(t3, eps)
-    t9 = fadd(fadd(fsub(eps, fsub(t3, t8)), fsub(input, t8)), eps_low)
-    t10 = -fdiv(fsub(libdevice.fmaf(t5, t3, target), fmul(t4, t9)), t3)
-    t11 = fadd(fadd(fsub(t5, fsub(t6, t7)), fsub(f32(1.0), t7)), t10)
-    t12 = -fmul(t9, fdiv(f32(1.0), t3))
-    t13 = -libdevice.logf(t3)
-    t14 = input if t1 else (fadd(t13, t12) if fsub(t12, t12) == f32(0.0) else t13) if t2 else f32(0.0)
-    t15 = input if t1 else (fadd(t6, t11) if fsub(t11, t11) == f32(0.0) else t6) if t2 else f32(0.0)
-    t16 = target if target != target else t14
-    return t15, t16
+    t1 = target != target
+    t2 = input != input
+    t3 = f32(0.0) <= input
+    t4 = fadd(eps, input)
+    t5 = fdiv(target, t4)
+    t6 = -t5
+    t7 = fadd(t6, f32(1.0))
+    t8 = fsub(t7, t6)
+    t9 = fsub(t4, eps)
+    t10 = fadd(fadd(fsub(eps, fsub(t4, t9)), fsub(input, t9)), eps_low)
+    t11 = -fdiv(fsub(libdevice.fmaf(t6, t4, target), fmul(t5, t10)), t4)
+    t12 = fadd(fadd(fsub(t6, fsub(t7, t8)), fsub(f32(1.0), t8)), t11)
+    t13 = input if t2 else (fadd(t7, t12) if fsub(t12, t12) == f32(0.0) else t7) if t3 else f32(0.0)
+    t14 = -fmul(t10, fdiv(f32(1.0), t4))
+    t15 = -libdevice.logf(t4)
+    t16 = input if t2 else (fadd(t15, t14) if fsub(t14, t14) == f32(0.0) else t15) if t3 else f32(0.0)
+    t17 = target if t1 else t13
+    t18 = target if t1 else t16
+    return t17, t18
 
 
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32_no_log_input_no_full(input, target, eps, eps_low):
-    t1 = input != input
-    t2 = f32(0.0) <= input
-    t3 = fadd(eps, input)
-    t4 = libdevice.logf(t3)
-    t5 = -fmul(target, t4)
-    t6 = fadd(input, t5)
-    t7 = fsub(t6, input)
-    t8 = fsub(t3, eps)
-    t9 = fadd(fadd(fsub(eps, fsub(t3, t8)), fsub(input, t8)), eps_low)
-    t10 = fmul(t9, fdiv(f32(1.0), t3))
-    t11 = -fadd(libdevice.fmaf(target, t4, t5), fmul(target, t10))
-    t12 = fadd(fadd(fsub(input, fsub(t6, t7)), fsub(t5, t7)), t11)
-    t13 = (fadd(t6, t12) if fsub(t12, t12) == f32(0.0) else t6) if input < f32(math.inf) else f32(math.inf)
-    t14 = fdiv(target, t3)
-    t15 = -t14
-    t16 = fadd(t15, f32(1.0))
-    t17 = fsub(t16, t15)
-    t18 = -fdiv(fsub(libdevice.fmaf(t15, t3, target), fmul(t14, t9)), t3)
-    t19 = fadd(fadd(fsub(t15, fsub(t16, t17)), fsub(f32(1.0), t17)), t18)
-    t20 = -t10
-    t21 = -t4
-    t22 = input if t1 else (fadd(t21, t20) if fsub(t20, t20) == f32(0.0) else t21) if t2 else f32(0.0)
-    t23 = input if t1 else t13 if t2 else f32(math.inf)
-    t24 = input if t1 else (fadd(t16, t19) if fsub(t19, t19) == f32(0.0) else t16) if t2 else f32(0.0)
-    t25 = target if target != target else t22
-    return t23, t24, t25
+    t1 = target != target
+    t2 = input != input
+    t3 = f32(0.0) <= input
+    t4 = fadd(eps, input)
+    t5 = libdevice.logf(t4)
+    t6 = -fmul(target, t5)
+    t7 = fadd(input, t6)
+    t8 = fsub(t7, input)
+    t9 = fsub(t4, eps)
+    t10 = fadd(fadd(fsub(eps, fsub(t4, t9)), fsub(input, t9)), eps_low)
+    t11 = fmul(t10, fdiv(f32(1.0), t4))
+    t12 = -fadd(libdevice.fmaf(target, t5, t6), fmul(target, t11))
+    t13 = fadd(fadd(fsub(input, fsub(t7, t8)), fsub(t6, t8)), t12)
+    t14 = (fadd(t7, t13) if fsub(t13, t13) == f32(0.0) else t7) if input < f32(math.inf) else f32(math.inf)
+    t15 = fdiv(target, t4)
+    t16 = -t15
+    t17 = fadd(t16, f32(1.0))
+    t18 = fsub(t17, t16)
+    t19 = -fdiv(fsub(libdevice.fmaf(t16, t4, target), fmul(t15, t10)), t4)
+    t20 = fadd(fadd(fsub(t16, fsub(t17, t18)), fsub(f32(1.0), t18)), t19)
+    t21 = input if t2 else (fadd(t17, t20) if fsub(t20, t20) == f32(0.0) else t17) if t3 else f32(0.0)
+    t22 = -t11
+    t23 = -t5
+    t24 = input if t2 else (fadd(t23, t22) if fsub(t22, t22) == f32(0.0) else t23) if t3 else f32(0.0)
+    t25 = target if t1 else input if t2 else t14 if t3 else f32(math.inf)
+    t26 = target if t1 else t21
+    t27 = target if t1 else t24
+    return t25, t26, t27
 
 
 @core
@@ -182,7 +188,7 @@ def value_device_no_log_input_no_full(input, target, eps):
     t11 = dadd(dadd(dadd(input, -dadd(t6, -t7)), dadd(t5, -t7)), t10)
     t12 = (dadd(t6, t11) if dadd(t11, -t11) == 0.0 else t6) if input < math.inf else math.inf
     t13 = (dadd(input, -t4) if t1 else math.inf) if input == 0.0 else t12 if t1 else math.inf
-    return input if input != input else t13
+    return target if target != target else input if input != input else t13
 
 
 @core
@@ -195,7 +201,8 @@ def grad_input_device_no_log_input_no_full(input, target, eps):
     t6 = dadd(t1, -eps)
     t7 = dadd(libdevice.fma(t3, t1, target), -dmul(t2, dadd(dadd(eps, -dadd(t1, -t6)), dadd(input, -t6))))
     t8 = dadd(dadd(dadd(t3, -dadd(t4, -t5)), dadd(1.0, -t5)), -ddiv(t7, t1))
-    return input if input != input else (dadd(t4, t8) if dadd(t8, -t8) == 0.0 else t4) if 0.0 <= input else 0.0
+    t9 = input if input != input else (dadd(t4, t8) if dadd(t8, -t8) == 0.0 else t4) if 0.0 <= input else 0.0
+    return target if target != target else t9
 
 
 @core
@@ -207,7 +214,8 @@ def grad2_input_device_no_log_input_no_full(input, target, eps):
     t5 = dadd(dadd(eps, -dadd(t1, -t4)), dadd(input, -t4))
     t6 = dadd(libdevice.fma(-t3, t1, t2), ddiv(dadd(libdevice.fma(-t2, t1, target), -dmul(t2, t5)), t1))
     t7 = ddiv(dadd(t6, -dmul(t3, t5)), t1)
-    return input if input != input else (dadd(t3, t7) if dadd(t7, -t7) == 0.0 else t3) if 0.0 <= input else 0.0
+    t8 = input if input != input else (dadd(t3, t7) if dadd(t7, -t7) == 0.0 else t3) if 0.0 <= input else 0.0
+    return target if target != target else t8
 
 
 @core
@@ -233,59 +241,64 @@ def grad_eps_device_no_log_input_no_full(input, target, eps):
     t4 = dadd(t1, -eps)
     t5 = dadd(libdevice.fma(t3, t1, target), -dmul(t2, dadd(dadd(eps, -dadd(t1, -t4)), dadd(input, -t4))))
     t6 = -ddiv(t5, t1)
-    return input if input != input else (dadd(t3, t6) if dadd(t6, -t6) == 0.0 else t3) if 0.0 <= input else 0.0
+    t7 = input if input != input else (dadd(t3, t6) if dadd(t6, -t6) == 0.0 else t3) if 0.0 <= input else 0.0
+    return target if target != target else t7
 
 
 @core
 def grads_device_no_log_input_no_full(input, target, eps):
-    t1 = input != input
-    t2 = 0.0 <= input
-    t3 = dadd(eps, input)
-    t4 = ddiv(target, t3)
-    t5 = -t4
-    t6 = dadd(t5, 1.0)
-    t7 = dadd(t6, -t5)
-    t8 = dadd(t3, -eps)
-    t9 = dadd(dadd(eps, -dadd(t3, -t8)), dadd(input, -t8))
-    t10 = -ddiv(dadd(libdevice.fma(t5, t3, target), -dmul(t4, t9)), t3)
-    t11 = dadd(dadd(dadd(t5, -dadd(t6, -t7)), dadd(1.0, -t7)), t10)
-    t12 = -dadd(log_low(t3), dmul(t9, ddiv(1.0, t3)))
-    t13 = -log(t3)
-    t14 = input if t1 else (dadd(t13, t12) if dadd(t12, -t12) == 0.0 else t13) if t2 else 0.0
-    t15 = input if t1 else (dadd(t6, t11) if dadd(t11, -t11) == 0.0 else t6) if t2 else 0.0
-    t16 = target if target != target else t14
-    return t15, t16
+    t1 = target != target
+    t2 = input != input
+    t3 = 0.0 <= input
+    t4 = dadd(eps, input)
+    t5 = ddiv(target, t4)
+    t6 = -t5
+    t7 = dadd(t6, 1.0)
+    t8 = dadd(t7, -t6)
+    t9 = dadd(t4, -eps)
+    t10 = dadd(dadd(eps, -dadd(t4, -t9)), dadd(input, -t9))
+    t11 = -ddiv(dadd(libdevice.fma(t6, t4, target), -dmul(t5, t10)), t4)
+    t12 = dadd(dadd(dadd(t6, -dadd(t7, -t8)), dadd(1.0, -t8)), t11)
+    t13 = -dadd(log_low(t4), dmul(t10, ddiv(1.0, t4)))
+    t14 = -log(t4)
+    t15 = input if t2 else (dadd(t14, t13) if dadd(t13, -t13) == 0.0 else t14) if t3 else 0.0
+    t16 = target if t1 else input if t2 else (dadd(t7, t12) if dadd(t12, -t12) == 0.0 else t7) if t3 else 0.0
+    t17 = target if t1 else t15
+    return t16, t17
 
 
 @core
 def value_and_grad_device_no_log_input_no_full(input, target, eps):
-    t1 = input != input
-    t2 = 0.0 <= input
-    t3 = dadd(eps, input)
-    t4 = log(t3)
-    t5 = dmul(target, t4)
-    t6 = -t5
-    t7 = dadd(input, t6)
-    t8 = dadd(t7, -input)
-    t9 = dadd(t3, -eps)
-    t10 = dadd(dadd(eps, -dadd(t3, -t9)), dadd(input, -t9))
-    t11 = dadd(log_low(t3), dmul(t10, ddiv(1.0, t3)))
-    t12 = -dadd(libdevice.fma(target, t4, t6), dmul(target, t11))
-    t13 = dadd(dadd(dadd(input, -dadd(t7, -t8)), dadd(t6, -t8)), t12)
-    t14 = (dadd(t7, t13) if dadd(t13, -t13) == 0.0 else t7) if input < math.inf else math.inf
-    t15 = ddiv(target, t3)
-    t16 = -t15
-    t17 = dadd(t16, 1.0)
-    t18 = dadd(t17, -t16)
-    t19 = -ddiv(dadd(libdevice.fma(t16, t3, target), -dmul(t15, t10)), t3)
-    t20 = dadd(dadd(dadd(t16, -dadd(t17, -t18)), dadd(1.0, -t18)), t19)
-    t21 = -t11
-    t22 = -t4
-    t23 = input if t1 else (dadd(t22, t21) if dadd(t21, -t21) == 0.0 else t22) if t2 else 0.0
-    t24 = input if t1 else (dadd(input, -t5) if t2 else math.inf) if input == 0.0 else t14 if t2 else math.inf
-    t25 = input if t1 else (dadd(t17, t20) if dadd(t20, -t20) == 0.0 else t17) if t2 else 0.0
-    t26 = target if target != target else t23
-    return t24, t25, t26
+    t1 = target != target
+    t2 = input != input
+    t3 = 0.0 <= input
+    t4 = dadd(eps, input)
+    t5 = log(t4)
+    t6 = dmul(target, t5)
+    t7 = -t6
+    t8 = dadd(input, t7)
+    t9 = dadd(t8, -input)
+    t10 = dadd(t4, -eps)
+    t11 = dadd(dadd(eps, -dadd(t4, -t10)), dadd(input, -t10))
+    t12 = dadd(log_low(t4), dmul(t11, ddiv(1.0, t4)))
+    t13 = -dadd(libdevice.fma(target, t5, t7), dmul(target, t12))
+    t14 = dadd(dadd(dadd(input, -dadd(t8, -t9)), dadd(t7, -t9)), t13)
+    t15 = (dadd(t8, t14) if dadd(t14, -t14) == 0.0 else t8) if input < math.inf else math.inf
+    t16 = input if t2 else (dadd(input, -t6) if t3 else math.inf) if input == 0.0 else t15 if t3 else math.inf
+    t17 = ddiv(target, t4)
+    t18 = -t17
+    t19 = dadd(t18, 1.0)
+    t20 = dadd(t19, -t18)
+    t21 = -ddiv(dadd(libdevice.fma(t18, t4, target), -dmul(t17, t11)), t4)
+    t22 = dadd(dadd(dadd(t18, -dadd(t19, -t20)), dadd(1.0, -t20)), t21)
+    t23 = input if t2 else (dadd(t19, t22) if dadd(t22, -t22) == 0.0 else t19) if t3 else 0.0
+    t24 = -t12
+    t25 = -t5
+    t26 = input if t2 else (dadd(t25, t24) if dadd(t24, -t24) == 0.0 else t25) if t3 else 0.0
+    t27 = target if t1 else t16
+    t28 = target if t1 else t23
+    t29 = target if t1 else t26
+    return t27, t28, t29
 
 
 @kernel
@@ -1492,7 +1505,7 @@ def value_device32_no_log_input_full(input, target, eps, eps_low):
     t29 = (fadd(t12, t25) if fsub(t25, t25) == f32(0.0) else t12) if t1 else f32(math.inf)
     t30 = (fadd(t26, t28) if fsub(t28, t28) == f32(0.0) else t26) if t1 else f32(math.inf)
     t31 = (t29 if f32(1.0) < target else t30) if f32(0.0) <= input else f32(math.inf)
-    return input if input != input else t31
+    return target if target != target else input if input != input else t31
 
 
 # where input >= 0: -target/(eps + input) + 1 (compensated)
@@ -1509,7 +1522,7 @@ def grad_input_device32_no_log_input_full(input, target, eps, eps_low):
     t8 = -fdiv(fsub(libdevice.fmaf(t3, t1, target), t7), t1)
     t9 = fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(f32(1.0), t5)), t8)
     t10 = (fadd(t4, t9) if fsub(t9, t9) == f32(0.0) else t4) if f32(0.0) <= input else f32(0.0)
-    return input if input != input else t10
+    return target if target != target else input if input != input else t10
 
 
 # where input >= 0: target/(eps + input)**2 (compensated)
@@ -1524,7 +1537,7 @@ def grad2_input_device32_no_log_input_full(input, target, eps, eps_low):
     t6 = fadd(libdevice.fmaf(-t3, t1, t2), fdiv(fsub(libdevice.fmaf(-t2, t1, target), fmul(t2, t5)), t1))
     t7 = fdiv(fsub(t6, fmul(t3, t5)), t1)
     t8 = (fadd(t3, t7) if fsub(t7, t7) == f32(0.0) else t3) if f32(0.0) <= input else f32(0.0)
-    return input if input != input else t8
+    return target if target != target else input if input != input else t8
 
 
 # where (input >= 0) & (target > 1): log(target) - log(eps + input) + 1/(2*target)
@@ -1556,84 +1569,89 @@ def grad2_target_device32_no_log_input_full(input, target, eps, eps_low):
 # where input < 0: 0
 @core
 def grad_eps_device32_no_log_input_full(input, target, eps, eps_low):
-    return input if input != input else -fdiv(target, fadd(eps, input)) if f32(0.0) <= input else f32(0.0)
+    t1 = input if input != input else -fdiv(target, fadd(eps, input)) if f32(0.0) <= input else f32(0.0)
+    return target if target != target else t1
 
 
 # Together, so that what they share is computed once.
 @core
 def grads_device32_no_log_input_full(input, target, eps, eps_low):
-    t1 = input != input
-    t2 = f32(0.0) <= input
-    t3 = fadd(eps, input)
-    t4 = fdiv(target, t3)
-    t5 = -t4
-    t6 = fadd(t5, f32(1.0))
-    t7 = fsub(t6, t5)
-    t8 = fsub(t3, eps)
-    t9 = fadd(fadd(fsub(eps, fsub(t3, t8)), fsub(input, t8)), eps_low)
-    t10 = -fdiv(fsub(libdevice.fmaf(t5, t3, target), fmul(t4, t9)), t3)
-    t11 = fadd(fadd(fsub(t5, fsub(t6, t7)), fsub(f32(1.0), t7)), t10)
-    t12 = libdevice.logf(t3)
-    t13 = -fmul(t9, fdiv(f32(1.0), t3))
-    t14 = -t12
-    t15 = fsub(fadd(fdiv(f32(0.5), target), libdevice.logf(target)), t12)
-    t16 = t15 if f32(1.0) < target else fadd(t14, t13) if fsub(t13, t13) == f32(0.0) else t14
-    t17 = input if t1 else (fadd(t6, t11) if fsub(t11, t11) == f32(0.0) else t6) if t2 else f32(0.0)
-    t18 = target if target != target else input if t1 else t16 if t2 else f32(0.0)
-    return t17, t18
+    t1 = target != target
+    t2 = input != input
+    t3 = f32(0.0) <= input
+    t4 = fadd(eps, input)
+    t5 = fdiv(target, t4)
+    t6 = -t5
+    t7 = fadd(t6, f32(1.0))
+    t8 = fsub(t7, t6)
+    t9 = fsub(t4, eps)
+    t10 = fadd(fadd(fsub(eps, fsub(t4, t9)), fsub(input, t9)), eps_low)
+    t11 = -fdiv(fsub(libdevice.fmaf(t6, t4, target), fmul(t5, t10)), t4)
+    t12 = fadd(fadd(fsub(t6, fsub(t7, t8)), fsub(f32(1.0), t8)), t11)
+    t13 = input if t2 else (fadd(t7, t12) if fsub(t12, t12) == f32(0.0) else t7) if t3 else f32(0.0)
+    t14 = libdevice.logf(t4)
+    t15 = -fmul(t10, fdiv(f32(1.0), t4))
+    t16 = -t14
+    t17 = fsub(fadd(fdiv(f32(0.5), target), libdevice.logf(target)), t14)
+    t18 = t17 if f32(1.0) < target else fadd(t16, t15) if fsub(t15, t15) == f32(0.0) else t16
+    t19 = target if t1 else t13
+    t20 = target if t1 else input if t2 else t18 if t3 else f32(0.0)
+    return t19, t20
 
 
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32_no_log_input_full(input, target, eps, eps_low):
-    t1 = input != input
-    t2 = f32(0.0) <= input
-    t3 = f32(1.0) < target
-    t4 = input < f32(math.inf)
-    t5 = fsub(input, target)
-    t6 = libdevice.logf(target)
-    t7 = fmul(target, t6)
-    t8 = fadd(t5, t7)
-    t9 = fadd(eps, input)
-    t10 = libdevice.logf(t9)
-    t11 = -fmul(target, t10)
-    t12 = fadd(t8, t11)
-    t13 = fmul(f32(6.2831854820251465), target)
-    t14 = fmul(libdevice.logf(t13), f32(0.5))
-    t15 = fadd(t12, t14)
-    t16 = fsub(t15, t12)
-    t17 = fsub(t12, t8)
-    t18 = fsub(t8, t5)
-    t19 = fsub(t5, input)
-    t20 = fadd(fsub(input, fsub(t5, t19)), fsub(-target, t19))
-    t21 = fadd(fadd(fadd(fsub(t5, fsub(t8, t18)), fsub(t7, t18)), t20), libdevice.fmaf(target, t6, -t7))
-    t22 = fsub(t9, eps)
-    t23 = fadd(fadd(fsub(eps, fsub(t9, t22)), fsub(input, t22)), eps_low)
-    t24 = fmul(t23, fdiv(f32(1.0), t9))
-    t25 = -fadd(libdevice.fmaf(target, t10, t11), fmul(target, t24))
-    t26 = fadd(fadd(fadd(fsub(t8, fsub(t12, t17)), fsub(t11, t17)), t21), t25)
-    t27 = libdevice.fmaf(f32(6.2831854820251465), target, -t13)
-    t28 = fmul(fmul(fadd(t27, fmul(f32(-1.7484555314695172e-07), target)), fdiv(f32(1.0), t13)), f32(0.5))
-    t29 = fadd(fadd(fadd(fsub(t12, fsub(t15, t16)), fsub(t14, t16)), t26), t28)
-    t30 = fadd(input, t11)
-    t31 = fsub(t30, input)
-    t32 = fadd(fadd(fsub(input, fsub(t30, t31)), fsub(t11, t31)), t25)
-    t33 = (fadd(t15, t29) if fsub(t29, t29) == f32(0.0) else t15) if t4 else f32(math.inf)
-    t34 = t33 if t3 else (fadd(t30, t32) if fsub(t32, t32) == f32(0.0) else t30) if t4 else f32(math.inf)
-    t35 = fdiv(target, t9)
-    t36 = -t35
-    t37 = fadd(t36, f32(1.0))
-    t38 = fsub(t37, t36)
-    t39 = -fdiv(fsub(libdevice.fmaf(t36, t9, target), fmul(t35, t23)), t9)
-    t40 = fadd(fadd(fsub(t36, fsub(t37, t38)), fsub(f32(1.0), t38)), t39)
-    t41 = -t24
-    t42 = -t10
-    t43 = fadd(t42, t41) if fsub(t41, t41) == f32(0.0) else t42
-    t44 = input if t1 else (fsub(fadd(fdiv(f32(0.5), target), t6), t10) if t3 else t43) if t2 else f32(0.0)
-    t45 = input if t1 else t34 if t2 else f32(math.inf)
-    t46 = input if t1 else (fadd(t37, t40) if fsub(t40, t40) == f32(0.0) else t37) if t2 else f32(0.0)
-    t47 = target if target != target else t44
-    return t45, t46, t47
+    t1 = target != target
+    t2 = input != input
+    t3 = f32(0.0) <= input
+    t4 = f32(1.0) < target
+    t5 = input < f32(math.inf)
+    t6 = fsub(input, target)
+    t7 = libdevice.logf(target)
+    t8 = fmul(target, t7)
+    t9 = fadd(t6, t8)
+    t10 = fadd(eps, input)
+    t11 = libdevice.logf(t10)
+    t12 = -fmul(target, t11)
+    t13 = fadd(t9, t12)
+    t14 = fmul(f32(6.2831854820251465), target)
+    t15 = fmul(libdevice.logf(t14), f32(0.5))
+    t16 = fadd(t13, t15)
+    t17 = fsub(t16, t13)
+    t18 = fsub(t13, t9)
+    t19 = fsub(t9, t6)
+    t20 = fsub(t6, input)
+    t21 = fadd(fsub(input, fsub(t6, t20)), fsub(-target, t20))
+    t22 = fadd(fadd(fadd(fsub(t6, fsub(t9, t19)), fsub(t8, t19)), t21), libdevice.fmaf(target, t7, -t8))
+    t23 = fsub(t10, eps)
+    t24 = fadd(fadd(fsub(eps, fsub(t10, t23)), fsub(input, t23)), eps_low)
+    t25 = fmul(t24, fdiv(f32(1.0), t10))
+    t26 = -fadd(libdevice.fmaf(target, t11, t12), fmul(target, t25))
+    t27 = fadd(fadd(fadd(fsub(t9, fsub(t13, t18)), fsub(t12, t18)), t22), t26)
+    t28 = libdevice.fmaf(f32(6.2831854820251465), target, -t14)
+    t29 = fmul(fmul(fadd(t28, fmul(f32(-1.7484555314695172e-07), target)), fdiv(f32(1.0), t14)), f32(0.5))
+    t30 = fadd(fadd(fadd(fsub(t13, fsub(t16, t17)), fsub(t15, t17)), t27), t29)
+    t31 = fadd(input, t12)
+    t32 = fsub(t31, input)
+    t33 = fadd(fadd(fsub(input, fsub(t31, t32)), fsub(t12, t32)), t26)
+    t34 = (fadd(t16, t30) if fsub(t30, t30) == f32(0.0) else t16) if t5 else f32(math.inf)
+    t35 = t34 if t4 else (fadd(t31, t33) if fsub(t33, t33) == f32(0.0) else t31) if t5 else f32(math.inf)
+    t36 = fdiv(target, t10)
+    t37 = -t36
+    t38 = fadd(t37, f32(1.0))
+    t39 = fsub(t38, t37)
+    t40 = -fdiv(fsub(libdevice.fmaf(t37, t10, target), fmul(t36, t24)), t10)
+    t41 = fadd(fadd(fsub(t37, fsub(t38, t39)), fsub(f32(1.0), t39)), t40)
+    t42 = input if t2 else (fadd(t38, t41) if fsub(t41, t41) == f32(0.0) else t38) if t3 else f32(0.0)
+    t43 = -t25
+    t44 = -t11
+    t45 = fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
+    t46 = input if t2 else (fsub(fadd(fdiv(f32(0.5), target), t7), t11) if t4 else t45) if t3 else f32(0.0)
+    t47 = target if t1 else input if t2 else t35 if t3 else f32(math.inf)
+    t48 = target if t1 else t42
+    t49 = target if t1 else t46
+    return t47, t48, t49
 
 
 @core
@@ -1673,7 +1691,8 @@ def value_device_no_log_input_full(input, target, eps):
     t33 = (dadd(t15, t29) if dadd(t29, -t29) == 0.0 else t15) if t12 else math.inf
     t34 = t33 if t2 else (dadd(t30, t32) if dadd(t32, -t32) == 0.0 else t30) if t12 else math.inf
     t35 = (dadd(dadd(t6, -t9), t11) if t2 else dadd(input, -t9)) if t1 else math.inf
-    return input if input != input else t35 if input == 0.0 else t34 if t1 else math.inf
+    t36 = input if input != input else t35 if input == 0.0 else t34 if t1 else math.inf
+    return target if target != target else t36
 
 
 @core
@@ -1686,7 +1705,8 @@ def grad_input_device_no_log_input_full(input, target, eps):
     t6 = dadd(t1, -eps)
     t7 = dadd(libdevice.fma(t3, t1, target), -dmul(t2, dadd(dadd(eps, -dadd(t1, -t6)), dadd(input, -t6))))
     t8 = dadd(dadd(dadd(t3, -dadd(t4, -t5)), dadd(1.0, -t5)), -ddiv(t7, t1))
-    return input if input != input else (dadd(t4, t8) if dadd(t8, -t8) == 0.0 else t4) if 0.0 <= input else 0.0
+    t9 = input if input != input else (dadd(t4, t8) if dadd(t8, -t8) == 0.0 else t4) if 0.0 <= input else 0.0
+    return target if target != target else t9
 
 
 @core
@@ -1698,7 +1718,8 @@ def grad2_input_device_no_log_input_full(input, target, eps):
     t5 = dadd(dadd(eps, -dadd(t1, -t4)), dadd(input, -t4))
     t6 = dadd(libdevice.fma(-t3, t1, t2), ddiv(dadd(libdevice.fma(-t2, t1, target), -dmul(t2, t5)), t1))
     t7 = ddiv(dadd(t6, -dmul(t3, t5)), t1)
-    return input if input != input else (dadd(t3, t7) if dadd(t7, -t7) == 0.0 else t3) if 0.0 <= input else 0.0
+    t8 = input if input != input else (dadd(t3, t7) if dadd(t7, -t7) == 0.0 else t3) if 0.0 <= input else 0.0
+    return target if target != target else t8
 
 
 @core
@@ -1742,102 +1763,106 @@ def grad_eps_device_no_log_input_full(input, target, eps):
     t4 = dadd(t1, -eps)
     t5 = dadd(libdevice.fma(t3, t1, target), -dmul(t2, dadd(dadd(eps, -dadd(t1, -t4)), dadd(input, -t4))))
     t6 = -ddiv(t5, t1)
-    return input if input != input else (dadd(t3, t6) if dadd(t6, -t6) == 0.0 else t3) if 0.0 <= input else 0.0
+    t7 = input if input != input else (dadd(t3, t6) if dadd(t6, -t6) == 0.0 else t3) if 0.0 <= input else 0.0
+    return target if target != target else t7
 
 
 @core
 def grads_device_no_log_input_full(input, target, eps):
-    t1 = input != input
-    t2 = 0.0 <= input
-    t3 = dadd(eps, input)
-    t4 = ddiv(target, t3)
-    t5 = -t4
-    t6 = dadd(t5, 1.0)
-    t7 = dadd(t6, -t5)
-    t8 = dadd(t3, -eps)
-    t9 = dadd(dadd(eps, -dadd(t3, -t8)), dadd(input, -t8))
-    t10 = -ddiv(dadd(libdevice.fma(t5, t3, target), -dmul(t4, t9)), t3)
-    t11 = dadd(dadd(dadd(t5, -dadd(t6, -t7)), dadd(1.0, -t7)), t10)
-    t12 = ddiv(0.5, target)
-    t13 = log(target)
-    t14 = dadd(t12, t13)
-    t15 = -log(t3)
-    t16 = dadd(t14, t15)
-    t17 = dadd(t16, -t14)
-    t18 = dadd(t14, -t12)
-    t19 = dadd(dadd(t12, -dadd(t14, -t18)), dadd(t13, -t18))
-    t20 = dadd(dadd(t19, ddiv(libdevice.fma(-t12, target, 0.5), target)), log_low(target))
-    t21 = -dadd(log_low(t3), dmul(t9, ddiv(1.0, t3)))
-    t22 = dadd(dadd(dadd(dadd(t14, -dadd(t16, -t17)), dadd(t15, -t17)), t20), t21)
-    t23 = dadd(t16, t22) if dadd(t22, -t22) == 0.0 else t16
-    t24 = (t23 if 1.0 < target else dadd(t15, t21) if dadd(t21, -t21) == 0.0 else t15) if t2 else 0.0
-    t25 = input if t1 else (dadd(t6, t11) if dadd(t11, -t11) == 0.0 else t6) if t2 else 0.0
-    t26 = target if target != target else input if t1 else t24
-    return t25, t26
+    t1 = target != target
+    t2 = input != input
+    t3 = 0.0 <= input
+    t4 = dadd(eps, input)
+    t5 = ddiv(target, t4)
+    t6 = -t5
+    t7 = dadd(t6, 1.0)
+    t8 = dadd(t7, -t6)
+    t9 = dadd(t4, -eps)
+    t10 = dadd(dadd(eps, -dadd(t4, -t9)), dadd(input, -t9))
+    t11 = -ddiv(dadd(libdevice.fma(t6, t4, target), -dmul(t5, t10)), t4)
+    t12 = dadd(dadd(dadd(t6, -dadd(t7, -t8)), dadd(1.0, -t8)), t11)
+    t13 = ddiv(0.5, target)
+    t14 = log(target)
+    t15 = dadd(t13, t14)
+    t16 = -log(t4)
+    t17 = dadd(t15, t16)
+    t18 = dadd(t17, -t15)
+    t19 = dadd(t15, -t13)
+    t20 = dadd(dadd(t13, -dadd(t15, -t19)), dadd(t14, -t19))
+    t21 = dadd(dadd(t20, ddiv(libdevice.fma(-t13, target, 0.5), target)), log_low(target))
+    t22 = -dadd(log_low(t4), dmul(t10, ddiv(1.0, t4)))
+    t23 = dadd(dadd(dadd(dadd(t15, -dadd(t17, -t18)), dadd(t16, -t18)), t21), t22)
+    t24 = dadd(t17, t23) if dadd(t23, -t23) == 0.0 else t17
+    t25 = (t24 if 1.0 < target else dadd(t16, t22) if dadd(t22, -t22) == 0.0 else t16) if t3 else 0.0
+    t26 = target if t1 else input if t2 else (dadd(t7, t12) if dadd(t12, -t12) == 0.0 else t7) if t3 else 0.0
+    t27 = target if t1 else input if t2 else t25
+    return t26, t27
 
 
 @core
 def value_and_grad_device_no_log_input_full(input, target, eps):
-    t1 = input != input
-    t2 = 0.0 <= input
-    t3 = 1.0 < target
-    t4 = dadd(input, -target)
-    t5 = log(target)
-    t6 = dmul(target, t5)
-    t7 = dadd(t4, t6)
-    t8 = dadd(eps, input)
-    t9 = log(t8)
-    t10 = dmul(target, t9)
-    t11 = dmul(6.283185307179586, target)
-    t12 = dmul(log(t11), 0.5)
-    t13 = input < math.inf
-    t14 = -t10
-    t15 = dadd(t7, t14)
-    t16 = dadd(t15, t12)
-    t17 = dadd(t16, -t15)
-    t18 = dadd(t15, -t7)
-    t19 = dadd(t7, -t4)
-    t20 = dadd(t4, -input)
-    t21 = dadd(dadd(input, -dadd(t4, -t20)), dadd(-target, -t20))
-    t22 = log_low(target)
-    t23 = dadd(dadd(dadd(t4, -dadd(t7, -t19)), dadd(t6, -t19)), t21)
-    t24 = dadd(t23, dadd(libdevice.fma(target, t5, -t6), dmul(target, t22)))
-    t25 = dadd(t8, -eps)
-    t26 = dadd(dadd(eps, -dadd(t8, -t25)), dadd(input, -t25))
-    t27 = dadd(log_low(t8), dmul(t26, ddiv(1.0, t8)))
-    t28 = -dadd(libdevice.fma(target, t9, t14), dmul(target, t27))
-    t29 = dadd(dadd(dadd(dadd(t7, -dadd(t15, -t18)), dadd(t14, -t18)), t24), t28)
-    t30 = dadd(libdevice.fma(6.283185307179586, target, -t11), dmul(2.4492935982947064e-16, target))
-    t31 = dadd(dadd(dadd(t15, -dadd(t16, -t17)), dadd(t12, -t17)), t29)
-    t32 = dadd(t31, dmul(dadd(log_low(t11), dmul(t30, ddiv(1.0, t11))), 0.5))
-    t33 = dadd(input, t14)
-    t34 = dadd(t33, -input)
-    t35 = dadd(dadd(dadd(input, -dadd(t33, -t34)), dadd(t14, -t34)), t28)
-    t36 = (dadd(t16, t32) if dadd(t32, -t32) == 0.0 else t16) if t13 else math.inf
-    t37 = t36 if t3 else (dadd(t33, t35) if dadd(t35, -t35) == 0.0 else t33) if t13 else math.inf
-    t38 = (dadd(dadd(t7, -t10), t12) if t3 else dadd(input, -t10)) if t2 else math.inf
-    t39 = ddiv(target, t8)
-    t40 = -t39
-    t41 = dadd(t40, 1.0)
-    t42 = dadd(t41, -t40)
-    t43 = -ddiv(dadd(libdevice.fma(t40, t8, target), -dmul(t39, t26)), t8)
-    t44 = dadd(dadd(dadd(t40, -dadd(t41, -t42)), dadd(1.0, -t42)), t43)
-    t45 = ddiv(0.5, target)
-    t46 = dadd(t45, t5)
-    t47 = -t9
-    t48 = dadd(t46, t47)
-    t49 = dadd(t48, -t46)
-    t50 = dadd(t46, -t45)
-    t51 = dadd(dadd(t45, -dadd(t46, -t50)), dadd(t5, -t50))
-    t52 = dadd(dadd(t51, ddiv(libdevice.fma(-t45, target, 0.5), target)), t22)
-    t53 = -t27
-    t54 = dadd(dadd(dadd(dadd(t46, -dadd(t48, -t49)), dadd(t47, -t49)), t52), t53)
-    t55 = dadd(t48, t54) if dadd(t54, -t54) == 0.0 else t48
-    t56 = input if t1 else (t55 if t3 else dadd(t47, t53) if dadd(t53, -t53) == 0.0 else t47) if t2 else 0.0
-    t57 = input if t1 else t38 if input == 0.0 else t37 if t2 else math.inf
-    t58 = input if t1 else (dadd(t41, t44) if dadd(t44, -t44) == 0.0 else t41) if t2 else 0.0
-    t59 = target if target != target else t56
-    return t57, t58, t59
+    t1 = target != target
+    t2 = input != input
+    t3 = 0.0 <= input
+    t4 = 1.0 < target
+    t5 = dadd(input, -target)
+    t6 = log(target)
+    t7 = dmul(target, t6)
+    t8 = dadd(t5, t7)
+    t9 = dadd(eps, input)
+    t10 = log(t9)
+    t11 = dmul(target, t10)
+    t12 = dmul(6.283185307179586, target)
+    t13 = dmul(log(t12), 0.5)
+    t14 = input < math.inf
+    t15 = -t11
+    t16 = dadd(t8, t15)
+    t17 = dadd(t16, t13)
+    t18 = dadd(t17, -t16)
+    t19 = dadd(t16, -t8)
+    t20 = dadd(t8, -t5)
+    t21 = dadd(t5, -input)
+    t22 = dadd(dadd(input, -dadd(t5, -t21)), dadd(-target, -t21))
+    t23 = log_low(target)
+    t24 = dadd(dadd(dadd(t5, -dadd(t8, -t20)), dadd(t7, -t20)), t22)
+    t25 = dadd(t24, dadd(libdevice.fma(target, t6, -t7), dmul(target, t23)))
+    t26 = dadd(t9, -eps)
+    t27 = dadd(dadd(eps, -dadd(t9, -t26)), dadd(input, -t26))
+    t28 = dadd(log_low(t9), dmul(t27, ddiv(1.0, t9)))
+    t29 = -dadd(libdevice.fma(target, t10, t15), dmul(target, t28))
+    t30 = dadd(dadd(dadd(dadd(t8, -dadd(t16, -t19)), dadd(t15, -t19)), t25), t29)
+    t31 = dadd(libdevice.fma(6.283185307179586, target, -t12), dmul(2.4492935982947064e-16, target))
+    t32 = dadd(dadd(dadd(t16, -dadd(t17, -t18)), dadd(t13, -t18)), t30)
+    t33 = dadd(t32, dmul(dadd(log_low(t12), dmul(t31, ddiv(1.0, t12))), 0.5))
+    t34 = dadd(input, t15)
+    t35 = dadd(t34, -input)
+    t36 = dadd(dadd(dadd(input, -dadd(t34, -t35)), dadd(t15, -t35)), t29)
+    t37 = (dadd(t17, t33) if dadd(t33, -t33) == 0.0 else t17) if t14 else math.inf
+    t38 = t37 if t4 else (dadd(t34, t36) if dadd(t36, -t36) == 0.0 else t34) if t14 else math.inf
+    t39 = (dadd(dadd(t8, -t11), t13) if t4 else dadd(input, -t11)) if t3 else math.inf
+    t40 = ddiv(target, t9)
+    t41 = -t40
+    t42 = dadd(t41, 1.0)
+    t43 = dadd(t42, -t41)
+    t44 = -ddiv(dadd(libdevice.fma(t41, t9, target), -dmul(t40, t27)), t9)
+    t45 = dadd(dadd(dadd(t41, -dadd(t42, -t43)), dadd(1.0, -t43)), t44)
+    t46 = input if t2 else (dadd(t42, t45) if dadd(t45, -t45) == 0.0 else t42) if t3 else 0.0
+    t47 = ddiv(0.5, target)
+    t48 = dadd(t47, t6)
+    t49 = -t10
+    t50 = dadd(t48, t49)
+    t51 = dadd(t50, -t48)
+    t52 = dadd(t48, -t47)
+    t53 = dadd(dadd(t47, -dadd(t48, -t52)), dadd(t6, -t52))
+    t54 = dadd(dadd(t53, ddiv(libdevice.fma(-t47, target, 0.5), target)), t23)
+    t55 = -t28
+    t56 = dadd(dadd(dadd(dadd(t48, -dadd(t50, -t51)), dadd(t49, -t51)), t54), t55)
+    t57 = dadd(t50, t56) if dadd(t56, -t56) == 0.0 else t50
+    t58 = input if t2 else (t57 if t4 else dadd(t49, t55) if dadd(t55, -t55) == 0.0 else t49) if t3 else 0.0
+    t59 = target if t1 else input if t2 else t39 if input == 0.0 else t38 if t3 else math.inf
+    t60 = target if t1 else t46
+    t61 = target if t1 else t58
+    return t59, t60, t61
 
 
 @kernel
