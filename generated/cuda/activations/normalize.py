@@ -3202,18 +3202,1151 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
         store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_eq_2(e0, e0_l, m0, s2, s2_l))
 
 
-# ---- not (Eq(p, oo)), not (Eq(p, 2))
+# ---- not (Eq(p, oo)), not (Eq(p, 2)), Eq(p, 1)
+
+
+# s0 = sum over C.1 of Abs(x[C.1])
+@core
+def value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_C1):
+    return libdevice.fabsf(x_C1)
+
+
+# out[C] = (0 if Eq(s0, 0) else x[C]/first_max(eps, s0))
+@core
+def value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, x_C):
+    t1 = fadd(s0, f32(-0.0))
+    t2 = fsub(t1, s0)
+    t3 = fadd(fadd(fsub(s0, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_l)
+    t4 = fsub(t3, t3) == f32(0.0)
+    t5 = fadd(t1, t3)
+    t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
+    t7 = s0 < eps
+    t8 = eps if t7 else s0
+    t9 = fdiv(x_C, t8)
+    t10 = f32(0.0) if t6 else fdiv(fsub(libdevice.fmaf(-t9, t8, x_C), fmul(t9, eps_l if t7 else s0_l)), t8)
+    t11 = f32(0.0) if t6 else t9
+    return fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
+
+
+# s0 = sum over C.1 of Abs(x[C.1])
+@core
+def value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_C1):
+    return libdevice.fabs(x_C1)
+
+
+# out[C] = (0 if Eq(s0, 0) else x[C]/first_max(eps, s0))
+@core
+def value_f64_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, x_C):
+    t1 = dadd(s0, -0.0)
+    t2 = dadd(t1, -s0)
+    t3 = dadd(dadd(dadd(s0, -dadd(t1, -t2)), dadd(-0.0, -t2)), s0_l)
+    t4 = dadd(t3, -t3) == 0.0
+    t5 = dadd(t1, t3)
+    t6 = (t5 if t4 else t1) == 0.0 and (dadd(t3, -dadd(t5, -t1)) if t4 else 0.0) == 0.0
+    t7 = s0 < eps
+    t8 = eps if t7 else s0
+    t9 = ddiv(x_C, t8)
+    t10 = 0.0 if t6 else ddiv(dadd(libdevice.fma(-t9, t8, x_C), -dmul(t9, 0.0 if t7 else s0_l)), t8)
+    t11 = 0.0 if t6 else t9
+    return dadd(t11, t10) if dadd(t10, -t10) == 0.0 else t11
+
+
+# s2_of = sum over C.1 of g[C.1]*x[C.1]
+@core
+def vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_C1, x_C1):
+    t1 = fmul(g_C1, x_C1)
+    t2 = libdevice.fmaf(g_C1, x_C1, -t1)
+    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    return t1, t3
+
+
+# s2 = -s2_of*(0 if eps >= s0 else 1)/first_max(eps, s0)**2
+@core
+def vjp_f32_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s2_of, s2_of_l):
+    t1 = s0 < eps
+    t2 = eps if t1 else s0
+    t3 = fdiv(s2_of, t2)
+    t4 = -eps
+    t5 = fadd(s0, t4)
+    t6 = fsub(t5, s0)
+    t7 = fadd(fadd(fadd(fsub(s0, fsub(t5, t6)), fsub(t4, t6)), s0_l), -eps_l)
+    t8 = fsub(t7, t7) == f32(0.0)
+    t9 = fadd(t5, t7)
+    t10 = t9 if t8 else t5
+    t11 = t10 < f32(0.0) or t10 == f32(0.0) and (fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)) <= f32(0.0)
+    t12 = f32(0.0) if t11 else f32(1.0)
+    t13 = fmul(t3, t12)
+    t14 = fdiv(t13, t2)
+    t15 = -t14
+    t16 = eps_l if t1 else s0_l
+    t17 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t3, t2, s2_of), s2_of_l), fmul(t3, t16)), t2), t12)
+    t18 = fsub(fadd(libdevice.fmaf(t15, t2, t13), fadd(libdevice.fmaf(t3, t12, -t13), t17)), fmul(t14, t16))
+    t19 = -fdiv(t18, t2)
+    t20 = fsub(t19, t19) == f32(0.0)
+    t21 = fadd(t15, t19)
+    t22 = t21 if t20 else t15
+    t23 = (fsub(t19, fsub(t21, t15)) if t20 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
+    return t22, t23
+
+
+# s3 = (0 if Eq(s0, 0) else s2)
+@core
+def vjp_f32_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l):
+    t1 = fadd(s0, f32(-0.0))
+    t2 = fsub(t1, s0)
+    t3 = fadd(fadd(fsub(s0, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_l)
+    t4 = fsub(t3, t3) == f32(0.0)
+    t5 = fadd(t1, t3)
+    t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
+    t7 = f32(0.0) if t6 else s2_l
+    t8 = fsub(t7, t7) == f32(0.0)
+    t9 = f32(0.0) if t6 else s2
+    t10 = fadd(t9, t7)
+    t11 = t10 if t8 else t9
+    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    return t11, t12
+
+
+# dx[C] = (0 if Eq(s0, 0) else s3*sign(x[C]) + g[C]/first_max(eps, s0))
+@core
+def vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s3, s3_l, g_C, x_C):
+    t1 = fadd(s0, f32(-0.0))
+    t2 = fsub(t1, s0)
+    t3 = fadd(fadd(fsub(s0, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_l)
+    t4 = fsub(t3, t3) == f32(0.0)
+    t5 = fadd(t1, t3)
+    t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
+    t7 = s0 < eps
+    t8 = eps if t7 else s0
+    t9 = fdiv(g_C, t8)
+    t10 = f32(1.0) if f32(0.0) < x_C else f32(-1.0) if x_C < f32(0.0) else f32(0.0)
+    t11 = fmul(s3, t10)
+    t12 = fadd(t9, t11)
+    t13 = fsub(t12, t9)
+    t14 = fdiv(fsub(libdevice.fmaf(-t9, t8, g_C), fmul(t9, eps_l if t7 else s0_l)), t8)
+    t15 = fadd(fadd(fsub(t9, fsub(t12, t13)), fsub(t11, t13)), t14)
+    t16 = f32(0.0) if t6 else fadd(t15, fadd(libdevice.fmaf(s3, t10, -t11), fmul(s3_l, t10)))
+    t17 = f32(0.0) if t6 else t12
+    return fadd(t17, t16) if fsub(t16, t16) == f32(0.0) else t17
+
+
+# s2_of = sum over C.1 of g[C.1]*x[C.1]
+@core
+def vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_C1, x_C1):
+    t1 = dmul(g_C1, x_C1)
+    t2 = libdevice.fma(g_C1, x_C1, -t1)
+    t3 = t2 if dadd(t2, -t2) == 0.0 else 0.0
+    return t1, t3
+
+
+# s2 = -s2_of*(0 if eps >= s0 else 1)/first_max(eps, s0)**2
+@core
+def vjp_f64_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s2_of, s2_of_l):
+    t1 = s0 < eps
+    t2 = eps if t1 else s0
+    t3 = ddiv(s2_of, t2)
+    t4 = dadd(s0, -eps)
+    t5 = dadd(t4, -s0)
+    t6 = dadd(dadd(dadd(s0, -dadd(t4, -t5)), dadd(-eps, -t5)), s0_l)
+    t7 = dadd(t6, -t6) == 0.0
+    t8 = dadd(t4, t6)
+    t9 = t8 if t7 else t4
+    t10 = 0.0 if t9 < 0.0 or t9 == 0.0 and (dadd(t6, -dadd(t8, -t4)) if t7 else 0.0) <= 0.0 else 1.0
+    t11 = dmul(t3, t10)
+    t12 = ddiv(t11, t2)
+    t13 = -t12
+    t14 = 0.0 if t1 else s0_l
+    t15 = dmul(ddiv(dadd(dadd(libdevice.fma(-t3, t2, s2_of), s2_of_l), -dmul(t3, t14)), t2), t10)
+    t16 = dadd(dadd(libdevice.fma(t13, t2, t11), dadd(libdevice.fma(t3, t10, -t11), t15)), -dmul(t12, t14))
+    t17 = -ddiv(t16, t2)
+    t18 = dadd(t17, -t17) == 0.0
+    t19 = dadd(t13, t17)
+    t20 = t19 if t18 else t13
+    t21 = (dadd(t17, -dadd(t19, -t13)) if t18 else 0.0) if dadd(t20, -t20) == 0.0 else 0.0
+    return t20, t21
+
+
+# s3 = (0 if Eq(s0, 0) else s2)
+@core
+def vjp_f64_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l):
+    t1 = dadd(s0, -0.0)
+    t2 = dadd(t1, -s0)
+    t3 = dadd(dadd(dadd(s0, -dadd(t1, -t2)), dadd(-0.0, -t2)), s0_l)
+    t4 = dadd(t3, -t3) == 0.0
+    t5 = dadd(t1, t3)
+    t6 = (t5 if t4 else t1) == 0.0 and (dadd(t3, -dadd(t5, -t1)) if t4 else 0.0) == 0.0
+    t7 = 0.0 if t6 else s2_l
+    t8 = dadd(t7, -t7) == 0.0
+    t9 = 0.0 if t6 else s2
+    t10 = dadd(t9, t7)
+    t11 = t10 if t8 else t9
+    t12 = (dadd(t7, -dadd(t10, -t9)) if t8 else 0.0) if dadd(t11, -t11) == 0.0 else 0.0
+    return t11, t12
+
+
+# dx[C] = (0 if Eq(s0, 0) else s3*sign(x[C]) + g[C]/first_max(eps, s0))
+@core
+def vjp_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s3, s3_l, g_C, x_C):
+    t1 = dadd(s0, -0.0)
+    t2 = dadd(t1, -s0)
+    t3 = dadd(dadd(dadd(s0, -dadd(t1, -t2)), dadd(-0.0, -t2)), s0_l)
+    t4 = dadd(t3, -t3) == 0.0
+    t5 = dadd(t1, t3)
+    t6 = (t5 if t4 else t1) == 0.0 and (dadd(t3, -dadd(t5, -t1)) if t4 else 0.0) == 0.0
+    t7 = s0 < eps
+    t8 = eps if t7 else s0
+    t9 = ddiv(g_C, t8)
+    t10 = 1.0 if 0.0 < x_C else -1.0 if x_C < 0.0 else 0.0
+    t11 = dmul(s3, t10)
+    t12 = dadd(t9, t11)
+    t13 = dadd(t12, -t9)
+    t14 = ddiv(dadd(libdevice.fma(-t9, t8, g_C), -dmul(t9, 0.0 if t7 else s0_l)), t8)
+    t15 = dadd(dadd(dadd(t9, -dadd(t12, -t13)), dadd(t11, -t13)), t14)
+    t16 = 0.0 if t6 else dadd(t15, dadd(libdevice.fma(s3, t10, -t11), dmul(s3_l, t10)))
+    t17 = 0.0 if t6 else t12
+    return dadd(t17, t16) if dadd(t16, -t16) == 0.0 else t17
+
+
+# s2 = -s2_of*(1 if eps >= s0 else 0)/first_max(eps, s0)**2
+@core
+def vjp_eps_f32_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s2_of, s2_of_l):
+    t1 = s0 < eps
+    t2 = eps if t1 else s0
+    t3 = fdiv(s2_of, t2)
+    t4 = -eps
+    t5 = fadd(s0, t4)
+    t6 = fsub(t5, s0)
+    t7 = fadd(fadd(fadd(fsub(s0, fsub(t5, t6)), fsub(t4, t6)), s0_l), -eps_l)
+    t8 = fsub(t7, t7) == f32(0.0)
+    t9 = fadd(t5, t7)
+    t10 = t9 if t8 else t5
+    t11 = t10 < f32(0.0) or t10 == f32(0.0) and (fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)) <= f32(0.0)
+    t12 = f32(1.0) if t11 else f32(0.0)
+    t13 = fmul(t3, t12)
+    t14 = fdiv(t13, t2)
+    t15 = -t14
+    t16 = eps_l if t1 else s0_l
+    t17 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t3, t2, s2_of), s2_of_l), fmul(t3, t16)), t2), t12)
+    t18 = fsub(fadd(libdevice.fmaf(t15, t2, t13), fadd(libdevice.fmaf(t3, t12, -t13), t17)), fmul(t14, t16))
+    t19 = -fdiv(t18, t2)
+    t20 = fsub(t19, t19) == f32(0.0)
+    t21 = fadd(t15, t19)
+    t22 = t21 if t20 else t15
+    t23 = (fsub(t19, fsub(t21, t15)) if t20 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
+    return t22, t23
+
+
+# deps = (0 if Eq(s0, 0) else s2)
+@core
+def vjp_eps_f32_deps_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l):
+    t1 = fadd(s0, f32(-0.0))
+    t2 = fsub(t1, s0)
+    t3 = fadd(fadd(fsub(s0, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_l)
+    t4 = fsub(t3, t3) == f32(0.0)
+    t5 = fadd(t1, t3)
+    t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
+    t7 = f32(0.0) if t6 else s2_l
+    t8 = f32(0.0) if t6 else s2
+    return fadd(t8, t7) if fsub(t7, t7) == f32(0.0) else t8
+
+
+# s2 = -s2_of*(1 if eps >= s0 else 0)/first_max(eps, s0)**2
+@core
+def vjp_eps_f64_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s2_of, s2_of_l):
+    t1 = s0 < eps
+    t2 = eps if t1 else s0
+    t3 = ddiv(s2_of, t2)
+    t4 = dadd(s0, -eps)
+    t5 = dadd(t4, -s0)
+    t6 = dadd(dadd(dadd(s0, -dadd(t4, -t5)), dadd(-eps, -t5)), s0_l)
+    t7 = dadd(t6, -t6) == 0.0
+    t8 = dadd(t4, t6)
+    t9 = t8 if t7 else t4
+    t10 = 1.0 if t9 < 0.0 or t9 == 0.0 and (dadd(t6, -dadd(t8, -t4)) if t7 else 0.0) <= 0.0 else 0.0
+    t11 = dmul(t3, t10)
+    t12 = ddiv(t11, t2)
+    t13 = -t12
+    t14 = 0.0 if t1 else s0_l
+    t15 = dmul(ddiv(dadd(dadd(libdevice.fma(-t3, t2, s2_of), s2_of_l), -dmul(t3, t14)), t2), t10)
+    t16 = dadd(dadd(libdevice.fma(t13, t2, t11), dadd(libdevice.fma(t3, t10, -t11), t15)), -dmul(t12, t14))
+    t17 = -ddiv(t16, t2)
+    t18 = dadd(t17, -t17) == 0.0
+    t19 = dadd(t13, t17)
+    t20 = t19 if t18 else t13
+    t21 = (dadd(t17, -dadd(t19, -t13)) if t18 else 0.0) if dadd(t20, -t20) == 0.0 else 0.0
+    return t20, t21
+
+
+# deps = (0 if Eq(s0, 0) else s2)
+@core
+def vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l):
+    t1 = dadd(s0, -0.0)
+    t2 = dadd(t1, -s0)
+    t3 = dadd(dadd(dadd(s0, -dadd(t1, -t2)), dadd(-0.0, -t2)), s0_l)
+    t4 = dadd(t3, -t3) == 0.0
+    t5 = dadd(t1, t3)
+    t6 = (t5 if t4 else t1) == 0.0 and (dadd(t3, -dadd(t5, -t1)) if t4 else 0.0) == 0.0
+    t7 = 0.0 if t6 else s2_l
+    t8 = 0.0 if t6 else s2
+    return dadd(t8, t7) if dadd(t7, -t7) == 0.0 else t8
+
+
+@kernel
+def value_f32_p_ne_inf_p_ne_2_p_eq_1_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, x_i))
+        i = u32(i + warp_width)
+
+
+@kernel
+def value_f32_p_ne_inf_p_ne_2_p_eq_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, x_i), value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, x_i_1), value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, x_i_2), value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(
+            eps, eps_l, s0, s0_l, x_i_3
+        )
+        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def value_f32_p_ne_inf_p_ne_2_p_eq_1_block(x, p, p_l, eps, eps_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, x_i))
+        i = u32(i + block_width)
+
+
+@kernel
+def value_f32_p_ne_inf_p_ne_2_p_eq_1_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, x_i), value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, x_i_1), value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, x_i_2), value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(
+            eps, eps_l, s0, s0_l, x_i_3
+        )
+        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
+def value_f64_p_ne_inf_p_ne_2_p_eq_1_warp(x, p, eps, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        store(out_, u32(at + i * inner), value_f64_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, x_i))
+        i = u32(i + warp_width)
+
+
+@kernel
+def value_f64_p_ne_inf_p_ne_2_p_eq_1_warp_wide(x, p, eps, out_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        out__0, out__1 = value_f64_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, x_i), value_f64_out_core_p_ne_inf_p_ne_2_p_eq_1(
+            eps, s0, s0_l, x_i_1
+        )
+        store2(out_, u32(at + i * inner), out__0, out__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
+def value_f64_p_ne_inf_p_ne_2_p_eq_1_block(x, p, eps, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        store(out_, u32(at + i * inner), value_f64_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, x_i))
+        i = u32(i + block_width)
+
+
+@kernel
+def value_f64_p_ne_inf_p_ne_2_p_eq_1_block_wide(x, p, eps, out_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        out__0, out__1 = value_f64_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, x_i), value_f64_out_core_p_ne_inf_p_ne_2_p_eq_1(
+            eps, s0, s0_l, x_i_1
+        )
+        store2(out_, u32(at + i * inner), out__0, out__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_f32_p_ne_inf_p_ne_2_p_eq_1_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width)
+    s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        store(
+            dx_, u32(at + i * inner), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s3, s3_l, g_i, x_i)
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_f32_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i_1, x_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i_2, x_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i_3, x_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s3, s3_l, g_i, x_i), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s3, s3_l, g_i_1, x_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s3, s3_l, g_i_2, x_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(
+            eps, eps_l, s0, s0_l, s3, s3_l, g_i_3, x_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def vjp_f32_p_ne_inf_p_ne_2_p_eq_1_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width)
+    s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        store(
+            dx_, u32(at + i * inner), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s3, s3_l, g_i, x_i)
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_f32_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i_1, x_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i_2, x_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i_3, x_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s3, s3_l, g_i, x_i), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s3, s3_l, g_i_1, x_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s3, s3_l, g_i_2, x_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(
+            eps, eps_l, s0, s0_l, s3, s3_l, g_i_3, x_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
+def vjp_f64_p_ne_inf_p_ne_2_p_eq_1_warp(g, x, p, eps, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width)
+    s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        store(dx_, u32(at + i * inner), vjp_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s3, s3_l, g_i, x_i))
+        i = u32(i + warp_width)
+
+
+@kernel
+def vjp_f64_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, eps, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i_1, x_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s3, s3_l, g_i, x_i), vjp_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(
+            eps, s0, s0_l, s3, s3_l, g_i_1, x_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
+def vjp_f64_p_ne_inf_p_ne_2_p_eq_1_block(g, x, p, eps, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width)
+    s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        store(dx_, u32(at + i * inner), vjp_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s3, s3_l, g_i, x_i))
+        i = u32(i + block_width)
+
+
+@kernel
+def vjp_f64_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, eps, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i_1, x_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        i_1 = u32(i + u32(1))
+        dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s3, s3_l, g_i, x_i), vjp_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(
+            eps, s0, s0_l, s3, s3_l, g_i_1, x_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def vjp_eps_f32_p_ne_inf_p_ne_2_p_eq_1_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width)
+    s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f32_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i_1, x_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i_2, x_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i_3, x_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f32_p_ne_inf_p_ne_2_p_eq_1_block(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width)
+    s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f32_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    s2_of, s2_of_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i_1, x_i_1)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_2 = u32(i + u32(2))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i_2, x_i_2)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_3 = u32(i + u32(3))
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i_3, x_i_3)
+        s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(4))
+    s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_p_ne_inf_p_ne_2_p_eq_1_warp(g, x, p, eps, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width)
+    s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, eps, deps_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i_1, x_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_p_ne_inf_p_ne_2_p_eq_1_block(g, x, p, eps, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        g_i = load(g, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width)
+    s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l))
+
+
+@kernel
+def vjp_eps_f64_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, eps, deps_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    s2_of, s2_of_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i_1 = u32(i + u32(1))
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i_1, x_i_1)
+        s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
+        i = u32(i + block_width * u32(2))
+    s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s2_of, s2_of_l)
+    if lane == 0:
+        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l))
+
+
+# ---- not (Eq(p, oo)), not (Eq(p, 2)), not (Eq(p, 1))
 
 
 # m0 = scale over C.1 of x[C.1]
 @core
-def value_f32_m0_core_p_ne_inf_p_ne_2(x_C1):
+def value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_C1):
     return x_C1
 
 
 # y0[C] = m0*x[C]
 @core
-def value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_C):
+def value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_C):
     t1 = fmul(x_C, m0)
     t2 = libdevice.fmaf(x_C, m0, -t1)
     t3 = fsub(t2, t2) == f32(0.0)
@@ -3225,7 +4358,7 @@ def value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_C):
 
 # s0 = sum over C.1 of Abs(y0[C.1])**p
 @core
-def value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_C1, y0_C1_l):
+def value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_C1, y0_C1_l):
     t1 = -y0_C1_l if y0_C1 < f32(0.0) else y0_C1_l
     t2 = fsub(t1, t1) == f32(0.0)
     t3 = libdevice.fabsf(y0_C1)
@@ -3243,7 +4376,7 @@ def value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_C1, y0_C1_l):
 
 # e0 = s0**(1/p)
 @core
-def value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l):
+def value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l):
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
@@ -3264,7 +4397,7 @@ def value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l):
 
 # out[C] = (0 if Eq(e0, 0) else y0[C]/first_max(eps*m0, e0))
 @core
-def value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_C, y0_C_l):
+def value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_C, y0_C_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
@@ -3283,13 +4416,13 @@ def value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_C, y0_C_l):
 
 # m0 = scale over C.1 of x[C.1]
 @core
-def value_f64_m0_core_p_ne_inf_p_ne_2(x_C1):
+def value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_C1):
     return x_C1
 
 
 # y0[C] = m0*x[C]
 @core
-def value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_C):
+def value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_C):
     t1 = dmul(x_C, m0)
     t2 = libdevice.fma(x_C, m0, -t1)
     t3 = dadd(t2, -t2) == 0.0
@@ -3301,7 +4434,7 @@ def value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_C):
 
 # s0 = sum over C.1 of Abs(y0[C.1])**p
 @core
-def value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_C1, y0_C1_l):
+def value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_C1, y0_C1_l):
     t1 = -y0_C1_l if y0_C1 < 0.0 else y0_C1_l
     t2 = dadd(t1, -t1) == 0.0
     t3 = libdevice.fabs(y0_C1)
@@ -3315,7 +4448,7 @@ def value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_C1, y0_C1_l):
 
 # e0 = s0**(1/p)
 @core
-def value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l):
+def value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     t1 = dadd(s0_l, -s0_l) == 0.0
     t2 = dadd(s0, s0_l)
     t3 = t2 if t1 else s0
@@ -3336,7 +4469,7 @@ def value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l):
 
 # out[C] = (0 if Eq(e0, 0) else y0[C]/first_max(eps*m0, e0))
 @core
-def value_f64_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_C, y0_C_l):
+def value_f64_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, y0_C, y0_C_l):
     t1 = dadd(e0, -0.0)
     t2 = dadd(t1, -e0)
     t3 = dadd(dadd(dadd(e0, -dadd(t1, -t2)), dadd(-0.0, -t2)), e0_l)
@@ -3355,7 +4488,7 @@ def value_f64_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_C, y0_C_l):
 
 # e1 = s0**(-1 + 1/p)
 @core
-def vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l):
+def vjp_f32_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l):
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
@@ -3379,7 +4512,7 @@ def vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l):
 
 # s2_of = sum over C.1 of g[C.1]*y0[C.1]
 @core
-def vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_C1, y0_C1, y0_C1_l):
+def vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_C1, y0_C1, y0_C1_l):
     t1 = fmul(g_C1, y0_C1)
     t2 = fadd(libdevice.fmaf(g_C1, y0_C1, -t1), fmul(g_C1, y0_C1_l))
     t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
@@ -3388,7 +4521,7 @@ def vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_C1, y0_C1, y0_C1_l):
 
 # s2 = -s2_of*(0 if eps >= e0/m0 else (0 if Eq(s0, 0) else e1)/p)/first_max(eps*m0, e0)**2
 @core
-def vjp_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, p, p_l, s0, s0_l, s2_of, s2_of_l):
+def vjp_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, eps, eps_l, m0, p, p_l, s0, s0_l, s2_of, s2_of_l):
     t1 = fmul(eps, m0)
     t2 = e0 < t1
     t3 = t1 if t2 else e0
@@ -3429,7 +4562,7 @@ def vjp_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, p, p_l, 
 
 # s3 = (0 if Eq(e0, 0) else s2)
 @core
-def vjp_f32_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l):
+def vjp_f32_s3_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, s2, s2_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
@@ -3447,7 +4580,7 @@ def vjp_f32_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l):
 
 # dx[C] = m0*(0 if Eq(e0, 0) else p*s3*Abs(y0[C])**(p - 1)*sign(y0[C]) + g[C]/first_max(eps*m0, e0))
 @core
-def vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_C, y0_C, y0_C_l):
+def vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_C, y0_C, y0_C_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
@@ -3493,7 +4626,7 @@ def vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, 
 
 # e1 = s0**(-1 + 1/p)
 @core
-def vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l):
+def vjp_f64_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     t1 = dadd(s0_l, -s0_l) == 0.0
     t2 = dadd(s0, s0_l)
     t3 = t2 if t1 else s0
@@ -3516,7 +4649,7 @@ def vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l):
 
 # s2_of = sum over C.1 of g[C.1]*y0[C.1]
 @core
-def vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_C1, y0_C1, y0_C1_l):
+def vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_C1, y0_C1, y0_C1_l):
     t1 = dmul(g_C1, y0_C1)
     t2 = dadd(libdevice.fma(g_C1, y0_C1, -t1), dmul(g_C1, y0_C1_l))
     t3 = t2 if dadd(t2, -t2) == 0.0 else 0.0
@@ -3525,7 +4658,7 @@ def vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_C1, y0_C1, y0_C1_l):
 
 # s2 = -s2_of*(0 if eps >= e0/m0 else (0 if Eq(s0, 0) else e1)/p)/first_max(eps*m0, e0)**2
 @core
-def vjp_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l):
+def vjp_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l):
     t1 = dmul(eps, m0)
     t2 = e0 < t1
     t3 = t1 if t2 else e0
@@ -3565,7 +4698,7 @@ def vjp_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2
 
 # s3 = (0 if Eq(e0, 0) else s2)
 @core
-def vjp_f64_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l):
+def vjp_f64_s3_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, s2, s2_l):
     t1 = dadd(e0, -0.0)
     t2 = dadd(t1, -e0)
     t3 = dadd(dadd(dadd(e0, -dadd(t1, -t2)), dadd(-0.0, -t2)), e0_l)
@@ -3583,7 +4716,7 @@ def vjp_f64_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l):
 
 # dx[C] = m0*(0 if Eq(e0, 0) else p*s3*Abs(y0[C])**(p - 1)*sign(y0[C]) + g[C]/first_max(eps*m0, e0))
 @core
-def vjp_f64_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_C, y0_C, y0_C_l):
+def vjp_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, p, s3, s3_l, g_C, y0_C, y0_C_l):
     t1 = dadd(e0, -0.0)
     t2 = dadd(t1, -e0)
     t3 = dadd(dadd(dadd(e0, -dadd(t1, -t2)), dadd(-0.0, -t2)), e0_l)
@@ -3628,7 +4761,7 @@ def vjp_f64_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_C, y0_C, y
 
 # e0[C] = Abs(y0[C])**p
 @core
-def vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_C, y0_C_l):
+def vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_C, y0_C_l):
     t1 = -y0_C_l if y0_C < f32(0.0) else y0_C_l
     t2 = fsub(t1, t1) == f32(0.0)
     t3 = libdevice.fabsf(y0_C)
@@ -3649,14 +4782,14 @@ def vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_C, y0_C_l):
 
 # s0 = sum over C.1 of e0[C.1]
 @core
-def vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_C1, e0_C1_l):
+def vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_C1, e0_C1_l):
     t1 = e0_C1_l if fsub(e0_C1_l, e0_C1_l) == f32(0.0) else f32(0.0)
     return e0_C1, t1
 
 
 # e2 = log(m0)
 @core
-def vjp_p_f32_e2_core_p_ne_inf_p_ne_2(m0):
+def vjp_p_f32_e2_core_p_ne_inf_p_ne_2_p_ne_1(m0):
     t1 = logf_low(m0)
     t2 = fsub(t1, t1) == f32(0.0)
     t3 = libdevice.logf(m0)
@@ -3668,7 +4801,7 @@ def vjp_p_f32_e2_core_p_ne_inf_p_ne_2(m0):
 
 # e3 = log(s0)
 @core
-def vjp_p_f32_e3_core_p_ne_inf_p_ne_2(s0, s0_l):
+def vjp_p_f32_e3_core_p_ne_inf_p_ne_2_p_ne_1(s0, s0_l):
     t1 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
     t2 = fsub(t1, t1) == f32(0.0)
     t3 = libdevice.logf(s0)
@@ -3680,7 +4813,7 @@ def vjp_p_f32_e3_core_p_ne_inf_p_ne_2(s0, s0_l):
 
 # s2 = -s2_of*(0 if eps >= e1/m0 else -e1*(-e2*p + e3)/p**2)/first_max(eps*m0, e1)**2
 @core
-def vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, eps_l, m0, p, p_l, s2_of, s2_of_l):
+def vjp_p_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, e3, e3_l, eps, eps_l, m0, p, p_l, s2_of, s2_of_l):
     t1 = fmul(eps, m0)
     t2 = e1 < t1
     t3 = t1 if t2 else e1
@@ -3724,7 +4857,7 @@ def vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, eps_l, 
 
 # s3 = -s3_of*(0 if eps >= e1/m0 else (0 if Eq(s0, 0) else e4)/p)/first_max(eps*m0, e1)**2
 @core
-def vjp_p_f32_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, eps_l, m0, p, p_l, s0, s0_l, s3_of, s3_of_l):
+def vjp_p_f32_s3_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e4, e4_l, eps, eps_l, m0, p, p_l, s0, s0_l, s3_of, s3_of_l):
     t1 = fmul(eps, m0)
     t2 = e1 < t1
     t3 = t1 if t2 else e1
@@ -3765,7 +4898,7 @@ def vjp_p_f32_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, eps_l, m0, p, p_l
 
 # s4 = (0 if Eq(e1, 0) else s3)
 @core
-def vjp_p_f32_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l):
+def vjp_p_f32_s4_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s3, s3_l):
     t1 = fadd(e1, f32(-0.0))
     t2 = fsub(t1, e1)
     t3 = fadd(fadd(fsub(e1, fsub(t1, t2)), fsub(f32(-0.0), t2)), e1_l)
@@ -3783,7 +4916,7 @@ def vjp_p_f32_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l):
 
 # s5_of = sum over C.1 of (-e2 + log(Abs(y0[C.1])))*e0[C.1]
 @core
-def vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_C1, e0_C1_l, y0_C1, y0_C1_l):
+def vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_C1, e0_C1_l, y0_C1, y0_C1_l):
     t1 = -e2
     t2 = libdevice.fabsf(y0_C1)
     t3 = libdevice.logf(t2)
@@ -3799,7 +4932,7 @@ def vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_C1, e0_C1_l, y0_C1, y0_C1_
 
 # s5 = s4*s5_of
 @core
-def vjp_p_f32_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l):
+def vjp_p_f32_s5_core_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l):
     t1 = fmul(s4, s5_of)
     t2 = fadd(fadd(libdevice.fmaf(s4, s5_of, -t1), fmul(s4, s5_of_l)), fmul(s4_l, s5_of))
     t3 = fsub(t2, t2) == f32(0.0)
@@ -3811,7 +4944,7 @@ def vjp_p_f32_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l):
 
 # dp = (0 if Eq(e1, 0) else s2 + s5)
 @core
-def vjp_p_f32_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l):
+def vjp_p_f32_dp_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s2, s2_l, s5, s5_l):
     t1 = fadd(e1, f32(-0.0))
     t2 = fsub(t1, e1)
     t3 = fadd(fadd(fsub(e1, fsub(t1, t2)), fsub(f32(-0.0), t2)), e1_l)
@@ -3827,7 +4960,7 @@ def vjp_p_f32_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l):
 
 # e0[C] = Abs(y0[C])**p
 @core
-def vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_C, y0_C_l):
+def vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_C, y0_C_l):
     t1 = -y0_C_l if y0_C < 0.0 else y0_C_l
     t2 = dadd(t1, -t1) == 0.0
     t3 = libdevice.fabs(y0_C)
@@ -3844,14 +4977,14 @@ def vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_C, y0_C_l):
 
 # s0 = sum over C.1 of e0[C.1]
 @core
-def vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_C1, e0_C1_l):
+def vjp_p_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_C1, e0_C1_l):
     t1 = e0_C1_l if dadd(e0_C1_l, -e0_C1_l) == 0.0 else 0.0
     return e0_C1, t1
 
 
 # e2 = log(m0)
 @core
-def vjp_p_f64_e2_core_p_ne_inf_p_ne_2(m0):
+def vjp_p_f64_e2_core_p_ne_inf_p_ne_2_p_ne_1(m0):
     t1 = log_low(m0)
     t2 = dadd(t1, -t1) == 0.0
     t3 = log(m0)
@@ -3863,7 +4996,7 @@ def vjp_p_f64_e2_core_p_ne_inf_p_ne_2(m0):
 
 # e3 = log(s0)
 @core
-def vjp_p_f64_e3_core_p_ne_inf_p_ne_2(s0, s0_l):
+def vjp_p_f64_e3_core_p_ne_inf_p_ne_2_p_ne_1(s0, s0_l):
     t1 = dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0)))
     t2 = dadd(t1, -t1) == 0.0
     t3 = log(s0)
@@ -3875,7 +5008,7 @@ def vjp_p_f64_e3_core_p_ne_inf_p_ne_2(s0, s0_l):
 
 # s2 = -s2_of*(0 if eps >= e1/m0 else -e1*(-e2*p + e3)/p**2)/first_max(eps*m0, e1)**2
 @core
-def vjp_p_f64_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l):
+def vjp_p_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l):
     t1 = dmul(eps, m0)
     t2 = e1 < t1
     t3 = t1 if t2 else e1
@@ -3916,7 +5049,7 @@ def vjp_p_f64_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, 
 
 # s3 = -s3_of*(0 if eps >= e1/m0 else (0 if Eq(s0, 0) else e4)/p)/first_max(eps*m0, e1)**2
 @core
-def vjp_p_f64_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l):
+def vjp_p_f64_s3_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l):
     t1 = dmul(eps, m0)
     t2 = e1 < t1
     t3 = t1 if t2 else e1
@@ -3956,7 +5089,7 @@ def vjp_p_f64_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, 
 
 # s4 = (0 if Eq(e1, 0) else s3)
 @core
-def vjp_p_f64_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l):
+def vjp_p_f64_s4_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s3, s3_l):
     t1 = dadd(e1, -0.0)
     t2 = dadd(t1, -e1)
     t3 = dadd(dadd(dadd(e1, -dadd(t1, -t2)), dadd(-0.0, -t2)), e1_l)
@@ -3974,7 +5107,7 @@ def vjp_p_f64_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l):
 
 # s5_of = sum over C.1 of (-e2 + log(Abs(y0[C.1])))*e0[C.1]
 @core
-def vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_C1, e0_C1_l, y0_C1, y0_C1_l):
+def vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_C1, e0_C1_l, y0_C1, y0_C1_l):
     t1 = -e2
     t2 = libdevice.fabs(y0_C1)
     t3 = log(t2)
@@ -3990,7 +5123,7 @@ def vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_C1, e0_C1_l, y0_C1, y0_C1_
 
 # s5 = s4*s5_of
 @core
-def vjp_p_f64_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l):
+def vjp_p_f64_s5_core_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l):
     t1 = dmul(s4, s5_of)
     t2 = dadd(dadd(libdevice.fma(s4, s5_of, -t1), dmul(s4, s5_of_l)), dmul(s4_l, s5_of))
     t3 = dadd(t2, -t2) == 0.0
@@ -4002,7 +5135,7 @@ def vjp_p_f64_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l):
 
 # dp = (0 if Eq(e1, 0) else s2 + s5)
 @core
-def vjp_p_f64_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l):
+def vjp_p_f64_dp_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s2, s2_l, s5, s5_l):
     t1 = dadd(e1, -0.0)
     t2 = dadd(t1, -e1)
     t3 = dadd(dadd(dadd(e1, -dadd(t1, -t2)), dadd(-0.0, -t2)), e1_l)
@@ -4018,7 +5151,7 @@ def vjp_p_f64_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l):
 
 # s2 = -s2_of*(1 if eps >= e0/m0 else 0)/first_max(eps*m0, e0)**2
 @core
-def vjp_eps_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l):
+def vjp_eps_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l):
     t1 = fmul(eps, m0)
     t2 = e0 < t1
     t3 = t1 if t2 else e0
@@ -4050,7 +5183,7 @@ def vjp_eps_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l
 
 # deps = m0*(0 if Eq(e0, 0) else s2)
 @core
-def vjp_eps_f32_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l):
+def vjp_eps_f32_deps_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, m0, s2, s2_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
@@ -4065,7 +5198,7 @@ def vjp_eps_f32_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l):
 
 # s2 = -s2_of*(1 if eps >= e0/m0 else 0)/first_max(eps*m0, e0)**2
 @core
-def vjp_eps_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, s2_of, s2_of_l):
+def vjp_eps_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, s2_of, s2_of_l):
     t1 = dmul(eps, m0)
     t2 = e0 < t1
     t3 = t1 if t2 else e0
@@ -4095,7 +5228,7 @@ def vjp_eps_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, s2_of, s2_of_l):
 
 # deps = m0*(0 if Eq(e0, 0) else s2)
 @core
-def vjp_eps_f64_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l):
+def vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, m0, s2, s2_l):
     t1 = dadd(e0, -0.0)
     t2 = dadd(t1, -e0)
     t3 = dadd(dadd(dadd(e0, -dadd(t1, -t2)), dadd(-0.0, -t2)), e0_l)
@@ -4109,7 +5242,7 @@ def vjp_eps_f64_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l):
 
 
 @kernel
-def value_f32_p_ne_inf_p_ne_2_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
+def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -4119,7 +5252,7 @@ def value_f32_p_ne_inf_p_ne_2_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width)
     m0 = fwarp_scale(m0)
@@ -4127,22 +5260,24 @@ def value_f32_p_ne_inf_p_ne_2_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        store(
+            out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i)
+        )
         i = u32(i + warp_width)
 
 
 @kernel
-def value_f32_p_ne_inf_p_ne_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
+def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -4158,13 +5293,13 @@ def value_f32_p_ne_inf_p_ne_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
     m0 = fwarp_scale(m0)
@@ -4176,17 +5311,17 @@ def value_f32_p_ne_inf_p_ne_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
@@ -4195,7 +5330,7 @@ def value_f32_p_ne_inf_p_ne_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
             kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -4209,11 +5344,11 @@ def value_f32_p_ne_inf_p_ne_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_ne_2(
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
         )
         store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
@@ -4221,7 +5356,7 @@ def value_f32_p_ne_inf_p_ne_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
 
 
 @kernel
-def value_f32_p_ne_inf_p_ne_2_block(x, p, p_l, eps, eps_l, out_, rows, n, inner):
+def value_f32_p_ne_inf_p_ne_2_p_ne_1_block(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -4231,7 +5366,7 @@ def value_f32_p_ne_inf_p_ne_2_block(x, p, p_l, eps, eps_l, out_, rows, n, inner)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width)
     m0 = fblock_scale(m0)
@@ -4239,22 +5374,24 @@ def value_f32_p_ne_inf_p_ne_2_block(x, p, p_l, eps, eps_l, out_, rows, n, inner)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i))
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        store(
+            out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i)
+        )
         i = u32(i + block_width)
 
 
 @kernel
-def value_f32_p_ne_inf_p_ne_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
+def value_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -4270,13 +5407,13 @@ def value_f32_p_ne_inf_p_ne_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
     m0 = fblock_scale(m0)
@@ -4288,17 +5425,17 @@ def value_f32_p_ne_inf_p_ne_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
@@ -4307,7 +5444,7 @@ def value_f32_p_ne_inf_p_ne_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
             kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -4321,11 +5458,11 @@ def value_f32_p_ne_inf_p_ne_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_ne_2(
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
         )
         store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
@@ -4333,7 +5470,7 @@ def value_f32_p_ne_inf_p_ne_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
 
 
 @kernel
-def value_f64_p_ne_inf_p_ne_2_warp(x, p, eps, out_, rows, n, inner):
+def value_f64_p_ne_inf_p_ne_2_p_ne_1_warp(x, p, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -4343,7 +5480,7 @@ def value_f64_p_ne_inf_p_ne_2_warp(x, p, eps, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width)
     m0 = dwarp_scale(m0)
@@ -4351,22 +5488,22 @@ def value_f64_p_ne_inf_p_ne_2_warp(x, p, eps, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        store(out_, u32(at + i * inner), value_f64_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_i, y0_l_i))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        store(out_, u32(at + i * inner), value_f64_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, y0_i, y0_l_i))
         i = u32(i + warp_width)
 
 
 @kernel
-def value_f64_p_ne_inf_p_ne_2_warp_wide(x, p, eps, out_, rows, n, inner):
+def value_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -4380,9 +5517,9 @@ def value_f64_p_ne_inf_p_ne_2_warp_wide(x, p, eps, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
     m0 = dwarp_scale(m0)
@@ -4392,18 +5529,18 @@ def value_f64_p_ne_inf_p_ne_2_warp_wide(x, p, eps, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
             kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -4413,9 +5550,9 @@ def value_f64_p_ne_inf_p_ne_2_warp_wide(x, p, eps, out_, rows, n, inner):
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        out__0, out__1 = value_f64_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_i, y0_l_i), value_f64_out_core_p_ne_inf_p_ne_2(
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        out__0, out__1 = value_f64_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, y0_i, y0_l_i), value_f64_out_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, m0, y0_i_1, y0_l_i_1
         )
         store2(out_, u32(at + i * inner), out__0, out__1)
@@ -4423,7 +5560,7 @@ def value_f64_p_ne_inf_p_ne_2_warp_wide(x, p, eps, out_, rows, n, inner):
 
 
 @kernel
-def value_f64_p_ne_inf_p_ne_2_block(x, p, eps, out_, rows, n, inner):
+def value_f64_p_ne_inf_p_ne_2_p_ne_1_block(x, p, eps, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -4433,7 +5570,7 @@ def value_f64_p_ne_inf_p_ne_2_block(x, p, eps, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width)
     m0 = dblock_scale(m0)
@@ -4441,22 +5578,22 @@ def value_f64_p_ne_inf_p_ne_2_block(x, p, eps, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        store(out_, u32(at + i * inner), value_f64_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_i, y0_l_i))
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        store(out_, u32(at + i * inner), value_f64_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, y0_i, y0_l_i))
         i = u32(i + block_width)
 
 
 @kernel
-def value_f64_p_ne_inf_p_ne_2_block_wide(x, p, eps, out_, rows, n, inner):
+def value_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, eps, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -4470,9 +5607,9 @@ def value_f64_p_ne_inf_p_ne_2_block_wide(x, p, eps, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
     m0 = dblock_scale(m0)
@@ -4482,18 +5619,18 @@ def value_f64_p_ne_inf_p_ne_2_block_wide(x, p, eps, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
             kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -4503,9 +5640,9 @@ def value_f64_p_ne_inf_p_ne_2_block_wide(x, p, eps, out_, rows, n, inner):
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        out__0, out__1 = value_f64_out_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, y0_i, y0_l_i), value_f64_out_core_p_ne_inf_p_ne_2(
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        out__0, out__1 = value_f64_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, y0_i, y0_l_i), value_f64_out_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, m0, y0_i_1, y0_l_i_1
         )
         store2(out_, u32(at + i * inner), out__0, out__1)
@@ -4513,7 +5650,7 @@ def value_f64_p_ne_inf_p_ne_2_block_wide(x, p, eps, out_, rows, n, inner):
 
 
 @kernel
-def vjp_f32_p_ne_inf_p_ne_2_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
+def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -4523,7 +5660,7 @@ def vjp_f32_p_ne_inf_p_ne_2_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width)
     m0 = fwarp_scale(m0)
@@ -4531,40 +5668,42 @@ def vjp_f32_p_ne_inf_p_ne_2_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
-    e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, p, p_l, s0, s0_l, s2_of, s2_of_l)
-    s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
+    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(
+        e0, e0_l, e1, e1_l, eps, eps_l, m0, p, p_l, s0, s0_l, s2_of, s2_of_l
+    )
+    s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, s2, s2_l)
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         store(
             dx_,
             u32(at + i * inner),
-            vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i),
+            vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i),
         )
         i = u32(i + warp_width)
 
 
 @kernel
-def vjp_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
+def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -4580,13 +5719,13 @@ def vjp_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
     m0 = fwarp_scale(m0)
@@ -4598,17 +5737,17 @@ def vjp_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
@@ -4617,8 +5756,8 @@ def vjp_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
             kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
-    e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -4634,22 +5773,24 @@ def vjp_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, p, p_l, s0, s0_l, s2_of, s2_of_l)
-    s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
+    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(
+        e0, e0_l, e1, e1_l, eps, eps_l, m0, p, p_l, s0, s0_l, s2_of, s2_of_l
+    )
+    s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, s2, s2_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -4664,11 +5805,11 @@ def vjp_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2(
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
         )
         store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
@@ -4676,7 +5817,7 @@ def vjp_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
 
 
 @kernel
-def vjp_f32_p_ne_inf_p_ne_2_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
+def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -4686,7 +5827,7 @@ def vjp_f32_p_ne_inf_p_ne_2_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width)
     m0 = fblock_scale(m0)
@@ -4694,40 +5835,42 @@ def vjp_f32_p_ne_inf_p_ne_2_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
-    e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, p, p_l, s0, s0_l, s2_of, s2_of_l)
-    s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
+    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(
+        e0, e0_l, e1, e1_l, eps, eps_l, m0, p, p_l, s0, s0_l, s2_of, s2_of_l
+    )
+    s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, s2, s2_l)
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         store(
             dx_,
             u32(at + i * inner),
-            vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i),
+            vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i),
         )
         i = u32(i + block_width)
 
 
 @kernel
-def vjp_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
+def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -4743,13 +5886,13 @@ def vjp_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
     m0 = fblock_scale(m0)
@@ -4761,17 +5904,17 @@ def vjp_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
@@ -4780,8 +5923,8 @@ def vjp_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
             kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
-    e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -4797,22 +5940,24 @@ def vjp_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, p, p_l, s0, s0_l, s2_of, s2_of_l)
-    s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
+    s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(
+        e0, e0_l, e1, e1_l, eps, eps_l, m0, p, p_l, s0, s0_l, s2_of, s2_of_l
+    )
+    s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, s2, s2_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -4827,11 +5972,11 @@ def vjp_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2(
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
         )
         store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
@@ -4839,7 +5984,7 @@ def vjp_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
 
 
 @kernel
-def vjp_f64_p_ne_inf_p_ne_2_warp(g, x, p, eps, dx_, rows, n, inner):
+def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, eps, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -4849,7 +5994,7 @@ def vjp_f64_p_ne_inf_p_ne_2_warp(g, x, p, eps, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width)
     m0 = dwarp_scale(m0)
@@ -4857,38 +6002,40 @@ def vjp_f64_p_ne_inf_p_ne_2_warp(g, x, p, eps, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-    e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
     s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l)
-    s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
+    s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, s2, s2_l)
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         store(
-            dx_, u32(at + i * inner), vjp_f64_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i)
+            dx_,
+            u32(at + i * inner),
+            vjp_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i),
         )
         i = u32(i + warp_width)
 
 
 @kernel
-def vjp_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
+def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -4902,9 +6049,9 @@ def vjp_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
     m0 = dwarp_scale(m0)
@@ -4914,19 +6061,19 @@ def vjp_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
             kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-    e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
@@ -4938,16 +6085,16 @@ def vjp_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(2))
     s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l)
-    s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
+    s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, s2, s2_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -4958,9 +6105,9 @@ def vjp_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f64_dx_core_p_ne_inf_p_ne_2(
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, m0, p, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1
         )
         store2(dx_, u32(at + i * inner), dx__0, dx__1)
@@ -4968,7 +6115,7 @@ def vjp_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
 
 
 @kernel
-def vjp_f64_p_ne_inf_p_ne_2_block(g, x, p, eps, dx_, rows, n, inner):
+def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_block(g, x, p, eps, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -4978,7 +6125,7 @@ def vjp_f64_p_ne_inf_p_ne_2_block(g, x, p, eps, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width)
     m0 = dblock_scale(m0)
@@ -4986,38 +6133,40 @@ def vjp_f64_p_ne_inf_p_ne_2_block(g, x, p, eps, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-    e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
     s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l)
-    s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
+    s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, s2, s2_l)
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         store(
-            dx_, u32(at + i * inner), vjp_f64_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i)
+            dx_,
+            u32(at + i * inner),
+            vjp_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i),
         )
         i = u32(i + block_width)
 
 
 @kernel
-def vjp_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
+def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -5031,9 +6180,9 @@ def vjp_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
     m0 = dblock_scale(m0)
@@ -5043,19 +6192,19 @@ def vjp_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
             kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-    e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
@@ -5067,16 +6216,16 @@ def vjp_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(2))
     s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l)
-    s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2(e0, e0_l, s2, s2_l)
+    s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l)
+    s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, s2, s2_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -5087,9 +6236,9 @@ def vjp_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f64_dx_core_p_ne_inf_p_ne_2(
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, m0, p, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1
         )
         store2(dx_, u32(at + i * inner), dx__0, dx__1)
@@ -5097,7 +6246,7 @@ def vjp_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
 
 
 @kernel
-def vjp_p_f32_p_ne_inf_p_ne_2_warp(g, x, p, p_l, eps, eps_l, dp_, rows, n, inner):
+def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, dp_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -5107,7 +6256,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2_warp(g, x, p, p_l, eps, eps_l, dp_, rows, n, inner
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width)
     m0 = fwarp_scale(m0)
@@ -5115,56 +6264,60 @@ def vjp_p_f32_p_ne_inf_p_ne_2_warp(g, x, p, p_l, eps, eps_l, dp_, rows, n, inner
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
-    e2, e2_l = vjp_p_f32_e2_core_p_ne_inf_p_ne_2(m0)
-    e3, e3_l = vjp_p_f32_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+    e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
+    e2, e2_l = vjp_p_f32_e2_core_p_ne_inf_p_ne_2_p_ne_1(m0)
+    e3, e3_l = vjp_p_f32_e3_core_p_ne_inf_p_ne_2_p_ne_1(s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, eps_l, m0, p, p_l, s2_of, s2_of_l)
-    e4, e4_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    s2, s2_l = vjp_p_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(
+        e1, e1_l, e2, e2_l, e3, e3_l, eps, eps_l, m0, p, p_l, s2_of, s2_of_l
+    )
+    e4, e4_l = vjp_f32_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
     s3_of, s3_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + warp_width)
     s3_of, s3_of_l = fwarp_sum(s3_of, s3_of_l)
-    s3, s3_l = vjp_p_f32_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, eps_l, m0, p, p_l, s0, s0_l, s3_of, s3_of_l)
-    s4, s4_l = vjp_p_f32_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+    s3, s3_l = vjp_p_f32_s3_core_p_ne_inf_p_ne_2_p_ne_1(
+        e1, e1_l, e4, e4_l, eps, eps_l, m0, p, p_l, s0, s0_l, s3_of, s3_of_l
+    )
+    s4, s4_l = vjp_p_f32_s4_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s3, s3_l)
     s5_of, s5_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width)
     s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
-    s5, s5_l = vjp_p_f32_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
+    s5, s5_l = vjp_p_f32_s5_core_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l)
     if lane == 0:
-        store(dp_, row, vjp_p_f32_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+        store(dp_, row, vjp_p_f32_dp_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s2, s2_l, s5, s5_l))
 
 
 @kernel
-def vjp_p_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, inner):
+def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -5180,13 +6333,13 @@ def vjp_p_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, 
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
     m0 = fwarp_scale(m0)
@@ -5198,21 +6351,21 @@ def vjp_p_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, 
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
-        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-        e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
-        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_2, e0_l_i_2)
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+        e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
-        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_3, e0_l_i_3)
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
@@ -5225,9 +6378,9 @@ def vjp_p_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, 
             kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
-    e2, e2_l = vjp_p_f32_e2_core_p_ne_inf_p_ne_2(m0)
-    e3, e3_l = vjp_p_f32_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+    e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
+    e2, e2_l = vjp_p_f32_e2_core_p_ne_inf_p_ne_2_p_ne_1(m0)
+    e3, e3_l = vjp_p_f32_e3_core_p_ne_inf_p_ne_2_p_ne_1(s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -5243,22 +6396,24 @@ def vjp_p_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, 
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, eps_l, m0, p, p_l, s2_of, s2_of_l)
-    e4, e4_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    s2, s2_l = vjp_p_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(
+        e1, e1_l, e2, e2_l, e3, e3_l, eps, eps_l, m0, p, p_l, s2_of, s2_of_l
+    )
+    e4, e4_l = vjp_f32_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
     s3_of, s3_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -5274,22 +6429,24 @@ def vjp_p_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, 
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2, y0_l_i_2)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3, y0_l_i_3)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + warp_width * u32(4))
     s3_of, s3_of_l = fwarp_sum(s3_of, s3_of_l)
-    s3, s3_l = vjp_p_f32_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, eps_l, m0, p, p_l, s0, s0_l, s3_of, s3_of_l)
-    s4, s4_l = vjp_p_f32_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+    s3, s3_l = vjp_p_f32_s3_core_p_ne_inf_p_ne_2_p_ne_1(
+        e1, e1_l, e4, e4_l, eps, eps_l, m0, p, p_l, s0, s0_l, s3_of, s3_of_l
+    )
+    s4, s4_l = vjp_p_f32_s4_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s3, s3_l)
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -5304,14 +6461,14 @@ def vjp_p_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, 
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-            e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-            e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+            e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
@@ -5319,27 +6476,33 @@ def vjp_p_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, 
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(
+            e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1
+        )
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_2, e0_l_i_2, y0_i_2, y0_l_i_2)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(
+            e2, e2_l, e0_i_2, e0_l_i_2, y0_i_2, y0_l_i_2
+        )
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_3, e0_l_i_3, y0_i_3, y0_l_i_3)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(
+            e2, e2_l, e0_i_3, e0_l_i_3, y0_i_3, y0_l_i_3
+        )
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width * u32(4))
     s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
-    s5, s5_l = vjp_p_f32_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
+    s5, s5_l = vjp_p_f32_s5_core_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l)
     if lane == 0:
-        store(dp_, row, vjp_p_f32_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+        store(dp_, row, vjp_p_f32_dp_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s2, s2_l, s5, s5_l))
 
 
 @kernel
-def vjp_p_f32_p_ne_inf_p_ne_2_block(g, x, p, p_l, eps, eps_l, dp_, rows, n, inner):
+def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block(g, x, p, p_l, eps, eps_l, dp_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -5349,7 +6512,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2_block(g, x, p, p_l, eps, eps_l, dp_, rows, n, inne
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width)
     m0 = fblock_scale(m0)
@@ -5357,56 +6520,60 @@ def vjp_p_f32_p_ne_inf_p_ne_2_block(g, x, p, p_l, eps, eps_l, dp_, rows, n, inne
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
-    e2, e2_l = vjp_p_f32_e2_core_p_ne_inf_p_ne_2(m0)
-    e3, e3_l = vjp_p_f32_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+    e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
+    e2, e2_l = vjp_p_f32_e2_core_p_ne_inf_p_ne_2_p_ne_1(m0)
+    e3, e3_l = vjp_p_f32_e3_core_p_ne_inf_p_ne_2_p_ne_1(s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, eps_l, m0, p, p_l, s2_of, s2_of_l)
-    e4, e4_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    s2, s2_l = vjp_p_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(
+        e1, e1_l, e2, e2_l, e3, e3_l, eps, eps_l, m0, p, p_l, s2_of, s2_of_l
+    )
+    e4, e4_l = vjp_f32_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
     s3_of, s3_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + block_width)
     s3_of, s3_of_l = fblock_sum(s3_of, s3_of_l)
-    s3, s3_l = vjp_p_f32_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, eps_l, m0, p, p_l, s0, s0_l, s3_of, s3_of_l)
-    s4, s4_l = vjp_p_f32_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+    s3, s3_l = vjp_p_f32_s3_core_p_ne_inf_p_ne_2_p_ne_1(
+        e1, e1_l, e4, e4_l, eps, eps_l, m0, p, p_l, s0, s0_l, s3_of, s3_of_l
+    )
+    s4, s4_l = vjp_p_f32_s4_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s3, s3_l)
     s5_of, s5_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width)
     s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
-    s5, s5_l = vjp_p_f32_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
+    s5, s5_l = vjp_p_f32_s5_core_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l)
     if lane == 0:
-        store(dp_, row, vjp_p_f32_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+        store(dp_, row, vjp_p_f32_dp_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s2, s2_l, s5, s5_l))
 
 
 @kernel
-def vjp_p_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, inner):
+def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -5422,13 +6589,13 @@ def vjp_p_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n,
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
     m0 = fblock_scale(m0)
@@ -5440,21 +6607,21 @@ def vjp_p_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n,
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
-        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-        e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
-        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_2, e0_l_i_2)
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+        e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
-        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2(e0_i_3, e0_l_i_3)
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
+        s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
@@ -5467,9 +6634,9 @@ def vjp_p_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n,
             kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
-    e2, e2_l = vjp_p_f32_e2_core_p_ne_inf_p_ne_2(m0)
-    e3, e3_l = vjp_p_f32_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+    e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
+    e2, e2_l = vjp_p_f32_e2_core_p_ne_inf_p_ne_2_p_ne_1(m0)
+    e3, e3_l = vjp_p_f32_e3_core_p_ne_inf_p_ne_2_p_ne_1(s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -5485,22 +6652,24 @@ def vjp_p_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n,
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_p_f32_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, eps_l, m0, p, p_l, s2_of, s2_of_l)
-    e4, e4_l = vjp_f32_e1_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    s2, s2_l = vjp_p_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(
+        e1, e1_l, e2, e2_l, e3, e3_l, eps, eps_l, m0, p, p_l, s2_of, s2_of_l
+    )
+    e4, e4_l = vjp_f32_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
     s3_of, s3_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -5516,22 +6685,24 @@ def vjp_p_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n,
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2, y0_l_i_2)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3, y0_l_i_3)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + block_width * u32(4))
     s3_of, s3_of_l = fblock_sum(s3_of, s3_of_l)
-    s3, s3_l = vjp_p_f32_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, eps_l, m0, p, p_l, s0, s0_l, s3_of, s3_of_l)
-    s4, s4_l = vjp_p_f32_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+    s3, s3_l = vjp_p_f32_s3_core_p_ne_inf_p_ne_2_p_ne_1(
+        e1, e1_l, e4, e4_l, eps, eps_l, m0, p, p_l, s0, s0_l, s3_of, s3_of_l
+    )
+    s4, s4_l = vjp_p_f32_s4_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s3, s3_l)
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -5546,14 +6717,14 @@ def vjp_p_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n,
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-            e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-            e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+            e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
@@ -5561,27 +6732,33 @@ def vjp_p_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n,
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(
+            e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1
+        )
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_2, e0_l_i_2, y0_i_2, y0_l_i_2)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(
+            e2, e2_l, e0_i_2, e0_l_i_2, y0_i_2, y0_l_i_2
+        )
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_3, e0_l_i_3, y0_i_3, y0_l_i_3)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(
+            e2, e2_l, e0_i_3, e0_l_i_3, y0_i_3, y0_l_i_3
+        )
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width * u32(4))
     s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
-    s5, s5_l = vjp_p_f32_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
+    s5, s5_l = vjp_p_f32_s5_core_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l)
     if lane == 0:
-        store(dp_, row, vjp_p_f32_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+        store(dp_, row, vjp_p_f32_dp_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s2, s2_l, s5, s5_l))
 
 
 @kernel
-def vjp_p_f64_p_ne_inf_p_ne_2_warp(g, x, p, eps, dp_, rows, n, inner):
+def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, eps, dp_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -5591,7 +6768,7 @@ def vjp_p_f64_p_ne_inf_p_ne_2_warp(g, x, p, eps, dp_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width)
     m0 = dwarp_scale(m0)
@@ -5599,56 +6776,56 @@ def vjp_p_f64_p_ne_inf_p_ne_2_warp(g, x, p, eps, dp_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
+        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
-    e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-    e2, e2_l = vjp_p_f64_e2_core_p_ne_inf_p_ne_2(m0)
-    e3, e3_l = vjp_p_f64_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+    e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+    e2, e2_l = vjp_p_f64_e2_core_p_ne_inf_p_ne_2_p_ne_1(m0)
+    e3, e3_l = vjp_p_f64_e3_core_p_ne_inf_p_ne_2_p_ne_1(s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
     s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_p_f64_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l)
-    e4, e4_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    s2, s2_l = vjp_p_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l)
+    e4, e4_l = vjp_f64_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     s3_of, s3_of_l = 0.0, 0.0
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + warp_width)
     s3_of, s3_of_l = dwarp_sum(s3_of, s3_of_l)
-    s3, s3_l = vjp_p_f64_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l)
-    s4, s4_l = vjp_p_f64_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+    s3, s3_l = vjp_p_f64_s3_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l)
+    s4, s4_l = vjp_p_f64_s4_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s3, s3_l)
     s5_of, s5_of_l = 0.0, 0.0
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
+        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width)
     s5_of, s5_of_l = dwarp_sum(s5_of, s5_of_l)
-    s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
+    s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l)
     if lane == 0:
-        store(dp_, row, vjp_p_f64_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+        store(dp_, row, vjp_p_f64_dp_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s2, s2_l, s5, s5_l))
 
 
 @kernel
-def vjp_p_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dp_, rows, n, inner):
+def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dp_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -5662,9 +6839,9 @@ def vjp_p_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dp_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
     m0 = dwarp_scale(m0)
@@ -5674,13 +6851,13 @@ def vjp_p_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dp_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
+        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
-        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
+        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(128))] = e0_i, e0_l_i
@@ -5689,9 +6866,9 @@ def vjp_p_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dp_, rows, n, inner):
             kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
-    e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-    e2, e2_l = vjp_p_f64_e2_core_p_ne_inf_p_ne_2(m0)
-    e3, e3_l = vjp_p_f64_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+    e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+    e2, e2_l = vjp_p_f64_e2_core_p_ne_inf_p_ne_2_p_ne_1(m0)
+    e3, e3_l = vjp_p_f64_e3_core_p_ne_inf_p_ne_2_p_ne_1(s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
@@ -5703,16 +6880,16 @@ def vjp_p_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dp_, rows, n, inner):
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(2))
     s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_p_f64_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l)
-    e4, e4_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    s2, s2_l = vjp_p_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l)
+    e4, e4_l = vjp_f64_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     s3_of, s3_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
@@ -5724,16 +6901,16 @@ def vjp_p_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dp_, rows, n, inner):
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + warp_width * u32(2))
     s3_of, s3_of_l = dwarp_sum(s3_of, s3_of_l)
-    s3, s3_l = vjp_p_f64_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l)
-    s4, s4_l = vjp_p_f64_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+    s3, s3_l = vjp_p_f64_s3_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l)
+    s4, s4_l = vjp_p_f64_s4_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s3, s3_l)
     s5_of, s5_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
@@ -5744,30 +6921,32 @@ def vjp_p_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, dp_, rows, n, inner):
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1)
+        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(
+            e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1
+        )
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width * u32(2))
     s5_of, s5_of_l = dwarp_sum(s5_of, s5_of_l)
-    s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
+    s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l)
     if lane == 0:
-        store(dp_, row, vjp_p_f64_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+        store(dp_, row, vjp_p_f64_dp_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s2, s2_l, s5, s5_l))
 
 
 @kernel
-def vjp_p_f64_p_ne_inf_p_ne_2_block(g, x, p, eps, dp_, rows, n, inner):
+def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_block(g, x, p, eps, dp_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -5777,7 +6956,7 @@ def vjp_p_f64_p_ne_inf_p_ne_2_block(g, x, p, eps, dp_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width)
     m0 = dblock_scale(m0)
@@ -5785,56 +6964,56 @@ def vjp_p_f64_p_ne_inf_p_ne_2_block(g, x, p, eps, dp_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
+        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
-    e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-    e2, e2_l = vjp_p_f64_e2_core_p_ne_inf_p_ne_2(m0)
-    e3, e3_l = vjp_p_f64_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+    e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+    e2, e2_l = vjp_p_f64_e2_core_p_ne_inf_p_ne_2_p_ne_1(m0)
+    e3, e3_l = vjp_p_f64_e3_core_p_ne_inf_p_ne_2_p_ne_1(s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
     s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_p_f64_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l)
-    e4, e4_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    s2, s2_l = vjp_p_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l)
+    e4, e4_l = vjp_f64_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     s3_of, s3_of_l = 0.0, 0.0
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + block_width)
     s3_of, s3_of_l = dblock_sum(s3_of, s3_of_l)
-    s3, s3_l = vjp_p_f64_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l)
-    s4, s4_l = vjp_p_f64_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+    s3, s3_l = vjp_p_f64_s3_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l)
+    s4, s4_l = vjp_p_f64_s4_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s3, s3_l)
     s5_of, s5_of_l = 0.0, 0.0
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
+        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width)
     s5_of, s5_of_l = dblock_sum(s5_of, s5_of_l)
-    s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
+    s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l)
     if lane == 0:
-        store(dp_, row, vjp_p_f64_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+        store(dp_, row, vjp_p_f64_dp_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s2, s2_l, s5, s5_l))
 
 
 @kernel
-def vjp_p_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dp_, rows, n, inner):
+def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dp_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -5848,9 +7027,9 @@ def vjp_p_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dp_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
     m0 = dblock_scale(m0)
@@ -5860,13 +7039,13 @@ def vjp_p_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dp_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_i, e0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
+        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
-        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2(e0_i_1, e0_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
+        s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
@@ -5875,9 +7054,9 @@ def vjp_p_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dp_, rows, n, inner):
             kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
-    e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
-    e2, e2_l = vjp_p_f64_e2_core_p_ne_inf_p_ne_2(m0)
-    e3, e3_l = vjp_p_f64_e3_core_p_ne_inf_p_ne_2(s0, s0_l)
+    e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
+    e2, e2_l = vjp_p_f64_e2_core_p_ne_inf_p_ne_2_p_ne_1(m0)
+    e3, e3_l = vjp_p_f64_e3_core_p_ne_inf_p_ne_2_p_ne_1(s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
@@ -5889,16 +7068,16 @@ def vjp_p_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dp_, rows, n, inner):
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(2))
     s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_p_f64_s2_core_p_ne_inf_p_ne_2(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l)
-    e4, e4_l = vjp_f64_e1_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    s2, s2_l = vjp_p_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, e3, e3_l, eps, m0, p, s2_of, s2_of_l)
+    e4, e4_l = vjp_f64_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     s3_of, s3_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
@@ -5910,16 +7089,16 @@ def vjp_p_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dp_, rows, n, inner):
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + block_width * u32(2))
     s3_of, s3_of_l = dblock_sum(s3_of, s3_of_l)
-    s3, s3_l = vjp_p_f64_s3_core_p_ne_inf_p_ne_2(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l)
-    s4, s4_l = vjp_p_f64_s4_core_p_ne_inf_p_ne_2(e1, e1_l, s3, s3_l)
+    s3, s3_l = vjp_p_f64_s3_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e4, e4_l, eps, m0, p, s0, s0_l, s3_of, s3_of_l)
+    s4, s4_l = vjp_p_f64_s4_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s3, s3_l)
     s5_of, s5_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
@@ -5930,30 +7109,32 @@ def vjp_p_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, dp_, rows, n, inner):
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
-            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2(e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1)
+        s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(
+            e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1
+        )
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width * u32(2))
     s5_of, s5_of_l = dblock_sum(s5_of, s5_of_l)
-    s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2(s4, s4_l, s5_of, s5_of_l)
+    s5, s5_l = vjp_p_f64_s5_core_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l)
     if lane == 0:
-        store(dp_, row, vjp_p_f64_dp_core_p_ne_inf_p_ne_2(e1, e1_l, s2, s2_l, s5, s5_l))
+        store(dp_, row, vjp_p_f64_dp_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s2, s2_l, s5, s5_l))
 
 
 @kernel
-def vjp_eps_f32_p_ne_inf_p_ne_2_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -5963,7 +7144,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, i
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width)
     m0 = fwarp_scale(m0)
@@ -5971,29 +7152,29 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, i
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
     if lane == 0:
-        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))
+        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, m0, s2, s2_l))
 
 
 @kernel
-def vjp_eps_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -6009,13 +7190,13 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
     m0 = fwarp_scale(m0)
@@ -6027,17 +7208,17 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
@@ -6046,7 +7227,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
             kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -6062,27 +7243,27 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
     if lane == 0:
-        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))
+        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, m0, s2, s2_l))
 
 
 @kernel
-def vjp_eps_f32_p_ne_inf_p_ne_2_block(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_block(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -6092,7 +7273,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_block(g, x, p, p_l, eps, eps_l, deps_, rows, n, 
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width)
     m0 = fblock_scale(m0)
@@ -6100,29 +7281,29 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_block(g, x, p, p_l, eps, eps_l, deps_, rows, n, 
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
     if lane == 0:
-        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))
+        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, m0, s2, s2_l))
 
 
 @kernel
-def vjp_eps_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
+def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -6138,13 +7319,13 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_2)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_2)
         m0 = fscale_step(m0, m0_here)
-        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2(x_i_3)
+        m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
     m0 = fblock_scale(m0)
@@ -6156,17 +7337,17 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_1, y0_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
@@ -6175,7 +7356,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
             kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2(p, p_l, s0, s0_l)
+    e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -6191,27 +7372,27 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2(m0, x_i_3)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2, y0_l_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3, y0_l_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l)
     if lane == 0:
-        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))
+        store(deps_, row, vjp_eps_f32_deps_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, m0, s2, s2_l))
 
 
 @kernel
-def vjp_eps_f64_p_ne_inf_p_ne_2_warp(g, x, p, eps, deps_, rows, n, inner):
+def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -6221,7 +7402,7 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_warp(g, x, p, eps, deps_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width)
     m0 = dwarp_scale(m0)
@@ -6229,29 +7410,29 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_warp(g, x, p, eps, deps_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
     s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, s2_of, s2_of_l)
     if lane == 0:
-        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))
+        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, m0, s2, s2_l))
 
 
 @kernel
-def vjp_eps_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
+def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -6265,9 +7446,9 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
     m0 = dwarp_scale(m0)
@@ -6277,18 +7458,18 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
             kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
@@ -6300,21 +7481,21 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(2))
     s2_of, s2_of_l = dwarp_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, s2_of, s2_of_l)
     if lane == 0:
-        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))
+        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, m0, s2, s2_l))
 
 
 @kernel
-def vjp_eps_f64_p_ne_inf_p_ne_2_block(g, x, p, eps, deps_, rows, n, inner):
+def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_block(g, x, p, eps, deps_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -6324,7 +7505,7 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_block(g, x, p, eps, deps_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width)
     m0 = dblock_scale(m0)
@@ -6332,29 +7513,29 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_block(g, x, p, eps, deps_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
     s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, s2_of, s2_of_l)
     if lane == 0:
-        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))
+        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, m0, s2, s2_l))
 
 
 @kernel
-def vjp_eps_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
+def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, deps_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -6368,9 +7549,9 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
-        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2(x_i_1)
+        m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
     m0 = dblock_scale(m0)
@@ -6380,18 +7561,18 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i, y0_l_i)
+        y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2(p, y0_i_1, y0_l_i_1)
+        y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
             kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2(p, s0, s0_l)
+    e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
@@ -6403,14 +7584,14 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2(m0, x_i_1)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i, y0_i, y0_l_i)
+            y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(2))
     s2_of, s2_of_l = dblock_sum(s2_of, s2_of_l)
-    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2(e0, e0_l, eps, m0, s2_of, s2_of_l)
+    s2, s2_l = vjp_eps_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, s2_of, s2_of_l)
     if lane == 0:
-        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_ne_2(e0, e0_l, m0, s2, s2_l))
+        store(deps_, row, vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, m0, s2, s2_l))

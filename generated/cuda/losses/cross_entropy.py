@@ -242,7 +242,7 @@ def vjp_f32_s2_core_index_label_smoothing_eq_0(
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1)) if Eq(K, target) else 0) + (0
-#     if Eq(target, ignore_index) else weighted(e0[K], s2)))
+#     if Eq(target, ignore_index) else weighted(s2, e0[K])))
 @core
 def vjp_f32_dinput_core_index_label_smoothing_eq_0(
     i_K, g, ignore_index, ignore_index_l, s2, s2_l, target, e0_K, e0_K_l, weight_target
@@ -256,7 +256,7 @@ def vjp_f32_dinput_core_index_label_smoothing_eq_0(
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = f32(0.0) if t7 else -(f32(0.0) if weight_target == f32(0.0) else weight_target)
     t9 = t8 if i_K == target else f32(0.0)
-    t10 = e0_K == f32(0.0)
+    t10 = s2 == f32(0.0)
     t11 = fmul(e0_K, s2)
     t12 = f32(0.0) if t7 else f32(0.0) if t10 else t11
     t13 = fadd(t9, t12)
@@ -321,12 +321,12 @@ def vjp_f64_s2_core_index_label_smoothing_eq_0(ignore_index, m0, s0, s0_l, targe
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1)) if Eq(K, target) else 0) + (0
-#     if Eq(target, ignore_index) else weighted(e0[K], s2)))
+#     if Eq(target, ignore_index) else weighted(s2, e0[K])))
 @core
 def vjp_f64_dinput_core_index_label_smoothing_eq_0(i_K, g, ignore_index, s2, s2_l, target, e0_K, e0_K_l, weight_target):
     t1 = target == ignore_index
     t2 = (0.0 if t1 else -(0.0 if weight_target == 0.0 else weight_target)) if i_K == target else 0.0
-    t3 = e0_K == 0.0
+    t3 = s2 == 0.0
     t4 = dmul(e0_K, s2)
     t5 = 0.0 if t1 else 0.0 if t3 else t4
     t6 = dadd(t2, t5)
@@ -3817,7 +3817,7 @@ def vjp_f32_s5_core_index_label_smoothing_ne_0(
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1 - label_smoothing)) if Eq(K,
 #     target) else 0) + (0 if Eq(target, ignore_index) else -s3*weighted(weight[K], 1)) + (0 if Eq(target,
-#     ignore_index) else weighted(e0[K], s5)))
+#     ignore_index) else weighted(s5, e0[K])))
 @core
 def vjp_f32_dinput_core_index_label_smoothing_ne_0(
     i_K,
@@ -3853,7 +3853,7 @@ def vjp_f32_dinput_core_index_label_smoothing_ne_0(
     t15 = -fmul(s3, t14)
     t16 = f32(0.0) if t8 else t15
     t17 = fadd(t13, t16)
-    t18 = e0_K == f32(0.0)
+    t18 = s5 == f32(0.0)
     t19 = fmul(e0_K, s5)
     t20 = f32(0.0) if t8 else f32(0.0) if t18 else t19
     t21 = fadd(t17, t20)
@@ -3984,7 +3984,7 @@ def vjp_f64_s5_core_index_label_smoothing_ne_0(
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1 - label_smoothing)) if Eq(K,
 #     target) else 0) + (0 if Eq(target, ignore_index) else -s3*weighted(weight[K], 1)) + (0 if Eq(target,
-#     ignore_index) else weighted(e0[K], s5)))
+#     ignore_index) else weighted(s5, e0[K])))
 @core
 def vjp_f64_dinput_core_index_label_smoothing_ne_0(
     i_K, g, ignore_index, label_smoothing, s3, s3_l, s5, s5_l, target, e0_K, e0_K_l, weight_K, weight_target
@@ -3999,7 +3999,7 @@ def vjp_f64_dinput_core_index_label_smoothing_ne_0(
     t8 = -dmul(s3, t7)
     t9 = 0.0 if t2 else t8
     t10 = dadd(t6, t9)
-    t11 = e0_K == 0.0
+    t11 = s5 == 0.0
     t12 = dmul(e0_K, s5)
     t13 = 0.0 if t2 else 0.0 if t11 else t12
     t14 = dadd(t10, t13)
@@ -8711,10 +8711,10 @@ def vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss, z_
     return t16, t17
 
 
-# dinput[K] = g*(-weighted(target[K]*weight[K], 1) + weighted(e0[K], s4))
+# dinput[K] = g*(weighted(s4, e0[K]) - weighted(target[K]*weight[K], 1))
 @core
 def vjp_f32_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, e0_K_l, target_K, weight_K):
-    t1 = e0_K == f32(0.0)
+    t1 = s4 == f32(0.0)
     t2 = fmul(e0_K, s4)
     t3 = f32(0.0) if t1 else t2
     t4 = fmul(target_K, weight_K)
@@ -8799,10 +8799,10 @@ def vjp_f64_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss):
     return t16, t17
 
 
-# dinput[K] = g*(-weighted(target[K]*weight[K], 1) + weighted(e0[K], s4))
+# dinput[K] = g*(weighted(s4, e0[K]) - weighted(target[K]*weight[K], 1))
 @core
 def vjp_f64_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, e0_K_l, target_K, weight_K):
-    t1 = e0_K == 0.0
+    t1 = s4 == 0.0
     t2 = dmul(e0_K, s4)
     t3 = 0.0 if t1 else t2
     t4 = dmul(target_K, weight_K)
@@ -12394,7 +12394,7 @@ def vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, 
     return t19, t20
 
 
-# dinput[K] = g*(-s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(e0[K], s8))
+# dinput[K] = g*(-s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(s8, e0[K]))
 @core
 def vjp_f32_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_l, e0_K, e0_K_l, target_K, weight_K):
     t1 = f32(0.0) if weight_K == f32(0.0) else weight_K
@@ -12404,7 +12404,7 @@ def vjp_f32_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_
     t5 = f32(0.0) if t4 else t3
     t6 = -fmul(s6, t5)
     t7 = fadd(t2, t6)
-    t8 = e0_K == f32(0.0)
+    t8 = s8 == f32(0.0)
     t9 = fmul(e0_K, s8)
     t10 = f32(0.0) if t8 else t9
     t11 = fadd(t7, t10)
@@ -12554,7 +12554,7 @@ def vjp_f64_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, 
     return t19, t20
 
 
-# dinput[K] = g*(-s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(e0[K], s8))
+# dinput[K] = g*(-s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(s8, e0[K]))
 @core
 def vjp_f64_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_l, e0_K, e0_K_l, target_K, weight_K):
     t1 = 0.0 if weight_K == 0.0 else weight_K
@@ -12564,7 +12564,7 @@ def vjp_f64_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_
     t5 = 0.0 if t4 else t3
     t6 = -dmul(s6, t5)
     t7 = dadd(t2, t6)
-    t8 = e0_K == 0.0
+    t8 = s8 == 0.0
     t9 = dmul(e0_K, s8)
     t10 = 0.0 if t8 else t9
     t11 = dadd(t7, t10)

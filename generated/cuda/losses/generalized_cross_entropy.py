@@ -214,7 +214,7 @@ def vjp_f32_s2_core(e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, target, we
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1)) if Eq(K, target) else 0) + (0
-#     if Eq(target, ignore_index) else weighted(e0[K], s2)))
+#     if Eq(target, ignore_index) else weighted(s2, e0[K])))
 @core
 def vjp_f32_dinput_core(i_K, e1, e1_l, g, ignore_index, ignore_index_l, s2, s2_l, target, e0_K, e0_K_l, weight_target):
     t1 = i_K == target
@@ -228,7 +228,7 @@ def vjp_f32_dinput_core(i_K, e1, e1_l, g, ignore_index, ignore_index_l, s2, s2_l
     t9 = weight_target == f32(0.0)
     t10 = -fmul(weight_target, e1)
     t11 = (f32(0.0) if t8 else f32(0.0) if t9 else t10) if t1 else f32(0.0)
-    t12 = e0_K == f32(0.0)
+    t12 = s2 == f32(0.0)
     t13 = fmul(e0_K, s2)
     t14 = f32(0.0) if t8 else f32(0.0) if t12 else t13
     t15 = fadd(t11, t14)
@@ -301,7 +301,7 @@ def vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, target, weight_target):
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1)) if Eq(K, target) else 0) + (0
-#     if Eq(target, ignore_index) else weighted(e0[K], s2)))
+#     if Eq(target, ignore_index) else weighted(s2, e0[K])))
 @core
 def vjp_f64_dinput_core(i_K, e1, e1_l, g, ignore_index, s2, s2_l, target, e0_K, e0_K_l, weight_target):
     t1 = i_K == target
@@ -309,7 +309,7 @@ def vjp_f64_dinput_core(i_K, e1, e1_l, g, ignore_index, s2, s2_l, target, e0_K, 
     t3 = weight_target == 0.0
     t4 = -dmul(weight_target, e1)
     t5 = (0.0 if t2 else 0.0 if t3 else t4) if t1 else 0.0
-    t6 = e0_K == 0.0
+    t6 = s2 == 0.0
     t7 = dmul(e0_K, s2)
     t8 = 0.0 if t2 else 0.0 if t6 else t7
     t9 = dadd(t5, t8)

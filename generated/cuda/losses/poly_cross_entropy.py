@@ -241,7 +241,7 @@ def vjp_f32_s2_core(e1, e1_l, epsilon, epsilon_l, ignore_index, ignore_index_l, 
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1*epsilon/s0 - 1)) if Eq(K,
-#     target) else 0) + (0 if Eq(target, ignore_index) else weighted(e0[K], s2)))
+#     target) else 0) + (0 if Eq(target, ignore_index) else weighted(s2, e0[K])))
 @core
 def vjp_f32_dinput_core(
     i_K,
@@ -275,7 +275,7 @@ def vjp_f32_dinput_core(
     t12 = fadd(t11, f32(-1.0))
     t13 = fmul(weight_target, t12)
     t14 = (f32(0.0) if t8 else f32(0.0) if t9 else t13) if t1 else f32(0.0)
-    t15 = e0_K == f32(0.0)
+    t15 = s2 == f32(0.0)
     t16 = fmul(e0_K, s2)
     t17 = f32(0.0) if t8 else f32(0.0) if t15 else t16
     t18 = fadd(t14, t17)
@@ -365,7 +365,7 @@ def vjp_f64_r_s0_core(s0, s0_l):
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1*epsilon*r_s0 - 1)) if Eq(K,
-#     target) else 0) + (0 if Eq(target, ignore_index) else weighted(e0[K], s2)))
+#     target) else 0) + (0 if Eq(target, ignore_index) else weighted(s2, e0[K])))
 @core
 def vjp_f64_dinput_core(
     i_K, e1, e1_l, epsilon, g, ignore_index, r_s0, r_s0_l, s2, s2_l, target, e0_K, e0_K_l, weight_target
@@ -378,7 +378,7 @@ def vjp_f64_dinput_core(
     t6 = dadd(t5, -1.0)
     t7 = dmul(weight_target, t6)
     t8 = (0.0 if t2 else 0.0 if t3 else t7) if t1 else 0.0
-    t9 = e0_K == 0.0
+    t9 = s2 == 0.0
     t10 = dmul(e0_K, s2)
     t11 = 0.0 if t2 else 0.0 if t9 else t10
     t12 = dadd(t8, t11)
