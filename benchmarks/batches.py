@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -146,8 +147,11 @@ def _torch_function(batch: Batch) -> Callable[..., Any]:
     for place in (torch.nn.functional, torch):
         own = getattr(place, name, None)
         if callable(own):
-            axis = {"dim": -1} if batch.kind == "rows" and any(a.role.axes for a in batch.op.operands) else {}
-            return lambda *arrays: own(*arrays, **axis)
+            if batch.kind != "rows" or not any(a.role.axes for a in batch.op.operands):
+                return own  # type: ignore[no-any-return]
+            if "normalized_shape" in inspect.signature(own).parameters:  # norms name lengths where others name an axis
+                return lambda x, *others: own(x, x.shape[-1:], *others)
+            return partial(own, dim=-1)
     raise Skip("has no function of this name")
 
 
