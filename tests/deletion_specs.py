@@ -140,3 +140,15 @@ def two_distances(x, a: Real > 0 = 2):
 def scaled_softplus(x, a: Real > 0 = 2):
     """The logarithm of a number times one plus an exponential."""
     return log(a + a * exp(x))
+
+
+@activation()
+def fading(x, a: Real > 0 = 0.5):
+    """A power of what is left of one, far where that itself underflows."""
+    return (1 - 1 / (1 + exp(-x))) ** a
+
+
+@activation()
+def rising(x, a: Real > 0 = 0.5):
+    """The generalised logistic function."""
+    return 1 / (1 + exp(-x)) ** a

@@ -20,6 +20,9 @@ RECOGNIZE = (
          "recognize", "no overflow of both exponentials", "exponential", "definition of sigmoid"),
     Rule("sigmoid-absorb", exp(-u) * sigmoid(u), sigmoid(-u),
          "recognize", "no overflowing times an underflowing factor", "exponential", "PyTensor, local_sigm_times_exp"),
+    Rule("sigmoid-power", sigmoid(u) ** v, exp(-v * softplus(-u)),
+         "recognize", "no power of an underflow, and none of it divided out in a derivative", "exponential",
+         "definition of softplus", ((v, "not a number"),)),
     Rule("sigmoid-complement", 1 - sigmoid(u), sigmoid(-u),
          "recognize", "no cancellation where sigmoid is near 1", "exponential", "PyTensor, local_1msigmoid"),
     Rule("log-sigmoid", log(a * sigmoid(u)), log(a) - softplus(-u),
@@ -27,6 +30,8 @@ RECOGNIZE = (
          _POSITIVE_FACTOR),
     Rule("softplus-intro", log(a + a * exp(u)), log(a) + softplus(u),
          "recognize", "no overflow of the exponential", "exponentiate", "definition of softplus", _POSITIVE_FACTOR),
+    Rule("softplus-log1p", log1p(exp(u)), softplus(u),
+         "recognize", "no overflow of the exponential", "exponentiate", "definition of softplus"),
     Rule("softplus-shift", log(a + b * exp(u)), log(a) + softplus(u + log(b / a)),
          "recognize", "no overflow of the exponential", "exponentiate", "definition of softplus", _TWO_NUMBERS),
     Rule("softplus-ratio", log((1 + exp(u)) / (1 + exp(v))), log1p(expm1(u - v) * sigmoid(v)),
@@ -64,7 +69,7 @@ def softplus_quotient(node: Expr) -> Expr | None:
     heads = [f for f in node.args if isinstance(f, softplus)] if node.is_Mul else []
     for head, divisor in ((h, 1 / f) for h in heads for f in node.args if f.is_Pow and f.exp == -1):
         argument = head.args[0] / divisor
-        if not argument.free_symbols & divisor.free_symbols:
+        if divisor.free_symbols and not argument.free_symbols & divisor.free_symbols:
             side = sign(divisor)
             whole = side * maximum(0, side * argument) + softplus(-Abs(head.args[0])) / divisor
             return node / head * divisor * whole
