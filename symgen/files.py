@@ -35,6 +35,14 @@ def read(path: Path) -> str | None:
         return ""
 
 
+def size(path: Path) -> int:
+    """How large a file is; nothing if there is none."""
+    try:
+        return path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
 def is_ours(path: Path) -> bool:
     """Whether symgen wrote this file: it says so in its first lines. A stray temporary file is ours too."""
     if path.name.startswith(_TEMPORARY):

@@ -54,6 +54,22 @@ def test_editing_one_spec_rebuilds_it_alone(project: Config) -> None:
     assert set(outcome.written) <= {"activations/first.py", MANIFEST, "__init__.pyi"}
 
 
+def test_the_largest_is_derived_first(project: Config) -> None:
+    """What is large takes long, and whoever begins with it last leaves the other processes idle."""
+    run(project)
+    large = project.out / "activations/second.py"
+    large.write_text(large.read_text() + "# much more\n")
+    begun: list[str] = []
+
+    def compiler(job: Job) -> Compiled | Failure:
+        begun.append(job.name)
+        return fake_compile(job)
+
+    build(replace(project, jobs=1), force=True, compiler=compiler)
+    assert begun[0] == "second"
+    assert sorted(begun) == ["first", "second", "third"]
+
+
 def test_editing_a_spec_rebuilds_those_that_import_it(project: Config) -> None:
     """A spec that imports another is rebuilt with it."""
     run(project)
@@ -242,17 +258,20 @@ def test_interrupted_build_keeps_what_it_finished(project: Config) -> None:
     for name in ("first", "second", "third"):
         write_spec(project.specs[0], name, "7 * x")
 
+    begun: list[str] = []
+
     def interrupted(job: Job) -> Compiled | Failure:
-        if job.name == "second":
+        begun.append(job.name)
+        if len(begun) == 2:
             raise KeyboardInterrupt
         return fake_compile(job)
 
     with pytest.raises(KeyboardInterrupt):
-        build(project, compiler=interrupted)
+        build(replace(project, jobs=1), compiler=interrupted)
     now = snapshot(project.out)
     assert set(now) == set(old)
-    assert now["activations/second.py"] == old["activations/second.py"]
-    assert plan(project).stale == ("second", "third")
+    assert now[f"activations/{begun[1]}.py"] == old[f"activations/{begun[1]}.py"]
+    assert plan(project).stale == tuple(sorted({"first", "second", "third"} - {begun[0]}))
 
 
 def test_interrupted_first_build_deletes_nothing(project: Config) -> None:
