@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from types import MappingProxyType
 from typing import Any
 
@@ -333,9 +333,9 @@ class Oracle:
         """
         with working_precision(LIMIT_PRECISION):
             for exponents in LIMIT_EXPONENTS:
-                values = [self._try(arb(2) ** e * sign, order, parameters, True) for e in exponents]
-                known = [v for v in values if isinstance(v, arb)]
-                if len(known) == len(values):
+                tried = (self._try(arb(2) ** e * sign, order, parameters, True) for e in exponents)
+                known = [*takewhile(lambda v: isinstance(v, arb), tried)]
+                if len(known) == len(exponents):
                     return _limit_of(known)
         return self.fallback.limit(sign, order, parameters) if self.fallback else None
 

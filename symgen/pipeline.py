@@ -106,8 +106,8 @@ class Wanted:
             again = derivative(attempt(slope), s)
             bend = bounded(derivative(slope, s))
             joined = tuple(over_one_divisor(e) for e in (slope, bend)) if len(shop.tensors) > 1 else ((), ())
-            yield Wanted(f"grad{suffix}", name, Question(naive, known, s, 1), slope, steps, joined[0])
-            yield Wanted(f"grad2{suffix}", name, Question(naive, known, s, 2), bend, steps, (again, *joined[1]))
+            yield Wanted(f"grad{suffix}", name, Question(naive, known, s, 1, (2,)), slope, steps, joined[0])
+            yield Wanted(f"grad2{suffix}", name, Question(naive, known, s, 2, (1,)), bend, steps, (again, *joined[1]))
         for name in shop.further:
             s = shop.symbols[name]
             slope = derivative(known, s)

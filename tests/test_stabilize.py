@@ -22,7 +22,6 @@ from symgen.stabilize.leaves import Leaf
 from symgen.stabilize.probe import (
     TARGETS,
     Probe,
-    Together,
     between,
     error,
     grid,
@@ -32,6 +31,7 @@ from symgen.stabilize.probe import (
     merged,
     neighbours,
     roots,
+    together,
 )
 from symgen.stabilize.sampler import Question, Sampler, products
 from symgen.vocabulary import erfc, expm1, hypot, log1p, sigmoid, softplus, tanh
@@ -363,7 +363,7 @@ def test_truth_of_all_orders_together_is_that_of_each_alone(order: int) -> None:
     """Asking once for a value and its derivatives changes none of them, at points where some are undefined too."""
     x = Symbol("x", real=True)
     oracle, points, settings = Oracle(sqrt(x) * exp(-x), x), np.array([-1.0, 0.0, 1e-300, 0.5, 700.0, np.inf]), ({},)
-    ours, alone = Together(oracle, points, settings).probe(order), measure(oracle, order, points, settings)
+    ours, alone = together(oracle, order, points, settings), measure(oracle, order, points, settings)
     assert np.array_equal(ours.high, alone.high, equal_nan=True)
     assert np.array_equal(ours.low, alone.low)
 

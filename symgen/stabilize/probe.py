@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -150,8 +151,19 @@ class Probe:
     low: Floats
     # what nodes came to at these points, in each dtype: candidates share most of their subexpressions
     memory: dict[type, dict[Node, Any]] = field(default_factory=dict, compare=False, repr=False)
+    _units: dict[Target, tuple[Floats, Flags]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
-    @property
+    def units(self, target: Target) -> tuple[Floats, Flags]:
+        """One ULP of the target at each truth, and where the truth is beyond all numbers of the target."""
+        if target not in self._units:
+            with np.errstate(all="ignore"):
+                size = np.where(np.isfinite(self.high), np.abs(self.high), 0.0)
+                exponent = np.where(size > 0, np.maximum(np.frexp(size)[1] - 1, target.least), target.least)
+                ulp = np.ldexp(1.0, np.maximum(exponent - (target.digits - 1), -1074))
+                self._units[target] = ulp, (np.abs(self.high) > target.largest) & ~np.isnan(self.high)
+        return self._units[target]
+
+    @cached_property
     def single(self) -> Flags:
         """Which points are float32 values."""
         with np.errstate(over="ignore"):
@@ -178,9 +190,14 @@ def _probe(
         for i in np.flatnonzero(~finite):
             # zero times infinity has no value: with a parameter or another factor at zero IEEE's NaN stands
             told = all(parameters.values()) and not vanishes(oracle.expression, parameters)
-            limit = oracle.limit(1 if x[i] > 0 else -1, order, parameters) if told else None
+            limit = _limit(oracle, 1 if x[i] > 0 else -1, order, tuple(parameters.items())) if told else None
             high[row, i] = np.nan if limit is None else limit
     return Probe(x, settings, high, low)
+
+
+@lru_cache(maxsize=256)
+def _limit(oracle: Oracle, sign: int, order: int, setting: tuple[tuple[str, float], ...]) -> float | None:
+    return oracle.limit(sign, order, dict(setting))
 
 
 def vanishes(expression: Expr, parameters: Mapping[str, float]) -> bool:
@@ -190,23 +207,16 @@ def vanishes(expression: Expr, parameters: Mapping[str, float]) -> bool:
     return any(f.free_symbols <= set(given) and f.xreplace(given) == 0 for f in factors)
 
 
-class Together:
-    """The truth at the same points for a value and its derivatives, which the oracle finds together.
+def together(oracle: Oracle, order: int, x: Floats, settings: tuple[Mapping[str, float], ...]) -> Probe:
+    """As `measure`, where other orders are asked for at the same points: all cost little more than one."""
+    points = x[np.isfinite(x)].tobytes()
+    truths = [_all_orders(oracle, points, tuple(setting.items()))[order] for setting in settings]
+    return _probe(oracle, order, x, settings, truths)
 
-    Args:
-        oracle: whom to ask, for all orders that it was made for.
-        x: the points.
-        settings: of the parameters.
-    """
 
-    def __init__(self, oracle: Oracle, x: Floats, settings: tuple[Mapping[str, float], ...]) -> None:
-        self.oracle, self.x, self.settings = oracle, x, settings
-        finite, orders = x[np.isfinite(x)], tuple(range(oracle.order + 1))
-        self.truths = [oracle.truth(finite, parameters, orders=orders) for parameters in settings]
-
-    def probe(self, order: int) -> Probe:
-        """The truth of one of them."""
-        return _probe(self.oracle, order, self.x, self.settings, [each[order] for each in self.truths])
+@lru_cache(maxsize=256)  # of one function at a time: float64 and float32 operands share most of their settings
+def _all_orders(oracle: Oracle, points: bytes, setting: tuple[tuple[str, float], ...]) -> tuple[Truth, ...]:
+    return oracle.truth(np.frombuffer(points), dict(setting), orders=tuple(range(oracle.order + 1)))
 
 
 def scaled(settings: Sequence[Mapping[str, float]], thin: int) -> Floats:
@@ -294,13 +304,11 @@ def merged(a: Probe, b: Probe) -> Probe:
 
 def error(got: Floats, probe: Probe, target: Target) -> Floats:
     """The error of results (settings, points) in ULP of the target; NaN where the truth is not known."""
+    ulp, beyond = probe.units(target)
     with np.errstate(all="ignore"):
-        size = np.where(np.isfinite(probe.high), np.abs(probe.high), 0.0)
-        exponent = np.where(size > 0, np.maximum(np.frexp(size)[1] - 1, target.least), target.least)
-        ulp = np.ldexp(1.0, np.maximum(exponent - (target.digits - 1), -1074))
         gap = np.abs((got - probe.high) - probe.low) / ulp
-        beyond = (np.abs(probe.high) > target.largest) & ~np.isnan(probe.high)
-        same = (np.abs(got) >= target.largest) & (np.sign(got) == np.sign(probe.high))
-        gap = np.where(beyond, np.where(same, 0.0, np.inf), gap)
+        if beyond.any():
+            same = (np.abs(got) >= target.largest) & (np.sign(got) == np.sign(probe.high))
+            gap = np.where(beyond, np.where(same, 0.0, np.inf), gap)
         gap = np.where(np.isnan(gap), np.inf, gap)
         return np.where(np.isnan(probe.high), np.nan, gap)

@@ -15,7 +15,8 @@ from sympy import Expr, Symbol
 
 from symgen.kinks import switches
 from symgen.oracle import Oracle, shared
-from symgen.stabilize.probe import DENSE, TOUCHING, Floats, Probe, Together, measure, merged, neighbours, roots
+from symgen.stabilize.probe import DENSE, TOUCHING, Floats, Probe, measure, merged, neighbours, roots, together
+from symgen.truth import Truth
 from symgen.ulp import log_spaced
 
 LEAST = sp.Rational(2) ** -1022  # the smallest normal float64
@@ -35,12 +36,14 @@ class Question:
         known: the same, recognised: what the oracle falls back to where the naive text needs absurd precision.
         wrt: the symbol of the derivative; x itself for a value.
         order: 0, 1 or 2.
+        beside: further orders along the same symbol that are asked for too, and are found at the same time.
     """
 
     naive: Expr
     known: Expr
     wrt: Symbol
     order: int
+    beside: tuple[int, ...] = ()
 
     def oracle(self) -> Oracle:
         return shared(self.naive, self.wrt, 2, self.known, patience=PATIENCE)
@@ -84,8 +87,7 @@ class Sampler:
         """The same at points that several outputs are measured at: what one costs is little less than all cost."""
         if question.wrt != self.x:
             return self.sample(question, points)
-        settings = tuple(tuple(setting.items()) for setting in self.settings)
-        return self._told(_together(question.oracle(), points.tobytes(), settings).probe(question.order))
+        return self._told(together(question.oracle(), question.order, points, self.settings))
 
     def probe(self, question: Question) -> Probe:
         """The truth on the grid, and around the roots of a function without parameters."""
@@ -158,12 +160,12 @@ class Sampler:
     def _along_parameter(self, question: Question, points: Floats) -> Probe:
         """A derivative along a parameter: jets along it, each with an x of its own; no limits at infinity."""
         oracle, inside, name = question.oracle(), np.isfinite(points), question.wrt.name
+        finite, orders = points[inside].tobytes(), tuple(sorted({question.order, *question.beside}))
         high = np.full((len(self.settings), points.size), np.nan)
         low = np.zeros_like(high)
         for row, setting in enumerate(self.settings):
-            others = {k: v for k, v in setting.items() if k != name}
-            at = np.full(int(inside.sum()), setting[name])
-            (truth,) = oracle.truth(at, {**others, self.x.name: points[inside]}, orders=(question.order,))
+            others = tuple((k, v) for k, v in setting.items() if k != name)
+            truth = _along(oracle, self.x.name, finite, setting[name], others, orders)[orders.index(question.order)]
             high[row, inside] = np.where(truth.unknown, math.nan, truth.high)
             low[row, inside] = truth.low
             # what has become zero at the largest floats is zero at infinity
@@ -179,9 +181,13 @@ def products(formula: Expr, x: Symbol) -> tuple[Expr, ...]:
     return tuple(s for s in found if sp.Poly(s, *s.free_symbols).total_degree() > 1 and len(s.free_symbols) > 1)
 
 
-@lru_cache(maxsize=16)  # of one function at a time
-def _together(oracle: Oracle, points: bytes, settings: tuple[tuple[tuple[str, float], ...], ...]) -> Together:
-    return Together(oracle, np.frombuffer(points), tuple(map(dict, settings)))
+@lru_cache(maxsize=256)  # of one function at a time: float64 and float32 operands share most of their settings
+def _along(
+    oracle: Oracle, x: str, points: bytes, at: float, others: tuple[tuple[str, float], ...], orders: tuple[int, ...]
+) -> tuple[Truth, ...]:
+    """The truth along a parameter that is at one number, where x runs."""
+    values = np.frombuffer(points)
+    return oracle.truth(np.full(values.size, at), {**dict(others), x: values}, orders=orders)
 
 
 def refined(ball: Callable[[float], arb | None], guess: float, x: Floats) -> float:
