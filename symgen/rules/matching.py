@@ -260,6 +260,11 @@ def _remove(terms: tuple[Expr, ...], wanted: Expr) -> tuple[Expr, ...] | None:
     return tuple(rest)
 
 
+@lru_cache(maxsize=65536)  # rules ask for the same parts of the same terms
+def _part(term: Expr, factor: Expr) -> Expr:
+    return merged(term / factor)
+
+
 def _rest_of_sum(
     patterns: tuple[Expr, ...], terms: tuple[Expr, ...], factor: Expr, b: Bindings, *, whole: bool
 ) -> Iterator[tuple[Bindings, tuple[Expr, ...]]]:
@@ -283,7 +288,7 @@ def _rest_of_sum(
     for i, t in enumerate(terms):
         if not needs <= inside(t):
             continue
-        for found in match(first, merged(t / factor), b):
+        for found in match(first, _part(t, factor), b):
             yield from _rest_of_sum(later, terms[:i] + terms[i + 1 :], factor, found, whole=whole)
 
 

@@ -25,8 +25,9 @@ def choose_free(problem: Problem, candidates: Sequence[Body]) -> Choice:
     counted = problem.probe.single if problem.target.single else np.ones(x.size, bool)
     table = np.stack([all_errors(problem, c) for c in candidates])
     sides = [counted & (x < 0), counted & (x >= 0)]
-    whole = _best(problem, table, counted)
-    parts = [_best(problem, table, side) for side in sides]
+    most = np.nan_to_num(table, nan=0.0, posinf=1e300).max(axis=1)
+    whole = _best(problem, table, most, counted)
+    parts = [_best(problem, table, most, side) for side in sides]
     if _cost(problem, table, whole, counted) <= sum(
         _cost(problem, table, part, side) for part, side in zip(parts, sides, strict=True)
     ):
@@ -42,16 +43,16 @@ def choose_free(problem: Problem, candidates: Sequence[Body]) -> Choice:
     return Choice(closed(problem, segments), tuple(m for m in missed if m is not None))
 
 
-def _best(problem: Problem, table: Floats, where: Flags) -> int:
+def _best(problem: Problem, table: Floats, most: Floats, where: Flags) -> int:
     """The first candidate within a limit everywhere, or but for the infinities; else the one that misses least."""
     for part_of in (where, where & np.isfinite(problem.probe.x)):
-        part = np.nan_to_num(table[:, :, part_of], nan=0.0, posinf=1e300)
-        if part.size == 0:
+        if not part_of.any():
             return 0
-        worst = part.max(axis=(1, 2))
+        worst = most[:, part_of].max(axis=1)
         for limit in problem.target.limits:
             if (worst <= limit).any():
                 return int(np.argmax(worst <= limit))
+    part = np.nan_to_num(table[:, :, part_of], nan=0.0, posinf=1e300)
     missing = _severity(part, problem.target.bar).sum(axis=(1, 2))
     return int(np.lexsort((worst, missing))[0])
 
