@@ -56,11 +56,16 @@ def _vanishes(program: Program, family: Family, free: frozenset[str]) -> bool:
 
 def _degree(slope: Expr, body: Expr, made: Collection[str]) -> Expr | None:
     """The c for which the slope is ``-c body``, a number or made of options, None if there is none."""
-    pairs = list(dict.fromkeys(branches(slope, body)))
+    pairs = _distinct(slope, body)
     for candidate in (_quotient(s, b, made) for s, b in pairs):
         if candidate is not None and all(_agrees(s, candidate, b) for s, b in pairs):
             return candidate
     return None
+
+
+@lru_cache(maxsize=1 << 12)
+def _distinct(slope: Expr, body: Expr) -> tuple[tuple[Expr, Expr], ...]:
+    return tuple(dict.fromkeys(branches(slope, body)))
 
 
 def _agrees(slope: Expr, degree: Expr, body: Expr) -> bool:

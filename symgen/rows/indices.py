@@ -75,10 +75,11 @@ def read(name: str, indices: Iterable[Any] = ()) -> Expr:
     return IndexedBase(name, real=True)[at] if at else Symbol(name, real=True)
 
 
-def reads(e: Any) -> list[Expr]:
+@lru_cache(maxsize=1 << 14)
+def reads(e: Any) -> tuple[Expr, ...]:
     """What an expression takes from arrays, in a fixed order; a position that is itself read comes before its user."""
     found = (s for s in free_symbols(e) if isinstance(s, Indexed))
-    return sorted(found, key=lambda i: (bool(i.atoms(Indexed) - {i}), sp.default_sort_key(i)))
+    return tuple(sorted(found, key=lambda i: (bool(i.atoms(Indexed) - {i}), sp.default_sort_key(i))))
 
 
 def base_of(e: Expr) -> str:
@@ -100,12 +101,19 @@ def opened(e: Any, least: Mapping[str, str] | None = None) -> tuple[Any, dict[Ex
         least: what is known of arrays and numbers by name: "positive" or "nonnegative".
     """
     known = least or {}
+    body, there = _opened(e, frozenset((n, known[n]) for n in map(base_of, free_symbols(e)) if n in known))
+    return body, {symbol: r for r, symbol in there}
+
+
+@lru_cache(maxsize=1 << 12)  # kernels of one function share most of their stages, and targets share all
+def _opened(e: Any, signs: frozenset[tuple[str, str]]) -> tuple[Any, tuple[tuple[Expr, Expr], ...]]:
+    known = dict(signs)
     there: dict[Expr, Expr] = {}
     numbers = sorted((s for s in free_symbols(e) if isinstance(s, Symbol) and s.name in known), key=str)
     for place, r in enumerate((*reads(e), *numbers)):
         name = base_of(r)
         there[r] = _stand_in(name, known.get(name), place)
-    return replaced(e, there), {symbol: r for r, symbol in there.items()}
+    return replaced(e, there), tuple(there.items())
 
 
 @lru_cache(maxsize=1 << 12)
