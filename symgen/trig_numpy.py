@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import flint
@@ -25,6 +25,7 @@ CANCELLED = 2.0**-60
 FIRST_ORDER = 2.0**-30
 SHRINK, SHIFT = 2.0**-512, 1024
 LARGE = 2.0**900
+NORMAL = 2.0**-1021  # products that are larger have all their bits
 
 SINE = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(8, 1, -1))
 COSINE = tuple((-1) ** k / math.factorial(2 * k) for k in range(9, 1, -1))
@@ -79,7 +80,9 @@ def _product_wave(a: Any, b: Any, quarters: int) -> Array:
         h = a * b
         low = _lost(a, b)
         easy = (np.abs(a) < LARGE) & (np.abs(b) < LARGE) & (np.abs(h) < LARGE) & (np.abs(h) > 1 / LARGE)
-        rest = np.flatnonzero(np.isfinite(h) & ~easy)
+        hard = np.isfinite(h) & ~easy
+        low[hard] = _lost_far_out(a[hard], b[hard])
+        rest = np.flatnonzero(hard & (np.abs(h) < NORMAL))
         low[rest] = [_exact_low(x, y, z) for x, y, z in zip(*(v[rest].tolist() for v in (a, b, h)), strict=True)]
         value = _wave(h, low, quarters)
         beyond = np.flatnonzero(~np.isfinite(h) & np.isfinite(a) & np.isfinite(b))
@@ -90,6 +93,12 @@ def _product_wave(a: Any, b: Any, quarters: int) -> Array:
             quadrant, high, last = _reduce_exactly(product.tolist(), lost, SHIFT)
             value[beyond] = _turned(quadrant + quarters, high, last)
     return value.reshape(shape)
+
+
+def _lost_far_out(a: Array, b: Array) -> Array:
+    """What rounding a product lost that is a normal number, where splitting would leave the range."""
+    (a, m), (b, n) = np.frexp(a), np.frexp(b)
+    return np.asarray(np.ldexp(_lost(a, b), m + n) + 0.0)
 
 
 def _exact_low(a: float, b: float, product: float) -> float:
@@ -133,8 +142,13 @@ def _reduce(h: Array, l: Array) -> tuple[npt.NDArray[np.int64], Array, Array]:
     high, low = np.where(n == 0.0, x, high), np.where(n == 0.0, y, low)
     hard = ~near | ((n != 0.0) & (np.abs(high) < CANCELLED))
     if hard.any():
-        quadrant[hard], high[hard], low[hard] = _reduce_exactly(h[hard].tolist(), l[hard].tolist())
+        quadrant[hard], high[hard], low[hard] = _reduced(h[hard].tobytes(), l[hard].tobytes())
     return quadrant, high, low
+
+
+@lru_cache(maxsize=16)  # the sine and the cosine of the same points are asked for one after the other
+def _reduced(h: bytes, l: bytes) -> tuple[npt.NDArray[np.int64], Array, Array]:
+    return _reduce_exactly(*(np.frombuffer(each).tolist() for each in (h, l)))
 
 
 def _reduce_exactly(
