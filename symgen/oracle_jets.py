@@ -78,7 +78,9 @@ class Emitter:
             return self.product(
                 node.args[0], node.args[1], k
             )  # the derivative in the weight is the value, also where the weight is 0
-        node = unfold(node)
+        unfolded = unfold(node)
+        if unfolded is not node:  # by its own name, so that the next order finds the cases of this one
+            return self.coefficient(unfolded, k)
         for kinds, build in BUILDERS:
             if isinstance(node, kinds):
                 return build(self, node, k)
