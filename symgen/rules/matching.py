@@ -348,18 +348,25 @@ def _apply_sum(rule: Rule, e: Expr) -> Expr | None:
 
 def _apply_pair(rule: Rule, e: Expr) -> Expr | None:
     """Two terms of a sum over their common denominator: ``1 - y/h`` holds the pattern ``h - y``."""
-    terms = _sorted_terms(e)
-    below = [denominator(t) for t in terms]
-    for i, j in itertools.combinations(range(len(terms)), 2):
-        if below[i] == below[j]:
-            continue
-        common = sp.Mul(*(d ** min(below[i].get(d, 0), below[j].get(d, 0)) for d in {**below[i], **below[j]}))
-        pair = sp.Add(merged(terms[i] / common), merged(terms[j] / common))
+    for common, pair, others in _pairs(e):
         for b, factor, rest in match_sum(rule.left, pair, {}, whole=True):
             if not rest and rule.admits(b):
-                others = [t for n, t in enumerate(terms) if n not in (i, j)]
                 return sp.Add(*others, merged(common * factor * instantiate(rule.right, b)))
     return None
+
+
+@lru_cache(maxsize=4096)  # every rule of two terms asks for them
+def _pairs(e: Expr) -> tuple[tuple[Expr, Expr, tuple[Expr, ...]], ...]:
+    """What two terms of a sum with different denominators have in common, what is left of them, and the other terms."""
+    terms = _sorted_terms(e)
+    below = [denominator(t) for t in terms]
+    found = []
+    for i, j in itertools.combinations(range(len(terms)), 2):
+        if below[i] != below[j]:
+            common = sp.Mul(*(d ** min(below[i].get(d, 0), below[j].get(d, 0)) for d in {**below[i], **below[j]}))
+            pair = sp.Add(merged(terms[i] / common), merged(terms[j] / common))
+            found.append((common, pair, tuple(t for n, t in enumerate(terms) if n not in (i, j))))
+    return tuple(found)
 
 
 def _multiple(base: Expr, have: Expr, power: Expr) -> bool:
