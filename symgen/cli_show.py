@@ -20,19 +20,28 @@ if TYPE_CHECKING:
 
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 LISTED_DTYPES, LISTED_OUTPUTS, NOT_MEASURED = ("float32", "float64"), ("value", "grad", "grad2"), "not measured"
+NO_CUDA = "no CUDA kernels"
+DEVICE_COLUMNS = {"output": "output", "error": "error (ULP)", "instructions": "instructions", "bytes": "bytes",
+                  "access": "bytes at once", "registers": "registers"}  # fmt: skip
 Stage = Literal["load", "lower", "recognize", "stabilize", "schedule", "code"]
 
 
-def list_functions(*, accuracy: Flag = False, json: Flag = False) -> int:
+def list_functions(*, accuracy: Flag = False, cuda: Flag = False, json: Flag = False) -> int:
     """List the functions of this project, or of the catalogue outside one.
 
     Args:
         accuracy: The largest errors that `symgen certify` measured, in ULP, over all settings of the options.
+        cuda: What `symgen certify --cuda` measured of the CUDA kernels for float32: the largest errors in ULP, and
+            what an element takes of instructions, bytes and registers.
         json: One JSON document with everything that the manifest says of them, or with the errors.
     """
     project = current()
+    if accuracy and cuda:
+        raise UserError("--accuracy and --cuda are two lists")
     if accuracy:
         return _list_accuracy(project, json=json)
+    if cuda:
+        return _list_cuda(project, json=json)
     entries = driver.read_manifest(project.out)["functions"]
     targets = build_keys.targets(project)
     if json:
@@ -63,6 +72,24 @@ def _list_accuracy(project: Config, *, json: bool) -> int:
         missing = {row["name"]: NOT_MEASURED if row["inputs"] is None else "" for row in found}
         rows = [tuple(_error(value, missing[row["name"]]) for value in row.values()) for row in found]
         table(("name", "dtype", *(f"{output} (ULP)" for output in LISTED_OUTPUTS), "inputs"), rows)
+    return Exit.OK
+
+
+def _list_cuda(project: Config, *, json: bool) -> int:
+    """One row for each output; a function has none where its kernels as they are now were not measured."""
+    entries = driver.read_manifest(project.out)["functions"]
+    found = []
+    for name in build_keys.targets(project):
+        path = build_keys.device_certificate(project.out / build_keys.CERTIFICATES / f"{name}.json")
+        kernel = (entries.get(name, {}).get("cuda") or {}).get("kernel")
+        content = certificate(path, kernel) if kernel else None
+        none = {**dict.fromkeys(DEVICE_COLUMNS), "output": NO_CUDA if kernel is None else NOT_MEASURED}
+        found += [{"name": name, **row} for row in (content or {}).get("outputs", [none])]
+    if json:
+        give_json(found)
+    else:
+        rows = [tuple(_error(row[column], "") for column in ("name", *DEVICE_COLUMNS)) for row in found]
+        table(("name", *DEVICE_COLUMNS.values()), rows)
     return Exit.OK
 
 
