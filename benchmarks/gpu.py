@@ -31,6 +31,7 @@ from symgen.runtime.errors import CudaMissingError
 PACKAGES = ("numba", "numba-cuda", "nvidia-cuda-nvrtc", "nvidia-nvvm", "numpy", "torch", "triton")
 REPEATS = 20
 SWEEP = 2**26  # float32 inputs at a time in the exhaustive sweep
+LARGE = 2**26  # elements whose bandwidth is measured, where one size is enough
 COLUMNS = 1024  # of rows, where only their number is asked for
 LENGTHS = (128, 1024, 4096, 16384, 131072)  # of the rows whose bandwidth is measured
 
@@ -51,12 +52,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         result["device"] = device()
         for name, section in SECTIONS.items():
-            result[name] = {n: section(n, options.quick) for n in chosen if section is not overhead or n == chosen[0]}
+            result[name] = {n: tried(section, n, options.quick) for n in chosen}
     text = json.dumps(result, indent=1, sort_keys=True)
     print(text)
     if options.json:
         Path(options.json).write_text(text + "\n", encoding="utf-8")
     return 1 if missing else 0
+
+
+def tried(section: Callable[[str, bool], Any], name: str, quick: bool) -> Any:
+    """What a section finds of a function; what goes wrong is said, and the others are measured all the same."""
+    try:
+        return section(name, quick)
+    except Exception as error:  # noqa: BLE001 - whatever a device, a driver or another library raises
+        print(f"{section.__name__} of {name} failed: {error}", file=sys.stderr)
+        return {"failed": f"{type(error).__name__}: {error}"}
 
 
 def _is_kernel(name: str) -> bool:
@@ -248,8 +258,8 @@ def seconds(call: Callable[[], Any]) -> float:
 def bandwidth(name: str, quick: bool) -> dict[str, Any]:
     """Bytes moved in a second, as a share of a copy on the device in the same run; PyTorch's own beside it."""
     if getattr(F, name).function.is_rows:
-        return {f"rows of {c}": _bandwidth(name, 2**26, c) for c in ((1024,) if quick else LENGTHS)}
-    return {str(2**k): _bandwidth(name, 2**k) for k in ((26,) if quick else (20, 22, 24, 26, 28))}
+        return {f"rows of {c}": _bandwidth(name, LARGE, c) for c in ((1024,) if quick else LENGTHS)}
+    return {str(n): _bandwidth(name, n) for n in ((LARGE,) if quick else (2**20, 2**22, 2**24, LARGE, 2**28))}
 
 
 def _bandwidth(name: str, n: int, columns: int = COLUMNS) -> dict[str, float]:
@@ -281,12 +291,15 @@ def _share(moved: int, call: Callable[[], Any], copy: float) -> float:
         return float("nan")
 
 
-def overhead(name: str, quick: bool) -> dict[str, float]:
-    """Microseconds for a call on an array that is too small to matter: what a launch costs."""
+def overhead(name: str, quick: bool) -> dict[str, float] | None:
+    """Microseconds for a call on an array that is too small to matter: what a launch costs, of one operand."""
     import time
 
     import torch
 
+    function = getattr(F, name).function
+    if len(function.operands) != 1 or function.is_rows or settings(name):
+        return None
     x = torch.zeros(4, device="cuda")
     out = torch.empty_like(x)
     calls = {"symgen": lambda: getattr(F, name).cuda(x, out=out), "torch": lambda: torch.sigmoid(x, out=out)}

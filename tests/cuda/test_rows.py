@@ -161,6 +161,20 @@ def test_class_losses_are_those_of_the_processor(row_loss, device_array, simulat
                 assert np.array_equal(again.memory, value.memory)
 
 
+def test_class_losses_at_the_edges_of_rows_and_without_any(row_loss, device_array, simulated):
+    kernel, plain = simulated(row_loss, (9, 0)), getattr(F, row_loss)
+    options = {"wrt": kernel._caller.function.tensors[0].name}
+    for n in (1, 31, 32, SHORT, SHORT + 4):
+        x, target = samples(kernel, n)
+        value, slope = kernel.value_and_grad(device_array(x), device_array(target), **options)
+        wanted, true = plain.value_and_grad(wide(x), target, **options)
+        close(value, np.asarray(wanted))
+        close(slope, true, 32)
+    for how in ("mean", "sum", "none"):
+        found = kernel(device_array(x[:0]), device_array(target[:0]), reduction=how)
+        assert np.array_equal(found.memory, plain(x[:0], target[:0], reduction=how), equal_nan=True), how
+
+
 def test_classes_stand_second_where_there_are_more_axes(device_array, simulated):
     kernel, plain = simulated("cross_entropy", (9, 0)), F.cross_entropy
     x, target, g = logits(3, 4, 6), classes(4, 3, 6).astype(np.int32), np.asarray(-2.0, np.float32)

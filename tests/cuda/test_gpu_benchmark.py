@@ -1,0 +1,116 @@
+"""`benchmarks/gpu.py` before there is a GPU: what it measures here, and the rest on a stand-in for PyTorch."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from symgen.cuda_code import DeviceArray, Simulator
+from symgen.runtime.cuda import Driver
+from symgen.runtime.cuda_arrays import LIBRARIES, Library
+
+ROOT = Path(__file__).parents[2]
+NAMES = ["mse_loss", "relu", "softmax"]
+
+
+class Tensor(DeviceArray):
+    """An array in main memory with what the benchmark asks of a tensor; the interpreter runs kernels on it."""
+
+    __module__ = "standin.tensors"
+
+    def cuda(self) -> Tensor:
+        return self
+
+    def cpu(self) -> Tensor:
+        return self
+
+    def numpy(self) -> np.ndarray:
+        return self.memory
+
+    def numel(self) -> int:
+        return self.memory.size
+
+    def element_size(self) -> int:
+        return self.memory.itemsize
+
+    def copy_(self, other: Tensor) -> None:
+        self.memory[...] = other.memory
+
+
+def torch() -> Any:
+    """The part of PyTorch that the benchmark uses where it is quick."""
+    made: Any = ModuleType("torch")
+    event = lambda enable_timing: SimpleNamespace(record=lambda: None, elapsed_time=lambda end: 1.0)  # noqa: E731
+    properties = SimpleNamespace(name="stand-in", major=9, minor=0, total_memory=0)
+    made.cuda = SimpleNamespace(Event=event, synchronize=lambda: None, get_device_capability=lambda: (9, 0),
+                                get_device_properties=lambda i: properties)  # fmt: skip
+    made.from_numpy = Tensor
+    made.empty_like = lambda a: Tensor(np.empty_like(a.memory))
+    made.zeros = lambda n, device: Tensor(np.zeros(n, np.float32))
+    made.sigmoid = lambda x, out: out
+    made.nn = SimpleNamespace(functional=SimpleNamespace(relu=lambda x: x))
+    made.compile = lambda f: f
+    return made
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks import gpu
+
+    return gpu
+
+
+def test_without_a_device_it_says_so_and_gives_what_needs_none(gpu, tmp_path, capsys):
+    """Static figures and the interpreter's results on every architecture; exit code 1, for the rest is missing."""
+    pytest.importorskip("numba_cuda")
+    place = tmp_path / "found.json"
+    assert gpu.main(["relu", "--quick", "--json", str(place)]) == 1
+    shown = capsys.readouterr()
+    assert "nothing more can be measured here" in shown.err
+    found = json.loads(shown.out)
+    assert found == json.loads(place.read_text())
+    assert set(found) == {"versions", "static", "interpreter", "device"}
+    assert found["device"] is None
+    for section in ("static", "interpreter"):
+        assert set(found[section]["relu"]) == {"sm_80", "sm_90", "sm_100"}
+    assert len({tuple(v["sha256"]) for v in found["interpreter"]["relu"].values()}) == 1
+
+
+def test_every_section_runs_to_its_end_where_there_is_a_device(gpu, monkeypatch, capsys):
+    simulator = Simulator((9, 0))
+    monkeypatch.setattr(Driver, "check", lambda self: None)
+    monkeypatch.setattr(Driver, "launch", lambda self, *args: simulator.launch(*args))
+    monkeypatch.setitem(sys.modules, "torch", torch())
+    new = Library(lambda a: Tensor(np.empty_like(a.memory)), lambda a: 0,
+                  lambda a, shape, dtype: Tensor(np.empty(shape, dtype or a.memory.dtype)))  # fmt: skip
+    monkeypatch.setitem(LIBRARIES, "standin", new)
+    monkeypatch.setattr(gpu, "LARGE", 4096)
+    monkeypatch.setattr(gpu, "REPEATS", 2)
+    monkeypatch.setattr(gpu, "static", lambda name: {})
+    monkeypatch.setattr(gpu, "interpreted", lambda name: {})
+    assert gpu.main([*NAMES, "--quick"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "failed" not in json.dumps(found)
+    for name in NAMES:
+        right = found["correctness"][name]
+        assert right["as interpreted"] == 1.0
+        assert right["largest error of the value in ULP"] <= 4
+    assert found["bandwidth"]["relu"]["4096"].keys() == {"symgen", "torch", "torch.compile"}
+    assert set(found["bandwidth"]["softmax"]) == {"rows of 1024"}
+    assert found["overhead"]["mse_loss"] is None
+    assert found["overhead"]["relu"].keys() == {"symgen", "torch"}
+
+
+def test_what_fails_is_said_and_the_rest_is_measured(gpu, capsys):
+    def broken(name: str, quick: bool) -> None:
+        raise RuntimeError(f"{name} {quick}")
+
+    assert gpu.tried(broken, "relu", quick=True) == {"failed": "RuntimeError: relu True"}
+    assert "broken of relu failed" in capsys.readouterr().err
