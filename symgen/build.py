@@ -16,7 +16,7 @@ from typing import Any
 
 from symgen import build_compile, build_keys, build_pool, build_shared, files
 from symgen.build_compile import Compiled, Failure, Job
-from symgen.build_keys import CERTIFICATES, Target
+from symgen.build_keys import CERTIFICATES, DEVICE, Target
 from symgen.config import Config, did_you_mean
 from symgen.files import UserError, digest
 from symgen.missed import Miss
@@ -380,7 +380,8 @@ def _expected(current: Mapping[str, Any]) -> tuple[set[str], set[str]]:
 
 
 def _orphans(root: Path, expected: set[str], functions: Iterable[str]) -> tuple[str, ...]:
-    kept = expected | {f"{CERTIFICATES}/{name}.json" for name in functions}
+    measured = (CERTIFICATES, f"{CERTIFICATES}/{DEVICE}")
+    kept = expected | {f"{folder}/{name}.json" for folder in measured for name in functions}
     return tuple(name for name in files.owned(root) if name not in kept)
 
 

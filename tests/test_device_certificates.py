@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from symgen import build_check, build_keys, cli_show, config
+from symgen import build, build_check, build_keys, cli_show, config
 from symgen.backends.latex_device import measured
+from symgen.certify_cuda import COMMENT
 from symgen.files import UserError
 from symgen.resources import PACKAGE
 
@@ -38,6 +39,14 @@ def test_figures_of_other_kernels_are_told(monkeypatch, tmp_path):
         (place / f"{n}.json").write_text(json.dumps({"kernel": "kernel of relu", "outputs": []}), encoding="utf-8")
     monkeypatch.setattr(build_check.build, "read_manifest", lambda out: {"functions": entries})
     assert build_check.uncertified_devices(replace(project, out=tmp_path)) == ("softmax",)
+
+
+def test_a_build_keeps_what_was_measured_of_functions_that_there_are(tmp_path):
+    place = tmp_path / "certificates" / build_keys.DEVICE
+    place.mkdir(parents=True)
+    for n in ("relu", "gone"):
+        (place / f"{n}.json").write_text(json.dumps({"comment": COMMENT, "kernel": "1"}, indent=1), encoding="utf-8")
+    assert build._orphans(tmp_path, set(), ["relu"]) == ("certificates/cuda/gone.json",)
 
 
 def test_a_list_tells_what_was_measured_of_the_kernels_that_there_are(monkeypatch, tmp_path, capsys):
