@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,13 +70,17 @@ def names() -> list[str]:
     return functions()
 
 
+def function_of(item: pytest.Item) -> str:
+    """The function that a test is about, where it is about one."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return next((str(params[a]) for a in FUNCTIONS if a in params), "")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one function run in one process, which compiles each kernel once."""
-    for item in items:
-        called = getattr(item, "callspec", None)
-        name = next((called.params[a] for a in FUNCTIONS if a in called.params), "") if called else ""
-        if name:
-            item.add_marker(pytest.mark.xdist_group(f"cuda {name}"))
+    """Tests of one function come one after the other, so that the process that takes them compiles each kernel once."""
+    places = [i for i, item in enumerate(items) if Path(__file__).parent in item.path.parents]
+    for i, item in zip(places, sorted((items[i] for i in places), key=function_of), strict=True):
+        items[i] = item
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
