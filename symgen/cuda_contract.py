@@ -30,7 +30,8 @@ ROLES = {"index": "<i8", "labels": "<i8", "mask": "|b1"}  # of operands that are
 # instructions of PTX for an element, in the costliest kernel of the catalogue: what keeps a change from making it worse
 # unnoticed. A kernel that is to run at the speed of memory has about 80; see docs/adr/0021-float32-on-gpus.md.
 ELEMENT = {"f32": 640, "f64": 1100}
-ROW = {"f32": 4600, "f64": 3600}  # of all the loops of a row, for one entry in each: distances of any order take powers
+# of all the loops of a row, for one entry in each; the costliest are distances of any order, which take powers
+ROW = {"f32": 4600, "f64": 3600}
 REGISTERS = {"elementwise": 64, "rows": 128}  # of a thread that has four elements at work, in rows pairs of each
 
 
