@@ -17,8 +17,8 @@ NEXT_TO_THE_LARGEST = 1.0
 SMALL_ROWS = {"geglu": 8.0, "normalize": 8.0}
 # a factor below the smallest normal float32 has lost bits, and what it is multiplied by brings them back
 UNDERFLOW = {"glu": 8.0, "swiglu": 8.0}
-# A known miss: in float32 a distance of an order other than 1, 2 and infinity is right to about 1e-4 only, and so is a
-# difference of two of them; README.md says so.
+# A known miss: powers of an order other than 1 and 2 are rounded to float32, and the difference of two distances, or of
+# their gradients, is no better than these are; README.md says so.
 ANY_ORDER = {"triplet_margin_loss": ("_p_ne_1", 2000.0)}
 LONG = {"triplet_margin_loss": (3,)}  # of many variants
 
