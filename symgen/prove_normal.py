@@ -49,9 +49,15 @@ def _plain(e: Expr) -> Expr:
     if isinstance(e, sp.log):
         return _log_of_sum(arguments[0])
     if e.is_Pow and not arguments[1].is_Rational and arguments[0] is not S.Exp1:
-        return sp.exp(sp.expand(arguments[1] * sp.log(arguments[0])))
+        return sp.exp(sp.expand(arguments[1] * _log_of_power(arguments[0])))
     written = _HYPERBOLIC.get(type(e))
     return written(*arguments) if written else e.func(*arguments)
+
+
+def _log_of_power(base: Expr) -> Expr:
+    """``log(p^n) -> n log(p)`` where p is positive, such as what stands below a line."""
+    root, times = base.as_base_exp()
+    return times * _log_of_sum(root) if root.is_positive else sp.log(base)
 
 
 def _log_of_sum(inside: Expr) -> Expr:

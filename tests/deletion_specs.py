@@ -152,3 +152,9 @@ def fading(x, a: Real > 0 = 0.5):
 def rising(x, a: Real > 0 = 0.5):
     """The generalised logistic function."""
     return 1 / (1 + exp(-x)) ** a
+
+
+@activation()
+def occupation(x, a: Real > 0 = 0.5):
+    """The logarithm of one and the share of an exponential, as Fermi's distribution is written."""
+    return log(1 + a * exp(-x) / (1 + exp(-x)))
