@@ -139,6 +139,14 @@ def _copy(work: Work) -> Callable[[], Any]:
     return lambda: np.copyto(out, x)
 
 
+def _takes_lengths(function: Callable[..., Any]) -> bool:
+    """Whether it names the lengths of a row, as norms do, where others name an axis."""
+    try:
+        return "normalized_shape" in inspect.signature(function).parameters
+    except ValueError:  # built in, and without a signature
+        return False
+
+
 def _torch_function(batch: Batch) -> Callable[..., Any]:
     """PyTorch's function of this name."""
     import torch
@@ -149,7 +157,7 @@ def _torch_function(batch: Batch) -> Callable[..., Any]:
         if callable(own):
             if batch.kind != "rows" or not any(a.role.axes for a in batch.op.operands):
                 return own  # type: ignore[no-any-return]
-            if "normalized_shape" in inspect.signature(own).parameters:  # norms name lengths where others name an axis
+            if _takes_lengths(own):
                 return lambda x, *others: own(x, x.shape[-1:], *others)
             return partial(own, dim=-1)
     raise Skip("has no function of this name")
