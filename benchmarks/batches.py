@@ -20,6 +20,7 @@ from benchmarks.libraries import Skip
 from benchmarks.run import Piece, Plan, Row
 from benchmarks.timing import measure
 from symgen import build, build_keys, config, ulp
+from symgen.layers import layer
 from symgen.measure import public_module
 from symgen.rows.lower import is_row_function
 from symgen.spec import Axis, Op, load
@@ -103,7 +104,7 @@ def batches(names: Sequence[str] = ()) -> Iterator[Batch]:
         if name in functions:
             job = build.job(project, targets[name])
             op = load(job.file, root=job.specs)[name]
-            if op.kind == "loss" or is_row_function(op):
+            if layer(op) is None and (op.kind == "loss" or is_row_function(op)):
                 yield Batch(name, getattr(face, name), op)
 
 

@@ -97,11 +97,12 @@ def compile_function(job: Job) -> Compiled | Failure:
     from symgen import sheet
     from symgen.archetypes import archetype_of
     from symgen.backends import manifest
+    from symgen.layers import generated
     from symgen.program import ProgramError
     from symgen.spec import SpecError, load
 
     try:
-        op = load(job.file, root=job.specs)[job.name]
+        op = generated(load(job.file, root=job.specs)[job.name])
         archetype = archetype_of(op)
         derivation = archetype.derive(op, device=job.cuda)
         entry = manifest.entry(derivation.op, archetype.facts(derivation), archetype.name)

@@ -222,7 +222,7 @@ def certify(config: Config, target: Target) -> Path | None:
     entry = read_manifest(config.out)["functions"][target.name]
     if not entry.get("cuda"):
         return None
-    kernel = simulated(getattr(measure.public_module(config), target.name).cuda, Simulator(CAPABILITY))
+    kernel = simulated(measure.public_kernel(config, target).cuda, Simulator(CAPABILITY))
     outputs = [asdict(f) for f in figures(measure.specification(config, target), kernel)]
     outputs = [{**o, "error": o["error"] if math.isfinite(o["error"]) else str(o["error"])} for o in outputs]
     content = {"comment": COMMENT, "kernel": entry["cuda"]["kernel"], "name": target.name, "outputs": outputs}

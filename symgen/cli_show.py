@@ -114,7 +114,7 @@ def show(name: str, /, *, stage: Stage = "code", form: Literal["code", "latex"] 
     if form == "latex":
         code(views.card(_derived(op), job), "latex")
     elif stage == "load":
-        give(describe(op))
+        give(describe(op.whole or op))
     elif stage == "code":
         code(views.code(_derived(op), job), "python")
     else:
@@ -175,10 +175,11 @@ def loaded(name: str) -> tuple[Op, Job]:
     everything = {found: target for found, (_, target) in places.items()}
     (found,) = driver.resolve([name], everything)
     owner, target = places[found]
+    from symgen.layers import generated
     from symgen.spec import load
 
     job = driver.job(owner, target)
-    return load(job.file, root=job.specs)[found], job
+    return generated(load(job.file, root=job.specs)[found]), job
 
 
 def _located(project: Config) -> dict[str, tuple[Config, Target]]:

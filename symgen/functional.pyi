@@ -81,6 +81,7 @@ __all__ = [
     "sigmoid",
     "silu",
     "sine",
+    "siren",
     "smooth_l1_loss",
     "soft_margin_loss",
     "softcap",
@@ -3627,6 +3628,52 @@ class _sine(Kernel):
     ) -> tuple[_Array, _Array]: ...
 
 sine: _sine
+
+class _siren(Kernel):
+    """Layer of a sinusoidal representation network: the sine of an affine map.
+
+        return sin(omega_0 * (sum(weight * x, I) + bias))
+
+    omega_0: a number.
+    Source: specs/activations/siren.py:11.
+    """
+
+    epilogue: Kernel
+
+    def __call__(
+        self,
+        x: _ArrayLike,
+        weight: _ArrayLike,
+        bias: _ArrayLike | None = None,
+        *,
+        omega_0: float = 30.0,
+        out: _Outs = None,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        x: _ArrayLike,
+        weight: _ArrayLike,
+        bias: _ArrayLike | None = None,
+        *,
+        omega_0: float = 30.0,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> Any: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        x: _ArrayLike,
+        weight: _ArrayLike,
+        bias: _ArrayLike | None = None,
+        *,
+        omega_0: float = 30.0,
+        wrt: _Wrt = None,
+        g: _ArrayLike = 1.0,
+        out: _Outs = None,
+    ) -> _Array: ...
+
+siren: _siren
 
 class _smooth_l1_loss(Kernel):
     """Squared near zero, absolute beyond beta.

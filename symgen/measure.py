@@ -22,6 +22,7 @@ from symgen.certify_rows import certify_rows
 from symgen.config import Config
 from symgen.exhaustive import Subject, swept
 from symgen.files import UserError
+from symgen.layers import generated
 from symgen.pipeline import derive
 from symgen.rows.lower import is_row_function
 from symgen.spec import load
@@ -48,7 +49,7 @@ def survey(
     config: Config, target: Target, effort: Effort = FULL, processes: int = 1, progress: Progress | None = None
 ) -> Certificate:
     """The sampled rows of one function, with the truth computed by so many processes."""
-    op, kernel = specification(config, target), getattr(public_module(config), target.name)
+    op, kernel = specification(config, target), public_kernel(config, target)
     digest, dtypes = kernel_of(config, target.name), tuple(d for d in effort.dtypes if d in installed_dtypes())
     if is_row_function(op):
         return certify_rows(op, kernel, digest=digest, dtypes=dtypes, progress=progress)
@@ -72,9 +73,15 @@ def _derived(config: Config, target: Target) -> tuple[Op, dict[str, Knowledge]]:
 
 
 def specification(config: Config, target: Target) -> Op:
-    """What a function claims to compute."""
+    """What a function's own kernels claim to compute: of a layer, its epilogue given the product."""
     job = build.job(config, target)
-    return load(job.file, root=job.specs)[target.name]
+    return generated(load(job.file, root=job.specs)[target.name])
+
+
+def public_kernel(config: Config, target: Target) -> Any:
+    """The kernel of what was generated: of a layer, its epilogue."""
+    found = getattr(public_module(config), target.name)
+    return found.epilogue if found.function.is_layer else found
 
 
 def kernel_of(config: Config, name: str) -> str:
@@ -90,7 +97,7 @@ def swept_cases(op: Op) -> tuple[Case, ...]:
 def subject(config: Config, target: Target) -> Subject:
     """A kernel to sweep."""
     op, knowledge = _derived(config, target)
-    return Subject(getattr(public_module(config), target.name), swept_cases(op), knowledge)
+    return Subject(public_kernel(config, target), swept_cases(op), knowledge)
 
 
 def saved(config: Config, name: str) -> Certificate | None:

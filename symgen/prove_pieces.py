@@ -23,6 +23,7 @@ from symgen import build, build_keys, config, files
 from symgen.certify import Knowledge, sides_of
 from symgen.derivation import DerivedVariant, Output
 from symgen.enclosure import Enclosure, ProofError
+from symgen.layers import generated
 from symgen.oracle import working_precision
 from symgen.oracle_balls import OracleError, UndecidedError
 from symgen.pipeline import derive
@@ -354,7 +355,7 @@ def prove_function(name: str) -> Verdict:
     """Every piece of a function of the project, or of the catalogue; proved only if all are."""
     project = config.load() or config.catalogue()
     job = build.job(project, build_keys.targets(project)[name])
-    op = load(job.file, root=job.specs)[name]
+    op = generated(load(job.file, root=job.specs)[name])
     derivation = derive(op, device=job.cuda and op.kind == "activation")
     shown: list[str] = []
     for variant in derivation.variants:

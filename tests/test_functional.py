@@ -69,7 +69,7 @@ def test_every_function_takes_every_dtype(dtype: np.dtype[Any]) -> None:
     wanted = dtype if dtype == DTYPES[3] else np.exp(np.ones(1, dtype)).dtype
     for name in _functions():
         kernel = getattr(F, name)
-        if kernel.function.is_rows:  # tests/rows
+        if kernel.function.is_rows or kernel.function.is_layer:  # tests/rows, tests/test_layers
             continue
         arrays, options = _example(kernel)
         with np.errstate(all="ignore"):
@@ -120,6 +120,8 @@ def test_every_gradient_of_an_option() -> None:
     """The gradient in each parameter and option is the sum of what ``grad`` gives elementwise, times the cotangent."""
     for name in _functions():
         kernel = getattr(F, name)
+        if kernel.function.is_layer:  # tests/test_layers
+            continue
         arrays, options = _example(kernel)
         arrays = [np.resize(a, (3, 4)) for a in arrays]
         g = np.linspace(1, 2, 12).reshape(3, 4)
@@ -142,7 +144,8 @@ def test_every_function_pickles_and_prints() -> None:
         shown = list(inspect.signature(kernel).parameters)
         assert shown[0] == kernel.function.arguments[0].name
         own = "reduction" if kernel.function.is_loss else "axis" if kernel.function.is_rows else "where"
-        assert set(shown) >= {a.name for a in kernel.function.arguments} | {"out", own}
+        extras = {"out"} if kernel.function.is_layer else {"out", own}
+        assert set(shown) >= {a.name for a in kernel.function.arguments} | extras
         for words in (kernel.function.summary, kernel.function.source, "Example:"):
             assert words in kernel.__doc__
 

@@ -20,6 +20,7 @@ from symgen.backends.latex_part import Formula, Part, formula, parts
 from symgen.backends.latex_plot import Plot, plot
 from symgen.backends.latex_samples import Samples, domain, is_curve, shown_options
 from symgen.backends.latex_variant import alternative_of, argument_note, number, stated
+from symgen.layers import layer
 from symgen.spec.model import REQUIRED, Op
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def card(derivation: Derivation, samples: Samples | None = None, certificate: Ma
     return Card(
         name=op.name,
         title=names.escape(op.name),
-        signature=_signature(op),
+        signature=_signature(op.whole or op),
         torch="" if op.torch is None else names.code(op.torch),
         cite="" if op.cite is None else _cite(op.cite),
         aliases=", ".join(names.code(a) for a in op.aliases),
@@ -81,7 +82,11 @@ def card(derivation: Derivation, samples: Samples | None = None, certificate: Ma
             (tuple(formula(*f) for f in stated(op, alternative_of(op, a.text))), names.prose(a.note))
             for a in op.alternatives
         ),
-        facts=(*behaviour(derivation, found, samples), *(on_device(certificate, outputs) or device(derivation))),
+        facts=(
+            *_product(op),
+            *behaviour(derivation, found, samples),
+            *(on_device(certificate, outputs) or device(derivation)),
+        ),
         plot=None if samples is None else plot(samples, found, domain(op)),
         shown=_shown_text(op),
         accuracy=measured,
@@ -100,11 +105,12 @@ def heading(
 ) -> Card:
     """A card of what the definition itself says, what is known of its variants, what was measured, and a plot."""
     return Card(
-        name=op.name, title=names.escape(op.name), signature=_signature(op),
+        name=op.name, title=names.escape(op.name), signature=_signature(op.whole or op),
         torch="" if op.torch is None else names.code(op.torch), cite="" if op.cite is None else _cite(op.cite),
         aliases=", ".join(names.code(a) for a in op.aliases), summary=names.prose(op.summary),
         arguments=tuple(argument_note(op, a) for a in op.arguments[1:]), parts=variants, wide=True, alternatives=(),
-        facts=(*((("Shown", picture[1]),) if picture else ()), *facts), plot=picture[0] if picture else None, shown="",
+        facts=(*_product(op), *((("Shown", picture[1]),) if picture else ()), *facts),
+        plot=picture[0] if picture else None, shown="",
         accuracy=measured, outputs=outputs, remains=(),
     )  # fmt: skip
 
@@ -119,6 +125,23 @@ def _signature(op: Op) -> str:
             parts.append("*")
         parts.append(a.name if a.default is REQUIRED else f"{a.name}={a.default!r}")
     return names.code(f"{op.name}({', '.join(parts)})")
+
+
+def _product(op: Op) -> tuple[tuple[str, str], ...]:
+    """What the card of a layer says of its matrix product, and on what all else on it rests."""
+    found = None if op.whole is None else layer(op.whole)
+    if found is None:
+        return ()
+    factors = [names.code(a.name) for a in (found.tensor, found.matrix)]
+    product, axis = names.symbol(found.product, dict(op.symbols)).tex, names.escape(found.over.name)
+    own, device = (names.code(f"{op.name}.{end}") for end in ("epilogue", "epilogue.cuda"))
+    what = rf"${product}$ is the matrix product of {factors[0]} and {factors[1]} over ${axis}$"
+    error = rf"off by at most $|{axis}|\,u \sum |\cdot|\,|\cdot|$ of its terms, which $f$ multiplies by its slope"
+    return (
+        ("Product", f"{what}; derivatives in these are products of matrices with what is derived here"),
+        ("Given it", f"all else is of $f$ given ${product}$, as {own} computes it; the product is by BLAS, {error}"),
+        ("On a GPU", f"{device} of a product of yours; {names.code(op.name + '.cuda')} is refused"),
+    )
 
 
 def _cite(text: str) -> str:

@@ -10,6 +10,7 @@ import sympy as sp
 from sympy.core.sorting import default_sort_key
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
+from symgen.layers import layer
 from symgen.spec.model import REQUIRED, Argument, Axis, Op, Parts, Variant, role_limits
 
 FOLDERS = {"activation": "activations", "loss": "losses"}
@@ -57,7 +58,7 @@ def entry(op: Op, facts: Sequence[VariantFacts], archetype: str = "elementwise")
     Raises:
         ManifestError: if a condition between options is more than comparisons of options and numbers.
     """
-    return {
+    return _layered(op, {
         "module": module_name(op),
         "kind": op.kind,
         "archetype": archetype,
@@ -72,7 +73,19 @@ def entry(op: Op, facts: Sequence[VariantFacts], archetype: str = "elementwise")
         "assertions": [condition(c) for c in op.assertions],
         "variants": [_variant(v, f) for v, f in zip(op.variants, facts, strict=True)],
         "source": {"file": op.source.file, "line": op.source.line},
-    }
+    })
+
+
+def _layered(op: Op, made: dict[str, Any]) -> dict[str, Any]:
+    """The record of the definition that this is the epilogue of, with what is its own; of others as it is."""
+    found = None if op.whole is None else layer(op.whole)
+    if op.whole is None or found is None:
+        return made
+    factors = {"product": found.product, "tensor": found.tensor.name, "matrix": found.matrix.name,
+               "first": found.first}  # fmt: skip
+    epilogue = {"archetype": made["archetype"], "arguments": made["arguments"], **factors}
+    return {**made, "archetype": "layer", "arguments": [_argument(a) for a in op.whole.arguments],
+            "epilogue": epilogue}  # fmt: skip
 
 
 def condition(relation: Any) -> list[Any]:

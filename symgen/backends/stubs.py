@@ -92,6 +92,7 @@ def functional_stub(functions: Mapping[str, Mapping[str, Any]], runtime_import: 
 
 def _function(function: Function) -> str:
     lines = [f"class _{function.name}(Kernel):", *_docstring(function)]
+    lines += ["    epilogue: Kernel", ""] if function.is_layer else []
     for method in ("", *summaries(function)):
         lines += _method(function, method)
     return "\n".join([*lines, "", f"{function.name}: _{function.name}", ""])

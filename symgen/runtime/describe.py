@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from inspect import Parameter, Signature
 
 from .conditions import SYMBOLS, holds, number, text
@@ -50,6 +50,7 @@ ROW_LOSS_EXTRAS = {
     "value_and_grad": ("axis", "wrt", "reduction", "out"),
     "hvp": ("axis", "wrt", "reduction", "out"),
 }
+LAYER_EXTRAS = {"": ("out",), "vjp": ("wrt", "out"), "hvp": ("wrt", "g", "out")}
 LEADING = {"vjp": ("g",), "hvp": ("v",)}
 LEADING_NOTES = {
     "vjp": "g: cotangent; broadcasts to the shape of the value.\n",
@@ -63,6 +64,10 @@ METHOD_SUMMARIES = {
 ROW_SUMMARIES = {
     "vjp": METHOD_SUMMARIES["vjp"],
     "hvp": "Second derivative of sum(g * {name}(...)) in one operand, times a vector.",
+}
+LAYER_SUMMARIES = {
+    "vjp": "Gradients of sum(g * {name}(...)), each of the shape of the operand it belongs to.",
+    "hvp": ROW_SUMMARIES["hvp"],
 }
 LOSS_SUMMARIES = {
     "grad": "Gradient of {name}, of the shape of the operand; elementwise derivatives with reduction='none'.",
@@ -97,6 +102,8 @@ Raises:
 def extras(function: Function, method: str) -> tuple[str, ...]:
     """The keywords that a method has beyond the spec's arguments."""
     checked = ("check",) if any(a.limits for a in function.operands) else ()
+    if function.is_layer:
+        return LAYER_EXTRAS[method]
     if function.is_rows:
         absent = {"axis"} if not function.is_movable else set()
         absent |= {"keepdims"} if not function.drops_axis else set()
@@ -112,12 +119,30 @@ def extra_default(function: Function, name: str) -> object:
 
 def summaries(function: Function) -> dict[str, str]:
     """What each method of a function does, in a sentence."""
+    if function.is_layer:
+        return LAYER_SUMMARIES
     if function.is_rows and not function.is_loss:
         return ROW_SUMMARIES
     return LOSS_SUMMARIES if function.is_loss else METHOD_SUMMARIES
 
 
+LAYER_RETURNS = "An array of the shape of {tensor}, the other axis of {matrix} in place of its last; or out."
+PRODUCT = """\
+Along the last axis only. The product of {tensor} and {matrix} is that of BLAS, in the dtype of the operands (half
+precision in float64): its error is at most n u sum(|{matrix}| |{tensor}|) for n terms and the unit roundoff u, and what
+follows multiplies it by its slope. What follows is certified: `.epilogue`, a kernel of the product, also on a GPU.
+Gradients in {tensor} and {matrix} are products by BLAS of what that kernel gives."""
+
+
+def _product(function: Function) -> str:
+    """What a layer says of its matrix product."""
+    found = function.product
+    return "" if found is None else PRODUCT.format(tensor=found.tensor, matrix=found.matrix)
+
+
 def _returns(function: Function, method: str) -> str:
+    if function.product is not None and not method:
+        return LAYER_RETURNS.format(tensor=function.product.tensor, matrix=function.product.matrix)
     return (LOSS_RETURNS.get(method) if function.is_loss else None) or METHOD_RETURNS[method]
 
 
@@ -158,6 +183,7 @@ def documentation(function: Function, public: str) -> str:
         _indented(function.definition),
         "Args:\n" + _indented(_arguments(function, "")),
         f"Returns:\n    {_returns(function, '')}",
+        _product(function),
         RAISES,
         "Derivatives:\n" + _indented("\n".join(f".{m}{signature(function, m)}" for m in summaries(function))),
         "Example:\n" + _indented(example(function, public)),
@@ -193,7 +219,7 @@ def _argument(function: Function, argument: Argument) -> str:
     if argument.role not in OPERAND_ROLES:
         default = "" if argument.required else f"; default {default_value(argument)!r}"
         return f"{expectation(argument)}{default}."
-    if function.is_rows:
+    if function.is_rows or function.is_layer:
         return _row_operand(argument)
     shape = "array of any shape" if argument.role in WALKED_ROLES else _parameter_shape(argument)
     notes = [shape, ACCEPTED]
@@ -217,7 +243,7 @@ def _row_operand(argument: Argument) -> str:
                      for a in argument.axes)
     shape = f"array with axis {axes}" if len(argument.axes) == 1 else f"array with axes {axes}" if axes else "array"
     if argument.role in ("param", "weight") and axes:
-        shape = f"array of shape ({axes},), the same for all samples"
+        shape = f"array of shape ({axes}{',' * (len(argument.axes) == 1)}), the same for all samples"
     limits = " and ".join(f"{symbol} {number(value):g}" for symbol, value in argument.limits)
     notes = [shape, what, *([limits] if limits else [])]
     if not argument.required and argument.role != "mask":
@@ -252,12 +278,14 @@ def example(function: Function, public: str, method: str = "") -> str:
     call, alias = (".".join(filter(None, parts)) for parts in (("F", function.name, method), ("F",)))
     load = f"from {parent} import {module} as {alias}" if parent and not public.endswith("functional") else (
         f"import {public} as {alias}")
-    reduced = function.is_loss or function.drops_axis
+    reduced = function.is_loss or function.drops_axis or function.is_layer
     leading = {"vjp": ["1.0" if reduced else "np.ones(3)"], "hvp": [f"np.ones({_length(function.tensors[0])})"]}
     shown = WALKED_ROLES | ROW_ROLES
     operands = [_example_operand(a) for a in function.arguments if a.role in shown and a.required]
     rest = [_number_text(v, a) for a, v in _example_options(function)]
-    parameters = [f"{a.name}=0.5" for a in function.arguments if a.role == "param" and a.required]
+    summed = {x.name for a in function.tensors for x in a.axes}
+    parameters = [f"{a.name}={_example_parameter(a, summed)}" for a in function.arguments
+                  if a.role == "param" and a.required]
     arguments = ", ".join([*leading.get(method, []), *operands, *parameters, *rest])
     result = "y, dy" if method == "value_and_grad" else "y"
     return f">>> import numpy as np\n>>> {load}\n>>> {result} = {call}({arguments})"
@@ -271,6 +299,12 @@ def _length(argument: Argument) -> int:
     """How many entries the operand of an example has."""
     parts = [a for a in argument.axes if a.parts > 1]
     return parts[0].parts * (3 if parts[0].name else 1) if parts else 3
+
+
+def _example_parameter(argument: Argument, summed: Collection[str]) -> str:
+    """A number for a parameter along one axis; a matrix whose lengths fit the operand of three."""
+    lengths = tuple(3 if a.name in summed else 2 for a in argument.axes)
+    return "0.5" if len(lengths) < 2 else f"np.full({lengths}, 0.5)"
 
 
 def _example_operand(argument: Argument) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from . import derivatives, describe, losses, row_losses, rows
@@ -48,7 +49,7 @@ DEVICE: dict[tuple[bool, bool], type[Launcher]] = {
 
 def restore(public: str, name: str) -> Any:
     """The kernel of this name; what unpickling calls."""
-    return getattr(importlib.import_module(public), name)
+    return attrgetter(name)(importlib.import_module(public))
 
 
 class Method(Quick):

@@ -78,9 +78,26 @@ class Variant:
     axes: tuple[str, ...] = ()  # of a row function, along which axes the value of a sample varies
 
 
+@dataclass(frozen=True, slots=True)
+class Product:
+    """The matrix product of a layer.
+
+    Attributes:
+        name: what the epilogue calls it.
+        tensor: the operand whose last axis is summed over.
+        matrix: the parameter that it is multiplied with.
+        first: whether the axis that is summed over is the first of the matrix; else it is the last.
+    """
+
+    name: str
+    tensor: str
+    matrix: str
+    first: bool
+
+
 @dataclass(frozen=True)
 class Function:
-    """One generated function."""
+    """One generated function; of a layer, `epilogue` is the function of its product."""
 
     name: str
     module: str
@@ -98,6 +115,8 @@ class Function:
     source: str
     cuda: str = ""
     reduction: str | None = None
+    product: Product | None = None
+    epilogue: Function | None = None
 
     @cached_property
     def operands(self) -> tuple[Argument, ...]:
@@ -118,6 +137,11 @@ class Function:
     def is_rows(self) -> bool:
         """Whether elements of its result need whole rows."""
         return self.archetype == "rows"
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether it is a product of matrices and an epilogue."""
+        return self.epilogue is not None
 
     @property
     def is_movable(self) -> bool:
@@ -180,6 +204,9 @@ def _variant(data: Mapping[str, Any]) -> Variant:
 def parse_function(name: str, data: Mapping[str, Any]) -> Function:
     """One entry of the manifest's ``functions``."""
     source = data.get("source") or {}
+    inner = data.get("epilogue")
+    own = inner and {**data, **inner, "epilogue": None, "doc": "", "torch": None, "aliases": [],
+                     "summary": f"What {name} computes of its matrix product."}  # fmt: skip
     return Function(
         name=name,
         module=data["module"],
@@ -195,8 +222,10 @@ def parse_function(name: str, data: Mapping[str, Any]) -> Function:
         assertions=tuple(data.get("assertions") or ()),
         variants=tuple(_variant(v) for v in data["variants"]),
         source=f"{source['file']}:{source['line']}" if source else "",
-        cuda=(data.get("cuda") or {}).get("module", ""),
+        cuda="" if inner else (data.get("cuda") or {}).get("module", ""),
         reduction=data.get("reduction"),
+        product=Product(inner["product"], inner["tensor"], inner["matrix"], inner["first"]) if inner else None,
+        epilogue=parse_function(f"{name}.epilogue", own) if own else None,
     )
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from .errors import GeneratedPackageError, did_you_mean
 from .kernel import Kernel
+from .layers import Layer
 from .manifest import OPERAND_ROLES, OPTION_ROLES, Function, parse_function, read_manifest
 
 MANIFEST = "manifest.json"
-ARCHETYPES = frozenset({"elementwise", "rows"})
+ARCHETYPES = frozenset({"elementwise", "rows", "layer"})
 
 
 class Catalogue:
@@ -46,7 +47,8 @@ class Catalogue:
             )
         canonical = self._names[name]
         if canonical not in self._kernels:
-            made = Kernel(_parsed(canonical, functions[canonical]), self.package, self.public)
+            function = _parsed(canonical, functions[canonical])
+            made = (Layer if function.is_layer else Kernel)(function, self.package, self.public)
             self._kernels.setdefault(canonical, made)
         return self._kernels[canonical]
 

@@ -271,6 +271,7 @@ class Op:
     symbols: dict[str, str] = field(hash=False)
     source: Source
     alternatives: tuple[Alternative, ...] = ()
+    whole: Op | None = None  # the definition that this is the epilogue of, see `symgen.layers`
 
     @property
     def operands(self) -> tuple[Argument, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import symgen.functional as F
 from symgen.catalogue import folder
+from symgen.layers import generated
 from symgen.spec import load
 
 pytest.importorskip("numba_cuda", reason="CUDA kernels are compiled with numba-cuda: pip install 'symgen[cuda]'")
@@ -31,7 +33,7 @@ def device_array() -> type[DeviceArray]:
 @functools.cache
 def kernel(name: str, capability: tuple[int, int], error: float = 0.0) -> Any:
     """``F.name.cuda``, its launches run by the interpreter; whatever runs keeps its contract on all architectures."""
-    return cuda_code.simulated(getattr(F, name).cuda, Inspector(capability, error, kernels=KERNELS))
+    return cuda_code.simulated(attrgetter(name)(F).cuda, Inspector(capability, error, kernels=KERNELS))
 
 
 @pytest.fixture(scope="session")
@@ -42,13 +44,15 @@ def simulated() -> Any:
 
 @pytest.fixture(scope="session")
 def ops() -> Any:
-    return functools.cache(lambda: load(folder()))
+    return functools.cache(lambda: {f"{n}.epilogue" * (op is not g) or n: g for n, op in load(folder()).items()
+                                    for g in [generated(op)]})
 
 
 def functions(kind: str = "", archetype: str = "elementwise") -> list[str]:
-    """The functions of an archetype that have CUDA kernels, of one kind or all."""
-    found = (getattr(getattr(F, n), "function", None) for n in dir(F) if not n.startswith("_"))
-    return sorted({f.name for f in found if f is not None and f.cuda and kind in ("", f.kind)
+    """The functions of an archetype that have CUDA kernels, of one kind or all; of a layer, its epilogue."""
+    known = (getattr(getattr(F, n), "function", None) for n in dir(F) if not n.startswith("_"))
+    found = (f.epilogue or f for f in known if f is not None)
+    return sorted({f.name for f in found if f.cuda and kind in ("", f.kind)
                    and archetype in ("", f.archetype)})  # fmt: skip
 
 

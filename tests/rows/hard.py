@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 
 from symgen.catalogue import folder
+from symgen.layers import layer
 from symgen.rows.lower import is_row_function
 from symgen.rows.samples import hard_rows, sample
 from symgen.spec import Op, load
 
-__all__ = ["OPS", "hard_rows", "sample", "ulps"]
+__all__ = ["LAYERS", "OPS", "hard_rows", "sample", "ulps"]
 
-OPS: dict[str, Op] = {name: op for name, op in load(folder()).items() if is_row_function(op)}
+ROWS: dict[str, Op] = {name: op for name, op in load(folder()).items() if is_row_function(op)}
+LAYERS = {name: op for name, op in ROWS.items() if layer(op) is not None}
+OPS = {name: op for name, op in ROWS.items() if name not in LAYERS}
 
 
 def ulps(got: Any, exact: tuple[Any, Any], dtype: Any) -> float:

@@ -28,19 +28,21 @@ from symgen.rows.reference import truth
 from symgen.rows.shift import under_roots
 from symgen.rows.tangent import DIRECTION, pushforward
 from symgen.spec.axes import AxisMax, AxisMin
-from tests.rows.hard import OPS, sample, ulps
+from tests.rows.hard import LAYERS, OPS, sample, ulps
 from tests.rows.interpret import interpret
 
 BAR = 4.0  # ULP of float64
 CASES = [(name, v.suffix) for name, op in OPS.items() for v in op.variants]
+EVERY = OPS | LAYERS  # kernels of layers are measured in tests/test_layers
+ALL_CASES = CASES + [(name, v.suffix) for name, op in LAYERS.items() for v in op.variants]
 
 
 def variant_of(name: str, suffix: str) -> Any:
-    return next(v for v in OPS[name].variants if v.suffix == suffix)
+    return next(v for v in EVERY[name].variants if v.suffix == suffix)
 
 
 def differentiable(name: str, suffix: str) -> dict[str, tuple[str, ...]]:
-    found = places(OPS[name], variant_of(name, suffix))
+    found = places(EVERY[name], variant_of(name, suffix))
     return {p.name: p.axes for p in found if p.role.kind in DIFFERENTIABLE}
 
 
@@ -91,11 +93,11 @@ def names(name: str, value: Any) -> dict[sp.Symbol, float]:
     return {sp.Symbol("_".join([name, *map(str, at)]), real=True): float(v) for at, v in np.ndenumerate(value)}
 
 
-@pytest.mark.parametrize(("name", "suffix"), CASES)
+@pytest.mark.parametrize(("name", "suffix"), ALL_CASES)
 @pytest.mark.parametrize("n", [2, 3, 4])
 def test_three_ways(name: str, suffix: str, n: int) -> None:
     """Reverse mode over stages, SymPy on the written-out formula, and differences agree to their digits."""
-    op, variant = OPS[name], variant_of(name, suffix)
+    op, variant = EVERY[name], variant_of(name, suffix)
     arrays, lengths = sample(op, variant, n, n)
     wrt = differentiable(name, suffix)
     axes = tuple(i.name for i in loops(variant.value))
@@ -136,11 +138,11 @@ def difference(op: Any, variant: Any, arrays: Any, lengths: Any, g: Any, argumen
         return float((loss(h) - loss(-h)) / (2 * h))
 
 
-@pytest.mark.parametrize(("name", "suffix"), CASES)
+@pytest.mark.parametrize(("name", "suffix"), ALL_CASES)
 @pytest.mark.parametrize("n", [2, 3])
 def test_second_derivatives_three_ways(name: str, suffix: str, n: int) -> None:
     """Reverse over forward mode, SymPy on the written-out formula, and differences of the gradient agree."""
-    op, variant = OPS[name], variant_of(name, suffix)
+    op, variant = EVERY[name], variant_of(name, suffix)
     arrays, lengths = sample(op, variant, n, n)
     program = lower(op, variant.value)
     tensors = {p.name: p.axes for p in places(op, variant) if p.role.kind == "tensor"}
