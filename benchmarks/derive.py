@@ -16,6 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from symgen.cli import SYMPY_CACHE_SIZE
+
 BAR = 2.0  # processor seconds of one function
 CORES = 2
 # of synthetic specs: cheap to derive, so that what grows is what the build itself does
@@ -83,6 +85,7 @@ def catalogue(names: Sequence[str] = ()) -> tuple[list[Cost], float]:
     """What each function costs, in processes of their own for as many cores as a build has, and the wall time."""
     wanted = list(names) or sorted(_definitions())
     started = time.perf_counter()
+    os.environ.setdefault("SYMPY_CACHE_SIZE", SYMPY_CACHE_SIZE)  # as builds have it
     with ProcessPoolExecutor(CORES, mp_context=get_context("spawn")) as pool:
         found = list(pool.map(cost, wanted))
     return found, time.perf_counter() - started

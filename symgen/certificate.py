@@ -38,6 +38,9 @@ BARS: tuple[Bar, ...] = (
     Bar("float32", 2.0, ROWS),
 )
 
+# what may remain where the terms of a sum of order one cancel to nothing: the rounding of one
+REMAINS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+
 
 def bars() -> tuple[Bar, ...]:
     """The bars, the general ones first."""
@@ -79,6 +82,8 @@ class Row:
         misrounded: inputs whose result is not the correctly rounded one.
         nonfinite: finite inputs with a NaN or an infinity although the truth is in range, and the first of them.
         zeros: inputs with zero although the truth is a normal number, and the first of them.
+        remains: of functions of rows, the largest magnitude given where the truth is exactly zero, as the gradient of a
+            norm of one entry is: such entries have no error in ULP. None where no truth is zero.
         unknown: inputs that could not be measured, because the oracle's highest precision was not enough.
         nan: NaN gives NaN.
         limits: results at the infinities that the domain holds and where there is a limit.
@@ -102,6 +107,7 @@ class Row:
     nonfinite_at: float | None = None
     zeros: int = 0
     zeros_at: float | None = None
+    remains: float | None = None
     unknown: int = 0
     nan: bool = True
     limits: tuple[Limit, ...] = ()
@@ -134,6 +140,8 @@ class Row:
             found.append(
                 f"{self.zeros} inputs give zero although the truth is a normal number, as at {self.zeros_at!r}"
             )
+        if self.remains is not None and not self.remains <= REMAINS[self.dtype]:
+            found.append(f"{self.remains:.4g} where the truth is zero, the bar is {REMAINS[self.dtype]:.4g}")
         if not self.nan:
             found.append("NaN does not give NaN")
         found += [f"at {v.at!r} it gives {v.got!r}, the limit is {v.want!r}" for v in self.limits if not v.holds]
@@ -205,6 +213,7 @@ class Certificate:
             "misrounded",
             "NaN/inf",
             "zeros",
+            "for zero",
         )
         return (heading, *(_cells(row) for row in self.rows))
 
@@ -269,6 +278,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.misrounded:,}",
         f"{row.nonfinite:,}",
         f"{row.zeros:,}",
+        "" if row.remains is None else f"{row.remains:.2g}",
     )
 
 
@@ -289,6 +299,7 @@ def _number(value: Any) -> float:
 
 def _row(content: dict[str, Any]) -> Row:
     optional = {k: content[k] for k in ("at", "root_error", "root_at", "nonfinite_at", "zeros_at")}
+    optional["remains"] = content.get("remains")
     return Row(
         **{
             **content,

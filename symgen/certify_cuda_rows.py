@@ -151,9 +151,10 @@ def _summary(suffix: str, output: str, results: Sequence[tuple[Any, Exact, str]]
         with np.errstate(all="ignore"):
             residual = np.where(finite, low / np.spacing(np.abs(high)), 0.0)
             exactly = Truth(high, low, residual, np.zeros(len(high), bool))
-            errors = np.where(finite, ulp.error(np.ravel(got), exactly, dtype), 0.0)
+            sized = finite & ((high != 0) | (low != 0))  # what is exactly zero has no error in ULP
+            errors = np.where(sized, ulp.error(np.ravel(got), exactly, dtype), 0.0)
             unit = float(np.spacing(np.float32(np.abs(high[finite]).max(initial=0.0))))
-            rough = np.where(errors > BAR, np.abs(values - high) / unit, 0.0)
+            rough = np.where((errors > BAR) | (finite & ~sized), np.abs(values - high) / unit, 0.0)
         lost += int(np.count_nonzero(normal & ((values == 0) | ~np.isfinite(values))))
         count, beyond, coarse = count + len(high), beyond + int(np.sum(errors > BAR)), max(coarse, float(rough.max()))
         if errors.max() > worst:

@@ -96,7 +96,7 @@ def problems(op: Op, variant: Variant, found: Sequence[Place], n: int) -> Iterat
         row = next(r for name, r in hard_rows(count, seed) if name == what)
         arrays[first.name] = np.clip(row, low, high).reshape(np.shape(arrays[first.name]))
         shape = tuple(sizes[axis_of(i.name)] for i in axes)
-        cotangent = np.random.default_rng(seed).normal(size=shape)
+        cotangent = np.random.default_rng((seed, 1)).normal(size=shape)  # no multiple of a row drawn from the seed
         yield Problem(f"{what}, {count} {'entry' if count == 1 else 'entries'}", arrays, sizes, cotangent)
 
 
@@ -195,10 +195,12 @@ def _worse(row: Row, got: Any, exact: tuple[Any, Any], place: str, dtype: str) -
         residual = np.where(known, low / np.spacing(np.abs(high)), 0.0)
     want = Truth(high, low, residual, np.zeros(len(high), bool))
     values = np.ravel(np.asarray(got))
-    errors = np.where(known, ulp.error(values, want, dtype), 0.0)
+    nothing = known & (high == 0) & (low == 0)
+    errors = np.where(known & ~nothing, ulp.error(values, want, dtype), 0.0)
     worst = float(f"{errors.max(initial=0.0):.6g}")
     form, numbers = ulp.format_of(dtype), values.astype(np.float64)
     lost = known & (numbers == 0) & (np.abs(high) >= form.tiny)
+    remains = [row.remains or 0.0, *np.abs(numbers[nothing])]
     return replace(
         row,
         inputs=row.inputs + int(np.count_nonzero(known)),
@@ -207,6 +209,7 @@ def _worse(row: Row, got: Any, exact: tuple[Any, Any], place: str, dtype: str) -
         misrounded=row.misrounded + int(np.count_nonzero(known & (numbers != ulp.rounded(want, dtype)))),
         nonfinite=row.nonfinite + int(np.count_nonzero(known & ~np.isfinite(numbers) & (np.abs(high) <= form.max))),
         zeros=row.zeros + int(np.count_nonzero(lost)),
+        remains=float(f"{np.max(remains):.6g}") if nothing.any() else row.remains,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -18,6 +19,7 @@ from symgen.console import complain, say
 from symgen.files import UserError
 
 ISSUES = "the project's issue tracker"
+SYMPY_CACHE_SIZE = "20000"  # entries: with SymPy's own 1000, derivations take up to a fifth longer
 
 
 class Exit(enum.IntEnum):
@@ -107,6 +109,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> NoReturn:
     """The ``symgen`` command."""
+    os.environ.setdefault("SYMPY_CACHE_SIZE", SYMPY_CACHE_SIZE)
     sys.exit(int(run(sys.argv[1:])))
 
 

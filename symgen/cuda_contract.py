@@ -21,7 +21,9 @@ from symgen.runtime.cuda_arrays import View
 from symgen.runtime.cuda_rows import FORMATS_OF_ROWS
 from symgen.runtime.manifest import Function
 
-KERNEL = re.compile(r"@kernel\ndef (\w+)\((.*?)\):\n(.*?)(?=\n\n\n|\Z)", re.DOTALL)
+DEFINITION = r"@{}\ndef (\w+)\((.*?)\):\n(.*?)(?=\n\n\n|\Z)"
+KERNEL, CORE = (re.compile(DEFINITION.format(kind), re.DOTALL) for kind in ("kernel", "core"))
+CALL, POWERS = re.compile(r"\b(\w+_core\w*)\("), re.compile(r"\bpowf?\(")
 SLOW_PATHS = re.compile(r"\b(?:sinf?|cosf?|tanf?|sin_sum|cos_sum|sin_product|cos_product)\(")
 LANES = {"f32": 4, "f64": 2}
 STORED = {"f32": "<f4", "f64": "<f8"}
@@ -30,8 +32,10 @@ ROLES = {"index": "<i8", "labels": "<i8", "mask": "|b1"}  # of operands that are
 # instructions of PTX for an element, in the costliest kernel of the catalogue: what keeps a change from making it worse
 # unnoticed. A kernel that is to run at the speed of memory has about 80; see docs/adr/0021-float32-on-gpus.md.
 ELEMENT = {"f32": 640, "f64": 1100}
-# of all the loops of a row, for one entry in each; the costliest are distances of any order, which take powers
-ROW = {"f32": 4600, "f64": 3600}
+# of all the loops of a row, for one entry in each
+ROW = {"f32": 2100, "f64": 3600}
+# what a power that has to be computed, and the logarithm that its derivatives and its low part want, add to that
+POWER = {"f32": 280, "f64": 0}
 REGISTERS = {"elementwise": 64, "rows": 128}  # of a thread that has four elements at work, in rows pairs of each
 
 
@@ -45,6 +49,7 @@ class Generated:
         parameters: their names.
         body: its statements.
         slow: whether its module calls something that has a slow path.
+        powers: how many it computes in one turn of all its loops.
     """
 
     module: str
@@ -52,6 +57,7 @@ class Generated:
     parameters: tuple[str, ...]
     body: str
     slow: bool
+    powers: int = 0
 
     @property
     def arithmetic(self) -> str:
@@ -109,7 +115,8 @@ class Generated:
     def budget(self) -> int:
         """Instructions that it may have: vectors come with a loop for what is left over, in rows they do not."""
         if "inner" in self.parameters:
-            return ROW[self.arithmetic] * (LANES[self.arithmetic] if self.has_vectors else 1)
+            row = ROW[self.arithmetic] + POWER[self.arithmetic] * self.powers
+            return row * (LANES[self.arithmetic] if self.has_vectors else 1)
         return ELEMENT[self.arithmetic] * (LANES[self.arithmetic] + 1 if self.has_vectors else 1)
 
 
@@ -118,7 +125,9 @@ def generated(module: str) -> Mapping[str, Generated]:
     """The kernels of a generated module, by name."""
     text = Path(str(importlib.import_module(module).__file__)).read_text(encoding="utf-8")
     slow = bool(SLOW_PATHS.search(text))
-    return {name: Generated(module, name, tuple(filter(None, re.split(r"[,\s]+", given))), body, slow)
+    powers = {name: len(POWERS.findall(body)) for name, _, body in CORE.findall(text)}
+    return {name: Generated(module, name, tuple(filter(None, re.split(r"[,\s]+", given))), body, slow,
+                            sum(powers.get(core, 0) for core in CALL.findall(body)))
             for name, given, body in KERNEL.findall(text)}  # fmt: skip
 
 

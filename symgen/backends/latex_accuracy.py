@@ -106,4 +106,9 @@ def _remark(rows: list[Mapping[str, Any]]) -> str:
     zeros = sum(int(r.get("zeros", 0)) for r in rows)
     parts = [f"{nonfinite:,} non-finite results from finite input"] if nonfinite else []
     parts += [f"{zeros:,} zeros for normal numbers"] if zeros else []
+    parts += [f"up to ${names.float_number(most, 2)}$ where the result is zero" for most in [_remains(rows)] if most]
     return "; ".join(parts)
+
+
+def _remains(rows: list[Mapping[str, Any]]) -> float:
+    return max((float(r.get("remains") or 0.0) for r in rows), default=0.0)

@@ -86,8 +86,9 @@ class View:
         return View(self.owner, self.address, size, 0, self.format, self.readonly)
 
 
-def on_device(values: Sequence[Any]) -> bool:
-    """Whether one of the values is an array in the memory of a GPU."""
+def on_device(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a call was given an array in the memory of a GPU, by place or by name."""
+    values = (*args, *kwargs.values()) if kwargs else args
     return any(type(v) is not np.ndarray and (_interface(v) is not None or _dlpack_device(v)) for v in values)
 
 

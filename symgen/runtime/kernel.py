@@ -104,13 +104,13 @@ class Kernel(Quick):
         self._caller: Any = RowCaller(function, package) if function.is_rows else Caller(function, package)
 
     def _row_value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> rows.Answer | row_losses.Answer:
-        if on_device(args):
+        if on_device(args, kwargs):
             return self.cuda(*args, **kwargs), None
         value = row_losses.value if self.function.is_loss else rows.value
         return value(self._caller, args, kwargs)
 
     def _value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> losses.Answer:
-        if on_device(args):
+        if on_device(args, kwargs):
             return self.cuda(*args, **kwargs), None
         name = self.function.name
         if self.function.is_loss:
@@ -179,7 +179,7 @@ class Kernel(Quick):
 
     def _derivative(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Known | None]:
         """What ``grad`` and the like do where no earlier call has shown a quicker way."""
-        if on_device(args):
+        if on_device(args, kwargs):
             return getattr(self.cuda, name)(*args, **kwargs), None
         answer: tuple[Any, Known | None] = self._methods[name](self._caller, args, kwargs)
         return answer

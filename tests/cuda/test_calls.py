@@ -162,6 +162,8 @@ def test_functions_go_to_the_device_when_their_argument_is_there(function, devic
     value = public(*there)
     assert isinstance(value, device_array)
     np.testing.assert_allclose(value.memory, public(*args), rtol=4e-7)
+    named = public(**{a.name: v for a, v in zip(public.function.operands, there, strict=False)})
+    assert np.array_equal(named.memory, value.memory)
     g = np.ones_like(value.memory)
     slopes, wanted = public.vjp(device_array(g), *there), public.vjp(g, *args)
     for slope, want in zip(*(v if isinstance(v, tuple) else (v,) for v in (slopes, wanted)), strict=True):
