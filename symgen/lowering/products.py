@@ -37,7 +37,7 @@ SPLIT_BELOW: Mapping[type, Splitter] = {vocabulary.erfcx: split_reciprocal_erfcx
 
 def lower_add(s: Walk, e: Expr) -> Pair:
     """A sum in a declared order, over one common denominator where that makes the coefficients exact."""
-    terms = sorted((t.as_coeff_Mul() for t in e.args), key=lambda ct: (ct[1].is_number, sp.default_sort_key(ct[1])))
+    terms = _ordered([t.as_coeff_Mul() for t in e.args])
     denominator = 1
     if all(c.is_Rational for c, _ in terms):
         denominator = math.lcm(*(int(c.q) for c, _ in terms))
@@ -49,6 +49,17 @@ def lower_add(s: Walk, e: Expr) -> Pair:
         total = term if total is None else s.arithmetic.add(total, term)
     assert total is not None
     return total if denominator == 1 else s.arithmetic.div(total, exact(const(denominator)))
+
+
+def _ordered(terms: list[tuple[Expr, Expr]]) -> list[tuple[Expr, Expr]]:
+    """Symbols and rational numbers first where there are both and more: their sum is exact, and may leave nothing.
+
+    ``t - 1 + t*exp(-y)`` at t = 1 is as accurate as the exponential, ``t + t*exp(-y) - 1`` has no digit of it.
+    """
+    known = [rest.is_Symbol or (c * rest).is_Rational for c, rest in terms]
+    apart = not all(known) and len({rest.is_Symbol for (_, rest), k in zip(terms, known, strict=True) if k}) == 2
+    place = {rest: apart and not k for (_, rest), k in zip(terms, known, strict=True)}
+    return sorted(terms, key=lambda ct: (place[ct[1]], ct[1].is_number, sp.default_sort_key(ct[1])))
 
 
 def _factors(e: Expr) -> tuple[Expr, list[tuple[Expr, Expr]]]:

@@ -284,7 +284,7 @@ def _touching(probe: Probe) -> list[float]:
     inner = inner[(inner >= APART) & (inner < n - APART)]
     aside = np.minimum(size[inner - APART], size[inner + APART])
     beside = np.minimum(size[inner - 1], size[inner + 1])
-    same = value[inner - APART] * np.sign(value[inner + APART]) > 0
+    same = np.sign(value[inner - APART]) * np.sign(value[inner + APART]) > 0
     low = same & (size[inner] <= beside) & (beside > 0) & (size[inner] < TOUCHING * aside) & np.isfinite(aside)
     found: list[float] = []
     for i in inner[low].tolist():
