@@ -120,16 +120,16 @@ def grad_alpha_device32(x, alpha, alpha_low):
     t39 = fmul(fadd(fadd(libdevice.fmaf(t30, t5, -t31), fmul(t30, t11)), t38), t5)
     t40 = fadd(fadd(libdevice.fmaf(t31, t5, -t32), fmul(t31, t11)), t39)
     t41 = libdevice.fabsf(t5)
-    t42 = libdevice.expf(-t41)
-    t43 = fadd(t41, t42)
-    t44 = fadd(t43, f32(-1.0))
+    t42 = fadd(t41, f32(-1.0))
+    t43 = libdevice.expf(-t41)
+    t44 = fadd(t42, t43)
     t45 = libdevice.expf(t41)
     t46 = -fmul(t44, t45)
     t47 = -t11 if t5 < f32(0.0) else t11
-    t48 = fsub(t44, t43)
-    t49 = fsub(t43, t41)
-    t50 = fadd(fadd(fadd(fsub(t41, fsub(t43, t49)), fsub(t42, t49)), t47), fmul(-t47, t42))
-    t51 = fmul(fadd(fadd(fsub(t43, fsub(t44, t48)), fsub(f32(-1.0), t48)), t50), t45)
+    t48 = fsub(t44, t42)
+    t49 = fsub(t42, t41)
+    t50 = fadd(fadd(fsub(t41, fsub(t42, t49)), fsub(f32(-1.0), t49)), t47)
+    t51 = fmul(fadd(fadd(fadd(fsub(t42, fsub(t44, t48)), fsub(t43, t48)), t50), fmul(-t47, t43)), t45)
     t52 = -fadd(fadd(libdevice.fmaf(t44, t45, t46), fmul(t44, fmul(t47, t45))), t51)
     t53 = fadd(t32, t40) if fsub(t40, t40) == f32(0.0) else t32
     t54 = t53 if t5 < f32(0.9012504816055298) else fadd(t46, t52) if fsub(t52, t52) == f32(0.0) else t46
