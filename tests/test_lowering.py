@@ -385,3 +385,11 @@ def test_a_large_power_is_a_few_multiplications(arithmetic: str, exponent: int) 
 def test_a_constant_below_one_comes_before_the_other_factors(values: tuple[float, ...]) -> None:
     """x y/(2 p) is inside the range where x y/p is not, in whatever order the factors stand."""
     assert at(x * y / (2 * p), *values, arithmetic=HALVED) == 1.5e308
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_what_is_exact_in_a_sum_is_added_first(label: float) -> None:
+    """A label less what tends to it keeps its tail, though it is squared: the zero before the tail is exact."""
+    tail = sp.exp(-x)
+    right = at((p - 1 + p * tail) ** 2 if label else (p + (1 - p) * tail) ** 2, label, 80.0)
+    assert right == pytest.approx(math.exp(-160), rel=1e-13)

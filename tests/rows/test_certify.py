@@ -111,3 +111,30 @@ def test_labels_are_drawn_from_the_numbers_that_the_formula_asks_for() -> None:
     op = OPS["cosine_embedding_loss"]
     drawn = {float(sample(op, op.variants[0], 3, seed)[0]["target"]) for seed in range(16)}
     assert drawn == {-1.0, 1.0}
+
+
+def test_entries_that_are_exactly_zero_are_measured_apart() -> None:
+    """The gradient of a norm of one entry: what is left of it has no error in ULP, and a bar of its own."""
+
+    class Leaving(Naive):
+        left = 1e-20
+
+        def vjp(self, g: Any, x: Any, where: Any, wrt: Any) -> Any:
+            return F.softmax.vjp(g, x, wrt=wrt) if x.size > 1 else np.full_like(x, self.left)
+
+        def __call__(self, x: Any, where: Any) -> Any:
+            return F.softmax(x)
+
+    def slopes(left: float) -> dict[str, Any]:
+        kernel = Leaving()
+        kernel.left = left
+        found = certify_rows(OPS["softmax"], kernel, dtypes=("float64", "float32"), lengths=(1,))
+        return {r.dtype: r for r in found.rows if r.output == "vjp"}
+
+    few = slopes(1e-20)
+    assert {r.error <= 4 for r in few.values()} == {True}
+    assert few["float64"].remains == 1e-20
+    assert few["float64"].failures() == []
+    (failure,) = slopes(1e-9)["float64"].failures()
+    assert failure.endswith("1e-09 where the truth is zero, the bar is 2.22e-16")
+    assert slopes(1e-9)["float32"].failures() == []
