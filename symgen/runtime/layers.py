@@ -5,7 +5,7 @@ Everything that is not a matrix product is the epilogue's: values, slopes, gradi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -237,11 +237,11 @@ class Layer(Kernel):
         self._caller = LayerCaller(function, function.product, self.epilogue)
 
     def _value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, None]:
-        self._refuse_devices((*args, *kwargs.values()))
+        self._refuse_devices(args, kwargs)
         return value(self._caller, args, kwargs)
 
     def _derivative(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, None]:
-        self._refuse_devices((*args, *kwargs.values()))
+        self._refuse_devices(args, kwargs)
         found: tuple[Any, None] = self._methods[name](self._caller, args, kwargs)
         return found
 
@@ -252,8 +252,8 @@ class Layer(Kernel):
     def warm(self, *dtypes: str) -> Warmed:
         return self.epilogue.warm(*dtypes)
 
-    def _refuse_devices(self, values: Iterable[Any]) -> None:
-        if on_device(tuple(values)):
+    def _refuse_devices(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if on_device(args, kwargs):
             self._device()
 
     def _scalar(self, output: str) -> NoReturn:
