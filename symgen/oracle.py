@@ -273,17 +273,17 @@ class Oracle:
         top = max(k for k, t in tables.items() if t.unknown.any())
         final = ctx.prec == self.ladder[-1]
         names = tuple(s.name for s in self.parameters if s.name in arrays)
-        columns = [arrays[name][pending].tolist() for name in names]
+        columns = (map(arb, column[pending].tolist()) for column in (xs, *(arrays[name] for name in names)))
         body: Body | None = None
         checked: Body | None = None
         puts = [(k, table.put) for k, table in tables.items() if k <= top]
-        for i, x, *rest in zip(pending.tolist(), xs[pending].tolist(), *columns, strict=True):
+        for i, point in zip(pending.tolist(), zip(*columns, strict=True), strict=True):
             try:
                 body = body or self._bind(top, scalars, names, final=final)
-                jet = body(arb(x), *map(arb, rest))
+                jet = body(*point)
                 if not (jet[0].is_finite() and jet[top].is_finite()):
                     checked = checked or self._bind(top, scalars, names, checked=True, final=final)
-                    checked(arb(x), *map(arb, rest))
+                    checked(*point)
             except UndecidedError:
                 continue
             except UndefinedError:

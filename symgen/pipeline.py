@@ -6,6 +6,7 @@ Op --lower--> Program --recognize--> vocabulary --derivative--> --rewrite--> sta
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from symgen.arithmetic import PLAIN, Pair, computing_in, negative, parts
 from symgen.calculus import DerivativeError, derivative
 from symgen.derivation import Derivation, DerivedVariant, Device, Output
 from symgen.heads import Cases, weighted
-from symgen.kernel import Node, ScalarFunction, var, verify
+from symgen.kernel import Node, ScalarFunction, const, node, select, var, verify
 from symgen.lowering import LoweringError
 from symgen.lowering import lower as lower_expression
 from symgen.oracle import OracleError
@@ -39,6 +40,7 @@ from symgen.structure import Structure, annihilated, structure
 
 STRUCTURES_OF_CASES = (Cases, weighted)
 SPREAD = 10  # of the dense grid, as many points are left out where an extreme parameter moves it
+MIDDLE = np.array([-1.5, 0.25, 3.0])  # where a function is asked what it is where another operand is infinite
 THIN = 3  # with free parameters every setting is measured, on a coarser grid
 
 
@@ -138,6 +140,25 @@ def bounded(expression: Expr) -> Expr:
 
 
 @dataclass(frozen=True)
+class End:
+    """What a function is where an operand beside its variable is infinite."""
+
+    name: str
+    at: float
+    value: float
+    middle: tuple[float, ...]  # values of the variable where that was seen
+
+    def kept(self, graph: Node, parameters: tuple[str, ...], x: str, settings: Iterable[Mapping[str, float]]) -> Node:
+        """The graph, with a selection where it gives NaN there: infinity less infinity, or over itself."""
+        tried = [{**s, x: v, self.name: self.at} for s in settings for v in self.middle]
+        function = ScalarFunction("probe", parameters, (graph,))
+        (found,) = function.evaluate([np.array([s[p] for s in tried]) for p in parameters])
+        if not np.isnan(found).any():
+            return graph
+        return select(node("eq", var(self.name), const(self.at)), const(self.value), graph)
+
+
+@dataclass(frozen=True)
 class Workshop:
     """What the outputs of one variant share: the symbols, the kernel's parameters, and where truth is sampled.
 
@@ -222,10 +243,11 @@ class Workshop:
         bound = {self.symbols[n]: Pair(var(n)) for n in self.sampled}
         leaf = Leaf(stable, (wanted.recognized, *(attempt(e) for e in wanted.also), *wanted.also))
         forms, cores, worst, missed = {}, {}, {}, {}
+        ends = tuple(self.ends(wanted.question))
         for target in TARGETS:
             # where a root moves with another operand, functions cancel that are not known to more than float64
             seen = probe if self.several and not target.single else fuller
-            form, core, most, stretches = self._core(wanted, leaf, seen, fresh, bound, target, sampler)
+            form, core, most, stretches = self._core(wanted, leaf, seen, fresh, bound, target, sampler, ends)
             forms[target.name], cores[target.name] = form, core
             worst[target.name], missed[target.name] = most, stretches
         trace = (*wanted.steps, *(s for s in steps if s not in wanted.steps))
@@ -234,25 +256,29 @@ class Workshop:
             wanted.name, wanted.wrt, order, wanted.question.naive, wanted.recognized, stable,
             tuple(s for s in trace if str(s.before) != str(s.after)),  # a head that only changes its class is no step
             forms["f64"].regions(), cores, forms, worst, missed, replace(probe, memory={}),
-            None if self.numbers is None else self.device(wanted, leaf, probe, fresh),
+            None if self.numbers is None else self.device(wanted, leaf, probe, fresh, ends),
         )  # fmt: skip
 
     def _core(
         self, wanted: Wanted, leaf: Leaf, probe: Probe, fresh: Probe, bound: Mapping[Symbol, Pair], target: Target,
-        sampler: Sampler,
+        sampler: Sampler, ends: tuple[End, ...],
     ) -> tuple[Form, ScalarFunction, float, tuple[Unresolved, ...]]:
         """The form and the scalar function of one output for one target, its worst error and what it misses."""
-        bench = Bench(sampler, wanted.question, self.sampled, bound, target, self.pieces, self.arithmetics(target))
+        bench = Bench(
+            sampler, wanted.question, self.sampled, bound, target, self.pieces, self.arithmetics(target), self.several
+        )
         form, missed = bench.form(leaf, probe, fresh)
         name, x, sign = f"{wanted.name}_{target.name}", self.sampler.x, below_zero(probe)
         graph, settings_tried = form.node(x, bound), self.sampler.settings
         if sign is None and self.parts.difference is None and not target.single:
             plain = lower_expression(leaf.stable, bound, PLAIN).high
             graph = with_sign_of_zero(self.sampled, x.name, graph, plain, settings_tried)
+        for end in ends:
+            graph = end.kept(graph, self.sampled, x.name, settings_tried)
         core = finish(name, self.sampled, x.name, graph, settings_tried, sign, self.limits, self.tensors[1:])
         each = error(evaluate(core, probe, target.computes), probe, target)
         counted = each[~np.isnan(each) & (probe.single | (not target.single))]
-        core = core if self.parts.difference is None else self.spread(name, form)
+        core = core if self.parts.difference is None else self.spread(name, form, ends)
         return form, core, float(counted.max()) if counted.size else math.nan, missed
 
     def pair(self, name: str) -> Pair:
@@ -267,7 +293,7 @@ class Workshop:
         """The same, for graphs in float32 arithmetic."""
         return replace(self, lows=self.numbers or frozenset())
 
-    def device(self, wanted: Wanted, leaf: Leaf, probe: Probe, fresh: Probe) -> Device:
+    def device(self, wanted: Wanted, leaf: Leaf, probe: Probe, fresh: Probe, ends: tuple[End, ...]) -> Device:
         """The output for float32 arithmetic: arrays hold float32, and numbers come as two float32 each.
 
         An option is a float64, and no float32 near it would do: ``exp(x / alpha)`` multiplies its rounding error.
@@ -283,8 +309,23 @@ class Workshop:
             bound = {self.symbols[n]: shop.pair(n) for n in self.sampled}
             shop = replace(shop, sampled=shop.taken(self.sampled), sampler=replace(sampler, settings=split))
             probe, fresh = (replace(p, settings=split, memory={}) for p in (probe, fresh))
-            form, core, worst, missed = shop._core(wanted, leaf, probe, fresh, bound, DEVICE, shop.sampler)
+            form, core, worst, missed = shop._core(wanted, leaf, probe, fresh, bound, DEVICE, shop.sampler, ends)
         return Device(core, form, worst, missed)
+
+    def ends(self, question: Question) -> Iterator[End]:
+        """What the function is where another operand is infinite, if that is one number whatever the rest is."""
+        middle = MIDDLE[(self.range[0] <= MIDDLE) & (self.range[1] >= MIDDLE)]
+        for name, at in itertools.product(self.tensors[1:], (-math.inf, math.inf)):
+            if question.wrt.name == name:  # its limit is that along the operand itself
+                others = [{k: v for k, v in s.items() if k != name} for s in self.sampler.settings]
+                there = ({**s, self.sampler.x.name: float(v)} for s in others for v in middle)
+                along, points = replace(self.sampler, x=question.wrt, products=()), np.array([at])
+            else:
+                there = ({**s, name: at} for s in self.sampler.settings)
+                along, points = self.sampler, middle
+            found = np.unique(replace(along, settings=tuple(there)).sample(question, points).high)
+            if found.size == 1 and not np.isnan(found[0]):
+                yield End(name, at, float(found[0]), tuple(middle.tolist()))
 
     def arithmetics(self, target: Target) -> tuple[str, ...]:
         """What may compute an output: a difference of float64 numbers has a low part, which must not be dropped."""
@@ -294,7 +335,7 @@ class Workshop:
         # where a root moves with another operand, more cancels than short elementary functions can lose
         return tuple(a for a in known if a != "short") if self.several else known
 
-    def spread(self, name: str, form: Form) -> ScalarFunction:
+    def spread(self, name: str, form: Form, ends: tuple[End, ...]) -> ScalarFunction:
         """The core with its variable taken apart again: a function of the two operands."""
         difference = self.parts.difference
         assert difference is not None
@@ -303,6 +344,8 @@ class Workshop:
         graph = form.node(difference.symbol, bound)
         tried = [{operands[0]: 1.5, operands[1]: 0.5, **s} for s in self.sampler.settings]
         names = tuple(p for p in self.taken(self.parameters) if p in self.sampled or p in operands)
+        for end in ends:
+            graph = end.kept(graph, names, operands[0], tried)
         return finish(name, names, operands[0], graph, tried, None, (), (operands[1], *self.tensors[1:]))
 
     def named(self, inner: Output | Wanted) -> list[tuple[str, str | None]]:

@@ -59,6 +59,20 @@ def by_exponentiating(left: Expr, right: Expr) -> str:
         return "one normal form after exponentiating both sides"
 
 
+def by_hyperbolic_sine(left: Expr, right: Expr) -> str:
+    """Equal hyperbolic sines of the halves mean equal sides, since sinh is injective on the reals."""
+
+    def sine(side: Expr) -> Expr:
+        half = sp.expand(side / 2)
+        if half.has(sp.asinh):
+            return sp.sinh(half)
+        half = sp.expand(prove_normal.plain(half))
+        return (sp.exp(half) - sp.exp(-half)) / 2
+
+    _need(prove_normal.equal(sine(left), sine(right)), "the hyperbolic sines differ")
+    return "one normal form of the hyperbolic sines of both halves"
+
+
 def by_derivative(left: Expr, right: Expr) -> str:
     """Equal derivatives in one variable, and equal values at one exact point of it."""
     difference = prove_normal.plain(left) - prove_normal.plain(right)
@@ -151,6 +165,7 @@ def by_balls(left: Expr, right: Expr, lower: float, upper: float, bits: int = 60
 TACTICS: dict[str, tuple[str, Callable[[Expr, Expr], str]]] = {
     "exponential": ("symbolic", by_normal_form),
     "exponentiate": ("symbolic", by_exponentiating),
+    "hyperbolic sine": ("symbolic", by_hyperbolic_sine),
     "derivative": ("symbolic", by_derivative),
     "sides": ("symbolic, by sign", by_sides),
     "order": ("symbolic, by order", by_order),

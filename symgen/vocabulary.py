@@ -112,6 +112,15 @@ class hypot(Head):
         return True
 
 
+class quotient(Head):
+    """u/v as one number, whose powers keep the range that those of u and v leave."""
+
+    nargs = 2
+
+    def _eval_is_positive(self) -> bool | None:
+        return True if all(a.is_positive for a in self.args) else None
+
+
 DEFINITIONS: dict[type[Expr], Callable[..., Expr]] = {
     sigmoid: lambda u: 1 / (1 + sp.exp(-u)),
     softplus: lambda u: sp.log(1 + sp.exp(u)),
@@ -125,6 +134,7 @@ DEFINITIONS: dict[type[Expr], Callable[..., Expr]] = {
     erfcx: lambda u: sp.exp(u**2) * (1 - sp.erf(u)),
     log_half_erfc: lambda u: sp.log((1 - sp.erf(u)) / 2),
     hypot: lambda u, v: sqrt(u**2 + v**2),
+    quotient: lambda u, v: u / v,
 }
 
 sigmoid.partials = (lambda u: sigmoid(u) * sigmoid(-u),)
@@ -138,6 +148,7 @@ erf.partials = (lambda u: 2 / sqrt(pi) * sp.exp(-(u**2)),)
 erfc.partials = (lambda u: -2 / sqrt(pi) * sp.exp(-(u**2)),)
 erfcx.partials = (lambda u: 2 * u * erfcx(u) - 2 / sqrt(pi),)
 log_half_erfc.partials = (lambda u: -2 / sqrt(pi) / erfcx(u),)
+quotient.partials = (lambda u, v: 1 / v, lambda u, v: -u / v**2)
 hypot.partials = (lambda u, v: u / hypot(u, v), lambda u, v: v / hypot(u, v))
 
 HEADS: tuple[type[Expr], ...] = tuple(DEFINITIONS)

@@ -158,3 +158,9 @@ def rising(x, a: Real > 0 = 0.5):
 def occupation(x, a: Real > 0 = 0.5):
     """The logarithm of one and the share of an exponential, as Fermi's distribution is written."""
     return log(1 + a * exp(-x) / (1 + exp(-x)))
+
+
+@activation()
+def level(x: Tensor >= 0, a: Real > 0 = 2):
+    """The logarithm of a ratio, above and below a given level."""
+    return log(1 + x) - log(1 + a)

@@ -20,7 +20,7 @@ from symgen.heads import Cases, first_max, first_min, maximum, minimum, straight
 from symgen.kernel import ScalarFunction, const, select, topological, var, verify
 from symgen.lowering import TABLE, Lowering, LoweringError, lower, number
 from symgen.oracle import Oracle
-from symgen.vocabulary import HEADS, erfc, erfcx, hypot, log1mexp, log1p, sech2, sigmoid
+from symgen.vocabulary import HEADS, erfc, erfcx, hypot, log1mexp, log1p, quotient, sech2, sigmoid
 
 x, y = Symbol("x", real=True), Symbol("y", real=True)
 beta, threshold = Symbol("beta", real=True), Symbol("threshold", real=True)
@@ -338,6 +338,12 @@ def test_piecewise_heads_choose_and_pass_nan_and_minus_zero_through(arithmetic: 
     assert at(sp.sign(x), 0.0, arithmetic=arithmetic) == 0.0
 
 
+@pytest.mark.parametrize("name", ARITHMETICS)
+def test_a_power_of_a_quotient_stays_in_range(name: str) -> None:
+    """The quotient is one number, and its square is the square of that."""
+    assert at(quotient(x, y) ** 2, 3e200, 1.5e200, arithmetic=ARITHMETICS[name]) == 4.0
+
+
 # -- completeness and errors ------------------------------------------------------------------------------------------
 
 
@@ -347,7 +353,7 @@ def test_every_head_has_code_and_every_code_is_tested() -> None:
     piecewise -= {heads.RealFunction}
     assert set(HEADS) <= set(TABLE)
     assert piecewise <= set(TABLE)
-    assert set(TABLE) == {*BOUNDS, *piecewise, hypot, sp.Add, sp.Mul, sp.Pow}
+    assert set(TABLE) == {*BOUNDS, *piecewise, hypot, quotient, sp.Add, sp.Mul, sp.Pow}
 
 
 @pytest.mark.parametrize(

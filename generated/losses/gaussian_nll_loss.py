@@ -6,6 +6,8 @@ v = straight_through(max(var, eps), var)
 return (log(v) + (input - target) ** 2 / v + (log(2 * pi) if full else 0)) / 2
 """
 
+import math
+
 import numpy as np
 from numba import njit
 
@@ -147,7 +149,13 @@ def grad2_target_scalar32_no_full(input, target, var, eps):
     return var if var != var else t1
 
 
-# -r**2/(2*straight_through(first_max(var, eps), var)**2) + 1/(2*straight_through(first_max(var, eps), var)) (halved)
+# where Abs(r) <= 65536*sqrt(straight_through(first_max(var, eps), var)): quotient(-(quotient(r,
+# sqrt(straight_through(first_max(var, eps), var))) - 1)*(quotient(r, sqrt(straight_through(first_max(var, eps),
+# var))) + 1)/2, straight_through(first_max(var, eps), var)) (compensated)
+# where Abs(r) > 65536*sqrt(straight_through(first_max(var, eps), var)): (1 -
+# 1/quotient(sqrt(straight_through(first_max(var, eps), var)), Abs(r)))*(1 +
+# 1/quotient(sqrt(straight_through(first_max(var, eps), var)),
+# Abs(r)))/(2*r**2*quotient(sqrt(straight_through(first_max(var, eps), var)), Abs(r))**2) (compensated)
 # with r = input - target
 @core
 def grad_var_scalar_no_full(input, target, var, eps):
@@ -156,19 +164,53 @@ def grad_var_scalar_no_full(input, target, var, eps):
     var = np.float64(var)
     eps = np.float64(eps)
     t1 = input - target
-    t2 = var if eps < var else eps
-    t3 = t1 / t2
-    t4 = t3 * 0.5
-    t5 = t4 / t2
-    t6 = -(t5 * t1)
-    t7 = 0.5 / t2
-    t8 = t6 + t7
-    t9 = t8 - t6
-    t10 = t1 - input
-    t11 = input - (t1 - t10) + (-target - t10)
-    t12 = -(fma(t5, t1, t6) + t5 * t11 + (fma(-t5, t2, t4) + (fma(-t3, t2, t1) + t11) / t2 * 0.5) / t2 * t1)
-    t13 = t6 - (t8 - t9) + (t7 - t9) + t12 + fma(-t7, t2, 0.5) / t2
-    return var if var != var else t8 + t13 if t13 - t13 == 0.0 else t8
+    t2 = abs(t1)
+    t3 = var if eps < var else eps
+    t4 = math.sqrt(t3)
+    t5 = -(t4 * 65536.0)
+    t6 = t2 + t5
+    t7 = t6 - t2
+    t8 = t1 - input
+    t9 = input - (t1 - t8) + (-target - t8)
+    t10 = -t9 if t1 < 0.0 else t9
+    t11 = fma(-t4, t4, t3) / (t4 + t4)
+    t12 = t2 - (t6 - t7) + (t5 - t7) + t10 + -(t11 * 65536.0)
+    t13 = t12 - t12 == 0.0
+    t14 = t6 + t12
+    t15 = t14 if t13 else t6
+    t16 = t1 / t4
+    t17 = t16 + -1.0
+    t18 = t17 * 0.5
+    t19 = t16 + 1.0
+    t20 = -(t18 * t19)
+    t21 = t20 / t3
+    t22 = t19 - t16
+    t23 = (fma(-t16, t4, t1) + t9 - t16 * t11) / t4
+    t24 = t17 - t16
+    t25 = fma(t18, t19, t20) + t18 * (t16 - (t19 - t22) + (1.0 - t22) + t23)
+    t26 = (fma(-t21, t3, t20) + -(t25 + (t16 - (t17 - t24) + (-1.0 - t24) + t23) * 0.5 * t19)) / t3
+    t27 = t4 / t2
+    t28 = 1.0 / t27
+    t29 = -t28
+    t30 = t29 + 1.0
+    t31 = t30 / t1
+    t32 = t28 + 1.0
+    t33 = t31 * t32
+    t34 = t33 / t1
+    t35 = t34 * 0.5
+    t36 = t35 / t27
+    t37 = t36 / t27
+    t38 = t32 - t28
+    t39 = (fma(-t27, t2, t4) + t11 - t27 * t10) / t2
+    t40 = (fma(t29, t27, 1.0) - t28 * t39) / t27
+    t41 = t30 - t29
+    t42 = (fma(-t31, t1, t30) + (t29 - (t30 - t41) + (1.0 - t41) + -t40) - t31 * t9) / t1 * t32
+    t43 = fma(-t34, t1, t33) + (fma(t31, t32, -t33) + t31 * (t28 - (t32 - t38) + (1.0 - t38) + t40) + t42)
+    t44 = fma(-t37, t27, t36) + (fma(-t36, t27, t35) + (t43 - t34 * t9) / t1 * 0.5 - t36 * t39) / t27
+    t45 = (t44 - t37 * t39) / t27
+    t46 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t6) if t13 else 0.0) <= 0.0
+    t47 = (t21 + t26 if t26 - t26 == 0.0 else t21) if t46 else t37 + t45 if t45 - t45 == 0.0 else t37
+    return var if var != var else t47
 
 
 @core
@@ -249,17 +291,52 @@ def grads_scalar_no_full(input, target, var, eps):
     t6 = input - (t2 - t5) + (-target - t5)
     t7 = (fma(-t4, t3, t2) + t6) / t3
     t8 = var if t1 else t4 + t7 if t7 - t7 == 0.0 else t4
-    t9 = t4 * 0.5
-    t10 = t9 / t3
-    t11 = -(t10 * t2)
-    t12 = 0.5 / t3
-    t13 = t11 + t12
-    t14 = t13 - t11
-    t15 = -(fma(t10, t2, t11) + t10 * t6 + (fma(-t10, t3, t9) + t7 * 0.5) / t3 * t2)
-    t16 = t11 - (t13 - t14) + (t12 - t14) + t15 + fma(-t12, t3, 0.5) / t3
-    t17 = -t8
-    t18 = var if t1 else t13 + t16 if t16 - t16 == 0.0 else t13
-    return t8, t17, t18
+    t9 = abs(t2)
+    t10 = math.sqrt(t3)
+    t11 = -(t10 * 65536.0)
+    t12 = t9 + t11
+    t13 = t12 - t9
+    t14 = -t6 if t2 < 0.0 else t6
+    t15 = fma(-t10, t10, t3) / (t10 + t10)
+    t16 = t9 - (t12 - t13) + (t11 - t13) + t14 + -(t15 * 65536.0)
+    t17 = t16 - t16 == 0.0
+    t18 = t12 + t16
+    t19 = t18 if t17 else t12
+    t20 = t2 / t10
+    t21 = t20 + -1.0
+    t22 = t21 * 0.5
+    t23 = t20 + 1.0
+    t24 = -(t22 * t23)
+    t25 = t24 / t3
+    t26 = t23 - t20
+    t27 = (fma(-t20, t10, t2) + t6 - t20 * t15) / t10
+    t28 = t21 - t20
+    t29 = fma(t22, t23, t24) + t22 * (t20 - (t23 - t26) + (1.0 - t26) + t27)
+    t30 = (fma(-t25, t3, t24) + -(t29 + (t20 - (t21 - t28) + (-1.0 - t28) + t27) * 0.5 * t23)) / t3
+    t31 = t10 / t9
+    t32 = 1.0 / t31
+    t33 = -t32
+    t34 = t33 + 1.0
+    t35 = t34 / t2
+    t36 = t32 + 1.0
+    t37 = t35 * t36
+    t38 = t37 / t2
+    t39 = t38 * 0.5
+    t40 = t39 / t31
+    t41 = t40 / t31
+    t42 = t36 - t32
+    t43 = (fma(-t31, t9, t10) + t15 - t31 * t14) / t9
+    t44 = (fma(t33, t31, 1.0) - t32 * t43) / t31
+    t45 = t34 - t33
+    t46 = (fma(-t35, t2, t34) + (t33 - (t34 - t45) + (1.0 - t45) + -t44) - t35 * t6) / t2 * t36
+    t47 = fma(-t38, t2, t37) + (fma(t35, t36, -t37) + t35 * (t32 - (t36 - t42) + (1.0 - t42) + t44) + t46)
+    t48 = fma(-t41, t31, t40) + (fma(-t40, t31, t39) + (t47 - t38 * t6) / t2 * 0.5 - t40 * t43) / t31
+    t49 = (t48 - t41 * t43) / t31
+    t50 = t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t12) if t17 else 0.0) <= 0.0
+    t51 = (t25 + t30 if t30 - t30 == 0.0 else t25) if t50 else t41 + t49 if t49 - t49 == 0.0 else t41
+    t52 = -t8
+    t53 = var if t1 else t51
+    return t8, t52, t53
 
 
 @core
@@ -308,18 +385,53 @@ def value_and_grad_scalar_no_full(input, target, var, eps):
     t12 = (fma(-t4, t3, t2) + t11) / t3
     t13 = t6 - (t8 - t9) + (t7 - t9) + (fma(t4, t2, -t5) + t4 * t11 + t12 * t2) * 0.5 + log_low(t3) * 0.5
     t14 = var if t1 else t4 + t12 if t12 - t12 == 0.0 else t4
-    t15 = t4 * 0.5
-    t16 = t15 / t3
-    t17 = -(t16 * t2)
-    t18 = 0.5 / t3
-    t19 = t17 + t18
-    t20 = t19 - t17
-    t21 = -(fma(t16, t2, t17) + t16 * t11 + (fma(-t16, t3, t15) + t12 * 0.5) / t3 * t2)
-    t22 = t17 - (t19 - t20) + (t18 - t20) + t21 + fma(-t18, t3, 0.5) / t3
-    t23 = var if t1 else t8 + t13 if t13 - t13 == 0.0 else t8
-    t24 = -t14
-    t25 = var if t1 else t19 + t22 if t22 - t22 == 0.0 else t19
-    return t23, t14, t24, t25
+    t15 = abs(t2)
+    t16 = math.sqrt(t3)
+    t17 = -(t16 * 65536.0)
+    t18 = t15 + t17
+    t19 = t18 - t15
+    t20 = -t11 if t2 < 0.0 else t11
+    t21 = fma(-t16, t16, t3) / (t16 + t16)
+    t22 = t15 - (t18 - t19) + (t17 - t19) + t20 + -(t21 * 65536.0)
+    t23 = t22 - t22 == 0.0
+    t24 = t18 + t22
+    t25 = t24 if t23 else t18
+    t26 = t2 / t16
+    t27 = t26 + -1.0
+    t28 = t27 * 0.5
+    t29 = t26 + 1.0
+    t30 = -(t28 * t29)
+    t31 = t30 / t3
+    t32 = t29 - t26
+    t33 = (fma(-t26, t16, t2) + t11 - t26 * t21) / t16
+    t34 = t27 - t26
+    t35 = fma(t28, t29, t30) + t28 * (t26 - (t29 - t32) + (1.0 - t32) + t33)
+    t36 = (fma(-t31, t3, t30) + -(t35 + (t26 - (t27 - t34) + (-1.0 - t34) + t33) * 0.5 * t29)) / t3
+    t37 = t16 / t15
+    t38 = 1.0 / t37
+    t39 = -t38
+    t40 = t39 + 1.0
+    t41 = t40 / t2
+    t42 = t38 + 1.0
+    t43 = t41 * t42
+    t44 = t43 / t2
+    t45 = t44 * 0.5
+    t46 = t45 / t37
+    t47 = t46 / t37
+    t48 = t42 - t38
+    t49 = (fma(-t37, t15, t16) + t21 - t37 * t20) / t15
+    t50 = (fma(t39, t37, 1.0) - t38 * t49) / t37
+    t51 = t40 - t39
+    t52 = (fma(-t41, t2, t40) + (t39 - (t40 - t51) + (1.0 - t51) + -t50) - t41 * t11) / t2 * t42
+    t53 = fma(-t44, t2, t43) + (fma(t41, t42, -t43) + t41 * (t38 - (t42 - t48) + (1.0 - t48) + t50) + t52)
+    t54 = fma(-t47, t37, t46) + (fma(-t46, t37, t45) + (t53 - t44 * t11) / t2 * 0.5 - t46 * t49) / t37
+    t55 = (t54 - t47 * t49) / t37
+    t56 = t25 < 0.0 or t25 == 0.0 and (t22 - (t24 - t18) if t23 else 0.0) <= 0.0
+    t57 = (t31 + t36 if t36 - t36 == 0.0 else t31) if t56 else t47 + t55 if t55 - t55 == 0.0 else t47
+    t58 = var if t1 else t8 + t13 if t13 - t13 == 0.0 else t8
+    t59 = -t14
+    t60 = var if t1 else t57
+    return t58, t14, t59, t60
 
 
 @core
@@ -929,7 +1041,13 @@ def grad2_target_scalar32_full(input, target, var, eps):
     return var if var != var else t1
 
 
-# -r**2/(2*straight_through(first_max(var, eps), var)**2) + 1/(2*straight_through(first_max(var, eps), var)) (halved)
+# where Abs(r) <= 65536*sqrt(straight_through(first_max(var, eps), var)): quotient(-(quotient(r,
+# sqrt(straight_through(first_max(var, eps), var))) - 1)*(quotient(r, sqrt(straight_through(first_max(var, eps),
+# var))) + 1)/2, straight_through(first_max(var, eps), var)) (compensated)
+# where Abs(r) > 65536*sqrt(straight_through(first_max(var, eps), var)): (1 -
+# 1/quotient(sqrt(straight_through(first_max(var, eps), var)), Abs(r)))*(1 +
+# 1/quotient(sqrt(straight_through(first_max(var, eps), var)),
+# Abs(r)))/(2*r**2*quotient(sqrt(straight_through(first_max(var, eps), var)), Abs(r))**2) (compensated)
 # with r = input - target
 @core
 def grad_var_scalar_full(input, target, var, eps):
@@ -938,19 +1056,53 @@ def grad_var_scalar_full(input, target, var, eps):
     var = np.float64(var)
     eps = np.float64(eps)
     t1 = input - target
-    t2 = var if eps < var else eps
-    t3 = t1 / t2
-    t4 = t3 * 0.5
-    t5 = t4 / t2
-    t6 = -(t5 * t1)
-    t7 = 0.5 / t2
-    t8 = t6 + t7
-    t9 = t8 - t6
-    t10 = t1 - input
-    t11 = input - (t1 - t10) + (-target - t10)
-    t12 = -(fma(t5, t1, t6) + t5 * t11 + (fma(-t5, t2, t4) + (fma(-t3, t2, t1) + t11) / t2 * 0.5) / t2 * t1)
-    t13 = t6 - (t8 - t9) + (t7 - t9) + t12 + fma(-t7, t2, 0.5) / t2
-    return var if var != var else t8 + t13 if t13 - t13 == 0.0 else t8
+    t2 = abs(t1)
+    t3 = var if eps < var else eps
+    t4 = math.sqrt(t3)
+    t5 = -(t4 * 65536.0)
+    t6 = t2 + t5
+    t7 = t6 - t2
+    t8 = t1 - input
+    t9 = input - (t1 - t8) + (-target - t8)
+    t10 = -t9 if t1 < 0.0 else t9
+    t11 = fma(-t4, t4, t3) / (t4 + t4)
+    t12 = t2 - (t6 - t7) + (t5 - t7) + t10 + -(t11 * 65536.0)
+    t13 = t12 - t12 == 0.0
+    t14 = t6 + t12
+    t15 = t14 if t13 else t6
+    t16 = t1 / t4
+    t17 = t16 + -1.0
+    t18 = t17 * 0.5
+    t19 = t16 + 1.0
+    t20 = -(t18 * t19)
+    t21 = t20 / t3
+    t22 = t19 - t16
+    t23 = (fma(-t16, t4, t1) + t9 - t16 * t11) / t4
+    t24 = t17 - t16
+    t25 = fma(t18, t19, t20) + t18 * (t16 - (t19 - t22) + (1.0 - t22) + t23)
+    t26 = (fma(-t21, t3, t20) + -(t25 + (t16 - (t17 - t24) + (-1.0 - t24) + t23) * 0.5 * t19)) / t3
+    t27 = t4 / t2
+    t28 = 1.0 / t27
+    t29 = -t28
+    t30 = t29 + 1.0
+    t31 = t30 / t1
+    t32 = t28 + 1.0
+    t33 = t31 * t32
+    t34 = t33 / t1
+    t35 = t34 * 0.5
+    t36 = t35 / t27
+    t37 = t36 / t27
+    t38 = t32 - t28
+    t39 = (fma(-t27, t2, t4) + t11 - t27 * t10) / t2
+    t40 = (fma(t29, t27, 1.0) - t28 * t39) / t27
+    t41 = t30 - t29
+    t42 = (fma(-t31, t1, t30) + (t29 - (t30 - t41) + (1.0 - t41) + -t40) - t31 * t9) / t1 * t32
+    t43 = fma(-t34, t1, t33) + (fma(t31, t32, -t33) + t31 * (t28 - (t32 - t38) + (1.0 - t38) + t40) + t42)
+    t44 = fma(-t37, t27, t36) + (fma(-t36, t27, t35) + (t43 - t34 * t9) / t1 * 0.5 - t36 * t39) / t27
+    t45 = (t44 - t37 * t39) / t27
+    t46 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t6) if t13 else 0.0) <= 0.0
+    t47 = (t21 + t26 if t26 - t26 == 0.0 else t21) if t46 else t37 + t45 if t45 - t45 == 0.0 else t37
+    return var if var != var else t47
 
 
 @core
@@ -1031,17 +1183,52 @@ def grads_scalar_full(input, target, var, eps):
     t6 = input - (t2 - t5) + (-target - t5)
     t7 = (fma(-t4, t3, t2) + t6) / t3
     t8 = var if t1 else t4 + t7 if t7 - t7 == 0.0 else t4
-    t9 = t4 * 0.5
-    t10 = t9 / t3
-    t11 = -(t10 * t2)
-    t12 = 0.5 / t3
-    t13 = t11 + t12
-    t14 = t13 - t11
-    t15 = -(fma(t10, t2, t11) + t10 * t6 + (fma(-t10, t3, t9) + t7 * 0.5) / t3 * t2)
-    t16 = t11 - (t13 - t14) + (t12 - t14) + t15 + fma(-t12, t3, 0.5) / t3
-    t17 = -t8
-    t18 = var if t1 else t13 + t16 if t16 - t16 == 0.0 else t13
-    return t8, t17, t18
+    t9 = abs(t2)
+    t10 = math.sqrt(t3)
+    t11 = -(t10 * 65536.0)
+    t12 = t9 + t11
+    t13 = t12 - t9
+    t14 = -t6 if t2 < 0.0 else t6
+    t15 = fma(-t10, t10, t3) / (t10 + t10)
+    t16 = t9 - (t12 - t13) + (t11 - t13) + t14 + -(t15 * 65536.0)
+    t17 = t16 - t16 == 0.0
+    t18 = t12 + t16
+    t19 = t18 if t17 else t12
+    t20 = t2 / t10
+    t21 = t20 + -1.0
+    t22 = t21 * 0.5
+    t23 = t20 + 1.0
+    t24 = -(t22 * t23)
+    t25 = t24 / t3
+    t26 = t23 - t20
+    t27 = (fma(-t20, t10, t2) + t6 - t20 * t15) / t10
+    t28 = t21 - t20
+    t29 = fma(t22, t23, t24) + t22 * (t20 - (t23 - t26) + (1.0 - t26) + t27)
+    t30 = (fma(-t25, t3, t24) + -(t29 + (t20 - (t21 - t28) + (-1.0 - t28) + t27) * 0.5 * t23)) / t3
+    t31 = t10 / t9
+    t32 = 1.0 / t31
+    t33 = -t32
+    t34 = t33 + 1.0
+    t35 = t34 / t2
+    t36 = t32 + 1.0
+    t37 = t35 * t36
+    t38 = t37 / t2
+    t39 = t38 * 0.5
+    t40 = t39 / t31
+    t41 = t40 / t31
+    t42 = t36 - t32
+    t43 = (fma(-t31, t9, t10) + t15 - t31 * t14) / t9
+    t44 = (fma(t33, t31, 1.0) - t32 * t43) / t31
+    t45 = t34 - t33
+    t46 = (fma(-t35, t2, t34) + (t33 - (t34 - t45) + (1.0 - t45) + -t44) - t35 * t6) / t2 * t36
+    t47 = fma(-t38, t2, t37) + (fma(t35, t36, -t37) + t35 * (t32 - (t36 - t42) + (1.0 - t42) + t44) + t46)
+    t48 = fma(-t41, t31, t40) + (fma(-t40, t31, t39) + (t47 - t38 * t6) / t2 * 0.5 - t40 * t43) / t31
+    t49 = (t48 - t41 * t43) / t31
+    t50 = t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t12) if t17 else 0.0) <= 0.0
+    t51 = (t25 + t30 if t30 - t30 == 0.0 else t25) if t50 else t41 + t49 if t49 - t49 == 0.0 else t41
+    t52 = -t8
+    t53 = var if t1 else t51
+    return t8, t52, t53
 
 
 @core
@@ -1093,18 +1280,53 @@ def value_and_grad_scalar_full(input, target, var, eps):
     t15 = t6 - (t8 - t11) + (t7 - t11) + (fma(t4, t2, -t5) + t4 * t13 + t14 * t2) * 0.5 + log_low(t3) * 0.5
     t16 = t8 - (t9 - t10) + (0.9189385332046728 - t10) + t15 + -3.8782941580672414e-17
     t17 = var if t1 else t4 + t14 if t14 - t14 == 0.0 else t4
-    t18 = t4 * 0.5
-    t19 = t18 / t3
-    t20 = -(t19 * t2)
-    t21 = 0.5 / t3
-    t22 = t20 + t21
-    t23 = t22 - t20
-    t24 = -(fma(t19, t2, t20) + t19 * t13 + (fma(-t19, t3, t18) + t14 * 0.5) / t3 * t2)
-    t25 = t20 - (t22 - t23) + (t21 - t23) + t24 + fma(-t21, t3, 0.5) / t3
-    t26 = var if t1 else t9 + t16 if t16 - t16 == 0.0 else t9
-    t27 = -t17
-    t28 = var if t1 else t22 + t25 if t25 - t25 == 0.0 else t22
-    return t26, t17, t27, t28
+    t18 = abs(t2)
+    t19 = math.sqrt(t3)
+    t20 = -(t19 * 65536.0)
+    t21 = t18 + t20
+    t22 = t21 - t18
+    t23 = -t13 if t2 < 0.0 else t13
+    t24 = fma(-t19, t19, t3) / (t19 + t19)
+    t25 = t18 - (t21 - t22) + (t20 - t22) + t23 + -(t24 * 65536.0)
+    t26 = t25 - t25 == 0.0
+    t27 = t21 + t25
+    t28 = t27 if t26 else t21
+    t29 = t2 / t19
+    t30 = t29 + -1.0
+    t31 = t30 * 0.5
+    t32 = t29 + 1.0
+    t33 = -(t31 * t32)
+    t34 = t33 / t3
+    t35 = t32 - t29
+    t36 = (fma(-t29, t19, t2) + t13 - t29 * t24) / t19
+    t37 = t30 - t29
+    t38 = fma(t31, t32, t33) + t31 * (t29 - (t32 - t35) + (1.0 - t35) + t36)
+    t39 = (fma(-t34, t3, t33) + -(t38 + (t29 - (t30 - t37) + (-1.0 - t37) + t36) * 0.5 * t32)) / t3
+    t40 = t19 / t18
+    t41 = 1.0 / t40
+    t42 = -t41
+    t43 = t42 + 1.0
+    t44 = t43 / t2
+    t45 = t41 + 1.0
+    t46 = t44 * t45
+    t47 = t46 / t2
+    t48 = t47 * 0.5
+    t49 = t48 / t40
+    t50 = t49 / t40
+    t51 = t45 - t41
+    t52 = (fma(-t40, t18, t19) + t24 - t40 * t23) / t18
+    t53 = (fma(t42, t40, 1.0) - t41 * t52) / t40
+    t54 = t43 - t42
+    t55 = (fma(-t44, t2, t43) + (t42 - (t43 - t54) + (1.0 - t54) + -t53) - t44 * t13) / t2 * t45
+    t56 = fma(-t47, t2, t46) + (fma(t44, t45, -t46) + t44 * (t41 - (t45 - t51) + (1.0 - t51) + t53) + t55)
+    t57 = fma(-t50, t40, t49) + (fma(-t49, t40, t48) + (t56 - t47 * t13) / t2 * 0.5 - t49 * t52) / t40
+    t58 = (t57 - t50 * t52) / t40
+    t59 = t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t21) if t26 else 0.0) <= 0.0
+    t60 = (t34 + t39 if t39 - t39 == 0.0 else t34) if t59 else t50 + t58 if t58 - t58 == 0.0 else t50
+    t61 = var if t1 else t9 + t16 if t16 - t16 == 0.0 else t9
+    t62 = -t17
+    t63 = var if t1 else t60
+    return t61, t17, t62, t63
 
 
 @core

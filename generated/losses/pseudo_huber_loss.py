@@ -232,7 +232,10 @@ def grad2_target_scalar32(input, target, delta):
     return 1.0 / (t1 * (t1 * t1))
 
 
-# r**2*(-1/hypot(r/delta, 1) + 2/(hypot(r/delta, 1) + 1))/delta (compensated)
+# where Abs(r) <= 65536*delta: delta*quotient(r, delta)**4/((hypot(quotient(r, delta), 1) + 1)**2*hypot(quotient(r,
+# delta), 1)) (compensated)
+# where Abs(r) > 65536*delta: -(-1 + quotient(delta, Abs(r))/hypot(1, quotient(delta, Abs(r))))*Abs(r)/(hypot(1,
+# quotient(delta, Abs(r))) + quotient(delta, Abs(r))) (compensated)
 # with r = input - target
 @core
 def grad_delta_scalar(input, target, delta):
@@ -240,37 +243,51 @@ def grad_delta_scalar(input, target, delta):
     target = np.float64(target)
     delta = np.float64(delta)
     t1 = input - target
-    t2 = t1 / delta
-    t3 = t1 - input
-    t4 = (fma(-t2, delta, t1) + (input - (t1 - t3) + (-target - t3))) / delta
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = t6 if t5 else t2
-    t8 = delta * -1.0
-    t9 = t8 * t7
-    t10 = t4 - (t6 - t2) if t5 else 0.0
-    t11 = fma(t8, t7, -t9) + t8 * t10 + (fma(delta, -1.0, -t8) + delta * 8.636168555094445e-78) * t7
-    t12 = hypot(t7, 1.0)
-    t13 = t12 + 1.0
-    t14 = delta / t13
-    t15 = t14 * t7
-    t16 = t15 / t13
-    t17 = t16 * t7
-    t18 = t17 / t12
-    t19 = t18 * t7
-    t20 = t19 * t7
-    t21 = t13 - t12
-    t22 = hypot_low(t7, 1.0) + t7 / t12 * t10
-    t23 = t12 - (t13 - t21) + (1.0 - t21) + t22
-    t24 = fma(t14, t7, -t15) + t14 * t10 + (fma(-t14, t13, delta) - t14 * t23) / t13 * t7
-    t25 = fma(t16, t7, -t17) + t16 * t10 + (fma(-t16, t13, t15) + t24 - t16 * t23) / t13 * t7
-    t26 = (fma(t18, t7, -t19) + t18 * t10 + (fma(-t18, t12, t17) + t25 - t18 * t22) / t12 * t7) * t7
-    t27 = fma(t19, t7, -t20) + t19 * t10 + t26
-    t28 = delta * t7
-    t29 = fma(delta, t7, -t28) + delta * t10
-    t30 = t20 + t27 if t27 - t27 == 0.0 else t20
-    t31 = t30 if t7 < 1.820682820923294e+257 else t28 + t29 if t29 - t29 == 0.0 else t28
-    return (t9 + t11 if t11 - t11 == 0.0 else t9) if t7 < -1.820682820923294e+257 else t31
+    t2 = abs(t1)
+    t3 = delta * 65536.0
+    t4 = t2 - t3
+    t5 = t4 - t2
+    t6 = t1 - input
+    t7 = input - (t1 - t6) + (-target - t6)
+    t8 = -t7 if t1 < 0.0 else t7
+    t9 = t2 - (t4 - t5) + (-t3 - t5) + t8
+    t10 = t9 - t9 == 0.0
+    t11 = t4 + t9
+    t12 = t11 if t10 else t4
+    t13 = t1 / delta
+    t14 = hypot(t13, 1.0)
+    t15 = t14 + 1.0
+    t16 = delta / t15
+    t17 = t16 * t13
+    t18 = t17 / t15
+    t19 = t18 * t13
+    t20 = t19 / t14
+    t21 = t20 * t13
+    t22 = t21 * t13
+    t23 = (fma(-t13, delta, t1) + t7) / delta
+    t24 = t15 - t14
+    t25 = hypot_low(t13, 1.0) + t13 / t14 * t23
+    t26 = t14 - (t15 - t24) + (1.0 - t24) + t25
+    t27 = fma(t16, t13, -t17) + t16 * t23 + (fma(-t16, t15, delta) - t16 * t26) / t15 * t13
+    t28 = fma(t18, t13, -t19) + t18 * t23 + (fma(-t18, t15, t17) + t27 - t18 * t26) / t15 * t13
+    t29 = (fma(t20, t13, -t21) + t20 * t23 + (fma(-t20, t14, t19) + t28 - t20 * t25) / t14 * t13) * t13
+    t30 = fma(t21, t13, -t22) + t21 * t23 + t29
+    t31 = delta / t2
+    t32 = hypot(1.0, t31)
+    t33 = t31 / t32
+    t34 = t33 + -1.0
+    t35 = t32 + t31
+    t36 = t34 / t35
+    t37 = -(t36 * t2)
+    t38 = t34 - t33
+    t39 = (fma(-t31, t2, delta) - t31 * t8) / t2
+    t40 = hypot_low(1.0, t31) + t33 * t39
+    t41 = t33 - (t34 - t38) + (-1.0 - t38) + (fma(-t33, t32, t31) + t39 - t33 * t40) / t32
+    t42 = t35 - t32
+    t43 = (fma(-t36, t35, t34) + t41 - t36 * (t32 - (t35 - t42) + (t31 - t42) + t40 + t39)) / t35 * t2
+    t44 = -(fma(t36, t2, t37) + t36 * t8 + t43)
+    t45 = t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t4) if t10 else 0.0) <= 0.0
+    return (t22 + t30 if t30 - t30 == 0.0 else t22) if t45 else t37 + t44 if t44 - t44 == 0.0 else t37
 
 
 @core

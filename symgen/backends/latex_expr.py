@@ -274,6 +274,7 @@ _TABLE: dict[type[Any], Callable[[Any, Display], Node]] = {
     sp.exp: lambda e, display: n.exponential(_node(e.args[0], display)),
     sp.Abs: lambda e, display: n.Absolute(_node(e.args[0], display)),
     heads.Cases: _cases,
+    vocabulary.quotient: lambda e, display: n.divide(*_nodes(e.args, display)),
     heads.weighted: lambda e, display: n.multiply(_nodes(e.args, display)),
     latex_heads.iverson: lambda e, display: n.Bracket(_node(e.args[0], display)),
     latex_heads.reduction: _reduction,

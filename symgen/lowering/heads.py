@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import sympy as sp
 from sympy import Expr
 
 from symgen import vocabulary
-from symgen.arithmetic import ONE, ZERO, Pair, absolute, exact, negative
+from symgen.arithmetic import ONE, ZERO, Pair, absolute, exact, negative, number_format
 from symgen.kernel import Node, call, const, node, select
 from symgen.lowering.walk import Code, Walk, choose
 
@@ -152,7 +153,12 @@ def _lower_log1p(s: Walk, e: Expr) -> Pair:
 
 def _lower_log(s: Walk, e: Expr) -> Pair:
     u = s.pair(e.args[0])
-    return s.arithmetic.correct(s.arithmetic.function("log", u.high), u, ONE / u.high)
+    value = s.arithmetic.correct(s.arithmetic.function("log", u.high), u, ONE / u.high)
+    if not isinstance(e.args[0], vocabulary.quotient):
+        return value
+    above, below = map(sp.log, e.args[0].args)  # where the quotient is no normal number
+    least = const(float(np.finfo(number_format()).tiny))
+    return choose(node("lt", u.high, least), s.pair(above - below), value)
 
 
 def _lower_log1mexp(s: Walk, e: Expr) -> Pair:
@@ -263,4 +269,5 @@ TABLE: Mapping[type, Code] = {
     vocabulary.log1p: _lower_log1p,
     vocabulary.log1mexp: _lower_log1mexp,
     vocabulary.hypot: _lower_hypot,
+    vocabulary.quotient: lambda s, e: s.arithmetic.div(*map(s.pair, e.args)),
 }

@@ -171,9 +171,10 @@ def parameter(e: Expr) -> str:
     """What a core calls something that it takes."""
     if is_index(e):
         return f"i_{e.name.replace('.', '')}"
+    name = base_of(e)
     if isinstance(e, Indexed):
-        return "_".join([str(e.base), *(_place(i) for i in places(e))])
-    return f"n_{str(e).strip('|')}" if str(e).startswith("|") else str(e)
+        return "_".join([name, *(_place(i) for i in places(e))])
+    return f"n_{name.strip('|')}" if name.startswith("|") else name
 
 
 def _place(e: Expr) -> str:

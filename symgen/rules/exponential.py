@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sympy import S, asinh, exp, log
+from sympy import S, asinh, exp, log, sqrt
 
 from symgen.rules.rule import Rule, a, u, v
 from symgen.vocabulary import expm1, hypot, log1p
@@ -39,4 +39,10 @@ STABILIZE = (
          "stabilize", "exact", "exponential", "definition of expm1"),
     Rule("exp-over-expm1", exp(u) / expm1(u), -1 / expm1(-u),
          "stabilize", "no overflow of both", "exponential", "definition of expm1", ((u, "nonnegative"),)),
+)
+
+UNFOLD = (
+    Rule("log1p-step", log1p(u) - log1p(v), 2 * asinh((u - v) / (2 * sqrt(1 + u) * sqrt(1 + v))),
+         "unfold", "no difference of near equals, whichever is larger", "hyperbolic sine", "DLMF 4.37",
+         ((u, "not a number"), (v, "not a number"))),
 )

@@ -20,10 +20,9 @@ LOST = 64  # bits; nothing is worse than a wrong result
 
 def choose_free(problem: Problem, candidates: Sequence[Body]) -> Choice:
     """The segments of a leaf with free parameters: the cheapest candidate, or pair of them, that misses least."""
-    candidates = tuple(codes_of(problem, candidates).values())
     x = problem.probe.x
     counted = problem.probe.single if problem.target.single else np.ones(x.size, bool)
-    table = np.stack([all_errors(problem, c) for c in candidates])
+    candidates, table = _measured(problem, tuple(codes_of(problem, candidates).values()), counted)
     sides = [counted & (x < 0), counted & (x >= 0)]
     most = np.nan_to_num(table, nan=0.0, posinf=1e300).max(axis=1)
     whole = _best(problem, table, most, counted)
@@ -41,6 +40,16 @@ def choose_free(problem: Problem, candidates: Sequence[Body]) -> Choice:
         segments.append(Segment(math.inf, math.inf, right))
     missed = [_report(problem, table[part], side) for part, side in zip(parts, sides, strict=True)]
     return Choice(closed(problem, segments), tuple(m for m in missed if m is not None))
+
+
+def _measured(problem: Problem, candidates: Sequence[Body], counted: Flags) -> tuple[Sequence[Body], Floats]:
+    """The errors of candidates, up to the first that is within the limit everywhere: no later one would be taken."""
+    rows: list[Floats] = []
+    for candidate in candidates:
+        rows.append(all_errors(problem, candidate))
+        if (np.nan_to_num(rows[-1][:, counted], nan=0.0, posinf=math.inf) <= problem.target.limits[0]).all():
+            break
+    return candidates[: len(rows)], np.stack(rows)
 
 
 def _best(problem: Problem, table: Floats, most: Floats, where: Flags) -> int:

@@ -9,7 +9,7 @@ once more as a fixed function of its scaled argument.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -42,6 +42,7 @@ from symgen.stabilize.probe import (
     neighbours,
     roots,
 )  # fmt: skip
+from symgen.stabilize.ratio import halves
 from symgen.stabilize.regimes import Choice, Problem, Table, Unresolved, choose, chosen, errors, evaluate, missed
 from symgen.stabilize.sampler import SIGN, Question, Sampler, refined
 
@@ -53,6 +54,7 @@ ARITHMETICS = {
 }
 INNER_ARITHMETICS = ARITHMETICS["f64"][1:]  # the scaled argument has a low part, which must not be dropped
 INNER = 0.6  # of the error of a form is left to a function inside it
+NEAR = sp.Integer(2) ** 16  # a ratio whose eighth power is a float32: up to there it is computed as it stands
 REFINEMENTS = 2  # rounds of more points around the cuts
 ROUNDS = 4  # and of points at which a choice did not hold
 MOST_SUSPECTS = 60  # of these in one round
@@ -65,12 +67,13 @@ class Leaf:
     stable: Expr
     shapes: tuple[Expr, ...]
     path: tuple[tuple[Any, bool], ...] = ()
+    whole: bool = True  # whether it is not half of another leaf
 
     def branch(self, taken: bool) -> Leaf:
         """The branch of the topmost case that its condition takes, or leaves."""
         condition, index = self.stable.args[0], 1 if taken else 2
         shapes = tuple(s.args[index] for s in self.shapes if isinstance(s, Cases) and s.condition == condition)
-        return Leaf(self.stable.args[index], shapes, (*self.path, (condition, taken)))
+        return replace(self, stable=self.stable.args[index], shapes=shapes, path=(*self.path, (condition, taken)))
 
     def opened(self) -> Leaf | None:
         """The same with a case for a weight of zero, so that no head hides the product; None without such a head."""
@@ -84,7 +87,22 @@ class Leaf:
             product = e.xreplace({h: weight * h.args[1] for h in mine})
             return Cases(sp.Eq(weight, 0, evaluate=False), e.xreplace(dict.fromkeys(mine, sp.S.Zero)), attempt(product))
 
-        return replace(self, stable=cases(self.stable), shapes=tuple(map(cases, self.shapes)))
+        stable = cases(self.stable)
+        if stable.has(sp.nan, sp.zoo):  # the logarithm of the product itself: no value can stand for it
+            return None
+        return replace(self, stable=stable, shapes=tuple(map(cases, self.shapes)))
+
+
+    def halved(self, x: Symbol) -> Iterator[Leaf]:
+        """The same in two cases, where it is homogeneous in x and another: whether x is at most so many times that."""
+        found: dict[Expr, list[tuple[Expr, Expr]]] = {}
+        for shape in (self.stable, *self.shapes):
+            for s, *two in halves(shape, x):
+                found.setdefault(s, []).append((two[0], two[1]))
+        for s, shapes in found.items():
+            condition = sp.Le(sp.Abs(x), NEAR * s, evaluate=False)
+            whole = [Cases(condition, attempt(near), attempt(far)) for near, far in shapes]
+            yield replace(self, stable=whole[0], shapes=tuple(Cases(condition, *two) for two in shapes), whole=False)
 
 
 @dataclass(frozen=True)
@@ -98,6 +116,7 @@ class Bench:
     target: Target
     pieces: bool = True
     arithmetics: tuple[str, ...] = ARITHMETICS["f64"]
+    several: bool = False  # whether the formula is one of several operands with data
 
     def form(self, leaf: Leaf, probe: Probe, fresh: Probe) -> tuple[Form, tuple[Unresolved, ...]]:
         """Segments for every leaf, nested as the definition is, and the stretches that miss the target.
@@ -112,12 +131,19 @@ class Bench:
             otherwise, missed_otherwise = self.form(leaf.branch(False), probe, fresh)
             return Form((), leaf.stable.condition, then, otherwise), missed_then + missed_otherwise
         form, missed_here = self._form_of_leaf(leaf, probe, fresh)
-        opened = leaf.opened() if missed_here else None
-        if opened is not None:
+        for opened in self._opened(leaf) if missed_here else ():
             other, still_missed = self.form(opened, probe, fresh)
             if _worst(still_missed) < _worst(missed_here):
-                return other, still_missed
+                form, missed_here = other, still_missed
         return form, missed_here
+
+    def _opened(self, leaf: Leaf) -> Iterator[Leaf]:
+        """The same leaf in cases, which may be easier one by one."""
+        cases = leaf.opened()
+        if cases is not None:
+            yield cases
+        if self.several and leaf.whole:
+            yield from leaf.halved(self.sampler.x)
 
     def _form_of_leaf(self, leaf: Leaf, probe: Probe, fresh: Probe) -> tuple[Form, tuple[Unresolved, ...]]:
         problem, check = self._problem(leaf, probe), self._problem(leaf, fresh)

@@ -242,6 +242,8 @@ EDGES = {
     "bce of certain right": (lambda **k: F.binary_cross_entropy.value_and_grad(1.0, 1.0, **k), 0.0, -1.0),
     "bce of certain no": (lambda **k: F.binary_cross_entropy.value_and_grad(0.0, 0.0, **k), 0.0, 1.0),
     "kl of target zero": (lambda **k: F.kl_div.value_and_grad(-1.0, 0.0, **k), 0.0, 0.0),
+    "squared logarithmic error of equals": (lambda **k: F.msle_loss.value_and_grad(3.0, 3.0, **k), 0.0, 0.0),
+    "student t at its centre": (lambda **k: F.student_t_nll_loss.value_and_grad(2.0, 2.0, 1.0, **k), 0.0, 0.0),
     "no pair at any distance": (lambda **k: F.contrastive_loss.value_and_grad(np.inf, 0.0, **k), 0.0, 0.0),
     "logit far right": (lambda **k: F.binary_cross_entropy_with_logits.value_and_grad(800.0, 1.0, **k), 0.0, -0.0),
     "logit without an answer": (
@@ -263,6 +265,9 @@ def test_values_of_known_samples() -> None:
     """Losses of single samples, worked out to sixty digits and rounded once."""
     assert F.binary_cross_entropy_with_logits(40.0, 1.0, reduction="sum") == 4.248354255291589e-18
     assert F.pseudo_huber_loss(1e-9, 0.0, reduction="sum") == 5e-19
+    assert F.msle_loss(1e-9, 0.0, reduction="sum") == 9.99999999e-19
+    assert F.student_t_nll_loss(1e-9, 0.0, 1.0, df=3, reduction="sum") == 6.666666666666667e-19
+    assert F.student_t_nll_loss(np.float32(1e25), np.float32(0), np.float32(1)) == np.float32(228.06128472206836)
     assert F.soft_margin_loss(40.0, 1.0, reduction="sum") == 4.248354255291589e-18
     assert F.log_cosh_loss(1e-9, 0.0, reduction="sum") == 5e-19
     assert F.log_cosh_loss(1000.0, 0.0, reduction="sum") == 999.3068528194401

@@ -293,21 +293,56 @@ def grad2_target_device_no_full(input, target, var, eps):
 @core
 def grad_var_device_no_full(input, target, var, eps):
     t1 = dadd(input, -target)
-    t2 = var if eps < var else eps
-    t3 = ddiv(t1, t2)
-    t4 = dmul(t3, 0.5)
-    t5 = ddiv(t4, t2)
-    t6 = -dmul(t5, t1)
-    t7 = ddiv(0.5, t2)
-    t8 = dadd(t6, t7)
-    t9 = dadd(t8, -t6)
-    t10 = dadd(t1, -input)
-    t11 = dadd(dadd(input, -dadd(t1, -t10)), dadd(-target, -t10))
-    t12 = dadd(libdevice.fma(-t5, t2, t4), dmul(ddiv(dadd(libdevice.fma(-t3, t2, t1), t11), t2), 0.5))
-    t13 = -dadd(dadd(libdevice.fma(t5, t1, t6), dmul(t5, t11)), dmul(ddiv(t12, t2), t1))
-    t14 = dadd(dadd(dadd(t6, -dadd(t8, -t9)), dadd(t7, -t9)), t13)
-    t15 = dadd(t14, ddiv(libdevice.fma(-t7, t2, 0.5), t2))
-    return var if var != var else dadd(t8, t15) if dadd(t15, -t15) == 0.0 else t8
+    t2 = libdevice.fabs(t1)
+    t3 = var if eps < var else eps
+    t4 = libdevice.dsqrt_rn(t3)
+    t5 = -dmul(t4, 65536.0)
+    t6 = dadd(t2, t5)
+    t7 = dadd(t6, -t2)
+    t8 = dadd(t1, -input)
+    t9 = dadd(dadd(input, -dadd(t1, -t8)), dadd(-target, -t8))
+    t10 = -t9 if t1 < 0.0 else t9
+    t11 = ddiv(libdevice.fma(-t4, t4, t3), dadd(t4, t4))
+    t12 = dadd(dadd(dadd(dadd(t2, -dadd(t6, -t7)), dadd(t5, -t7)), t10), -dmul(t11, 65536.0))
+    t13 = dadd(t12, -t12) == 0.0
+    t14 = dadd(t6, t12)
+    t15 = t14 if t13 else t6
+    t16 = ddiv(t1, t4)
+    t17 = dadd(t16, -1.0)
+    t18 = dmul(t17, 0.5)
+    t19 = dadd(t16, 1.0)
+    t20 = -dmul(t18, t19)
+    t21 = ddiv(t20, t3)
+    t22 = dadd(t19, -t16)
+    t23 = ddiv(dadd(dadd(libdevice.fma(-t16, t4, t1), t9), -dmul(t16, t11)), t4)
+    t24 = dmul(t18, dadd(dadd(dadd(t16, -dadd(t19, -t22)), dadd(1.0, -t22)), t23))
+    t25 = dadd(t17, -t16)
+    t26 = dmul(dmul(dadd(dadd(dadd(t16, -dadd(t17, -t25)), dadd(-1.0, -t25)), t23), 0.5), t19)
+    t27 = ddiv(dadd(libdevice.fma(-t21, t3, t20), -dadd(dadd(libdevice.fma(t18, t19, t20), t24), t26)), t3)
+    t28 = ddiv(t4, t2)
+    t29 = ddiv(1.0, t28)
+    t30 = -t29
+    t31 = dadd(t30, 1.0)
+    t32 = ddiv(t31, t1)
+    t33 = dadd(t29, 1.0)
+    t34 = dmul(t32, t33)
+    t35 = ddiv(t34, t1)
+    t36 = dmul(t35, 0.5)
+    t37 = ddiv(t36, t28)
+    t38 = ddiv(t37, t28)
+    t39 = dadd(t33, -t29)
+    t40 = ddiv(dadd(dadd(libdevice.fma(-t28, t2, t4), t11), -dmul(t28, t10)), t2)
+    t41 = ddiv(dadd(libdevice.fma(t30, t28, 1.0), -dmul(t29, t40)), t28)
+    t42 = dmul(t32, dadd(dadd(dadd(t29, -dadd(t33, -t39)), dadd(1.0, -t39)), t41))
+    t43 = dadd(t31, -t30)
+    t44 = dadd(libdevice.fma(-t32, t1, t31), dadd(dadd(dadd(t30, -dadd(t31, -t43)), dadd(1.0, -t43)), -t41))
+    t45 = dadd(dadd(libdevice.fma(t32, t33, -t34), t42), dmul(ddiv(dadd(t44, -dmul(t32, t9)), t1), t33))
+    t46 = dmul(ddiv(dadd(dadd(libdevice.fma(-t35, t1, t34), t45), -dmul(t35, t9)), t1), 0.5)
+    t47 = ddiv(dadd(dadd(libdevice.fma(-t37, t28, t36), t46), -dmul(t37, t40)), t28)
+    t48 = ddiv(dadd(dadd(libdevice.fma(-t38, t28, t37), t47), -dmul(t38, t40)), t28)
+    t49 = t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0
+    t50 = dadd(t21, t27) if dadd(t27, -t27) == 0.0 else t21
+    return var if var != var else t50 if t49 else dadd(t38, t48) if dadd(t48, -t48) == 0.0 else t38
 
 
 @core
@@ -346,19 +381,55 @@ def grads_device_no_full(input, target, var, eps):
     t6 = dadd(dadd(input, -dadd(t2, -t5)), dadd(-target, -t5))
     t7 = ddiv(dadd(libdevice.fma(-t4, t3, t2), t6), t3)
     t8 = var if t1 else dadd(t4, t7) if dadd(t7, -t7) == 0.0 else t4
-    t9 = dmul(t4, 0.5)
-    t10 = ddiv(t9, t3)
-    t11 = -dmul(t10, t2)
-    t12 = ddiv(0.5, t3)
-    t13 = dadd(t11, t12)
-    t14 = dadd(t13, -t11)
-    t15 = dmul(ddiv(dadd(libdevice.fma(-t10, t3, t9), dmul(t7, 0.5)), t3), t2)
-    t16 = -dadd(dadd(libdevice.fma(t10, t2, t11), dmul(t10, t6)), t15)
-    t17 = dadd(dadd(dadd(t11, -dadd(t13, -t14)), dadd(t12, -t14)), t16)
-    t18 = dadd(t17, ddiv(libdevice.fma(-t12, t3, 0.5), t3))
-    t19 = -t8
-    t20 = var if t1 else dadd(t13, t18) if dadd(t18, -t18) == 0.0 else t13
-    return t8, t19, t20
+    t9 = libdevice.fabs(t2)
+    t10 = libdevice.dsqrt_rn(t3)
+    t11 = -dmul(t10, 65536.0)
+    t12 = dadd(t9, t11)
+    t13 = dadd(t12, -t9)
+    t14 = -t6 if t2 < 0.0 else t6
+    t15 = ddiv(libdevice.fma(-t10, t10, t3), dadd(t10, t10))
+    t16 = dadd(dadd(dadd(dadd(t9, -dadd(t12, -t13)), dadd(t11, -t13)), t14), -dmul(t15, 65536.0))
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t12, t16)
+    t19 = t18 if t17 else t12
+    t20 = ddiv(t2, t10)
+    t21 = dadd(t20, -1.0)
+    t22 = dmul(t21, 0.5)
+    t23 = dadd(t20, 1.0)
+    t24 = -dmul(t22, t23)
+    t25 = ddiv(t24, t3)
+    t26 = dadd(t23, -t20)
+    t27 = ddiv(dadd(dadd(libdevice.fma(-t20, t10, t2), t6), -dmul(t20, t15)), t10)
+    t28 = dmul(t22, dadd(dadd(dadd(t20, -dadd(t23, -t26)), dadd(1.0, -t26)), t27))
+    t29 = dadd(t21, -t20)
+    t30 = dmul(dmul(dadd(dadd(dadd(t20, -dadd(t21, -t29)), dadd(-1.0, -t29)), t27), 0.5), t23)
+    t31 = ddiv(dadd(libdevice.fma(-t25, t3, t24), -dadd(dadd(libdevice.fma(t22, t23, t24), t28), t30)), t3)
+    t32 = ddiv(t10, t9)
+    t33 = ddiv(1.0, t32)
+    t34 = -t33
+    t35 = dadd(t34, 1.0)
+    t36 = ddiv(t35, t2)
+    t37 = dadd(t33, 1.0)
+    t38 = dmul(t36, t37)
+    t39 = ddiv(t38, t2)
+    t40 = dmul(t39, 0.5)
+    t41 = ddiv(t40, t32)
+    t42 = ddiv(t41, t32)
+    t43 = dadd(t37, -t33)
+    t44 = ddiv(dadd(dadd(libdevice.fma(-t32, t9, t10), t15), -dmul(t32, t14)), t9)
+    t45 = ddiv(dadd(libdevice.fma(t34, t32, 1.0), -dmul(t33, t44)), t32)
+    t46 = dmul(t36, dadd(dadd(dadd(t33, -dadd(t37, -t43)), dadd(1.0, -t43)), t45))
+    t47 = dadd(t35, -t34)
+    t48 = dadd(libdevice.fma(-t36, t2, t35), dadd(dadd(dadd(t34, -dadd(t35, -t47)), dadd(1.0, -t47)), -t45))
+    t49 = dadd(dadd(libdevice.fma(t36, t37, -t38), t46), dmul(ddiv(dadd(t48, -dmul(t36, t6)), t2), t37))
+    t50 = dmul(ddiv(dadd(dadd(libdevice.fma(-t39, t2, t38), t49), -dmul(t39, t6)), t2), 0.5)
+    t51 = ddiv(dadd(dadd(libdevice.fma(-t41, t32, t40), t50), -dmul(t41, t44)), t32)
+    t52 = ddiv(dadd(dadd(libdevice.fma(-t42, t32, t41), t51), -dmul(t42, t44)), t32)
+    t53 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t12)) if t17 else 0.0) <= 0.0
+    t54 = dadd(t25, t31) if dadd(t31, -t31) == 0.0 else t25
+    t55 = -t8
+    t56 = var if t1 else t54 if t53 else dadd(t42, t52) if dadd(t52, -t52) == 0.0 else t42
+    return t8, t55, t56
 
 
 @core
@@ -378,20 +449,56 @@ def value_and_grad_device_no_full(input, target, var, eps):
     t13 = dmul(dadd(dadd(libdevice.fma(t4, t2, -t5), dmul(t4, t11)), dmul(t12, t2)), 0.5)
     t14 = dadd(dadd(dadd(dadd(t6, -dadd(t8, -t9)), dadd(t7, -t9)), t13), dmul(log_low(t3), 0.5))
     t15 = var if t1 else dadd(t4, t12) if dadd(t12, -t12) == 0.0 else t4
-    t16 = dmul(t4, 0.5)
-    t17 = ddiv(t16, t3)
-    t18 = -dmul(t17, t2)
-    t19 = ddiv(0.5, t3)
-    t20 = dadd(t18, t19)
-    t21 = dadd(t20, -t18)
-    t22 = dmul(ddiv(dadd(libdevice.fma(-t17, t3, t16), dmul(t12, 0.5)), t3), t2)
-    t23 = -dadd(dadd(libdevice.fma(t17, t2, t18), dmul(t17, t11)), t22)
-    t24 = dadd(dadd(dadd(t18, -dadd(t20, -t21)), dadd(t19, -t21)), t23)
-    t25 = dadd(t24, ddiv(libdevice.fma(-t19, t3, 0.5), t3))
-    t26 = var if t1 else dadd(t8, t14) if dadd(t14, -t14) == 0.0 else t8
-    t27 = -t15
-    t28 = var if t1 else dadd(t20, t25) if dadd(t25, -t25) == 0.0 else t20
-    return t26, t15, t27, t28
+    t16 = libdevice.fabs(t2)
+    t17 = libdevice.dsqrt_rn(t3)
+    t18 = -dmul(t17, 65536.0)
+    t19 = dadd(t16, t18)
+    t20 = dadd(t19, -t16)
+    t21 = -t11 if t2 < 0.0 else t11
+    t22 = ddiv(libdevice.fma(-t17, t17, t3), dadd(t17, t17))
+    t23 = dadd(dadd(dadd(dadd(t16, -dadd(t19, -t20)), dadd(t18, -t20)), t21), -dmul(t22, 65536.0))
+    t24 = dadd(t23, -t23) == 0.0
+    t25 = dadd(t19, t23)
+    t26 = t25 if t24 else t19
+    t27 = ddiv(t2, t17)
+    t28 = dadd(t27, -1.0)
+    t29 = dmul(t28, 0.5)
+    t30 = dadd(t27, 1.0)
+    t31 = -dmul(t29, t30)
+    t32 = ddiv(t31, t3)
+    t33 = dadd(t30, -t27)
+    t34 = ddiv(dadd(dadd(libdevice.fma(-t27, t17, t2), t11), -dmul(t27, t22)), t17)
+    t35 = dmul(t29, dadd(dadd(dadd(t27, -dadd(t30, -t33)), dadd(1.0, -t33)), t34))
+    t36 = dadd(t28, -t27)
+    t37 = dmul(dmul(dadd(dadd(dadd(t27, -dadd(t28, -t36)), dadd(-1.0, -t36)), t34), 0.5), t30)
+    t38 = ddiv(dadd(libdevice.fma(-t32, t3, t31), -dadd(dadd(libdevice.fma(t29, t30, t31), t35), t37)), t3)
+    t39 = ddiv(t17, t16)
+    t40 = ddiv(1.0, t39)
+    t41 = -t40
+    t42 = dadd(t41, 1.0)
+    t43 = ddiv(t42, t2)
+    t44 = dadd(t40, 1.0)
+    t45 = dmul(t43, t44)
+    t46 = ddiv(t45, t2)
+    t47 = dmul(t46, 0.5)
+    t48 = ddiv(t47, t39)
+    t49 = ddiv(t48, t39)
+    t50 = dadd(t44, -t40)
+    t51 = ddiv(dadd(dadd(libdevice.fma(-t39, t16, t17), t22), -dmul(t39, t21)), t16)
+    t52 = ddiv(dadd(libdevice.fma(t41, t39, 1.0), -dmul(t40, t51)), t39)
+    t53 = dmul(t43, dadd(dadd(dadd(t40, -dadd(t44, -t50)), dadd(1.0, -t50)), t52))
+    t54 = dadd(t42, -t41)
+    t55 = dadd(libdevice.fma(-t43, t2, t42), dadd(dadd(dadd(t41, -dadd(t42, -t54)), dadd(1.0, -t54)), -t52))
+    t56 = dadd(dadd(libdevice.fma(t43, t44, -t45), t53), dmul(ddiv(dadd(t55, -dmul(t43, t11)), t2), t44))
+    t57 = dmul(ddiv(dadd(dadd(libdevice.fma(-t46, t2, t45), t56), -dmul(t46, t11)), t2), 0.5)
+    t58 = ddiv(dadd(dadd(libdevice.fma(-t48, t39, t47), t57), -dmul(t48, t51)), t39)
+    t59 = ddiv(dadd(dadd(libdevice.fma(-t49, t39, t48), t58), -dmul(t49, t51)), t39)
+    t60 = t26 < 0.0 or t26 == 0.0 and (dadd(t23, -dadd(t25, -t19)) if t24 else 0.0) <= 0.0
+    t61 = dadd(t32, t38) if dadd(t38, -t38) == 0.0 else t32
+    t62 = var if t1 else dadd(t8, t14) if dadd(t14, -t14) == 0.0 else t8
+    t63 = -t15
+    t64 = var if t1 else t61 if t60 else dadd(t49, t59) if dadd(t59, -t59) == 0.0 else t49
+    return t62, t15, t63, t64
 
 
 @kernel
@@ -2277,21 +2384,56 @@ def grad2_target_device_full(input, target, var, eps):
 @core
 def grad_var_device_full(input, target, var, eps):
     t1 = dadd(input, -target)
-    t2 = var if eps < var else eps
-    t3 = ddiv(t1, t2)
-    t4 = dmul(t3, 0.5)
-    t5 = ddiv(t4, t2)
-    t6 = -dmul(t5, t1)
-    t7 = ddiv(0.5, t2)
-    t8 = dadd(t6, t7)
-    t9 = dadd(t8, -t6)
-    t10 = dadd(t1, -input)
-    t11 = dadd(dadd(input, -dadd(t1, -t10)), dadd(-target, -t10))
-    t12 = dadd(libdevice.fma(-t5, t2, t4), dmul(ddiv(dadd(libdevice.fma(-t3, t2, t1), t11), t2), 0.5))
-    t13 = -dadd(dadd(libdevice.fma(t5, t1, t6), dmul(t5, t11)), dmul(ddiv(t12, t2), t1))
-    t14 = dadd(dadd(dadd(t6, -dadd(t8, -t9)), dadd(t7, -t9)), t13)
-    t15 = dadd(t14, ddiv(libdevice.fma(-t7, t2, 0.5), t2))
-    return var if var != var else dadd(t8, t15) if dadd(t15, -t15) == 0.0 else t8
+    t2 = libdevice.fabs(t1)
+    t3 = var if eps < var else eps
+    t4 = libdevice.dsqrt_rn(t3)
+    t5 = -dmul(t4, 65536.0)
+    t6 = dadd(t2, t5)
+    t7 = dadd(t6, -t2)
+    t8 = dadd(t1, -input)
+    t9 = dadd(dadd(input, -dadd(t1, -t8)), dadd(-target, -t8))
+    t10 = -t9 if t1 < 0.0 else t9
+    t11 = ddiv(libdevice.fma(-t4, t4, t3), dadd(t4, t4))
+    t12 = dadd(dadd(dadd(dadd(t2, -dadd(t6, -t7)), dadd(t5, -t7)), t10), -dmul(t11, 65536.0))
+    t13 = dadd(t12, -t12) == 0.0
+    t14 = dadd(t6, t12)
+    t15 = t14 if t13 else t6
+    t16 = ddiv(t1, t4)
+    t17 = dadd(t16, -1.0)
+    t18 = dmul(t17, 0.5)
+    t19 = dadd(t16, 1.0)
+    t20 = -dmul(t18, t19)
+    t21 = ddiv(t20, t3)
+    t22 = dadd(t19, -t16)
+    t23 = ddiv(dadd(dadd(libdevice.fma(-t16, t4, t1), t9), -dmul(t16, t11)), t4)
+    t24 = dmul(t18, dadd(dadd(dadd(t16, -dadd(t19, -t22)), dadd(1.0, -t22)), t23))
+    t25 = dadd(t17, -t16)
+    t26 = dmul(dmul(dadd(dadd(dadd(t16, -dadd(t17, -t25)), dadd(-1.0, -t25)), t23), 0.5), t19)
+    t27 = ddiv(dadd(libdevice.fma(-t21, t3, t20), -dadd(dadd(libdevice.fma(t18, t19, t20), t24), t26)), t3)
+    t28 = ddiv(t4, t2)
+    t29 = ddiv(1.0, t28)
+    t30 = -t29
+    t31 = dadd(t30, 1.0)
+    t32 = ddiv(t31, t1)
+    t33 = dadd(t29, 1.0)
+    t34 = dmul(t32, t33)
+    t35 = ddiv(t34, t1)
+    t36 = dmul(t35, 0.5)
+    t37 = ddiv(t36, t28)
+    t38 = ddiv(t37, t28)
+    t39 = dadd(t33, -t29)
+    t40 = ddiv(dadd(dadd(libdevice.fma(-t28, t2, t4), t11), -dmul(t28, t10)), t2)
+    t41 = ddiv(dadd(libdevice.fma(t30, t28, 1.0), -dmul(t29, t40)), t28)
+    t42 = dmul(t32, dadd(dadd(dadd(t29, -dadd(t33, -t39)), dadd(1.0, -t39)), t41))
+    t43 = dadd(t31, -t30)
+    t44 = dadd(libdevice.fma(-t32, t1, t31), dadd(dadd(dadd(t30, -dadd(t31, -t43)), dadd(1.0, -t43)), -t41))
+    t45 = dadd(dadd(libdevice.fma(t32, t33, -t34), t42), dmul(ddiv(dadd(t44, -dmul(t32, t9)), t1), t33))
+    t46 = dmul(ddiv(dadd(dadd(libdevice.fma(-t35, t1, t34), t45), -dmul(t35, t9)), t1), 0.5)
+    t47 = ddiv(dadd(dadd(libdevice.fma(-t37, t28, t36), t46), -dmul(t37, t40)), t28)
+    t48 = ddiv(dadd(dadd(libdevice.fma(-t38, t28, t37), t47), -dmul(t38, t40)), t28)
+    t49 = t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0
+    t50 = dadd(t21, t27) if dadd(t27, -t27) == 0.0 else t21
+    return var if var != var else t50 if t49 else dadd(t38, t48) if dadd(t48, -t48) == 0.0 else t38
 
 
 @core
@@ -2330,19 +2472,55 @@ def grads_device_full(input, target, var, eps):
     t6 = dadd(dadd(input, -dadd(t2, -t5)), dadd(-target, -t5))
     t7 = ddiv(dadd(libdevice.fma(-t4, t3, t2), t6), t3)
     t8 = var if t1 else dadd(t4, t7) if dadd(t7, -t7) == 0.0 else t4
-    t9 = dmul(t4, 0.5)
-    t10 = ddiv(t9, t3)
-    t11 = -dmul(t10, t2)
-    t12 = ddiv(0.5, t3)
-    t13 = dadd(t11, t12)
-    t14 = dadd(t13, -t11)
-    t15 = dmul(ddiv(dadd(libdevice.fma(-t10, t3, t9), dmul(t7, 0.5)), t3), t2)
-    t16 = -dadd(dadd(libdevice.fma(t10, t2, t11), dmul(t10, t6)), t15)
-    t17 = dadd(dadd(dadd(t11, -dadd(t13, -t14)), dadd(t12, -t14)), t16)
-    t18 = dadd(t17, ddiv(libdevice.fma(-t12, t3, 0.5), t3))
-    t19 = -t8
-    t20 = var if t1 else dadd(t13, t18) if dadd(t18, -t18) == 0.0 else t13
-    return t8, t19, t20
+    t9 = libdevice.fabs(t2)
+    t10 = libdevice.dsqrt_rn(t3)
+    t11 = -dmul(t10, 65536.0)
+    t12 = dadd(t9, t11)
+    t13 = dadd(t12, -t9)
+    t14 = -t6 if t2 < 0.0 else t6
+    t15 = ddiv(libdevice.fma(-t10, t10, t3), dadd(t10, t10))
+    t16 = dadd(dadd(dadd(dadd(t9, -dadd(t12, -t13)), dadd(t11, -t13)), t14), -dmul(t15, 65536.0))
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t12, t16)
+    t19 = t18 if t17 else t12
+    t20 = ddiv(t2, t10)
+    t21 = dadd(t20, -1.0)
+    t22 = dmul(t21, 0.5)
+    t23 = dadd(t20, 1.0)
+    t24 = -dmul(t22, t23)
+    t25 = ddiv(t24, t3)
+    t26 = dadd(t23, -t20)
+    t27 = ddiv(dadd(dadd(libdevice.fma(-t20, t10, t2), t6), -dmul(t20, t15)), t10)
+    t28 = dmul(t22, dadd(dadd(dadd(t20, -dadd(t23, -t26)), dadd(1.0, -t26)), t27))
+    t29 = dadd(t21, -t20)
+    t30 = dmul(dmul(dadd(dadd(dadd(t20, -dadd(t21, -t29)), dadd(-1.0, -t29)), t27), 0.5), t23)
+    t31 = ddiv(dadd(libdevice.fma(-t25, t3, t24), -dadd(dadd(libdevice.fma(t22, t23, t24), t28), t30)), t3)
+    t32 = ddiv(t10, t9)
+    t33 = ddiv(1.0, t32)
+    t34 = -t33
+    t35 = dadd(t34, 1.0)
+    t36 = ddiv(t35, t2)
+    t37 = dadd(t33, 1.0)
+    t38 = dmul(t36, t37)
+    t39 = ddiv(t38, t2)
+    t40 = dmul(t39, 0.5)
+    t41 = ddiv(t40, t32)
+    t42 = ddiv(t41, t32)
+    t43 = dadd(t37, -t33)
+    t44 = ddiv(dadd(dadd(libdevice.fma(-t32, t9, t10), t15), -dmul(t32, t14)), t9)
+    t45 = ddiv(dadd(libdevice.fma(t34, t32, 1.0), -dmul(t33, t44)), t32)
+    t46 = dmul(t36, dadd(dadd(dadd(t33, -dadd(t37, -t43)), dadd(1.0, -t43)), t45))
+    t47 = dadd(t35, -t34)
+    t48 = dadd(libdevice.fma(-t36, t2, t35), dadd(dadd(dadd(t34, -dadd(t35, -t47)), dadd(1.0, -t47)), -t45))
+    t49 = dadd(dadd(libdevice.fma(t36, t37, -t38), t46), dmul(ddiv(dadd(t48, -dmul(t36, t6)), t2), t37))
+    t50 = dmul(ddiv(dadd(dadd(libdevice.fma(-t39, t2, t38), t49), -dmul(t39, t6)), t2), 0.5)
+    t51 = ddiv(dadd(dadd(libdevice.fma(-t41, t32, t40), t50), -dmul(t41, t44)), t32)
+    t52 = ddiv(dadd(dadd(libdevice.fma(-t42, t32, t41), t51), -dmul(t42, t44)), t32)
+    t53 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t12)) if t17 else 0.0) <= 0.0
+    t54 = dadd(t25, t31) if dadd(t31, -t31) == 0.0 else t25
+    t55 = -t8
+    t56 = var if t1 else t54 if t53 else dadd(t42, t52) if dadd(t52, -t52) == 0.0 else t42
+    return t8, t55, t56
 
 
 @core
@@ -2366,20 +2544,56 @@ def value_and_grad_device_full(input, target, var, eps):
     t17 = dadd(dadd(dadd(t8, -dadd(t9, -t10)), dadd(0.9189385332046728, -t10)), t16)
     t18 = dadd(t17, -3.8782941580672414e-17)
     t19 = var if t1 else dadd(t4, t14) if dadd(t14, -t14) == 0.0 else t4
-    t20 = dmul(t4, 0.5)
-    t21 = ddiv(t20, t3)
-    t22 = -dmul(t21, t2)
-    t23 = ddiv(0.5, t3)
-    t24 = dadd(t22, t23)
-    t25 = dadd(t24, -t22)
-    t26 = dmul(ddiv(dadd(libdevice.fma(-t21, t3, t20), dmul(t14, 0.5)), t3), t2)
-    t27 = -dadd(dadd(libdevice.fma(t21, t2, t22), dmul(t21, t13)), t26)
-    t28 = dadd(dadd(dadd(t22, -dadd(t24, -t25)), dadd(t23, -t25)), t27)
-    t29 = dadd(t28, ddiv(libdevice.fma(-t23, t3, 0.5), t3))
-    t30 = var if t1 else dadd(t9, t18) if dadd(t18, -t18) == 0.0 else t9
-    t31 = -t19
-    t32 = var if t1 else dadd(t24, t29) if dadd(t29, -t29) == 0.0 else t24
-    return t30, t19, t31, t32
+    t20 = libdevice.fabs(t2)
+    t21 = libdevice.dsqrt_rn(t3)
+    t22 = -dmul(t21, 65536.0)
+    t23 = dadd(t20, t22)
+    t24 = dadd(t23, -t20)
+    t25 = -t13 if t2 < 0.0 else t13
+    t26 = ddiv(libdevice.fma(-t21, t21, t3), dadd(t21, t21))
+    t27 = dadd(dadd(dadd(dadd(t20, -dadd(t23, -t24)), dadd(t22, -t24)), t25), -dmul(t26, 65536.0))
+    t28 = dadd(t27, -t27) == 0.0
+    t29 = dadd(t23, t27)
+    t30 = t29 if t28 else t23
+    t31 = ddiv(t2, t21)
+    t32 = dadd(t31, -1.0)
+    t33 = dmul(t32, 0.5)
+    t34 = dadd(t31, 1.0)
+    t35 = -dmul(t33, t34)
+    t36 = ddiv(t35, t3)
+    t37 = dadd(t34, -t31)
+    t38 = ddiv(dadd(dadd(libdevice.fma(-t31, t21, t2), t13), -dmul(t31, t26)), t21)
+    t39 = dmul(t33, dadd(dadd(dadd(t31, -dadd(t34, -t37)), dadd(1.0, -t37)), t38))
+    t40 = dadd(t32, -t31)
+    t41 = dmul(dmul(dadd(dadd(dadd(t31, -dadd(t32, -t40)), dadd(-1.0, -t40)), t38), 0.5), t34)
+    t42 = ddiv(dadd(libdevice.fma(-t36, t3, t35), -dadd(dadd(libdevice.fma(t33, t34, t35), t39), t41)), t3)
+    t43 = ddiv(t21, t20)
+    t44 = ddiv(1.0, t43)
+    t45 = -t44
+    t46 = dadd(t45, 1.0)
+    t47 = ddiv(t46, t2)
+    t48 = dadd(t44, 1.0)
+    t49 = dmul(t47, t48)
+    t50 = ddiv(t49, t2)
+    t51 = dmul(t50, 0.5)
+    t52 = ddiv(t51, t43)
+    t53 = ddiv(t52, t43)
+    t54 = dadd(t48, -t44)
+    t55 = ddiv(dadd(dadd(libdevice.fma(-t43, t20, t21), t26), -dmul(t43, t25)), t20)
+    t56 = ddiv(dadd(libdevice.fma(t45, t43, 1.0), -dmul(t44, t55)), t43)
+    t57 = dmul(t47, dadd(dadd(dadd(t44, -dadd(t48, -t54)), dadd(1.0, -t54)), t56))
+    t58 = dadd(t46, -t45)
+    t59 = dadd(libdevice.fma(-t47, t2, t46), dadd(dadd(dadd(t45, -dadd(t46, -t58)), dadd(1.0, -t58)), -t56))
+    t60 = dadd(dadd(libdevice.fma(t47, t48, -t49), t57), dmul(ddiv(dadd(t59, -dmul(t47, t13)), t2), t48))
+    t61 = dmul(ddiv(dadd(dadd(libdevice.fma(-t50, t2, t49), t60), -dmul(t50, t13)), t2), 0.5)
+    t62 = ddiv(dadd(dadd(libdevice.fma(-t52, t43, t51), t61), -dmul(t52, t55)), t43)
+    t63 = ddiv(dadd(dadd(libdevice.fma(-t53, t43, t52), t62), -dmul(t53, t55)), t43)
+    t64 = t30 < 0.0 or t30 == 0.0 and (dadd(t27, -dadd(t29, -t23)) if t28 else 0.0) <= 0.0
+    t65 = dadd(t36, t42) if dadd(t42, -t42) == 0.0 else t36
+    t66 = var if t1 else dadd(t9, t18) if dadd(t18, -t18) == 0.0 else t9
+    t67 = -t19
+    t68 = var if t1 else t65 if t64 else dadd(t53, t63) if dadd(t63, -t63) == 0.0 else t53
+    return t66, t19, t67, t68
 
 
 @kernel

@@ -32,113 +32,169 @@ from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 from ..elementary import (hypot, hypot_low)
 
 
-# -inf to -3.40282e+38: inf, which the function has reached to the last bit
-# -3.40282e+38 to inf: delta*y**2/(delta + hypot(delta, y)) (halved)
-# inf, which the function has reached to the last bit
+# where Abs(r) <= 65536*delta: r**2/(hypot(quotient(r, delta), 1) + 1) (compensated)
+# where Abs(r) > 65536*delta: delta*Abs(r)/(hypot(1, quotient(delta, Abs(r))) + quotient(delta, Abs(r))) (compensated)
 @core
 def value_device32(input, target, delta, delta_low):
     t1 = fsub(input, target)
     t2 = libdevice.fabsf(t1)
-    t3 = fmul(delta, f32(0.5))
-    t4 = libdevice.hypotf(delta, t2)
-    t5 = fmul(t4, f32(0.5))
-    t6 = fadd(t3, t5)
-    t7 = fdiv(t2, t6)
-    t8 = fmul(t7, f32(0.5))
-    t9 = fmul(t8, delta)
-    t10 = fmul(t9, t2)
-    t11 = fsub(t1, input)
-    t12 = fadd(fsub(input, fsub(t1, t11)), fsub(-target, t11))
-    t13 = -t12 if t1 < f32(0.0) else t12
-    t14 = fsub(t6, t3)
-    t15 = t2 < libdevice.fabsf(delta)
-    t16 = delta if t15 else t2
-    t17 = fmul(t16, t16)
-    t18 = fmul(t4, t4)
-    t19 = t2 if t15 else delta
-    t20 = fmul(t19, t19)
-    t21 = fsub(fadd(fadd(fsub(t17, t18), t20), libdevice.fmaf(t16, t16, -t17)), libdevice.fmaf(t4, t4, -t18))
-    t22 = fdiv(fadd(t21, libdevice.fmaf(t19, t19, -t20)), fadd(t4, t4))
-    t23 = fmul(fadd(fadd(t22, fmul(fdiv(delta, t4), delta_low)), fmul(fdiv(t2, t4), t13)), f32(0.5))
-    t24 = fmul(t7, fadd(fadd(fadd(fsub(t3, fsub(t6, t14)), fsub(t5, t14)), fmul(delta_low, f32(0.5))), t23))
-    t25 = fmul(fmul(fdiv(fsub(fadd(libdevice.fmaf(-t7, t6, t2), t13), t24), t6), f32(0.5)), delta)
-    t26 = fmul(fadd(fadd(libdevice.fmaf(t8, delta, -t9), fmul(t8, delta_low)), t25), t2)
-    t27 = fadd(fadd(libdevice.fmaf(t9, t2, -t10), fmul(t9, t13)), t26)
-    t28 = (fadd(t10, t27) if fsub(t27, t27) == f32(0.0) else t10) if t1 < f32(math.inf) else f32(math.inf)
-    t29 = input if input != input else f32(math.inf) if t1 < f32(-3.4028234663852886e+38) else t28
-    return target if target != target else t29
+    t3 = -fmul(delta, f32(65536.0))
+    t4 = fadd(t2, t3)
+    t5 = fsub(t4, t2)
+    t6 = fsub(t1, input)
+    t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
+    t8 = -t7 if t1 < f32(0.0) else t7
+    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), -fmul(delta_low, f32(65536.0)))
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t4, t9)
+    t12 = t11 if t10 else t4
+    t13 = fdiv(t1, delta)
+    t14 = libdevice.hypotf(t13, f32(1.0))
+    t15 = fadd(t14, f32(1.0))
+    t16 = fdiv(t1, t15)
+    t17 = fmul(t16, t1)
+    t18 = fsub(t15, t14)
+    t19 = f32(1.0) < libdevice.fabsf(t13)
+    t20 = t13 if t19 else f32(1.0)
+    t21 = fmul(t20, t20)
+    t22 = fmul(t14, t14)
+    t23 = f32(1.0) if t19 else t13
+    t24 = fmul(t23, t23)
+    t25 = fadd(fadd(fsub(t21, t22), t24), libdevice.fmaf(t20, t20, -t21))
+    t26 = fadd(fsub(t25, libdevice.fmaf(t14, t14, -t22)), libdevice.fmaf(t23, t23, -t24))
+    t27 = fdiv(fsub(fadd(libdevice.fmaf(-t13, delta, t1), t7), fmul(t13, delta_low)), delta)
+    t28 = fadd(fdiv(t26, fadd(t14, t14)), fmul(fdiv(t13, t14), t27))
+    t29 = fmul(t16, fadd(fadd(fsub(t14, fsub(t15, t18)), fsub(f32(1.0), t18)), t28))
+    t30 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t16, t15, t1), t7), t29), t15), t1)
+    t31 = fadd(fadd(libdevice.fmaf(t16, t1, -t17), fmul(t16, t7)), t30)
+    t32 = fdiv(delta, t2)
+    t33 = libdevice.hypotf(f32(1.0), t32)
+    t34 = fadd(t33, t32)
+    t35 = fdiv(delta, t34)
+    t36 = fmul(t35, t2)
+    t37 = fsub(t34, t33)
+    t38 = libdevice.fabsf(t32) < f32(1.0)
+    t39 = f32(1.0) if t38 else t32
+    t40 = fmul(t39, t39)
+    t41 = fmul(t33, t33)
+    t42 = t32 if t38 else f32(1.0)
+    t43 = fmul(t42, t42)
+    t44 = fadd(fadd(fsub(t40, t41), t43), libdevice.fmaf(t39, t39, -t40))
+    t45 = fadd(fsub(t44, libdevice.fmaf(t33, t33, -t41)), libdevice.fmaf(t42, t42, -t43))
+    t46 = fdiv(fsub(fadd(libdevice.fmaf(-t32, t2, delta), delta_low), fmul(t32, t8)), t2)
+    t47 = fadd(fdiv(t45, fadd(t33, t33)), fmul(fdiv(t32, t33), t46))
+    t48 = fmul(t35, fadd(fadd(fadd(fsub(t33, fsub(t34, t37)), fsub(t32, t37)), t47), t46))
+    t49 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t35, t34, delta), delta_low), t48), t34), t2)
+    t50 = fadd(fadd(libdevice.fmaf(t35, t2, -t36), fmul(t35, t8)), t49)
+    t51 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
+    t52 = fadd(t17, t31) if fsub(t31, t31) == f32(0.0) else t17
+    return t52 if t51 else fadd(t36, t50) if fsub(t50, t50) == f32(0.0) else t36
 
 
-# r/hypot(r/delta, 1) (compensated)
+# where Abs(r) <= 65536*delta: r/hypot(quotient(r, delta), 1) (compensated)
+# where Abs(r) > 65536*delta: delta*sign(r)/hypot(1, quotient(delta, Abs(r))) (compensated)
 @core
 def grad_input_device32(input, target, delta, delta_low):
     t1 = fsub(input, target)
-    t2 = fdiv(t1, delta)
-    t3 = fsub(t1, input)
-    t4 = fadd(fsub(input, fsub(t1, t3)), fsub(-target, t3))
-    t5 = fdiv(fsub(fadd(libdevice.fmaf(-t2, delta, t1), t4), fmul(t2, delta_low)), delta)
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t2, t5)
-    t8 = t7 if t6 else t2
-    t9 = libdevice.fabsf(t8)
-    t10 = -delta_low
-    t11 = -delta
-    t12 = libdevice.hypotf(t8, f32(1.0))
-    t13 = fdiv(delta, t12)
-    t14 = fmul(t13, t8)
-    t15 = fsub(t5, fsub(t7, t2)) if t6 else f32(0.0)
-    t16 = f32(1.0) < t9
-    t17 = t8 if t16 else f32(1.0)
+    t2 = libdevice.fabsf(t1)
+    t3 = -fmul(delta, f32(65536.0))
+    t4 = fadd(t2, t3)
+    t5 = fsub(t4, t2)
+    t6 = fsub(t1, input)
+    t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
+    t8 = -t7 if t1 < f32(0.0) else t7
+    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), -fmul(delta_low, f32(65536.0)))
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t4, t9)
+    t12 = t11 if t10 else t4
+    t13 = fdiv(t1, delta)
+    t14 = libdevice.hypotf(t13, f32(1.0))
+    t15 = fdiv(t1, t14)
+    t16 = f32(1.0) < libdevice.fabsf(t13)
+    t17 = t13 if t16 else f32(1.0)
     t18 = fmul(t17, t17)
-    t19 = fmul(t12, t12)
-    t20 = f32(1.0) if t16 else t8
+    t19 = fmul(t14, t14)
+    t20 = f32(1.0) if t16 else t13
     t21 = fmul(t20, t20)
     t22 = fadd(fadd(fsub(t18, t19), t21), libdevice.fmaf(t17, t17, -t18))
-    t23 = fadd(fsub(t22, libdevice.fmaf(t12, t12, -t19)), libdevice.fmaf(t20, t20, -t21))
-    t24 = fmul(t13, fadd(fdiv(t23, fadd(t12, t12)), fmul(fdiv(t8, t12), t15)))
-    t25 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t13, t12, delta), delta_low), t24), t12), t8)
-    t26 = fadd(fadd(libdevice.fmaf(t13, t8, -t14), fmul(t13, t15)), t25)
-    t27 = fadd(delta, delta_low) if fsub(delta_low, delta_low) == f32(0.0) else delta
-    t28 = (fadd(t14, t26) if fsub(t26, t26) == f32(0.0) else t14) if t8 < f32(4.203054369143972e+20) else t27
-    t29 = (fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11) if t8 < f32(-4.203054369143972e+20) else t28
-    t30 = (fadd(t1, t4) if fsub(t4, t4) == f32(0.0) else t1) if t9 < f32(5.421010862427522e-20) else t29
-    return target if target != target else input if input != input else t30
+    t23 = fadd(fsub(t22, libdevice.fmaf(t14, t14, -t19)), libdevice.fmaf(t20, t20, -t21))
+    t24 = fdiv(fsub(fadd(libdevice.fmaf(-t13, delta, t1), t7), fmul(t13, delta_low)), delta)
+    t25 = fmul(t15, fadd(fdiv(t23, fadd(t14, t14)), fmul(fdiv(t13, t14), t24)))
+    t26 = fdiv(fsub(fadd(libdevice.fmaf(-t15, t14, t1), t7), t25), t14)
+    t27 = fdiv(delta, t2)
+    t28 = libdevice.hypotf(f32(1.0), t27)
+    t29 = fdiv(delta, t28)
+    t30 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
+    t31 = f32(1.0) if f32(0.0) < t30 else f32(-1.0) if t30 < f32(0.0) else f32(0.0)
+    t32 = fmul(t29, t31)
+    t33 = libdevice.fabsf(t27) < f32(1.0)
+    t34 = f32(1.0) if t33 else t27
+    t35 = fmul(t34, t34)
+    t36 = fmul(t28, t28)
+    t37 = t27 if t33 else f32(1.0)
+    t38 = fmul(t37, t37)
+    t39 = fadd(fadd(fsub(t35, t36), t38), libdevice.fmaf(t34, t34, -t35))
+    t40 = fadd(fsub(t39, libdevice.fmaf(t28, t28, -t36)), libdevice.fmaf(t37, t37, -t38))
+    t41 = fdiv(fsub(fadd(libdevice.fmaf(-t27, t2, delta), delta_low), fmul(t27, t8)), t2)
+    t42 = fmul(t29, fadd(fdiv(t40, fadd(t28, t28)), fmul(fdiv(t27, t28), t41)))
+    t43 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t29, t28, delta), delta_low), t42), t28), t31)
+    t44 = fadd(libdevice.fmaf(t29, t31, -t32), t43)
+    t45 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
+    t46 = fadd(t15, t26) if fsub(t26, t26) == f32(0.0) else t15
+    return t46 if t45 else fadd(t32, t44) if fsub(t44, t44) == f32(0.0) else t32
 
 
-# r/hypot(r/delta, 1) (compensated)
+# where Abs(r) <= 65536*delta: r/hypot(quotient(r, delta), 1) (compensated)
+# where Abs(r) > 65536*delta: delta*sign(r)/hypot(1, quotient(delta, Abs(r))) (compensated)
 @core
 def grad_target_device32(input, target, delta, delta_low):
     t1 = fsub(input, target)
-    t2 = fdiv(t1, delta)
-    t3 = fsub(t1, input)
-    t4 = fadd(fsub(input, fsub(t1, t3)), fsub(-target, t3))
-    t5 = fdiv(fsub(fadd(libdevice.fmaf(-t2, delta, t1), t4), fmul(t2, delta_low)), delta)
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t2, t5)
-    t8 = t7 if t6 else t2
-    t9 = libdevice.fabsf(t8)
-    t10 = -delta_low
-    t11 = -delta
-    t12 = libdevice.hypotf(t8, f32(1.0))
-    t13 = fdiv(delta, t12)
-    t14 = fmul(t13, t8)
-    t15 = fsub(t5, fsub(t7, t2)) if t6 else f32(0.0)
-    t16 = f32(1.0) < t9
-    t17 = t8 if t16 else f32(1.0)
+    t2 = libdevice.fabsf(t1)
+    t3 = -fmul(delta, f32(65536.0))
+    t4 = fadd(t2, t3)
+    t5 = fsub(t4, t2)
+    t6 = fsub(t1, input)
+    t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
+    t8 = -t7 if t1 < f32(0.0) else t7
+    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), -fmul(delta_low, f32(65536.0)))
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t4, t9)
+    t12 = t11 if t10 else t4
+    t13 = fdiv(t1, delta)
+    t14 = libdevice.hypotf(t13, f32(1.0))
+    t15 = fdiv(t1, t14)
+    t16 = f32(1.0) < libdevice.fabsf(t13)
+    t17 = t13 if t16 else f32(1.0)
     t18 = fmul(t17, t17)
-    t19 = fmul(t12, t12)
-    t20 = f32(1.0) if t16 else t8
+    t19 = fmul(t14, t14)
+    t20 = f32(1.0) if t16 else t13
     t21 = fmul(t20, t20)
     t22 = fadd(fadd(fsub(t18, t19), t21), libdevice.fmaf(t17, t17, -t18))
-    t23 = fadd(fsub(t22, libdevice.fmaf(t12, t12, -t19)), libdevice.fmaf(t20, t20, -t21))
-    t24 = fmul(t13, fadd(fdiv(t23, fadd(t12, t12)), fmul(fdiv(t8, t12), t15)))
-    t25 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t13, t12, delta), delta_low), t24), t12), t8)
-    t26 = fadd(fadd(libdevice.fmaf(t13, t8, -t14), fmul(t13, t15)), t25)
-    t27 = fadd(delta, delta_low) if fsub(delta_low, delta_low) == f32(0.0) else delta
-    t28 = (fadd(t14, t26) if fsub(t26, t26) == f32(0.0) else t14) if t8 < f32(4.203054369143972e+20) else t27
-    t29 = (fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11) if t8 < f32(-4.203054369143972e+20) else t28
-    t30 = (fadd(t1, t4) if fsub(t4, t4) == f32(0.0) else t1) if t9 < f32(5.421010862427522e-20) else t29
-    return -(target if target != target else input if input != input else t30)
+    t23 = fadd(fsub(t22, libdevice.fmaf(t14, t14, -t19)), libdevice.fmaf(t20, t20, -t21))
+    t24 = fdiv(fsub(fadd(libdevice.fmaf(-t13, delta, t1), t7), fmul(t13, delta_low)), delta)
+    t25 = fmul(t15, fadd(fdiv(t23, fadd(t14, t14)), fmul(fdiv(t13, t14), t24)))
+    t26 = fdiv(fsub(fadd(libdevice.fmaf(-t15, t14, t1), t7), t25), t14)
+    t27 = fdiv(delta, t2)
+    t28 = libdevice.hypotf(f32(1.0), t27)
+    t29 = fdiv(delta, t28)
+    t30 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
+    t31 = f32(1.0) if f32(0.0) < t30 else f32(-1.0) if t30 < f32(0.0) else f32(0.0)
+    t32 = fmul(t29, t31)
+    t33 = libdevice.fabsf(t27) < f32(1.0)
+    t34 = f32(1.0) if t33 else t27
+    t35 = fmul(t34, t34)
+    t36 = fmul(t28, t28)
+    t37 = t27 if t33 else f32(1.0)
+    t38 = fmul(t37, t37)
+    t39 = fadd(fadd(fsub(t35, t36), t38), libdevice.fmaf(t34, t34, -t35))
+    t40 = fadd(fsub(t39, libdevice.fmaf(t28, t28, -t36)), libdevice.fmaf(t37, t37, -t38))
+    t41 = fdiv(fsub(fadd(libdevice.fmaf(-t27, t2, delta), delta_low), fmul(t27, t8)), t2)
+    t42 = fmul(t29, fadd(fdiv(t40, fadd(t28, t28)), fmul(fdiv(t27, t28), t41)))
+    t43 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t29, t28, delta), delta_low), t42), t28), t31)
+    t44 = fadd(libdevice.fmaf(t29, t31, -t32), t43)
+    t45 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
+    t46 = fadd(t15, t26) if fsub(t26, t26) == f32(0.0) else t15
+    return -(t46 if t45 else fadd(t32, t44) if fsub(t44, t44) == f32(0.0) else t32)
 
 
 # hypot(r/delta, 1)**(-3) (compensated)
@@ -191,156 +247,204 @@ def grad2_target_device32(input, target, delta, delta_low):
     return fadd(t6, t19) if fsub(t19, t19) == f32(0.0) else t6
 
 
-# r**2*(-1/hypot(r/delta, 1) + 2/(hypot(r/delta, 1) + 1))/delta (compensated)
+# where Abs(r) <= 65536*delta: delta*quotient(r, delta)**4/((hypot(quotient(r, delta), 1) + 1)**2*hypot(quotient(r,
+# delta), 1)) (compensated)
+# where Abs(r) > 65536*delta: -(-1 + quotient(delta, Abs(r))/hypot(1, quotient(delta, Abs(r))))*Abs(r)/(hypot(1,
+# quotient(delta, Abs(r))) + quotient(delta, Abs(r))) (compensated)
 @core
 def grad_delta_device32(input, target, delta, delta_low):
     t1 = fsub(input, target)
-    t2 = fdiv(t1, delta)
-    t3 = fsub(t1, input)
-    t4 = fadd(libdevice.fmaf(-t2, delta, t1), fadd(fsub(input, fsub(t1, t3)), fsub(-target, t3)))
-    t5 = fdiv(fsub(t4, fmul(t2, delta_low)), delta)
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t2, t5)
-    t8 = t7 if t6 else t2
-    t9 = fmul(delta, f32(math.inf))
-    t10 = fadd(libdevice.fmaf(delta, f32(math.inf), -t9), fmul(delta_low, f32(math.inf)))
-    t11 = fadd(t9, t10) if fsub(t10, t10) == f32(0.0) else t9
-    t12 = libdevice.hypotf(t8, f32(1.0))
-    t13 = fadd(t12, f32(1.0))
-    t14 = fdiv(delta, t13)
-    t15 = fmul(t14, t8)
-    t16 = fdiv(t15, t13)
-    t17 = fmul(t16, t8)
-    t18 = fdiv(t17, t12)
-    t19 = fmul(t18, t8)
-    t20 = fmul(t19, t8)
-    t21 = fsub(t5, fsub(t7, t2)) if t6 else f32(0.0)
-    t22 = fsub(t13, t12)
-    t23 = f32(1.0) < libdevice.fabsf(t8)
-    t24 = t8 if t23 else f32(1.0)
-    t25 = fmul(t24, t24)
-    t26 = fmul(t12, t12)
-    t27 = f32(1.0) if t23 else t8
-    t28 = fmul(t27, t27)
-    t29 = fadd(fadd(fsub(t25, t26), t28), libdevice.fmaf(t24, t24, -t25))
-    t30 = fadd(fsub(t29, libdevice.fmaf(t12, t12, -t26)), libdevice.fmaf(t27, t27, -t28))
-    t31 = fadd(fdiv(t30, fadd(t12, t12)), fmul(fdiv(t8, t12), t21))
-    t32 = fadd(fadd(fsub(t12, fsub(t13, t22)), fsub(f32(1.0), t22)), t31)
-    t33 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t14, t13, delta), delta_low), fmul(t14, t32)), t13), t8)
-    t34 = fadd(libdevice.fmaf(-t16, t13, t15), fadd(fadd(libdevice.fmaf(t14, t8, -t15), fmul(t14, t21)), t33))
-    t35 = fadd(libdevice.fmaf(t16, t8, -t17), fmul(t16, t21))
-    t36 = fadd(libdevice.fmaf(-t18, t12, t17), fadd(t35, fmul(fdiv(fsub(t34, fmul(t16, t32)), t13), t8)))
-    t37 = fadd(libdevice.fmaf(t18, t8, -t19), fmul(t18, t21))
-    t38 = fmul(fadd(t37, fmul(fdiv(fsub(t36, fmul(t18, t31)), t12), t8)), t8)
-    t39 = fadd(fadd(libdevice.fmaf(t19, t8, -t20), fmul(t19, t21)), t38)
-    t40 = (fadd(t20, t39) if fsub(t39, t39) == f32(0.0) else t20) if t8 < f32(math.inf) else t11
-    t41 = input if input != input else t11 if t8 < f32(-3.4028234663852886e+38) else t40
-    return target if target != target else t41
+    t2 = libdevice.fabsf(t1)
+    t3 = -fmul(delta, f32(65536.0))
+    t4 = fadd(t2, t3)
+    t5 = fsub(t4, t2)
+    t6 = fsub(t1, input)
+    t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
+    t8 = -t7 if t1 < f32(0.0) else t7
+    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), -fmul(delta_low, f32(65536.0)))
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t4, t9)
+    t12 = t11 if t10 else t4
+    t13 = fdiv(t1, delta)
+    t14 = libdevice.hypotf(t13, f32(1.0))
+    t15 = fadd(t14, f32(1.0))
+    t16 = fdiv(delta, t15)
+    t17 = fmul(t16, t13)
+    t18 = fdiv(t17, t15)
+    t19 = fmul(t18, t13)
+    t20 = fdiv(t19, t14)
+    t21 = fmul(t20, t13)
+    t22 = fmul(t21, t13)
+    t23 = fdiv(fsub(fadd(libdevice.fmaf(-t13, delta, t1), t7), fmul(t13, delta_low)), delta)
+    t24 = fsub(t15, t14)
+    t25 = f32(1.0) < libdevice.fabsf(t13)
+    t26 = t13 if t25 else f32(1.0)
+    t27 = fmul(t26, t26)
+    t28 = fmul(t14, t14)
+    t29 = f32(1.0) if t25 else t13
+    t30 = fmul(t29, t29)
+    t31 = fadd(fadd(fsub(t27, t28), t30), libdevice.fmaf(t26, t26, -t27))
+    t32 = fadd(fsub(t31, libdevice.fmaf(t14, t14, -t28)), libdevice.fmaf(t29, t29, -t30))
+    t33 = fadd(fdiv(t32, fadd(t14, t14)), fmul(fdiv(t13, t14), t23))
+    t34 = fadd(fadd(fsub(t14, fsub(t15, t24)), fsub(f32(1.0), t24)), t33)
+    t35 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t16, t15, delta), delta_low), fmul(t16, t34)), t15), t13)
+    t36 = fadd(fadd(libdevice.fmaf(t16, t13, -t17), fmul(t16, t23)), t35)
+    t37 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t18, t15, t17), t36), fmul(t18, t34)), t15), t13)
+    t38 = fadd(fadd(libdevice.fmaf(t18, t13, -t19), fmul(t18, t23)), t37)
+    t39 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t20, t14, t19), t38), fmul(t20, t33)), t14), t13)
+    t40 = fmul(fadd(fadd(libdevice.fmaf(t20, t13, -t21), fmul(t20, t23)), t39), t13)
+    t41 = fadd(fadd(libdevice.fmaf(t21, t13, -t22), fmul(t21, t23)), t40)
+    t42 = fdiv(delta, t2)
+    t43 = libdevice.hypotf(f32(1.0), t42)
+    t44 = fdiv(t42, t43)
+    t45 = fadd(t44, f32(-1.0))
+    t46 = fadd(t43, t42)
+    t47 = fdiv(t45, t46)
+    t48 = -fmul(t47, t2)
+    t49 = fsub(t45, t44)
+    t50 = fdiv(fsub(fadd(libdevice.fmaf(-t42, t2, delta), delta_low), fmul(t42, t8)), t2)
+    t51 = libdevice.fabsf(t42) < f32(1.0)
+    t52 = f32(1.0) if t51 else t42
+    t53 = fmul(t52, t52)
+    t54 = fmul(t43, t43)
+    t55 = t42 if t51 else f32(1.0)
+    t56 = fmul(t55, t55)
+    t57 = fadd(fadd(fsub(t53, t54), t56), libdevice.fmaf(t52, t52, -t53))
+    t58 = fadd(fsub(t57, libdevice.fmaf(t43, t43, -t54)), libdevice.fmaf(t55, t55, -t56))
+    t59 = fadd(fdiv(t58, fadd(t43, t43)), fmul(t44, t50))
+    t60 = fdiv(fsub(fadd(libdevice.fmaf(-t44, t43, t42), t50), fmul(t44, t59)), t43)
+    t61 = fadd(fadd(fsub(t44, fsub(t45, t49)), fsub(f32(-1.0), t49)), t60)
+    t62 = fsub(t46, t43)
+    t63 = fmul(t47, fadd(fadd(fadd(fsub(t43, fsub(t46, t62)), fsub(t42, t62)), t59), t50))
+    t64 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t47, t46, t45), t61), t63), t46), t2)
+    t65 = -fadd(fadd(libdevice.fmaf(t47, t2, t48), fmul(t47, t8)), t64)
+    t66 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
+    t67 = fadd(t22, t41) if fsub(t41, t41) == f32(0.0) else t22
+    return t67 if t66 else fadd(t48, t65) if fsub(t65, t65) == f32(0.0) else t48
 
 
 # Together, so that what they share is computed once.
 @core
 def grads_device32(input, target, delta, delta_low):
     t1 = fsub(input, target)
-    t2 = fdiv(t1, delta)
-    t3 = fsub(t1, input)
-    t4 = fadd(fsub(input, fsub(t1, t3)), fsub(-target, t3))
-    t5 = fdiv(fsub(fadd(libdevice.fmaf(-t2, delta, t1), t4), fmul(t2, delta_low)), delta)
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t2, t5)
-    t8 = t7 if t6 else t2
-    t9 = libdevice.fabsf(t8)
-    t10 = -delta_low
-    t11 = -delta
-    t12 = libdevice.hypotf(t8, f32(1.0))
-    t13 = fdiv(delta, t12)
-    t14 = fmul(t13, t8)
-    t15 = fsub(t5, fsub(t7, t2)) if t6 else f32(0.0)
-    t16 = f32(1.0) < t9
-    t17 = t8 if t16 else f32(1.0)
+    t2 = libdevice.fabsf(t1)
+    t3 = -fmul(delta, f32(65536.0))
+    t4 = fadd(t2, t3)
+    t5 = fsub(t4, t2)
+    t6 = fsub(t1, input)
+    t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
+    t8 = -t7 if t1 < f32(0.0) else t7
+    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), -fmul(delta_low, f32(65536.0)))
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t4, t9)
+    t12 = t11 if t10 else t4
+    t13 = fdiv(t1, delta)
+    t14 = libdevice.hypotf(t13, f32(1.0))
+    t15 = fdiv(t1, t14)
+    t16 = f32(1.0) < libdevice.fabsf(t13)
+    t17 = t13 if t16 else f32(1.0)
     t18 = fmul(t17, t17)
-    t19 = fmul(t12, t12)
-    t20 = f32(1.0) if t16 else t8
+    t19 = fmul(t14, t14)
+    t20 = f32(1.0) if t16 else t13
     t21 = fmul(t20, t20)
     t22 = fadd(fadd(fsub(t18, t19), t21), libdevice.fmaf(t17, t17, -t18))
-    t23 = fadd(fsub(t22, libdevice.fmaf(t12, t12, -t19)), libdevice.fmaf(t20, t20, -t21))
-    t24 = fmul(t13, fadd(fdiv(t23, fadd(t12, t12)), fmul(fdiv(t8, t12), t15)))
-    t25 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t13, t12, delta), delta_low), t24), t12), t8)
-    t26 = fadd(fadd(libdevice.fmaf(t13, t8, -t14), fmul(t13, t15)), t25)
-    t27 = fadd(delta, delta_low) if fsub(delta_low, delta_low) == f32(0.0) else delta
-    t28 = (fadd(t14, t26) if fsub(t26, t26) == f32(0.0) else t14) if t8 < f32(4.203054369143972e+20) else t27
-    t29 = (fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11) if t8 < f32(-4.203054369143972e+20) else t28
-    t30 = (fadd(t1, t4) if fsub(t4, t4) == f32(0.0) else t1) if t9 < f32(5.421010862427522e-20) else t29
-    t31 = target if target != target else input if input != input else t30
-    t32 = -t31
-    return t31, t32
+    t23 = fadd(fsub(t22, libdevice.fmaf(t14, t14, -t19)), libdevice.fmaf(t20, t20, -t21))
+    t24 = fdiv(fsub(fadd(libdevice.fmaf(-t13, delta, t1), t7), fmul(t13, delta_low)), delta)
+    t25 = fmul(t15, fadd(fdiv(t23, fadd(t14, t14)), fmul(fdiv(t13, t14), t24)))
+    t26 = fdiv(fsub(fadd(libdevice.fmaf(-t15, t14, t1), t7), t25), t14)
+    t27 = fdiv(delta, t2)
+    t28 = libdevice.hypotf(f32(1.0), t27)
+    t29 = fdiv(delta, t28)
+    t30 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
+    t31 = f32(1.0) if f32(0.0) < t30 else f32(-1.0) if t30 < f32(0.0) else f32(0.0)
+    t32 = fmul(t29, t31)
+    t33 = libdevice.fabsf(t27) < f32(1.0)
+    t34 = f32(1.0) if t33 else t27
+    t35 = fmul(t34, t34)
+    t36 = fmul(t28, t28)
+    t37 = t27 if t33 else f32(1.0)
+    t38 = fmul(t37, t37)
+    t39 = fadd(fadd(fsub(t35, t36), t38), libdevice.fmaf(t34, t34, -t35))
+    t40 = fadd(fsub(t39, libdevice.fmaf(t28, t28, -t36)), libdevice.fmaf(t37, t37, -t38))
+    t41 = fdiv(fsub(fadd(libdevice.fmaf(-t27, t2, delta), delta_low), fmul(t27, t8)), t2)
+    t42 = fmul(t29, fadd(fdiv(t40, fadd(t28, t28)), fmul(fdiv(t27, t28), t41)))
+    t43 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t29, t28, delta), delta_low), t42), t28), t31)
+    t44 = fadd(libdevice.fmaf(t29, t31, -t32), t43)
+    t45 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
+    t46 = fadd(t15, t26) if fsub(t26, t26) == f32(0.0) else t15
+    t47 = t46 if t45 else fadd(t32, t44) if fsub(t44, t44) == f32(0.0) else t32
+    t48 = -t47
+    return t47, t48
 
 
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32(input, target, delta, delta_low):
-    t1 = target != target
-    t2 = input != input
-    t3 = fsub(input, target)
-    t4 = libdevice.fabsf(t3)
-    t5 = fmul(delta, f32(0.5))
-    t6 = libdevice.hypotf(delta, t4)
-    t7 = fmul(t6, f32(0.5))
-    t8 = fadd(t5, t7)
-    t9 = fdiv(t4, t8)
-    t10 = fmul(t9, f32(0.5))
-    t11 = fmul(t10, delta)
-    t12 = fmul(t11, t4)
-    t13 = fsub(t3, input)
-    t14 = fadd(fsub(input, fsub(t3, t13)), fsub(-target, t13))
-    t15 = -t14 if t3 < f32(0.0) else t14
-    t16 = fsub(t8, t5)
-    t17 = t4 < libdevice.fabsf(delta)
-    t18 = delta if t17 else t4
-    t19 = fmul(t18, t18)
-    t20 = fmul(t6, t6)
-    t21 = t4 if t17 else delta
+    t1 = fsub(input, target)
+    t2 = libdevice.fabsf(t1)
+    t3 = -fmul(delta, f32(65536.0))
+    t4 = fadd(t2, t3)
+    t5 = fsub(t4, t2)
+    t6 = fsub(t1, input)
+    t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
+    t8 = -t7 if t1 < f32(0.0) else t7
+    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), -fmul(delta_low, f32(65536.0)))
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t4, t9)
+    t12 = t11 if t10 else t4
+    t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
+    t14 = fdiv(t1, delta)
+    t15 = libdevice.hypotf(t14, f32(1.0))
+    t16 = fadd(t15, f32(1.0))
+    t17 = fdiv(t1, t16)
+    t18 = fmul(t17, t1)
+    t19 = fsub(t16, t15)
+    t20 = f32(1.0) < libdevice.fabsf(t14)
+    t21 = t14 if t20 else f32(1.0)
     t22 = fmul(t21, t21)
-    t23 = fsub(fadd(fadd(fsub(t19, t20), t22), libdevice.fmaf(t18, t18, -t19)), libdevice.fmaf(t6, t6, -t20))
-    t24 = fdiv(fadd(t23, libdevice.fmaf(t21, t21, -t22)), fadd(t6, t6))
-    t25 = fmul(fadd(fadd(t24, fmul(fdiv(delta, t6), delta_low)), fmul(fdiv(t4, t6), t15)), f32(0.5))
-    t26 = fmul(t9, fadd(fadd(fadd(fsub(t5, fsub(t8, t16)), fsub(t7, t16)), fmul(delta_low, f32(0.5))), t25))
-    t27 = fmul(fmul(fdiv(fsub(fadd(libdevice.fmaf(-t9, t8, t4), t15), t26), t8), f32(0.5)), delta)
-    t28 = fmul(fadd(fadd(libdevice.fmaf(t10, delta, -t11), fmul(t10, delta_low)), t27), t4)
-    t29 = fadd(fadd(libdevice.fmaf(t11, t4, -t12), fmul(t11, t15)), t28)
-    t30 = (fadd(t12, t29) if fsub(t29, t29) == f32(0.0) else t12) if t3 < f32(math.inf) else f32(math.inf)
-    t31 = fdiv(t3, delta)
-    t32 = fdiv(fsub(fadd(libdevice.fmaf(-t31, delta, t3), t14), fmul(t31, delta_low)), delta)
-    t33 = fsub(t32, t32) == f32(0.0)
-    t34 = fadd(t31, t32)
-    t35 = t34 if t33 else t31
-    t36 = libdevice.fabsf(t35)
-    t37 = -delta_low
-    t38 = -delta
-    t39 = libdevice.hypotf(t35, f32(1.0))
-    t40 = fdiv(delta, t39)
-    t41 = fmul(t40, t35)
-    t42 = fsub(t32, fsub(t34, t31)) if t33 else f32(0.0)
-    t43 = f32(1.0) < t36
-    t44 = t35 if t43 else f32(1.0)
-    t45 = fmul(t44, t44)
-    t46 = fmul(t39, t39)
-    t47 = f32(1.0) if t43 else t35
-    t48 = fmul(t47, t47)
-    t49 = fadd(fadd(fsub(t45, t46), t48), libdevice.fmaf(t44, t44, -t45))
-    t50 = fadd(fsub(t49, libdevice.fmaf(t39, t39, -t46)), libdevice.fmaf(t47, t47, -t48))
-    t51 = fmul(t40, fadd(fdiv(t50, fadd(t39, t39)), fmul(fdiv(t35, t39), t42)))
-    t52 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t40, t39, delta), delta_low), t51), t39), t35)
-    t53 = fadd(fadd(libdevice.fmaf(t40, t35, -t41), fmul(t40, t42)), t52)
-    t54 = fadd(delta, delta_low) if fsub(delta_low, delta_low) == f32(0.0) else delta
-    t55 = (fadd(t41, t53) if fsub(t53, t53) == f32(0.0) else t41) if t35 < f32(4.203054369143972e+20) else t54
-    t56 = fadd(t38, t37) if fsub(t37, t37) == f32(0.0) else t38
-    t57 = fadd(t3, t14) if fsub(t14, t14) == f32(0.0) else t3
-    t58 = t57 if t36 < f32(5.421010862427522e-20) else t56 if t35 < f32(-4.203054369143972e+20) else t55
-    t59 = target if t1 else input if t2 else t58
-    t60 = target if t1 else input if t2 else f32(math.inf) if t3 < f32(-3.4028234663852886e+38) else t30
-    t61 = -t59
-    return t60, t59, t61
+    t23 = fmul(t15, t15)
+    t24 = f32(1.0) if t20 else t14
+    t25 = fmul(t24, t24)
+    t26 = fadd(fadd(fsub(t22, t23), t25), libdevice.fmaf(t21, t21, -t22))
+    t27 = fadd(fsub(t26, libdevice.fmaf(t15, t15, -t23)), libdevice.fmaf(t24, t24, -t25))
+    t28 = fdiv(fsub(fadd(libdevice.fmaf(-t14, delta, t1), t7), fmul(t14, delta_low)), delta)
+    t29 = fadd(fdiv(t27, fadd(t15, t15)), fmul(fdiv(t14, t15), t28))
+    t30 = fmul(t17, fadd(fadd(fsub(t15, fsub(t16, t19)), fsub(f32(1.0), t19)), t29))
+    t31 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t17, t16, t1), t7), t30), t16), t1)
+    t32 = fadd(fadd(libdevice.fmaf(t17, t1, -t18), fmul(t17, t7)), t31)
+    t33 = fdiv(delta, t2)
+    t34 = libdevice.hypotf(f32(1.0), t33)
+    t35 = fadd(t34, t33)
+    t36 = fdiv(delta, t35)
+    t37 = fmul(t36, t2)
+    t38 = fsub(t35, t34)
+    t39 = libdevice.fabsf(t33) < f32(1.0)
+    t40 = f32(1.0) if t39 else t33
+    t41 = fmul(t40, t40)
+    t42 = fmul(t34, t34)
+    t43 = t33 if t39 else f32(1.0)
+    t44 = fmul(t43, t43)
+    t45 = fadd(fadd(fsub(t41, t42), t44), libdevice.fmaf(t40, t40, -t41))
+    t46 = fadd(fsub(t45, libdevice.fmaf(t34, t34, -t42)), libdevice.fmaf(t43, t43, -t44))
+    t47 = fdiv(fsub(fadd(libdevice.fmaf(-t33, t2, delta), delta_low), fmul(t33, t8)), t2)
+    t48 = fadd(fdiv(t46, fadd(t34, t34)), fmul(fdiv(t33, t34), t47))
+    t49 = fmul(t36, fadd(fadd(fadd(fsub(t34, fsub(t35, t38)), fsub(t33, t38)), t48), t47))
+    t50 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t36, t35, delta), delta_low), t49), t35), t2)
+    t51 = fadd(fadd(libdevice.fmaf(t36, t2, -t37), fmul(t36, t8)), t50)
+    t52 = fadd(t18, t32) if fsub(t32, t32) == f32(0.0) else t18
+    t53 = fdiv(t1, t15)
+    t54 = fdiv(fsub(fadd(libdevice.fmaf(-t53, t15, t1), t7), fmul(t53, t29)), t15)
+    t55 = fdiv(delta, t34)
+    t56 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
+    t57 = f32(1.0) if f32(0.0) < t56 else f32(-1.0) if t56 < f32(0.0) else f32(0.0)
+    t58 = fmul(t55, t57)
+    t59 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t55, t34, delta), delta_low), fmul(t55, t48)), t34), t57)
+    t60 = fadd(libdevice.fmaf(t55, t57, -t58), t59)
+    t61 = fadd(t53, t54) if fsub(t54, t54) == f32(0.0) else t53
+    t62 = t61 if t13 else fadd(t58, t60) if fsub(t60, t60) == f32(0.0) else t58
+    t63 = t52 if t13 else fadd(t37, t51) if fsub(t51, t51) == f32(0.0) else t37
+    t64 = -t62
+    return t63, t62, t64
 
 
 @core
@@ -450,42 +554,56 @@ def grad2_target_device(input, target, delta):
 @core
 def grad_delta_device(input, target, delta):
     t1 = dadd(input, -target)
-    t2 = ddiv(t1, delta)
-    t3 = dadd(t1, -input)
-    t4 = dadd(libdevice.fma(-t2, delta, t1), dadd(dadd(input, -dadd(t1, -t3)), dadd(-target, -t3)))
-    t5 = ddiv(t4, delta)
-    t6 = dadd(t5, -t5) == 0.0
-    t7 = dadd(t2, t5)
-    t8 = t7 if t6 else t2
-    t9 = dmul(delta, -1.0)
-    t10 = dmul(t9, t8)
-    t11 = dadd(t5, -dadd(t7, -t2)) if t6 else 0.0
-    t12 = dmul(dadd(libdevice.fma(delta, -1.0, -t9), dmul(delta, 8.636168555094445e-78)), t8)
-    t13 = dadd(dadd(libdevice.fma(t9, t8, -t10), dmul(t9, t11)), t12)
-    t14 = hypot(t8, 1.0)
+    t2 = libdevice.fabs(t1)
+    t3 = dmul(delta, 65536.0)
+    t4 = dadd(t2, -t3)
+    t5 = dadd(t4, -t2)
+    t6 = dadd(t1, -input)
+    t7 = dadd(dadd(input, -dadd(t1, -t6)), dadd(-target, -t6))
+    t8 = -t7 if t1 < 0.0 else t7
+    t9 = dadd(dadd(dadd(t2, -dadd(t4, -t5)), dadd(-t3, -t5)), t8)
+    t10 = dadd(t9, -t9) == 0.0
+    t11 = dadd(t4, t9)
+    t12 = t11 if t10 else t4
+    t13 = ddiv(t1, delta)
+    t14 = hypot(t13, 1.0)
     t15 = dadd(t14, 1.0)
     t16 = ddiv(delta, t15)
-    t17 = dmul(t16, t8)
+    t17 = dmul(t16, t13)
     t18 = ddiv(t17, t15)
-    t19 = dmul(t18, t8)
+    t19 = dmul(t18, t13)
     t20 = ddiv(t19, t14)
-    t21 = dmul(t20, t8)
-    t22 = dmul(t21, t8)
-    t23 = dadd(t15, -t14)
-    t24 = dadd(hypot_low(t8, 1.0), dmul(ddiv(t8, t14), t11))
-    t25 = dadd(dadd(dadd(t14, -dadd(t15, -t23)), dadd(1.0, -t23)), t24)
-    t26 = dmul(ddiv(dadd(libdevice.fma(-t16, t15, delta), -dmul(t16, t25)), t15), t8)
-    t27 = dadd(libdevice.fma(-t18, t15, t17), dadd(dadd(libdevice.fma(t16, t8, -t17), dmul(t16, t11)), t26))
-    t28 = dadd(libdevice.fma(t18, t8, -t19), dmul(t18, t11))
-    t29 = dadd(libdevice.fma(-t20, t14, t19), dadd(t28, dmul(ddiv(dadd(t27, -dmul(t18, t25)), t15), t8)))
-    t30 = dadd(libdevice.fma(t20, t8, -t21), dmul(t20, t11))
-    t31 = dmul(dadd(t30, dmul(ddiv(dadd(t29, -dmul(t20, t24)), t14), t8)), t8)
-    t32 = dadd(dadd(libdevice.fma(t21, t8, -t22), dmul(t21, t11)), t31)
-    t33 = dmul(delta, t8)
-    t34 = dadd(libdevice.fma(delta, t8, -t33), dmul(delta, t11))
-    t35 = dadd(t22, t32) if dadd(t32, -t32) == 0.0 else t22
-    t36 = t35 if t8 < 1.820682820923294e+257 else dadd(t33, t34) if dadd(t34, -t34) == 0.0 else t33
-    return (dadd(t10, t13) if dadd(t13, -t13) == 0.0 else t10) if t8 < -1.820682820923294e+257 else t36
+    t21 = dmul(t20, t13)
+    t22 = dmul(t21, t13)
+    t23 = ddiv(dadd(libdevice.fma(-t13, delta, t1), t7), delta)
+    t24 = dadd(t15, -t14)
+    t25 = dadd(hypot_low(t13, 1.0), dmul(ddiv(t13, t14), t23))
+    t26 = dadd(dadd(dadd(t14, -dadd(t15, -t24)), dadd(1.0, -t24)), t25)
+    t27 = dmul(ddiv(dadd(libdevice.fma(-t16, t15, delta), -dmul(t16, t26)), t15), t13)
+    t28 = dadd(libdevice.fma(-t18, t15, t17), dadd(dadd(libdevice.fma(t16, t13, -t17), dmul(t16, t23)), t27))
+    t29 = dadd(libdevice.fma(t18, t13, -t19), dmul(t18, t23))
+    t30 = dadd(libdevice.fma(-t20, t14, t19), dadd(t29, dmul(ddiv(dadd(t28, -dmul(t18, t26)), t15), t13)))
+    t31 = dadd(libdevice.fma(t20, t13, -t21), dmul(t20, t23))
+    t32 = dmul(dadd(t31, dmul(ddiv(dadd(t30, -dmul(t20, t25)), t14), t13)), t13)
+    t33 = dadd(dadd(libdevice.fma(t21, t13, -t22), dmul(t21, t23)), t32)
+    t34 = ddiv(delta, t2)
+    t35 = hypot(1.0, t34)
+    t36 = ddiv(t34, t35)
+    t37 = dadd(t36, -1.0)
+    t38 = dadd(t35, t34)
+    t39 = ddiv(t37, t38)
+    t40 = -dmul(t39, t2)
+    t41 = dadd(t37, -t36)
+    t42 = ddiv(dadd(libdevice.fma(-t34, t2, delta), -dmul(t34, t8)), t2)
+    t43 = dadd(hypot_low(1.0, t34), dmul(t36, t42))
+    t44 = ddiv(dadd(dadd(libdevice.fma(-t36, t35, t34), t42), -dmul(t36, t43)), t35)
+    t45 = dadd(t38, -t35)
+    t46 = dadd(libdevice.fma(-t39, t38, t37), dadd(dadd(dadd(t36, -dadd(t37, -t41)), dadd(-1.0, -t41)), t44))
+    t47 = dadd(t46, -dmul(t39, dadd(dadd(dadd(dadd(t35, -dadd(t38, -t45)), dadd(t34, -t45)), t43), t42)))
+    t48 = -dadd(dadd(libdevice.fma(t39, t2, t40), dmul(t39, t8)), dmul(ddiv(t47, t38), t2))
+    t49 = t12 < 0.0 or t12 == 0.0 and (dadd(t9, -dadd(t11, -t4)) if t10 else 0.0) <= 0.0
+    t50 = dadd(t22, t33) if dadd(t33, -t33) == 0.0 else t22
+    return t50 if t49 else dadd(t40, t48) if dadd(t48, -t48) == 0.0 else t40
 
 
 @core
