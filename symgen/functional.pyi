@@ -61,6 +61,7 @@ __all__ = [
     "margin_ranking_loss",
     "mish",
     "mse_loss",
+    "msle_loss",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
@@ -93,6 +94,7 @@ __all__ = [
     "squared_hinge_loss",
     "squareplus",
     "step",
+    "student_t_nll_loss",
     "swiglu",
     "swish",
     "tanh",
@@ -2538,6 +2540,69 @@ class _mse_loss(Kernel):
 
 mse_loss: _mse_loss
 
+class _msle_loss(Kernel):
+    """Squared difference of the logarithms of one plus input and one plus target.
+
+        return (log(1 + input) - log(1 + target)) ** 2
+
+    Source: specs/losses/msle_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+msle_loss: _msle_loss
+
 class _multi_margin_loss(Kernel):
     """Hinge between the target class and every other.
 
@@ -4219,6 +4284,80 @@ class _step(Kernel):
     ) -> tuple[_Array, _Array]: ...
 
 step: _step
+
+class _student_t_nll_loss(Kernel):
+    """Negative log likelihood of Student's t distribution of given scale, without its constant, which df alone sets.
+
+        return log(scale) + (df + 1) / 2 * log(1 + ((input - target) / scale) ** 2 / df)
+
+    df: a number > 0.
+    Source: specs/losses/student_t_nll_loss.py:7.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        scale: _ArrayLike,
+        *,
+        df: float = 3.0,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        scale: _ArrayLike,
+        *,
+        df: float = 3.0,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Derivative: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        scale: _ArrayLike,
+        *,
+        df: float = 3.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        scale: _ArrayLike,
+        *,
+        df: float = 3.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Derivative]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        scale: _ArrayLike,
+        *,
+        df: float = 3.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+student_t_nll_loss: _student_t_nll_loss
 
 class _swiglu(Kernel):
     """The first half of the axis through silu, times the second.
