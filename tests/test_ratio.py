@@ -10,11 +10,15 @@ from sympy import Symbol, log
 
 import symgen.functional as F
 from symgen.arithmetic import COMPENSATED, Pair
-from symgen.heads import first_max, straight_through
+from symgen.heads import first_max, straight_through, weighted
 from symgen.kernel import ScalarFunction, var
 from symgen.lowering import lower
+from symgen.stabilize import free
+from symgen.stabilize.form import Formula
 from symgen.stabilize.leaves import NEAR, Leaf
+from symgen.stabilize.probe import TARGETS, Probe
 from symgen.stabilize.ratio import halves
+from symgen.stabilize.regimes import Problem
 from symgen.vocabulary import expand_heads, hypot, log1p, quotient
 
 x = Symbol("x", real=True)
@@ -85,3 +89,30 @@ def test_nothing_overflows_where_the_loss_is_a_small_number() -> None:
     assert F.student_t_nll_loss.vjp(1.0, 1e200, 0.0, 1e-5, df=3, reduction="sum")[0] == pytest.approx(4e-200, rel=1e-15)
     _, slope = F.pseudo_huber_loss.vjp(1.0, 1e300, 0.0, delta=0.5, reduction="sum", wrt=("input", "delta"))
     assert slope == pytest.approx(1e300, rel=1e-15)
+
+
+def test_limits_at_infinite_operands_are_taken_where_a_kernel_would_give_none() -> None:
+    """Infinity over itself is no gradient: the loss is flat there, in the operand itself and in the others."""
+    gradients = F.msle_loss.vjp(1.0, 3.0, np.inf, reduction="sum")
+    assert gradients == (-np.inf, 0.0)
+    assert F.student_t_nll_loss.vjp(1.0, 1.0, 0.0, np.inf, reduction="sum") == (0.0, -0.0, 0.0)
+    assert F.student_t_nll_loss.vjp(1.0, np.float32(1), np.float32(0), np.float32(np.inf), reduction="sum")[2] == 0.0
+
+
+def test_a_leaf_whose_product_stands_under_a_logarithm_is_not_opened() -> None:
+    """There is no value for a weight of zero."""
+    assert Leaf(log(weighted(p, x)) * weighted(p, x), ()).opened() is None
+
+
+def test_candidates_are_measured_up_to_the_first_that_is_good_everywhere(monkeypatch) -> None:
+    """With free parameters none after it would be taken."""
+    seen: list[object] = []
+    measured = free.all_errors
+    monkeypatch.setattr(free, "all_errors", lambda problem, c: seen.append(c) or measured(problem, c))
+    points = np.array([-1.0, 0.5, 2.0])
+    probe = Probe(points, ({"s": 2.0},), points[None] * 2, np.zeros((1, 3)))
+    problem = Problem(x, {x: Pair(var("x")), s: Pair(var("s"))}, ("x", "s"), probe, TARGETS[1], None)
+    bodies = [Formula(x + s, "plain"), Formula(s * x, "plain"), Formula(x * s * 1, "compensated")]
+    choice = free.choose_free(problem, bodies)
+    assert {segment.body for segment in choice.segments} == {bodies[1]}
+    assert seen == bodies[:2]
