@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import sympy as sp
+from sympy import Expr
 
+from symgen.heads import Cases, weighted
 from symgen.program import Program, Stage
-from symgen.rows.adjoint import shared_by_ties, slopes, times
+from symgen.rows.adjoint import shared_by_ties, slopes, times, within
 from symgen.rows.indices import base_of, places, read
 from symgen.rows.lower import Stages
 
@@ -34,7 +36,7 @@ def pushforward(program: Program, name: str, direction: str = DIRECTION) -> Prog
     stages, rates = Stages(list(program.stages)), {name: direction}
     for stage in program.stages:
         moving = slopes(stage, dict.fromkeys(rates, ()), {s.out for s in stages.made if s.op == "sum"})
-        body = sp.Add(*(times(read(rates[base_of(what)], places(what)), slope) for what, slope in moving))
+        body = sp.Add(*(along(read(rates[base_of(what)], places(what)), slope) for what, slope in moving))
         if body == 0:
             continue
         op = stage.op
@@ -46,3 +48,13 @@ def pushforward(program: Program, name: str, direction: str = DIRECTION) -> Prog
     if out.out not in rates:
         stages.let(f"{out.out}_rate", out.axes, sp.S.Zero)
     return replace(program, stages=tuple(stages.made), results=(f"{out.out}_rate",))
+
+
+def along(rate: Expr, slope: Expr) -> Expr:
+    """A slope times a rate: a weight of zero annihilates both, whatever the rate is."""
+    if isinstance(slope, Cases):
+        return within(slope, lambda v: along(rate, v))
+    numbers, terms = zip(*(t.as_coeff_Mul() for t in sp.Add.make_args(slope)), strict=True)
+    if all(isinstance(t, weighted) for t in terms):
+        return sp.Add(*(n * times(rate, t) for n, t in zip(numbers, terms, strict=True)))
+    return times(rate, slope)

@@ -13,7 +13,7 @@ from .execute import Loop, allocate, check_out, finish, run
 from .loops import Loops
 from .manifest import Function, Variant
 from .memory import check_apart, unshared
-from .operands import Operand, Shape, broadcast, check_limits, gather, read_array
+from .operands import Operand, Shape, broadcast, check_limits, gather, read_array, refuse_integers
 from .options import check_assertions, check_option, choose_variant, default_value, describe
 from .quick import Ready
 from .tables import fits, tabulated
@@ -66,6 +66,7 @@ class Caller:
             extras["check"] = False
         bound = self.bound(method, args, kwargs, extras, leading)
         operands, shape = gather(method, self.function.operands, bound.operands)
+        refuse_integers(method, self.function.logits, operands)
         if self._checked and _asked(method, extras["check"]):
             check_limits(method, operands)
         return Call(method, operands, shape, bound.plan, extras, bound.leading, [o.placed for o in operands])

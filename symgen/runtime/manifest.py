@@ -128,6 +128,14 @@ class Function:
         """The operands with an element for each element of the result."""
         return tuple(a for a in self.arguments if a.role == "tensor")
 
+    @cached_property
+    def logits(self) -> frozenset[str]:
+        """The tensors that hold scores: beside classes all, beside probabilities those that may be any number."""
+        if any(a.role in ("index", "labels") or a.kinds for a in self.operands):
+            return frozenset(a.name for a in self.tensors)
+        beside = self.is_loss and any(a.role == "prob" for a in self.operands)
+        return frozenset(a.name for a in self.tensors if beside and not a.limits)
+
     @property
     def is_loss(self) -> bool:
         """Whether it gives the loss of a sample, to be reduced."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import UserList, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -193,6 +193,17 @@ def promote(function: str, operands: list[Operand], extra: tuple[str, Array, typ
     except TypeError:
         shown = ", ".join(f"{name} has dtype {array.dtype}" for name, array, weak in read if weak is None)
         raise TypeError(f"{function}(): operands have no common dtype: {shown}; cast one of them") from None
+
+
+def refuse_integers(function: str, logits: Collection[str], operands: Iterable[Any]) -> None:
+    """Integers where scores are wanted are a sign of operands that changed places.
+
+    Raises:
+        TypeError: an array of them; a Python number is taken for what it is worth.
+    """
+    for operand in operands if logits else ():
+        if operand.argument.name in logits and operand.is_array and operand.array.dtype.kind in "iub":
+            raise TypeError(f"{function}(): {operand.argument.name} has dtype {operand.array.dtype}; expected floats")
 
 
 def check_limits(function: str, operands: list[Operand]) -> None:

@@ -28,7 +28,7 @@ from .layout import (
 )
 from .loops import Loops, import_numba, joined
 from .manifest import Argument, Function, Variant
-from .operands import Operand, check_limits, promote, to_array
+from .operands import Operand, check_limits, promote, refuse_integers, to_array
 from .options import check_assertions, check_option, choose_variant, default_value, describe, unwrap
 from .quick_rows import ReadyRows, ready
 from .remembered import ReadyKernel, over_rows, rows_of
@@ -88,7 +88,7 @@ class RowCaller:
         options = self._options(method, [values[i] for i in binder.option_at])
         kinds = {a.name: g.argument.role for a, g in zip(function.operands, operands, strict=True) if a.kinds}
         variant = choose_variant(function, options | kinds)
-        _refuse_integers(method, function, operands)
+        refuse_integers(method, function.logits, operands)
         found, whole = layout(method, operands, _axis(method, extras.get("axis", -1)))
         check_positions(method, operands, found, options)
         check_weights(method, operands)
@@ -189,15 +189,6 @@ def _axis(method: str, given: Any) -> int:
     if isinstance(axis, bool) or not isinstance(axis, int):
         raise TypeError(f"{method}(): axis must be an integer, got {describe(given)}")
     return axis
-
-
-def _refuse_integers(method: str, function: Function, operands: Sequence[Given]) -> None:
-    """Integers where logits are wanted are a sign of swapped operands."""
-    if not any(a.role in ("index", "labels") or a.kinds for a in function.operands):
-        return
-    for g in operands:
-        if g.argument.role == "tensor" and g.is_array and g.array.dtype.kind in "iub":
-            raise TypeError(f"{method}(): {g.argument.name} has dtype {g.array.dtype}; expected floats")
 
 
 def _is_apart(out: Array, call: RowCall) -> bool:

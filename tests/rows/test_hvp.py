@@ -69,6 +69,26 @@ def test_ignored_rows_have_none() -> None:
     assert (F.cross_entropy.hvp(V, x, np.full(5, -100)) == 0).all()
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("whole", [True, False])
+def test_rows_of_weight_zero_have_none(bad: float, whole: bool) -> None:
+    """Whatever they hold, as their loss and their gradient are zero: a class that does not count, a target of zeros."""
+    x = X.copy()
+    x[1, slice(None) if whole else 2] = bad
+    none = np.where(np.arange(5)[:, None] == 1, 0.0, P)
+    w, each = np.where(np.arange(4) == 3, 0.0, 1.0), np.broadcast_to((np.arange(5) != 1.0)[:, None], X.shape) * 1.0
+    for loss, target, options in [
+        (F.cross_entropy, T, {"weight": w}),
+        (F.cross_entropy, none, {}),
+        (F.nll_loss, T, {"weight": w}),
+        (F.multi_margin_loss, np.abs(T) % 4, {"p": 2, "weight": w}),
+        (F.binary_cross_entropy_with_logits, P, {"weight": each}),
+    ]:
+        found = loss.hvp(V, x, target, reduction="sum", **options)
+        assert (found[1] == 0).all(), loss
+        np.testing.assert_array_equal(found[2:], loss.hvp(V, X, target, reduction="sum", **options)[2:])
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "words"),
     [

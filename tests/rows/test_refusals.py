@@ -112,6 +112,31 @@ CLASSES = [name for name, op in OPS.items() for a in op.operands
            if a.role.kind in ("index", "labels") or a.role.kinds]  # fmt: skip
 
 
+SCORES = [name for name, op in OPS.items() if op.kind == "loss" and any(a.role.kind == "prob" for a in op.operands)
+          and any(a.role.kind == "tensor" and not a.role.limits for a in op.operands)]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_integer_logits_beside_probabilities_are_refused(name: str) -> None:
+    """In every method; a probability may be an integer, and so may a Python number."""
+    given = operands(OPS[name])
+    numbers = {**given, "input": np.ones_like(given["input"], int)}
+    kernel = getattr(F, name)
+    for call in (kernel, kernel.grad, kernel.value_and_grad, lambda **k: kernel.vjp(1.0, **k),
+                 lambda **k: kernel.hvp(given["input"], **k)):  # fmt: skip
+        with pytest.raises(TypeError, match=rf"{name}.*\(\): input has dtype int64; expected floats"):
+            call(**numbers)
+    ones = {**given, "target": np.ones_like(given["target"], int)}
+    assert np.isfinite(kernel(**ones))
+
+
+def test_integers_where_a_domain_makes_them_plain_are_taken() -> None:
+    """A probability of zero or one, a distance of two."""
+    assert F.binary_cross_entropy(np.array([1, 0]), np.array([1.0, 0.0])) == 0
+    assert F.contrastive_loss(np.array([2]), np.array([1.0])) == 4
+    assert F.binary_cross_entropy_with_logits(0, 1.0) == np.log(2)
+
+
 @pytest.mark.parametrize("name", CLASSES)
 def test_classes_that_do_not_exist_and_integer_logits_are_refused(name: str) -> None:
     """Both are signs of operands that changed places."""
