@@ -423,8 +423,8 @@ def hvp_input_f64_s0_rate_core_index_label_smoothing_eq_0(direction_K1, e0_K1, e
     return t4, t5
 
 
-# s5 = (0 if Eq(target, ignore_index) else s0_rate*(weighted(z_loss, -2*(e1 + m0)/s0**2 + 2/s0**2) -
-#     weighted(weight[target], s0**(-2))))
+# s5 = (0 if Eq(target, ignore_index) else weighted(z_loss, -2*s0_rate*(e1 + m0)/s0**2 + 2*s0_rate/s0**2) -
+#     weighted(weight[target], s0_rate/s0**2))
 @core
 def hvp_input_f64_s5_core_index_label_smoothing_eq_0(
     e1, e1_l, ignore_index, m0, s0, s0_l, s0_rate, s0_rate_l, target, z_loss, weight_target
@@ -443,36 +443,37 @@ def hvp_input_f64_s5_core_index_label_smoothing_eq_0(
     t1 = target == ignore_index
     t2 = weight_target == 0.0
     t3 = weight_target / s0
-    t4 = t3 / s0
-    t5 = -(0.0 if t2 else t4)
-    t6 = z_loss == 0.0
-    t7 = 2.0 / s0
-    t8 = t7 / s0
-    t9 = e1 + m0
+    t4 = t3 * s0_rate
+    t5 = t4 / s0
+    t6 = -(0.0 if t2 else t5)
+    t7 = z_loss == 0.0
+    t8 = s0_rate / s0
+    t9 = t8 * 2.0
     t10 = t9 / s0
-    t11 = t10 * 2.0
-    t12 = t11 / s0
-    t13 = -t12
-    t14 = t8 + t13
-    t15 = z_loss * t14
-    t16 = 0.0 if t6 else t15
-    t17 = t5 + t16
-    t18 = s0_rate * t17
-    t19 = t17 - t5
-    t20 = 0.0 if t2 else (fma(-t4, s0, t3) + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 - t4 * s0_l) / s0
-    t21 = t14 - t8
-    t22 = (fma(-t8, s0, t7) + (fma(-t7, s0, 2.0) - t7 * s0_l) / s0 - t8 * s0_l) / s0
-    t23 = t9 - e1
-    t24 = (fma(-t10, s0, t9) + (e1 - (t9 - t23) + (m0 - t23) + e1_l) - t10 * s0_l) / s0 * 2.0
-    t25 = z_loss * (t8 - (t14 - t21) + (t13 - t21) + t22 + -((fma(t13, s0, t11) + t24 - t12 * s0_l) / s0))
-    t26 = s0_rate * (t5 - (t17 - t19) + (t16 - t19) + -t20 + (0.0 if t6 else fma(z_loss, t14, -t15) + t25))
-    t27 = 0.0 if t1 else fma(s0_rate, t17, -t18) + t26 + s0_rate_l * t17
-    t28 = t27 - t27 == 0.0
-    t29 = 0.0 if t1 else t18
-    t30 = t29 + t27
-    t31 = t30 if t28 else t29
-    t32 = (t27 - (t30 - t29) if t28 else 0.0) if t31 - t31 == 0.0 else 0.0
-    return t31, t32
+    t11 = e1 + m0
+    t12 = t8 * t11
+    t13 = t12 / s0
+    t14 = -(t13 * 2.0)
+    t15 = t10 + t14
+    t16 = z_loss * t15
+    t17 = 0.0 if t7 else t16
+    t18 = t6 + t17
+    t19 = t18 - t6
+    t20 = fma(t3, s0_rate, -t4) + t3 * s0_rate_l + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * s0_rate
+    t21 = t15 - t10
+    t22 = (fma(-t8, s0, s0_rate) + s0_rate_l - t8 * s0_l) / s0
+    t23 = t11 - e1
+    t24 = fma(-t13, s0, t12) + (fma(t8, t11, -t12) + t8 * (e1 - (t11 - t23) + (m0 - t23) + e1_l) + t22 * t11)
+    t25 = t10 - (t15 - t21) + (t14 - t21) + (fma(-t10, s0, t9) + t22 * 2.0 - t10 * s0_l) / s0
+    t26 = t6 - (t18 - t19) + (t17 - t19) + -(0.0 if t2 else (fma(-t5, s0, t4) + t20 - t5 * s0_l) / s0)
+    t27 = t26 + (0.0 if t7 else fma(z_loss, t15, -t16) + z_loss * (t25 + -((t24 - t13 * s0_l) / s0 * 2.0)))
+    t28 = 0.0 if t1 else t27
+    t29 = t28 - t28 == 0.0
+    t30 = 0.0 if t1 else t18
+    t31 = t30 + t28
+    t32 = t31 if t29 else t30
+    t33 = (t28 - (t31 - t30) if t29 else 0.0) if t32 - t32 == 0.0 else 0.0
+    return t32, t33
 
 
 # dinput[K] = (0 if Eq(target, ignore_index) else g*(weighted(s4, weighted(e0[K], direction[K])) + weighted(s5,
@@ -1908,40 +1909,39 @@ def hvp_input_f64_s0_rate_core_index_label_smoothing_ne_0(direction_K1, e0_K1, e
     return t4, t5
 
 
-# s7_of = sum over K.1 of weighted(weight[K.1], r_s0**2)
+# s7_of = sum over K.1 of weighted(weight[K.1], r_s0**2*s0_rate)
 @core
-def hvp_input_f64_s7_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_K1):
+def hvp_input_f64_s7_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, s0_rate, s0_rate_l, weight_K1):
     r_s0 = np.float64(r_s0)
     r_s0_l = np.float64(r_s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
     weight_K1 = np.float64(weight_K1)
     t1 = weight_K1 == 0.0
     t2 = r_s0 * r_s0
     t3 = t2 * weight_K1
-    t4 = fma(t2, weight_K1, -t3) + (fma(r_s0, r_s0, -t2) + r_s0 * r_s0_l + r_s0_l * r_s0) * weight_K1
-    t5 = 0.0 if t1 else t4
-    t6 = 0.0 if t1 else t3
-    t7 = t5 if t5 - t5 == 0.0 else 0.0
-    return t6, t7
+    t4 = t3 * s0_rate
+    t5 = fma(t2, weight_K1, -t3) + (fma(r_s0, r_s0, -t2) + r_s0 * r_s0_l + r_s0_l * r_s0) * weight_K1
+    t6 = 0.0 if t1 else fma(t3, s0_rate, -t4) + t3 * s0_rate_l + t5 * s0_rate
+    t7 = 0.0 if t1 else t4
+    t8 = t6 if t6 - t6 == 0.0 else 0.0
+    return t7, t8
 
 
-# s7 = -s0_rate*s6*s7_of
+# s7 = -s6*s7_of
 @core
-def hvp_input_f64_s7_core_index_label_smoothing_ne_0(s0_rate, s0_rate_l, s6, s6_l, s7_of, s7_of_l):
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
+def hvp_input_f64_s7_core_index_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l):
     s6 = np.float64(s6)
     s6_l = np.float64(s6_l)
     s7_of = np.float64(s7_of)
     s7_of_l = np.float64(s7_of_l)
-    t1 = s0_rate * s6
-    t2 = -(t1 * s7_of)
-    t3 = (fma(s0_rate, s6, -t1) + s0_rate * s6_l + s0_rate_l * s6) * s7_of
-    t4 = -(fma(t1, s7_of, t2) + t1 * s7_of_l + t3)
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = t6 if t5 else t2
-    t8 = (t4 - (t6 - t2) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
+    t1 = -(s6 * s7_of)
+    t2 = -(fma(s6, s7_of, t1) + s6 * s7_of_l + s6_l * s7_of)
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
 
 
 # s8 = -s6*s8_of
@@ -2009,8 +2009,8 @@ def hvp_input_f64_s9_core_index_label_smoothing_ne_0(
     return t27, t28
 
 
-# s10 = (0 if Eq(target, ignore_index) else s0_rate*(weighted(z_loss, -2*(e1 + m0)/s0**2 + 2/s0**2) -
-#     weighted(weight[target], (1 - label_smoothing)/s0**2)) + s7)
+# s10 = (0 if Eq(target, ignore_index) else s7 + weighted(z_loss, -2*s0_rate*(e1 + m0)/s0**2 + 2*s0_rate/s0**2) -
+#     weighted(weight[target], s0_rate*(1 - label_smoothing)/s0**2))
 @core
 def hvp_input_f64_s10_core_index_label_smoothing_ne_0(
     e1, e1_l, ignore_index, label_smoothing, m0, s0, s0_l, s0_rate, s0_rate_l, s7, s7_l, target, z_loss, weight_target
@@ -2032,44 +2032,45 @@ def hvp_input_f64_s10_core_index_label_smoothing_ne_0(
     t1 = target == ignore_index
     t2 = weight_target == 0.0
     t3 = weight_target / s0
-    t4 = 1.0 - label_smoothing
-    t5 = t3 * t4
-    t6 = t5 / s0
-    t7 = -(0.0 if t2 else t6)
-    t8 = z_loss == 0.0
-    t9 = 2.0 / s0
-    t10 = t9 / s0
-    t11 = e1 + m0
-    t12 = t11 / s0
-    t13 = t12 * 2.0
-    t14 = t13 / s0
-    t15 = -t14
-    t16 = t10 + t15
-    t17 = z_loss * t16
-    t18 = 0.0 if t8 else t17
-    t19 = t7 + t18
-    t20 = s0_rate * t19
-    t21 = s7 + t20
-    t22 = t21 - s7
-    t23 = t19 - t7
+    t4 = t3 * s0_rate
+    t5 = t4 / s0
+    t6 = 1.0 - label_smoothing
+    t7 = t5 * t6
+    t8 = -(0.0 if t2 else t7)
+    t9 = s7 + t8
+    t10 = z_loss == 0.0
+    t11 = s0_rate / s0
+    t12 = t11 * 2.0
+    t13 = t12 / s0
+    t14 = e1 + m0
+    t15 = t11 * t14
+    t16 = t15 / s0
+    t17 = -(t16 * 2.0)
+    t18 = t13 + t17
+    t19 = z_loss * t18
+    t20 = 0.0 if t10 else t19
+    t21 = t9 + t20
+    t22 = t21 - t9
+    t23 = t9 - s7
     t24 = -label_smoothing
-    t25 = t4 - t24
-    t26 = fma(t3, t4, -t5) + t3 * (t24 - (t4 - t25) + (1.0 - t25))
-    t27 = (fma(-t6, s0, t5) + (t26 + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * t4) - t6 * s0_l) / s0
-    t28 = t16 - t10
-    t29 = (fma(-t10, s0, t9) + (fma(-t9, s0, 2.0) - t9 * s0_l) / s0 - t10 * s0_l) / s0
-    t30 = t11 - e1
-    t31 = (fma(-t12, s0, t11) + (e1 - (t11 - t30) + (m0 - t30) + e1_l) - t12 * s0_l) / s0 * 2.0
-    t32 = z_loss * (t10 - (t16 - t28) + (t15 - t28) + t29 + -((fma(t15, s0, t13) + t31 - t14 * s0_l) / s0))
-    t33 = t7 - (t19 - t23) + (t18 - t23) + -(0.0 if t2 else t27)
-    t34 = fma(s0_rate, t19, -t20) + s0_rate * (t33 + (0.0 if t8 else fma(z_loss, t16, -t17) + t32))
-    t35 = 0.0 if t1 else s7 - (t21 - t22) + (t20 - t22) + s7_l + (t34 + s0_rate_l * t19)
-    t36 = t35 - t35 == 0.0
-    t37 = 0.0 if t1 else t21
-    t38 = t37 + t35
-    t39 = t38 if t36 else t37
-    t40 = (t35 - (t38 - t37) if t36 else 0.0) if t39 - t39 == 0.0 else 0.0
-    return t39, t40
+    t25 = t6 - t24
+    t26 = fma(t3, s0_rate, -t4) + t3 * s0_rate_l + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * s0_rate
+    t27 = fma(t5, t6, -t7) + t5 * (t24 - (t6 - t25) + (1.0 - t25))
+    t28 = -(0.0 if t2 else t27 + (fma(-t5, s0, t4) + t26 - t5 * s0_l) / s0 * t6)
+    t29 = t18 - t13
+    t30 = (fma(-t11, s0, s0_rate) + s0_rate_l - t11 * s0_l) / s0
+    t31 = t14 - e1
+    t32 = fma(t11, t14, -t15) + t11 * (e1 - (t14 - t31) + (m0 - t31) + e1_l) + t30 * t14
+    t33 = t13 - (t18 - t29) + (t17 - t29) + (fma(-t13, s0, t12) + t30 * 2.0 - t13 * s0_l) / s0
+    t34 = fma(z_loss, t18, -t19) + z_loss * (t33 + -((fma(-t16, s0, t15) + t32 - t16 * s0_l) / s0 * 2.0))
+    t35 = t9 - (t21 - t22) + (t20 - t22) + (s7 - (t9 - t23) + (t8 - t23) + s7_l + t28) + (0.0 if t10 else t34)
+    t36 = 0.0 if t1 else t35
+    t37 = t36 - t36 == 0.0
+    t38 = 0.0 if t1 else t21
+    t39 = t38 + t36
+    t40 = t39 if t37 else t38
+    t41 = (t36 - (t39 - t38) if t37 else 0.0) if t40 - t40 == 0.0 else 0.0
+    return t40, t41
 
 
 # dinput[K] = (0 if Eq(target, ignore_index) else g*(weighted(s10, e0[K]) + weighted(s9, weighted(e0[K],
@@ -2850,11 +2851,11 @@ def hvp_input_f64_index_label_smoothing_ne_0(
             weight_0 = weight[start:stop]
             for i in range(stop - start):
                 s7_of_here, s7_of_here_l = hvp_input_f64_s7_of_core_index_label_smoothing_ne_0(
-                    r_s0, r_s0_l, weight_0[i]
+                    r_s0, r_s0_l, s0_rate, s0_rate_l, weight_0[i]
                 )
                 lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
         s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_K)
-        s7, s7_l = hvp_input_f64_s7_core_index_label_smoothing_ne_0(s0_rate, s0_rate_l, s6, s6_l, s7_of, s7_of_l)
+        s7, s7_l = hvp_input_f64_s7_core_index_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
         cleared(lanes_s8_of, width_K, 0.0)
         cleared(lost_s8_of, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -2968,11 +2969,11 @@ def hvp_input_f32_index_label_smoothing_ne_0(
             weight_0 = weight[start:stop]
             for i in range(stop - start):
                 s7_of_here, s7_of_here_l = hvp_input_f64_s7_of_core_index_label_smoothing_ne_0(
-                    r_s0, r_s0_l, weight_0[i]
+                    r_s0, r_s0_l, s0_rate, s0_rate_l, weight_0[i]
                 )
                 lanes_s7_of[i], lost_s7_of[i] = added(lanes_s7_of[i], lost_s7_of[i], s7_of_here, s7_of_here_l)
         s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_K)
-        s7, s7_l = hvp_input_f64_s7_core_index_label_smoothing_ne_0(s0_rate, s0_rate_l, s6, s6_l, s7_of, s7_of_l)
+        s7, s7_l = hvp_input_f64_s7_core_index_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
         cleared(lanes_s8_of, width_K, 0.0)
         cleared(lost_s8_of, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -3713,38 +3714,26 @@ def hvp_input_f64_s0_rate_core_prob_label_smoothing_eq_0(direction_K1, e0_K1, e0
     return t4, t5
 
 
-# s6_of = sum over K.1 of weighted(target[K.1]*weight[K.1], r_s0**2)
+# s6 = sum over K.1 of -weighted(target[K.1]*weight[K.1], r_s0**2*s0_rate)
 @core
-def hvp_input_f64_s6_of_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_K1, weight_K1):
+def hvp_input_f64_s6_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, s0_rate, s0_rate_l, target_K1, weight_K1):
     r_s0 = np.float64(r_s0)
     r_s0_l = np.float64(r_s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
     target_K1 = np.float64(target_K1)
     weight_K1 = np.float64(weight_K1)
     t1 = target_K1 * weight_K1 == 0.0
     t2 = r_s0 * r_s0
     t3 = t2 * target_K1
     t4 = t3 * weight_K1
-    t5 = fma(t2, target_K1, -t3) + (fma(r_s0, r_s0, -t2) + r_s0 * r_s0_l + r_s0_l * r_s0) * target_K1
-    t6 = 0.0 if t1 else fma(t3, weight_K1, -t4) + t5 * weight_K1
-    t7 = 0.0 if t1 else t4
-    t8 = t6 if t6 - t6 == 0.0 else 0.0
-    return t7, t8
-
-
-# s6 = -s0_rate*s6_of
-@core
-def hvp_input_f64_s6_core_prob_label_smoothing_eq_0(s0_rate, s0_rate_l, s6_of, s6_of_l):
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
-    s6_of = np.float64(s6_of)
-    s6_of_l = np.float64(s6_of_l)
-    t1 = -(s0_rate * s6_of)
-    t2 = -(fma(s0_rate, s6_of, t1) + s0_rate * s6_of_l + s0_rate_l * s6_of)
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t5 = t4 * s0_rate
+    t6 = fma(t2, target_K1, -t3) + (fma(r_s0, r_s0, -t2) + r_s0 * r_s0_l + r_s0_l * r_s0) * target_K1
+    t7 = fma(t4, s0_rate, -t5) + t4 * s0_rate_l + (fma(t3, weight_K1, -t4) + t6 * weight_K1) * s0_rate
+    t8 = -(0.0 if t1 else t7)
+    t9 = -(0.0 if t1 else t5)
+    t10 = t8 if t8 - t8 == 0.0 else 0.0
+    return t9, t10
 
 
 # s8 = s7 + weighted(z_loss, 2*(e1 + m0)/s0)
@@ -4388,8 +4377,8 @@ def hvp_input_f64_prob_label_smoothing_eq_0(
     lost_s0 = np.empty(LANES)
     lanes_s0_rate = np.empty(LANES)
     lost_s0_rate = np.empty(LANES)
-    lanes_s6_of = np.empty(LANES)
-    lost_s6_of = np.empty(LANES)
+    lanes_s6 = np.empty(LANES)
+    lost_s6 = np.empty(LANES)
     lanes_s7 = np.empty(LANES)
     lost_s7 = np.empty(LANES)
     for row in range(dinput_.shape[0]):
@@ -4431,19 +4420,8 @@ def hvp_input_f64_prob_label_smoothing_eq_0(
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
-        cleared(lanes_s6_of, width_K, 0.0)
-        cleared(lost_s6_of, width_K, 0.0)
-        for start in range(0, n_K, LANES):
-            stop = min(start + LANES, n_K)
-            target_row_0 = target_row[start:stop]
-            weight_1 = weight[start:stop]
-            for i in range(stop - start):
-                s6_of_here, s6_of_here_l = hvp_input_f64_s6_of_core_prob_label_smoothing_eq_0(
-                    r_s0, r_s0_l, target_row_0[i], weight_1[i]
-                )
-                lanes_s6_of[i], lost_s6_of[i] = added(lanes_s6_of[i], lost_s6_of[i], s6_of_here, s6_of_here_l)
-        s6_of, s6_of_l = sum_up(lanes_s6_of, lost_s6_of, width_K)
-        s6, s6_l = hvp_input_f64_s6_core_prob_label_smoothing_eq_0(s0_rate, s0_rate_l, s6_of, s6_of_l)
+        cleared(lanes_s6, width_K, 0.0)
+        cleared(lost_s6, width_K, 0.0)
         cleared(lanes_s7, width_K, 0.0)
         cleared(lost_s7, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -4451,10 +4429,15 @@ def hvp_input_f64_prob_label_smoothing_eq_0(
             target_row_0 = target_row[start:stop]
             weight_1 = weight[start:stop]
             for i in range(stop - start):
+                s6_here, s6_here_l = hvp_input_f64_s6_core_prob_label_smoothing_eq_0(
+                    r_s0, r_s0_l, s0_rate, s0_rate_l, target_row_0[i], weight_1[i]
+                )
+                lanes_s6[i], lost_s6[i] = added(lanes_s6[i], lost_s6[i], s6_here, s6_here_l)
                 s7_here, s7_here_l = vjp_f64_s3_core_prob_label_smoothing_eq_0(
                     r_s0, r_s0_l, target_row_0[i], weight_1[i]
                 )
                 lanes_s7[i], lost_s7[i] = added(lanes_s7[i], lost_s7[i], s7_here, s7_here_l)
+        s6, s6_l = sum_up(lanes_s6, lost_s6, width_K)
         s7, s7_l = sum_up(lanes_s7, lost_s7, width_K)
         e1, e1_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
         s8, s8_l = hvp_input_f64_s8_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s7, s7_l, z_loss)
@@ -4484,8 +4467,8 @@ def hvp_input_f32_prob_label_smoothing_eq_0(
     lost_s0 = np.empty(LANES)
     lanes_s0_rate = np.empty(LANES)
     lost_s0_rate = np.empty(LANES)
-    lanes_s6_of = np.empty(LANES)
-    lost_s6_of = np.empty(LANES)
+    lanes_s6 = np.empty(LANES)
+    lost_s6 = np.empty(LANES)
     lanes_s7 = np.empty(LANES)
     lost_s7 = np.empty(LANES)
     for row in range(dinput_.shape[0]):
@@ -4525,19 +4508,8 @@ def hvp_input_f32_prob_label_smoothing_eq_0(
         s0, s0_l = one_and_more(lanes_s0, lost_s0, width_K)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
-        cleared(lanes_s6_of, width_K, 0.0)
-        cleared(lost_s6_of, width_K, 0.0)
-        for start in range(0, n_K, LANES):
-            stop = min(start + LANES, n_K)
-            target_row_0 = target_row[start:stop]
-            weight_1 = weight[start:stop]
-            for i in range(stop - start):
-                s6_of_here, s6_of_here_l = hvp_input_f64_s6_of_core_prob_label_smoothing_eq_0(
-                    r_s0, r_s0_l, target_row_0[i], weight_1[i]
-                )
-                lanes_s6_of[i], lost_s6_of[i] = added(lanes_s6_of[i], lost_s6_of[i], s6_of_here, s6_of_here_l)
-        s6_of, s6_of_l = sum_up(lanes_s6_of, lost_s6_of, width_K)
-        s6, s6_l = hvp_input_f64_s6_core_prob_label_smoothing_eq_0(s0_rate, s0_rate_l, s6_of, s6_of_l)
+        cleared(lanes_s6, width_K, 0.0)
+        cleared(lost_s6, width_K, 0.0)
         cleared(lanes_s7, width_K, 0.0)
         cleared(lost_s7, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -4545,10 +4517,15 @@ def hvp_input_f32_prob_label_smoothing_eq_0(
             target_row_0 = target_row[start:stop]
             weight_1 = weight[start:stop]
             for i in range(stop - start):
+                s6_here, s6_here_l = hvp_input_f64_s6_core_prob_label_smoothing_eq_0(
+                    r_s0, r_s0_l, s0_rate, s0_rate_l, target_row_0[i], weight_1[i]
+                )
+                lanes_s6[i], lost_s6[i] = added(lanes_s6[i], lost_s6[i], s6_here, s6_here_l)
                 s7_here, s7_here_l = vjp_f64_s3_core_prob_label_smoothing_eq_0(
                     r_s0, r_s0_l, target_row_0[i], weight_1[i]
                 )
                 lanes_s7[i], lost_s7[i] = added(lanes_s7[i], lost_s7[i], s7_here, s7_here_l)
+        s6, s6_l = sum_up(lanes_s6, lost_s6, width_K)
         s7, s7_l = sum_up(lanes_s7, lost_s7, width_K)
         e1, e1_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
         s8, s8_l = hvp_input_f64_s8_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s7, s7_l, z_loss)
@@ -5349,40 +5326,39 @@ def hvp_input_f64_s0_rate_core_prob_label_smoothing_ne_0(direction_K1, e0_K1, e0
     return t4, t5
 
 
-# s9_of = sum over K.1 of weighted(weight[K.1], r_s0**2)
+# s9_of = sum over K.1 of weighted(weight[K.1], r_s0**2*s0_rate)
 @core
-def hvp_input_f64_s9_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_K1):
+def hvp_input_f64_s9_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, s0_rate, s0_rate_l, weight_K1):
     r_s0 = np.float64(r_s0)
     r_s0_l = np.float64(r_s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
     weight_K1 = np.float64(weight_K1)
     t1 = weight_K1 == 0.0
     t2 = r_s0 * r_s0
     t3 = t2 * weight_K1
-    t4 = fma(t2, weight_K1, -t3) + (fma(r_s0, r_s0, -t2) + r_s0 * r_s0_l + r_s0_l * r_s0) * weight_K1
-    t5 = 0.0 if t1 else t4
-    t6 = 0.0 if t1 else t3
-    t7 = t5 if t5 - t5 == 0.0 else 0.0
-    return t6, t7
+    t4 = t3 * s0_rate
+    t5 = fma(t2, weight_K1, -t3) + (fma(r_s0, r_s0, -t2) + r_s0 * r_s0_l + r_s0_l * r_s0) * weight_K1
+    t6 = 0.0 if t1 else fma(t3, s0_rate, -t4) + t3 * s0_rate_l + t5 * s0_rate
+    t7 = 0.0 if t1 else t4
+    t8 = t6 if t6 - t6 == 0.0 else 0.0
+    return t7, t8
 
 
-# s9 = -s0_rate*s8*s9_of
+# s9 = -s8*s9_of
 @core
-def hvp_input_f64_s9_core_prob_label_smoothing_ne_0(s0_rate, s0_rate_l, s8, s8_l, s9_of, s9_of_l):
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
+def hvp_input_f64_s9_core_prob_label_smoothing_ne_0(s8, s8_l, s9_of, s9_of_l):
     s8 = np.float64(s8)
     s8_l = np.float64(s8_l)
     s9_of = np.float64(s9_of)
     s9_of_l = np.float64(s9_of_l)
-    t1 = s0_rate * s8
-    t2 = -(t1 * s9_of)
-    t3 = (fma(s0_rate, s8, -t1) + s0_rate * s8_l + s0_rate_l * s8) * s9_of
-    t4 = -(fma(t1, s9_of, t2) + t1 * s9_of_l + t3)
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = t6 if t5 else t2
-    t8 = (t4 - (t6 - t2) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
+    t1 = -(s8 * s9_of)
+    t2 = -(fma(s8, s9_of, t1) + s8 * s9_of_l + s8_l * s9_of)
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
 
 
 # s10 = -s10_of*s8
@@ -5401,42 +5377,42 @@ def hvp_input_f64_s10_core_prob_label_smoothing_ne_0(s10_of, s10_of_l, s8, s8_l)
     return t5, t6
 
 
-# s12_of = sum over K.1 of weighted(target[K.1]*weight[K.1], r_s0**2)
+# s12_of = sum over K.1 of weighted(target[K.1]*weight[K.1], r_s0**2*s0_rate)
 @core
-def hvp_input_f64_s12_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_K1, weight_K1):
+def hvp_input_f64_s12_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, s0_rate, s0_rate_l, target_K1, weight_K1):
     r_s0 = np.float64(r_s0)
     r_s0_l = np.float64(r_s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
     target_K1 = np.float64(target_K1)
     weight_K1 = np.float64(weight_K1)
     t1 = target_K1 * weight_K1 == 0.0
     t2 = r_s0 * r_s0
     t3 = t2 * target_K1
     t4 = t3 * weight_K1
-    t5 = fma(t2, target_K1, -t3) + (fma(r_s0, r_s0, -t2) + r_s0 * r_s0_l + r_s0_l * r_s0) * target_K1
-    t6 = 0.0 if t1 else fma(t3, weight_K1, -t4) + t5 * weight_K1
-    t7 = 0.0 if t1 else t4
-    t8 = t6 if t6 - t6 == 0.0 else 0.0
-    return t7, t8
+    t5 = t4 * s0_rate
+    t6 = fma(t2, target_K1, -t3) + (fma(r_s0, r_s0, -t2) + r_s0 * r_s0_l + r_s0_l * r_s0) * target_K1
+    t7 = fma(t4, s0_rate, -t5) + t4 * s0_rate_l + (fma(t3, weight_K1, -t4) + t6 * weight_K1) * s0_rate
+    t8 = 0.0 if t1 else t7
+    t9 = 0.0 if t1 else t5
+    t10 = t8 if t8 - t8 == 0.0 else 0.0
+    return t9, t10
 
 
-# s12 = -s0_rate*s11*s12_of
+# s12 = -s11*s12_of
 @core
-def hvp_input_f64_s12_core_prob_label_smoothing_ne_0(s0_rate, s0_rate_l, s11, s11_l, s12_of, s12_of_l):
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
+def hvp_input_f64_s12_core_prob_label_smoothing_ne_0(s11, s11_l, s12_of, s12_of_l):
     s11 = np.float64(s11)
     s11_l = np.float64(s11_l)
     s12_of = np.float64(s12_of)
     s12_of_l = np.float64(s12_of_l)
-    t1 = s0_rate * s11
-    t2 = -(t1 * s12_of)
-    t3 = (fma(s0_rate, s11, -t1) + s0_rate * s11_l + s0_rate_l * s11) * s12_of
-    t4 = -(fma(t1, s12_of, t2) + t1 * s12_of_l + t3)
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = t6 if t5 else t2
-    t8 = (t4 - (t6 - t2) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
+    t1 = -(s11 * s12_of)
+    t2 = -(fma(s11, s12_of, t1) + s11 * s12_of_l + s11_l * s12_of)
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
 
 
 # s13 = -s11*s13_of
@@ -6308,10 +6284,12 @@ def hvp_input_f64_prob_label_smoothing_ne_0(
             stop = min(start + LANES, n_K)
             weight_0 = weight[start:stop]
             for i in range(stop - start):
-                s9_of_here, s9_of_here_l = hvp_input_f64_s9_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_0[i])
+                s9_of_here, s9_of_here_l = hvp_input_f64_s9_of_core_prob_label_smoothing_ne_0(
+                    r_s0, r_s0_l, s0_rate, s0_rate_l, weight_0[i]
+                )
                 lanes_s9_of[i], lost_s9_of[i] = added(lanes_s9_of[i], lost_s9_of[i], s9_of_here, s9_of_here_l)
         s9_of, s9_of_l = sum_up(lanes_s9_of, lost_s9_of, width_K)
-        s9, s9_l = hvp_input_f64_s9_core_prob_label_smoothing_ne_0(s0_rate, s0_rate_l, s8, s8_l, s9_of, s9_of_l)
+        s9, s9_l = hvp_input_f64_s9_core_prob_label_smoothing_ne_0(s8, s8_l, s9_of, s9_of_l)
         cleared(lanes_s10_of, width_K, 0.0)
         cleared(lost_s10_of, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -6331,11 +6309,11 @@ def hvp_input_f64_prob_label_smoothing_ne_0(
             weight_1 = weight[start:stop]
             for i in range(stop - start):
                 s12_of_here, s12_of_here_l = hvp_input_f64_s12_of_core_prob_label_smoothing_ne_0(
-                    r_s0, r_s0_l, target_row_0[i], weight_1[i]
+                    r_s0, r_s0_l, s0_rate, s0_rate_l, target_row_0[i], weight_1[i]
                 )
                 lanes_s12_of[i], lost_s12_of[i] = added(lanes_s12_of[i], lost_s12_of[i], s12_of_here, s12_of_here_l)
         s12_of, s12_of_l = sum_up(lanes_s12_of, lost_s12_of, width_K)
-        s12, s12_l = hvp_input_f64_s12_core_prob_label_smoothing_ne_0(s0_rate, s0_rate_l, s11, s11_l, s12_of, s12_of_l)
+        s12, s12_l = hvp_input_f64_s12_core_prob_label_smoothing_ne_0(s11, s11_l, s12_of, s12_of_l)
         cleared(lanes_s13_of, width_K, 0.0)
         cleared(lost_s13_of, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -6431,10 +6409,12 @@ def hvp_input_f32_prob_label_smoothing_ne_0(
             stop = min(start + LANES, n_K)
             weight_0 = weight[start:stop]
             for i in range(stop - start):
-                s9_of_here, s9_of_here_l = hvp_input_f64_s9_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_0[i])
+                s9_of_here, s9_of_here_l = hvp_input_f64_s9_of_core_prob_label_smoothing_ne_0(
+                    r_s0, r_s0_l, s0_rate, s0_rate_l, weight_0[i]
+                )
                 lanes_s9_of[i], lost_s9_of[i] = added(lanes_s9_of[i], lost_s9_of[i], s9_of_here, s9_of_here_l)
         s9_of, s9_of_l = sum_up(lanes_s9_of, lost_s9_of, width_K)
-        s9, s9_l = hvp_input_f64_s9_core_prob_label_smoothing_ne_0(s0_rate, s0_rate_l, s8, s8_l, s9_of, s9_of_l)
+        s9, s9_l = hvp_input_f64_s9_core_prob_label_smoothing_ne_0(s8, s8_l, s9_of, s9_of_l)
         cleared(lanes_s10_of, width_K, 0.0)
         cleared(lost_s10_of, width_K, 0.0)
         for start in range(0, n_K, LANES):
@@ -6454,11 +6434,11 @@ def hvp_input_f32_prob_label_smoothing_ne_0(
             weight_1 = weight[start:stop]
             for i in range(stop - start):
                 s12_of_here, s12_of_here_l = hvp_input_f64_s12_of_core_prob_label_smoothing_ne_0(
-                    r_s0, r_s0_l, target_row_0[i], weight_1[i]
+                    r_s0, r_s0_l, s0_rate, s0_rate_l, target_row_0[i], weight_1[i]
                 )
                 lanes_s12_of[i], lost_s12_of[i] = added(lanes_s12_of[i], lost_s12_of[i], s12_of_here, s12_of_here_l)
         s12_of, s12_of_l = sum_up(lanes_s12_of, lost_s12_of, width_K)
-        s12, s12_l = hvp_input_f64_s12_core_prob_label_smoothing_ne_0(s0_rate, s0_rate_l, s11, s11_l, s12_of, s12_of_l)
+        s12, s12_l = hvp_input_f64_s12_core_prob_label_smoothing_ne_0(s11, s11_l, s12_of, s12_of_l)
         cleared(lanes_s13_of, width_K, 0.0)
         cleared(lost_s13_of, width_K, 0.0)
         for start in range(0, n_K, LANES):

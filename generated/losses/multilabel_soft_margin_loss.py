@@ -214,8 +214,8 @@ def vjp_f32_dinput_core(g, s2, s2_l, input_C, target_C, weight_C):
     return t19 + t29 if t29 - t29 == 0.0 else t19
 
 
-# dinput[C] = -g*s4*weighted(weight[C], weighted(1 - target[C], -sigmoid(-input[C])*sigmoid(input[C])) +
-#     weighted(target[C], -sigmoid(-input[C])*sigmoid(input[C])))*direction[C]
+# dinput[C] = -g*s4*weighted(weight[C], (weighted(1 - target[C], -sigmoid(-input[C])*sigmoid(input[C])) +
+#     weighted(target[C], -sigmoid(-input[C])*sigmoid(input[C])))*direction[C])
 @core
 def hvp_input_f64_dinput_core(g, s4, s4_l, direction_C, input_C, target_C, weight_C):
     g = np.float64(g)
@@ -225,9 +225,9 @@ def hvp_input_f64_dinput_core(g, s4, s4_l, direction_C, input_C, target_C, weigh
     input_C = np.float64(input_C)
     target_C = np.float64(target_C)
     weight_C = np.float64(weight_C)
-    t1 = direction_C * s4
-    t2 = t1 * g
-    t3 = weight_C == 0.0
+    t1 = s4 * g
+    t2 = weight_C == 0.0
+    t3 = direction_C * weight_C
     t4 = target_C == 0.0
     t5 = 0.0 <= -input_C
     t6 = -abs(input_C)
@@ -247,9 +247,9 @@ def hvp_input_f64_dinput_core(g, s4, s4_l, direction_C, input_C, target_C, weigh
     t20 = -(t19 * t14)
     t21 = 0.0 if t18 else t20
     t22 = t16 + t21
-    t23 = weight_C * t22
-    t24 = 0.0 if t3 else t23
-    t25 = -(t2 * t24)
+    t23 = t3 * t22
+    t24 = 0.0 if t2 else t23
+    t25 = -(t1 * t24)
     t26 = t22 - t16
     t27 = exp_low(t6)
     t28 = t9 - 1.0
@@ -261,13 +261,13 @@ def hvp_input_f64_dinput_core(g, s4, s4_l, direction_C, input_C, target_C, weigh
     t34 = t17 - t33
     t35 = (fma(t17, t10, -t19) + t17 * t31 + (t33 - (t17 - t34) + (1.0 - t34)) * t10) * t14
     t36 = t16 - (t22 - t26) + (t21 - t26) + t32 + (0.0 if t18 else -(fma(t19, t14, t20) + t19 * t30 + t35))
-    t37 = fma(t2, t24, t25) + t2 * (0.0 if t3 else fma(weight_C, t22, -t23) + weight_C * t36)
-    t38 = -(t37 + (fma(t1, g, -t2) + (fma(direction_C, s4, -t1) + direction_C * s4_l) * g) * t24)
+    t37 = t1 * (0.0 if t2 else fma(t3, t22, -t23) + t3 * t36 + fma(direction_C, weight_C, -t3) * t22)
+    t38 = -(fma(t1, t24, t25) + t37 + (fma(s4, g, -t1) + s4_l * g) * t24)
     return t25 + t38 if t38 - t38 == 0.0 else t25
 
 
-# dinput[C] = -g*s4*weighted(weight[C], weighted(1 - target[C], -sigmoid(-input[C])*sigmoid(input[C])) +
-#     weighted(target[C], -sigmoid(-input[C])*sigmoid(input[C])))*direction[C]
+# dinput[C] = -g*s4*weighted(weight[C], (weighted(1 - target[C], -sigmoid(-input[C])*sigmoid(input[C])) +
+#     weighted(target[C], -sigmoid(-input[C])*sigmoid(input[C])))*direction[C])
 @core
 def hvp_input_f32_dinput_core(g, s4, s4_l, direction_C, input_C, target_C, weight_C):
     g = np.float64(g)
@@ -277,9 +277,9 @@ def hvp_input_f32_dinput_core(g, s4, s4_l, direction_C, input_C, target_C, weigh
     input_C = np.float64(input_C)
     target_C = np.float64(target_C)
     weight_C = np.float64(weight_C)
-    t1 = direction_C * s4
-    t2 = t1 * g
-    t3 = weight_C == 0.0
+    t1 = s4 * g
+    t2 = weight_C == 0.0
+    t3 = direction_C * weight_C
     t4 = target_C == 0.0
     t5 = exp_medium(-abs(input_C))
     t6 = 1.0 if 0.0 <= -input_C else t5
@@ -296,9 +296,9 @@ def hvp_input_f32_dinput_core(g, s4, s4_l, direction_C, input_C, target_C, weigh
     t17 = -(t16 * t11)
     t18 = 0.0 if t15 else t17
     t19 = t13 + t18
-    t20 = weight_C * t19
-    t21 = 0.0 if t3 else t20
-    t22 = -(t2 * t21)
+    t20 = t3 * t19
+    t21 = 0.0 if t2 else t20
+    t22 = -(t1 * t21)
     t23 = t19 - t13
     t24 = t7 - 1.0
     t25 = 1.0 - (t7 - t24) + (t5 - t24)
@@ -309,8 +309,8 @@ def hvp_input_f32_dinput_core(g, s4, s4_l, direction_C, input_C, target_C, weigh
     t30 = t14 - t29
     t31 = (fma(t14, t8, -t16) + t14 * t27 + (t29 - (t14 - t30) + (1.0 - t30)) * t8) * t11
     t32 = t13 - (t19 - t23) + (t18 - t23) + t28 + (0.0 if t15 else -(fma(t16, t11, t17) + t16 * t26 + t31))
-    t33 = fma(t2, t21, t22) + t2 * (0.0 if t3 else fma(weight_C, t19, -t20) + weight_C * t32)
-    t34 = -(t33 + (fma(t1, g, -t2) + (fma(direction_C, s4, -t1) + direction_C * s4_l) * g) * t21)
+    t33 = t1 * (0.0 if t2 else fma(t3, t19, -t20) + t3 * t32 + fma(direction_C, weight_C, -t3) * t19)
+    t34 = -(fma(t1, t21, t22) + t33 + (fma(s4, g, -t1) + s4_l * g) * t21)
     return t22 + t34 if t34 - t34 == 0.0 else t22
 
 

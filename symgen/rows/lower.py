@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,13 +35,11 @@ class Stages:
         """The read of a reduction of the body, at the indices that stay free."""
         bound = tuple(over)
         free = tuple(i for i in loops(body) if i not in bound)
-        names = by_depth(free, bound)
-        stage = (
-            op,
-            tuple(names[i].name for i in free),
-            tuple(names[i].name for i in bound),
-            body.xreplace(names),
-        )
+        return self.table(op, body, free, bound, name)
+
+    def table(self, op: str, body: Expr, free: tuple[Symbol, ...], bound: tuple[Symbol, ...], name: str = "") -> Expr:
+        """The read of a stage of the body, which may be there already."""
+        stage = canonical(op, body, free, bound)
         if stage not in self.known:
             self.known[stage] = name or self.fresh()
             self.made.append(Stage(self.known[stage], *stage))
@@ -65,8 +63,30 @@ class Stages:
         if isinstance(e, (AxisMax, AxisMin)):
             return self.reduce(OPERATIONS[type(e)], self.lower(e.args[0]), (e.args[1],))
         if isinstance(e, (sp.Sum, sp.Product)):
-            return self.reduce(OPERATIONS[type(e)], self.lower(e.function), (limit[0] for limit in e.limits))
+            body = self.lower(e.function)
+            return self.reduce(OPERATIONS[type(e)], self.tabled(body, loops(body)), (limit[0] for limit in e.limits))
         return e.func(*map(self.lower, e.args))
+
+    def tabled(self, e: Any, around: Collection[Symbol]) -> Any:
+        """An expression with a stage for each part of it that a loop around would compute again for the same entries.
+
+        A part is worth one where it has two axes of its own and holds a reduction, as an entry of a scaled vector does
+        of which all pairs are multiplied.
+        """
+        if not e.args or isinstance(e, (Indexed, sp.logic.boolalg.Boolean)):
+            return e
+        own = loops(e)
+        holds = {s.out for s in self.made} & {base_of(r) for r in reads(e)}
+        deeper = len(own) < len(around) or canonical("=", e, own, ()) in self.known
+        if len(own) > 1 and holds and deeper:
+            return self.table("=", e, own, ())
+        return e.func(*(self.tabled(a, around) for a in e.args))
+
+
+def canonical(op: str, body: Expr, free: tuple[Symbol, ...], bound: tuple[Symbol, ...]) -> tuple[Any, ...]:
+    """What tells one stage from another: its operation, indices by depth, and its body at them."""
+    names = by_depth(free, bound)
+    return op, *(tuple(names[i].name for i in some) for some in (free, bound)), body.xreplace(names)
 
 
 def by_depth(free: tuple[Symbol, ...], bound: tuple[Symbol, ...]) -> dict[Symbol, Symbol]:

@@ -44,15 +44,16 @@ def sample(op: Op, variant: Variant, n: int, seed: int) -> tuple[Arrays, dict[st
     Args:
         op: a row function.
         variant: one of its.
-        n: the length of every axis that is not of parts.
+        n: the length of every axis that is not of parts; of an operand of three or more axes, of the first alone.
         seed: of the operands.
     """
     rng = np.random.default_rng(seed)
     found: Arrays = {}
     lengths: dict[str, int] = {}
     for place in places(op, variant):
-        shape = tuple(int(a) if a.isdigit() else n for a in place.axes)
-        lengths |= {a: n for a in place.axes if not a.isdigit()}
+        pairs = len(place.axes) > 2  # of all pairs of entries there would be too many to write out
+        shape = tuple(int(a) if a.isdigit() else 2 if pairs and i else n for i, a in enumerate(place.axes))
+        lengths |= {a: m for a, m in zip(place.axes, shape, strict=True) if not a.isdigit()}
         low, high = ends(place, -2.0, 2.0)
         if place.number:
             found[place.name] = _number(op, variant, place, low, high)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Sequence
 from inspect import Parameter, Signature
 
@@ -279,7 +280,9 @@ def example(function: Function, public: str, method: str = "") -> str:
     load = f"from {parent} import {module} as {alias}" if parent and not public.endswith("functional") else (
         f"import {public} as {alias}")
     reduced = function.is_loss or function.drops_axis or function.is_layer
-    leading = {"vjp": ["1.0" if reduced else "np.ones(3)"], "hvp": [f"np.ones({_length(function.tensors[0])})"]}
+    first = function.tensors[0]
+    moving = str(_shape(first) if len(first.axes) > 1 else _length(first))
+    leading = {"vjp": ["1.0" if reduced else "np.ones(3)"], "hvp": [f"np.ones({moving})"]}
     shown = WALKED_ROLES | ROW_ROLES
     operands = [_example_operand(a) for a in function.arguments if a.role in shown and a.required]
     rest = [_number_text(v, a) for a, v in _example_options(function)]
@@ -293,6 +296,11 @@ def example(function: Function, public: str, method: str = "") -> str:
 
 def _inside(limits: Sequence[tuple[str, object]], value: float) -> bool:
     return all(SYMBOLS[symbol](value, number(bound)) for symbol, bound in limits)
+
+
+def _shape(argument: Argument) -> tuple[int, ...]:
+    """The shape of an example's operand of several axes."""
+    return (*(2 for _ in argument.axes[1:]), 3)
 
 
 def _length(argument: Argument) -> int:
@@ -314,6 +322,9 @@ def _example_operand(argument: Argument) -> str:
         return "np.array([0, -1, -1])"
     if any(a.parts > 1 for a in argument.axes):
         return f"np.linspace(0.25, 0.75, {_length(argument)})"
+    if len(argument.axes) > 1 and argument.role == "tensor":
+        shape = _shape(argument)
+        return f"np.linspace(0.25, 0.75, {math.prod(shape)}).reshape{shape}"
     inside = [v for v in (-1.0, 0.25, 0.5, 2.0) if _inside(argument.limits, v)][:3]
     return f"np.array({(inside * 3)[:3]})" if inside else "np.ones(3)"
 

@@ -14,7 +14,7 @@ from symgen.rows.lower import is_row_function, lower, needed, verify
 from symgen.spec import LANGUAGE, Op, load
 
 HEADER = f"from symgen.spec import {', '.join(sorted(LANGUAGE))}\n"
-AXES = 'C = Axis("C"); K = Axis("K", at=1)\n'
+AXES = 'B = Axis("B", at=0); C = Axis("C"); D = Axis("D", at=1); K = Axis("K", at=1)\n'
 
 
 def spec(folder: Path, signature: str, body: str, decorator: str = "@activation()") -> Op:
@@ -27,6 +27,17 @@ def spec(folder: Path, signature: str, body: str, decorator: str = "@activation(
 
 def program(op: Op) -> Program:
     return lower(op, op.variants[0].value)
+
+
+def test_what_a_deeper_loop_would_compute_again_is_a_table(tmp_path: Path) -> None:
+    """Entries over their row's length, of which all pairs are multiplied; not where the loop has no more turns."""
+    unit = "s = sum(abs(x), D)\nu = 0 if s == 0 else x / s\n"
+    body = "return sum(sum(sum(u[i] * u[j], D) for j in B) for i in B)"
+    pairs = program(spec(tmp_path, "x: Tensor[B, D]", unit + body))
+    assert str(pairs.stages[1]) == "s1[B, D] = (0 if Eq(s0[B], 0) else x[B, D]/s0[B])"
+    assert str(pairs.stages[2]) == "s2 = sum over D.1, B.1, B.2 of s1[B.1, D.1]*s1[B.2, D.1]"
+    alone = program(spec(tmp_path, "x: Tensor[B, D]", unit + "return sum(sum(u * u, D), B)"))
+    assert [s.op for s in alone.stages] == ["sum", "sum", "="]
 
 
 def test_equal_reductions_are_one_stage(tmp_path: Path) -> None:

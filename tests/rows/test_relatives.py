@@ -79,3 +79,60 @@ def test_info_nce_takes_one_batch() -> None:
         F.info_nce_loss(np.ones((2, 3, 4)), np.ones((2, 3, 4)))
     with pytest.raises(ValueError, match="temperature must be a number > 0"):
         F.info_nce_loss(np.ones((2, 3)), np.ones((2, 3)), temperature=0.0)
+
+
+VIEWS = np.random.default_rng(8).normal(size=(5, 2, 4))
+
+
+def cosines(z: Any) -> Any:
+    """Of all pairs of views, one after the other."""
+    u = (z / np.linalg.norm(z, axis=-1, keepdims=True)).reshape(-1, z.shape[-1])
+    return u @ u.T
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("temperature", [0.5, 1e-3, 1e3])
+def test_nt_xent_is_the_cross_entropy_of_picking_another_view(count: int, temperature: float) -> None:
+    """Of the cosines over the temperature, a view's own with itself left out; the mean over its other views."""
+    z = np.random.default_rng(count).normal(size=(4, count, 6))
+    logits = cosines(z) / temperature
+    np.fill_diagonal(logits, -np.inf)
+    same = np.kron(np.eye(4), np.ones((count, count))) - np.eye(4 * count)
+    value, gradient = F.nt_xent_loss.value_and_grad(z, temperature=temperature)
+    assert value == pytest.approx(F.cross_entropy(logits, same / (count - 1)), rel=1e-12)
+    v, h = np.random.default_rng(3).normal(size=z.shape), 1e-6 * min(temperature, 1.0)
+    ends = [F.nt_xent_loss(z + s * v, temperature=temperature) for s in (h, -h)]
+    assert (gradient * v).sum() == pytest.approx((ends[0] - ends[1]) / (2 * h), rel=1e-5, abs=1e-12)
+
+
+def test_nt_xent_depends_on_directions_alone() -> None:
+    """Lengths from 1e-180 to 1e180 change nothing, gradients stand across vectors, samples come in any order."""
+    value, gradient = F.nt_xent_loss.value_and_grad(VIEWS)
+    for scale in (2.0**600, 2.0**-600):
+        assert F.nt_xent_loss(VIEWS * scale) == value
+        np.testing.assert_allclose(F.nt_xent_loss.grad(VIEWS * scale) * scale, gradient, rtol=1e-14, atol=1e-17)
+    single = (VIEWS * 1e30).astype(np.float32)
+    assert F.nt_xent_loss(single) == np.float32(F.nt_xent_loss(single.astype(np.float64)))
+    assert np.isfinite(F.nt_xent_loss.grad(single)).all()
+    assert np.abs((gradient * VIEWS).sum(-1)).max() <= 1e-16
+    assert F.nt_xent_loss(VIEWS[::-1, ::-1]) == pytest.approx(value, rel=1e-15)
+
+
+def test_nt_xent_at_its_ends() -> None:
+    """One sample is told apart for nothing; equal views, a vector of zeros, no other view, no sample."""
+    assert F.nt_xent_loss(VIEWS[:1]) == 0
+    assert (F.nt_xent_loss.grad(VIEWS[:1]) == 0).all()
+    equal = np.repeat(np.eye(3)[:, None], 2, 1)
+    assert F.nt_xent_loss(equal, temperature=0.1) == pytest.approx(np.log1p(4 * np.exp(-10.0)), rel=1e-14)
+    still = VIEWS.copy()
+    still[1, 0] = 0
+    value, gradient = F.nt_xent_loss.value_and_grad(still)
+    assert np.isfinite(value)
+    assert (gradient[1, 0] == 0).all()
+    assert np.isfinite(gradient).all()
+    assert np.isnan(F.nt_xent_loss(VIEWS[:, :1]))
+    assert np.isnan(F.nt_xent_loss(VIEWS[:0]))
+    with pytest.raises(ValueError, match="views has shape"):
+        F.nt_xent_loss(VIEWS[0])
+    with pytest.raises(ValueError, match="temperature must be a number > 0"):
+        F.nt_xent_loss(VIEWS, temperature=0)
