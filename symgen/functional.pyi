@@ -67,6 +67,7 @@ __all__ = [
     "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
+    "nt_xent_loss",
     "pinball_loss",
     "poisson_nll_loss",
     "poly_cross_entropy",
@@ -2937,6 +2938,68 @@ class _normalize(Kernel):
     ) -> _Array: ...
 
 normalize: _normalize
+
+class _nt_xent_loss(Kernel):
+    """Cross entropy of telling the other views of a sample from all views of the batch, by their cosines.
+
+        u = unit(views)
+        every = [[log(sum(exp(sum(u[i][v] * u[j][w], D) / temperature) for j in N for w in V if j != i or w != v))
+                  for v in V] for i in N]
+        own = [[sum(sum(u[i][v] * u[i][w], D) for w in V if w != v) / (temperature * (size(V) - 1)) for v in V] for i in N]
+        return mean(mean(every - own, V), N)
+
+    temperature: a number > 0.
+    Source: specs/losses/nt_xent_loss.py:18.
+    """
+
+    def __call__(
+        self,
+        views: _ArrayLike,
+        *,
+        temperature: float = 0.5,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def grad(
+        self,
+        views: _ArrayLike,
+        *,
+        temperature: float = 0.5,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        views: _ArrayLike,
+        *,
+        temperature: float = 0.5,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        views: _ArrayLike,
+        *,
+        temperature: float = 0.5,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> tuple[_Array, _Array]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        views: _ArrayLike,
+        *,
+        temperature: float = 0.5,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
+        out: _Outs = None,
+    ) -> _Array: ...
+
+nt_xent_loss: _nt_xent_loss
 
 class _poisson_nll_loss(Kernel):
     """Negative log likelihood of a Poisson distribution whose rate, or its logarithm, is given.
