@@ -146,6 +146,8 @@ def test_second_derivatives_three_ways(name: str, suffix: str, n: int) -> None:
     arrays, lengths = sample(op, variant, n, n)
     program = lower(op, variant.value)
     tensors = {p.name: p.axes for p in places(op, variant) if p.role.kind == "tensor"}
+    if n > 2 and any(len(axes) > 2 for axes in tensors.values()):
+        pytest.skip("all pairs of the views of three samples take SymPy a minute, and say no more than those of two")
     g = cotangent(tuple(i.name for i in loops(variant.value)), lengths)
     value, values = written_out(variant, arrays, lengths, g)
     for moved, axes in tensors.items():
