@@ -11,6 +11,7 @@ from typing import Any
 
 from symgen import build_compile, pipeline, sheet, views
 from symgen.backends.manifest import VariantFacts
+from symgen.backends.numba_row_passes import walks
 from symgen.kernel import ScalarFunction
 from symgen.rows import card as row_card
 from symgen.rows import derive as rows
@@ -59,7 +60,7 @@ ELEMENTWISE = Archetype(
 ROWS = Archetype(
     name="rows",
     derive=lambda op, *, only=None, device=False: rows.derive(op, only=only),  # a GPU computes the same program
-    facts=lambda d: [VariantFacts(tuple(o.name for o in v.outputs), axes=public_axes(v)) for v in d.variants],
+    facts=lambda d: [row_facts(v) for v in d.variants],
     emit=build_compile.emit_rows,
     cores=row_text.cores,
     card=lambda d, certificate: sheet.render_card(row_card.card(d, certificate)),
@@ -68,9 +69,11 @@ ROWS = Archetype(
 )
 
 
-def public_axes(derived: rows.DerivedRows) -> tuple[str, ...]:
-    """The axes of a value of a sample."""
-    return derived.axes
+def row_facts(derived: rows.DerivedRows) -> VariantFacts:
+    """What the manifest says of a variant of a row function."""
+    walked = {o.name: walks(o.schedules[-1].steps) for o in derived.outputs}
+    walked = {name: found for name, found in walked.items() if found}
+    return VariantFacts(derived.names, axes=derived.axes, walks=walked)
 
 
 def archetype_of(op: Op) -> Archetype:

@@ -19,6 +19,7 @@ import numpy as np
 from symgen.kernel import MEDIUM, Node, call, const, fma, node, select
 
 ZERO, ONE, TWO = const(0.0), const(1.0), const(2.0)
+DOUBLE, SINGLE = 53, 24  # bits of a float64 and of a float32
 
 
 _format: ContextVar[type] = ContextVar("format", default=np.float64)
@@ -63,10 +64,14 @@ def parts(high: float, low: float) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Pair:
-    """``high + low``; `low` is None where the number is exact or its error is not tracked."""
+    """``high + low``; `low` is None where the number is exact or its error is not tracked.
+
+    `bits` is how many an exact number has at most: products of short ones are exact.
+    """
 
     high: Node
     low: Node | None = None
+    bits: int = DOUBLE
 
 
 def exact(value: Node) -> Pair:
@@ -113,7 +118,8 @@ class Arithmetic:
     ``x * exp(x)`` keeps its bits where ``exp(x)`` alone is subnormal. `annihilating` makes a product zero where such a
     factor is zero, so that ``x * exp(x)`` is 0 at minus infinity. `short` calls the short forms of elementary
     functions, which a result that is rounded to float32 does not tell from the full ones. `tracked` takes from them
-    also what rounding their values to float64 loses, which a sum that is rounded to float32 does not tell.
+    also what rounding their values to float64 loses, which a sum that is rounded to float32 does not tell. Without
+    `own` low parts that are there are carried on, and the roundings of the arithmetic itself are not looked at.
     """
 
     compensated: bool = False
@@ -121,17 +127,18 @@ class Arithmetic:
     annihilating: bool = False
     short: bool = False
     tracked: bool = True
+    own: bool = True
 
     def constant(self, high: float, low: float) -> Pair:
         high, low = parts(high, low)
         return Pair(const(high), const(low) if self.compensated and low else None)
 
     def neg(self, a: Pair) -> Pair:
-        return Pair(negative(a.high), None if a.low is None else negative(a.low))
+        return Pair(negative(a.high), None if a.low is None else negative(a.low), a.bits)
 
     def abs(self, a: Pair) -> Pair:
         if a.low is None:
-            return Pair(absolute(a.high))
+            return Pair(absolute(a.high), None, a.bits)
         return Pair(absolute(a.high), select(node("lt", a.high, ZERO), negative(a.low), a.low))
 
     def add(self, a: Pair, b: Pair) -> Pair:
@@ -143,6 +150,8 @@ class Arithmetic:
             total = a.high + b.high
         if not self.compensated:
             return Pair(total)
+        if not self.own:
+            return Pair(total, _sum(a.low, b.low))
         back = total - a.high
         lost = (a.high - (total - back)) + (b.high - back)
         return Pair(total, _sum(lost, a.low, b.low))
@@ -162,7 +171,9 @@ class Arithmetic:
         product = a.high * b.high
         if not self.compensated:
             return Pair(product)
-        lost = fma(a.high, b.high, negative(product))
+        if a.low is None and b.low is None and a.bits + b.bits <= DOUBLE:
+            return Pair(product, None, a.bits + b.bits)
+        lost = fma(a.high, b.high, negative(product)) if self.own else None
         return Pair(product, _sum(lost, _times(a.high, b.low), _times(a.low, b.high)))
 
     def div(self, a: Pair, b: Pair) -> Pair:
@@ -171,6 +182,9 @@ class Arithmetic:
         quotient = a.high / b.high
         if not self.compensated:
             return Pair(quotient)
+        if not self.own:
+            carried = _sum(a.low, None if b.low is None else negative(quotient * b.low))
+            return Pair(quotient, None if carried is None else carried / b.high)
         rest = fma(negative(quotient), b.high, a.high)
         if a.low is not None:
             rest = rest + a.low
@@ -182,6 +196,8 @@ class Arithmetic:
         root = node("sqrt", a.high)
         if not self.compensated:
             return Pair(root)
+        if not self.own:
+            return Pair(root, None if a.low is None else a.low / (root + root))
         rest = fma(negative(root), root, a.high)
         if a.low is not None:
             rest = rest + a.low
@@ -242,5 +258,6 @@ PLAIN = Arithmetic()
 COMPENSATED = Arithmetic(compensated=True)
 SHORTENED = Arithmetic(compensated=True, short=True, tracked=False)
 UNTRACKED = Arithmetic(compensated=True, tracked=False)
+CARRIED = Arithmetic(compensated=True, tracked=False, own=False)
 HALVED = Arithmetic(compensated=True, halved=True)
 ANNIHILATING = Arithmetic(compensated=True, halved=True, annihilating=True)

@@ -31,6 +31,7 @@ class VariantFacts:
     outputs: tuple[str, ...]
     limits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     axes: tuple[str, ...] = ()  # of a row function, along which the value of a sample varies
+    walks: Mapping[str, list[list[str]]] = field(default_factory=dict)  # the axes of each pass of a row's outputs
 
 
 def module_name(op: Op) -> str:
@@ -174,4 +175,5 @@ def _variant(variant: Variant, facts: VariantFacts) -> dict[str, Any]:
         "outputs": list(facts.outputs),
         "limits": {output: dict(limits) for output, limits in facts.limits.items()},
         **({"axes": list(facts.axes)} if facts.axes else {}),
+        **({"walks": dict(facts.walks)} if facts.walks else {}),
     }

@@ -11,6 +11,12 @@ from symgen.rows.indices import axis_of, base_of, index, places
 from symgen.rows.schedule import Step
 
 
+def walks(steps: Iterable[Step]) -> list[list[str]]:
+    """The axes that each pass of a kernel walks, of passes that walk any: what a row costs."""
+    loops = [(*p.steps[0].stage.axes, *p.steps[0].stage.over) for p in passes(steps)]
+    return [[axis_of(i) for i in each] for each in loops if each]
+
+
 @dataclass(frozen=True)
 class Pass:
     """Steps whose innermost loop is one loop.

@@ -40,12 +40,14 @@ class Monoid:
     Attributes:
         whole: what makes the result of a reduction that goes without lanes, in variables: its entries may be taken in
             whatever order compilers like. Empty where they may not.
+        alone: the function that takes one more entry where there are no lanes, if it is another.
     """
 
     start: str
     step: str
     end: str
     whole: str = ""
+    alone: str = ""
 
 
 REDUCTIONS = {
@@ -55,12 +57,15 @@ REDUCTIONS = {
     "prod": Monoid("1.0", "multiplied", "multiply_up"),
     "max": Monoid("-math.inf", "larger", "largest"),
     "min": Monoid("-math.inf", "smaller", "smallest"),
-    "peak": Monoid("-math.inf", "nearer", "peak"),
-    "scale": Monoid("-math.inf", "wider", "scale"),
+    "peak": Monoid("-math.inf", "nearer", "peak", "settled_peak({})", "nearer_number"),
+    "scale": Monoid("-math.inf", "wider", "scale", "settled_scale({})", "wider_number"),
 }
+EXTREMES = frozenset({"nearer_number", "wider_number", "settled_peak", "settled_scale"})
 OWN = frozenset(
     {"row", "row_of", "tile", "entry", "error", "start", "stop", "i", "min", "max", "two_sum", "inside", "LANES"}
-    | {"cleared", "lanes_of", "settled_sum", *(name for m in REDUCTIONS.values() for name in (m.step, m.end))}
+    | {"cleared", "lanes_of", "settled_sum"}
+    | EXTREMES
+    | {name for m in REDUCTIONS.values() for name in (m.step, m.end)}
 )
 
 
@@ -141,7 +146,8 @@ def emit(module: ModuleText, variants: Iterable[RowVariant]) -> str:
         "needs": needs | ({"math"} if any("math." in line for s in sections for f in s.functions for line in f.lines)
                           else set()),
         "intrinsics": sorted(needs & INTRINSICS | uses & {"two_sum"}),
-        "reductions": sorted(uses - {"two_sum"}),
+        "extremes": sorted(uses & EXTREMES),
+        "reductions": sorted(uses - {"two_sum"} - EXTREMES),
         "trig": sorted(needs & TRIG),
         "elementary": sorted(needs & ELEMENTARY),
     }
@@ -269,7 +275,7 @@ class _Writer:
         """What a reduction comes to."""
         monoid, lanes = _monoid(step), ", ".join(self.lanes(step))
         if self.free:
-            self.uses |= {"settled_sum"} & {monoid.whole.partition("(")[0]}
+            self.uses |= {monoid.whole.partition("{")[0].removesuffix("(")} - {""}
             return monoid.whole.format(lanes)
         self.uses.add(monoid.end)
         return f"{monoid.end}({lanes}, {width})"
@@ -326,7 +332,8 @@ class _Writer:
 
     def reduce(self, step: Step, call: str) -> None:
         """One more entry for a reduction."""
-        lanes, name = self.lanes(step), _monoid(step).step
+        lanes, monoid = self.lanes(step), _monoid(step)
+        name = monoid.alone if self.free and monoid.alone else monoid.step
         self.uses.add(name)
         if not self.free:
             self.buffers |= dict.fromkeys(lanes, "LANES")

@@ -6,7 +6,7 @@ Op --lower--> Program --recognize--> --pullback--> gradients --shift--> --share-
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sympy import Eq, Expr, Symbol
 
@@ -17,11 +17,13 @@ from symgen.rows.adjoint import COTANGENT, gradient_of, pullback
 from symgen.rows.centre import centred
 from symgen.rows.free import proved
 from symgen.rows.lower import lower, needed
+from symgen.rows.precision import Facts
 from symgen.rows.recognize import recognized
 from symgen.rows.schedule import TARGETS, Schedule, schedules
 from symgen.rows.share import shared
 from symgen.rows.shift import Family, shifted
 from symgen.rows.tangent import pushforward
+from symgen.rows.tidy import in_range, without_zeros
 from symgen.rules.rule import Step
 from symgen.spec import Argument, Op, Variant
 from symgen.spec.model import Axis, Parts, Role, role_limits
@@ -130,8 +132,12 @@ def derive_variant(op: Op, variant: Variant, only: str | None = None) -> Derived
     wanted = [*kernels(recognized(program, light), found, op.kind == "loss")]
     if variant.share is not None:
         wanted += shares(recognized(lower(op, variant.share.xreplace(known)), light), found)
-    signs = [p.name for p in found if is_nonnegative(p)]
-    outputs = tuple(w.finished(signs) for w in wanted if only in (None, w.name))
+    facts = Facts(
+        nonnegative=tuple(p.name for p in found if is_nonnegative(p)),
+        params=tuple(p.name for p in found if p.role.kind == "param"),
+        tensors=tuple(p.name for p in found if p.role.kind in ("tensor", "prob")),
+    )
+    outputs = tuple(w.finished(facts) for w in wanted if only in (None, w.name))
     return DerivedRows(variant, found, program, outputs)
 
 
@@ -186,16 +192,25 @@ class Wanted:
     light: tuple[str, ...] = ()
     along: str = ""
 
-    def finished(self, nonnegative: Collection[str]) -> RowOutput:
+    def finished(self, facts: Facts) -> RowOutput:
         """The kernel; a shift that is not proved to change nothing is left out."""
         centre = centred(self.program)
         # a second derivative of a norm is that of its squares: its scale would take minutes to prove
-        moved, families = shifted(centre, nonnegative, scaled=not self.along)
-        if not proved(moved, families):
-            moved, families = centre, ()
-        stable = shared(moved)
-        codes = schedules(self.name, stable, families, self.light)
+        stable, families = _stable(centre, facts.nonnegative, scaled=not self.along)
+        short = stable, families
+        if any(not f.exponential for f in families):
+            unscaled = _stable(centred(without_zeros(self.program)), facts.nonnegative, scaled=False)
+            short = unscaled if in_range(unscaled[0]) else short
+        codes = schedules(self.name, (stable, families), short, replace(facts, light=self.light))
         return RowOutput(self.name, self.wrt, self.program, stable, families, codes, self.trace, along=self.along)
+
+
+def _stable(program: Program, nonnegative: Collection[str], scaled: bool) -> tuple[Program, tuple[Family, ...]]:
+    """The program with the free parameters that are proved to change nothing, and what is shared computed once."""
+    moved, families = shifted(program, nonnegative, scaled)
+    if not proved(moved, families):
+        moved, families = program, ()
+    return shared(moved), families
 
 
 def kernels(known: Recognized, found: tuple[Place, ...], loss: bool) -> Iterator[Wanted]:

@@ -7,6 +7,7 @@ sums of exponentials need are read off how it is chosen: no exponent is above it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from typing import Any, ClassVar
 import sympy as sp
 from sympy import Expr, Indexed, Symbol
 
-from symgen.heads import Cases, nearest, straight_through, weighted
+from symgen.heads import Cases, first_max, first_min, maximum, minimum, nearest, straight_through, weighted
 from symgen.program import Program, Stage
 from symgen.rows.indices import base_of, free_symbols, parts, replaced
 from symgen.rows.share import DEAR
@@ -23,6 +24,23 @@ from symgen.vocabulary import hypot
 
 EXACT, RELATIVE, LOST = 0, 1, 2
 UNTRACKED = tuple(f for f in DEAR if f is not hypot)  # whose own rounding float32 results do without
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of operands and options, by name.
+
+    Attributes:
+        light: weights and probabilities, which are not negative.
+        nonnegative: these, and options whose domain says so.
+        params: operands that all samples share: no formula makes one of them cancel what it is added to.
+        tensors: operands that are float32 where results are.
+    """
+
+    light: tuple[str, ...] = ()
+    nonnegative: tuple[str, ...] = ()
+    params: tuple[str, ...] = ()
+    tensors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,15 +84,17 @@ class Loose:
             with their bodies, in which exact differences come first.
         exact: stages that are known beyond a float64.
         ones: sums of one and of what has to be told from one.
+        settled: stages that could be known beyond a float64, and need not be.
     """
 
     numbers: frozenset[str] = frozenset()
     plain: Mapping[str, Expr] = field(default_factory=dict)
     exact: frozenset[str] = frozenset()
     ones: frozenset[str] = frozenset()
+    settled: frozenset[str] = frozenset()
 
 
-def loose(program: Program, families: Iterable[Family], light: Collection[str] = ()) -> Loose:
+def loose(program: Program, families: Iterable[Family], facts: Facts) -> Loose:
     """What of a program needs no pair arithmetic where its elementary functions are not tracked beyond a float64.
 
     A sum of shifted exponentials is one and a little: that little is wanted where the sum meets something exact, as in
@@ -83,14 +103,15 @@ def loose(program: Program, families: Iterable[Family], light: Collection[str] =
     Args:
         program: that computes float32 results in float64.
         families: the free parameters.
-        light: operands that are not negative.
+        facts: what is known of operands.
     """
-    walk = _Walk(tuple(families), {name: Grade(EXACT, 1) for name in light})
+    settled = _settled_stages(program, tuple(families), facts)
+    walk = _walk(program, families, facts, settled)
     bodies: dict[str, Expr] = {}
     exact, units = set(), set()
     for stage in program.stages:
         walk.grades[stage.out] = walk.stage(stage)
-        if walk.beyond(stage.body):
+        if walk.beyond(stage.body) and stage.out not in settled:
             exact.add(stage.out)
             continue
         walk.entered[stage.out] = walk.origins(stage.body) | {stage.out}
@@ -101,7 +122,37 @@ def loose(program: Program, families: Iterable[Family], light: Collection[str] =
     rounded = {s.out for s in program.stages if s.op in ("=", "sum")} - exact
     numbers = {n for n in rounded if _stays_loose(program, n, bodies)}
     plain = {n: bodies[n] for n in bodies if n in numbers}
-    return Loose(frozenset(numbers), plain, frozenset(exact), frozenset(units - numbers))
+    return Loose(frozenset(numbers), plain, frozenset(exact), frozenset(units - numbers), settled)
+
+
+def _settled_stages(program: Program, families: tuple[Family, ...], facts: Facts) -> frozenset[str]:
+    """The stages of an algebraic program that may be rounded, since all results keep their relative precision.
+
+    A difference from a mean is such a stage, and the sum of its squares; the sum that the mean is of is none, for it
+    is subtracted.
+    """
+    if any(isinstance(e, DEAR) for stage in program.stages for e in parts(stage.body)):
+        return frozenset()
+    found: frozenset[str] = frozenset()
+    for stage in program.stages:
+        walk = _walk(program, families, facts, found | {stage.out})
+        if all(walk.settles(s) for s in program.stages):
+            found |= {stage.out}
+    return found
+
+
+def _walk(program: Program, families: Iterable[Family], facts: Facts, settled: frozenset[str]) -> _Walk:
+    """What is known of a program some of whose stages are rounded."""
+    signs = facts.nonnegative if settled else facts.light
+    params = _added_params(program, facts) if settled else frozenset()
+    return _Walk(tuple(families), {n: Grade(EXACT, 1) for n in signs}, settled=settled, params=params)
+
+
+def _added_params(program: Program, facts: Facts) -> frozenset[str]:
+    """The parameters that are read once, in a result."""
+    count = Counter(name for stage in program.stages for name in _names(stage.body))
+    last = {name for s in program.stages if s.out in program.results for name in _names(s.body)}
+    return frozenset(n for n in facts.params if count[n] == 1 and n in last)
 
 
 def _stays_loose(program: Program, name: str, bodies: Collection[str]) -> bool:
@@ -124,8 +175,24 @@ class _Walk:
     ones: set[str] = field(default_factory=set)  # stages of exponentials of which one in each row is one
     near: set[str] = field(default_factory=set)  # numbers near a mean
     entered: dict[str, frozenset[str]] = field(default_factory=dict)  # by elementary functions, first in which stages
+    settled: frozenset[str] = frozenset()  # stages that are rounded
+    params: frozenset[str] = frozenset()  # operands that cancel nothing
+
+    def settles(self, stage: Stage) -> bool:
+        """Whether a stage, in its turn, keeps its relative precision if it is one that has to."""
+        grade = self.grades[stage.out] = self.stage(stage)
+        if self.settled & _names(stage.body) or stage.out in self.settled:
+            self.entered[stage.out] = self.origins(stage.body) | {stage.out}
+        return grade.known != LOST and (stage.out not in self.settled or self.loose(stage.body))
 
     def stage(self, stage: Stage) -> Grade:
+        found = self._stage(stage)
+        if stage.out not in self.settled:
+            return found
+        return Grade(max(found.known, RELATIVE if found.known != EXACT or stage.op != "sum" or found.sign else LOST),
+                     found.sign, found.unit)  # fmt: skip
+
+    def _stage(self, stage: Stage) -> Grade:
         self.known.clear()
         self.slack.clear()
         if isinstance(stage.body, nearest):
@@ -213,7 +280,8 @@ class _Walk:
 
     def _of(self, e: Any) -> Grade:
         if isinstance(e, Indexed | Symbol):
-            return self.grades.get(base_of(e), Grade(EXACT))
+            name = base_of(e)
+            return self.grades.get(name, Grade(EXACT, int(name.startswith("|"))))
         if e.is_number:
             return Grade(EXACT, int(sp.sign(e)) if e.is_extended_real else 0)
         rule = self.RULES.get(type(e))
@@ -237,6 +305,8 @@ class _Walk:
         parts = {a: self.of(a) for a in e.args}
         rest = sp.Add(*(a for a, g in parts.items() if g.known == EXACT))
         others = [g for g in parts.values() if g.known != EXACT]
+        if len(others) == 1 and rest != 0 and _is_atom(rest) and base_of(rest) in self.params:
+            return Grade(others[0].known)
         sign = self._sign([g for g in parts.values() if g.known == EXACT])
         sign = sign or (-1 if self._below(rest) else 1 if self._below(-rest) else 0)
         if not others:
@@ -267,10 +337,24 @@ class _Walk:
 
     def cases(self, e: Any) -> Grade:
         parts = [self.of(e.then), self.of(e.otherwise)]
-        if self._entered(e.condition):
+        if self._entered(e.condition) and not self._tells_zero(e.condition):
             return Grade(LOST)
         signs = {p.sign for p, a in zip(parts, (e.then, e.otherwise), strict=True) if a != 0}
         return Grade(max(p.known for p in parts), signs.pop() if len(signs) == 1 else 0)
+
+    def _tells_zero(self, condition: Any) -> bool:
+        """Whether a condition asks of numbers no more than whether they are zero, which relative precision tells."""
+        if isinstance(condition, sp.And | sp.Or | sp.Not):
+            return all(map(self._tells_zero, condition.args))
+        return isinstance(condition, sp.Eq | sp.Ne) and condition.rhs == 0 and self.of(condition.lhs).known != LOST
+
+    def extreme(self, e: Any) -> Grade:
+        """Of two numbers the one or the other."""
+        parts = [self.of(a) for a in e.args]
+        return Grade(max(p.known for p in parts), self._sign(parts))
+
+    def size(self, e: Expr) -> Grade:
+        return Grade(self.of(e.args[0]).known, 1)
 
     def through(self, e: Any) -> Grade:
         return self.of(e.args[0])
@@ -281,7 +365,8 @@ class _Walk:
 
     RULES: ClassVar[Mapping[type, Any]] = {
         sp.exp: exponential, sp.log: logarithm, sp.Add: total, sp.Mul: product, weighted: product, sp.Pow: power,
-        Cases: cases, straight_through: through, nearest: rounded,
+        Cases: cases, straight_through: through, nearest: rounded, sp.Abs: size,
+        first_max: extreme, first_min: extreme, maximum: extreme, minimum: extreme,
     }  # fmt: skip
 
 

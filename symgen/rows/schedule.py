@@ -13,23 +13,37 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy as sp
-from sympy import Expr, Indexed
+from sympy import Expr, Indexed, Symbol
 
-from symgen.arithmetic import COMPENSATED, PLAIN, SHORTENED, UNTRACKED, ZERO, Arithmetic, Pair, computing_in
+from symgen.arithmetic import (
+    CARRIED,
+    COMPENSATED,
+    DOUBLE,
+    PLAIN,
+    SHORTENED,
+    SINGLE,
+    UNTRACKED,
+    ZERO,
+    Arithmetic,
+    Pair,
+    computing_in,
+)
 from symgen.heads import nearest
 from symgen.kernel import Node, ScalarFunction, node, select, var, verify
 from symgen.lowering import lower
 from symgen.program import Program, Stage
 from symgen.rows.indices import base_of, free_symbols, is_index, is_nonnegative, opened, parts, places, replaced
-from symgen.rows.precision import Loose, loose, relative, units
+from symgen.rows.precision import Facts, Loose, loose, relative, units
 from symgen.rows.share import DEAR, inverted, lifted
 from symgen.rows.shift import Family
+from symgen.rows.tidy import hoisted, in_passes
 
 LOW = "_l"  # what is missing goes by the name of the number and this
 SINGLES = frozenset({"peak", "scale"})  # reductions that give a number, of which nothing is missing
 TELLING = ("exp", "log")
 DEVICE = "cuda32"  # float32 arithmetic on a GPU
 TARGETS = ("f64", "f32")
+ALGEBRA = (sp.Add, sp.Mul, sp.Pow, sp.Number, Symbol, Indexed, sp.IndexedBase, sp.Idx, sp.Tuple)
 
 
 @dataclass(frozen=True)
@@ -61,24 +75,28 @@ class Schedule:
     target: str = "f64"
 
 
-def schedules(name: str, program: Program, families: Sequence[Family], light: Collection[str]) -> tuple[Schedule, ...]:
+Parametrised = tuple[Program, Sequence[Family]]  # a program with its free parameters, and what is known of those
+
+
+def schedules(name: str, long: Parametrised, short: Parametrised, facts: Facts) -> tuple[Schedule, ...]:
     """The code of every stage of a program, for each target.
 
     Args:
         name: of the kernel.
-        program: with its free parameters.
-        families: what is known of those.
-        light: operands that are not negative.
+        long: the program for float64.
+        short: that for float32, whose numbers float64 arithmetic holds the powers of.
+        facts: what is known of the operands.
 
     Raises:
         LoweringError: a body holds what no backend has code for.
     """
-    program = lifted(program)
-    single = SHORTENED if relative(program, families, light) else UNTRACKED
-    short = inverted(program)
+    program, families = lifted(long[0]), long[1]
+    narrow = lifted(short[0])
+    single = SHORTENED if relative(narrow, short[1], facts.light) else UNTRACKED
+    narrow = in_passes(hoisted(inverted(narrow)))
     return (
         _schedule(name, inverted(program, units(program, families)), "f64", COMPENSATED),
-        _schedule(name, short, "f32", single, loose(short, families, light)),
+        _schedule(name, narrow, "f32", single, loose(narrow, short[1], facts), short=facts.tensors),
     )
 
 
@@ -97,7 +115,7 @@ def device_schedule(name: str, program: Program, numbers: Collection[str]) -> Sc
 
 
 def _schedule(name: str, program: Program, target: str, arithmetic: Arithmetic, known: Loose | None = None,
-              numbers: Collection[str] = ()) -> Schedule:
+              numbers: Collection[str] = (), short: Collection[str] = ()) -> Schedule:
     pairs = dict.fromkeys(numbers, True)
     signs: dict[str, str] = {}
     steps = []
@@ -107,9 +125,10 @@ def _schedule(name: str, program: Program, target: str, arithmetic: Arithmetic, 
     for stage in program.stages:
         single = stage.out in program.results or stage.out in estimates
         paired = any(pairs.get(n, False) for n in _names(stage.body) & known.exact)
-        plain = stage.out in known.plain and not paired and not any(isinstance(e, DEAR) for e in parts(stage.body))
-        step = _step(replace(stage, body=known.plain[stage.out]), pairs, signs, single, PLAIN) if plain else _step(
-            stage, pairs, signs, single, arithmetic)
+        plain = stage.out in known.plain and not any(isinstance(e, DEAR) for e in parts(stage.body))
+        plain = plain and (not paired or stage.out in known.settled)
+        step = _step(replace(stage, body=known.plain[stage.out]), pairs, signs, single, CARRIED if paired else PLAIN
+                     ) if plain else _step(stage, pairs, signs, single, arithmetic, short)
         step = replace(step, stage=stage)
         if stage.out in known.ones and step.pair and len(step.core.results) == 1:
             step = replace(step, one=True)
@@ -129,15 +148,16 @@ def _estimates(program: Program) -> set[str]:
     return found
 
 
-def _step(stage: Stage, pairs: Mapping[str, bool], signs: Mapping[str, str], number: bool, arithmetic: Arithmetic
-          ) -> Step:
+def _step(stage: Stage, pairs: Mapping[str, bool], signs: Mapping[str, str], number: bool, arithmetic: Arithmetic,
+          short: Collection[str] = ()) -> Step:
     body, back = opened(stage.body, signs)
     taken = {s: back.get(s, s) for s in sorted(body.free_symbols, key=lambda s: sp.default_sort_key(back.get(s, s)))}
     bound, parameters = {}, []
     for symbol, what in taken.items():
         name = parameter(what)
         paired = pairs.get(base_of(what), False)
-        bound[symbol] = Pair(var(name), var(name + LOW) if paired and arithmetic is not PLAIN else None)
+        low = var(name + LOW) if paired and arithmetic is not PLAIN else None
+        bound[symbol] = Pair(var(name), low, SINGLE if base_of(what) in short else DOUBLE)
         parameters += [name, name + LOW] if paired else [name]
     made = lower(body, bound, arithmetic)
     # an elementary function of an entry, where its own rounding is not tracked, is as good as one number
@@ -161,6 +181,8 @@ def _both(pair: Pair, stage: Stage, arithmetic: Arithmetic) -> tuple[Node, ...]:
     if pair.low is None:
         return (pair.high,)
     if stage.op == "sum":  # which rounds in the end
+        if not arithmetic.tracked and all(isinstance(e, ALGEBRA) for e in parts(stage.body)):
+            return pair.high, pair.low  # of float32 numbers: nothing is missing unless the sum is no number, too
         return pair.high, select(node("eq", pair.low - pair.low, ZERO), pair.low, ZERO)
     pair = arithmetic.normal(pair)
     known = pair.low or ZERO

@@ -25,34 +25,14 @@ from .manifest import Argument
 from .operands import Shape, promote, to_array
 from .quick import Ready
 from .quick_losses import ReadyLoss, Summing
+from .sums import Total
 
 REDUCTIONS: Final = ("none", "mean", "sum", "batchmean")
 DIFFERENTIABLE: Final = ("tensor", "param", "weight", "prob")
-LANES: Final = 256
 _nditer: Any = np.nditer
 Arguments = tuple[Any, ...]
 Keywords = Mapping[str, Any]
 Answer = tuple[Any, Ready | ReadyLoss | None]  # what a call gives, and how calls like it run
-
-
-class Total:
-    """A sum over many chunks whose error does not grow with their number."""
-
-    def __init__(self) -> None:
-        self.sums, self.lost = np.zeros(LANES), np.zeros(LANES)
-
-    def add(self, values: Array) -> None:
-        from .lanes import add_to_lanes  # needs Numba, which only a kernel that runs needs
-
-        add_to_lanes(values, self.sums, self.lost)
-
-    @property
-    def value(self) -> float:
-        from .lanes import add_up
-
-        result = np.zeros(1)
-        add_up(self.sums, self.lost, 1, result)
-        return float(result[0])
 
 
 @dataclass

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -76,6 +77,16 @@ class Variant:
     outputs: frozenset[str]
     limits: Mapping[str, Mapping[str, str]]
     axes: tuple[str, ...] = ()  # of a row function, along which axes the value of a sample varies
+    walks: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)  # by output, the axes of each pass
+
+    def work(self, output: str, lengths: Mapping[str, int]) -> int:
+        """How many entries the kernel of an output walks over in a row: one that gathers walks over none.
+
+        Example:
+            >>> Variant("", {}, (), frozenset(), {}, walks={"vjp": [["K"], ["K"]]}).work("vjp", {"K": 10})
+            21
+        """
+        return 1 + sum(math.prod(lengths[axis] for axis in axes) for axes in self.walks.get(output, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +217,7 @@ def _variant(data: Mapping[str, Any]) -> Variant:
         outputs=frozenset(data["outputs"]),
         limits=data.get("limits", {}),
         axes=tuple(data.get("axes", ())),
+        walks=data.get("walks", {}),
     )
 
 

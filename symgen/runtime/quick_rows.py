@@ -32,6 +32,7 @@ class ReadyRows:
         keeps: whether the result of a row is a row; else it is a number.
         tall: of each array whether it has rows; else it has a number for each.
         masks: as many None as masks were left out.
+        depths: of each pass over a row how many loops along the axis it has.
         loop: takes the arrays as rows, those left out, the numbers, and the result.
     """
 
@@ -40,6 +41,7 @@ class ReadyRows:
     keeps: bool
     tall: tuple[bool, ...]
     masks: tuple[None, ...]
+    depths: tuple[int, ...]
     loop: Callable[..., None] = field(init=False)
     results: int = 0
 
@@ -67,7 +69,7 @@ class ReadyRows:
         def task(start: int, stop: int) -> None:
             loop(*[a[start:stop] for a in rows], *masks, *numbers, filled[start:stop])
 
-        in_chunks(task, count, n)
+        in_chunks(task, count, 1 + sum([n**depth for depth in self.depths]))
         return result if out is not None or result.ndim else result[()]
 
     def _place(self, inputs: tuple[Array, ...], out: Any, shape: tuple[int, ...]) -> Array | None:
@@ -79,11 +81,12 @@ class ReadyRows:
         return out  # type: ignore[no-any-return]
 
 
-def ready(call: RowCall, takes_g: bool, keeps: bool) -> ReadyRows | None:
+def ready(call: RowCall, output: str, takes_g: bool, keeps: bool) -> ReadyRows | None:
     """How calls like this one run, but for the loop, if they need no more than a loop.
 
     Args:
         call: one that was checked and ran.
+        output: what it gives.
         takes_g: whether a cotangent stands first.
         keeps: whether the result of a row is a row.
     """
@@ -95,4 +98,5 @@ def ready(call: RowCall, takes_g: bool, keeps: bool) -> ReadyRows | None:
     if call.precision.result != call.precision.compute or first.array.dtype != call.precision.compute:
         return None
     tall = (*((bool(call.variant.axes),) if takes_g else ()), True)
-    return ReadyRows(call.numbers, call.precision.compute, keeps, tall, (None,) * len(others))
+    depths = tuple(map(len, call.variant.walks.get(output, ())))
+    return ReadyRows(call.numbers, call.precision.compute, keeps, tall, (None,) * len(others), depths)

@@ -16,7 +16,8 @@ import numpy as np
 from .dtypes import FLOAT64, Array, DType
 from .execute import CONTIGUOUS, bare, finish
 from .layout import check_positions, check_weights
-from .quick_losses import LARGEST, joined
+from .quick_losses import LARGEST
+from .sums import total
 from .threads import CUT, in_chunks
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from .operands import Shape
     from .rows import RowCall
 
-FEW: Final = 4096  # samples whose losses are summed in 100 microseconds without compiled code
 PLAIN: Final = frozenset({float, int, str, bool, type(None)})
 FULL: Final = frozenset({"out", "check", "keepdims", "keepdim"})  # keywords whose work kernels alone do not do
 UINT64: Final = np.dtype(np.uint64)
@@ -100,17 +100,29 @@ class Rows:
             inputs[at] = np.ascontiguousarray(a, FLOAT64) if shape is None else a.reshape(shape)
         return inputs
 
-    def run(self, kernel: Kernel, inputs: Sequence[Array | None], outputs: Sequence[Array]) -> None:
+    def run(self, kernel: Walk, inputs: Sequence[Array | None], outputs: Sequence[Array]) -> None:
         """Run a kernel over all rows."""
         over_rows(kernel, inputs, self.fixed, self.numbers, outputs, self.layout.rows)
 
 
-def over_rows(kernel: Kernel, inputs: Sequence[Array | None], fixed: Sequence[bool], numbers: Sequence[float],
+class Walk(NamedTuple):
+    """A kernel over rows.
+
+    Attributes:
+        loop: takes inputs, numbers and outputs, as rows.
+        work: how many entries it walks over in a row.
+    """
+
+    loop: Kernel
+    work: int
+
+
+def over_rows(kernel: Walk, inputs: Sequence[Array | None], fixed: Sequence[bool], numbers: Sequence[float],
               outputs: Sequence[Array], rows: int) -> None:
     """Run a kernel over all rows, on several threads where that is faster.
 
     Args:
-        kernel: takes inputs, numbers and outputs, as rows.
+        kernel: what runs.
         inputs: of one row or all of them; None where an operand was left out.
         fixed: of each input whether all rows share it.
         numbers: the numeric options.
@@ -120,13 +132,13 @@ def over_rows(kernel: Kernel, inputs: Sequence[Array | None], fixed: Sequence[bo
 
     def task(start: int, stop: int) -> None:
         taken = [a if f or a is None or len(a) == 1 else a[start:stop] for a, f in zip(inputs, fixed, strict=True)]
-        kernel(*taken, *numbers, *[o[start:stop] for o in outputs])
+        loop(*taken, *numbers, *[o[start:stop] for o in outputs])
 
-    size = max([a.size for a in (*inputs, *outputs) if a is not None], default=1)
-    if rows == 1 or size < CUT:
-        kernel(*inputs, *numbers, *outputs)
+    loop, work = kernel
+    if rows == 1 or rows * work < CUT:
+        loop(*inputs, *numbers, *outputs)
     else:
-        in_chunks(task, rows, max(1, size // rows))
+        in_chunks(task, rows, work)
 
 
 def rows_of(call: RowCall, leading: Array | None = None) -> Rows | None:
@@ -182,7 +194,7 @@ class ReadyKernel:
     """
 
     rows: Rows
-    kernel: Kernel
+    kernel: Walk
     outputs: tuple[tuple[Shape, Shape], ...]
     dtype: DType
 
@@ -213,9 +225,9 @@ class ReadyRowLoss:
     """
 
     rows: Rows
-    kernel: Kernel
+    kernel: Walk
     with_loss: bool
-    share: Kernel | None
+    share: Walk | None
     divisor: float
     shape: Shape | None
     outputs: tuple[tuple[Shape, Shape], ...]
@@ -231,7 +243,7 @@ class ReadyRowLoss:
         if self.share is not None:
             shares = np.empty(count)
             how.run(self.share, inputs, [shares])
-            divisor = joined(shares.tolist())
+            divisor = total(shares)
         if not divisor:
             return None
         fixed = how.fixed
@@ -253,6 +265,6 @@ class ReadyRowLoss:
         if self.shape is not None:
             with np.errstate(all="ignore"):
                 return finish(losses.reshape(self.shape).astype(self.dtype))
-        number = joined(losses.tolist()) / divisor
+        number = total(losses) / divisor
         # NumPy's conversion would warn, which the checked call does not
         return None if LARGEST[self.dtype] < abs(number) < np.inf else self.dtype.type(number)

@@ -10,11 +10,10 @@ import numpy as np
 
 from .dtypes import FLOAT64, Array, store
 from .execute import bare, check_out, finish
-from .losses import Total, _reduction
+from .losses import _reduction
 from .manifest import Argument
 from .operands import to_array
-from .quick_losses import joined
-from .remembered import FEW, ReadyRowLoss, rows_of
+from .remembered import ReadyRowLoss, rows_of
 from .rows import (
     DIFFERENTIABLE,
     Result,
@@ -29,6 +28,7 @@ from .rows import (
     summed,
     targets,
 )
+from .sums import total
 
 Arguments = tuple[Any, ...]
 Keywords = Mapping[str, Any]
@@ -120,7 +120,7 @@ def _whole_places(caller: RowCaller, call: RowCall) -> list[Result] | None:
 def _ready(caller: RowCaller, call: RowCall, how: str, divisor: float, output: str, places: list[Result] | None
            ) -> ReadyRowLoss | None:
     """How calls of arrays of these shapes run, if they need no more than a kernel and that of the divisor."""
-    if places is None or call.layout.rows > FEW or any(p.final is None for p in places):
+    if places is None or any(p.final is None for p in places):
         return None
     if (rows := rows_of(call)) is None:
         return None
@@ -198,12 +198,3 @@ def _with_divisor(caller: RowCaller, call: RowCall, argument: Argument, found: A
     with np.errstate(all="ignore"):
         store(np.asarray(whole), result)
     return finish(result)
-
-
-def total(values: Array) -> float:
-    """The sum of the losses of all samples, to about one rounding."""
-    if values.size <= FEW:
-        return joined(values.tolist())
-    found = Total()
-    found.add(np.ascontiguousarray(values, FLOAT64).ravel())
-    return found.value

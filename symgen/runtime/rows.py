@@ -31,7 +31,7 @@ from .manifest import Argument, Function, Variant
 from .operands import Operand, check_limits, promote, refuse_integers, to_array
 from .options import check_assertions, check_option, choose_variant, default_value, describe, unwrap
 from .quick_rows import ReadyRows, ready
-from .remembered import ReadyKernel, over_rows, rows_of
+from .remembered import ReadyKernel, Walk, over_rows, rows_of
 
 DIFFERENTIABLE: Final = ("tensor", "param", "weight", "prob")
 Answer = tuple[Any, ReadyRows | ReadyKernel | None]  # what a call gives, and how calls like it run
@@ -114,7 +114,7 @@ class RowCaller:
         return checked
 
     def run(self, call: RowCall, output: str, outputs: Sequence[Array], g: Array | None = None, *,
-            sums: Sequence[Array] = (), along: Array | None = None) -> Callable[..., None]:
+            sums: Sequence[Array] = (), along: Array | None = None) -> Walk:
         """Run a kernel over all rows, and tell which.
 
         Args:
@@ -131,17 +131,17 @@ class RowCaller:
         kernel = self.kernel(call, output, inputs, [*outputs, *sums])
         rows = call.layout.rows
         if rows and sums:  # one after the other, so that they are summed in one order
-            kernel(*inputs, *call.numbers, *outputs, *sums)
+            kernel.loop(*inputs, *call.numbers, *outputs, *sums)
         elif rows:
             over_rows(kernel, inputs, fixed, call.numbers, outputs, rows)
         return kernel
 
-    def kernel(self, call: RowCall, output: str, inputs: Sequence[Array | None], outputs: Sequence[Array]
-               ) -> Callable[..., None]:
+    def kernel(self, call: RowCall, output: str, inputs: Sequence[Array | None], outputs: Sequence[Array]) -> Walk:
         """The compiled kernel of an output for a call's arrays."""
         # half precision is read and written as float64, and needs no more than what float32 does
         tag = "f32" if call.precision.result.itemsize == 2 else call.precision.tag
-        return self._kernel(output, tag, call.variant.suffix, inputs, outputs)
+        loop = self._kernel(output, tag, call.variant.suffix, inputs, outputs)
+        return Walk(loop, call.variant.work(output, call.layout.lengths))
 
     def _kernel(self, output: str, tag: str, suffix: str, inputs: Sequence[Array | None],
                 outputs: Sequence[Array]) -> Callable[..., None]:
@@ -255,13 +255,13 @@ def value(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
     if out is not None and not keep:
         check_out(call.method, out, shape)
         result = Result(call, call.variant.axes, out if out.shape == shape else None, out.dtype, call.precision.compute)
-    loop = caller.run(call, "value", [result.rows])
-    known = None if keep else ready(call, takes_g=False, keeps=bool(call.variant.axes))
+    kernel = caller.run(call, "value", [result.rows])
+    known = None if keep else ready(call, "value", takes_g=False, keeps=bool(call.variant.axes))
     if known is not None:
-        known.loop = loop
+        known.loop = kernel.loop
     found = result.finished()
     if out is None:
-        return (np.reshape(found, shape) if keep else found), known or _one_kernel(call, loop, [result])
+        return (np.reshape(found, shape) if keep else found), known or _one_kernel(call, kernel, [result])
     if found is not out:
         checked = check_out(call.method, out, shape)
         checked[...] = np.reshape(found, shape)
@@ -288,20 +288,20 @@ def vjp(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     if call.extras["wrt"] is not None or [a.name for a in wanted] != [a.name for a in caller.function.tensors]:
         return found, None
     places = [result_place(call, a, None) for a in wanted]
-    loop = caller.kernel(call, "vjp", [g, *call.inputs], [p.rows for p in places])
+    kernel = caller.kernel(call, "vjp", [g, *call.inputs], [p.rows for p in places])
     alike = len(wanted) == 1 and cotangent.ndim and not call.extras.get("keepdims")
-    if alike and (known := ready(call, takes_g=True, keeps=True)) is not None:
-        known.loop = loop
+    if alike and (known := ready(call, "vjp", takes_g=True, keeps=True)) is not None:
+        known.loop = kernel.loop
         return found, known
-    return found, _one_kernel(call, loop, places, g)
+    return found, _one_kernel(call, kernel, places, g)
 
 
-def _one_kernel(call: RowCall, loop: Callable[..., None], places: Sequence[Result], leading: Array | None = None
+def _one_kernel(call: RowCall, kernel: Walk, places: Sequence[Result], leading: Array | None = None
                 ) -> ReadyKernel | None:
     """How calls of arrays of these shapes run, if they are one kernel that writes the results in their places."""
     if any(p.final is None for p in places) or (rows := rows_of(call, leading)) is None:
         return None
-    return ReadyKernel(rows, loop, tuple((p.merged, p.rows.shape) for p in places), call.precision.compute)
+    return ReadyKernel(rows, kernel, tuple((p.merged, p.rows.shape) for p in places), call.precision.compute)
 
 
 def hvp(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, None]:
