@@ -93,10 +93,14 @@ def schedules(name: str, long: Parametrised, short: Parametrised, facts: Facts) 
     program, families = lifted(long[0]), long[1]
     narrow = lifted(short[0])
     single = SHORTENED if relative(narrow, short[1], facts.light) else UNTRACKED
-    narrow = in_passes(hoisted(inverted(narrow)))
+    for inverses in (True, False):
+        tidied = in_passes(hoisted(inverted(narrow), inverses))
+        known = loose(tidied, short[1], facts)
+        if known.settled.issuperset(tidied.results):
+            break
     return (
         _schedule(name, inverted(program, units(program, families)), "f64", COMPENSATED),
-        _schedule(name, narrow, "f32", single, loose(narrow, short[1], facts), short=facts.tensors),
+        _schedule(name, tidied, "f32", single, known, short=facts.tensors),
     )
 
 

@@ -72,10 +72,14 @@ def in_range(program: Program) -> bool:
     return all(p.is_number and abs(p) <= LARGEST_POWER for p in powers)
 
 
-def hoisted(program: Program) -> Program:
+def hoisted(program: Program, inverses: bool = True) -> Program:
     """The program with a stage for what passes would compute at each entry alike, if it is all algebra.
 
     Where there are elementary functions, what is added to what first decides what is exact.
+
+    Args:
+        program: what to rewrite.
+        inverses: whether divisions become products: quotients of equals cancel exactly, products of inverses do not.
     """
     if any(isinstance(e, DEAR) for stage in program.stages for e in parts(stage.body)):
         return program
@@ -84,33 +88,37 @@ def hoisted(program: Program) -> Program:
     for stage in program.stages:
         body = stage.body
         if any(not axis_of(i).isdigit() for i in (*stage.axes, *stage.over)):
-            numbers = {e for e in _alike(body) if e not in known}
+            numbers = {e for e in _alike(body, inverses) if e not in known}
             for e in sorted(numbers, key=sp.default_sort_key):
                 known[e] = read(f"n{len(known)}")
                 made.append(Stage(str(known[e]), "=", (), (), e))
-            body = replaced(_apart(body), known)
+            body = replaced(_apart(body, inverses), known)
         made.append(replace(stage, body=body))
     return needed(Program(program.name, program.inputs, tuple(made), program.results))
 
 
-def _apart(e: Expr) -> Expr:
+def _apart(e: Expr, inverses: bool) -> Expr:
     """An expression whose sums and products have what does not depend on an index as one of their parts."""
     if not e.args or not loops(e) or isinstance(e, sp.Indexed):
         return e
-    args = [_apart(a) for a in e.args]
-    alike = [a for a in args if not loops(a)]
+    args = [_apart(a, inverses) for a in e.args]
+    alike = [a for a in args if not loops(a) and (inverses or not _divides(a))]
     if isinstance(e, sp.Add | sp.Mul) and len(alike) > 1 and any(free_symbols(a) for a in alike):
         own = e.func(*alike)
-        return e.func(own, *(a for a in args if loops(a)), evaluate=False)
+        return e.func(own, *(a for a in args if a not in alike), evaluate=False)
     return e.func(*args) if args != list(e.args) else e
 
 
-def _alike(e: Expr) -> Iterator[Expr]:
+def _divides(e: Expr) -> bool:
+    return isinstance(e, sp.Pow) and bool(e.exp.is_negative)
+
+
+def _alike(e: Expr, inverses: bool) -> Iterator[Expr]:
     """The largest parts that no index occurs in, where they take more than reading a number."""
-    pending = [_apart(e)]
+    pending = [_apart(e, inverses)]
     while pending:
         part = pending.pop()
-        if loops(part):
+        if loops(part) or (_divides(part) and not inverses):
             pending += () if isinstance(part, sp.Indexed) else part.args
         elif isinstance(part, sp.Add | sp.Mul | sp.Pow) and free_symbols(part) and not part.as_coeff_Mul()[1].is_Symbol:
             yield part
