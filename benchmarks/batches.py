@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.libraries import Skip
+from benchmarks.libraries import Skip, from_tensor, tensor
 from benchmarks.run import Piece, Plan, Row
 from benchmarks.timing import measure
 from symgen import build, build_keys, config, ulp
@@ -169,7 +169,7 @@ def _torch_run(work: Work, function: Callable[..., Any]) -> Callable[[], Any]:
 
     if work.out is not None:
         raise Skip("autograd and torch.nn.functional take no output")
-    x, *others = (torch.from_numpy(a) for a in work.arrays)
+    x, *others = (tensor(a) for a in work.arrays)
     if work.mode == "value":
 
         def forward() -> Any:
@@ -179,7 +179,7 @@ def _torch_run(work: Work, function: Callable[..., Any]) -> Callable[[], Any]:
         return forward
     leaf = x.clone().requires_grad_()
     if work.mode == "vjp":
-        saved, g = function(leaf, *others), torch.from_numpy(work.g)
+        saved, g = function(leaf, *others), tensor(work.g)
         return lambda: torch.autograd.grad(saved, leaf, g, retain_graph=True)[0]
 
     def both() -> Any:
@@ -258,7 +258,7 @@ def pieces(plan: Plan, chosen: Sequence[Batch], tell: Callable[[str], None]) -> 
     wanted = {library.name for library in plan.libraries}
     present = [p for p in PEERS if p.name in wanted and importlib.util.find_spec(p.module) is not None]
     for batch in chosen:
-        for dtype in (d for d in plan.dtypes if d != "bfloat16"):
+        for dtype in plan.dtypes:
             for mode in MODES[batch.kind]:
                 for shape in _shapes(plan, batch):
                     for allocated in plan.allocated if batch.kind == "rows" else (True,):
@@ -276,7 +276,8 @@ def _shapes(plan: Plan, batch: Batch) -> Iterator[tuple[int, ...]]:
 def _measured(plan: Plan, present: Sequence[Peer], batch: Batch, mode: str, dtype: str, shape: tuple[int, ...],
               allocated: bool, tell: Callable[[str], None]) -> Iterator[Row]:
     tell(f"{batch.name}, {mode}, {dtype}, {' by '.join(map(str, shape))}")
-    kind = ulp.format_of(dtype).dtype
+    form = ulp.format_of(dtype)
+    kind = form.dtype
     try:
         arrays = batch.arrays(shape, kind)
     except Skip:
@@ -289,7 +290,7 @@ def _measured(plan: Plan, present: Sequence[Peer], batch: Batch, mode: str, dtyp
     for peer in present:
         try:
             made = peer.prepare(Work(batch, mode, arrays, g, out))
-            errors[peer.name] = _compared(made(), truth, kind) if peer.name != "copy" else None
+            errors[peer.name] = _compared(made(), truth, form) if peer.name != "copy" else None
             runs[peer.name] = made
         except Skip as why:
             skipped[peer.name] = str(why)
@@ -310,14 +311,14 @@ def _truth(batch: Batch, mode: str, arrays: list[Any], g: Any) -> list[Any]:
     return [np.asarray(a) for a in (found if isinstance(found, tuple) else (found,))]
 
 
-def _compared(found: Any, truth: list[Any] | None, kind: Any) -> float | None:
+def _compared(found: Any, truth: list[Any] | None, form: ulp.Format) -> float | None:
     """The largest error, in ULP of the largest entry of a row: entries that cancel say nothing of a library.
 
     Raises:
         Skip: the library computes something else.
     """
     each = found if isinstance(found, tuple | list) else (found,)
-    arrays = [np.asarray(a.detach().numpy() if hasattr(a, "detach") else a, np.float64) for a in each]
+    arrays = [np.asarray(from_tensor(a) if hasattr(a, "detach") else a).astype(np.float64) for a in each]
     if truth is None:
         return None
     worst = 0.0
@@ -325,9 +326,9 @@ def _compared(found: Any, truth: list[Any] | None, kind: Any) -> float | None:
         if got.shape != wanted.shape:
             raise Skip("computes another shape")
         scale = np.abs(wanted).max(axis=-1, keepdims=True) if wanted.ndim else np.abs(wanted)
-        if not np.allclose(got, wanted, AGREE, AGREE * float(np.max(scale))):
+        agree = max(AGREE, 4 * 2.0**-form.precision)
+        if not np.allclose(got, wanted, agree, agree * float(np.max(scale))):
             raise Skip("computes something else")
-        one = np.maximum(np.spacing(np.abs(wanted).astype(kind)).astype(np.float64), 2.0**-149)
-        worst = max(worst, float(np.nanmax(np.abs(got - wanted) / one)))
+        worst = max(worst, float(np.nanmax(np.abs(got - wanted) / ulp.ulp(wanted, form.name))))
     return worst
 

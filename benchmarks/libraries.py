@@ -177,8 +177,8 @@ def _torch_names() -> dict[str, Any]:
 
     def scalar_first(function: Any) -> Any:
         def pick(a: Any, b: Any) -> Any:
-            tensor = a if isinstance(a, torch.Tensor) else b
-            return function(*(torch.as_tensor(v, dtype=tensor.dtype) for v in (a, b)))
+            dtype = (a if isinstance(a, torch.Tensor) else b).dtype
+            return function(*(torch.as_tensor(v, dtype=dtype) for v in (a, b)))
 
         return pick
 
@@ -188,7 +188,8 @@ def _torch_names() -> dict[str, Any]:
     return known | {"maximum": scalar_first(torch.maximum), "minimum": scalar_first(torch.minimum), "where": where}
 
 
-def _tensor(array: Any) -> Any:
+def tensor(array: Any) -> Any:
+    """A NumPy array as PyTorch's, on the same memory."""
     import torch
 
     if array.dtype.name == "bfloat16":
@@ -196,10 +197,11 @@ def _tensor(array: Any) -> Any:
     return torch.from_numpy(array)
 
 
-def _from_tensor(tensor: Any) -> Any:
+def from_tensor(found: Any) -> Any:
+    """PyTorch's array as NumPy's."""
     import torch
 
-    plain = tensor.detach()
+    plain = found.detach()
     if plain.dtype == torch.bfloat16:
         import ml_dtypes
 
@@ -236,7 +238,7 @@ def _agrees(subject: Subject, function: Callable[[Any], Any]) -> bool:
     held = tuple(np.array([v]) for v in subject.held)
     wanted = subject.kernel(x, *held, **subject.options)
     try:
-        found = _from_tensor(function(_tensor(x)))
+        found = from_tensor(function(tensor(x)))
     except (TypeError, RuntimeError, ValueError):
         return False
     return bool(found.shape == wanted.shape and np.allclose(found, wanted, 1e-3, 1e-6))
@@ -248,7 +250,7 @@ def _torch_run(task: Task, function: Callable[[Any], Any]) -> Callable[[], Any]:
 
     if task.outs is not None:
         raise Skip("autograd and torch.nn.functional take no output")
-    x, g = _tensor(task.x), _tensor(task.g)
+    x, g = tensor(task.x), tensor(task.g)
     if task.mode == "value":
 
         def forward() -> Any:
@@ -320,8 +322,8 @@ LIBRARIES = (
     Library("symgen", _symgen),
     Library("copy", _copy, measured=False),
     Library("NumPy", _numpy),
-    Library("PyTorch", _torch, _from_tensor, "torch", spins=True),
-    Library("torch.compile", _torch_compile, _from_tensor, "torch", spins=True),
+    Library("PyTorch", _torch, from_tensor, "torch", spins=True),
+    Library("torch.compile", _torch_compile, from_tensor, "torch", spins=True),
     Library("JAX", _jax, np.asarray, "jax", spins=True),
     Library("numexpr", _numexpr, np.asarray, "numexpr", spins=True),
 )

@@ -52,14 +52,24 @@ def over_bound(found: dict[str, Row], name: str) -> float | None:
     return row.times.median / (bound.times.median * row.copies)
 
 
-def ratios(rows: Sequence[Row]) -> dict[tuple[str, str, str], list[float]]:
-    """A peer's time over ours by kind, mode and peer, for each task that both did."""
-    found: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+def ratios(rows: Sequence[Row]) -> dict[tuple[str, str, str, str], list[float]]:
+    """A peer's time over ours by kind, mode, dtype and peer, for each task that both did."""
+    found: dict[tuple[str, str, str, str], list[float]] = defaultdict(list)
     for each in tasks(rows).values():
         own = each.get(OWN)
         for name, row in each.items():
             if name not in (OWN, BOUND) and own and own.times and row.times:
-                found[row.kind, row.mode, name].append(row.times.median / own.times.median)
+                found[row.kind, row.mode, row.dtype, name].append(row.times.median / own.times.median)
+    return dict(found)
+
+
+def bounds(rows: Sequence[Row]) -> dict[tuple[str, str, str, int, bool], dict[str, float]]:
+    """Our time over that of moving the bytes, by kind, mode, dtype, size and whether results are new, by function."""
+    found: dict[tuple[str, str, str, int, bool], dict[str, float]] = defaultdict(dict)
+    for (function, mode, dtype, size, allocated, row), each in tasks(rows).items():
+        ratio = over_bound(each, OWN)
+        if ratio is not None and each[OWN].kind == "elementwise" and not row:
+            found[each[OWN].kind, mode, dtype, size, allocated][function] = ratio
     return dict(found)
 
 
@@ -87,11 +97,18 @@ def _errors(own: float | None, other: float | None) -> str:
 
 def closing(rows: Sequence[Row]) -> Iterator[str]:
     """The ratios of a whole run, in a few lines."""
-    for (kind, mode, name), found in sorted(ratios(rows).items()):
+    for (kind, mode, dtype, name), found in sorted(ratios(rows).items()):
         mean = statistics.geometric_mean(found)
         yield (
-            f"{kind} {mode}: {name} takes {mean:.2f} times symgen's time in the geometric mean of {len(found)} tasks, "
-            f"from {min(found):.2f} to {max(found):.2f}"
+            f"{kind} {mode}, {dtype}: {name} takes {mean:.2f} times symgen's time in the geometric mean "
+            f"of {len(found)} tasks, from {min(found):.2f} to {max(found):.2f}"
+        )
+    for (kind, mode, dtype, size, allocated), each in sorted(bounds(rows).items()):
+        best, worst = (pick(each, key=lambda n: each[n]) for pick in (min, max))
+        yield (
+            f"{kind} {mode}, {dtype}, {size} elements, {'new' if allocated else 'given'}: symgen takes "
+            f"{statistics.geometric_mean(each.values()):.2f} times a copy of the bytes in the geometric mean, "
+            f"from {each[best]:.2f} ({best}) to {each[worst]:.2f} ({worst})"
         )
     if worse := list(slower(rows)):
         yield f"slower than a peer in {len(worse)} tasks:"

@@ -134,13 +134,15 @@ def test_ratios_and_exceptions() -> None:
     own = (("symgen", 3.0, 0.5), ("copy", 2.0, None))
     made = rows(*own, ("exact", 2.5, 0.9), ("rough", 2.0, 100.0), ("fast", 1.0, math.inf))
     wanted = {"exact": [2.5 / 3], "rough": [2 / 3], "fast": [1 / 3]}
-    assert report.ratios(made) == {("elementwise", "value", name): ratio for name, ratio in wanted.items()}
+    assert report.ratios(made) == {("elementwise", "value", "float32", name): ratio for name, ratio in wanted.items()}
     assert [line.split(": ")[1].split(" times ")[1].split("'")[0] for line in report.slower(made)] == ["exact", "fast"]
     (task,) = report.tasks(made).values()
     assert report.over_bound(task, "symgen") == 1.5
     (task,) = report.tasks(rows(("symgen", 3.0, 0.5), ("copy", 2.0, None), mode="vjp")).values()
     assert report.over_bound(task, "symgen") == 1.0
-    assert any("elementwise value: fast takes 0.33 times symgen's time" in line for line in report.closing(made))
+    closing = "\n".join(report.closing(made))
+    assert "elementwise value, float32: fast takes 0.33 times symgen's time" in closing
+    assert "new: symgen takes 1.50 times a copy of the bytes in the geometric mean, from 1.50 (" in closing
     assert "inf" in list(report.table(made))[-1]
 
 

@@ -857,37 +857,9 @@ def hvp_x_f64_dx_core(
     return t18 + t29 if t29 - t29 == 0.0 else t18
 
 
-# n6 = -2/|C|
+# n4 = 2*s0_rate/|C|**2
 @core
-def hvp_x_f32_n6_core(n_C):
-    n_C = np.float64(n_C)
-    t1 = -(2.0 / n_C)
-    t2 = -(fma(t1, n_C, 2.0) / n_C)
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
-
-
-# n2 = -s0_rate/|C|
-@core
-def hvp_x_f32_n2_core(s0_rate, s0_rate_l, n_C):
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
-    n_C = np.float64(n_C)
-    t1 = -(s0_rate / n_C)
-    t2 = -((fma(t1, n_C, s0_rate) + s0_rate_l) / n_C)
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
-
-
-# n7 = 2*s0_rate/|C|**2
-@core
-def hvp_x_f32_n7_core(s0_rate, s0_rate_l, n_C):
+def hvp_x_f32_n4_core(s0_rate, s0_rate_l, n_C):
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
     n_C = np.float64(n_C)
@@ -902,9 +874,9 @@ def hvp_x_f32_n7_core(s0_rate, s0_rate_l, n_C):
     return t7, t8
 
 
-# n8 = -2*s0_rate/|C|
+# n6 = -2*s0_rate/|C|
 @core
-def hvp_x_f32_n8_core(s0_rate, s0_rate_l, n_C):
+def hvp_x_f32_n6_core(s0_rate, s0_rate_l, n_C):
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
     n_C = np.float64(n_C)
@@ -918,41 +890,43 @@ def hvp_x_f32_n8_core(s0_rate, s0_rate_l, n_C):
     return t6, t7
 
 
-# s1_rate = sum over C.1 of n2*(n1 + 2*x[C.1]) + (n1 + 2*x[C.1])*direction[C.1]
+# s1_rate = sum over C.1 of -s0_rate*(n1 + 2*x[C.1])/|C| + (n1 + 2*x[C.1])*direction[C.1]
 @core
-def hvp_x_f32_s1_rate_core(n1, n1_l, n2, n2_l, direction_C1, x_C1):
+def hvp_x_f32_s1_rate_core(n1, n1_l, s0_rate, s0_rate_l, n_C, direction_C1, x_C1):
     n1 = np.float64(n1)
     n1_l = np.float64(n1_l)
-    n2 = np.float64(n2)
-    n2_l = np.float64(n2_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    n_C = np.float64(n_C)
     direction_C1 = np.float64(direction_C1)
     x_C1 = np.float64(x_C1)
     t1 = x_C1 * 2.0
     t2 = t1 + n1
     t3 = direction_C1 * t2
-    t4 = n2 * t2
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = t1 - (t2 - t7) + (n1 - t7) + n1_l
-    t9 = t3 - (t5 - t6) + (t4 - t6) + (fma(direction_C1, t2, -t3) + direction_C1 * t8)
-    t10 = t9 + (fma(n2, t2, -t4) + n2 * t8 + n2_l * t2)
-    return t5, t10
+    t4 = s0_rate / n_C
+    t5 = -(t4 * t2)
+    t6 = t3 + t5
+    t7 = t6 - t3
+    t8 = t2 - t1
+    t9 = t1 - (t2 - t8) + (n1 - t8) + n1_l
+    t10 = -(fma(t4, t2, t5) + t4 * t9 + (fma(-t4, n_C, s0_rate) + s0_rate_l) / n_C * t2)
+    t11 = t3 - (t6 - t7) + (t5 - t7) + (fma(direction_C1, t2, -t3) + direction_C1 * t9) + t10
+    return t6, t11
 
 
-# s10_of = sum over C.1 of n6*direction[C.1] + n7
+# s10_of = sum over C.1 of n4 - 2*direction[C.1]/|C|
 @core
-def hvp_x_f32_s10_of_core(n6, n6_l, n7, n7_l, direction_C1):
-    n6 = np.float64(n6)
-    n6_l = np.float64(n6_l)
-    n7 = np.float64(n7)
-    n7_l = np.float64(n7_l)
+def hvp_x_f32_s10_of_core(n4, n4_l, n_C, direction_C1):
+    n4 = np.float64(n4)
+    n4_l = np.float64(n4_l)
+    n_C = np.float64(n_C)
     direction_C1 = np.float64(direction_C1)
-    t1 = direction_C1 * n6
-    t2 = n7 + t1
-    t3 = t2 - n7
-    t4 = n7 - (t2 - t3) + (t1 - t3) + n7_l + (fma(direction_C1, n6, -t1) + direction_C1 * n6_l)
-    return t2, t4
+    t1 = direction_C1 / n_C
+    t2 = -(t1 * 2.0)
+    t3 = n4 + t2
+    t4 = t3 - n4
+    t5 = n4 - (t3 - t4) + (t2 - t4) + n4_l + -(fma(-t1, n_C, direction_C1) / n_C * 2.0)
+    return t3, t5
 
 
 # s13_of = sum over C.1 of n1 + 2*x[C.1]
@@ -968,133 +942,119 @@ def hvp_x_f32_s13_of_core(n1, n1_l, x_C1):
     return t2, t4
 
 
-# n3 = -e0/(2*|C|)
+# n2 = e0*s0_rate/2
 @core
-def hvp_x_f32_n3_core(e0, e0_l, n_C):
-    e0 = np.float64(e0)
-    e0_l = np.float64(e0_l)
-    n_C = np.float64(n_C)
-    t1 = e0 / n_C
-    t2 = -((fma(-t1, n_C, e0) + e0_l) / n_C * 0.5)
-    t3 = t2 - t2 == 0.0
-    t4 = -(t1 * 0.5)
-    t5 = t4 + t2
-    t6 = t5 if t3 else t4
-    t7 = (t2 - (t5 - t4) if t3 else 0.0) if t6 - t6 == 0.0 else 0.0
-    return t6, t7
-
-
-# n4 = e0*s0_rate/(2*|C|**2)
-@core
-def hvp_x_f32_n4_core(e0, e0_l, s0_rate, s0_rate_l, n_C):
+def hvp_x_f32_n2_core(e0, e0_l, s0_rate, s0_rate_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
-    n_C = np.float64(n_C)
-    t1 = e0 / n_C
+    t1 = e0 * 0.5
     t2 = t1 * s0_rate
-    t3 = t2 / n_C
-    t4 = fma(t1, s0_rate, -t2) + t1 * s0_rate_l + (fma(-t1, n_C, e0) + e0_l) / n_C * s0_rate
-    t5 = (fma(-t3, n_C, t2) + t4) / n_C * 0.5
-    t6 = t5 - t5 == 0.0
-    t7 = t3 * 0.5
-    t8 = t7 + t5
-    t9 = t8 if t6 else t7
-    t10 = (t5 - (t8 - t7) if t6 else 0.0) if t9 - t9 == 0.0 else 0.0
-    return t9, t10
+    t3 = fma(t1, s0_rate, -t2) + t1 * s0_rate_l + e0_l * 0.5 * s0_rate
+    t4 = t3 - t3 == 0.0
+    t5 = t2 + t3
+    t6 = t5 if t4 else t2
+    t7 = (t3 - (t5 - t2) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
+    return t6, t7
 
 
-# n5 = 3*e1*s1_rate/(4*|C|**2)
+# n3 = 3*e1*s1_rate/4
 @core
-def hvp_x_f32_n5_core(e1, e1_l, s1_rate, s1_rate_l, n_C):
+def hvp_x_f32_n3_core(e1, e1_l, s1_rate, s1_rate_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     s1_rate = np.float64(s1_rate)
     s1_rate_l = np.float64(s1_rate_l)
-    n_C = np.float64(n_C)
-    t1 = e1 / n_C
+    t1 = 0.75 * e1
     t2 = t1 * s1_rate
-    t3 = t2 / n_C
-    t4 = t3 * 0.75
-    t5 = fma(t1, s1_rate, -t2) + t1 * s1_rate_l + (fma(-t1, n_C, e1) + e1_l) / n_C * s1_rate
-    t6 = fma(t3, 0.75, -t4) + (fma(-t3, n_C, t2) + t5) / n_C * 0.75
-    t7 = t6 - t6 == 0.0
-    t8 = t4 + t6
-    t9 = t8 if t7 else t4
-    t10 = (t6 - (t8 - t4) if t7 else 0.0) if t9 - t9 == 0.0 else 0.0
-    return t9, t10
+    t3 = fma(t1, s1_rate, -t2) + t1 * s1_rate_l + (fma(0.75, e1, -t1) + 0.75 * e1_l) * s1_rate
+    t4 = t3 - t3 == 0.0
+    t5 = t2 + t3
+    t6 = t5 if t4 else t2
+    t7 = (t3 - (t5 - t2) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
+    return t6, t7
 
 
-# n9 = -e0*s1_rate/(2*|C|)
+# n5 = -e0*s1_rate/2
 @core
-def hvp_x_f32_n9_core(e0, e0_l, s1_rate, s1_rate_l, n_C):
+def hvp_x_f32_n5_core(e0, e0_l, s1_rate, s1_rate_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     s1_rate = np.float64(s1_rate)
     s1_rate_l = np.float64(s1_rate_l)
-    n_C = np.float64(n_C)
-    t1 = e0 / n_C
-    t2 = t1 * s1_rate
-    t3 = -((fma(t1, s1_rate, -t2) + t1 * s1_rate_l + (fma(-t1, n_C, e0) + e0_l) / n_C * s1_rate) * 0.5)
+    t1 = e0 * 0.5
+    t2 = -(t1 * s1_rate)
+    t3 = -(fma(t1, s1_rate, t2) + t1 * s1_rate_l + e0_l * 0.5 * s1_rate)
     t4 = t3 - t3 == 0.0
-    t5 = -(t2 * 0.5)
-    t6 = t5 + t3
-    t7 = t6 if t4 else t5
-    t8 = (t3 - (t6 - t5) if t4 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
+    t5 = t2 + t3
+    t6 = t5 if t4 else t2
+    t7 = (t3 - (t5 - t2) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
+    return t6, t7
 
 
-# s8 = sum over C.1 of (n3*direction[C.1]*weight[C.1] + n4*weight[C.1] + n5*(n0 + x[C.1])*weight[C.1])*g[C.1]
+# s8 = sum over C.1 of ((-e0/2)*direction[C.1]*weight[C.1]/|C| + n2*weight[C.1]/|C|**2 + n3*(n0 +
+#     x[C.1])*weight[C.1]/|C|**2)*g[C.1]
 @core
-def hvp_x_f32_s8_core(n0, n0_l, n3, n3_l, n4, n4_l, n5, n5_l, direction_C1, g_C1, weight_C1, x_C1):
+def hvp_x_f32_s8_core(e0, e0_l, n0, n0_l, n2, n2_l, n3, n3_l, n_C, direction_C1, g_C1, weight_C1, x_C1):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
     n0 = np.float64(n0)
     n0_l = np.float64(n0_l)
+    n2 = np.float64(n2)
+    n2_l = np.float64(n2_l)
     n3 = np.float64(n3)
     n3_l = np.float64(n3_l)
-    n4 = np.float64(n4)
-    n4_l = np.float64(n4_l)
-    n5 = np.float64(n5)
-    n5_l = np.float64(n5_l)
+    n_C = np.float64(n_C)
     direction_C1 = np.float64(direction_C1)
     g_C1 = np.float64(g_C1)
     weight_C1 = np.float64(weight_C1)
     x_C1 = np.float64(x_C1)
-    t1 = weight_C1 * n4
-    t2 = direction_C1 * weight_C1
-    t3 = t2 * n3
-    t4 = t1 + t3
-    t5 = weight_C1 * n5
-    t6 = x_C1 + n0
-    t7 = t5 * t6
-    t8 = t4 + t7
-    t9 = g_C1 * t8
-    t10 = t8 - t4
-    t11 = t4 - t1
-    t12 = t1 - (t4 - t11) + (t3 - t11) + (fma(weight_C1, n4, -t1) + weight_C1 * n4_l)
-    t13 = t12 + (fma(t2, n3, -t3) + t2 * n3_l + fma(direction_C1, weight_C1, -t2) * n3)
-    t14 = t6 - x_C1
-    t15 = fma(t5, t6, -t7) + t5 * (x_C1 - (t6 - t14) + (n0 - t14) + n0_l)
-    t16 = t4 - (t8 - t10) + (t7 - t10) + t13 + (t15 + (fma(weight_C1, n5, -t5) + weight_C1 * n5_l) * t6)
-    t17 = fma(g_C1, t8, -t9) + g_C1 * t16
-    return t9, t17
+    t1 = weight_C1 / n_C
+    t2 = t1 * n2
+    t3 = t2 / n_C
+    t4 = direction_C1 / n_C
+    t5 = t4 * weight_C1
+    t6 = t5 * e0
+    t7 = -(t6 * 0.5)
+    t8 = t3 + t7
+    t9 = t1 * n3
+    t10 = t9 / n_C
+    t11 = x_C1 + n0
+    t12 = t10 * t11
+    t13 = t8 + t12
+    t14 = g_C1 * t13
+    t15 = t13 - t8
+    t16 = t8 - t3
+    t17 = fma(-t1, n_C, weight_C1) / n_C
+    t18 = (fma(t4, weight_C1, -t5) + fma(-t4, n_C, direction_C1) / n_C * weight_C1) * e0
+    t19 = t3 - (t8 - t16) + (t7 - t16) + (fma(-t3, n_C, t2) + (fma(t1, n2, -t2) + t1 * n2_l + t17 * n2)) / n_C
+    t20 = t11 - x_C1
+    t21 = (fma(-t10, n_C, t9) + (fma(t1, n3, -t9) + t1 * n3_l + t17 * n3)) / n_C * t11
+    t22 = t8 - (t13 - t15) + (t12 - t15) + (t19 + -((fma(t5, e0, -t6) + t5 * e0_l + t18) * 0.5))
+    t23 = g_C1 * (t22 + (fma(t10, t11, -t12) + t10 * (x_C1 - (t11 - t20) + (n0 - t20) + n0_l) + t21))
+    t24 = fma(g_C1, t13, -t14) + t23
+    return t14, t24
 
 
-# dx[C] = n9*g[C]*weight[C] + s14 + s8*(n1 + 2*x[C]) + s9*(n8 + 2*direction[C])
+# dx[C] = n5*g[C]*weight[C]/|C| + s14 + s8*(n1 + 2*x[C]) + s9*(n6 + 2*direction[C])
 @core
-def hvp_x_f32_dx_core(n1, n1_l, n8, n8_l, n9, n9_l, s14, s14_l, s8, s8_l, s9, s9_l, direction_C, g_C, weight_C, x_C):
+def hvp_x_f32_dx_core(
+    n1, n1_l, n5, n5_l, n6, n6_l, s14, s14_l, s8, s8_l, s9, s9_l, n_C, direction_C, g_C, weight_C, x_C
+):
     n1 = np.float64(n1)
     n1_l = np.float64(n1_l)
-    n8 = np.float64(n8)
-    n8_l = np.float64(n8_l)
-    n9 = np.float64(n9)
-    n9_l = np.float64(n9_l)
+    n5 = np.float64(n5)
+    n5_l = np.float64(n5_l)
+    n6 = np.float64(n6)
+    n6_l = np.float64(n6_l)
     s14 = np.float64(s14)
     s14_l = np.float64(s14_l)
     s8 = np.float64(s8)
     s8_l = np.float64(s8_l)
     s9 = np.float64(s9)
     s9_l = np.float64(s9_l)
+    n_C = np.float64(n_C)
     direction_C = np.float64(direction_C)
     g_C = np.float64(g_C)
     weight_C = np.float64(weight_C)
@@ -1104,23 +1064,24 @@ def hvp_x_f32_dx_core(n1, n1_l, n8, n8_l, n9, n9_l, s14, s14_l, s8, s8_l, s9, s9
     t3 = s8 * t2
     t4 = s14 + t3
     t5 = direction_C * 2.0
-    t6 = t5 + n8
+    t6 = t5 + n6
     t7 = s9 * t6
     t8 = t4 + t7
-    t9 = g_C * weight_C
-    t10 = t9 * n9
-    t11 = t8 + t10
-    t12 = t11 - t8
-    t13 = t8 - t4
-    t14 = t4 - s14
-    t15 = t2 - t1
-    t16 = fma(s8, t2, -t3) + s8 * (t1 - (t2 - t15) + (n1 - t15) + n1_l) + s8_l * t2
-    t17 = t6 - t5
-    t18 = t4 - (t8 - t13) + (t7 - t13) + (s14 - (t4 - t14) + (t3 - t14) + s14_l + t16)
-    t19 = t18 + (fma(s9, t6, -t7) + s9 * (t5 - (t6 - t17) + (n8 - t17) + n8_l) + s9_l * t6)
-    t20 = fma(t9, n9, -t10) + t9 * n9_l + fma(g_C, weight_C, -t9) * n9
-    t21 = t8 - (t11 - t12) + (t10 - t12) + t19 + t20
-    return t11 + t21 if t21 - t21 == 0.0 else t11
+    t9 = g_C / n_C
+    t10 = t9 * weight_C
+    t11 = t10 * n5
+    t12 = t8 + t11
+    t13 = t12 - t8
+    t14 = t8 - t4
+    t15 = t4 - s14
+    t16 = t2 - t1
+    t17 = fma(s8, t2, -t3) + s8 * (t1 - (t2 - t16) + (n1 - t16) + n1_l) + s8_l * t2
+    t18 = t6 - t5
+    t19 = t4 - (t8 - t14) + (t7 - t14) + (s14 - (t4 - t15) + (t3 - t15) + s14_l + t17)
+    t20 = t19 + (fma(s9, t6, -t7) + s9 * (t5 - (t6 - t18) + (n6 - t18) + n6_l) + s9_l * t6)
+    t21 = (fma(t9, weight_C, -t10) + fma(-t9, n_C, g_C) / n_C * weight_C) * n5
+    t22 = t8 - (t12 - t13) + (t11 - t13) + t20 + (fma(t10, n5, -t11) + t10 * n5_l + t21)
+    return t12 + t22 if t22 - t22 == 0.0 else t12
 
 
 # dweight[C] = g[C]*y0[C]/e0
@@ -1665,7 +1626,6 @@ def hvp_x_f32(g, direction, x, weight, bias, eps, dx_):
         direction_row = direction[row if direction.shape[0] > 1 else 0]
         x_row = x[row if x.shape[0] > 1 else 0]
         dx__row = dx_[row]
-        n6, n6_l = hvp_x_f32_n6_core(n_C)
         cleared(lanes_s0, width_C, 0.0)
         cleared(lost_s0, width_C, 0.0)
         cleared(lanes_s0_rate, width_C, 0.0)
@@ -1690,9 +1650,8 @@ def hvp_x_f32(g, direction, x, weight, bias, eps, dx_):
         s6_of, s6_of_l = sum_up(lanes_s6_of, lost_s6_of, width_C)
         n0, n0_l = value_f32_n0_core(s0, s0_l, n_C)
         n1, n1_l = vjp_f32_n1_core(s0, s0_l, n_C)
-        n2, n2_l = hvp_x_f32_n2_core(s0_rate, s0_rate_l, n_C)
-        n7, n7_l = hvp_x_f32_n7_core(s0_rate, s0_rate_l, n_C)
-        n8, n8_l = hvp_x_f32_n8_core(s0_rate, s0_rate_l, n_C)
+        n4, n4_l = hvp_x_f32_n4_core(s0_rate, s0_rate_l, n_C)
+        n6, n6_l = hvp_x_f32_n6_core(s0_rate, s0_rate_l, n_C)
         cleared(lanes_s1, width_C, 0.0)
         cleared(lost_s1, width_C, 0.0)
         cleared(lanes_s1_rate, width_C, 0.0)
@@ -1713,14 +1672,14 @@ def hvp_x_f32(g, direction, x, weight, bias, eps, dx_):
                 s1_here, s1_here_l = vjp_f32_s1_core(n0, n0_l, x_row_0[i])
                 lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
                 s1_rate_here, s1_rate_here_l = hvp_x_f32_s1_rate_core(
-                    n1, n1_l, n2, n2_l, direction_row_1[i], x_row_0[i]
+                    n1, n1_l, s0_rate, s0_rate_l, n_C, direction_row_1[i], x_row_0[i]
                 )
                 lanes_s1_rate[i], lost_s1_rate[i] = added(
                     lanes_s1_rate[i], lost_s1_rate[i], s1_rate_here, s1_rate_here_l
                 )
                 s9_of_here, s9_of_here_l = vjp_f32_s4_of_core(n0, n0_l, g_row_2[i], weight_3[i], x_row_0[i])
                 lanes_s9_of[i], lost_s9_of[i] = added(lanes_s9_of[i], lost_s9_of[i], s9_of_here, s9_of_here_l)
-                s10_of_here, s10_of_here_l = hvp_x_f32_s10_of_core(n6, n6_l, n7, n7_l, direction_row_1[i])
+                s10_of_here, s10_of_here_l = hvp_x_f32_s10_of_core(n4, n4_l, n_C, direction_row_1[i])
                 lanes_s10_of[i], lost_s10_of[i] = added(lanes_s10_of[i], lost_s10_of[i], s10_of_here, s10_of_here_l)
                 s13_of_here, s13_of_here_l = hvp_x_f32_s13_of_core(n1, n1_l, x_row_0[i])
                 lanes_s13_of[i], lost_s13_of[i] = added(lanes_s13_of[i], lost_s13_of[i], s13_of_here, s13_of_here_l)
@@ -1732,12 +1691,11 @@ def hvp_x_f32(g, direction, x, weight, bias, eps, dx_):
         e0, e0_l = vjp_f32_e1_core(eps, s1, s1_l, n_C)
         s6, s6_l = hvp_x_f64_s6_core(e0, e0_l, s1_rate, s1_rate_l, s6_of, s6_of_l, n_C)
         e1, e1_l = hvp_x_f64_e1_core(eps, s1, s1_l, n_C)
-        n3, n3_l = hvp_x_f32_n3_core(e0, e0_l, n_C)
-        n4, n4_l = hvp_x_f32_n4_core(e0, e0_l, s0_rate, s0_rate_l, n_C)
-        n5, n5_l = hvp_x_f32_n5_core(e1, e1_l, s1_rate, s1_rate_l, n_C)
+        n2, n2_l = hvp_x_f32_n2_core(e0, e0_l, s0_rate, s0_rate_l)
+        n3, n3_l = hvp_x_f32_n3_core(e1, e1_l, s1_rate, s1_rate_l)
         s9, s9_l = hvp_x_f64_s9_core(e0, e0_l, s9_of, s9_of_l, n_C)
         s10, s10_l = hvp_x_f64_s10_core(s10_of, s10_of_l, s9, s9_l)
-        n9, n9_l = hvp_x_f32_n9_core(e0, e0_l, s1_rate, s1_rate_l, n_C)
+        n5, n5_l = hvp_x_f32_n5_core(e0, e0_l, s1_rate, s1_rate_l)
         cleared(lanes_s8, width_C, 0.0)
         cleared(lost_s8, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -1748,7 +1706,7 @@ def hvp_x_f32(g, direction, x, weight, bias, eps, dx_):
             x_row_3 = x_row[start:stop]
             for i in range(stop - start):
                 s8_here, s8_here_l = hvp_x_f32_s8_core(
-                    n0, n0_l, n3, n3_l, n4, n4_l, n5, n5_l, direction_row_0[i], g_row_1[i], weight_2[i], x_row_3[i]
+                    e0, e0_l, n0, n0_l, n2, n2_l, n3, n3_l, n_C, direction_row_0[i], g_row_1[i], weight_2[i], x_row_3[i]
                 )
                 lanes_s8[i], lost_s8[i] = added(lanes_s8[i], lost_s8[i], s8_here, s8_here_l)
         s8, s8_l = sum_up(lanes_s8, lost_s8, width_C)
@@ -1764,16 +1722,17 @@ def hvp_x_f32(g, direction, x, weight, bias, eps, dx_):
             dx__row_4[i] = hvp_x_f32_dx_core(
                 n1,
                 n1_l,
-                n8,
-                n8_l,
-                n9,
-                n9_l,
+                n5,
+                n5_l,
+                n6,
+                n6_l,
                 s14,
                 s14_l,
                 s8,
                 s8_l,
                 s9,
                 s9_l,
+                n_C,
                 direction_row_0[i],
                 g_row_1[i],
                 weight_2[i],

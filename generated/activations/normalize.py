@@ -201,23 +201,6 @@ def vjp_f32_s2_of_core_p_eq_inf(g_C1, x_C1):
     return t1, fma(g_C1, x_C1, -t1)
 
 
-# n1 = 1/first_max(eps, s0)
-@core
-def vjp_f32_n1_core_p_eq_inf(eps, s0, s0_l):
-    eps = np.float64(eps)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    t1 = s0 < eps
-    t2 = eps if t1 else s0
-    t3 = 1.0 / t2
-    t4 = (fma(-t3, t2, 1.0) - t3 * (0.0 if t1 else s0_l)) / t2
-    t5 = t4 - t4 == 0.0
-    t6 = t3 + t4
-    t7 = t6 if t5 else t3
-    t8 = (t4 - (t6 - t3) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
-
-
 # r_s4 = 1/s4
 @core
 def vjp_f32_r_s4_core_p_eq_inf(s4, s4_l):
@@ -257,13 +240,12 @@ def vjp_f32_n0_core_p_eq_inf(r_s4, r_s4_l, s0, s0_l, s3, s3_l):
     return t12, t13
 
 
-# dx[C] = (0 if Eq(s0, 0) else n1*g[C]) + (n0*sign(x[C]) if Eq(Abs(x[C]), s0) else 0)
+# dx[C] = (0 if Eq(s0, 0) else g[C]/first_max(eps, s0)) + (n0*sign(x[C]) if Eq(Abs(x[C]), s0) else 0)
 @core
-def vjp_f32_dx_core_p_eq_inf(n0, n0_l, n1, n1_l, s0, s0_l, g_C, x_C):
+def vjp_f32_dx_core_p_eq_inf(eps, n0, n0_l, s0, s0_l, g_C, x_C):
+    eps = np.float64(eps)
     n0 = np.float64(n0)
     n0_l = np.float64(n0_l)
-    n1 = np.float64(n1)
-    n1_l = np.float64(n1_l)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     g_C = np.float64(g_C)
@@ -274,24 +256,26 @@ def vjp_f32_dx_core_p_eq_inf(n0, n0_l, n1, n1_l, s0, s0_l, g_C, x_C):
     t4 = t3 - t3 == 0.0
     t5 = t1 + t3
     t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
-    t7 = g_C * n1
-    t8 = 0.0 if t6 else t7
-    t9 = abs(x_C)
-    t10 = -s0
-    t11 = t9 + t10
-    t12 = t11 - t9
-    t13 = t9 - (t11 - t12) + (t10 - t12) + -s0_l
-    t14 = t13 - t13 == 0.0
-    t15 = t11 + t13
-    t16 = (t15 if t14 else t11) == 0.0 and (t13 - (t15 - t11) if t14 else 0.0) == 0.0
-    t17 = 1.0 if 0.0 < x_C else -1.0 if x_C < 0.0 else 0.0
-    t18 = n0 * t17
-    t19 = t18 if t16 else 0.0
-    t20 = t8 + t19
-    t21 = t20 - t8
-    t22 = t8 - (t20 - t21) + (t19 - t21) + (0.0 if t6 else fma(g_C, n1, -t7) + g_C * n1_l)
-    t23 = t22 + (fma(n0, t17, -t18) + n0_l * t17 if t16 else 0.0)
-    return t20 + t23 if t23 - t23 == 0.0 else t20
+    t7 = s0 < eps
+    t8 = eps if t7 else s0
+    t9 = g_C / t8
+    t10 = 0.0 if t6 else t9
+    t11 = abs(x_C)
+    t12 = -s0
+    t13 = t11 + t12
+    t14 = t13 - t11
+    t15 = t11 - (t13 - t14) + (t12 - t14) + -s0_l
+    t16 = t15 - t15 == 0.0
+    t17 = t13 + t15
+    t18 = (t17 if t16 else t13) == 0.0 and (t15 - (t17 - t13) if t16 else 0.0) == 0.0
+    t19 = 1.0 if 0.0 < x_C else -1.0 if x_C < 0.0 else 0.0
+    t20 = n0 * t19
+    t21 = t20 if t18 else 0.0
+    t22 = t10 + t21
+    t23 = t22 - t10
+    t24 = 0.0 if t6 else (fma(-t9, t8, g_C) - t9 * (0.0 if t7 else s0_l)) / t8
+    t25 = t10 - (t22 - t23) + (t21 - t23) + t24 + (fma(n0, t19, -t20) + n0_l * t19 if t18 else 0.0)
+    return t22 + t25 if t25 - t25 == 0.0 else t22
 
 
 # s0_rate = sum over C.1 of (sign(x[C.1])*direction[C.1]/s2 if Eq(Abs(x[C.1]), s0) else 0)
@@ -430,9 +414,9 @@ def hvp_x_f64_dx_core_p_eq_inf(eps, s0, s0_l, s0_rate, s0_rate_l, s2, s2_l, s5, 
     return t33 + t39 if t39 - t39 == 0.0 else t33
 
 
-# n0 = -(0 if eps >= s0 else 1)/first_max(eps, s0)**2
+# n1 = -(0 if eps >= s0 else 1)
 @core
-def hvp_x_f32_n0_core_p_eq_inf(eps, s0, s0_l):
+def hvp_x_f32_n1_core_p_eq_inf(eps, s0, s0_l):
     eps = np.float64(eps)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -442,19 +426,7 @@ def hvp_x_f32_n0_core_p_eq_inf(eps, s0, s0_l):
     t4 = t3 - t3 == 0.0
     t5 = t1 + t3
     t6 = t5 if t4 else t1
-    t7 = 0.0 if t6 < 0.0 or t6 == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) <= 0.0 else 1.0
-    t8 = s0 < eps
-    t9 = eps if t8 else s0
-    t10 = t7 / t9
-    t11 = t10 / t9
-    t12 = -t11
-    t13 = 0.0 if t8 else s0_l
-    t14 = -((fma(t12, t9, t10) + (fma(-t10, t9, t7) - t10 * t13) / t9 - t11 * t13) / t9)
-    t15 = t14 - t14 == 0.0
-    t16 = t12 + t14
-    t17 = t16 if t15 else t12
-    t18 = (t14 - (t16 - t12) if t15 else 0.0) if t17 - t17 == 0.0 else 0.0
-    return t17, t18
+    return -(0.0 if t6 < 0.0 or t6 == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) <= 0.0 else 1.0)
 
 
 # r_s2 = 1/s2
@@ -497,41 +469,33 @@ def hvp_x_f32_s0_rate_core_p_eq_inf(r_s2, r_s2_l, s0, s0_l, direction_C1, x_C1):
     return t13, t14
 
 
-# n1 = 2*s0_rate*(0 if eps >= s0 else 1)**2/first_max(eps, s0)**3
+# n0 = 2*s0_rate*(0 if eps >= s0 else 1)**2
 @core
-def hvp_x_f32_n1_core_p_eq_inf(eps, s0, s0_l, s0_rate, s0_rate_l):
+def hvp_x_f32_n0_core_p_eq_inf(eps, s0, s0_l, s0_rate, s0_rate_l):
     eps = np.float64(eps)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
-    t1 = s0 < eps
-    t2 = eps if t1 else s0
-    t3 = s0_rate / t2
-    t4 = s0 - eps
-    t5 = t4 - s0
-    t6 = s0 - (t4 - t5) + (-eps - t5) + s0_l
-    t7 = t6 - t6 == 0.0
-    t8 = t4 + t6
-    t9 = t8 if t7 else t4
-    t10 = 0.0 if t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) <= 0.0 else 1.0
-    t11 = t3 * t10
-    t12 = t11 / t2
-    t13 = t12 * t10
-    t14 = t13 / t2
-    t15 = 0.0 if t1 else s0_l
-    t16 = fma(t3, t10, -t11) + (fma(-t3, t2, s0_rate) + s0_rate_l - t3 * t15) / t2 * t10
-    t17 = fma(-t14, t2, t13) + (fma(t12, t10, -t13) + (fma(-t12, t2, t11) + t16 - t12 * t15) / t2 * t10)
-    t18 = (t17 - t14 * t15) / t2 * 2.0
-    t19 = t18 - t18 == 0.0
-    t20 = t14 * 2.0
-    t21 = t20 + t18
-    t22 = t21 if t19 else t20
-    t23 = (t18 - (t21 - t20) if t19 else 0.0) if t22 - t22 == 0.0 else 0.0
-    return t22, t23
+    t1 = s0_rate * 2.0
+    t2 = s0 - eps
+    t3 = t2 - s0
+    t4 = s0 - (t2 - t3) + (-eps - t3) + s0_l
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = t6 if t5 else t2
+    t8 = 0.0 if t7 < 0.0 or t7 == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) <= 0.0 else 1.0
+    t9 = t1 * t8
+    t10 = t9 * t8
+    t11 = fma(t9, t8, -t10) + (fma(t1, t8, -t9) + s0_rate_l * 2.0 * t8) * t8
+    t12 = t11 - t11 == 0.0
+    t13 = t10 + t11
+    t14 = t13 if t12 else t10
+    t15 = (t11 - (t13 - t10) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
+    return t14, t15
 
 
-# n3 = -s0_rate*(0 if eps >= s0 else 1)/first_max(eps, s0)**2
+# n3 = -s0_rate*(0 if eps >= s0 else 1)
 @core
 def hvp_x_f32_n3_core_p_eq_inf(eps, s0, s0_l, s0_rate, s0_rate_l):
     eps = np.float64(eps)
@@ -539,36 +503,30 @@ def hvp_x_f32_n3_core_p_eq_inf(eps, s0, s0_l, s0_rate, s0_rate_l):
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
-    t1 = s0 < eps
-    t2 = eps if t1 else s0
-    t3 = s0_rate / t2
-    t4 = s0 - eps
-    t5 = t4 - s0
-    t6 = s0 - (t4 - t5) + (-eps - t5) + s0_l
-    t7 = t6 - t6 == 0.0
-    t8 = t4 + t6
-    t9 = t8 if t7 else t4
-    t10 = 0.0 if t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) <= 0.0 else 1.0
-    t11 = t3 * t10
-    t12 = t11 / t2
-    t13 = -t12
-    t14 = 0.0 if t1 else s0_l
-    t15 = fma(t13, t2, t11) + (fma(t3, t10, -t11) + (fma(-t3, t2, s0_rate) + s0_rate_l - t3 * t14) / t2 * t10)
-    t16 = -((t15 - t12 * t14) / t2)
-    t17 = t16 - t16 == 0.0
-    t18 = t13 + t16
-    t19 = t18 if t17 else t13
-    t20 = (t16 - (t18 - t13) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
-    return t19, t20
+    t1 = s0 - eps
+    t2 = t1 - s0
+    t3 = s0 - (t1 - t2) + (-eps - t2) + s0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = t5 if t4 else t1
+    t7 = 0.0 if t6 < 0.0 or t6 == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) <= 0.0 else 1.0
+    t8 = -(s0_rate * t7)
+    t9 = -(fma(s0_rate, t7, t8) + s0_rate_l * t7)
+    t10 = t9 - t9 == 0.0
+    t11 = t8 + t9
+    t12 = t11 if t10 else t8
+    t13 = (t9 - (t11 - t8) if t10 else 0.0) if t12 - t12 == 0.0 else 0.0
+    return t12, t13
 
 
-# s5 = sum over C.1 of ((0 if Eq(s0, 0) else n0*direction[C.1]) + (0 if Eq(s0, 0) else n1*x[C.1]))*g[C.1]
+# s5 = sum over C.1 of ((0 if Eq(s0, 0) else n0*x[C.1]/first_max(eps, s0)**3) + (0 if Eq(s0, 0) else
+#     n1*direction[C.1]/first_max(eps, s0)**2))*g[C.1]
 @core
-def hvp_x_f32_s5_core_p_eq_inf(n0, n0_l, n1, n1_l, s0, s0_l, direction_C1, g_C1, x_C1):
+def hvp_x_f32_s5_core_p_eq_inf(eps, n0, n0_l, n1, s0, s0_l, direction_C1, g_C1, x_C1):
+    eps = np.float64(eps)
     n0 = np.float64(n0)
     n0_l = np.float64(n0_l)
     n1 = np.float64(n1)
-    n1_l = np.float64(n1_l)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     direction_C1 = np.float64(direction_C1)
@@ -580,17 +538,28 @@ def hvp_x_f32_s5_core_p_eq_inf(n0, n0_l, n1, n1_l, s0, s0_l, direction_C1, g_C1,
     t4 = t3 - t3 == 0.0
     t5 = t1 + t3
     t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
-    t7 = direction_C1 * n0
-    t8 = 0.0 if t6 else t7
-    t9 = x_C1 * n1
-    t10 = 0.0 if t6 else t9
-    t11 = t8 + t10
-    t12 = g_C1 * t11
-    t13 = t11 - t8
-    t14 = t8 - (t11 - t13) + (t10 - t13) + (0.0 if t6 else fma(direction_C1, n0, -t7) + direction_C1 * n0_l)
-    t15 = fma(g_C1, t11, -t12) + g_C1 * (t14 + (0.0 if t6 else fma(x_C1, n1, -t9) + x_C1 * n1_l))
-    t16 = t15 if t15 - t15 == 0.0 else 0.0
-    return t12, t16
+    t7 = s0 < eps
+    t8 = eps if t7 else s0
+    t9 = direction_C1 / t8
+    t10 = t9 * n1
+    t11 = t10 / t8
+    t12 = 0.0 if t6 else t11
+    t13 = x_C1 / t8
+    t14 = t13 * n0
+    t15 = t14 / t8
+    t16 = t15 / t8
+    t17 = 0.0 if t6 else t16
+    t18 = t12 + t17
+    t19 = g_C1 * t18
+    t20 = t18 - t12
+    t21 = 0.0 if t7 else s0_l
+    t22 = fma(-t11, t8, t10) + (fma(t9, n1, -t10) + (fma(-t9, t8, direction_C1) - t9 * t21) / t8 * n1)
+    t23 = fma(-t15, t8, t14) + (fma(t13, n0, -t14) + t13 * n0_l + (fma(-t13, t8, x_C1) - t13 * t21) / t8 * n0)
+    t24 = 0.0 if t6 else (fma(-t16, t8, t15) + (t23 - t15 * t21) / t8 - t16 * t21) / t8
+    t25 = g_C1 * (t12 - (t18 - t20) + (t17 - t20) + (0.0 if t6 else (t22 - t11 * t21) / t8) + t24)
+    t26 = fma(g_C1, t18, -t19) + t25
+    t27 = t26 if t26 - t26 == 0.0 else 0.0
+    return t19, t27
 
 
 # n2 = r_s2*s5
@@ -609,9 +578,10 @@ def hvp_x_f32_n2_core_p_eq_inf(r_s2, r_s2_l, s5, s5_l):
     return t5, t6
 
 
-# dx[C] = (0 if Eq(s0, 0) else n3*g[C]) + (n2*sign(x[C]) if Eq(Abs(x[C]), s0) else 0)
+# dx[C] = (0 if Eq(s0, 0) else n3*g[C]/first_max(eps, s0)**2) + (n2*sign(x[C]) if Eq(Abs(x[C]), s0) else 0)
 @core
-def hvp_x_f32_dx_core_p_eq_inf(n2, n2_l, n3, n3_l, s0, s0_l, g_C, x_C):
+def hvp_x_f32_dx_core_p_eq_inf(eps, n2, n2_l, n3, n3_l, s0, s0_l, g_C, x_C):
+    eps = np.float64(eps)
     n2 = np.float64(n2)
     n2_l = np.float64(n2_l)
     n3 = np.float64(n3)
@@ -626,24 +596,30 @@ def hvp_x_f32_dx_core_p_eq_inf(n2, n2_l, n3, n3_l, s0, s0_l, g_C, x_C):
     t4 = t3 - t3 == 0.0
     t5 = t1 + t3
     t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
-    t7 = g_C * n3
-    t8 = 0.0 if t6 else t7
-    t9 = abs(x_C)
-    t10 = -s0
-    t11 = t9 + t10
-    t12 = t11 - t9
-    t13 = t9 - (t11 - t12) + (t10 - t12) + -s0_l
-    t14 = t13 - t13 == 0.0
-    t15 = t11 + t13
-    t16 = (t15 if t14 else t11) == 0.0 and (t13 - (t15 - t11) if t14 else 0.0) == 0.0
-    t17 = 1.0 if 0.0 < x_C else -1.0 if x_C < 0.0 else 0.0
-    t18 = n2 * t17
-    t19 = t18 if t16 else 0.0
-    t20 = t8 + t19
-    t21 = t20 - t8
-    t22 = t8 - (t20 - t21) + (t19 - t21) + (0.0 if t6 else fma(g_C, n3, -t7) + g_C * n3_l)
-    t23 = t22 + (fma(n2, t17, -t18) + n2_l * t17 if t16 else 0.0)
-    return t20 + t23 if t23 - t23 == 0.0 else t20
+    t7 = s0 < eps
+    t8 = eps if t7 else s0
+    t9 = g_C / t8
+    t10 = t9 * n3
+    t11 = t10 / t8
+    t12 = 0.0 if t6 else t11
+    t13 = abs(x_C)
+    t14 = -s0
+    t15 = t13 + t14
+    t16 = t15 - t13
+    t17 = t13 - (t15 - t16) + (t14 - t16) + -s0_l
+    t18 = t17 - t17 == 0.0
+    t19 = t15 + t17
+    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
+    t21 = 1.0 if 0.0 < x_C else -1.0 if x_C < 0.0 else 0.0
+    t22 = n2 * t21
+    t23 = t22 if t20 else 0.0
+    t24 = t12 + t23
+    t25 = t24 - t12
+    t26 = 0.0 if t7 else s0_l
+    t27 = fma(-t11, t8, t10) + (fma(t9, n3, -t10) + t9 * n3_l + (fma(-t9, t8, g_C) - t9 * t26) / t8 * n3)
+    t28 = t12 - (t24 - t25) + (t23 - t25) + (0.0 if t6 else (t27 - t11 * t26) / t8)
+    t29 = t28 + (fma(n2, t21, -t22) + n2_l * t21 if t20 else 0.0)
+    return t24 + t29 if t29 - t29 == 0.0 else t24
 
 
 # s2 = -s2_of*(1 if eps >= s0 else 0)/first_max(eps, s0)**2
@@ -864,7 +840,6 @@ def vjp_f32_p_eq_inf(g, x, p, eps, dx_):
         s2_of, s2_of_l = sum_up(lanes_s2_of, lost_s2_of, width_C)
         s2, s2_l = vjp_f64_s2_core_p_eq_inf(eps, s0, s0_l, s2_of, s2_of_l)
         s3, s3_l = vjp_f64_s3_core_p_eq_inf(s0, s0_l, s2, s2_l)
-        n1, n1_l = vjp_f32_n1_core_p_eq_inf(eps, s0, s0_l)
         cleared(lanes_s4, width_C, 0.0)
         cleared(lost_s4, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -881,7 +856,7 @@ def vjp_f32_p_eq_inf(g, x, p, eps, dx_):
         x_row_1 = x_row[start:stop]
         dx__row_2 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_2[i] = vjp_f32_dx_core_p_eq_inf(n0, n0_l, n1, n1_l, s0, s0_l, g_row_0[i], x_row_1[i])
+            dx__row_2[i] = vjp_f32_dx_core_p_eq_inf(eps, n0, n0_l, s0, s0_l, g_row_0[i], x_row_1[i])
 
 
 @loop
@@ -982,7 +957,7 @@ def hvp_x_f32_p_eq_inf(g, direction, x, p, eps, dx_):
                 s0_here = value_f64_s0_core_p_eq_inf(x_row_0[i])
                 lanes_s0[i], lost_s0[i] = larger(lanes_s0[i], lost_s0[i], s0_here, 0.0)
         s0, s0_l = largest(lanes_s0, lost_s0, width_C)
-        n0, n0_l = hvp_x_f32_n0_core_p_eq_inf(eps, s0, s0_l)
+        n1 = hvp_x_f32_n1_core_p_eq_inf(eps, s0, s0_l)
         cleared(lanes_s2, width_C, 0.0)
         cleared(lost_s2, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -1007,7 +982,7 @@ def hvp_x_f32_p_eq_inf(g, direction, x, p, eps, dx_):
                     lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
                 )
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
-        n1, n1_l = hvp_x_f32_n1_core_p_eq_inf(eps, s0, s0_l, s0_rate, s0_rate_l)
+        n0, n0_l = hvp_x_f32_n0_core_p_eq_inf(eps, s0, s0_l, s0_rate, s0_rate_l)
         n3, n3_l = hvp_x_f32_n3_core_p_eq_inf(eps, s0, s0_l, s0_rate, s0_rate_l)
         cleared(lanes_s5, width_C, 0.0)
         cleared(lost_s5, width_C, 0.0)
@@ -1018,7 +993,7 @@ def hvp_x_f32_p_eq_inf(g, direction, x, p, eps, dx_):
             x_row_2 = x_row[start:stop]
             for i in range(stop - start):
                 s5_here, s5_here_l = hvp_x_f32_s5_core_p_eq_inf(
-                    n0, n0_l, n1, n1_l, s0, s0_l, direction_row_0[i], g_row_1[i], x_row_2[i]
+                    eps, n0, n0_l, n1, s0, s0_l, direction_row_0[i], g_row_1[i], x_row_2[i]
                 )
                 lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, s5_here_l)
         s5, s5_l = sum_up(lanes_s5, lost_s5, width_C)
@@ -1028,7 +1003,7 @@ def hvp_x_f32_p_eq_inf(g, direction, x, p, eps, dx_):
         x_row_1 = x_row[start:stop]
         dx__row_2 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_2[i] = hvp_x_f32_dx_core_p_eq_inf(n2, n2_l, n3, n3_l, s0, s0_l, g_row_0[i], x_row_1[i])
+            dx__row_2[i] = hvp_x_f32_dx_core_p_eq_inf(eps, n2, n2_l, n3, n3_l, s0, s0_l, g_row_0[i], x_row_1[i])
 
 
 @loop
@@ -1378,30 +1353,12 @@ def vjp_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l, s2_of, s2
     return t27, t28
 
 
-# n0 = 1/first_max(eps, e0)
+# dx[C] = (0 if Eq(e0, 0) else (2*s3)*x[C] + g[C]/first_max(eps, e0))
 @core
-def vjp_f32_n0_core_p_ne_inf_p_eq_2(e0, e0_l, eps):
+def vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, s3, s3_l, g_C, x_C):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     eps = np.float64(eps)
-    t1 = e0 < eps
-    t2 = eps if t1 else e0
-    t3 = 1.0 / t2
-    t4 = (fma(-t3, t2, 1.0) - t3 * (0.0 if t1 else e0_l)) / t2
-    t5 = t4 - t4 == 0.0
-    t6 = t3 + t4
-    t7 = t6 if t5 else t3
-    t8 = (t4 - (t6 - t3) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
-
-
-# dx[C] = (0 if Eq(e0, 0) else n0*g[C] + (2*s3)*x[C])
-@core
-def vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, n0, n0_l, s3, s3_l, g_C, x_C):
-    e0 = np.float64(e0)
-    e0_l = np.float64(e0_l)
-    n0 = np.float64(n0)
-    n0_l = np.float64(n0_l)
     s3 = np.float64(s3)
     s3_l = np.float64(s3_l)
     g_C = np.float64(g_C)
@@ -1412,15 +1369,17 @@ def vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, n0, n0_l, s3, s3_l, g_C, x_C):
     t4 = t3 - t3 == 0.0
     t5 = t1 + t3
     t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
-    t7 = g_C * n0
-    t8 = x_C * 2.0
-    t9 = t8 * s3
-    t10 = t7 + t9
-    t11 = t10 - t7
-    t12 = t7 - (t10 - t11) + (t9 - t11) + (fma(g_C, n0, -t7) + g_C * n0_l) + (fma(t8, s3, -t9) + t8 * s3_l)
-    t13 = 0.0 if t6 else t12
-    t14 = 0.0 if t6 else t10
-    return t14 + t13 if t13 - t13 == 0.0 else t14
+    t7 = e0 < eps
+    t8 = eps if t7 else e0
+    t9 = g_C / t8
+    t10 = x_C * 2.0
+    t11 = t10 * s3
+    t12 = t9 + t11
+    t13 = t12 - t9
+    t14 = t9 - (t12 - t13) + (t11 - t13) + (fma(-t9, t8, g_C) - t9 * (0.0 if t7 else e0_l)) / t8
+    t15 = 0.0 if t6 else t14 + (fma(t10, s3, -t11) + t10 * s3_l)
+    t16 = 0.0 if t6 else t12
+    return t16 + t15 if t15 - t15 == 0.0 else t16
 
 
 # s0 = sum over C.1 of x[C.1]**2
@@ -1692,9 +1651,83 @@ def hvp_x_f32_s0_rate_core_p_ne_inf_p_eq_2(direction_C1, x_C1):
     return t2, fma(t1, x_C1, -t2)
 
 
-# n0 = -(0 if eps >= e0 else (0 if Eq(s0, 0) else e1)/2)/first_max(eps, e0)**2
+# n0 = 2*s0_rate*(0 if eps >= e0 else (0 if Eq(s0, 0) else e1)/2)**2
 @core
-def hvp_x_f32_n0_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l):
+def hvp_x_f32_n0_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l, s0_rate, s0_rate_l):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    t1 = s0_rate * 2.0
+    t2 = e0 - eps
+    t3 = t2 - e0
+    t4 = e0 - (t2 - t3) + (-eps - t3) + e0_l
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = t6 if t5 else t2
+    t8 = t7 < 0.0 or t7 == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) <= 0.0
+    t9 = s0 + -0.0
+    t10 = t9 - s0
+    t11 = s0 - (t9 - t10) + (-0.0 - t10) + s0_l
+    t12 = t11 - t11 == 0.0
+    t13 = t9 + t11
+    t14 = (t13 if t12 else t9) == 0.0 and (t11 - (t13 - t9) if t12 else 0.0) == 0.0
+    t15 = 0.0 if t8 else (0.0 if t14 else e1) * 0.5
+    t16 = t1 * t15
+    t17 = t16 * t15
+    t18 = 0.0 if t8 else (0.0 if t14 else e1_l) * 0.5
+    t19 = fma(t16, t15, -t17) + t16 * t18 + (fma(t1, t15, -t16) + t1 * t18 + s0_rate_l * 2.0 * t15) * t15
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = t21 if t20 else t17
+    t23 = (t19 - (t21 - t17) if t20 else 0.0) if t22 - t22 == 0.0 else 0.0
+    return t22, t23
+
+
+# n1 = -s0_rate*(0 if eps >= e0 else (0 if Eq(s0, 0) else -e2/2)/2)
+@core
+def hvp_x_f32_n1_core_p_ne_inf_p_eq_2(e0, e0_l, e2, e2_l, eps, s0, s0_l, s0_rate, s0_rate_l):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
+    eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    t1 = e0 - eps
+    t2 = t1 - e0
+    t3 = e0 - (t1 - t2) + (-eps - t2) + e0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = t5 if t4 else t1
+    t7 = t6 < 0.0 or t6 == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) <= 0.0
+    t8 = s0 + -0.0
+    t9 = t8 - s0
+    t10 = s0 - (t8 - t9) + (-0.0 - t9) + s0_l
+    t11 = t10 - t10 == 0.0
+    t12 = t8 + t10
+    t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
+    t14 = 0.0 if t7 else (0.0 if t13 else -(e2 * 0.5)) * 0.5
+    t15 = -(s0_rate * t14)
+    t16 = fma(s0_rate, t14, t15) + s0_rate * (0.0 if t7 else (0.0 if t13 else -(e2_l * 0.5)) * 0.5)
+    t17 = -(t16 + s0_rate_l * t14)
+    t18 = t17 - t17 == 0.0
+    t19 = t15 + t17
+    t20 = t19 if t18 else t15
+    t21 = (t17 - (t19 - t15) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
+    return t20, t21
+
+
+# n2 = -(0 if eps >= e0 else (0 if Eq(s0, 0) else e1)/2)
+@core
+def hvp_x_f32_n2_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     e1 = np.float64(e1)
@@ -1715,112 +1748,16 @@ def hvp_x_f32_n0_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l):
     t11 = t10 - t10 == 0.0
     t12 = t8 + t10
     t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
-    t14 = 0.0 if t7 else (0.0 if t13 else e1) * 0.5
-    t15 = e0 < eps
-    t16 = eps if t15 else e0
-    t17 = t14 / t16
-    t18 = t17 / t16
-    t19 = -t18
-    t20 = 0.0 if t15 else e0_l
-    t21 = (fma(-t17, t16, t14) + (0.0 if t7 else (0.0 if t13 else e1_l) * 0.5) - t17 * t20) / t16
-    t22 = -((fma(t19, t16, t17) + t21 - t18 * t20) / t16)
-    t23 = t22 - t22 == 0.0
-    t24 = t19 + t22
-    t25 = t24 if t23 else t19
-    t26 = (t22 - (t24 - t19) if t23 else 0.0) if t25 - t25 == 0.0 else 0.0
-    return t25, t26
+    t14 = -(0.0 if t7 else (0.0 if t13 else e1_l) * 0.5)
+    t15 = t14 - t14 == 0.0
+    t16 = -(0.0 if t7 else (0.0 if t13 else e1) * 0.5)
+    t17 = t16 + t14
+    t18 = t17 if t15 else t16
+    t19 = (t14 - (t17 - t16) if t15 else 0.0) if t18 - t18 == 0.0 else 0.0
+    return t18, t19
 
 
-# n1 = 2*s0_rate*(0 if eps >= e0 else (0 if Eq(s0, 0) else e1)/2)**2/first_max(eps, e0)**3
-@core
-def hvp_x_f32_n1_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l, s0_rate, s0_rate_l):
-    e0 = np.float64(e0)
-    e0_l = np.float64(e0_l)
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    eps = np.float64(eps)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
-    t1 = e0 < eps
-    t2 = eps if t1 else e0
-    t3 = s0_rate / t2
-    t4 = e0 - eps
-    t5 = t4 - e0
-    t6 = e0 - (t4 - t5) + (-eps - t5) + e0_l
-    t7 = t6 - t6 == 0.0
-    t8 = t4 + t6
-    t9 = t8 if t7 else t4
-    t10 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) <= 0.0
-    t11 = s0 + -0.0
-    t12 = t11 - s0
-    t13 = s0 - (t11 - t12) + (-0.0 - t12) + s0_l
-    t14 = t13 - t13 == 0.0
-    t15 = t11 + t13
-    t16 = (t15 if t14 else t11) == 0.0 and (t13 - (t15 - t11) if t14 else 0.0) == 0.0
-    t17 = 0.0 if t10 else (0.0 if t16 else e1) * 0.5
-    t18 = t3 * t17
-    t19 = t18 / t2
-    t20 = t19 * t17
-    t21 = t20 / t2
-    t22 = 0.0 if t10 else (0.0 if t16 else e1_l) * 0.5
-    t23 = 0.0 if t1 else e0_l
-    t24 = fma(t3, t17, -t18) + t3 * t22 + (fma(-t3, t2, s0_rate) + s0_rate_l - t3 * t23) / t2 * t17
-    t25 = fma(t19, t17, -t20) + t19 * t22 + (fma(-t19, t2, t18) + t24 - t19 * t23) / t2 * t17
-    t26 = (fma(-t21, t2, t20) + t25 - t21 * t23) / t2 * 2.0
-    t27 = t26 - t26 == 0.0
-    t28 = t21 * 2.0
-    t29 = t28 + t26
-    t30 = t29 if t27 else t28
-    t31 = (t26 - (t29 - t28) if t27 else 0.0) if t30 - t30 == 0.0 else 0.0
-    return t30, t31
-
-
-# n2 = -s0_rate*(0 if eps >= e0 else (0 if Eq(s0, 0) else -e2/2)/2)/first_max(eps, e0)**2
-@core
-def hvp_x_f32_n2_core_p_ne_inf_p_eq_2(e0, e0_l, e2, e2_l, eps, s0, s0_l, s0_rate, s0_rate_l):
-    e0 = np.float64(e0)
-    e0_l = np.float64(e0_l)
-    e2 = np.float64(e2)
-    e2_l = np.float64(e2_l)
-    eps = np.float64(eps)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
-    t1 = e0 < eps
-    t2 = eps if t1 else e0
-    t3 = s0_rate / t2
-    t4 = e0 - eps
-    t5 = t4 - e0
-    t6 = e0 - (t4 - t5) + (-eps - t5) + e0_l
-    t7 = t6 - t6 == 0.0
-    t8 = t4 + t6
-    t9 = t8 if t7 else t4
-    t10 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) <= 0.0
-    t11 = s0 + -0.0
-    t12 = t11 - s0
-    t13 = s0 - (t11 - t12) + (-0.0 - t12) + s0_l
-    t14 = t13 - t13 == 0.0
-    t15 = t11 + t13
-    t16 = (t15 if t14 else t11) == 0.0 and (t13 - (t15 - t11) if t14 else 0.0) == 0.0
-    t17 = 0.0 if t10 else (0.0 if t16 else -(e2 * 0.5)) * 0.5
-    t18 = t3 * t17
-    t19 = t18 / t2
-    t20 = -t19
-    t21 = 0.0 if t1 else e0_l
-    t22 = fma(t3, t17, -t18) + t3 * (0.0 if t10 else (0.0 if t16 else -(e2_l * 0.5)) * 0.5)
-    t23 = fma(t20, t2, t18) + (t22 + (fma(-t3, t2, s0_rate) + s0_rate_l - t3 * t21) / t2 * t17) - t19 * t21
-    t24 = -(t23 / t2)
-    t25 = t24 - t24 == 0.0
-    t26 = t20 + t24
-    t27 = t26 if t25 else t20
-    t28 = (t24 - (t26 - t20) if t25 else 0.0) if t27 - t27 == 0.0 else 0.0
-    return t27, t28
-
-
-# n3 = -s0_rate*(0 if eps >= e0 else (0 if Eq(s0, 0) else e1)/2)/first_max(eps, e0)**2
+# n3 = -s0_rate*(0 if eps >= e0 else (0 if Eq(s0, 0) else e1)/2)
 @core
 def hvp_x_f32_n3_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l, s0_rate, s0_rate_l):
     e0 = np.float64(e0)
@@ -1832,43 +1769,37 @@ def hvp_x_f32_n3_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l, s0_rate
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
-    t1 = e0 < eps
-    t2 = eps if t1 else e0
-    t3 = s0_rate / t2
-    t4 = e0 - eps
-    t5 = t4 - e0
-    t6 = e0 - (t4 - t5) + (-eps - t5) + e0_l
-    t7 = t6 - t6 == 0.0
-    t8 = t4 + t6
-    t9 = t8 if t7 else t4
-    t10 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) <= 0.0
-    t11 = s0 + -0.0
-    t12 = t11 - s0
-    t13 = s0 - (t11 - t12) + (-0.0 - t12) + s0_l
-    t14 = t13 - t13 == 0.0
-    t15 = t11 + t13
-    t16 = (t15 if t14 else t11) == 0.0 and (t13 - (t15 - t11) if t14 else 0.0) == 0.0
-    t17 = 0.0 if t10 else (0.0 if t16 else e1) * 0.5
-    t18 = t3 * t17
-    t19 = t18 / t2
-    t20 = -t19
-    t21 = 0.0 if t1 else e0_l
-    t22 = fma(t3, t17, -t18) + t3 * (0.0 if t10 else (0.0 if t16 else e1_l) * 0.5)
-    t23 = fma(t20, t2, t18) + (t22 + (fma(-t3, t2, s0_rate) + s0_rate_l - t3 * t21) / t2 * t17) - t19 * t21
-    t24 = -(t23 / t2)
-    t25 = t24 - t24 == 0.0
-    t26 = t20 + t24
-    t27 = t26 if t25 else t20
-    t28 = (t24 - (t26 - t20) if t25 else 0.0) if t27 - t27 == 0.0 else 0.0
-    return t27, t28
+    t1 = e0 - eps
+    t2 = t1 - e0
+    t3 = e0 - (t1 - t2) + (-eps - t2) + e0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = t5 if t4 else t1
+    t7 = t6 < 0.0 or t6 == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) <= 0.0
+    t8 = s0 + -0.0
+    t9 = t8 - s0
+    t10 = s0 - (t8 - t9) + (-0.0 - t9) + s0_l
+    t11 = t10 - t10 == 0.0
+    t12 = t8 + t10
+    t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
+    t14 = 0.0 if t7 else (0.0 if t13 else e1) * 0.5
+    t15 = -(s0_rate * t14)
+    t16 = fma(s0_rate, t14, t15) + s0_rate * (0.0 if t7 else (0.0 if t13 else e1_l) * 0.5) + s0_rate_l * t14
+    t17 = -t16
+    t18 = t17 - t17 == 0.0
+    t19 = t15 + t17
+    t20 = t19 if t18 else t15
+    t21 = (t17 - (t19 - t15) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
+    return t20, t21
 
 
-# s4 = sum over C.1 of ((0 if Eq(e0, 0) else n0*direction[C.1]) + (0 if Eq(e0, 0) else n1*x[C.1] +
-#     n2*x[C.1]))*g[C.1]
+# s4 = sum over C.1 of ((0 if Eq(e0, 0) else n2*direction[C.1]/first_max(eps, e0)**2) + (0 if Eq(e0, 0) else
+#     n0*x[C.1]/first_max(eps, e0)**3 + n1*x[C.1]/first_max(eps, e0)**2))*g[C.1]
 @core
-def hvp_x_f32_s4_core_p_ne_inf_p_eq_2(e0, e0_l, n0, n0_l, n1, n1_l, n2, n2_l, direction_C1, g_C1, x_C1):
+def hvp_x_f32_s4_core_p_ne_inf_p_eq_2(e0, e0_l, eps, n0, n0_l, n1, n1_l, n2, n2_l, direction_C1, g_C1, x_C1):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
+    eps = np.float64(eps)
     n0 = np.float64(n0)
     n0_l = np.float64(n0_l)
     n1 = np.float64(n1)
@@ -1884,28 +1815,42 @@ def hvp_x_f32_s4_core_p_ne_inf_p_eq_2(e0, e0_l, n0, n0_l, n1, n1_l, n2, n2_l, di
     t4 = t3 - t3 == 0.0
     t5 = t1 + t3
     t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
-    t7 = direction_C1 * n0
-    t8 = 0.0 if t6 else t7
-    t9 = x_C1 * n1
-    t10 = x_C1 * n2
-    t11 = t9 + t10
+    t7 = e0 < eps
+    t8 = eps if t7 else e0
+    t9 = direction_C1 / t8
+    t10 = t9 * n2
+    t11 = t10 / t8
     t12 = 0.0 if t6 else t11
-    t13 = t8 + t12
-    t14 = g_C1 * t13
-    t15 = t13 - t8
-    t16 = t11 - t9
-    t17 = t9 - (t11 - t16) + (t10 - t16) + (fma(x_C1, n1, -t9) + x_C1 * n1_l)
-    t18 = t8 - (t13 - t15) + (t12 - t15) + (0.0 if t6 else fma(direction_C1, n0, -t7) + direction_C1 * n0_l)
-    t19 = fma(g_C1, t13, -t14) + g_C1 * (t18 + (0.0 if t6 else t17 + (fma(x_C1, n2, -t10) + x_C1 * n2_l)))
-    t20 = t19 if t19 - t19 == 0.0 else 0.0
-    return t14, t20
+    t13 = x_C1 / t8
+    t14 = t13 * n0
+    t15 = t14 / t8
+    t16 = t15 / t8
+    t17 = t13 * n1
+    t18 = t17 / t8
+    t19 = t16 + t18
+    t20 = 0.0 if t6 else t19
+    t21 = t12 + t20
+    t22 = g_C1 * t21
+    t23 = t21 - t12
+    t24 = 0.0 if t7 else e0_l
+    t25 = fma(t9, n2, -t10) + t9 * n2_l + (fma(-t9, t8, direction_C1) - t9 * t24) / t8 * n2
+    t26 = t19 - t16
+    t27 = (fma(-t13, t8, x_C1) - t13 * t24) / t8
+    t28 = (fma(-t15, t8, t14) + (fma(t13, n0, -t14) + t13 * n0_l + t27 * n0) - t15 * t24) / t8
+    t29 = (fma(-t18, t8, t17) + (fma(t13, n1, -t17) + t13 * n1_l + t27 * n1) - t18 * t24) / t8
+    t30 = 0.0 if t6 else t16 - (t19 - t26) + (t18 - t26) + (fma(-t16, t8, t15) + t28 - t16 * t24) / t8 + t29
+    t31 = t12 - (t21 - t23) + (t20 - t23) + (0.0 if t6 else (fma(-t11, t8, t10) + t25 - t11 * t24) / t8) + t30
+    t32 = fma(g_C1, t21, -t22) + g_C1 * t31
+    t33 = t32 if t32 - t32 == 0.0 else 0.0
+    return t22, t33
 
 
-# dx[C] = (2*s4)*x[C] + (0 if Eq(e0, 0) else n3*g[C] + (2*s6)*direction[C])
+# dx[C] = (2*s4)*x[C] + (0 if Eq(e0, 0) else n3*g[C]/first_max(eps, e0)**2 + (2*s6)*direction[C])
 @core
-def hvp_x_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, n3, n3_l, s4, s4_l, s6, s6_l, direction_C, g_C, x_C):
+def hvp_x_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, n3, n3_l, s4, s4_l, s6, s6_l, direction_C, g_C, x_C):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
+    eps = np.float64(eps)
     n3 = np.float64(n3)
     n3_l = np.float64(n3_l)
     s4 = np.float64(s4)
@@ -1925,16 +1870,22 @@ def hvp_x_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, n3, n3_l, s4, s4_l, s6, s6_l, di
     t8 = (t7 if t6 else t3) == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) == 0.0
     t9 = direction_C * 2.0
     t10 = t9 * s6
-    t11 = g_C * n3
-    t12 = t10 + t11
-    t13 = 0.0 if t8 else t12
-    t14 = t2 + t13
-    t15 = t14 - t2
-    t16 = t12 - t10
-    t17 = t10 - (t12 - t16) + (t11 - t16) + (fma(t9, s6, -t10) + t9 * s6_l)
-    t18 = t2 - (t14 - t15) + (t13 - t15) + (fma(t1, s4, -t2) + t1 * s4_l)
-    t19 = t18 + (0.0 if t8 else t17 + (fma(g_C, n3, -t11) + g_C * n3_l))
-    return t14 + t19 if t19 - t19 == 0.0 else t14
+    t11 = e0 < eps
+    t12 = eps if t11 else e0
+    t13 = g_C / t12
+    t14 = t13 * n3
+    t15 = t14 / t12
+    t16 = t10 + t15
+    t17 = 0.0 if t8 else t16
+    t18 = t2 + t17
+    t19 = t18 - t2
+    t20 = t16 - t10
+    t21 = 0.0 if t11 else e0_l
+    t22 = fma(t13, n3, -t14) + t13 * n3_l + (fma(-t13, t12, g_C) - t13 * t21) / t12 * n3
+    t23 = t10 - (t16 - t20) + (t15 - t20) + (fma(t9, s6, -t10) + t9 * s6_l)
+    t24 = 0.0 if t8 else t23 + (fma(-t15, t12, t14) + t22 - t15 * t21) / t12
+    t25 = t2 - (t18 - t19) + (t17 - t19) + (fma(t1, s4, -t2) + t1 * s4_l) + t24
+    return t18 + t25 if t25 - t25 == 0.0 else t18
 
 
 # s2 = -s2_of*(1 if eps >= e0/m0 else 0)/first_max(eps*m0, e0)**2
@@ -2193,13 +2144,12 @@ def vjp_f32_p_ne_inf_p_eq_2(g, x, p, eps, dx_):
         e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_eq_2(s0, s0_l)
         s2, s2_l = vjp_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l, s2_of, s2_of_l)
         s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_eq_2(e0, e0_l, s2, s2_l)
-        n0, n0_l = vjp_f32_n0_core_p_ne_inf_p_eq_2(e0, e0_l, eps)
         start, stop = 0, n_C
         g_row_0 = g_row[start:stop]
         x_row_1 = x_row[start:stop]
         dx__row_2 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_2[i] = vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, n0, n0_l, s3, s3_l, g_row_0[i], x_row_1[i])
+            dx__row_2[i] = vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, s3, s3_l, g_row_0[i], x_row_1[i])
 
 
 @loop
@@ -2341,9 +2291,9 @@ def hvp_x_f32_p_ne_inf_p_eq_2(g, direction, x, p, eps, dx_):
         e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
         e1, e1_l = vjp_f64_e1_core_p_ne_inf_p_eq_2(s0, s0_l)
         e2, e2_l = hvp_x_f64_e2_core_p_ne_inf_p_eq_2(s0, s0_l)
-        n0, n0_l = hvp_x_f32_n0_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l)
-        n1, n1_l = hvp_x_f32_n1_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l, s0_rate, s0_rate_l)
-        n2, n2_l = hvp_x_f32_n2_core_p_ne_inf_p_eq_2(e0, e0_l, e2, e2_l, eps, s0, s0_l, s0_rate, s0_rate_l)
+        n0, n0_l = hvp_x_f32_n0_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l, s0_rate, s0_rate_l)
+        n1, n1_l = hvp_x_f32_n1_core_p_ne_inf_p_eq_2(e0, e0_l, e2, e2_l, eps, s0, s0_l, s0_rate, s0_rate_l)
+        n2, n2_l = hvp_x_f32_n2_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l)
         s5, s5_l = hvp_x_f64_s5_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l, s5_of, s5_of_l)
         s6, s6_l = hvp_x_f64_s6_core_p_ne_inf_p_eq_2(e0, e0_l, s5, s5_l)
         n3, n3_l = hvp_x_f32_n3_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, s0, s0_l, s0_rate, s0_rate_l)
@@ -2356,7 +2306,7 @@ def hvp_x_f32_p_ne_inf_p_eq_2(g, direction, x, p, eps, dx_):
             x_row_2 = x_row[start:stop]
             for i in range(stop - start):
                 s4_here, s4_here_l = hvp_x_f32_s4_core_p_ne_inf_p_eq_2(
-                    e0, e0_l, n0, n0_l, n1, n1_l, n2, n2_l, direction_row_0[i], g_row_1[i], x_row_2[i]
+                    e0, e0_l, eps, n0, n0_l, n1, n1_l, n2, n2_l, direction_row_0[i], g_row_1[i], x_row_2[i]
                 )
                 lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
         s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
@@ -2367,7 +2317,7 @@ def hvp_x_f32_p_ne_inf_p_eq_2(g, direction, x, p, eps, dx_):
         dx__row_3 = dx__row[start:stop]
         for i in range(stop - start):
             dx__row_3[i] = hvp_x_f32_dx_core_p_ne_inf_p_eq_2(
-                e0, e0_l, n3, n3_l, s4, s4_l, s6, s6_l, direction_row_0[i], g_row_1[i], x_row_2[i]
+                e0, e0_l, eps, n3, n3_l, s4, s4_l, s6, s6_l, direction_row_0[i], g_row_1[i], x_row_2[i]
             )
 
 
@@ -2604,51 +2554,6 @@ def vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_C1, x_C1):
     return t1, fma(g_C1, x_C1, -t1)
 
 
-# n0 = 1/first_max(eps, s0)
-@core
-def vjp_f32_n0_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l):
-    eps = np.float64(eps)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    t1 = s0 < eps
-    t2 = eps if t1 else s0
-    t3 = 1.0 / t2
-    t4 = (fma(-t3, t2, 1.0) - t3 * (0.0 if t1 else s0_l)) / t2
-    t5 = t4 - t4 == 0.0
-    t6 = t3 + t4
-    t7 = t6 if t5 else t3
-    t8 = (t4 - (t6 - t3) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
-
-
-# dx[C] = (0 if Eq(s0, 0) else n0*g[C] + s3*sign(x[C]))
-@core
-def vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(n0, n0_l, s0, s0_l, s3, s3_l, g_C, x_C):
-    n0 = np.float64(n0)
-    n0_l = np.float64(n0_l)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s3 = np.float64(s3)
-    s3_l = np.float64(s3_l)
-    g_C = np.float64(g_C)
-    x_C = np.float64(x_C)
-    t1 = s0 + -0.0
-    t2 = t1 - s0
-    t3 = s0 - (t1 - t2) + (-0.0 - t2) + s0_l
-    t4 = t3 - t3 == 0.0
-    t5 = t1 + t3
-    t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
-    t7 = g_C * n0
-    t8 = 1.0 if 0.0 < x_C else -1.0 if x_C < 0.0 else 0.0
-    t9 = s3 * t8
-    t10 = t7 + t9
-    t11 = t10 - t7
-    t12 = t7 - (t10 - t11) + (t9 - t11) + (fma(g_C, n0, -t7) + g_C * n0_l) + (fma(s3, t8, -t9) + s3_l * t8)
-    t13 = 0.0 if t6 else t12
-    t14 = 0.0 if t6 else t10
-    return t14 + t13 if t13 - t13 == 0.0 else t14
-
-
 # s0_rate = sum over C.1 of sign(x[C.1])*direction[C.1]
 @core
 def hvp_x_f64_s0_rate_core_p_ne_inf_p_ne_2_p_eq_1(direction_C1, x_C1):
@@ -2757,9 +2662,35 @@ def hvp_x_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s0_rate, s0_rate_l, 
     return t23 + t28 if t28 - t28 == 0.0 else t23
 
 
-# n0 = -(0 if eps >= s0 else 1)/first_max(eps, s0)**2
+# n0 = 2*s0_rate*(0 if eps >= s0 else 1)**2
 @core
-def hvp_x_f32_n0_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l):
+def hvp_x_f32_n0_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s0_rate, s0_rate_l):
+    eps = np.float64(eps)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    t1 = s0_rate * 2.0
+    t2 = s0 - eps
+    t3 = t2 - s0
+    t4 = s0 - (t2 - t3) + (-eps - t3) + s0_l
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = t6 if t5 else t2
+    t8 = 0.0 if t7 < 0.0 or t7 == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) <= 0.0 else 1.0
+    t9 = t1 * t8
+    t10 = t9 * t8
+    t11 = fma(t9, t8, -t10) + (fma(t1, t8, -t9) + s0_rate_l * 2.0 * t8) * t8
+    t12 = t11 - t11 == 0.0
+    t13 = t10 + t11
+    t14 = t13 if t12 else t10
+    t15 = (t11 - (t13 - t10) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
+    return t14, t15
+
+
+# n1 = -(0 if eps >= s0 else 1)
+@core
+def hvp_x_f32_n1_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l):
     eps = np.float64(eps)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -2769,56 +2700,10 @@ def hvp_x_f32_n0_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l):
     t4 = t3 - t3 == 0.0
     t5 = t1 + t3
     t6 = t5 if t4 else t1
-    t7 = 0.0 if t6 < 0.0 or t6 == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) <= 0.0 else 1.0
-    t8 = s0 < eps
-    t9 = eps if t8 else s0
-    t10 = t7 / t9
-    t11 = t10 / t9
-    t12 = -t11
-    t13 = 0.0 if t8 else s0_l
-    t14 = -((fma(t12, t9, t10) + (fma(-t10, t9, t7) - t10 * t13) / t9 - t11 * t13) / t9)
-    t15 = t14 - t14 == 0.0
-    t16 = t12 + t14
-    t17 = t16 if t15 else t12
-    t18 = (t14 - (t16 - t12) if t15 else 0.0) if t17 - t17 == 0.0 else 0.0
-    return t17, t18
+    return -(0.0 if t6 < 0.0 or t6 == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) <= 0.0 else 1.0)
 
 
-# n1 = 2*s0_rate*(0 if eps >= s0 else 1)**2/first_max(eps, s0)**3
-@core
-def hvp_x_f32_n1_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s0_rate, s0_rate_l):
-    eps = np.float64(eps)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
-    t1 = s0 < eps
-    t2 = eps if t1 else s0
-    t3 = s0_rate / t2
-    t4 = s0 - eps
-    t5 = t4 - s0
-    t6 = s0 - (t4 - t5) + (-eps - t5) + s0_l
-    t7 = t6 - t6 == 0.0
-    t8 = t4 + t6
-    t9 = t8 if t7 else t4
-    t10 = 0.0 if t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) <= 0.0 else 1.0
-    t11 = t3 * t10
-    t12 = t11 / t2
-    t13 = t12 * t10
-    t14 = t13 / t2
-    t15 = 0.0 if t1 else s0_l
-    t16 = fma(t3, t10, -t11) + (fma(-t3, t2, s0_rate) + s0_rate_l - t3 * t15) / t2 * t10
-    t17 = fma(-t14, t2, t13) + (fma(t12, t10, -t13) + (fma(-t12, t2, t11) + t16 - t12 * t15) / t2 * t10)
-    t18 = (t17 - t14 * t15) / t2 * 2.0
-    t19 = t18 - t18 == 0.0
-    t20 = t14 * 2.0
-    t21 = t20 + t18
-    t22 = t21 if t19 else t20
-    t23 = (t18 - (t21 - t20) if t19 else 0.0) if t22 - t22 == 0.0 else 0.0
-    return t22, t23
-
-
-# n2 = -s0_rate*(0 if eps >= s0 else 1)/first_max(eps, s0)**2
+# n2 = -s0_rate*(0 if eps >= s0 else 1)
 @core
 def hvp_x_f32_n2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s0_rate, s0_rate_l):
     eps = np.float64(eps)
@@ -2826,36 +2711,30 @@ def hvp_x_f32_n2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s0_rate, s0_rate_l):
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
-    t1 = s0 < eps
-    t2 = eps if t1 else s0
-    t3 = s0_rate / t2
-    t4 = s0 - eps
-    t5 = t4 - s0
-    t6 = s0 - (t4 - t5) + (-eps - t5) + s0_l
-    t7 = t6 - t6 == 0.0
-    t8 = t4 + t6
-    t9 = t8 if t7 else t4
-    t10 = 0.0 if t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) <= 0.0 else 1.0
-    t11 = t3 * t10
-    t12 = t11 / t2
-    t13 = -t12
-    t14 = 0.0 if t1 else s0_l
-    t15 = fma(t13, t2, t11) + (fma(t3, t10, -t11) + (fma(-t3, t2, s0_rate) + s0_rate_l - t3 * t14) / t2 * t10)
-    t16 = -((t15 - t12 * t14) / t2)
-    t17 = t16 - t16 == 0.0
-    t18 = t13 + t16
-    t19 = t18 if t17 else t13
-    t20 = (t16 - (t18 - t13) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
-    return t19, t20
+    t1 = s0 - eps
+    t2 = t1 - s0
+    t3 = s0 - (t1 - t2) + (-eps - t2) + s0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = t5 if t4 else t1
+    t7 = 0.0 if t6 < 0.0 or t6 == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) <= 0.0 else 1.0
+    t8 = -(s0_rate * t7)
+    t9 = -(fma(s0_rate, t7, t8) + s0_rate_l * t7)
+    t10 = t9 - t9 == 0.0
+    t11 = t8 + t9
+    t12 = t11 if t10 else t8
+    t13 = (t9 - (t11 - t8) if t10 else 0.0) if t12 - t12 == 0.0 else 0.0
+    return t12, t13
 
 
-# s4 = sum over C.1 of ((0 if Eq(s0, 0) else n0*direction[C.1]) + (0 if Eq(s0, 0) else n1*x[C.1]))*g[C.1]
+# s4 = sum over C.1 of ((0 if Eq(s0, 0) else n0*x[C.1]/first_max(eps, s0)**3) + (0 if Eq(s0, 0) else
+#     n1*direction[C.1]/first_max(eps, s0)**2))*g[C.1]
 @core
-def hvp_x_f32_s4_core_p_ne_inf_p_ne_2_p_eq_1(n0, n0_l, n1, n1_l, s0, s0_l, direction_C1, g_C1, x_C1):
+def hvp_x_f32_s4_core_p_ne_inf_p_ne_2_p_eq_1(eps, n0, n0_l, n1, s0, s0_l, direction_C1, g_C1, x_C1):
+    eps = np.float64(eps)
     n0 = np.float64(n0)
     n0_l = np.float64(n0_l)
     n1 = np.float64(n1)
-    n1_l = np.float64(n1_l)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     direction_C1 = np.float64(direction_C1)
@@ -2867,22 +2746,34 @@ def hvp_x_f32_s4_core_p_ne_inf_p_ne_2_p_eq_1(n0, n0_l, n1, n1_l, s0, s0_l, direc
     t4 = t3 - t3 == 0.0
     t5 = t1 + t3
     t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
-    t7 = direction_C1 * n0
-    t8 = 0.0 if t6 else t7
-    t9 = x_C1 * n1
-    t10 = 0.0 if t6 else t9
-    t11 = t8 + t10
-    t12 = g_C1 * t11
-    t13 = t11 - t8
-    t14 = t8 - (t11 - t13) + (t10 - t13) + (0.0 if t6 else fma(direction_C1, n0, -t7) + direction_C1 * n0_l)
-    t15 = fma(g_C1, t11, -t12) + g_C1 * (t14 + (0.0 if t6 else fma(x_C1, n1, -t9) + x_C1 * n1_l))
-    t16 = t15 if t15 - t15 == 0.0 else 0.0
-    return t12, t16
+    t7 = s0 < eps
+    t8 = eps if t7 else s0
+    t9 = direction_C1 / t8
+    t10 = t9 * n1
+    t11 = t10 / t8
+    t12 = 0.0 if t6 else t11
+    t13 = x_C1 / t8
+    t14 = t13 * n0
+    t15 = t14 / t8
+    t16 = t15 / t8
+    t17 = 0.0 if t6 else t16
+    t18 = t12 + t17
+    t19 = g_C1 * t18
+    t20 = t18 - t12
+    t21 = 0.0 if t7 else s0_l
+    t22 = fma(-t11, t8, t10) + (fma(t9, n1, -t10) + (fma(-t9, t8, direction_C1) - t9 * t21) / t8 * n1)
+    t23 = fma(-t15, t8, t14) + (fma(t13, n0, -t14) + t13 * n0_l + (fma(-t13, t8, x_C1) - t13 * t21) / t8 * n0)
+    t24 = 0.0 if t6 else (fma(-t16, t8, t15) + (t23 - t15 * t21) / t8 - t16 * t21) / t8
+    t25 = g_C1 * (t12 - (t18 - t20) + (t17 - t20) + (0.0 if t6 else (t22 - t11 * t21) / t8) + t24)
+    t26 = fma(g_C1, t18, -t19) + t25
+    t27 = t26 if t26 - t26 == 0.0 else 0.0
+    return t19, t27
 
 
-# dx[C] = s4*sign(x[C]) + (0 if Eq(s0, 0) else n2*g[C])
+# dx[C] = s4*sign(x[C]) + (0 if Eq(s0, 0) else n2*g[C]/first_max(eps, s0)**2)
 @core
-def hvp_x_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(n2, n2_l, s0, s0_l, s4, s4_l, g_C, x_C):
+def hvp_x_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, n2, n2_l, s0, s0_l, s4, s4_l, g_C, x_C):
+    eps = np.float64(eps)
     n2 = np.float64(n2)
     n2_l = np.float64(n2_l)
     s0 = np.float64(s0)
@@ -2899,13 +2790,19 @@ def hvp_x_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(n2, n2_l, s0, s0_l, s4, s4_l, g_C, 
     t6 = t5 - t5 == 0.0
     t7 = t3 + t5
     t8 = (t7 if t6 else t3) == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) == 0.0
-    t9 = g_C * n2
-    t10 = 0.0 if t8 else t9
-    t11 = t2 + t10
-    t12 = t11 - t2
-    t13 = t2 - (t11 - t12) + (t10 - t12) + (fma(s4, t1, -t2) + s4_l * t1)
-    t14 = t13 + (0.0 if t8 else fma(g_C, n2, -t9) + g_C * n2_l)
-    return t11 + t14 if t14 - t14 == 0.0 else t11
+    t9 = s0 < eps
+    t10 = eps if t9 else s0
+    t11 = g_C / t10
+    t12 = t11 * n2
+    t13 = t12 / t10
+    t14 = 0.0 if t8 else t13
+    t15 = t2 + t14
+    t16 = t15 - t2
+    t17 = 0.0 if t9 else s0_l
+    t18 = fma(t11, n2, -t12) + t11 * n2_l + (fma(-t11, t10, g_C) - t11 * t17) / t10 * n2
+    t19 = t2 - (t15 - t16) + (t14 - t16) + (fma(s4, t1, -t2) + s4_l * t1)
+    t20 = t19 + (0.0 if t8 else (fma(-t13, t10, t12) + t18 - t13 * t17) / t10)
+    return t15 + t20 if t20 - t20 == 0.0 else t15
 
 
 # s2 = -s2_of*(1 if eps >= s0 else 0)/first_max(eps, s0)**2
@@ -3108,13 +3005,12 @@ def vjp_f32_p_ne_inf_p_ne_2_p_eq_1(g, x, p, eps, dx_):
         s2_of, s2_of_l = sum_up(lanes_s2_of, lost_s2_of, width_C)
         s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s2_of, s2_of_l)
         s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l)
-        n0, n0_l = vjp_f32_n0_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l)
         start, stop = 0, n_C
         g_row_0 = g_row[start:stop]
         x_row_1 = x_row[start:stop]
         dx__row_2 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_2[i] = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(n0, n0_l, s0, s0_l, s3, s3_l, g_row_0[i], x_row_1[i])
+            dx__row_2[i] = vjp_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s3, s3_l, g_row_0[i], x_row_1[i])
 
 
 @loop
@@ -3208,8 +3104,8 @@ def hvp_x_f32_p_ne_inf_p_ne_2_p_eq_1(g, direction, x, p, eps, dx_):
                 )
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
-        n0, n0_l = hvp_x_f32_n0_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l)
-        n1, n1_l = hvp_x_f32_n1_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s0_rate, s0_rate_l)
+        n0, n0_l = hvp_x_f32_n0_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s0_rate, s0_rate_l)
+        n1 = hvp_x_f32_n1_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l)
         n2, n2_l = hvp_x_f32_n2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s0_rate, s0_rate_l)
         cleared(lanes_s4, width_C, 0.0)
         cleared(lost_s4, width_C, 0.0)
@@ -3220,7 +3116,7 @@ def hvp_x_f32_p_ne_inf_p_ne_2_p_eq_1(g, direction, x, p, eps, dx_):
             x_row_2 = x_row[start:stop]
             for i in range(stop - start):
                 s4_here, s4_here_l = hvp_x_f32_s4_core_p_ne_inf_p_ne_2_p_eq_1(
-                    n0, n0_l, n1, n1_l, s0, s0_l, direction_row_0[i], g_row_1[i], x_row_2[i]
+                    eps, n0, n0_l, n1, s0, s0_l, direction_row_0[i], g_row_1[i], x_row_2[i]
                 )
                 lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
         s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
@@ -3230,7 +3126,7 @@ def hvp_x_f32_p_ne_inf_p_ne_2_p_eq_1(g, direction, x, p, eps, dx_):
         dx__row_2 = dx__row[start:stop]
         for i in range(stop - start):
             dx__row_2[i] = hvp_x_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(
-                n2, n2_l, s0, s0_l, s4, s4_l, g_row_0[i], x_row_1[i]
+                eps, n2, n2_l, s0, s0_l, s4, s4_l, g_row_0[i], x_row_1[i]
             )
 
 
@@ -3424,46 +3320,6 @@ def value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     t14 = t13 if t12 else t9
     t15 = (t11 - (t13 - t9) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
     return t14, t15
-
-
-# n0 = 1/first_max(eps*m0, e0)
-@core
-def value_f32_n0_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0):
-    e0 = np.float64(e0)
-    e0_l = np.float64(e0_l)
-    eps = np.float64(eps)
-    m0 = np.float64(m0)
-    t1 = eps * m0
-    t2 = e0 < t1
-    t3 = t1 if t2 else e0
-    t4 = 1.0 / t3
-    t5 = (fma(-t4, t3, 1.0) - t4 * (fma(eps, m0, -t1) if t2 else e0_l)) / t3
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = (t5 - (t7 - t4) if t6 else 0.0) if t8 - t8 == 0.0 else 0.0
-    return t8, t9
-
-
-# out[C] = (0 if Eq(e0, 0) else n0*y0[C])
-@core
-def value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, n0, n0_l, y0_C, y0_C_l):
-    e0 = np.float64(e0)
-    e0_l = np.float64(e0_l)
-    n0 = np.float64(n0)
-    n0_l = np.float64(n0_l)
-    y0_C = np.float64(y0_C)
-    y0_C_l = np.float64(y0_C_l)
-    t1 = e0 + -0.0
-    t2 = t1 - e0
-    t3 = e0 - (t1 - t2) + (-0.0 - t2) + e0_l
-    t4 = t3 - t3 == 0.0
-    t5 = t1 + t3
-    t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
-    t7 = y0_C * n0
-    t8 = 0.0 if t6 else fma(y0_C, n0, -t7) + y0_C * n0_l + y0_C_l * n0
-    t9 = 0.0 if t6 else t7
-    return t9 + t8 if t8 - t8 == 0.0 else t9
 
 
 # e1 = s0**(-1 + 1/p)
@@ -3693,18 +3549,17 @@ def vjp_f32_n0_core_p_ne_inf_p_ne_2_p_ne_1(p, s3, s3_l):
     return t5, t6
 
 
-# dx[C] = m0*(0 if Eq(e0, 0) else n0*Abs(y0[C])**n1*sign(y0[C]) + n2*g[C])
+# dx[C] = m0*(0 if Eq(e0, 0) else n0*Abs(y0[C])**n1*sign(y0[C]) + g[C]/first_max(eps*m0, e0))
 @core
-def vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, m0, n0, n0_l, n1, n1_l, n2, n2_l, g_C, y0_C, y0_C_l):
+def vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, n0, n0_l, n1, n1_l, g_C, y0_C, y0_C_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
+    eps = np.float64(eps)
     m0 = np.float64(m0)
     n0 = np.float64(n0)
     n0_l = np.float64(n0_l)
     n1 = np.float64(n1)
     n1_l = np.float64(n1_l)
-    n2 = np.float64(n2)
-    n2_l = np.float64(n2_l)
     g_C = np.float64(g_C)
     y0_C = np.float64(y0_C)
     y0_C_l = np.float64(y0_C_l)
@@ -3714,29 +3569,33 @@ def vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, m0, n0, n0_l, n1, n1_l, n2,
     t4 = t3 - t3 == 0.0
     t5 = t1 + t3
     t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
-    t7 = g_C * n2
-    t8 = -y0_C_l if y0_C < 0.0 else y0_C_l
-    t9 = t8 - t8 == 0.0
-    t10 = abs(y0_C)
-    t11 = t10 + t8
-    t12 = t11 if t9 else t10
-    t13 = n1_l - n1_l == 0.0
-    t14 = n1 + n1_l
-    t15 = t14 if t13 else n1
-    t16 = pow(t12, t15)
-    t17 = n0 * t16
-    t18 = y0_C + y0_C_l if y0_C_l - y0_C_l == 0.0 else y0_C
-    t19 = 1.0 if 0.0 < t18 else -1.0 if t18 < 0.0 else 0.0
-    t20 = t17 * t19
-    t21 = t7 + t20
-    t22 = 0.0 if t6 else t21
-    t23 = m0 * t22
-    t24 = t21 - t7
-    t25 = t16 * (t15 * ((t8 - (t11 - t10) if t9 else 0.0) / t12))
-    t26 = fma(n0, t16, -t17) + n0 * (t25 + t16 * ((n1_l - (t14 - n1) if t13 else 0.0) * log(t12)))
-    t27 = t7 - (t21 - t24) + (t20 - t24) + (fma(g_C, n2, -t7) + g_C * n2_l)
-    t28 = fma(m0, t22, -t23) + m0 * (0.0 if t6 else t27 + (fma(t17, t19, -t20) + (t26 + n0_l * t16) * t19))
-    return t23 + t28 if t28 - t28 == 0.0 else t23
+    t7 = eps * m0
+    t8 = e0 < t7
+    t9 = t7 if t8 else e0
+    t10 = g_C / t9
+    t11 = -y0_C_l if y0_C < 0.0 else y0_C_l
+    t12 = t11 - t11 == 0.0
+    t13 = abs(y0_C)
+    t14 = t13 + t11
+    t15 = t14 if t12 else t13
+    t16 = n1_l - n1_l == 0.0
+    t17 = n1 + n1_l
+    t18 = t17 if t16 else n1
+    t19 = pow(t15, t18)
+    t20 = n0 * t19
+    t21 = y0_C + y0_C_l if y0_C_l - y0_C_l == 0.0 else y0_C
+    t22 = 1.0 if 0.0 < t21 else -1.0 if t21 < 0.0 else 0.0
+    t23 = t20 * t22
+    t24 = t10 + t23
+    t25 = 0.0 if t6 else t24
+    t26 = m0 * t25
+    t27 = t24 - t10
+    t28 = (fma(-t10, t9, g_C) - t10 * (fma(eps, m0, -t7) if t8 else e0_l)) / t9
+    t29 = t19 * (t18 * ((t11 - (t14 - t13) if t12 else 0.0) / t15))
+    t30 = fma(n0, t19, -t20) + n0 * (t29 + t19 * ((n1_l - (t17 - n1) if t16 else 0.0) * log(t15)))
+    t31 = t10 - (t24 - t27) + (t23 - t27) + t28 + (fma(t20, t22, -t23) + (t30 + n0_l * t19) * t22)
+    t32 = fma(m0, t25, -t26) + m0 * (0.0 if t6 else t31)
+    return t26 + t32 if t32 - t32 == 0.0 else t26
 
 
 # s0 = sum over C.1 of Abs(x[C.1])**p
@@ -4160,9 +4019,94 @@ def hvp_x_f32_e3_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     return t16, t17
 
 
-# n1 = -(0 if eps >= e1 else (0 if Eq(s0, 0) else e2)/p)/first_max(eps, e1)**2
+# n1 = 2*s0_rate*(0 if eps >= e1 else (0 if Eq(s0, 0) else e2)/p)**2
 @core
-def hvp_x_f32_n1_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_l):
+def hvp_x_f32_n1_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_l, s0_rate, s0_rate_l):
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    e2 = np.float64(e2)
+    e2_l = np.float64(e2_l)
+    eps = np.float64(eps)
+    p = np.float64(p)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    t1 = s0_rate * 2.0
+    t2 = e1 - eps
+    t3 = t2 - e1
+    t4 = e1 - (t2 - t3) + (-eps - t3) + e1_l
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = t6 if t5 else t2
+    t8 = t7 < 0.0 or t7 == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) <= 0.0
+    t9 = s0 + -0.0
+    t10 = t9 - s0
+    t11 = s0 - (t9 - t10) + (-0.0 - t10) + s0_l
+    t12 = t11 - t11 == 0.0
+    t13 = t9 + t11
+    t14 = (t13 if t12 else t9) == 0.0 and (t11 - (t13 - t9) if t12 else 0.0) == 0.0
+    t15 = 0.0 if t14 else e2
+    t16 = t15 / p
+    t17 = 0.0 if t8 else t16
+    t18 = t1 * t17
+    t19 = t18 * t17
+    t20 = 0.0 if t8 else (fma(-t16, p, t15) + (0.0 if t14 else e2_l)) / p
+    t21 = fma(t18, t17, -t19) + t18 * t20 + (fma(t1, t17, -t18) + t1 * t20 + s0_rate_l * 2.0 * t17) * t17
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = t23 if t22 else t19
+    t25 = (t21 - (t23 - t19) if t22 else 0.0) if t24 - t24 == 0.0 else 0.0
+    return t24, t25
+
+
+# n2 = -s0_rate*(0 if eps >= e1 else (0 if Eq(s0, 0) else e3*(-1 + 1/p))/p)
+@core
+def hvp_x_f32_n2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e3, e3_l, eps, p, s0, s0_l, s0_rate, s0_rate_l):
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    e3 = np.float64(e3)
+    e3_l = np.float64(e3_l)
+    eps = np.float64(eps)
+    p = np.float64(p)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s0_rate = np.float64(s0_rate)
+    s0_rate_l = np.float64(s0_rate_l)
+    t1 = e1 - eps
+    t2 = t1 - e1
+    t3 = e1 - (t1 - t2) + (-eps - t2) + e1_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = t5 if t4 else t1
+    t7 = t6 < 0.0 or t6 == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) <= 0.0
+    t8 = s0 + -0.0
+    t9 = t8 - s0
+    t10 = s0 - (t8 - t9) + (-0.0 - t9) + s0_l
+    t11 = t10 - t10 == 0.0
+    t12 = t8 + t10
+    t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
+    t14 = 1.0 / p
+    t15 = t14 + -1.0
+    t16 = e3 * t15
+    t17 = 0.0 if t13 else t16
+    t18 = t17 / p
+    t19 = 0.0 if t7 else t18
+    t20 = -(s0_rate * t19)
+    t21 = t15 - t14
+    t22 = fma(e3, t15, -t16) + e3 * (t14 - (t15 - t21) + (-1.0 - t21) + fma(-t14, p, 1.0) / p) + e3_l * t15
+    t23 = fma(s0_rate, t19, t20) + s0_rate * (0.0 if t7 else (fma(-t18, p, t17) + (0.0 if t13 else t22)) / p)
+    t24 = -(t23 + s0_rate_l * t19)
+    t25 = t24 - t24 == 0.0
+    t26 = t20 + t24
+    t27 = t26 if t25 else t20
+    t28 = (t24 - (t26 - t20) if t25 else 0.0) if t27 - t27 == 0.0 else 0.0
+    return t27, t28
+
+
+# n3 = -(0 if eps >= e1 else (0 if Eq(s0, 0) else e2)/p)
+@core
+def hvp_x_f32_n3_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
@@ -4186,25 +4130,18 @@ def hvp_x_f32_n1_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_
     t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
     t14 = 0.0 if t13 else e2
     t15 = t14 / p
-    t16 = 0.0 if t7 else t15
-    t17 = e1 < eps
-    t18 = eps if t17 else e1
-    t19 = t16 / t18
-    t20 = t19 / t18
-    t21 = -t20
-    t22 = 0.0 if t17 else e1_l
-    t23 = fma(-t19, t18, t16) + (0.0 if t7 else (fma(-t15, p, t14) + (0.0 if t13 else e2_l)) / p) - t19 * t22
-    t24 = -((fma(t21, t18, t19) + t23 / t18 - t20 * t22) / t18)
-    t25 = t24 - t24 == 0.0
-    t26 = t21 + t24
-    t27 = t26 if t25 else t21
-    t28 = (t24 - (t26 - t21) if t25 else 0.0) if t27 - t27 == 0.0 else 0.0
-    return t27, t28
+    t16 = -(0.0 if t7 else (fma(-t15, p, t14) + (0.0 if t13 else e2_l)) / p)
+    t17 = t16 - t16 == 0.0
+    t18 = -(0.0 if t7 else t15)
+    t19 = t18 + t16
+    t20 = t19 if t17 else t18
+    t21 = (t16 - (t19 - t18) if t17 else 0.0) if t20 - t20 == 0.0 else 0.0
+    return t20, t21
 
 
-# n2 = 2*s0_rate*(0 if eps >= e1 else (0 if Eq(s0, 0) else e2)/p)**2/first_max(eps, e1)**3
+# n5 = -s0_rate*(0 if eps >= e1 else (0 if Eq(s0, 0) else e2)/p)
 @core
-def hvp_x_f32_n2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_l, s0_rate, s0_rate_l):
+def hvp_x_f32_n5_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_l, s0_rate, s0_rate_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     e2 = np.float64(e2)
@@ -4215,96 +4152,35 @@ def hvp_x_f32_n2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
-    t1 = e1 < eps
-    t2 = eps if t1 else e1
-    t3 = s0_rate / t2
-    t4 = e1 - eps
-    t5 = t4 - e1
-    t6 = e1 - (t4 - t5) + (-eps - t5) + e1_l
-    t7 = t6 - t6 == 0.0
-    t8 = t4 + t6
-    t9 = t8 if t7 else t4
-    t10 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) <= 0.0
-    t11 = s0 + -0.0
-    t12 = t11 - s0
-    t13 = s0 - (t11 - t12) + (-0.0 - t12) + s0_l
-    t14 = t13 - t13 == 0.0
-    t15 = t11 + t13
-    t16 = (t15 if t14 else t11) == 0.0 and (t13 - (t15 - t11) if t14 else 0.0) == 0.0
-    t17 = 0.0 if t16 else e2
-    t18 = t17 / p
-    t19 = 0.0 if t10 else t18
-    t20 = t3 * t19
-    t21 = t20 / t2
-    t22 = t21 * t19
-    t23 = t22 / t2
-    t24 = 0.0 if t10 else (fma(-t18, p, t17) + (0.0 if t16 else e2_l)) / p
-    t25 = 0.0 if t1 else e1_l
-    t26 = fma(t3, t19, -t20) + t3 * t24 + (fma(-t3, t2, s0_rate) + s0_rate_l - t3 * t25) / t2 * t19
-    t27 = fma(t21, t19, -t22) + t21 * t24 + (fma(-t21, t2, t20) + t26 - t21 * t25) / t2 * t19
-    t28 = (fma(-t23, t2, t22) + t27 - t23 * t25) / t2 * 2.0
-    t29 = t28 - t28 == 0.0
-    t30 = t23 * 2.0
-    t31 = t30 + t28
-    t32 = t31 if t29 else t30
-    t33 = (t28 - (t31 - t30) if t29 else 0.0) if t32 - t32 == 0.0 else 0.0
-    return t32, t33
+    t1 = e1 - eps
+    t2 = t1 - e1
+    t3 = e1 - (t1 - t2) + (-eps - t2) + e1_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = t5 if t4 else t1
+    t7 = t6 < 0.0 or t6 == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) <= 0.0
+    t8 = s0 + -0.0
+    t9 = t8 - s0
+    t10 = s0 - (t8 - t9) + (-0.0 - t9) + s0_l
+    t11 = t10 - t10 == 0.0
+    t12 = t8 + t10
+    t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
+    t14 = 0.0 if t13 else e2
+    t15 = t14 / p
+    t16 = 0.0 if t7 else t15
+    t17 = -(s0_rate * t16)
+    t18 = fma(s0_rate, t16, t17) + s0_rate * (0.0 if t7 else (fma(-t15, p, t14) + (0.0 if t13 else e2_l)) / p)
+    t19 = -(t18 + s0_rate_l * t16)
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = t21 if t20 else t17
+    t23 = (t19 - (t21 - t17) if t20 else 0.0) if t22 - t22 == 0.0 else 0.0
+    return t22, t23
 
 
-# n3 = -s0_rate*(0 if eps >= e1 else (0 if Eq(s0, 0) else e3*(-1 + 1/p))/p)/first_max(eps, e1)**2
+# n6 = p*s6*(p - 1)
 @core
-def hvp_x_f32_n3_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e3, e3_l, eps, p, s0, s0_l, s0_rate, s0_rate_l):
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    e3 = np.float64(e3)
-    e3_l = np.float64(e3_l)
-    eps = np.float64(eps)
-    p = np.float64(p)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
-    t1 = e1 < eps
-    t2 = eps if t1 else e1
-    t3 = s0_rate / t2
-    t4 = e1 - eps
-    t5 = t4 - e1
-    t6 = e1 - (t4 - t5) + (-eps - t5) + e1_l
-    t7 = t6 - t6 == 0.0
-    t8 = t4 + t6
-    t9 = t8 if t7 else t4
-    t10 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) <= 0.0
-    t11 = s0 + -0.0
-    t12 = t11 - s0
-    t13 = s0 - (t11 - t12) + (-0.0 - t12) + s0_l
-    t14 = t13 - t13 == 0.0
-    t15 = t11 + t13
-    t16 = (t15 if t14 else t11) == 0.0 and (t13 - (t15 - t11) if t14 else 0.0) == 0.0
-    t17 = 1.0 / p
-    t18 = t17 + -1.0
-    t19 = e3 * t18
-    t20 = 0.0 if t16 else t19
-    t21 = t20 / p
-    t22 = 0.0 if t10 else t21
-    t23 = t3 * t22
-    t24 = t23 / t2
-    t25 = -t24
-    t26 = t18 - t17
-    t27 = fma(e3, t18, -t19) + e3 * (t17 - (t18 - t26) + (-1.0 - t26) + fma(-t17, p, 1.0) / p) + e3_l * t18
-    t28 = 0.0 if t1 else e1_l
-    t29 = fma(t3, t22, -t23) + t3 * (0.0 if t10 else (fma(-t21, p, t20) + (0.0 if t16 else t27)) / p)
-    t30 = fma(t25, t2, t23) + (t29 + (fma(-t3, t2, s0_rate) + s0_rate_l - t3 * t28) / t2 * t22) - t24 * t28
-    t31 = -(t30 / t2)
-    t32 = t31 - t31 == 0.0
-    t33 = t25 + t31
-    t34 = t33 if t32 else t25
-    t35 = (t31 - (t33 - t25) if t32 else 0.0) if t34 - t34 == 0.0 else 0.0
-    return t34, t35
-
-
-# n5 = p*s6*(p - 1)
-@core
-def hvp_x_f32_n5_core_p_ne_inf_p_ne_2_p_ne_1(p, s6, s6_l):
+def hvp_x_f32_n6_core_p_ne_inf_p_ne_2_p_ne_1(p, s6, s6_l):
     p = np.float64(p)
     s6 = np.float64(s6)
     s6_l = np.float64(s6_l)
@@ -4320,58 +4196,13 @@ def hvp_x_f32_n5_core_p_ne_inf_p_ne_2_p_ne_1(p, s6, s6_l):
     return t8, t9
 
 
-# n6 = -s0_rate*(0 if eps >= e1 else (0 if Eq(s0, 0) else e2)/p)/first_max(eps, e1)**2
+# s4 = sum over C.1 of ((0 if Eq(e1, 0) else n3*direction[C.1]/first_max(eps, e1)**2) + (0 if Eq(e1, 0) else
+#     n1*x[C.1]/first_max(eps, e1)**3 + n2*x[C.1]/first_max(eps, e1)**2))*g[C.1]
 @core
-def hvp_x_f32_n6_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_l, s0_rate, s0_rate_l):
+def hvp_x_f32_s4_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, eps, n1, n1_l, n2, n2_l, n3, n3_l, direction_C1, g_C1, x_C1):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
-    e2 = np.float64(e2)
-    e2_l = np.float64(e2_l)
     eps = np.float64(eps)
-    p = np.float64(p)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
-    t1 = e1 < eps
-    t2 = eps if t1 else e1
-    t3 = s0_rate / t2
-    t4 = e1 - eps
-    t5 = t4 - e1
-    t6 = e1 - (t4 - t5) + (-eps - t5) + e1_l
-    t7 = t6 - t6 == 0.0
-    t8 = t4 + t6
-    t9 = t8 if t7 else t4
-    t10 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) <= 0.0
-    t11 = s0 + -0.0
-    t12 = t11 - s0
-    t13 = s0 - (t11 - t12) + (-0.0 - t12) + s0_l
-    t14 = t13 - t13 == 0.0
-    t15 = t11 + t13
-    t16 = (t15 if t14 else t11) == 0.0 and (t13 - (t15 - t11) if t14 else 0.0) == 0.0
-    t17 = 0.0 if t16 else e2
-    t18 = t17 / p
-    t19 = 0.0 if t10 else t18
-    t20 = t3 * t19
-    t21 = t20 / t2
-    t22 = -t21
-    t23 = 0.0 if t1 else e1_l
-    t24 = fma(t3, t19, -t20) + t3 * (0.0 if t10 else (fma(-t18, p, t17) + (0.0 if t16 else e2_l)) / p)
-    t25 = fma(t22, t2, t20) + (t24 + (fma(-t3, t2, s0_rate) + s0_rate_l - t3 * t23) / t2 * t19) - t21 * t23
-    t26 = -(t25 / t2)
-    t27 = t26 - t26 == 0.0
-    t28 = t22 + t26
-    t29 = t28 if t27 else t22
-    t30 = (t26 - (t28 - t22) if t27 else 0.0) if t29 - t29 == 0.0 else 0.0
-    return t29, t30
-
-
-# s4 = sum over C.1 of ((0 if Eq(e1, 0) else n1*direction[C.1]) + (0 if Eq(e1, 0) else n2*x[C.1] +
-#     n3*x[C.1]))*g[C.1]
-@core
-def hvp_x_f32_s4_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, n1, n1_l, n2, n2_l, n3, n3_l, direction_C1, g_C1, x_C1):
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
     n1 = np.float64(n1)
     n1_l = np.float64(n1_l)
     n2 = np.float64(n2)
@@ -4387,21 +4218,34 @@ def hvp_x_f32_s4_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, n1, n1_l, n2, n2_l, n3, n
     t4 = t3 - t3 == 0.0
     t5 = t1 + t3
     t6 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0
-    t7 = direction_C1 * n1
-    t8 = 0.0 if t6 else t7
-    t9 = x_C1 * n2
-    t10 = x_C1 * n3
-    t11 = t9 + t10
+    t7 = e1 < eps
+    t8 = eps if t7 else e1
+    t9 = direction_C1 / t8
+    t10 = t9 * n3
+    t11 = t10 / t8
     t12 = 0.0 if t6 else t11
-    t13 = t8 + t12
-    t14 = g_C1 * t13
-    t15 = t13 - t8
-    t16 = t11 - t9
-    t17 = t9 - (t11 - t16) + (t10 - t16) + (fma(x_C1, n2, -t9) + x_C1 * n2_l)
-    t18 = t8 - (t13 - t15) + (t12 - t15) + (0.0 if t6 else fma(direction_C1, n1, -t7) + direction_C1 * n1_l)
-    t19 = fma(g_C1, t13, -t14) + g_C1 * (t18 + (0.0 if t6 else t17 + (fma(x_C1, n3, -t10) + x_C1 * n3_l)))
-    t20 = t19 if t19 - t19 == 0.0 else 0.0
-    return t14, t20
+    t13 = x_C1 / t8
+    t14 = t13 * n1
+    t15 = t14 / t8
+    t16 = t15 / t8
+    t17 = t13 * n2
+    t18 = t17 / t8
+    t19 = t16 + t18
+    t20 = 0.0 if t6 else t19
+    t21 = t12 + t20
+    t22 = g_C1 * t21
+    t23 = t21 - t12
+    t24 = 0.0 if t7 else e1_l
+    t25 = fma(t9, n3, -t10) + t9 * n3_l + (fma(-t9, t8, direction_C1) - t9 * t24) / t8 * n3
+    t26 = t19 - t16
+    t27 = (fma(-t13, t8, x_C1) - t13 * t24) / t8
+    t28 = (fma(-t15, t8, t14) + (fma(t13, n1, -t14) + t13 * n1_l + t27 * n1) - t15 * t24) / t8
+    t29 = (fma(-t18, t8, t17) + (fma(t13, n2, -t17) + t13 * n2_l + t27 * n2) - t18 * t24) / t8
+    t30 = 0.0 if t6 else t16 - (t19 - t26) + (t18 - t26) + (fma(-t16, t8, t15) + t28 - t16 * t24) / t8 + t29
+    t31 = t12 - (t21 - t23) + (t20 - t23) + (0.0 if t6 else (fma(-t11, t8, t10) + t25 - t11 * t24) / t8) + t30
+    t32 = fma(g_C1, t21, -t22) + g_C1 * t31
+    t33 = t32 if t32 - t32 == 0.0 else 0.0
+    return t22, t33
 
 
 # n4 = p*s4
@@ -4419,13 +4263,15 @@ def hvp_x_f32_n4_core_p_ne_inf_p_ne_2_p_ne_1(p, s4, s4_l):
     return t5, t6
 
 
-# dx[C] = n4*sign(x[C])*e0[C] + (0 if Eq(e1, 0) else n5*Abs(x[C])**n7*sign(x[C])**2*direction[C] + n6*g[C])
+# dx[C] = n4*sign(x[C])*e0[C] + (0 if Eq(e1, 0) else n5*g[C]/first_max(eps, e1)**2 +
+#     n6*Abs(x[C])**n7*sign(x[C])**2*direction[C])
 @core
 def hvp_x_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(
-    e1, e1_l, n4, n4_l, n5, n5_l, n6, n6_l, n7, n7_l, direction_C, e0_C, e0_C_l, g_C, x_C
+    e1, e1_l, eps, n4, n4_l, n5, n5_l, n6, n6_l, n7, n7_l, direction_C, e0_C, e0_C_l, g_C, x_C
 ):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
+    eps = np.float64(eps)
     n4 = np.float64(n4)
     n4_l = np.float64(n4_l)
     n5 = np.float64(n5)
@@ -4448,26 +4294,32 @@ def hvp_x_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(
     t7 = t6 - t6 == 0.0
     t8 = t4 + t6
     t9 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0
-    t10 = g_C * n6
-    t11 = direction_C * n5
-    t12 = abs(x_C)
-    t13 = n7_l - n7_l == 0.0
-    t14 = n7 + n7_l
-    t15 = pow(t12, t14 if t13 else n7)
-    t16 = t11 * t15
-    t17 = t16 * t2
-    t18 = t17 * t2
-    t19 = t10 + t18
-    t20 = 0.0 if t9 else t19
-    t21 = t3 + t20
-    t22 = t21 - t3
-    t23 = fma(t1, t2, -t3) + (fma(e0_C, n4, -t1) + e0_C * n4_l + e0_C_l * n4) * t2
-    t24 = t19 - t10
-    t25 = fma(t11, t15, -t16) + t11 * (t15 * ((n7_l - (t14 - n7) if t13 else 0.0) * log(t12)))
-    t26 = (fma(t16, t2, -t17) + (t25 + (fma(direction_C, n5, -t11) + direction_C * n5_l) * t15) * t2) * t2
-    t27 = t10 - (t19 - t24) + (t18 - t24) + (fma(g_C, n6, -t10) + g_C * n6_l) + (fma(t17, t2, -t18) + t26)
-    t28 = t3 - (t21 - t22) + (t20 - t22) + t23 + (0.0 if t9 else t27)
-    return t21 + t28 if t28 - t28 == 0.0 else t21
+    t10 = e1 < eps
+    t11 = eps if t10 else e1
+    t12 = g_C / t11
+    t13 = t12 * n5
+    t14 = t13 / t11
+    t15 = direction_C * n6
+    t16 = abs(x_C)
+    t17 = n7_l - n7_l == 0.0
+    t18 = n7 + n7_l
+    t19 = pow(t16, t18 if t17 else n7)
+    t20 = t15 * t19
+    t21 = t20 * t2
+    t22 = t21 * t2
+    t23 = t14 + t22
+    t24 = 0.0 if t9 else t23
+    t25 = t3 + t24
+    t26 = t25 - t3
+    t27 = fma(t1, t2, -t3) + (fma(e0_C, n4, -t1) + e0_C * n4_l + e0_C_l * n4) * t2
+    t28 = t23 - t14
+    t29 = 0.0 if t10 else e1_l
+    t30 = fma(t12, n5, -t13) + t12 * n5_l + (fma(-t12, t11, g_C) - t12 * t29) / t11 * n5
+    t31 = fma(t15, t19, -t20) + t15 * (t19 * ((n7_l - (t18 - n7) if t17 else 0.0) * log(t16)))
+    t32 = (fma(t20, t2, -t21) + (t31 + (fma(direction_C, n6, -t15) + direction_C * n6_l) * t19) * t2) * t2
+    t33 = t14 - (t23 - t28) + (t22 - t28) + (fma(-t14, t11, t13) + t30 - t14 * t29) / t11
+    t34 = t3 - (t25 - t26) + (t24 - t26) + t27 + (0.0 if t9 else t33 + (fma(t21, t2, -t22) + t32))
+    return t25 + t34 if t34 - t34 == 0.0 else t25
 
 
 # e0[C] = Abs(y0[C])**p
@@ -4948,13 +4800,12 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1(x, p, eps, out_):
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
         e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
-        n0, n0_l = value_f32_n0_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0)
         start, stop = 0, n_C
         y0_0 = y0[start:stop]
         y0_l_1 = y0_l[start:stop]
         out__row_2 = out__row[start:stop]
         for i in range(stop - start):
-            out__row_2[i] = value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, n0, n0_l, y0_0[i], y0_l_1[i])
+            out__row_2[i] = value_f64_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, y0_0[i], y0_l_1[i])
 
 
 @loop
@@ -5065,7 +4916,6 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1(g, x, p, eps, dx_):
         s2, s2_l = vjp_f64_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, eps, m0, p, s0, s0_l, s2_of, s2_of_l)
         s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, s2, s2_l)
         n0, n0_l = vjp_f32_n0_core_p_ne_inf_p_ne_2_p_ne_1(p, s3, s3_l)
-        n2, n2_l = value_f32_n0_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0)
         start, stop = 0, n_C
         g_row_0 = g_row[start:stop]
         y0_1 = y0[start:stop]
@@ -5073,7 +4923,7 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1(g, x, p, eps, dx_):
         dx__row_3 = dx__row[start:stop]
         for i in range(stop - start):
             dx__row_3[i] = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(
-                e0, e0_l, m0, n0, n0_l, n1, n1_l, n2, n2_l, g_row_0[i], y0_1[i], y0_l_2[i]
+                e0, e0_l, eps, m0, n0, n0_l, n1, n1_l, g_row_0[i], y0_1[i], y0_l_2[i]
             )
 
 
@@ -5244,13 +5094,13 @@ def hvp_x_f32_p_ne_inf_p_ne_2_p_ne_1(g, direction, x, p, eps, dx_):
         e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
         e2, e2_l = vjp_f32_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
         e3, e3_l = hvp_x_f32_e3_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
-        n1, n1_l = hvp_x_f32_n1_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_l)
-        n2, n2_l = hvp_x_f32_n2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_l, s0_rate, s0_rate_l)
-        n3, n3_l = hvp_x_f32_n3_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e3, e3_l, eps, p, s0, s0_l, s0_rate, s0_rate_l)
+        n1, n1_l = hvp_x_f32_n1_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_l, s0_rate, s0_rate_l)
+        n2, n2_l = hvp_x_f32_n2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e3, e3_l, eps, p, s0, s0_l, s0_rate, s0_rate_l)
+        n3, n3_l = hvp_x_f32_n3_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_l)
         s5, s5_l = hvp_x_f64_s5_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_l, s5_of, s5_of_l)
         s6, s6_l = hvp_x_f64_s6_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s5, s5_l)
-        n5, n5_l = hvp_x_f32_n5_core_p_ne_inf_p_ne_2_p_ne_1(p, s6, s6_l)
-        n6, n6_l = hvp_x_f32_n6_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_l, s0_rate, s0_rate_l)
+        n5, n5_l = hvp_x_f32_n5_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, eps, p, s0, s0_l, s0_rate, s0_rate_l)
+        n6, n6_l = hvp_x_f32_n6_core_p_ne_inf_p_ne_2_p_ne_1(p, s6, s6_l)
         cleared(lanes_s4, width_C, 0.0)
         cleared(lost_s4, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -5260,7 +5110,7 @@ def hvp_x_f32_p_ne_inf_p_ne_2_p_ne_1(g, direction, x, p, eps, dx_):
             x_row_2 = x_row[start:stop]
             for i in range(stop - start):
                 s4_here, s4_here_l = hvp_x_f32_s4_core_p_ne_inf_p_ne_2_p_ne_1(
-                    e1, e1_l, n1, n1_l, n2, n2_l, n3, n3_l, direction_row_0[i], g_row_1[i], x_row_2[i]
+                    e1, e1_l, eps, n1, n1_l, n2, n2_l, n3, n3_l, direction_row_0[i], g_row_1[i], x_row_2[i]
                 )
                 lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
         s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
@@ -5276,6 +5126,7 @@ def hvp_x_f32_p_ne_inf_p_ne_2_p_ne_1(g, direction, x, p, eps, dx_):
             dx__row_5[i] = hvp_x_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(
                 e1,
                 e1_l,
+                eps,
                 n4,
                 n4_l,
                 n5,

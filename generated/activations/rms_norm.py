@@ -446,94 +446,80 @@ def hvp_x_f32_s0_rate_core(direction_C1, x_C1):
     return t2, fma(t1, x_C1, -t2)
 
 
-# n0 = -e0/(2*|C|)
+# n0 = 3*e1*s0_rate/4
 @core
-def hvp_x_f32_n0_core(e0, e0_l, n_C):
-    e0 = np.float64(e0)
-    e0_l = np.float64(e0_l)
-    n_C = np.float64(n_C)
-    t1 = e0 / n_C
-    t2 = -((fma(-t1, n_C, e0) + e0_l) / n_C * 0.5)
-    t3 = t2 - t2 == 0.0
-    t4 = -(t1 * 0.5)
-    t5 = t4 + t2
-    t6 = t5 if t3 else t4
-    t7 = (t2 - (t5 - t4) if t3 else 0.0) if t6 - t6 == 0.0 else 0.0
-    return t6, t7
-
-
-# n1 = 3*e1*s0_rate/(4*|C|**2)
-@core
-def hvp_x_f32_n1_core(e1, e1_l, s0_rate, s0_rate_l, n_C):
+def hvp_x_f32_n0_core(e1, e1_l, s0_rate, s0_rate_l):
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
-    n_C = np.float64(n_C)
-    t1 = e1 / n_C
+    t1 = 0.75 * e1
     t2 = t1 * s0_rate
-    t3 = t2 / n_C
-    t4 = t3 * 0.75
-    t5 = fma(t1, s0_rate, -t2) + t1 * s0_rate_l + (fma(-t1, n_C, e1) + e1_l) / n_C * s0_rate
-    t6 = fma(t3, 0.75, -t4) + (fma(-t3, n_C, t2) + t5) / n_C * 0.75
-    t7 = t6 - t6 == 0.0
-    t8 = t4 + t6
-    t9 = t8 if t7 else t4
-    t10 = (t6 - (t8 - t4) if t7 else 0.0) if t9 - t9 == 0.0 else 0.0
-    return t9, t10
+    t3 = fma(t1, s0_rate, -t2) + t1 * s0_rate_l + (fma(0.75, e1, -t1) + 0.75 * e1_l) * s0_rate
+    t4 = t3 - t3 == 0.0
+    t5 = t2 + t3
+    t6 = t5 if t4 else t2
+    t7 = (t3 - (t5 - t2) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
+    return t6, t7
 
 
-# n2 = -e0*s0_rate/(2*|C|)
+# n1 = -e0*s0_rate/2
 @core
-def hvp_x_f32_n2_core(e0, e0_l, s0_rate, s0_rate_l, n_C):
+def hvp_x_f32_n1_core(e0, e0_l, s0_rate, s0_rate_l):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
-    n_C = np.float64(n_C)
-    t1 = e0 / n_C
-    t2 = t1 * s0_rate
-    t3 = -((fma(t1, s0_rate, -t2) + t1 * s0_rate_l + (fma(-t1, n_C, e0) + e0_l) / n_C * s0_rate) * 0.5)
+    t1 = e0 * 0.5
+    t2 = -(t1 * s0_rate)
+    t3 = -(fma(t1, s0_rate, t2) + t1 * s0_rate_l + e0_l * 0.5 * s0_rate)
     t4 = t3 - t3 == 0.0
-    t5 = -(t2 * 0.5)
-    t6 = t5 + t3
-    t7 = t6 if t4 else t5
-    t8 = (t3 - (t6 - t5) if t4 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
+    t5 = t2 + t3
+    t6 = t5 if t4 else t2
+    t7 = (t3 - (t5 - t2) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
+    return t6, t7
 
 
-# s4 = sum over C.1 of (n0*direction[C.1]*weight[C.1] + n1*weight[C.1]*x[C.1])*g[C.1]
+# s4 = sum over C.1 of ((-e0/2)*direction[C.1]*weight[C.1]/|C| + n0*weight[C.1]*x[C.1]/|C|**2)*g[C.1]
 @core
-def hvp_x_f32_s4_core(n0, n0_l, n1, n1_l, direction_C1, g_C1, weight_C1, x_C1):
+def hvp_x_f32_s4_core(e0, e0_l, n0, n0_l, n_C, direction_C1, g_C1, weight_C1, x_C1):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
     n0 = np.float64(n0)
     n0_l = np.float64(n0_l)
-    n1 = np.float64(n1)
-    n1_l = np.float64(n1_l)
+    n_C = np.float64(n_C)
     direction_C1 = np.float64(direction_C1)
     g_C1 = np.float64(g_C1)
     weight_C1 = np.float64(weight_C1)
     x_C1 = np.float64(x_C1)
-    t1 = direction_C1 * weight_C1
-    t2 = t1 * n0
-    t3 = weight_C1 * x_C1
-    t4 = t3 * n1
-    t5 = t2 + t4
-    t6 = g_C1 * t5
-    t7 = t5 - t2
-    t8 = t2 - (t5 - t7) + (t4 - t7) + (fma(t1, n0, -t2) + t1 * n0_l + fma(direction_C1, weight_C1, -t1) * n0)
-    t9 = fma(g_C1, t5, -t6) + g_C1 * (t8 + (fma(t3, n1, -t4) + t3 * n1_l + fma(weight_C1, x_C1, -t3) * n1))
-    return t6, t9
+    t1 = direction_C1 / n_C
+    t2 = t1 * weight_C1
+    t3 = t2 * e0
+    t4 = -(t3 * 0.5)
+    t5 = weight_C1 / n_C
+    t6 = t5 * x_C1
+    t7 = t6 / n_C
+    t8 = t7 * n0
+    t9 = t4 + t8
+    t10 = g_C1 * t9
+    t11 = t9 - t4
+    t12 = (fma(t1, weight_C1, -t2) + fma(-t1, n_C, direction_C1) / n_C * weight_C1) * e0
+    t13 = (fma(-t7, n_C, t6) + (fma(t5, x_C1, -t6) + fma(-t5, n_C, weight_C1) / n_C * x_C1)) / n_C * n0
+    t14 = t4 - (t9 - t11) + (t8 - t11) + -((fma(t2, e0, -t3) + t2 * e0_l + t12) * 0.5)
+    t15 = fma(g_C1, t9, -t10) + g_C1 * (t14 + (fma(t7, n0, -t8) + t7 * n0_l + t13))
+    return t10, t15
 
 
-# dx[C] = n2*g[C]*weight[C] + (2*s4)*x[C] + (2*s5)*direction[C]
+# dx[C] = n1*g[C]*weight[C]/|C| + (2*s4)*x[C] + (2*s5)*direction[C]
 @core
-def hvp_x_f32_dx_core(n2, n2_l, s4, s4_l, s5, s5_l, direction_C, g_C, weight_C, x_C):
-    n2 = np.float64(n2)
-    n2_l = np.float64(n2_l)
+def hvp_x_f32_dx_core(n1, n1_l, s4, s4_l, s5, s5_l, n_C, direction_C, g_C, weight_C, x_C):
+    n1 = np.float64(n1)
+    n1_l = np.float64(n1_l)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
     s5_l = np.float64(s5_l)
+    n_C = np.float64(n_C)
     direction_C = np.float64(direction_C)
     g_C = np.float64(g_C)
     weight_C = np.float64(weight_C)
@@ -543,14 +529,16 @@ def hvp_x_f32_dx_core(n2, n2_l, s4, s4_l, s5, s5_l, direction_C, g_C, weight_C, 
     t3 = x_C * 2.0
     t4 = t3 * s4
     t5 = t2 + t4
-    t6 = g_C * weight_C
-    t7 = t6 * n2
-    t8 = t5 + t7
-    t9 = t8 - t5
-    t10 = t5 - t2
-    t11 = t2 - (t5 - t10) + (t4 - t10) + (fma(t1, s5, -t2) + t1 * s5_l) + (fma(t3, s4, -t4) + t3 * s4_l)
-    t12 = t5 - (t8 - t9) + (t7 - t9) + t11 + (fma(t6, n2, -t7) + t6 * n2_l + fma(g_C, weight_C, -t6) * n2)
-    return t8 + t12 if t12 - t12 == 0.0 else t8
+    t6 = g_C / n_C
+    t7 = t6 * weight_C
+    t8 = t7 * n1
+    t9 = t5 + t8
+    t10 = t9 - t5
+    t11 = t5 - t2
+    t12 = t2 - (t5 - t11) + (t4 - t11) + (fma(t1, s5, -t2) + t1 * s5_l) + (fma(t3, s4, -t4) + t3 * s4_l)
+    t13 = fma(t7, n1, -t8) + t7 * n1_l + (fma(t6, weight_C, -t7) + fma(-t6, n_C, g_C) / n_C * weight_C) * n1
+    t14 = t5 - (t9 - t10) + (t8 - t10) + t12 + t13
+    return t9 + t14 if t14 - t14 == 0.0 else t9
 
 
 # dweight[C] = g[C]*y0[C]/e0
@@ -926,10 +914,9 @@ def hvp_x_f32(g, direction, x, weight, eps, dx_):
         s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
         e0, e0_l = vjp_f32_e0_core(eps, s0, s0_l, n_C)
         e1, e1_l = hvp_x_f64_e1_core(eps, s0, s0_l, n_C)
-        n0, n0_l = hvp_x_f32_n0_core(e0, e0_l, n_C)
-        n1, n1_l = hvp_x_f32_n1_core(e1, e1_l, s0_rate, s0_rate_l, n_C)
+        n0, n0_l = hvp_x_f32_n0_core(e1, e1_l, s0_rate, s0_rate_l)
         s5, s5_l = hvp_x_f64_s5_core(e0, e0_l, s5_of, s5_of_l, n_C)
-        n2, n2_l = hvp_x_f32_n2_core(e0, e0_l, s0_rate, s0_rate_l, n_C)
+        n1, n1_l = hvp_x_f32_n1_core(e0, e0_l, s0_rate, s0_rate_l)
         cleared(lanes_s4, width_C, 0.0)
         cleared(lost_s4, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -940,7 +927,7 @@ def hvp_x_f32(g, direction, x, weight, eps, dx_):
             x_row_3 = x_row[start:stop]
             for i in range(stop - start):
                 s4_here, s4_here_l = hvp_x_f32_s4_core(
-                    n0, n0_l, n1, n1_l, direction_row_0[i], g_row_1[i], weight_2[i], x_row_3[i]
+                    e0, e0_l, n0, n0_l, n_C, direction_row_0[i], g_row_1[i], weight_2[i], x_row_3[i]
                 )
                 lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
         s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
@@ -952,7 +939,7 @@ def hvp_x_f32(g, direction, x, weight, eps, dx_):
         dx__row_4 = dx__row[start:stop]
         for i in range(stop - start):
             dx__row_4[i] = hvp_x_f32_dx_core(
-                n2, n2_l, s4, s4_l, s5, s5_l, direction_row_0[i], g_row_1[i], weight_2[i], x_row_3[i]
+                n1, n1_l, s4, s4_l, s5, s5_l, n_C, direction_row_0[i], g_row_1[i], weight_2[i], x_row_3[i]
             )
 
 

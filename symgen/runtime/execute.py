@@ -17,7 +17,6 @@ Loop = Callable[..., Any]
 # Bits of ndarray.flags.num: reading them at once is what a call on eight elements can afford.
 CONTIGUOUS: Final = 0x0001 | 0x0100  # C-contiguous and aligned
 WRITEABLE: Final = 0x0400
-OWNDATA: Final = 0x0004
 BUFFER: Final = 16384  # elements; with three float64 operands the buffers stay in the second-level cache
 
 ITERATOR_FLAGS: Final = ("external_loop", "buffered", "grow_inner", "zerosize_ok", "copy_if_overlap")

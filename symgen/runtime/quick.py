@@ -4,7 +4,7 @@ What decides how such a call runs is the dtype of its arrays and whatever else i
 which the first call, fully checked, leaves what it ran. Everything unusual misses, and is checked from the beginning.
 
 Each attribute of an array that Python reads costs 20 to 60 nanoseconds, and the call of a method more: hence the order
-of the tests, and a whole function for the one case that has to be fastest.
+of the tests, one reading of the flags, and a whole function for the one case that has to be fastest.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy import empty, may_share_memory, ndarray
 
 from .binding import MISSING
 from .dtypes import Array, DType
-from .execute import CONTIGUOUS, OWNDATA, WRITEABLE, Loop
+from .execute import CONTIGUOUS, WRITEABLE, Loop
 from .quick_losses import ReadyLoss
 from .quick_rows import ReadyRows
 from .remembered import ReadyKernel, ReadyRowLoss, key
@@ -70,15 +70,15 @@ class Quick:
         if type(x) is ndarray:
             if more or options:
                 known = self._find(x, more, options)
-            elif (known := self._known.get(x.dtype)) is not None and x.ndim == 1 and known.results == 1:
-                n, flags = len(x), x.flags.num
-                if n < CUT and flags & CONTIGUOUS == CONTIGUOUS:
+            elif (known := self._known.get(x.dtype)) is not None and known.results == 1:
+                shape, flags = x.shape, x.flags
+                if len(shape) == 1 and shape[0] < CUT and flags.carray:
                     if out is None:
-                        out = empty(n, known.dtype)
+                        out = empty(shape, known.dtype)
                     elif (
-                        type(out) is not ndarray or out.dtype is not known.dtype or out.ndim != 1 or len(out) != n
-                        or (own := out.flags.num) & FILLABLE != FILLABLE
-                        or (not flags & own & OWNDATA and out is not x and may_share_memory(x, out))
+                        type(out) is not ndarray or out.dtype is not known.dtype or out.shape != shape
+                        or not (own := out.flags).carray
+                        or (not (flags.owndata and own.owndata) and out is not x and may_share_memory(x, out))
                     ):  # fmt: skip
                         return self._again(known, (x,), out)
                     if known.numbers:
