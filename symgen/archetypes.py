@@ -5,15 +5,15 @@ Whether a function is elementwise or one of rows is read off its formula; nothin
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from symgen import build_compile, pipeline, sheet, views
+from symgen import build_compile, pipeline, views
 from symgen.backends.manifest import VariantFacts
 from symgen.backends.numba_row_passes import walks
 from symgen.kernel import ScalarFunction
-from symgen.rows import card as row_card
 from symgen.rows import derive as rows
 from symgen.rows import text as row_text
 from symgen.rows.lower import is_row_function
@@ -47,13 +47,23 @@ class Archetype:
     emit_device: Callable[[Derived, str], str]
 
 
+def _sheet() -> Any:
+    """What prints cards, which is imported where one is wanted: a build without a reference needs none of it."""
+    return importlib.import_module("symgen.sheet")
+
+
+def _row_card(derived: rows.RowDerivation, certificate: Mapping[str, Any] | None) -> str:
+    text: str = _sheet().render_card(importlib.import_module("symgen.rows.card").card(derived, certificate))
+    return text
+
+
 ELEMENTWISE = Archetype(
     name="elementwise",
     derive=pipeline.derive,
     facts=lambda d: [VariantFacts(tuple(o.name for o in v.outputs)) for v in d.variants],
     emit=build_compile.emit_elementwise,
     cores=lambda d: [core for v in d.variants for o in v.outputs for core in o.cores.values()],
-    card=lambda d, certificate: sheet.card_text(d, certificate=certificate),
+    card=lambda d, certificate: _sheet().card_text(d, certificate=certificate),
     stages=views.STAGES,
     emit_device=build_compile.emit_elementwise_cuda,
 )
@@ -63,7 +73,7 @@ ROWS = Archetype(
     facts=lambda d: [row_facts(v) for v in d.variants],
     emit=build_compile.emit_rows,
     cores=row_text.cores,
-    card=lambda d, certificate: sheet.render_card(row_card.card(d, certificate)),
+    card=_row_card,
     stages=row_text.STAGES,
     emit_device=build_compile.emit_rows_cuda,
 )

@@ -94,7 +94,6 @@ def compile_function(job: Job) -> Compiled | Failure:
         The text of its files, or what is wrong with its spec.
     """
     started = time.perf_counter()
-    from symgen import sheet
     from symgen.archetypes import archetype_of
     from symgen.backends import manifest
     from symgen.layers import generated
@@ -119,7 +118,11 @@ def compile_function(job: Job) -> Compiled | Failure:
         missed = device_misses(derivation)
         entry["cuda"] = {"kernel": kernel_digest(device), "module": f"{CUDA}.{entry['module']}", "missed": missed}
     device_kernel = entry["cuda"]["kernel"] if device else ""
-    docs = {sheet.card_path(job.name): card_text(derivation, job, entry["kernel"], device_kernel)} if job.docs else {}
+    docs = {}
+    if job.docs:
+        from symgen import sheet
+
+        docs[sheet.card_path(job.name)] = card_text(derivation, job, entry["kernel"], device_kernel)
     report = _report(derivation, time.perf_counter() - started)
     entry["rules"] = sorted(report.rules)
     return Compiled(job.name, texts, entry, docs, misses(derivation), report)
