@@ -52,10 +52,11 @@ def layer(op: Op) -> Layer | None:
         >>> print(layer(siren.op).epilogue.variants[0].value)
         sin(omega_0*(bias + product))
     """
-    factors = {_factors(op, s) for v in op.variants for s in v.value.atoms(sp.Sum)} - {None}
+    sums = (s for v in op.variants for s in v.value.atoms(sp.Sum))
+    factors = {found for s in sums if (found := _factors(op, s)) is not None}
     if len(factors) != 1:
         return None
-    tensor, matrix, over = factors.pop()  # type: ignore[misc]  # None was taken out
+    tensor, matrix, over = factors.pop()
     other = next(a for a in matrix.role.axes if a != over)
     taken = {a.name for a in op.arguments}
     names = itertools.chain(["product"], map("product_{}".format, itertools.count(1)))

@@ -4,7 +4,7 @@
 ``|x|^n f(x/|x|, s/|x|)`` beyond. In neither half does a square or a quotient of the two leave the range of numbers, as
 ``x^2/s^2`` does. A variance counts as the square of s. That a formula is homogeneous is read off its structure, which
 is the proof: a sum has terms of one degree, a product adds degrees, a function takes what has degree zero; a logarithm
-turns a degree into a term. See docs/adr/0028-ratios.md.
+turns a degree into a term. See docs/adr/0029-ratios.md.
 """
 
 from __future__ import annotations
