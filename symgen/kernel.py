@@ -61,6 +61,7 @@ OPERATIONS: dict[str, Operation] = {
     "neg": Operation("f", "f", np.negative),
     "abs": Operation("f", "f", np.abs),
     "fma": Operation("fff", "f", fused.fma),
+    "inverse": Operation("f", "f", np.reciprocal),  # on a GPU to two units, and in float32 of normal numbers alone
     "sqrt": Operation("f", "f", np.sqrt),
     "copysign": Operation("ff", "f", np.copysign),
     "pow2": Operation("f", "f", _pow2),

@@ -14,7 +14,7 @@ from numba import njit
 
 from symgen.backends.numba_cpu import DIALECT, ELEMENTARY, INTRINSICS, TRIG
 from symgen.backends.numba_elementary import emit
-from symgen.backends.python_text import Dialect, fold, local_names, print_graph
+from symgen.backends.python_text import Branches, Dialect, fold, local_names, print_graph
 from symgen.kernel import (
     OPERATIONS,
     PRIMITIVES,
@@ -58,8 +58,8 @@ def elementary() -> dict[str, Any]:
     return scope
 
 
-def compiled(function: ScalarFunction) -> Any:
-    body = print_graph(function, DIALECT)
+def compiled(function: ScalarFunction, branches: Branches | None = None) -> Any:
+    body = print_graph(function, DIALECT, branches)
     lines = [*body.statements, f"return {', '.join(body.results)}"]
     names = ", ".join(local_names(function.parameters, DIALECT.reserved).values())
     scope: dict[str, Any] = {

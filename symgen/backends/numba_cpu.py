@@ -44,6 +44,7 @@ OPERATIONS = {
     "neg": Form("-{}", SIGN, (ATOM,)),
     "abs": Form("abs({})", ATOM, (TERNARY,)),
     "fma": Form("fma({}, {}, {})", ATOM, (TERNARY,) * 3, needs="fma"),
+    "inverse": Form("1.0 / {}", PRODUCT, (PRODUCT + 1,)),
     "sqrt": Form("math.sqrt({})", ATOM, (TERNARY,), needs="math"),
     "pow2": Form("pow2({})", ATOM, (TERNARY,), needs="pow2"),
     "exponent": Form("exponent({})", ATOM, (TERNARY,), needs="exponent"),

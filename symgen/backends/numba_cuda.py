@@ -10,6 +10,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from symgen.backends import device_graph
+from symgen.backends.branches import branches
 from symgen.backends.numba_cpu import (
     ELEMENTARY,
     INTRINSICS,
@@ -49,6 +51,7 @@ FLOAT32 = {
     "mul": call("fmul", 2),
     "div": call("fdiv", 2),
     "fma": call("libdevice.fmaf", 3),
+    "inverse": call("inverse", 1),
     "sqrt": call("libdevice.fsqrt_rn", 1),
     "abs": call("libdevice.fabsf", 1),
     "copysign": call("libdevice.copysignf", 2),
@@ -60,6 +63,7 @@ FLOAT64 = {
     "mul": call("dmul", 2),
     "div": call("ddiv", 2),
     "fma": call("libdevice.fma", 3),
+    "inverse": Form("ddiv(1.0, {})", ATOM, (TERNARY,), needs="ddiv"),
     "sqrt": call("libdevice.dsqrt_rn", 1),
     "abs": call("libdevice.fabs", 1),
     "copysign": call("libdevice.copysign", 2),
@@ -68,7 +72,7 @@ IMPORTED = frozenset({"core", "kernel", "thread", "u32"}) | {
     f"{v}{n}" for v in ("load", "store") for n in ("", "2", "4")
 }
 SUMMING = ("total", "lost", "sums")  # what kernels that sum call their own
-HELPERS = frozenset({"f32", "fadd", "fsub", "fmul", "fdiv", "dadd", "dmul", "ddiv"}) | INTRINSICS
+HELPERS = frozenset({"f32", "fadd", "fsub", "fmul", "fdiv", "dadd", "dmul", "ddiv", "inverse"}) | INTRINSICS
 RESERVED = IMPORTED | HELPERS | TRIG | ELEMENTARY | {"math", "libdevice", "i", "n", "place", "whole", *SUMMING}
 RESERVED |= {"threads", "fplus", "dplus", "fsettle", "dsettle"}
 SAME = {"log1p_unit": "log1p"}
@@ -264,7 +268,10 @@ def _core(
     full = function_name(name, precision.core, variant.suffix)
     parameters = (*_arrays(module), *_numbers(module, precision))
     results = tuple(r for p in parts for r in (p.f64 if precision.name == "f64" else p.f32).results)
-    body = print_graph(ScalarFunction(full, parameters, results), precision.dialect)
+    single = precision.name == "f32"
+    graph = ScalarFunction(full, parameters, device_graph.quick(results) if single else results)
+    held = {n: 0.0 if single and n.endswith(low("")) else 1.0 for n in _numbers(module, precision)}
+    body = print_graph(graph, precision.dialect, branches(graph, held))
     names = local_names(parameters, precision.dialect.reserved)
     told = parts[0].comments if len(parts) == 1 else (TOGETHER,)
     comments = tuple(line for text in told for line in textwrap.wrap(text, 116)) if precision.name == "f32" else ()

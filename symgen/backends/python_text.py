@@ -9,7 +9,7 @@ from __future__ import annotations
 import keyword
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from symgen.kernel import OPERATIONS, PRIMITIVES, KernelError, Node, ScalarFunction, topological, verify
@@ -55,6 +55,10 @@ class Body:
     needs: frozenset[str]
 
 
+# What is computed under the two arms of a selection, by the selections that are printed as branches.
+Branches = Mapping[Node, tuple[Collection[Node], Collection[Node]]]
+
+
 @dataclass(frozen=True)
 class _Text:
     text: str
@@ -68,17 +72,52 @@ class _Writer:
     dialect: Dialect
     names: dict[str, str]
     taken: set[str]
+    uses: Mapping[Node, int]
+    branches: Branches
     statements: list[str] = field(default_factory=list)
-    texts: dict[int, _Text] = field(default_factory=dict)
+    texts: dict[Node, _Text] = field(default_factory=dict)
     needs: set[str] = field(default_factory=set)
     count: int = 0
+    depth: int = 0
 
-    def assign(self, text: _Text) -> _Text:
+    def line(self, text: str) -> None:
+        self.statements.append("    " * self.depth + text)
+
+    def fresh(self) -> str:
         self.count += 1
         while f"t{self.count}" in self.taken:
             self.count += 1
-        name = f"t{self.count}"
-        self.statements.append(f"{name} = {text.text}")
+        return f"t{self.count}"
+
+    def assign(self, text: _Text) -> _Text:
+        name = self.fresh()
+        self.line(f"{name} = {text.text}")
+        return _Text(name, ATOM)
+
+    def block(self, order: Sequence[Node]) -> None:
+        """The statements of some nodes, arguments before users; what an arm alone needs stands under its branch."""
+        hidden = {n for s in order if s in self.branches for arm in self.branches[s] for n in arm}
+        for n in order:
+            if n in hidden:
+                continue
+            if n in self.branches:
+                self.texts[n] = self.branch(n)
+                continue
+            text = self.write(n)
+            shared = self.uses[n] > 1 and n.op not in LEAVES
+            self.texts[n] = self.assign(text) if shared else text
+
+    def branch(self, n: Node) -> _Text:
+        """A selection as a branch."""
+        condition, *arms = n.args
+        head, name = f"if {self.texts[condition].text}:", self.fresh()
+        for arm in arms:
+            self.line(head)
+            self.depth += 1
+            self.block(topological([arm], self.texts))
+            self.line(f"{name} = {self.texts[arm].text}")
+            self.depth -= 1
+            head = "else:"
         return _Text(name, ATOM)
 
     def write(self, n: Node) -> _Text:
@@ -86,7 +125,7 @@ class _Writer:
             return self.constant(n.value)
         if n.op == "var":
             return _Text(self.names[n.value], ATOM)
-        form, arguments = self.form(n), [self.texts[id(a)] for a in n.args]
+        form, arguments = self.form(n), [self.texts[a] for a in n.args]
         text = _fill(form, arguments)
         while len(text) > WIDTH and any(len(a.text) > 5 for a in arguments):
             longest = max(range(len(arguments)), key=lambda i: len(arguments[i].text))
@@ -117,26 +156,24 @@ class _Writer:
         return _Text(f"{self.dialect.literal}({text.text})", ATOM)
 
 
-def print_graph(function: ScalarFunction, dialect: Dialect) -> Body:
+def print_graph(function: ScalarFunction, dialect: Dialect, branches: Branches | None = None) -> Body:
     """The statements of a graph in a fixed order: one for each node that is used twice, or too long to nest.
 
     Args:
         function: The graph; its parameters keep their names unless Python or the dialect needs them.
         dialect: The tables of the backend.
+        branches: Selections that are printed as branches, with what only their arms need, if there are any.
 
     Returns:
         The printed body; `reads` lists the parameters (as printed) that the graph uses.
     """
     order = topological(verify(function).results)
     names = local_names(function.parameters, dialect.reserved)
-    writer = _Writer(dialect, names, set(names.values()))
-    uses = Counter(id(a) for n in order for a in n.args) + Counter(id(r) for r in function.results)
-    for n in order:
-        text = writer.write(n)
-        shared = uses[id(n)] > 1 and n.op not in LEAVES
-        writer.texts[id(n)] = writer.assign(text) if shared else text
+    uses = Counter(a for n in order for a in n.args) + Counter(function.results)
+    writer = _Writer(dialect, names, set(names.values()), uses, branches or {})
+    writer.block(order)
     used = {n.value for n in order if n.op == "var"}
-    texts = [writer.texts[id(r)] for r in function.results]
+    texts = [writer.texts[r] for r in function.results]
     if len(texts) > 1:
         texts = [text if text.binds == ATOM else writer.assign(text) for text in texts]
     results = tuple(text.text for text in texts)

@@ -17,6 +17,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -37,7 +38,7 @@ from ..elementary import (exp, exp_low, expm1, expm1_low)
 @core
 def value_device32(x, alpha, alpha_low):
     t1 = fdiv(x, alpha)
-    t2 = fdiv(fsub(libdevice.fmaf(-t1, alpha, x), fmul(t1, alpha_low)), alpha)
+    t2 = fmul(fsub(libdevice.fmaf(-t1, alpha, x), fmul(t1, alpha_low)), inverse(alpha))
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -55,7 +56,7 @@ def value_device32(x, alpha, alpha_low):
 def grad_device32(x, alpha, alpha_low):
     t1 = fdiv(x, alpha)
     t2 = libdevice.expf(t1)
-    t3 = fmul(fdiv(fsub(libdevice.fmaf(-t1, alpha, x), fmul(t1, alpha_low)), alpha), t2)
+    t3 = fmul(fmul(fsub(libdevice.fmaf(-t1, alpha, x), fmul(t1, alpha_low)), inverse(alpha)), t2)
     return f32(1.0) if f32(0.0) < x else fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
 
 
@@ -68,11 +69,12 @@ def grad2_device32(x, alpha, alpha_low):
     t3 = libdevice.expf(fmul(t2, f32(0.5)))
     t4 = fmul(t1, t3)
     t5 = fmul(t4, t3)
-    t6 = fmul(fdiv(fsub(libdevice.fmaf(-t2, alpha, x), fmul(t2, alpha_low)), alpha), fmul(t3, f32(0.5)))
-    t7 = fmul(fdiv(fsub(libdevice.fmaf(-t1, alpha, f32(1.0)), fmul(t1, alpha_low)), alpha), t3)
-    t8 = fmul(fadd(fadd(libdevice.fmaf(t1, t3, -t4), fmul(t1, t6)), t7), t3)
-    t9 = fadd(fadd(libdevice.fmaf(t4, t3, -t5), fmul(t4, t6)), t8)
-    return f32(0.0) if f32(0.0) < x else fadd(t5, t9) if fsub(t9, t9) == f32(0.0) else t5
+    t6 = inverse(alpha)
+    t7 = fmul(fmul(fsub(libdevice.fmaf(-t2, alpha, x), fmul(t2, alpha_low)), t6), fmul(t3, f32(0.5)))
+    t8 = fmul(fmul(fsub(libdevice.fmaf(-t1, alpha, f32(1.0)), fmul(t1, alpha_low)), t6), t3)
+    t9 = fmul(fadd(fadd(libdevice.fmaf(t1, t3, -t4), fmul(t1, t7)), t8), t3)
+    t10 = fadd(fadd(libdevice.fmaf(t4, t3, -t5), fmul(t4, t7)), t9)
+    return f32(0.0) if f32(0.0) < x else fadd(t5, t10) if fsub(t10, t10) == f32(0.0) else t5
 
 
 # where x > 0: 0
@@ -80,61 +82,61 @@ def grad2_device32(x, alpha, alpha_low):
 @core
 def grad_alpha_device32(x, alpha, alpha_low):
     t1 = fdiv(x, alpha)
-    t2 = fdiv(fsub(libdevice.fmaf(-t1, alpha, x), fmul(t1, alpha_low)), alpha)
+    t2 = fmul(fsub(libdevice.fmaf(-t1, alpha, x), fmul(t1, alpha_low)), inverse(alpha))
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = libdevice.expf(t5)
-    t7 = -fmul(t5, t6)
-    t8 = libdevice.expm1f(t5)
-    t9 = fadd(t7, t8)
-    t10 = fsub(t9, t7)
-    t11 = fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)
-    t12 = fmul(t11, t6)
-    t13 = -fadd(fadd(libdevice.fmaf(t5, t6, t7), fmul(t5, t12)), t12)
-    t14 = fadd(fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t13), fmul(t11, fadd(t8, f32(1.0))))
-    t15 = fsub(t5, f32(-1.0743491649627686))
-    t16 = libdevice.fmaf(f32(-0.027414876967668533), t15, f32(-0.05274558439850807))
-    t17 = libdevice.fmaf(libdevice.fmaf(t16, t15, f32(0.01269587967544794)), t15, f32(0.36691176891326904))
-    t18 = libdevice.fmaf(t17, t15, f32(4.507288764443729e-09))
-    t19 = fadd(f32(-0.2915683686733246), t18)
-    t20 = libdevice.fmaf(f32(-0.10965950787067413), t15, f32(-0.15823675319552422))
-    t21 = libdevice.fmaf(libdevice.fmaf(t20, t15, f32(0.02539175935089588)), t15, f32(0.36691176891326904))
-    t22 = fadd(fsub(t18, fsub(t19, f32(-0.2915683686733246))), fmul(t11, t21))
-    t23 = libdevice.fmaf(f32(-2.5538253112245e-07), t5, f32(-2.5381796149304137e-06))
-    t24 = libdevice.fmaf(t23, t5, f32(-2.2041589545551687e-05))
-    t25 = libdevice.fmaf(t24, t5, f32(-0.00017356016905978322))
-    t26 = libdevice.fmaf(t25, t5, f32(-0.0011904777493327856))
-    t27 = libdevice.fmaf(libdevice.fmaf(t26, t5, f32(-0.0069444626569747925)), t5, f32(-0.03333333134651184))
-    t28 = libdevice.fmaf(libdevice.fmaf(t27, t5, f32(-0.125)), t5, f32(-0.3333333432674408))
-    t29 = libdevice.fmaf(t28, t5, f32(-4.558624658312915e-11))
-    t30 = fadd(f32(-0.5), t29)
-    t31 = fmul(t30, t5)
-    t32 = fmul(t31, t5)
-    t33 = libdevice.fmaf(f32(-2.29844278010205e-06), t5, f32(-2.030543691944331e-05))
-    t34 = libdevice.fmaf(t33, t5, f32(-0.0001542911268188618))
-    t35 = libdevice.fmaf(libdevice.fmaf(t34, t5, f32(-0.0010413610143586993)), t5, f32(-0.005952388746663928))
-    t36 = libdevice.fmaf(libdevice.fmaf(t35, t5, f32(-0.02777785062789917)), t5, f32(-0.09999999403953552))
-    t37 = fmul(t11, libdevice.fmaf(libdevice.fmaf(t36, t5, f32(-0.25)), t5, f32(-0.3333333432674408)))
-    t38 = fmul(fadd(fsub(t29, fsub(t30, f32(-0.5))), t37), t5)
-    t39 = fmul(fadd(fadd(libdevice.fmaf(t30, t5, -t31), fmul(t30, t11)), t38), t5)
-    t40 = fadd(fadd(libdevice.fmaf(t31, t5, -t32), fmul(t31, t11)), t39)
-    t41 = libdevice.fabsf(t5)
-    t42 = fadd(t41, f32(-1.0))
-    t43 = libdevice.expf(-t41)
-    t44 = fadd(t42, t43)
-    t45 = libdevice.expf(t41)
+    t6 = t5 < f32(-1.148698329925537)
+    t7 = libdevice.fabsf(t5)
+    t8 = libdevice.expf(t5 if t6 else -t7)
+    t9 = -fmul(t5, t8)
+    t10 = libdevice.expm1f(t5)
+    t11 = fadd(t9, t10)
+    t12 = fsub(t11, t9)
+    t13 = fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)
+    t14 = fmul(t13, t8)
+    t15 = -fadd(fadd(libdevice.fmaf(t5, t8, t9), fmul(t5, t14)), t14)
+    t16 = fadd(fadd(fadd(fsub(t9, fsub(t11, t12)), fsub(t10, t12)), t15), fmul(t13, fadd(t10, f32(1.0))))
+    t17 = fsub(t5, f32(-1.0743491649627686))
+    t18 = libdevice.fmaf(f32(-0.027414876967668533), t17, f32(-0.05274558439850807))
+    t19 = libdevice.fmaf(libdevice.fmaf(t18, t17, f32(0.01269587967544794)), t17, f32(0.36691176891326904))
+    t20 = libdevice.fmaf(t19, t17, f32(4.507288764443729e-09))
+    t21 = fadd(f32(-0.2915683686733246), t20)
+    t22 = libdevice.fmaf(f32(-0.10965950787067413), t17, f32(-0.15823675319552422))
+    t23 = libdevice.fmaf(libdevice.fmaf(t22, t17, f32(0.02539175935089588)), t17, f32(0.36691176891326904))
+    t24 = fadd(fsub(t20, fsub(t21, f32(-0.2915683686733246))), fmul(t13, t23))
+    t25 = libdevice.fmaf(f32(-2.5538253112245e-07), t5, f32(-2.5381796149304137e-06))
+    t26 = libdevice.fmaf(t25, t5, f32(-2.2041589545551687e-05))
+    t27 = libdevice.fmaf(t26, t5, f32(-0.00017356016905978322))
+    t28 = libdevice.fmaf(t27, t5, f32(-0.0011904777493327856))
+    t29 = libdevice.fmaf(libdevice.fmaf(t28, t5, f32(-0.0069444626569747925)), t5, f32(-0.03333333134651184))
+    t30 = libdevice.fmaf(libdevice.fmaf(t29, t5, f32(-0.125)), t5, f32(-0.3333333432674408))
+    t31 = libdevice.fmaf(t30, t5, f32(-4.558624658312915e-11))
+    t32 = fadd(f32(-0.5), t31)
+    t33 = fmul(t32, t5)
+    t34 = fmul(t33, t5)
+    t35 = libdevice.fmaf(f32(-2.29844278010205e-06), t5, f32(-2.030543691944331e-05))
+    t36 = libdevice.fmaf(t35, t5, f32(-0.0001542911268188618))
+    t37 = libdevice.fmaf(libdevice.fmaf(t36, t5, f32(-0.0010413610143586993)), t5, f32(-0.005952388746663928))
+    t38 = libdevice.fmaf(libdevice.fmaf(t37, t5, f32(-0.02777785062789917)), t5, f32(-0.09999999403953552))
+    t39 = fmul(t13, libdevice.fmaf(libdevice.fmaf(t38, t5, f32(-0.25)), t5, f32(-0.3333333432674408)))
+    t40 = fmul(fadd(fsub(t31, fsub(t32, f32(-0.5))), t39), t5)
+    t41 = fmul(fadd(fadd(libdevice.fmaf(t32, t5, -t33), fmul(t32, t13)), t40), t5)
+    t42 = fadd(fadd(libdevice.fmaf(t33, t5, -t34), fmul(t33, t13)), t41)
+    t43 = fadd(t7, f32(-1.0))
+    t44 = fadd(t43, t8)
+    t45 = libdevice.expf(t7)
     t46 = -fmul(t44, t45)
-    t47 = -t11 if t5 < f32(0.0) else t11
-    t48 = fsub(t44, t42)
-    t49 = fsub(t42, t41)
-    t50 = fadd(fadd(fsub(t41, fsub(t42, t49)), fsub(f32(-1.0), t49)), t47)
-    t51 = fmul(fadd(fadd(fadd(fsub(t42, fsub(t44, t48)), fsub(t43, t48)), t50), fmul(-t47, t43)), t45)
+    t47 = -t13 if t5 < f32(0.0) else t13
+    t48 = fsub(t44, t43)
+    t49 = fsub(t43, t7)
+    t50 = fadd(fadd(fsub(t7, fsub(t43, t49)), fsub(f32(-1.0), t49)), t47)
+    t51 = fmul(fadd(fadd(fadd(fsub(t43, fsub(t44, t48)), fsub(t8, t48)), t50), fmul(-t47, t8)), t45)
     t52 = -fadd(fadd(libdevice.fmaf(t44, t45, t46), fmul(t44, fmul(t47, t45))), t51)
-    t53 = fadd(t32, t40) if fsub(t40, t40) == f32(0.0) else t32
+    t53 = fadd(t34, t42) if fsub(t42, t42) == f32(0.0) else t34
     t54 = t53 if t5 < f32(0.9012504816055298) else fadd(t46, t52) if fsub(t52, t52) == f32(0.0) else t46
-    t55 = (fadd(t19, t22) if fsub(t22, t22) == f32(0.0) else t19) if t5 < f32(-1.0) else t54
-    t56 = (fadd(t9, t14) if fsub(t14, t14) == f32(0.0) else t9) if t5 < f32(-1.148698329925537) else t55
+    t55 = (fadd(t21, t24) if fsub(t24, t24) == f32(0.0) else t21) if t5 < f32(-1.0) else t54
+    t56 = (fadd(t11, t16) if fsub(t16, t16) == f32(0.0) else t11) if t6 else t55
     return x if x == f32(0.0) else f32(0.0) if f32(0.0) < x else f32(-1.0) if t5 < f32(-1229806.625) else t56
 
 
@@ -143,7 +145,7 @@ def grad_alpha_device32(x, alpha, alpha_low):
 def value_and_grad_device32(x, alpha, alpha_low):
     t1 = f32(0.0) < x
     t2 = fdiv(x, alpha)
-    t3 = fdiv(fsub(libdevice.fmaf(-t2, alpha, x), fmul(t2, alpha_low)), alpha)
+    t3 = fmul(fsub(libdevice.fmaf(-t2, alpha, x), fmul(t2, alpha_low)), inverse(alpha))
     t4 = fsub(t3, t3) == f32(0.0)
     t5 = fadd(t2, t3)
     t6 = t5 if t4 else t2

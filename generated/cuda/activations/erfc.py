@@ -16,18 +16,17 @@ from ..elementary import (erfcx, erfcx_low, exp, exp_low)
 @core
 def value_device32(x):
     t1 = f32(0.0) <= x
-    t2 = libdevice.fabsf(x)
-    t3 = libdevice.erfcxf(t2)
-    t4 = -fmul(t2, t2)
-    t5 = libdevice.expf(t4)
-    t6 = fmul(t3, t5)
-    t7 = -t6
-    t8 = fadd(libdevice.fmaf(t3, t5, t7), fmul(t3, fmul(libdevice.fmaf(t2, t2, t4), -fmul(t5, f32(1.0)))))
-    t9 = fadd(f32(2.0), t7)
-    t10 = fsub(t9, f32(2.0))
-    t11 = t8 if t1 else fadd(fadd(fsub(f32(2.0), fsub(t9, t10)), fsub(t7, t10)), -t8)
-    t12 = t6 if t1 else t9
-    return fadd(t12, t11) if fsub(t11, t11) == f32(0.0) else t12
+    t2 = libdevice.erfcxf(libdevice.fabsf(x))
+    t3 = -fmul(x, x)
+    t4 = libdevice.expf(t3)
+    t5 = fmul(t2, t4)
+    t6 = -t5
+    t7 = fadd(libdevice.fmaf(t2, t4, t6), fmul(t2, fmul(libdevice.fmaf(x, x, t3), -t4)))
+    t8 = fadd(f32(2.0), t6)
+    t9 = fsub(t8, f32(2.0))
+    t10 = t7 if t1 else fadd(fadd(fsub(f32(2.0), fsub(t8, t9)), fsub(t6, t9)), -t7)
+    t11 = t5 if t1 else t8
+    return fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
 
 
 # -2*exp(-x**2)/sqrt(pi) (compensated)
@@ -63,26 +62,23 @@ def grad2_device32(x):
 @core
 def value_and_grad_device32(x):
     t1 = f32(0.0) <= x
-    t2 = libdevice.fabsf(x)
-    t3 = libdevice.erfcxf(t2)
-    t4 = -fmul(t2, t2)
-    t5 = libdevice.expf(t4)
-    t6 = fmul(t3, t5)
-    t7 = -t6
-    t8 = fadd(libdevice.fmaf(t3, t5, t7), fmul(t3, fmul(libdevice.fmaf(t2, t2, t4), -fmul(t5, f32(1.0)))))
-    t9 = fadd(f32(2.0), t7)
+    t2 = libdevice.erfcxf(libdevice.fabsf(x))
+    t3 = -fmul(x, x)
+    t4 = libdevice.expf(t3)
+    t5 = fmul(t2, t4)
+    t6 = -t5
+    t7 = libdevice.fmaf(x, x, t3)
+    t8 = fadd(libdevice.fmaf(t2, t4, t6), fmul(t2, fmul(t7, -t4)))
+    t9 = fadd(f32(2.0), t6)
     t10 = fsub(t9, f32(2.0))
-    t11 = t8 if t1 else fadd(fadd(fsub(f32(2.0), fsub(t9, t10)), fsub(t7, t10)), -t8)
-    t12 = t6 if t1 else t9
-    t13 = -fmul(x, x)
-    t14 = libdevice.expf(t13)
-    t15 = -fmul(f32(1.128379225730896), t14)
-    t16 = fmul(f32(1.128379225730896), fmul(-libdevice.fmaf(x, x, t13), t14))
-    t17 = fadd(libdevice.fmaf(f32(1.128379225730896), t14, t15), t16)
-    t18 = -fadd(t17, fmul(f32(-5.8635382771399236e-08), t14))
-    t19 = fadd(t12, t11) if fsub(t11, t11) == f32(0.0) else t12
-    t20 = fadd(t15, t18) if fsub(t18, t18) == f32(0.0) else t15
-    return t19, t20
+    t11 = t8 if t1 else fadd(fadd(fsub(f32(2.0), fsub(t9, t10)), fsub(t6, t10)), -t8)
+    t12 = t5 if t1 else t9
+    t13 = -fmul(f32(1.128379225730896), t4)
+    t14 = fadd(libdevice.fmaf(f32(1.128379225730896), t4, t13), fmul(f32(1.128379225730896), fmul(-t7, t4)))
+    t15 = -fadd(t14, fmul(f32(-5.8635382771399236e-08), t4))
+    t16 = fadd(t12, t11) if fsub(t11, t11) == f32(0.0) else t12
+    t17 = fadd(t13, t15) if fsub(t15, t15) == f32(0.0) else t13
+    return t16, t17
 
 
 @core

@@ -6,7 +6,24 @@ return relu6(x + 3) / 6
 """
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, f32, fadd, fdiv, fsub, kernel, load, load2, load4, store, store2, store4, thread, u32
+    core,
+    dadd,
+    ddiv,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    store,
+    store2,
+    store4,
+    thread,
+    u32,
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 
@@ -41,7 +58,9 @@ def grad_device32(x):
     t17 = t16 if t15 else t12
     t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) <= f32(0.0)
     t19 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) <= f32(0.0)
-    return x if x != x else fdiv(f32(0.0) if t19 else f32(0.0) if t18 else f32(1.0), f32(6.0))
+    t20 = f32(0.0) if t19 else f32(0.0) if t18 else f32(1.0)
+    t21 = fmul(t20, f32(0.1666666716337204))
+    return x if x != x else libdevice.fmaf(libdevice.fmaf(-t21, f32(6.0), t20), f32(0.1666666716337204), t21)
 
 
 # 0
@@ -73,8 +92,10 @@ def value_and_grad_device32(x):
     t18 = t17 if t16 else t13
     t19 = t18 < f32(0.0) or t18 == f32(0.0) and (fsub(t15, fsub(t17, t13)) if t16 else f32(0.0)) <= f32(0.0)
     t20 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t5)) if t10 else f32(0.0)) <= f32(0.0)
-    t21 = x if x != x else fdiv(f32(0.0) if t20 else f32(0.0) if t19 else f32(1.0), f32(6.0))
-    return fdiv(f32(6.0) if f32(6.0) < t3 else t3, f32(6.0)), t21
+    t21 = f32(0.0) if t20 else f32(0.0) if t19 else f32(1.0)
+    t22 = fmul(t21, f32(0.1666666716337204))
+    t23 = x if x != x else libdevice.fmaf(libdevice.fmaf(-t22, f32(6.0), t21), f32(0.1666666716337204), t22)
+    return fdiv(f32(6.0) if f32(6.0) < t3 else t3, f32(6.0)), t23
 
 
 @core

@@ -33,7 +33,7 @@ from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 # -989.119 to inf: x*first_min(6, first_max(0, x + 3))/6 (compensated)
 @core
 def value_device32(x):
-    t1 = fdiv(x, f32(6.0))
+    t1 = fmul(x, f32(0.1666666716337204))
     t2 = fadd(x, f32(3.0))
     t3 = t2 < f32(0.0)
     t4 = f32(0.0) if t3 else t2
@@ -42,7 +42,7 @@ def value_device32(x):
     t7 = fmul(t1, t6)
     t8 = fsub(t2, x)
     t9 = fmul(t1, f32(0.0) if t5 else f32(0.0) if t3 else fadd(fsub(x, fsub(t2, t8)), fsub(f32(3.0), t8)))
-    t10 = fmul(fdiv(libdevice.fmaf(-t1, f32(6.0), x), f32(6.0)), t6)
+    t10 = fmul(fmul(libdevice.fmaf(-t1, f32(6.0), x), f32(0.1666666716337204)), t6)
     t11 = fadd(fadd(libdevice.fmaf(t1, t6, -t7), t9), t10)
     t12 = f32(0.0) if x < f32(-989.1187744140625) else fadd(t7, t11) if fsub(t11, t11) == f32(0.0) else t7
     return x if x == f32(0.0) else t12
@@ -101,14 +101,16 @@ def grad2_device32(x):
     t17 = t16 if t15 else t12
     t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) <= f32(0.0)
     t19 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) <= f32(0.0)
-    return x if x != x else fdiv(f32(0.0) if t19 else f32(0.0) if t18 else f32(1.0), f32(3.0))
+    t20 = f32(0.0) if t19 else f32(0.0) if t18 else f32(1.0)
+    t21 = fmul(t20, f32(0.3333333432674408))
+    return x if x != x else libdevice.fmaf(libdevice.fmaf(-t21, f32(3.0), t20), f32(0.3333333432674408), t21)
 
 
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32(x):
     t1 = x < f32(-989.1187744140625)
-    t2 = fdiv(x, f32(6.0))
+    t2 = fmul(x, f32(0.1666666716337204))
     t3 = fadd(x, f32(3.0))
     t4 = t3 < f32(0.0)
     t5 = f32(0.0) if t4 else t3
@@ -118,8 +120,8 @@ def value_and_grad_device32(x):
     t9 = fsub(t3, x)
     t10 = fadd(fsub(x, fsub(t3, t9)), fsub(f32(3.0), t9))
     t11 = f32(0.0) if t4 else t10
-    t12 = fadd(libdevice.fmaf(t2, t7, -t8), fmul(t2, f32(0.0) if t6 else t11))
-    t13 = fadd(t12, fmul(fdiv(libdevice.fmaf(-t2, f32(6.0), x), f32(6.0)), t7))
+    t12 = fmul(fmul(libdevice.fmaf(-t2, f32(6.0), x), f32(0.1666666716337204)), t7)
+    t13 = fadd(fadd(libdevice.fmaf(t2, t7, -t8), fmul(t2, f32(0.0) if t6 else t11)), t12)
     t14 = -t5
     t15 = fadd(f32(6.0), t14)
     t16 = fsub(t15, f32(6.0))
@@ -154,10 +156,13 @@ def value_device(x):
     t9 = dmul(t1, 0.0 if t5 else 0.0 if t3 else dadd(dadd(x, -dadd(t2, -t8)), dadd(3.0, -t8)))
     t10 = dadd(dadd(libdevice.fma(t1, t6, -t7), t9), dmul(ddiv(libdevice.fma(-t1, 6.0, x), 6.0), t6))
     t11 = dadd(t7, t10) if dadd(t10, -t10) == 0.0 else t7
-    t12 = dmul(1.0, x)
-    t13 = dadd(libdevice.fma(1.0, x, -t12), dmul(-8.636168555094445e-78, x))
-    t14 = t11 if x < 1.9025623629477707e+265 else dadd(t12, t13) if dadd(t13, -t13) == 0.0 else t12
-    t15 = t11 if x < -9.855332099596438e-42 else ddiv(dmul(x, t6), 6.0) if x < 2.251886632169981e-42 else t14
+    if x < 1.9025623629477707e+265:
+        t12 = t11
+    else:
+        t13 = dmul(1.0, x)
+        t14 = dadd(libdevice.fma(1.0, x, -t13), dmul(-8.636168555094445e-78, x))
+        t12 = dadd(t13, t14) if dadd(t14, -t14) == 0.0 else t13
+    t15 = t11 if x < -9.855332099596438e-42 else ddiv(dmul(x, t6), 6.0) if x < 2.251886632169981e-42 else t12
     return 0.0 if x < -899.5127994762755 else t15
 
 
@@ -237,10 +242,13 @@ def value_and_grad_device(x):
     t13 = dadd(libdevice.fma(t2, t7, -t8), dmul(t2, t12))
     t14 = dadd(t13, dmul(ddiv(libdevice.fma(-t2, 6.0, x), 6.0), t7))
     t15 = dadd(t8, t14) if dadd(t14, -t14) == 0.0 else t8
-    t16 = dmul(1.0, x)
-    t17 = dadd(libdevice.fma(1.0, x, -t16), dmul(-8.636168555094445e-78, x))
-    t18 = t15 if x < 1.9025623629477707e+265 else dadd(t16, t17) if dadd(t17, -t17) == 0.0 else t16
-    t19 = t15 if x < -9.855332099596438e-42 else ddiv(dmul(x, t7), 6.0) if x < 2.251886632169981e-42 else t18
+    if x < 1.9025623629477707e+265:
+        t16 = t15
+    else:
+        t17 = dmul(1.0, x)
+        t18 = dadd(libdevice.fma(1.0, x, -t17), dmul(-8.636168555094445e-78, x))
+        t16 = dadd(t17, t18) if dadd(t18, -t18) == 0.0 else t17
+    t19 = t15 if x < -9.855332099596438e-42 else ddiv(dmul(x, t7), 6.0) if x < 2.251886632169981e-42 else t16
     t20 = -t5
     t21 = dadd(6.0, t20)
     t22 = dadd(t21, -6.0)

@@ -37,16 +37,19 @@ def grad_device32(x, min_val, min_val_low, max_val, max_val_low):
     t7 = fsub(t6, t6) == f32(0.0)
     t8 = fadd(t3, t6)
     t9 = t8 if t7 else t3
-    t10 = -min_val
-    t11 = fadd(x, t10)
-    t12 = fsub(t11, x)
-    t13 = fadd(fadd(fsub(x, fsub(t11, t12)), fsub(t10, t12)), -min_val_low)
-    t14 = fsub(t13, t13) == f32(0.0)
-    t15 = fadd(t11, t13)
-    t16 = t15 if t14 else t11
-    t17 = t16 < f32(0.0) or t16 == f32(0.0) and (fsub(t13, fsub(t15, t11)) if t14 else f32(0.0)) <= f32(0.0)
-    t18 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) <= f32(0.0)
-    return x if x != x else f32(0.0) if t18 else f32(0.0) if t17 else f32(1.0)
+    if t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) <= f32(0.0):
+        t10 = f32(0.0)
+    else:
+        t11 = -min_val
+        t12 = fadd(x, t11)
+        t13 = fsub(t12, x)
+        t14 = fadd(fadd(fsub(x, fsub(t12, t13)), fsub(t11, t13)), -min_val_low)
+        t15 = fsub(t14, t14) == f32(0.0)
+        t16 = fadd(t12, t14)
+        t17 = t16 if t15 else t12
+        t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) <= f32(0.0)
+        t10 = f32(0.0) if t18 else f32(1.0)
+    return x if x != x else t10
 
 
 # 0
@@ -69,16 +72,19 @@ def grad_min_val_device32(x, min_val, min_val_low, max_val, max_val_low):
     t7 = fsub(t6, t6) == f32(0.0)
     t8 = fadd(t3, t6)
     t9 = t8 if t7 else t3
-    t10 = -min_val
-    t11 = fadd(x, t10)
-    t12 = fsub(t11, x)
-    t13 = fadd(fadd(fsub(x, fsub(t11, t12)), fsub(t10, t12)), -min_val_low)
-    t14 = fsub(t13, t13) == f32(0.0)
-    t15 = fadd(t11, t13)
-    t16 = t15 if t14 else t11
-    t17 = t16 < f32(0.0) or t16 == f32(0.0) and (fsub(t13, fsub(t15, t11)) if t14 else f32(0.0)) <= f32(0.0)
-    t18 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) <= f32(0.0)
-    return x if x != x else f32(0.0) if t18 else f32(1.0) if t17 else f32(0.0)
+    if t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) <= f32(0.0):
+        t10 = f32(0.0)
+    else:
+        t11 = -min_val
+        t12 = fadd(x, t11)
+        t13 = fsub(t12, x)
+        t14 = fadd(fadd(fsub(x, fsub(t12, t13)), fsub(t11, t13)), -min_val_low)
+        t15 = fsub(t14, t14) == f32(0.0)
+        t16 = fadd(t12, t14)
+        t17 = t16 if t15 else t12
+        t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) <= f32(0.0)
+        t10 = f32(1.0) if t18 else f32(0.0)
+    return x if x != x else t10
 
 
 # where max_val <= first_max(min_val, x): 1
@@ -114,17 +120,20 @@ def value_and_grad_device32(x, min_val, min_val_low, max_val, max_val_low):
     t11 = fsub(t10, t10) == f32(0.0)
     t12 = fadd(t8, t10)
     t13 = t12 if t11 else t8
-    t14 = -min_val
-    t15 = fadd(x, t14)
-    t16 = fsub(t15, x)
-    t17 = fadd(fadd(fsub(x, fsub(t15, t16)), fsub(t14, t16)), -min_val_low)
-    t18 = fsub(t17, t17) == f32(0.0)
-    t19 = fadd(t15, t17)
-    t20 = t19 if t18 else t15
-    t21 = t20 < f32(0.0) or t20 == f32(0.0) and (fsub(t17, fsub(t19, t15)) if t18 else f32(0.0)) <= f32(0.0)
-    t22 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t8)) if t11 else f32(0.0)) <= f32(0.0)
+    if t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t8)) if t11 else f32(0.0)) <= f32(0.0):
+        t14 = f32(0.0)
+    else:
+        t15 = -min_val
+        t16 = fadd(x, t15)
+        t17 = fsub(t16, x)
+        t18 = fadd(fadd(fsub(x, fsub(t16, t17)), fsub(t15, t17)), -min_val_low)
+        t19 = fsub(t18, t18) == f32(0.0)
+        t20 = fadd(t16, t18)
+        t21 = t20 if t19 else t16
+        t22 = t21 < f32(0.0) or t21 == f32(0.0) and (fsub(t18, fsub(t20, t16)) if t19 else f32(0.0)) <= f32(0.0)
+        t14 = f32(0.0) if t22 else f32(1.0)
     t23 = fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
-    t24 = x if x != x else f32(0.0) if t22 else f32(0.0) if t21 else f32(1.0)
+    t24 = x if x != x else t14
     return t23, t24
 
 

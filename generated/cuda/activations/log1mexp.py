@@ -15,7 +15,9 @@ from symgen.runtime.device import (
     f32,
     fadd,
     fdiv,
+    fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -58,18 +60,20 @@ def grad2_device32(x):
     t3 = libdevice.expm1f(t1)
     t4 = fdiv(t2, t3)
     t5 = -fdiv(t4, t3)
-    t6 = -fdiv(fadd(libdevice.fmaf(t5, t3, t4), fdiv(libdevice.fmaf(-t4, t3, t2), t3)), t3)
-    t7 = fadd(t5, t6) if fsub(t6, t6) == f32(0.0) else t5
-    t8 = fsub(x, f32(0.0005058693495811895))
-    t9 = libdevice.fmaf(f32(2.006579220143407e+37), t8, f32(-9.153768119190048e+33))
-    t10 = libdevice.fmaf(libdevice.fmaf(t9, t8, f32(3.670945865894963e+30)), t8, f32(-1.6245314063171631e+27))
-    t11 = libdevice.fmaf(libdevice.fmaf(t10, t8, f32(7.078091361556095e+23)), t8, f32(-2.983847618584091e+20))
-    t12 = libdevice.fmaf(libdevice.fmaf(t11, t8, f32(1.2074466470055117e+17)), t8, f32(-45810762907648.0))
-    t13 = libdevice.fmaf(libdevice.fmaf(t12, t8, f32(15449517056.0)), t8, f32(0.1131402775645256))
-    t14 = fadd(f32(-3907718.5), t13)
-    t15 = fsub(t13, fsub(t14, f32(-3907718.5)))
-    t16 = (fadd(t14, t15) if fsub(t15, t15) == f32(0.0) else t14) if x < f32(0.0005824142717756331) else t7
-    return (t7 if x < f32(0.00042145512998104095) else t16) if f32(0.0) <= x else f32(math.nan)
+    t6 = inverse(t3)
+    t7 = -fmul(fadd(libdevice.fmaf(t5, t3, t4), fmul(libdevice.fmaf(-t4, t3, t2), t6)), t6)
+    t8 = fadd(t5, t7) if fsub(t7, t7) == f32(0.0) else t5
+    t9 = fsub(x, f32(0.0005058693495811895))
+    t10 = libdevice.fmaf(f32(2.006579220143407e+37), t9, f32(-9.153768119190048e+33))
+    t11 = libdevice.fmaf(t10, t9, f32(3.670945865894963e+30))
+    t12 = libdevice.fmaf(t11, t9, f32(-1.6245314063171631e+27))
+    t13 = libdevice.fmaf(libdevice.fmaf(t12, t9, f32(7.078091361556095e+23)), t9, f32(-2.983847618584091e+20))
+    t14 = libdevice.fmaf(libdevice.fmaf(t13, t9, f32(1.2074466470055117e+17)), t9, f32(-45810762907648.0))
+    t15 = libdevice.fmaf(libdevice.fmaf(t14, t9, f32(15449517056.0)), t9, f32(0.1131402775645256))
+    t16 = fadd(f32(-3907718.5), t15)
+    t17 = fsub(t15, fsub(t16, f32(-3907718.5)))
+    t18 = (fadd(t16, t17) if fsub(t17, t17) == f32(0.0) else t16) if x < f32(0.0005824142717756331) else t8
+    return (t8 if x < f32(0.00042145512998104095) else t18) if f32(0.0) <= x else f32(math.nan)
 
 
 # Together, so that what they share is computed once.

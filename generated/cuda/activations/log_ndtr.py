@@ -15,6 +15,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -36,25 +37,23 @@ def value_device32(x):
     t1 = fmul(f32(0.7071067690849304), x)
     t2 = -t1
     t3 = f32(0.0) < t2
-    t4 = libdevice.fabsf(t1)
-    t5 = libdevice.erfcxf(t4)
-    t6 = fmul(t5, f32(0.5))
-    t7 = libdevice.logf(t6)
-    t8 = -fmul(t4, t4)
-    t9 = fadd(t7, t8)
-    t10 = fsub(t9, t7)
-    t11 = libdevice.fmaf(t4, t4, t8)
-    t12 = libdevice.expf(t8)
-    t13 = fmul(t6, t12)
-    t14 = -t13
-    t15 = -fadd(libdevice.fmaf(t6, t12, t14), fmul(t6, fmul(t11, -fmul(t12, f32(1.0)))))
-    t16 = fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), -t11)
-    t17 = fdiv(f32(1.0), t5) if t3 else fdiv(t12, fsub(f32(2.0), fmul(t5, t12)))
-    t18 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t2), fmul(f32(1.2101617485882343e-08), x))
-    t19 = t16 if t3 else fmul(t15, fdiv(f32(1.0), fsub(f32(1.0), t13)))
-    t20 = fadd(t19, fmul(t18, fmul(f32(-1.1283791670955126), t17)))
-    t21 = t9 if t3 else libdevice.log1pf(t14)
-    return fadd(t21, t20) if fsub(t20, t20) == f32(0.0) else t21
+    t4 = libdevice.erfcxf(libdevice.fabsf(t1))
+    t5 = fmul(t4, f32(0.5))
+    t6 = libdevice.logf(t5)
+    t7 = -fmul(t1, t1)
+    t8 = fadd(t6, t7)
+    t9 = fsub(t8, t6)
+    t10 = libdevice.fmaf(t1, t1, t7)
+    t11 = libdevice.expf(t7)
+    t12 = fmul(t5, t11)
+    t13 = -t12
+    t14 = fdiv(f32(1.0), t4 if t3 else fsub(f32(1.0), t12))
+    t15 = fmul(-fadd(libdevice.fmaf(t5, t11, t13), fmul(t5, fmul(t10, -t11))), t14)
+    t16 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t2), fmul(f32(1.2101617485882343e-08), x))
+    t17 = fmul(t16, fmul(f32(-1.1283791670955126), t14 if t3 else fdiv(t11, fsub(f32(2.0), fmul(t4, t11)))))
+    t18 = fadd(fadd(fadd(fsub(t6, fsub(t8, t9)), fsub(t7, t9)), -t10) if t3 else t15, t17)
+    t19 = t8 if t3 else libdevice.log1pf(t13)
+    return fadd(t19, t18) if fsub(t18, t18) == f32(0.0) else t19
 
 
 # -inf to -5.19053e+37: -x (compensated)
@@ -64,34 +63,36 @@ def grad_device32(x):
     t1 = fmul(f32(0.7071067690849304), x)
     t2 = -t1
     t3 = f32(0.0) <= t2
-    t4 = libdevice.fabsf(t1)
-    t5 = libdevice.erfcxf(t4)
-    t6 = fmul(t4, t4)
-    t7 = -t6
-    t8 = libdevice.expf(t7)
-    t9 = -fmul(t5, t8)
-    t10 = fadd(f32(2.0), t9)
-    t11 = t5 if t3 else t10
-    t12 = fdiv(f32(0.7978845834732056), t11)
-    t13 = libdevice.expf(-fmul(t6, f32(0.5)))
-    t14 = f32(1.0) if t3 else t13
-    t15 = fmul(t12, t14)
-    t16 = fmul(t15, t14)
-    t17 = libdevice.fmaf(t4, t4, t7)
-    t18 = f32(0.0) if t3 else fmul(t17, -fmul(t13, f32(0.5)))
-    t19 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t2), fmul(f32(1.2101617485882343e-08), x))
-    t20 = fmul(f32(2.0), t2)
-    t21 = -fdiv(t5, t2) if f32(4096.0) < t2 else fsub(fmul(t20, t5), f32(1.1283791670955126))
-    t22 = t21 if t3 else fmul(t20, t10)
-    t23 = fsub(t10, f32(2.0))
-    t24 = -fadd(libdevice.fmaf(t5, t8, t9), fmul(t5, fmul(t17, -fmul(t8, f32(1.0)))))
-    t25 = fmul(t19, fadd(t22, f32(0.0) if t3 else fmul(f32(-1.1283791670955126), t8)))
-    t26 = fmul(t19, t22) if t3 else fadd(fadd(fadd(fsub(f32(2.0), fsub(t10, t23)), fsub(t9, t23)), t24), t25)
-    t27 = fadd(libdevice.fmaf(-t12, t11, f32(0.7978845834732056)), f32(-2.2670340271702116e-08))
-    t28 = fadd(libdevice.fmaf(t12, t14, -t15), fmul(t12, t18))
-    t29 = fmul(fadd(t28, fmul(fdiv(fsub(t27, fmul(t12, t26)), t11), t14)), t14)
-    t30 = fadd(fadd(libdevice.fmaf(t15, t14, -t16), fmul(t15, t18)), t29)
-    return -x if x < f32(-5.19053330301979e+37) else fadd(t16, t30) if fsub(t30, t30) == f32(0.0) else t16
+    t4 = libdevice.erfcxf(libdevice.fabsf(t1))
+    t5 = fmul(t1, t1)
+    t6 = -t5
+    t7 = libdevice.expf(t6)
+    t8 = -fmul(t4, t7)
+    t9 = fadd(f32(2.0), t8)
+    t10 = t4 if t3 else t9
+    t11 = fdiv(f32(0.7978845834732056), t10)
+    t12 = libdevice.expf(-fmul(t5, f32(0.5)))
+    t13 = f32(1.0) if t3 else t12
+    t14 = fmul(t11, t13)
+    t15 = fmul(t14, t13)
+    t16 = libdevice.fmaf(t1, t1, t6)
+    t17 = f32(0.0) if t3 else fmul(t16, -fmul(t12, f32(0.5)))
+    t18 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t2), fmul(f32(1.2101617485882343e-08), x))
+    t19 = fmul(f32(2.0), t2)
+    if f32(4096.0) < t2:
+        t20 = -fdiv(t4, t2)
+    else:
+        t20 = fsub(fmul(t19, t4), f32(1.1283791670955126))
+    t21 = t20 if t3 else fmul(t19, t9)
+    t22 = fsub(t9, f32(2.0))
+    t23 = -fadd(libdevice.fmaf(t4, t7, t8), fmul(t4, fmul(t16, -t7)))
+    t24 = fmul(t18, fadd(t21, f32(0.0) if t3 else fmul(f32(-1.1283791670955126), t7)))
+    t25 = fmul(t18, t21) if t3 else fadd(fadd(fadd(fsub(f32(2.0), fsub(t9, t22)), fsub(t8, t22)), t23), t24)
+    t26 = fadd(libdevice.fmaf(-t11, t10, f32(0.7978845834732056)), f32(-2.2670340271702116e-08))
+    t27 = fmul(fmul(fsub(t26, fmul(t11, t25)), inverse(t10)), t13)
+    t28 = fmul(fadd(fadd(libdevice.fmaf(t11, t13, -t14), fmul(t11, t17)), t27), t13)
+    t29 = fadd(fadd(libdevice.fmaf(t14, t13, -t15), fmul(t14, t17)), t28)
+    return -x if x < f32(-5.19053330301979e+37) else fadd(t15, t29) if fsub(t29, t29) == f32(0.0) else t15
 
 
 # -inf to -2.82843: polynomial of degree 9 in 1/x, within 2^-25.5 at the points checked (compensated)
@@ -107,90 +108,91 @@ def grad_device32(x):
 # 171756 to inf: 0.0, which the function has reached to the last bit
 @core
 def grad2_device32(x):
-    t1 = fdiv(f32(1.0), x)
-    t2 = libdevice.fmaf(f32(216.87664794921875), t1, f32(396.37701416015625))
-    t3 = libdevice.fmaf(libdevice.fmaf(t2, t1, f32(289.3529052734375)), t1, f32(94.81674194335938))
-    t4 = libdevice.fmaf(libdevice.fmaf(t3, t1, f32(3.7484560012817383)), t1, f32(-5.851532936096191))
-    t5 = libdevice.fmaf(libdevice.fmaf(t4, t1, f32(0.0007567109423689544)), t1, f32(0.9998964071273804))
-    t6 = libdevice.fmaf(t5, t1, f32(-1.8051546248898376e-06))
-    t7 = libdevice.fmaf(t6, t1, f32(-3.4332912068890664e-09))
-    t8 = fadd(f32(-1.0), t7)
-    t9 = fsub(t7, fsub(t8, f32(-1.0)))
-    t10 = fsub(x, f32(-1.767766922712326))
-    t11 = libdevice.fmaf(f32(-5.060607577433984e-07), t10, f32(-4.011558758065803e-06))
-    t12 = libdevice.fmaf(t11, t10, f32(-1.6546053302590735e-05))
-    t13 = libdevice.fmaf(t12, t10, f32(-3.7982295907568187e-05))
-    t14 = libdevice.fmaf(t13, t10, f32(3.732130426215008e-05))
-    t15 = libdevice.fmaf(libdevice.fmaf(t14, t10, f32(0.0009254735196009278)), t10, f32(0.005681423470377922))
-    t16 = libdevice.fmaf(libdevice.fmaf(t15, t10, f32(0.02337587997317314)), t10, f32(0.06933961808681488))
-    t17 = libdevice.fmaf(t16, t10, f32(-1.0748375522950937e-08))
-    t18 = fadd(f32(-0.8708101511001587), t17)
-    t19 = fsub(t17, fsub(t18, f32(-0.8708101511001587)))
-    t20 = -fmul(f32(1.4142135381698608), x)
-    t21 = fmul(f32(0.7071067690849304), x)
-    t22 = -t21
-    t23 = f32(0.0) <= t22
-    t24 = libdevice.fabsf(t21)
-    t25 = libdevice.erfcxf(t24)
-    t26 = fmul(t24, t24)
-    t27 = -t26
-    t28 = libdevice.expf(t27)
-    t29 = -fmul(t25, t28)
-    t30 = fadd(f32(2.0), t29)
-    t31 = t25 if t23 else t30
-    t32 = fdiv(f32(1.128379225730896), t31)
-    t33 = -t32
-    t34 = libdevice.expf(-fmul(t26, f32(0.5)))
-    t35 = f32(1.0) if t23 else t34
-    t36 = fmul(t33, t35)
-    t37 = fmul(t36, t35)
-    t38 = fadd(t20, t37)
-    t39 = fdiv(t38, t31)
-    t40 = fmul(t39, f32(0.564189612865448))
-    t41 = fmul(t40, t35)
-    t42 = fmul(t41, t35)
-    t43 = libdevice.fmaf(t24, t24, t27)
-    t44 = f32(0.0) if t23 else fmul(t43, -fmul(t34, f32(0.5)))
-    t45 = fsub(t38, t20)
-    t46 = -fadd(libdevice.fmaf(f32(1.4142135381698608), x, t20), fmul(f32(2.4203234971764687e-08), x))
-    t47 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t22), fmul(f32(1.2101617485882343e-08), x))
-    t48 = fmul(f32(2.0), t22)
-    t49 = -fdiv(t25, t22) if f32(4096.0) < t22 else fsub(fmul(t48, t25), f32(1.1283791670955126))
-    t50 = t49 if t23 else fmul(t48, t30)
-    t51 = fsub(t30, f32(2.0))
-    t52 = -fadd(libdevice.fmaf(t25, t28, t29), fmul(t25, fmul(t43, -fmul(t28, f32(1.0)))))
-    t53 = fmul(t47, fadd(t50, f32(0.0) if t23 else fmul(f32(-1.1283791670955126), t28)))
-    t54 = fadd(fadd(fadd(fsub(f32(2.0), fsub(t30, t51)), fsub(t29, t51)), t52), t53)
-    t55 = fmul(t47, t50) if t23 else t54
-    t56 = fadd(libdevice.fmaf(t33, t31, f32(1.128379225730896)), f32(-5.8635382771399236e-08))
-    t57 = fadd(libdevice.fmaf(t33, t35, -t36), fmul(t33, t44))
-    t58 = fmul(fadd(t57, fmul(-fdiv(fsub(t56, fmul(t32, t55)), t31), t35)), t35)
-    t59 = fadd(fadd(libdevice.fmaf(t36, t35, -t37), fmul(t36, t44)), t58)
-    t60 = fadd(fadd(fadd(fsub(t20, fsub(t38, t45)), fsub(t37, t45)), t46), t59)
-    t61 = fdiv(fsub(fadd(libdevice.fmaf(-t39, t31, t38), t60), fmul(t39, t55)), t31)
-    t62 = fadd(libdevice.fmaf(t39, f32(0.564189612865448), -t40), fmul(t39, f32(-2.9317691385699618e-08)))
-    t63 = fmul(fadd(t62, fmul(t61, f32(0.564189612865448))), t35)
-    t64 = fmul(fadd(fadd(libdevice.fmaf(t40, t35, -t41), fmul(t40, t44)), t63), t35)
-    t65 = fadd(fadd(libdevice.fmaf(t41, t35, -t42), fmul(t41, t44)), t64)
-    t66 = fadd(t42, t65) if fsub(t65, t65) == f32(0.0) else t42
-    t67 = fsub(x, f32(0.032458847388625145))
-    t68 = libdevice.fmaf(f32(0.05727197229862213), t67, f32(0.2217356264591217))
-    t69 = libdevice.fmaf(t68, t67, f32(-8.97428886759144e-09))
-    t70 = fadd(f32(-0.6294828653335571), t69)
-    t71 = fsub(t69, fsub(t70, f32(-0.6294828653335571)))
-    t72 = fsub(x, f32(0.0744488462805748))
-    t73 = libdevice.fmaf(f32(0.05699559673666954), t72, f32(0.22653350234031677))
-    t74 = libdevice.fmaf(t73, t72, f32(1.3334031656597745e-09))
-    t75 = fadd(f32(-0.6200713515281677), t74)
-    t76 = fsub(t74, fsub(t75, f32(-0.6200713515281677)))
-    t77 = fadd(t75, t76) if fsub(t76, t76) == f32(0.0) else t75
-    t78 = t77 if x < f32(0.09836803376674652) else t66 if x < f32(171755.890625) else f32(0.0)
-    t79 = fadd(t70, t71) if fsub(t71, t71) == f32(0.0) else t70
-    t80 = t79 if x < f32(0.03990985453128815) else t66 if x < f32(0.04861908778548241) else t78
-    t81 = fadd(t18, t19) if fsub(t19, t19) == f32(0.0) else t18
-    t82 = t81 if x < f32(-0.7092338800430298) else t66 if x < f32(0.023754313588142395) else t80
-    t83 = (fadd(t8, t9) if fsub(t9, t9) == f32(0.0) else t8) if x < f32(-2.8284270763397217) else t82
-    return x if x != x else t83
+    t1 = x < f32(-2.8284270763397217)
+    t2 = fmul(f32(0.7071067690849304), x)
+    t3 = -t2
+    t4 = f32(0.0) <= t3
+    t5 = libdevice.erfcxf(libdevice.fabsf(t2))
+    t6 = fmul(t2, t2)
+    t7 = -t6
+    t8 = libdevice.expf(t7)
+    t9 = -fmul(t5, t8)
+    t10 = fadd(f32(2.0), t9)
+    t11 = t5 if t4 else t10
+    t12 = fdiv(f32(1.0) if t1 else f32(1.128379225730896), x if t1 else t11)
+    t13 = libdevice.fmaf(f32(216.87664794921875), t12, f32(396.37701416015625))
+    t14 = libdevice.fmaf(libdevice.fmaf(t13, t12, f32(289.3529052734375)), t12, f32(94.81674194335938))
+    t15 = libdevice.fmaf(libdevice.fmaf(t14, t12, f32(3.7484560012817383)), t12, f32(-5.851532936096191))
+    t16 = libdevice.fmaf(libdevice.fmaf(t15, t12, f32(0.0007567109423689544)), t12, f32(0.9998964071273804))
+    t17 = libdevice.fmaf(t16, t12, f32(-1.8051546248898376e-06))
+    t18 = libdevice.fmaf(t17, t12, f32(-3.4332912068890664e-09))
+    t19 = fadd(f32(-1.0), t18)
+    t20 = fsub(t18, fsub(t19, f32(-1.0)))
+    t21 = fsub(x, f32(-1.767766922712326))
+    t22 = libdevice.fmaf(f32(-5.060607577433984e-07), t21, f32(-4.011558758065803e-06))
+    t23 = libdevice.fmaf(t22, t21, f32(-1.6546053302590735e-05))
+    t24 = libdevice.fmaf(t23, t21, f32(-3.7982295907568187e-05))
+    t25 = libdevice.fmaf(t24, t21, f32(3.732130426215008e-05))
+    t26 = libdevice.fmaf(libdevice.fmaf(t25, t21, f32(0.0009254735196009278)), t21, f32(0.005681423470377922))
+    t27 = libdevice.fmaf(libdevice.fmaf(t26, t21, f32(0.02337587997317314)), t21, f32(0.06933961808681488))
+    t28 = libdevice.fmaf(t27, t21, f32(-1.0748375522950937e-08))
+    t29 = fadd(f32(-0.8708101511001587), t28)
+    t30 = fsub(t28, fsub(t29, f32(-0.8708101511001587)))
+    t31 = -fmul(f32(1.4142135381698608), x)
+    t32 = -t12
+    t33 = libdevice.expf(-fmul(t6, f32(0.5)))
+    t34 = f32(1.0) if t4 else t33
+    t35 = fmul(t32, t34)
+    t36 = fmul(t35, t34)
+    t37 = fadd(t31, t36)
+    t38 = fdiv(t37, t11)
+    t39 = fmul(t38, f32(0.564189612865448))
+    t40 = fmul(t39, t34)
+    t41 = fmul(t40, t34)
+    t42 = libdevice.fmaf(t2, t2, t7)
+    t43 = f32(0.0) if t4 else fmul(t42, -fmul(t33, f32(0.5)))
+    t44 = fsub(t37, t31)
+    t45 = -fadd(libdevice.fmaf(f32(1.4142135381698608), x, t31), fmul(f32(2.4203234971764687e-08), x))
+    t46 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t3), fmul(f32(1.2101617485882343e-08), x))
+    t47 = fmul(f32(2.0), t3)
+    if f32(4096.0) < t3:
+        t48 = -fdiv(t5, t3)
+    else:
+        t48 = fsub(fmul(t47, t5), f32(1.1283791670955126))
+    t49 = t48 if t4 else fmul(t47, t10)
+    t50 = fsub(t10, f32(2.0))
+    t51 = -fadd(libdevice.fmaf(t5, t8, t9), fmul(t5, fmul(t42, -t8)))
+    t52 = fmul(t46, fadd(t49, f32(0.0) if t4 else fmul(f32(-1.1283791670955126), t8)))
+    t53 = fmul(t46, t49) if t4 else fadd(fadd(fadd(fsub(f32(2.0), fsub(t10, t50)), fsub(t9, t50)), t51), t52)
+    t54 = fadd(libdevice.fmaf(t32, t11, f32(1.128379225730896)), f32(-5.8635382771399236e-08))
+    t55 = inverse(t11)
+    t56 = fadd(libdevice.fmaf(t32, t34, -t35), fmul(t32, t43))
+    t57 = fmul(fadd(t56, fmul(-fmul(fsub(t54, fmul(t12, t53)), t55), t34)), t34)
+    t58 = fadd(fadd(libdevice.fmaf(t35, t34, -t36), fmul(t35, t43)), t57)
+    t59 = fadd(fadd(fadd(fsub(t31, fsub(t37, t44)), fsub(t36, t44)), t45), t58)
+    t60 = fmul(fsub(fadd(libdevice.fmaf(-t38, t11, t37), t59), fmul(t38, t53)), t55)
+    t61 = fadd(libdevice.fmaf(t38, f32(0.564189612865448), -t39), fmul(t38, f32(-2.9317691385699618e-08)))
+    t62 = fmul(fadd(t61, fmul(t60, f32(0.564189612865448))), t34)
+    t63 = fmul(fadd(fadd(libdevice.fmaf(t39, t34, -t40), fmul(t39, t43)), t62), t34)
+    t64 = fadd(fadd(libdevice.fmaf(t40, t34, -t41), fmul(t40, t43)), t63)
+    t65 = fadd(t41, t64) if fsub(t64, t64) == f32(0.0) else t41
+    t66 = fsub(x, f32(0.032458847388625145))
+    t67 = libdevice.fmaf(f32(0.05727197229862213), t66, f32(0.2217356264591217))
+    t68 = libdevice.fmaf(t67, t66, f32(-8.97428886759144e-09))
+    t69 = fadd(f32(-0.6294828653335571), t68)
+    t70 = fsub(t68, fsub(t69, f32(-0.6294828653335571)))
+    t71 = fsub(x, f32(0.0744488462805748))
+    t72 = libdevice.fmaf(f32(0.05699559673666954), t71, f32(0.22653350234031677))
+    t73 = libdevice.fmaf(t72, t71, f32(1.3334031656597745e-09))
+    t74 = fadd(f32(-0.6200713515281677), t73)
+    t75 = fsub(t73, fsub(t74, f32(-0.6200713515281677)))
+    t76 = fadd(t74, t75) if fsub(t75, t75) == f32(0.0) else t74
+    t77 = t76 if x < f32(0.09836803376674652) else t65 if x < f32(171755.890625) else f32(0.0)
+    t78 = fadd(t69, t70) if fsub(t70, t70) == f32(0.0) else t69
+    t79 = t78 if x < f32(0.03990985453128815) else t65 if x < f32(0.04861908778548241) else t77
+    t80 = fadd(t29, t30) if fsub(t30, t30) == f32(0.0) else t29
+    t81 = t80 if x < f32(-0.7092338800430298) else t65 if x < f32(0.023754313588142395) else t79
+    return x if x != x else (fadd(t19, t20) if fsub(t20, t20) == f32(0.0) else t19) if t1 else t81
 
 
 # Together, so that what they share is computed once.
@@ -199,45 +201,48 @@ def value_and_grad_device32(x):
     t1 = fmul(f32(0.7071067690849304), x)
     t2 = -t1
     t3 = f32(0.0) < t2
-    t4 = libdevice.fabsf(t1)
-    t5 = libdevice.erfcxf(t4)
-    t6 = fmul(t5, f32(0.5))
-    t7 = libdevice.logf(t6)
-    t8 = fmul(t4, t4)
-    t9 = -t8
-    t10 = fadd(t7, t9)
-    t11 = fsub(t10, t7)
-    t12 = libdevice.fmaf(t4, t4, t9)
-    t13 = libdevice.expf(t9)
-    t14 = fmul(t6, t13)
-    t15 = -t14
-    t16 = fmul(t12, -fmul(t13, f32(1.0)))
-    t17 = fmul(-fadd(libdevice.fmaf(t6, t13, t15), fmul(t6, t16)), fdiv(f32(1.0), fsub(f32(1.0), t14)))
+    t4 = libdevice.erfcxf(libdevice.fabsf(t1))
+    t5 = fmul(t4, f32(0.5))
+    t6 = libdevice.logf(t5)
+    t7 = fmul(t1, t1)
+    t8 = -t7
+    t9 = fadd(t6, t8)
+    t10 = fsub(t9, t6)
+    t11 = libdevice.fmaf(t1, t1, t8)
+    t12 = libdevice.expf(t8)
+    t13 = fmul(t5, t12)
+    t14 = -t13
+    t15 = fmul(t11, -t12)
+    t16 = fdiv(f32(1.0), t4 if t3 else fsub(f32(1.0), t13))
+    t17 = fmul(-fadd(libdevice.fmaf(t5, t12, t14), fmul(t5, t15)), t16)
     t18 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t2), fmul(f32(1.2101617485882343e-08), x))
-    t19 = fmul(t5, t13)
-    t20 = fmul(f32(-1.1283791670955126), fdiv(f32(1.0), t5) if t3 else fdiv(t13, fsub(f32(2.0), t19)))
-    t21 = fadd(fadd(fadd(fsub(t7, fsub(t10, t11)), fsub(t9, t11)), -t12) if t3 else t17, fmul(t18, t20))
-    t22 = t10 if t3 else libdevice.log1pf(t15)
+    t19 = fmul(t4, t12)
+    t20 = fmul(t18, fmul(f32(-1.1283791670955126), t16 if t3 else fdiv(t12, fsub(f32(2.0), t19))))
+    t21 = fadd(fadd(fadd(fsub(t6, fsub(t9, t10)), fsub(t8, t10)), -t11) if t3 else t17, t20)
+    t22 = t9 if t3 else libdevice.log1pf(t14)
     t23 = f32(0.0) <= t2
     t24 = -t19
     t25 = fadd(f32(2.0), t24)
-    t26 = t5 if t23 else t25
+    t26 = t4 if t23 else t25
     t27 = fdiv(f32(0.7978845834732056), t26)
-    t28 = libdevice.expf(-fmul(t8, f32(0.5)))
+    t28 = libdevice.expf(-fmul(t7, f32(0.5)))
     t29 = f32(1.0) if t23 else t28
     t30 = fmul(t27, t29)
     t31 = fmul(t30, t29)
-    t32 = f32(0.0) if t23 else fmul(t12, -fmul(t28, f32(0.5)))
+    t32 = f32(0.0) if t23 else fmul(t11, -fmul(t28, f32(0.5)))
     t33 = fmul(f32(2.0), t2)
-    t34 = -fdiv(t5, t2) if f32(4096.0) < t2 else fsub(fmul(t33, t5), f32(1.1283791670955126))
+    if f32(4096.0) < t2:
+        t34 = -fdiv(t4, t2)
+    else:
+        t34 = fsub(fmul(t33, t4), f32(1.1283791670955126))
     t35 = t34 if t23 else fmul(t33, t25)
     t36 = fsub(t25, f32(2.0))
     t37 = fadd(fsub(f32(2.0), fsub(t25, t36)), fsub(t24, t36))
-    t38 = fmul(t18, fadd(t35, f32(0.0) if t23 else fmul(f32(-1.1283791670955126), t13)))
-    t39 = fmul(t18, t35) if t23 else fadd(fadd(t37, -fadd(libdevice.fmaf(t5, t13, t24), fmul(t5, t16))), t38)
+    t38 = fmul(t18, fadd(t35, f32(0.0) if t23 else fmul(f32(-1.1283791670955126), t12)))
+    t39 = fmul(t18, t35) if t23 else fadd(fadd(t37, -fadd(libdevice.fmaf(t4, t12, t24), fmul(t4, t15))), t38)
     t40 = fadd(libdevice.fmaf(-t27, t26, f32(0.7978845834732056)), f32(-2.2670340271702116e-08))
-    t41 = fadd(libdevice.fmaf(t27, t29, -t30), fmul(t27, t32))
-    t42 = fmul(fadd(t41, fmul(fdiv(fsub(t40, fmul(t27, t39)), t26), t29)), t29)
+    t41 = fmul(fmul(fsub(t40, fmul(t27, t39)), inverse(t26)), t29)
+    t42 = fmul(fadd(fadd(libdevice.fmaf(t27, t29, -t30), fmul(t27, t32)), t41), t29)
     t43 = fadd(fadd(libdevice.fmaf(t30, t29, -t31), fmul(t30, t32)), t42)
     t44 = fadd(t22, t21) if fsub(t21, t21) == f32(0.0) else t22
     t45 = -x if x < f32(-5.19053330301979e+37) else fadd(t31, t43) if fsub(t43, t43) == f32(0.0) else t31
@@ -295,7 +300,10 @@ def grad_device(x):
     t20 = erfcx_low(t4)
     t21 = -dadd(libdevice.fma(0.7071067811865476, x, t2), dmul(-4.833646656726457e-17, x))
     t22 = dmul(2.0, t2)
-    t23 = -ddiv(t5, t2) if 4096.0 < t2 else dadd(dmul(t22, t5), -1.1283791670955126)
+    if 4096.0 < t2:
+        t23 = -ddiv(t5, t2)
+    else:
+        t23 = dadd(dmul(t22, t5), -1.1283791670955126)
     t24 = t23 if t3 else dmul(t22, t10)
     t25 = dadd(t10, -2.0)
     t26 = dadd(libdevice.fma(t5, t8, t9), dmul(t5, dadd(exp_low(t7), dmul(t18, -dmul(t8, 1.0)))))
@@ -367,7 +375,10 @@ def grad2_device(x):
     t55 = erfcx_low(t31)
     t56 = -dadd(libdevice.fma(0.7071067811865476, x, t29), dmul(-4.833646656726457e-17, x))
     t57 = dmul(2.0, t29)
-    t58 = -ddiv(t32, t29) if 4096.0 < t29 else dadd(dmul(t57, t32), -1.1283791670955126)
+    if 4096.0 < t29:
+        t58 = -ddiv(t32, t29)
+    else:
+        t58 = dadd(dmul(t57, t32), -1.1283791670955126)
     t59 = t58 if t30 else dmul(t57, t37)
     t60 = dadd(t37, -2.0)
     t61 = dadd(libdevice.fma(t32, t35, t36), dmul(t32, dadd(exp_low(t34), dmul(t51, -dmul(t35, 1.0)))))
@@ -427,7 +438,10 @@ def value_and_grad_device(x):
     t35 = dmul(t34, t33)
     t36 = 0.0 if t26 else dadd(exp_low(t31), dmul(t14, -dmul(t32, 0.5)))
     t37 = dmul(2.0, t2)
-    t38 = -ddiv(t5, t2) if 4096.0 < t2 else dadd(dmul(t37, t5), -1.1283791670955126)
+    if 4096.0 < t2:
+        t38 = -ddiv(t5, t2)
+    else:
+        t38 = dadd(dmul(t37, t5), -1.1283791670955126)
     t39 = t38 if t26 else dmul(t37, t28)
     t40 = dadd(t28, -2.0)
     t41 = -dadd(dadd(libdevice.fma(t5, t16, t27), dmul(t5, t19)), dmul(t12, t16))

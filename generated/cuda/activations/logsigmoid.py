@@ -12,9 +12,9 @@ from symgen.runtime.device import (
     dmul,
     f32,
     fadd,
-    fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -41,7 +41,11 @@ def value_device32(x):
 @core
 def grad_device32(x):
     t1 = libdevice.expf(-libdevice.fabsf(x))
-    return fdiv(f32(1.0) if f32(0.0) <= -x else t1, fadd(f32(1.0), t1))
+    t2 = f32(1.0) if f32(0.0) <= -x else t1
+    t3 = fadd(f32(1.0), t1)
+    t4 = inverse(t3)
+    t5 = fmul(t2, t4)
+    return libdevice.fmaf(libdevice.fmaf(-t5, t3, t2), t4, t5)
 
 
 # -sigmoid(-x)*sigmoid(x) (compensated)
@@ -50,16 +54,17 @@ def grad2_device32(x):
     t1 = libdevice.expf(-libdevice.fabsf(x))
     t2 = f32(1.0) if f32(0.0) <= -x else t1
     t3 = fadd(f32(1.0), t1)
-    t4 = fdiv(t2, t3)
-    t5 = f32(1.0) if f32(0.0) <= x else t1
-    t6 = fdiv(t5, t3)
-    t7 = -fmul(t4, t6)
-    t8 = fsub(t3, f32(1.0))
-    t9 = fadd(fsub(f32(1.0), fsub(t3, t8)), fsub(t1, t8))
-    t10 = fmul(t4, fdiv(fsub(libdevice.fmaf(-t6, t3, t5), fmul(t6, t9)), t3))
-    t11 = fmul(fdiv(fsub(libdevice.fmaf(-t4, t3, t2), fmul(t4, t9)), t3), t6)
-    t12 = -fadd(fadd(libdevice.fmaf(t4, t6, t7), t10), t11)
-    return fadd(t7, t12) if fsub(t12, t12) == f32(0.0) else t7
+    t4 = inverse(t3)
+    t5 = fmul(t2, t4)
+    t6 = f32(1.0) if f32(0.0) <= x else t1
+    t7 = fmul(t6, t4)
+    t8 = -fmul(t5, t7)
+    t9 = fsub(t3, f32(1.0))
+    t10 = fadd(fsub(f32(1.0), fsub(t3, t9)), fsub(t1, t9))
+    t11 = fmul(t5, fmul(fsub(libdevice.fmaf(-t7, t3, t6), fmul(t7, t10)), t4))
+    t12 = fmul(fmul(fsub(libdevice.fmaf(-t5, t3, t2), fmul(t5, t10)), t4), t7)
+    t13 = -fadd(fadd(libdevice.fmaf(t5, t7, t8), t11), t12)
+    return fadd(t8, t13) if fsub(t13, t13) == f32(0.0) else t8
 
 
 # Together, so that what they share is computed once.
@@ -67,8 +72,12 @@ def grad2_device32(x):
 def value_and_grad_device32(x):
     t1 = -x
     t2 = libdevice.expf(-libdevice.fabsf(x))
-    t3 = -fadd(t1 if f32(0.0) < t1 else f32(0.0), libdevice.log1pf(t2))
-    return t3, fdiv(f32(1.0) if f32(0.0) <= t1 else t2, fadd(f32(1.0), t2))
+    t3 = f32(1.0) if f32(0.0) <= t1 else t2
+    t4 = fadd(f32(1.0), t2)
+    t5 = inverse(t4)
+    t6 = fmul(t3, t5)
+    t7 = -fadd(t1 if f32(0.0) < t1 else f32(0.0), libdevice.log1pf(t2))
+    return t7, libdevice.fmaf(libdevice.fmaf(-t6, t4, t3), t5, t6)
 
 
 @core

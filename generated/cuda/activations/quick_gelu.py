@@ -12,9 +12,9 @@ from symgen.runtime.device import (
     dmul,
     f32,
     fadd,
-    fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -34,12 +34,12 @@ from ..elementary import (exp, exp_low)
 # -5.28773e+09 to inf: x*sigmoid(851*x/500) (halved)
 @core
 def value_device32(x):
-    t1 = fdiv(x, f32(500.0))
+    t1 = fmul(x, f32(0.0020000000949949026))
     t2 = fmul(t1, f32(851.0))
     t3 = libdevice.expf(-fmul(libdevice.fabsf(t2), f32(0.5)))
     t4 = fmul(t3, t3)
     t5 = fadd(f32(1.0), t4)
-    t6 = fdiv(f32(1.0), t5)
+    t6 = inverse(t5)
     t7 = fmul(x, t6)
     t8 = f32(0.0) <= t2
     t9 = f32(1.0) if t8 else t3
@@ -47,13 +47,16 @@ def value_device32(x):
     t11 = fmul(t10, t9)
     t12 = fsub(t5, f32(1.0))
     t13 = fmul(t6, fadd(fadd(fsub(f32(1.0), fsub(t5, t12)), fsub(t4, t12)), libdevice.fmaf(t3, t3, -t4)))
-    t14 = fmul(fdiv(libdevice.fmaf(-t1, f32(500.0), x), f32(500.0)), f32(851.0))
-    t15 = fmul(fadd(libdevice.fmaf(t1, f32(851.0), -t2), t14), fmul(t6, fdiv(t4 if t8 else f32(1.0), t5)))
-    t16 = fmul(x, fadd(fdiv(fsub(libdevice.fmaf(-t6, t5, f32(1.0)), t13), t5), t15))
-    t17 = fmul(fadd(libdevice.fmaf(t7, t9, -t10), fmul(fadd(libdevice.fmaf(x, t6, -t7), t16), t9)), t9)
-    t18 = fadd(libdevice.fmaf(t10, t9, -t11), t17)
-    t19 = f32(0.0) if x < f32(-5287725056.0) else fadd(t11, t18) if fsub(t18, t18) == f32(0.0) else t11
-    return x if x == f32(0.0) else t19
+    t14 = fmul(fmul(libdevice.fmaf(-t1, f32(500.0), x), f32(0.0020000000949949026)), f32(851.0))
+    t15 = t4 if t8 else f32(1.0)
+    t16 = fmul(t15, t6)
+    t17 = fmul(t6, libdevice.fmaf(libdevice.fmaf(-t16, t5, t15), t6, t16))
+    t18 = fmul(fadd(libdevice.fmaf(t1, f32(851.0), -t2), t14), t17)
+    t19 = fmul(x, fadd(fmul(fsub(libdevice.fmaf(-t6, t5, f32(1.0)), t13), t6), t18))
+    t20 = fmul(fadd(libdevice.fmaf(t7, t9, -t10), fmul(fadd(libdevice.fmaf(x, t6, -t7), t19), t9)), t9)
+    t21 = fadd(libdevice.fmaf(t10, t9, -t11), t20)
+    t22 = f32(0.0) if x < f32(-5287725056.0) else fadd(t11, t21) if fsub(t21, t21) == f32(0.0) else t11
+    return x if x == f32(0.0) else t22
 
 
 # -inf to -1.68713e+08: 0.0, which the function has reached to the last bit
@@ -65,12 +68,12 @@ def value_device32(x):
 @core
 def grad_device32(x):
     t1 = fmul(f32(851.0), x)
-    t2 = fdiv(x, f32(500.0))
+    t2 = fmul(x, f32(0.0020000000949949026))
     t3 = fmul(t2, f32(851.0))
     t4 = libdevice.expf(-fmul(libdevice.fabsf(t3), f32(0.5)))
     t5 = fmul(t4, t4)
     t6 = fadd(f32(1.0), t5)
-    t7 = fdiv(f32(1.0), t6)
+    t7 = inverse(t6)
     t8 = fmul(t1, t7)
     t9 = -t3
     t10 = f32(0.0) <= t9
@@ -78,7 +81,7 @@ def grad_device32(x):
     t12 = fmul(t8, t11)
     t13 = fmul(t12, t11)
     t14 = fadd(t13, f32(500.0))
-    t15 = fdiv(t14, f32(500.0))
+    t15 = fmul(t14, f32(0.0020000000949949026))
     t16 = fmul(t15, t7)
     t17 = f32(0.0) <= t3
     t18 = f32(1.0) if t17 else t4
@@ -86,37 +89,41 @@ def grad_device32(x):
     t20 = fmul(t19, t18)
     t21 = fsub(t6, f32(1.0))
     t22 = fmul(t7, fadd(fadd(fsub(f32(1.0), fsub(t6, t21)), fsub(t5, t21)), libdevice.fmaf(t4, t4, -t5)))
-    t23 = fdiv(fsub(libdevice.fmaf(-t7, t6, f32(1.0)), t22), t6)
-    t24 = fmul(fdiv(libdevice.fmaf(-t2, f32(500.0), x), f32(500.0)), f32(851.0))
+    t23 = fmul(fsub(libdevice.fmaf(-t7, t6, f32(1.0)), t22), t7)
+    t24 = fmul(fmul(libdevice.fmaf(-t2, f32(500.0), x), f32(0.0020000000949949026)), f32(851.0))
     t25 = fadd(libdevice.fmaf(t2, f32(851.0), t9), t24)
-    t26 = fmul(t15, fadd(t23, fmul(t25, fmul(t7, fdiv(t5 if t17 else f32(1.0), t6)))))
-    t27 = fsub(t14, t13)
-    t28 = fmul(t1, fadd(t23, fmul(-t25, fmul(t7, fdiv(t5 if t10 else f32(1.0), t6)))))
-    t29 = fadd(fadd(libdevice.fmaf(t1, t7, -t8), t28), fmul(libdevice.fmaf(f32(851.0), x, -t1), t7))
-    t30 = fadd(libdevice.fmaf(t12, t11, -t13), fmul(fadd(libdevice.fmaf(t8, t11, -t12), fmul(t29, t11)), t11))
-    t31 = fadd(fadd(fsub(t13, fsub(t14, t27)), fsub(f32(500.0), t27)), t30)
-    t32 = fmul(fdiv(fadd(libdevice.fmaf(-t15, f32(500.0), t14), t31), f32(500.0)), t7)
-    t33 = fadd(libdevice.fmaf(t16, t18, -t19), fmul(fadd(fadd(libdevice.fmaf(t15, t7, -t16), t26), t32), t18))
-    t34 = fadd(libdevice.fmaf(t19, t18, -t20), fmul(t33, t18))
-    t35 = fadd(t20, t34) if fsub(t34, t34) == f32(0.0) else t20
-    t36 = fsub(x, f32(-0.7511542439460754))
-    t37 = libdevice.fmaf(f32(0.00011227172944927588), t36, f32(-0.0014851849991828203))
-    t38 = libdevice.fmaf(t37, t36, f32(-0.005820402409881353))
-    t39 = libdevice.fmaf(libdevice.fmaf(t38, t36, f32(-0.004714547656476498)), t36, f32(0.013075457885861397))
-    t40 = libdevice.fmaf(libdevice.fmaf(t39, t36, f32(0.03301537409424782)), t36, f32(0.003076154738664627))
-    t41 = libdevice.fmaf(libdevice.fmaf(t40, t36, f32(-0.09435617178678513)), t36, f32(-0.12774041295051575))
-    t42 = libdevice.fmaf(libdevice.fmaf(t41, t36, f32(0.09305961430072784)), t36, f32(0.42481282353401184))
-    t43 = libdevice.fmaf(t42, t36, f32(-6.535691987608061e-10))
-    t44 = fadd(f32(0.37071552872657776), t43)
-    t45 = fadd(t36, f32(1.1495213669832083e-08))
-    t46 = fmul(t44, t45)
-    t47 = fsub(t45, t36)
-    t48 = fmul(t44, fadd(fsub(t36, fsub(t45, t47)), fsub(f32(1.1495213669832083e-08), t47)))
-    t49 = fmul(fsub(t43, fsub(t44, f32(0.37071552872657776))), t45)
-    t50 = fadd(fadd(libdevice.fmaf(t44, t45, -t46), t48), t49)
-    t51 = fadd(t46, t50) if fsub(t50, t50) == f32(0.0) else t46
-    t52 = t51 if x < f32(-0.4180588126182556) else t35 if x < f32(1910.8515625) else f32(1.0)
-    return x if x != x else f32(0.0) if x < f32(-168713472.0) else t35 if x < f32(-1.3667242527008057) else t52
+    t26 = t5 if t17 else f32(1.0)
+    t27 = fmul(t26, t7)
+    t28 = fmul(t15, fadd(t23, fmul(t25, fmul(t7, libdevice.fmaf(libdevice.fmaf(-t27, t6, t26), t7, t27)))))
+    t29 = fsub(t14, t13)
+    t30 = t5 if t10 else f32(1.0)
+    t31 = fmul(t30, t7)
+    t32 = fmul(t1, fadd(t23, fmul(-t25, fmul(t7, libdevice.fmaf(libdevice.fmaf(-t31, t6, t30), t7, t31)))))
+    t33 = fadd(fadd(libdevice.fmaf(t1, t7, -t8), t32), fmul(libdevice.fmaf(f32(851.0), x, -t1), t7))
+    t34 = fadd(libdevice.fmaf(t12, t11, -t13), fmul(fadd(libdevice.fmaf(t8, t11, -t12), fmul(t33, t11)), t11))
+    t35 = fadd(fadd(fsub(t13, fsub(t14, t29)), fsub(f32(500.0), t29)), t34)
+    t36 = fmul(fmul(fadd(libdevice.fmaf(-t15, f32(500.0), t14), t35), f32(0.0020000000949949026)), t7)
+    t37 = fadd(libdevice.fmaf(t16, t18, -t19), fmul(fadd(fadd(libdevice.fmaf(t15, t7, -t16), t28), t36), t18))
+    t38 = fadd(libdevice.fmaf(t19, t18, -t20), fmul(t37, t18))
+    t39 = fadd(t20, t38) if fsub(t38, t38) == f32(0.0) else t20
+    t40 = fsub(x, f32(-0.7511542439460754))
+    t41 = libdevice.fmaf(f32(0.00011227172944927588), t40, f32(-0.0014851849991828203))
+    t42 = libdevice.fmaf(t41, t40, f32(-0.005820402409881353))
+    t43 = libdevice.fmaf(libdevice.fmaf(t42, t40, f32(-0.004714547656476498)), t40, f32(0.013075457885861397))
+    t44 = libdevice.fmaf(libdevice.fmaf(t43, t40, f32(0.03301537409424782)), t40, f32(0.003076154738664627))
+    t45 = libdevice.fmaf(libdevice.fmaf(t44, t40, f32(-0.09435617178678513)), t40, f32(-0.12774041295051575))
+    t46 = libdevice.fmaf(libdevice.fmaf(t45, t40, f32(0.09305961430072784)), t40, f32(0.42481282353401184))
+    t47 = libdevice.fmaf(t46, t40, f32(-6.535691987608061e-10))
+    t48 = fadd(f32(0.37071552872657776), t47)
+    t49 = fadd(t40, f32(1.1495213669832083e-08))
+    t50 = fmul(t48, t49)
+    t51 = fsub(t49, t40)
+    t52 = fmul(t48, fadd(fsub(t40, fsub(t49, t51)), fsub(f32(1.1495213669832083e-08), t51)))
+    t53 = fmul(fsub(t47, fsub(t48, f32(0.37071552872657776))), t49)
+    t54 = fadd(fadd(libdevice.fmaf(t48, t49, -t50), t52), t53)
+    t55 = fadd(t50, t54) if fsub(t54, t54) == f32(0.0) else t50
+    t56 = t55 if x < f32(-0.4180588126182556) else t39 if x < f32(1910.8515625) else f32(1.0)
+    return x if x != x else f32(0.0) if x < f32(-168713472.0) else t39 if x < f32(-1.3667242527008057) else t56
 
 
 # -inf to -3.23249e+09: 0.0, which the function has reached to the last bit
@@ -133,13 +140,13 @@ def grad_device32(x):
 # 3.23249e+09 to inf: 0.0, which the function has reached to the last bit
 @core
 def grad2_device32(x):
-    t1 = fdiv(x, f32(500.0))
+    t1 = fmul(x, f32(0.0020000000949949026))
     t2 = fmul(t1, f32(851.0))
     t3 = libdevice.expf(-fmul(libdevice.fabsf(t2), f32(0.5)))
     t4 = fmul(t3, t3)
     t5 = fadd(f32(1.0), t4)
-    t6 = fdiv(f32(1.0), t5)
-    t7 = fdiv(t6, f32(250.0))
+    t6 = inverse(t5)
+    t7 = fmul(t6, f32(0.004000000189989805))
     t8 = fmul(t7, t6)
     t9 = fmul(t8, f32(851.0))
     t10 = -t2
@@ -174,79 +181,83 @@ def grad2_device32(x):
     t39 = fsub(t30, t18)
     t40 = fsub(t5, f32(1.0))
     t41 = fmul(t6, fadd(fadd(fsub(f32(1.0), fsub(t5, t40)), fsub(t4, t40)), libdevice.fmaf(t3, t3, -t4)))
-    t42 = fdiv(fsub(libdevice.fmaf(-t6, t5, f32(1.0)), t41), t5)
-    t43 = fmul(fdiv(libdevice.fmaf(-t1, f32(500.0), x), f32(500.0)), f32(851.0))
+    t42 = fmul(fsub(libdevice.fmaf(-t6, t5, f32(1.0)), t41), t6)
+    t43 = fmul(fmul(libdevice.fmaf(-t1, f32(500.0), x), f32(0.0020000000949949026)), f32(851.0))
     t44 = fadd(libdevice.fmaf(t1, f32(851.0), t10), t43)
-    t45 = fadd(t42, fmul(t44, fmul(t6, fdiv(t4 if t15 else f32(1.0), t5))))
-    t46 = fadd(t42, fmul(-t44, fmul(t6, fdiv(t4 if t11 else f32(1.0), t5))))
-    t47 = fmul(fdiv(fadd(libdevice.fmaf(-t7, f32(250.0), t6), t46), f32(250.0)), t6)
-    t48 = fmul(fadd(fadd(libdevice.fmaf(t7, t6, -t8), fmul(t7, t45)), t47), f32(851.0))
-    t49 = fadd(libdevice.fmaf(t9, t12, -t13), fmul(fadd(libdevice.fmaf(t8, f32(851.0), -t9), t48), t12))
-    t50 = fmul(fadd(libdevice.fmaf(t13, t12, -t14), fmul(t49, t12)), t16)
-    t51 = fadd(libdevice.fmaf(t17, t16, -t18), fmul(fadd(libdevice.fmaf(t14, t16, -t17), t50), t16))
-    t52 = libdevice.fmaf(t21, t6, t23)
-    t53 = libdevice.fmaf(t20, x, -t21)
-    t54 = libdevice.fmaf(t19, t6, -t20)
-    t55 = libdevice.fmaf(f32(2.896804094314575), t6, -t19)
-    t56 = fmul(f32(-9.431457215214323e-08), t6)
-    t57 = fadd(fadd(t54, fmul(t19, t46)), fmul(fadd(fadd(t55, fmul(f32(2.896804094314575), t45)), t56), t6))
-    t58 = fmul(-fadd(fadd(t52, fmul(t21, t45)), fmul(fadd(t53, fmul(t57, x)), t6)), t16)
-    t59 = fadd(libdevice.fmaf(t24, t16, -t25), fmul(fadd(libdevice.fmaf(t23, t16, -t24), t58), t16))
-    t60 = fmul(fadd(libdevice.fmaf(t25, t12, -t26), fmul(t59, t12)), t12)
-    t61 = fadd(libdevice.fmaf(t27, t16, -t28), fmul(fadd(libdevice.fmaf(t26, t12, -t27), t60), t16))
-    t62 = fadd(fadd(fsub(t18, fsub(t30, t39)), fsub(t29, t39)), t51)
-    t63 = fadd(t62, fadd(libdevice.fmaf(t28, t16, -t29), fmul(t61, t16)))
-    t64 = fadd(fadd(t54, fmul(t19, t45)), fmul(fadd(fadd(t55, fmul(f32(2.896804094314575), t46)), t56), t6))
-    t65 = fmul(fadd(fadd(t52, fmul(t21, t46)), fmul(fadd(t53, fmul(t64, x)), t6)), t12)
-    t66 = fadd(libdevice.fmaf(t31, t12, -t32), fmul(fadd(libdevice.fmaf(t22, t12, -t31), t65), t12))
-    t67 = fmul(fadd(libdevice.fmaf(t32, t16, -t33), fmul(t66, t16)), t16)
-    t68 = fadd(libdevice.fmaf(t34, t12, -t35), fmul(fadd(libdevice.fmaf(t33, t16, -t34), t67), t12))
-    t69 = fadd(fadd(fsub(t30, fsub(t37, t38)), fsub(t36, t38)), t63)
-    t70 = fadd(t69, fadd(libdevice.fmaf(t35, t12, -t36), fmul(t68, t12)))
-    t71 = fadd(t37, t70) if fsub(t70, t70) == f32(0.0) else t37
-    t72 = fsub(x, f32(-1.4097281694412231))
-    t73 = libdevice.fmaf(f32(0.002817990258336067), t72, f32(0.009474679827690125))
-    t74 = libdevice.fmaf(libdevice.fmaf(t73, t72, f32(0.011539130471646786)), t72, f32(-0.00808887742459774))
-    t75 = libdevice.fmaf(libdevice.fmaf(t74, t72, f32(-0.05652836337685585)), t72, f32(-0.09389979392290115))
-    t76 = libdevice.fmaf(libdevice.fmaf(t75, t72, f32(-0.026231912896037102)), t72, f32(0.18870125710964203))
-    t77 = libdevice.fmaf(libdevice.fmaf(t76, t72, f32(0.37616610527038574)), t72, f32(5.3171222980097355e-09))
-    t78 = fadd(f32(0.2651459574699402), t77)
-    t79 = fadd(t72, f32(-3.752849409011105e-08))
-    t80 = fmul(t78, t79)
-    t81 = fsub(t79, t72)
-    t82 = fmul(t78, fadd(fsub(t72, fsub(t79, t81)), fsub(f32(-3.752849409011105e-08), t81)))
-    t83 = fmul(fsub(t77, fsub(t78, f32(0.2651459574699402))), t79)
-    t84 = fadd(fadd(libdevice.fmaf(t78, t79, -t80), t82), t83)
-    t85 = fsub(x, f32(1.4097281694412231))
-    t86 = libdevice.fmaf(f32(0.0028142789378762245), t85, f32(-0.009469698183238506))
-    t87 = libdevice.fmaf(libdevice.fmaf(t86, t85, f32(0.011537344194948673)), t85, f32(0.008088669739663601))
-    t88 = libdevice.fmaf(libdevice.fmaf(t87, t85, f32(-0.05652816221117973)), t85, f32(0.09389978647232056))
-    t89 = libdevice.fmaf(libdevice.fmaf(t88, t85, f32(-0.0262319203466177)), t85, f32(-0.18870125710964203))
-    t90 = libdevice.fmaf(libdevice.fmaf(t89, t85, f32(0.37616610527038574)), t85, f32(-5.318478990545827e-09))
-    t91 = fadd(f32(-0.2651459574699402), t90)
-    t92 = fadd(t85, f32(3.752849409011105e-08))
-    t93 = fmul(t91, t92)
-    t94 = fsub(t92, t85)
-    t95 = fmul(t91, fadd(fsub(t85, fsub(t92, t94)), fsub(f32(3.752849409011105e-08), t94)))
-    t96 = fmul(fsub(t90, fsub(t91, f32(-0.2651459574699402))), t92)
-    t97 = fadd(fadd(libdevice.fmaf(t91, t92, -t93), t95), t96)
-    t98 = fadd(t93, t97) if fsub(t97, t97) == f32(0.0) else t93
-    t99 = t98 if x < f32(1.871679425239563) else t71 if x < f32(3232492800.0) else f32(0.0)
-    t100 = fadd(t80, t84) if fsub(t84, t84) == f32(0.0) else t80
-    t101 = t100 if x < f32(-1.1653521060943604) else t71 if x < f32(1.1695353984832764) else t99
-    t102 = f32(0.0) if x < f32(-3232492800.0) else t71 if x < f32(-1.871679425239563) else t101
-    return x if x != x else t102
+    t45 = t4 if t15 else f32(1.0)
+    t46 = fmul(t45, t6)
+    t47 = fadd(t42, fmul(t44, fmul(t6, libdevice.fmaf(libdevice.fmaf(-t46, t5, t45), t6, t46))))
+    t48 = t4 if t11 else f32(1.0)
+    t49 = fmul(t48, t6)
+    t50 = fadd(t42, fmul(-t44, fmul(t6, libdevice.fmaf(libdevice.fmaf(-t49, t5, t48), t6, t49))))
+    t51 = fmul(fmul(fadd(libdevice.fmaf(-t7, f32(250.0), t6), t50), f32(0.004000000189989805)), t6)
+    t52 = fmul(fadd(fadd(libdevice.fmaf(t7, t6, -t8), fmul(t7, t47)), t51), f32(851.0))
+    t53 = fadd(libdevice.fmaf(t9, t12, -t13), fmul(fadd(libdevice.fmaf(t8, f32(851.0), -t9), t52), t12))
+    t54 = fmul(fadd(libdevice.fmaf(t13, t12, -t14), fmul(t53, t12)), t16)
+    t55 = fadd(libdevice.fmaf(t17, t16, -t18), fmul(fadd(libdevice.fmaf(t14, t16, -t17), t54), t16))
+    t56 = libdevice.fmaf(t21, t6, t23)
+    t57 = libdevice.fmaf(t20, x, -t21)
+    t58 = libdevice.fmaf(t19, t6, -t20)
+    t59 = libdevice.fmaf(f32(2.896804094314575), t6, -t19)
+    t60 = fmul(f32(-9.431457215214323e-08), t6)
+    t61 = fadd(fadd(t58, fmul(t19, t50)), fmul(fadd(fadd(t59, fmul(f32(2.896804094314575), t47)), t60), t6))
+    t62 = fmul(-fadd(fadd(t56, fmul(t21, t47)), fmul(fadd(t57, fmul(t61, x)), t6)), t16)
+    t63 = fadd(libdevice.fmaf(t24, t16, -t25), fmul(fadd(libdevice.fmaf(t23, t16, -t24), t62), t16))
+    t64 = fmul(fadd(libdevice.fmaf(t25, t12, -t26), fmul(t63, t12)), t12)
+    t65 = fadd(libdevice.fmaf(t27, t16, -t28), fmul(fadd(libdevice.fmaf(t26, t12, -t27), t64), t16))
+    t66 = fadd(fadd(fsub(t18, fsub(t30, t39)), fsub(t29, t39)), t55)
+    t67 = fadd(t66, fadd(libdevice.fmaf(t28, t16, -t29), fmul(t65, t16)))
+    t68 = fadd(fadd(t58, fmul(t19, t47)), fmul(fadd(fadd(t59, fmul(f32(2.896804094314575), t50)), t60), t6))
+    t69 = fmul(fadd(fadd(t56, fmul(t21, t50)), fmul(fadd(t57, fmul(t68, x)), t6)), t12)
+    t70 = fadd(libdevice.fmaf(t31, t12, -t32), fmul(fadd(libdevice.fmaf(t22, t12, -t31), t69), t12))
+    t71 = fmul(fadd(libdevice.fmaf(t32, t16, -t33), fmul(t70, t16)), t16)
+    t72 = fadd(libdevice.fmaf(t34, t12, -t35), fmul(fadd(libdevice.fmaf(t33, t16, -t34), t71), t12))
+    t73 = fadd(fadd(fsub(t30, fsub(t37, t38)), fsub(t36, t38)), t67)
+    t74 = fadd(t73, fadd(libdevice.fmaf(t35, t12, -t36), fmul(t72, t12)))
+    t75 = fadd(t37, t74) if fsub(t74, t74) == f32(0.0) else t37
+    t76 = fsub(x, f32(-1.4097281694412231))
+    t77 = libdevice.fmaf(f32(0.002817990258336067), t76, f32(0.009474679827690125))
+    t78 = libdevice.fmaf(libdevice.fmaf(t77, t76, f32(0.011539130471646786)), t76, f32(-0.00808887742459774))
+    t79 = libdevice.fmaf(libdevice.fmaf(t78, t76, f32(-0.05652836337685585)), t76, f32(-0.09389979392290115))
+    t80 = libdevice.fmaf(libdevice.fmaf(t79, t76, f32(-0.026231912896037102)), t76, f32(0.18870125710964203))
+    t81 = libdevice.fmaf(libdevice.fmaf(t80, t76, f32(0.37616610527038574)), t76, f32(5.3171222980097355e-09))
+    t82 = fadd(f32(0.2651459574699402), t81)
+    t83 = fadd(t76, f32(-3.752849409011105e-08))
+    t84 = fmul(t82, t83)
+    t85 = fsub(t83, t76)
+    t86 = fmul(t82, fadd(fsub(t76, fsub(t83, t85)), fsub(f32(-3.752849409011105e-08), t85)))
+    t87 = fmul(fsub(t81, fsub(t82, f32(0.2651459574699402))), t83)
+    t88 = fadd(fadd(libdevice.fmaf(t82, t83, -t84), t86), t87)
+    t89 = fsub(x, f32(1.4097281694412231))
+    t90 = libdevice.fmaf(f32(0.0028142789378762245), t89, f32(-0.009469698183238506))
+    t91 = libdevice.fmaf(libdevice.fmaf(t90, t89, f32(0.011537344194948673)), t89, f32(0.008088669739663601))
+    t92 = libdevice.fmaf(libdevice.fmaf(t91, t89, f32(-0.05652816221117973)), t89, f32(0.09389978647232056))
+    t93 = libdevice.fmaf(libdevice.fmaf(t92, t89, f32(-0.0262319203466177)), t89, f32(-0.18870125710964203))
+    t94 = libdevice.fmaf(libdevice.fmaf(t93, t89, f32(0.37616610527038574)), t89, f32(-5.318478990545827e-09))
+    t95 = fadd(f32(-0.2651459574699402), t94)
+    t96 = fadd(t89, f32(3.752849409011105e-08))
+    t97 = fmul(t95, t96)
+    t98 = fsub(t96, t89)
+    t99 = fmul(t95, fadd(fsub(t89, fsub(t96, t98)), fsub(f32(3.752849409011105e-08), t98)))
+    t100 = fmul(fsub(t94, fsub(t95, f32(-0.2651459574699402))), t96)
+    t101 = fadd(fadd(libdevice.fmaf(t95, t96, -t97), t99), t100)
+    t102 = fadd(t97, t101) if fsub(t101, t101) == f32(0.0) else t97
+    t103 = t102 if x < f32(1.871679425239563) else t75 if x < f32(3232492800.0) else f32(0.0)
+    t104 = fadd(t84, t88) if fsub(t88, t88) == f32(0.0) else t84
+    t105 = t104 if x < f32(-1.1653521060943604) else t75 if x < f32(1.1695353984832764) else t103
+    t106 = f32(0.0) if x < f32(-3232492800.0) else t75 if x < f32(-1.871679425239563) else t105
+    return x if x != x else t106
 
 
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32(x):
-    t1 = fdiv(x, f32(500.0))
+    t1 = fmul(x, f32(0.0020000000949949026))
     t2 = fmul(t1, f32(851.0))
     t3 = libdevice.expf(-fmul(libdevice.fabsf(t2), f32(0.5)))
     t4 = fmul(t3, t3)
     t5 = fadd(f32(1.0), t4)
-    t6 = fdiv(f32(1.0), t5)
+    t6 = inverse(t5)
     t7 = fmul(x, t6)
     t8 = f32(0.0) <= t2
     t9 = f32(1.0) if t8 else t3
@@ -254,54 +265,59 @@ def value_and_grad_device32(x):
     t11 = fmul(t10, t9)
     t12 = fsub(t5, f32(1.0))
     t13 = fmul(t6, fadd(fadd(fsub(f32(1.0), fsub(t5, t12)), fsub(t4, t12)), libdevice.fmaf(t3, t3, -t4)))
-    t14 = fdiv(fsub(libdevice.fmaf(-t6, t5, f32(1.0)), t13), t5)
+    t14 = fmul(fsub(libdevice.fmaf(-t6, t5, f32(1.0)), t13), t6)
     t15 = -t2
-    t16 = fmul(fdiv(libdevice.fmaf(-t1, f32(500.0), x), f32(500.0)), f32(851.0))
+    t16 = fmul(fmul(libdevice.fmaf(-t1, f32(500.0), x), f32(0.0020000000949949026)), f32(851.0))
     t17 = fadd(libdevice.fmaf(t1, f32(851.0), t15), t16)
-    t18 = fadd(t14, fmul(t17, fmul(t6, fdiv(t4 if t8 else f32(1.0), t5))))
-    t19 = fadd(libdevice.fmaf(t7, t9, -t10), fmul(fadd(libdevice.fmaf(x, t6, -t7), fmul(x, t18)), t9))
-    t20 = fadd(libdevice.fmaf(t10, t9, -t11), fmul(t19, t9))
-    t21 = f32(0.0) if x < f32(-5287725056.0) else fadd(t11, t20) if fsub(t20, t20) == f32(0.0) else t11
-    t22 = fmul(f32(851.0), x)
-    t23 = fmul(t22, t6)
-    t24 = f32(0.0) <= t15
-    t25 = f32(1.0) if t24 else t3
-    t26 = fmul(t23, t25)
-    t27 = fmul(t26, t25)
-    t28 = fadd(t27, f32(500.0))
-    t29 = fdiv(t28, f32(500.0))
-    t30 = fmul(t29, t6)
-    t31 = fmul(t30, t9)
-    t32 = fmul(t31, t9)
-    t33 = fsub(t28, t27)
-    t34 = fmul(t22, fadd(t14, fmul(-t17, fmul(t6, fdiv(t4 if t24 else f32(1.0), t5)))))
-    t35 = fadd(fadd(libdevice.fmaf(t22, t6, -t23), t34), fmul(libdevice.fmaf(f32(851.0), x, -t22), t6))
-    t36 = fmul(fadd(libdevice.fmaf(t23, t25, -t26), fmul(t35, t25)), t25)
-    t37 = fadd(fsub(t27, fsub(t28, t33)), fsub(f32(500.0), t33))
-    t38 = fadd(libdevice.fmaf(-t29, f32(500.0), t28), fadd(t37, fadd(libdevice.fmaf(t26, t25, -t27), t36)))
-    t39 = fmul(fadd(fadd(libdevice.fmaf(t29, t6, -t30), fmul(t29, t18)), fmul(fdiv(t38, f32(500.0)), t6)), t9)
-    t40 = fadd(libdevice.fmaf(t31, t9, -t32), fmul(fadd(libdevice.fmaf(t30, t9, -t31), t39), t9))
-    t41 = fadd(t32, t40) if fsub(t40, t40) == f32(0.0) else t32
-    t42 = fsub(x, f32(-0.7511542439460754))
-    t43 = libdevice.fmaf(f32(0.00011227172944927588), t42, f32(-0.0014851849991828203))
-    t44 = libdevice.fmaf(t43, t42, f32(-0.005820402409881353))
-    t45 = libdevice.fmaf(libdevice.fmaf(t44, t42, f32(-0.004714547656476498)), t42, f32(0.013075457885861397))
-    t46 = libdevice.fmaf(libdevice.fmaf(t45, t42, f32(0.03301537409424782)), t42, f32(0.003076154738664627))
-    t47 = libdevice.fmaf(libdevice.fmaf(t46, t42, f32(-0.09435617178678513)), t42, f32(-0.12774041295051575))
-    t48 = libdevice.fmaf(libdevice.fmaf(t47, t42, f32(0.09305961430072784)), t42, f32(0.42481282353401184))
-    t49 = libdevice.fmaf(t48, t42, f32(-6.535691987608061e-10))
-    t50 = fadd(f32(0.37071552872657776), t49)
-    t51 = fadd(t42, f32(1.1495213669832083e-08))
-    t52 = fmul(t50, t51)
-    t53 = fsub(t51, t42)
-    t54 = fmul(t50, fadd(fsub(t42, fsub(t51, t53)), fsub(f32(1.1495213669832083e-08), t53)))
-    t55 = fmul(fsub(t49, fsub(t50, f32(0.37071552872657776))), t51)
-    t56 = fadd(fadd(libdevice.fmaf(t50, t51, -t52), t54), t55)
-    t57 = fadd(t52, t56) if fsub(t56, t56) == f32(0.0) else t52
-    t58 = t57 if x < f32(-0.4180588126182556) else t41 if x < f32(1910.8515625) else f32(1.0)
-    t59 = x if x == f32(0.0) else t21
-    t60 = x if x != x else f32(0.0) if x < f32(-168713472.0) else t41 if x < f32(-1.3667242527008057) else t58
-    return t59, t60
+    t18 = t4 if t8 else f32(1.0)
+    t19 = fmul(t18, t6)
+    t20 = fadd(t14, fmul(t17, fmul(t6, libdevice.fmaf(libdevice.fmaf(-t19, t5, t18), t6, t19))))
+    t21 = fadd(libdevice.fmaf(t7, t9, -t10), fmul(fadd(libdevice.fmaf(x, t6, -t7), fmul(x, t20)), t9))
+    t22 = fadd(libdevice.fmaf(t10, t9, -t11), fmul(t21, t9))
+    t23 = f32(0.0) if x < f32(-5287725056.0) else fadd(t11, t22) if fsub(t22, t22) == f32(0.0) else t11
+    t24 = fmul(f32(851.0), x)
+    t25 = fmul(t24, t6)
+    t26 = f32(0.0) <= t15
+    t27 = f32(1.0) if t26 else t3
+    t28 = fmul(t25, t27)
+    t29 = fmul(t28, t27)
+    t30 = fadd(t29, f32(500.0))
+    t31 = fmul(t30, f32(0.0020000000949949026))
+    t32 = fmul(t31, t6)
+    t33 = fmul(t32, t9)
+    t34 = fmul(t33, t9)
+    t35 = fsub(t30, t29)
+    t36 = t4 if t26 else f32(1.0)
+    t37 = fmul(t36, t6)
+    t38 = fmul(t24, fadd(t14, fmul(-t17, fmul(t6, libdevice.fmaf(libdevice.fmaf(-t37, t5, t36), t6, t37)))))
+    t39 = fadd(fadd(libdevice.fmaf(t24, t6, -t25), t38), fmul(libdevice.fmaf(f32(851.0), x, -t24), t6))
+    t40 = fmul(fadd(libdevice.fmaf(t25, t27, -t28), fmul(t39, t27)), t27)
+    t41 = fadd(fsub(t29, fsub(t30, t35)), fsub(f32(500.0), t35))
+    t42 = fadd(libdevice.fmaf(-t31, f32(500.0), t30), fadd(t41, fadd(libdevice.fmaf(t28, t27, -t29), t40)))
+    t43 = fadd(libdevice.fmaf(t31, t6, -t32), fmul(t31, t20))
+    t44 = fmul(fadd(t43, fmul(fmul(t42, f32(0.0020000000949949026)), t6)), t9)
+    t45 = fadd(libdevice.fmaf(t33, t9, -t34), fmul(fadd(libdevice.fmaf(t32, t9, -t33), t44), t9))
+    t46 = fadd(t34, t45) if fsub(t45, t45) == f32(0.0) else t34
+    t47 = fsub(x, f32(-0.7511542439460754))
+    t48 = libdevice.fmaf(f32(0.00011227172944927588), t47, f32(-0.0014851849991828203))
+    t49 = libdevice.fmaf(t48, t47, f32(-0.005820402409881353))
+    t50 = libdevice.fmaf(libdevice.fmaf(t49, t47, f32(-0.004714547656476498)), t47, f32(0.013075457885861397))
+    t51 = libdevice.fmaf(libdevice.fmaf(t50, t47, f32(0.03301537409424782)), t47, f32(0.003076154738664627))
+    t52 = libdevice.fmaf(libdevice.fmaf(t51, t47, f32(-0.09435617178678513)), t47, f32(-0.12774041295051575))
+    t53 = libdevice.fmaf(libdevice.fmaf(t52, t47, f32(0.09305961430072784)), t47, f32(0.42481282353401184))
+    t54 = libdevice.fmaf(t53, t47, f32(-6.535691987608061e-10))
+    t55 = fadd(f32(0.37071552872657776), t54)
+    t56 = fadd(t47, f32(1.1495213669832083e-08))
+    t57 = fmul(t55, t56)
+    t58 = fsub(t56, t47)
+    t59 = fmul(t55, fadd(fsub(t47, fsub(t56, t58)), fsub(f32(1.1495213669832083e-08), t58)))
+    t60 = fmul(fsub(t54, fsub(t55, f32(0.37071552872657776))), t56)
+    t61 = fadd(fadd(libdevice.fmaf(t55, t56, -t57), t59), t60)
+    t62 = fadd(t57, t61) if fsub(t61, t61) == f32(0.0) else t57
+    t63 = t62 if x < f32(-0.4180588126182556) else t46 if x < f32(1910.8515625) else f32(1.0)
+    t64 = x if x == f32(0.0) else t23
+    t65 = x if x != x else f32(0.0) if x < f32(-168713472.0) else t46 if x < f32(-1.3667242527008057) else t63
+    return t64, t65
 
 
 @core

@@ -12,9 +12,9 @@ from symgen.runtime.device import (
     dmul,
     f32,
     fadd,
-    fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -34,7 +34,11 @@ from ..elementary import (exp, exp_low)
 @core
 def value_device32(x):
     t1 = libdevice.expf(-libdevice.fabsf(x))
-    return fdiv(f32(1.0) if f32(0.0) <= x else t1, fadd(f32(1.0), t1))
+    t2 = f32(1.0) if f32(0.0) <= x else t1
+    t3 = fadd(f32(1.0), t1)
+    t4 = inverse(t3)
+    t5 = fmul(t2, t4)
+    return libdevice.fmaf(libdevice.fmaf(-t5, t3, t2), t4, t5)
 
 
 # sigmoid(-x)*sigmoid(x) (compensated)
@@ -43,16 +47,17 @@ def grad_device32(x):
     t1 = libdevice.expf(-libdevice.fabsf(x))
     t2 = f32(1.0) if f32(0.0) <= -x else t1
     t3 = fadd(f32(1.0), t1)
-    t4 = fdiv(t2, t3)
-    t5 = f32(1.0) if f32(0.0) <= x else t1
-    t6 = fdiv(t5, t3)
-    t7 = fmul(t4, t6)
-    t8 = fsub(t3, f32(1.0))
-    t9 = fadd(fsub(f32(1.0), fsub(t3, t8)), fsub(t1, t8))
-    t10 = fmul(t4, fdiv(fsub(libdevice.fmaf(-t6, t3, t5), fmul(t6, t9)), t3))
-    t11 = fmul(fdiv(fsub(libdevice.fmaf(-t4, t3, t2), fmul(t4, t9)), t3), t6)
-    t12 = fadd(fadd(libdevice.fmaf(t4, t6, -t7), t10), t11)
-    return fadd(t7, t12) if fsub(t12, t12) == f32(0.0) else t7
+    t4 = inverse(t3)
+    t5 = fmul(t2, t4)
+    t6 = f32(1.0) if f32(0.0) <= x else t1
+    t7 = fmul(t6, t4)
+    t8 = fmul(t5, t7)
+    t9 = fsub(t3, f32(1.0))
+    t10 = fadd(fsub(f32(1.0), fsub(t3, t9)), fsub(t1, t9))
+    t11 = fmul(t5, fmul(fsub(libdevice.fmaf(-t7, t3, t6), fmul(t7, t10)), t4))
+    t12 = fmul(fmul(fsub(libdevice.fmaf(-t5, t3, t2), fmul(t5, t10)), t4), t7)
+    t13 = fadd(fadd(libdevice.fmaf(t5, t7, -t8), t11), t12)
+    return fadd(t8, t13) if fsub(t13, t13) == f32(0.0) else t8
 
 
 # -tanh(x/2)*sigmoid(-x)*sigmoid(x) (compensated)
@@ -62,26 +67,28 @@ def grad2_device32(x):
     t2 = libdevice.expm1f(fmul(libdevice.fabsf(t1), f32(-2.0)))
     t3 = -t2
     t4 = fadd(f32(2.0), t2)
-    t5 = fdiv(t3, t4)
-    t6 = libdevice.copysignf(t5, t1)
-    t7 = libdevice.expf(-libdevice.fabsf(x))
-    t8 = f32(1.0) if f32(0.0) <= -x else t7
-    t9 = fadd(f32(1.0), t7)
-    t10 = fdiv(t8, t9)
-    t11 = fmul(t6, t10)
-    t12 = f32(1.0) if f32(0.0) <= x else t7
-    t13 = fdiv(t12, t9)
-    t14 = -fmul(t11, t13)
-    t15 = fsub(t9, f32(1.0))
-    t16 = fadd(fsub(f32(1.0), fsub(t9, t15)), fsub(t7, t15))
-    t17 = fmul(t11, fdiv(fsub(libdevice.fmaf(-t13, t9, t12), fmul(t13, t16)), t9))
-    t18 = fmul(t6, fdiv(fsub(libdevice.fmaf(-t10, t9, t8), fmul(t10, t16)), t9))
-    t19 = fsub(t4, f32(2.0))
-    t20 = fsub(libdevice.fmaf(-t5, t4, t3), fmul(t5, fadd(fsub(f32(2.0), fsub(t4, t19)), fsub(t2, t19))))
-    t21 = fdiv(t20, t4)
-    t22 = fmul(fadd(fadd(libdevice.fmaf(t6, t10, -t11), t18), fmul(-t21 if t1 < f32(0.0) else t21, t10)), t13)
-    t23 = -fadd(fadd(libdevice.fmaf(t11, t13, t14), t17), t22)
-    return fadd(t14, t23) if fsub(t23, t23) == f32(0.0) else t14
+    t5 = inverse(t4)
+    t6 = fmul(t3, t5)
+    t7 = libdevice.copysignf(t6, t1)
+    t8 = libdevice.expf(-libdevice.fabsf(x))
+    t9 = f32(1.0) if f32(0.0) <= -x else t8
+    t10 = fadd(f32(1.0), t8)
+    t11 = inverse(t10)
+    t12 = fmul(t9, t11)
+    t13 = fmul(t7, t12)
+    t14 = f32(1.0) if f32(0.0) <= x else t8
+    t15 = fmul(t14, t11)
+    t16 = -fmul(t13, t15)
+    t17 = fsub(t10, f32(1.0))
+    t18 = fadd(fsub(f32(1.0), fsub(t10, t17)), fsub(t8, t17))
+    t19 = fmul(t13, fmul(fsub(libdevice.fmaf(-t15, t10, t14), fmul(t15, t18)), t11))
+    t20 = fmul(t7, fmul(fsub(libdevice.fmaf(-t12, t10, t9), fmul(t12, t18)), t11))
+    t21 = fsub(t4, f32(2.0))
+    t22 = fsub(libdevice.fmaf(-t6, t4, t3), fmul(t6, fadd(fsub(f32(2.0), fsub(t4, t21)), fsub(t2, t21))))
+    t23 = fmul(t22, t5)
+    t24 = fmul(fadd(fadd(libdevice.fmaf(t7, t12, -t13), t20), fmul(-t23 if t1 < f32(0.0) else t23, t12)), t15)
+    t25 = -fadd(fadd(libdevice.fmaf(t13, t15, t16), t19), t24)
+    return fadd(t16, t25) if fsub(t25, t25) == f32(0.0) else t16
 
 
 # Together, so that what they share is computed once.
@@ -90,17 +97,19 @@ def value_and_grad_device32(x):
     t1 = libdevice.expf(-libdevice.fabsf(x))
     t2 = f32(1.0) if f32(0.0) <= x else t1
     t3 = fadd(f32(1.0), t1)
-    t4 = fdiv(t2, t3)
-    t5 = f32(1.0) if f32(0.0) <= -x else t1
-    t6 = fdiv(t5, t3)
-    t7 = fmul(t6, t4)
-    t8 = fsub(t3, f32(1.0))
-    t9 = fadd(fsub(f32(1.0), fsub(t3, t8)), fsub(t1, t8))
-    t10 = fmul(t6, fdiv(fsub(libdevice.fmaf(-t4, t3, t2), fmul(t4, t9)), t3))
-    t11 = fmul(fdiv(fsub(libdevice.fmaf(-t6, t3, t5), fmul(t6, t9)), t3), t4)
-    t12 = fadd(fadd(libdevice.fmaf(t6, t4, -t7), t10), t11)
-    t13 = fadd(t7, t12) if fsub(t12, t12) == f32(0.0) else t7
-    return t4, t13
+    t4 = inverse(t3)
+    t5 = fmul(t2, t4)
+    t6 = libdevice.fmaf(libdevice.fmaf(-t5, t3, t2), t4, t5)
+    t7 = f32(1.0) if f32(0.0) <= -x else t1
+    t8 = fmul(t7, t4)
+    t9 = fmul(t8, t6)
+    t10 = fsub(t3, f32(1.0))
+    t11 = fadd(fsub(f32(1.0), fsub(t3, t10)), fsub(t1, t10))
+    t12 = fmul(t8, fmul(fsub(libdevice.fmaf(-t6, t3, t2), fmul(t6, t11)), t4))
+    t13 = fmul(fmul(fsub(libdevice.fmaf(-t8, t3, t7), fmul(t8, t11)), t4), t6)
+    t14 = fadd(fadd(libdevice.fmaf(t8, t6, -t9), t12), t13)
+    t15 = fadd(t9, t14) if fsub(t14, t14) == f32(0.0) else t9
+    return t6, t15
 
 
 @core

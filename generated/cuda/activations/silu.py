@@ -12,9 +12,9 @@ from symgen.runtime.device import (
     dmul,
     f32,
     fadd,
-    fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -38,23 +38,30 @@ from ..elementary import (exp, exp_low)
 @core
 def value_device32(x):
     t1 = libdevice.expf(-libdevice.fabsf(x))
-    t2 = fmul(x, fdiv(f32(1.0) if f32(0.0) <= x else t1, fadd(f32(1.0), t1)))
-    t3 = fsub(x, f32(-102.8902473449707))
-    t4 = libdevice.fmaf(f32(3.153653587459424e-15), t3, f32(1.1554124627541351e-12))
-    t5 = libdevice.fmaf(libdevice.fmaf(t4, t3, f32(3.3757310835547116e-10)), t3, f32(7.617317265840029e-08))
-    t6 = libdevice.fmaf(libdevice.fmaf(t5, t3, f32(1.1351058674335945e-05)), t3, f32(0.0006141248741187155))
-    t7 = libdevice.fmaf(libdevice.fmaf(t6, t3, f32(-0.12174827605485916)), t3, f32(2.6040373768410063e-07))
-    t8 = fadd(f32(-20.614665985107422), t7)
-    t9 = fmul(x, f32(0.4921875))
-    t10 = libdevice.expf(t9)
-    t11 = fmul(t8, t10)
-    t12 = fmul(t11, t10)
-    t13 = fmul(libdevice.fmaf(x, f32(0.4921875), -t9), t10)
-    t14 = fmul(fsub(t7, fsub(t8, f32(-20.614665985107422))), t10)
-    t15 = fmul(fadd(fadd(libdevice.fmaf(t8, t10, -t11), fmul(t8, t13)), t14), t10)
-    t16 = fadd(fadd(libdevice.fmaf(t11, t10, -t12), fmul(t11, t13)), t15)
-    t17 = (fadd(t12, t16) if fsub(t16, t16) == f32(0.0) else t12) if x < f32(-70.60887908935547) else t2
-    return f32(0.0) if x < f32(-167650590720.0) else t2 if x < f32(-132.77952575683594) else t17
+    t2 = f32(1.0) if f32(0.0) <= x else t1
+    t3 = fadd(f32(1.0), t1)
+    t4 = inverse(t3)
+    t5 = fmul(t2, t4)
+    t6 = fmul(x, libdevice.fmaf(libdevice.fmaf(-t5, t3, t2), t4, t5))
+    if x < f32(-70.60887908935547):
+        t8 = fsub(x, f32(-102.8902473449707))
+        t9 = libdevice.fmaf(f32(3.153653587459424e-15), t8, f32(1.1554124627541351e-12))
+        t10 = libdevice.fmaf(libdevice.fmaf(t9, t8, f32(3.3757310835547116e-10)), t8, f32(7.617317265840029e-08))
+        t11 = libdevice.fmaf(libdevice.fmaf(t10, t8, f32(1.1351058674335945e-05)), t8, f32(0.0006141248741187155))
+        t12 = libdevice.fmaf(libdevice.fmaf(t11, t8, f32(-0.12174827605485916)), t8, f32(2.6040373768410063e-07))
+        t13 = fadd(f32(-20.614665985107422), t12)
+        t14 = fmul(x, f32(0.4921875))
+        t15 = libdevice.expf(t14)
+        t16 = fmul(t13, t15)
+        t17 = fmul(t16, t15)
+        t18 = fmul(libdevice.fmaf(x, f32(0.4921875), -t14), t15)
+        t19 = fmul(fsub(t12, fsub(t13, f32(-20.614665985107422))), t15)
+        t20 = fmul(fadd(fadd(libdevice.fmaf(t13, t15, -t16), fmul(t13, t18)), t19), t15)
+        t21 = fadd(fadd(libdevice.fmaf(t16, t15, -t17), fmul(t16, t18)), t20)
+        t7 = fadd(t17, t21) if fsub(t21, t21) == f32(0.0) else t17
+    else:
+        t7 = t6
+    return f32(0.0) if x < f32(-167650590720.0) else t6 if x < f32(-132.77952575683594) else t7
 
 
 # -inf to -2.71094e+11: 0.0, which the function has reached to the last bit
@@ -68,7 +75,7 @@ def grad_device32(x):
     t1 = libdevice.expf(-fmul(libdevice.fabsf(x), f32(0.5)))
     t2 = fmul(t1, t1)
     t3 = fadd(f32(1.0), t2)
-    t4 = fdiv(f32(1.0), t3)
+    t4 = inverse(t3)
     t5 = fmul(x, t4)
     t6 = f32(1.0) if f32(0.0) <= -x else t1
     t7 = fmul(t5, t6)
@@ -80,7 +87,7 @@ def grad_device32(x):
     t13 = fmul(t12, t11)
     t14 = fsub(t3, f32(1.0))
     t15 = fmul(t4, fadd(fadd(fsub(f32(1.0), fsub(t3, t14)), fsub(t2, t14)), libdevice.fmaf(t1, t1, -t2)))
-    t16 = fdiv(fsub(libdevice.fmaf(-t4, t3, f32(1.0)), t15), t3)
+    t16 = fmul(fsub(libdevice.fmaf(-t4, t3, f32(1.0)), t15), t4)
     t17 = fsub(t9, t8)
     t18 = fadd(libdevice.fmaf(t5, t6, -t7), fmul(fadd(libdevice.fmaf(x, t4, -t5), fmul(x, t16)), t6))
     t19 = fadd(fsub(t8, fsub(t9, t17)), fsub(f32(1.0), t17))
@@ -136,7 +143,7 @@ def grad2_device32(x):
     t1 = libdevice.expf(-fmul(libdevice.fabsf(x), f32(0.5)))
     t2 = fmul(t1, t1)
     t3 = fadd(f32(1.0), t2)
-    t4 = fdiv(f32(1.0), t3)
+    t4 = inverse(t3)
     t5 = fmul(t4, f32(2.0))
     t6 = fmul(t5, t4)
     t7 = f32(1.0) if f32(0.0) <= -x else t1
@@ -167,7 +174,7 @@ def grad2_device32(x):
     t32 = fsub(t23, t12)
     t33 = fsub(t3, f32(1.0))
     t34 = fmul(t4, fadd(fadd(fsub(f32(1.0), fsub(t3, t33)), fsub(t2, t33)), libdevice.fmaf(t1, t1, -t2)))
-    t35 = fdiv(fsub(libdevice.fmaf(-t4, t3, f32(1.0)), t34), t3)
+    t35 = fmul(fsub(libdevice.fmaf(-t4, t3, f32(1.0)), t34), t4)
     t36 = fmul(fadd(fadd(libdevice.fmaf(t5, t4, -t6), fmul(t5, t35)), fmul(fmul(t35, f32(2.0)), t4)), t7)
     t37 = fmul(fadd(libdevice.fmaf(t8, t7, -t9), fmul(fadd(libdevice.fmaf(t6, t7, -t8), t36), t7)), t10)
     t38 = fadd(libdevice.fmaf(t11, t10, -t12), fmul(fadd(libdevice.fmaf(t9, t10, -t11), t37), t10))
@@ -256,70 +263,79 @@ def value_and_grad_device32(x):
     t1 = f32(0.0) <= x
     t2 = libdevice.fabsf(x)
     t3 = libdevice.expf(-t2)
-    t4 = fmul(x, fdiv(f32(1.0) if t1 else t3, fadd(f32(1.0), t3)))
-    t5 = fsub(x, f32(-102.8902473449707))
-    t6 = libdevice.fmaf(f32(3.153653587459424e-15), t5, f32(1.1554124627541351e-12))
-    t7 = libdevice.fmaf(libdevice.fmaf(t6, t5, f32(3.3757310835547116e-10)), t5, f32(7.617317265840029e-08))
-    t8 = libdevice.fmaf(libdevice.fmaf(t7, t5, f32(1.1351058674335945e-05)), t5, f32(0.0006141248741187155))
-    t9 = libdevice.fmaf(libdevice.fmaf(t8, t5, f32(-0.12174827605485916)), t5, f32(2.6040373768410063e-07))
-    t10 = fadd(f32(-20.614665985107422), t9)
-    t11 = fmul(x, f32(0.4921875))
-    t12 = libdevice.expf(t11)
-    t13 = fmul(t10, t12)
-    t14 = fmul(t13, t12)
-    t15 = fmul(libdevice.fmaf(x, f32(0.4921875), -t11), t12)
-    t16 = fmul(fsub(t9, fsub(t10, f32(-20.614665985107422))), t12)
-    t17 = fmul(fadd(fadd(libdevice.fmaf(t10, t12, -t13), fmul(t10, t15)), t16), t12)
-    t18 = fadd(fadd(libdevice.fmaf(t13, t12, -t14), fmul(t13, t15)), t17)
-    t19 = (fadd(t14, t18) if fsub(t18, t18) == f32(0.0) else t14) if x < f32(-70.60887908935547) else t4
-    t20 = libdevice.expf(-fmul(t2, f32(0.5)))
-    t21 = fmul(t20, t20)
-    t22 = fadd(f32(1.0), t21)
-    t23 = fdiv(f32(1.0), t22)
-    t24 = fmul(x, t23)
-    t25 = f32(1.0) if f32(0.0) <= -x else t20
-    t26 = fmul(t24, t25)
-    t27 = fmul(t26, t25)
-    t28 = fadd(t27, f32(1.0))
-    t29 = fmul(t28, t23)
-    t30 = f32(1.0) if t1 else t20
-    t31 = fmul(t29, t30)
-    t32 = fmul(t31, t30)
-    t33 = fsub(t22, f32(1.0))
-    t34 = fadd(fadd(fsub(f32(1.0), fsub(t22, t33)), fsub(t21, t33)), libdevice.fmaf(t20, t20, -t21))
-    t35 = fdiv(fsub(libdevice.fmaf(-t23, t22, f32(1.0)), fmul(t23, t34)), t22)
-    t36 = fsub(t28, t27)
-    t37 = fadd(libdevice.fmaf(t24, t25, -t26), fmul(fadd(libdevice.fmaf(x, t23, -t24), fmul(x, t35)), t25))
-    t38 = fadd(fsub(t27, fsub(t28, t36)), fsub(f32(1.0), t36))
-    t39 = fmul(fadd(t38, fadd(libdevice.fmaf(t26, t25, -t27), fmul(t37, t25))), t23)
-    t40 = fmul(fadd(fadd(libdevice.fmaf(t28, t23, -t29), fmul(t28, t35)), t39), t30)
-    t41 = fadd(libdevice.fmaf(t31, t30, -t32), fmul(fadd(libdevice.fmaf(t29, t30, -t31), t40), t30))
-    t42 = fadd(t32, t41) if fsub(t41, t41) == f32(0.0) else t32
-    t43 = fsub(x, f32(-1.2784645557403564))
-    t44 = libdevice.fmaf(f32(9.7321986913812e-08), t43, f32(8.494010330650781e-07))
-    t45 = libdevice.fmaf(t44, t43, f32(2.1789530819660285e-06))
-    t46 = libdevice.fmaf(t45, t43, f32(-3.030265133929788e-06))
-    t47 = libdevice.fmaf(t46, t43, f32(-2.9663691748282872e-05))
-    t48 = libdevice.fmaf(t47, t43, f32(-4.084355168743059e-05))
-    t49 = libdevice.fmaf(t48, t43, f32(0.00018569701933301985))
-    t50 = libdevice.fmaf(t49, t43, f32(0.0007985050906427205))
-    t51 = libdevice.fmaf(t50, t43, f32(0.0001266272593056783))
-    t52 = libdevice.fmaf(t51, t43, f32(-0.006606587208807468))
-    t53 = libdevice.fmaf(libdevice.fmaf(t52, t43, f32(-0.015222654677927494)), t43, f32(0.018874814733862877))
-    t54 = libdevice.fmaf(libdevice.fmaf(t53, t43, f32(0.14664879441261292)), t43, f32(1.35083347285736e-10))
-    t55 = fadd(f32(0.2178117036819458), t54)
-    t56 = fadd(t43, f32(-1.2979282537628478e-08))
-    t57 = fmul(t55, t56)
-    t58 = fsub(t56, t43)
-    t59 = fmul(t55, fadd(fsub(t43, fsub(t56, t58)), fsub(f32(-1.2979282537628478e-08), t58)))
-    t60 = fmul(fsub(t54, fsub(t55, f32(0.2178117036819458))), t56)
-    t61 = fadd(fadd(libdevice.fmaf(t55, t56, -t57), t59), t60)
-    t62 = fadd(t57, t61) if fsub(t61, t61) == f32(0.0) else t57
-    t63 = t62 if x < f32(-0.6363729238510132) else t42 if x < f32(751805.5) else f32(1.0)
-    t64 = f32(0.0) if x < f32(-271093579776.0) else t42 if x < f32(-2.302001714706421) else t63
-    t65 = f32(0.0) if x < f32(-167650590720.0) else t4 if x < f32(-132.77952575683594) else t19
-    t66 = x if x != x else t64
-    return t65, t66
+    t4 = f32(1.0) if t1 else t3
+    t5 = fadd(f32(1.0), t3)
+    t6 = inverse(t5)
+    t7 = fmul(t4, t6)
+    t8 = fmul(x, libdevice.fmaf(libdevice.fmaf(-t7, t5, t4), t6, t7))
+    if x < f32(-70.60887908935547):
+        t10 = fsub(x, f32(-102.8902473449707))
+        t11 = libdevice.fmaf(f32(3.153653587459424e-15), t10, f32(1.1554124627541351e-12))
+        t12 = libdevice.fmaf(t11, t10, f32(3.3757310835547116e-10))
+        t13 = libdevice.fmaf(t12, t10, f32(7.617317265840029e-08))
+        t14 = libdevice.fmaf(t13, t10, f32(1.1351058674335945e-05))
+        t15 = libdevice.fmaf(libdevice.fmaf(t14, t10, f32(0.0006141248741187155)), t10, f32(-0.12174827605485916))
+        t16 = libdevice.fmaf(t15, t10, f32(2.6040373768410063e-07))
+        t17 = fadd(f32(-20.614665985107422), t16)
+        t18 = fmul(x, f32(0.4921875))
+        t19 = libdevice.expf(t18)
+        t20 = fmul(t17, t19)
+        t21 = fmul(t20, t19)
+        t22 = fmul(libdevice.fmaf(x, f32(0.4921875), -t18), t19)
+        t23 = fmul(fsub(t16, fsub(t17, f32(-20.614665985107422))), t19)
+        t24 = fmul(fadd(fadd(libdevice.fmaf(t17, t19, -t20), fmul(t17, t22)), t23), t19)
+        t25 = fadd(fadd(libdevice.fmaf(t20, t19, -t21), fmul(t20, t22)), t24)
+        t9 = fadd(t21, t25) if fsub(t25, t25) == f32(0.0) else t21
+    else:
+        t9 = t8
+    t26 = libdevice.expf(-fmul(t2, f32(0.5)))
+    t27 = fmul(t26, t26)
+    t28 = fadd(f32(1.0), t27)
+    t29 = inverse(t28)
+    t30 = fmul(x, t29)
+    t31 = f32(1.0) if f32(0.0) <= -x else t26
+    t32 = fmul(t30, t31)
+    t33 = fmul(t32, t31)
+    t34 = fadd(t33, f32(1.0))
+    t35 = fmul(t34, t29)
+    t36 = f32(1.0) if t1 else t26
+    t37 = fmul(t35, t36)
+    t38 = fmul(t37, t36)
+    t39 = fsub(t28, f32(1.0))
+    t40 = fadd(fadd(fsub(f32(1.0), fsub(t28, t39)), fsub(t27, t39)), libdevice.fmaf(t26, t26, -t27))
+    t41 = fmul(fsub(libdevice.fmaf(-t29, t28, f32(1.0)), fmul(t29, t40)), t29)
+    t42 = fsub(t34, t33)
+    t43 = fadd(libdevice.fmaf(t30, t31, -t32), fmul(fadd(libdevice.fmaf(x, t29, -t30), fmul(x, t41)), t31))
+    t44 = fadd(fsub(t33, fsub(t34, t42)), fsub(f32(1.0), t42))
+    t45 = fmul(fadd(t44, fadd(libdevice.fmaf(t32, t31, -t33), fmul(t43, t31))), t29)
+    t46 = fmul(fadd(fadd(libdevice.fmaf(t34, t29, -t35), fmul(t34, t41)), t45), t36)
+    t47 = fadd(libdevice.fmaf(t37, t36, -t38), fmul(fadd(libdevice.fmaf(t35, t36, -t37), t46), t36))
+    t48 = fadd(t38, t47) if fsub(t47, t47) == f32(0.0) else t38
+    t49 = fsub(x, f32(-1.2784645557403564))
+    t50 = libdevice.fmaf(f32(9.7321986913812e-08), t49, f32(8.494010330650781e-07))
+    t51 = libdevice.fmaf(t50, t49, f32(2.1789530819660285e-06))
+    t52 = libdevice.fmaf(t51, t49, f32(-3.030265133929788e-06))
+    t53 = libdevice.fmaf(t52, t49, f32(-2.9663691748282872e-05))
+    t54 = libdevice.fmaf(t53, t49, f32(-4.084355168743059e-05))
+    t55 = libdevice.fmaf(t54, t49, f32(0.00018569701933301985))
+    t56 = libdevice.fmaf(t55, t49, f32(0.0007985050906427205))
+    t57 = libdevice.fmaf(t56, t49, f32(0.0001266272593056783))
+    t58 = libdevice.fmaf(t57, t49, f32(-0.006606587208807468))
+    t59 = libdevice.fmaf(libdevice.fmaf(t58, t49, f32(-0.015222654677927494)), t49, f32(0.018874814733862877))
+    t60 = libdevice.fmaf(libdevice.fmaf(t59, t49, f32(0.14664879441261292)), t49, f32(1.35083347285736e-10))
+    t61 = fadd(f32(0.2178117036819458), t60)
+    t62 = fadd(t49, f32(-1.2979282537628478e-08))
+    t63 = fmul(t61, t62)
+    t64 = fsub(t62, t49)
+    t65 = fmul(t61, fadd(fsub(t49, fsub(t62, t64)), fsub(f32(-1.2979282537628478e-08), t64)))
+    t66 = fmul(fsub(t60, fsub(t61, f32(0.2178117036819458))), t62)
+    t67 = fadd(fadd(libdevice.fmaf(t61, t62, -t63), t65), t66)
+    t68 = fadd(t63, t67) if fsub(t67, t67) == f32(0.0) else t63
+    t69 = t68 if x < f32(-0.6363729238510132) else t48 if x < f32(751805.5) else f32(1.0)
+    t70 = f32(0.0) if x < f32(-271093579776.0) else t48 if x < f32(-2.302001714706421) else t69
+    t71 = f32(0.0) if x < f32(-167650590720.0) else t8 if x < f32(-132.77952575683594) else t9
+    t72 = x if x != x else t70
+    return t71, t72
 
 
 @core

@@ -17,6 +17,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -39,47 +40,40 @@ from ..elementary import (exp, exp_low, log1p_unit, log1p_unit_low)
 @core
 def value_device32_threshold_none(x, beta, beta_low, threshold, threshold_low):
     t1 = fmul(beta, x)
-    t2 = libdevice.fabsf(t1)
-    t3 = -t2
-    t4 = f32(0.0) < t3
-    t5 = t3 if t4 else f32(0.0)
-    t6 = libdevice.expf(t3)
-    t7 = libdevice.log1pf(t6)
-    t8 = fadd(t5, t7)
-    t9 = libdevice.expf(-fmul(t2, f32(0.5)))
-    t10 = fmul(t9, t9)
-    t11 = t10 < f32(8.673617379884035e-19)
-    t12 = libdevice.log1pf(t10)
-    t13 = fdiv(t12, t10)
-    t14 = f32(1.0) if t11 else t13
-    t15 = t8 if t4 else t14
-    t16 = fdiv(t15, beta)
-    t17 = f32(1.0) if t4 else t9
-    t18 = fmul(t16, t17)
-    t19 = fmul(t18, t17)
-    t20 = fadd(beta, beta_low) if fsub(beta_low, beta_low) == f32(0.0) else beta
-    t21 = f32(1.0) if f32(0.0) < t20 else f32(-1.0) if t20 < f32(0.0) else f32(0.0)
-    t22 = fmul(x, t21)
-    t23 = t22 < f32(0.0)
-    t24 = f32(0.0) if t23 else t22
-    t25 = fmul(t24, t21)
-    t26 = fadd(t19, t25)
-    t27 = fsub(t26, t19)
-    t28 = fsub(t8, t5)
-    t29 = fadd(libdevice.fmaf(beta, x, -t1), fmul(beta_low, x))
-    t30 = -(-t29 if t1 < f32(0.0) else t29)
-    t31 = fmul(t30, fdiv(f32(1.0) if t4 else t6, fadd(f32(1.0), t6)))
-    t32 = libdevice.fmaf(t9, t9, -t10)
-    t33 = fadd(f32(1.0), t10)
-    t34 = fsub(fadd(libdevice.fmaf(-t13, t10, t12), fmul(t32, fdiv(f32(1.0), t33))), fmul(t13, t32))
-    t35 = fmul(t30, fmul(t14, fadd(f32(1.0), f32(0.0) if t11 else fsub(fdiv(t10, fmul(t33, t12)), f32(1.0)))))
-    t36 = fadd(fadd(fsub(t5, fsub(t8, t28)), fsub(t7, t28)), t31)
-    t37 = fadd(libdevice.fmaf(-t16, beta, t15), t36 if t4 else fadd(f32(0.0) if t11 else fdiv(t34, t10), t35))
-    t38 = fadd(libdevice.fmaf(t16, t17, -t18), fmul(fdiv(fsub(t37, fmul(t16, beta_low)), beta), t17))
-    t39 = fadd(libdevice.fmaf(t18, t17, -t19), fmul(t38, t17))
-    t40 = fadd(libdevice.fmaf(t24, t21, -t25), fmul(f32(0.0) if t23 else libdevice.fmaf(x, t21, -t22), t21))
-    t41 = fadd(fadd(fadd(fsub(t19, fsub(t26, t27)), fsub(t25, t27)), t39), t40)
-    return fadd(t26, t41) if fsub(t41, t41) == f32(0.0) else t26
+    t2 = libdevice.expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
+    t3 = fmul(t2, t2)
+    t4 = t3 < f32(8.673617379884035e-19)
+    t5 = libdevice.log1pf(t3)
+    t6 = inverse(t3)
+    t7 = fmul(t5, t6)
+    t8 = f32(1.0) if t4 else t7
+    t9 = fdiv(t8, beta)
+    t10 = fmul(t9, t2)
+    t11 = fmul(t10, t2)
+    t12 = fadd(beta, beta_low) if fsub(beta_low, beta_low) == f32(0.0) else beta
+    t13 = f32(1.0) if f32(0.0) < t12 else f32(-1.0) if t12 < f32(0.0) else f32(0.0)
+    t14 = fmul(x, t13)
+    t15 = t14 < f32(0.0)
+    t16 = f32(0.0) if t15 else t14
+    t17 = fmul(t16, t13)
+    t18 = fadd(t11, t17)
+    t19 = fsub(t18, t11)
+    t20 = libdevice.fmaf(t2, t2, -t3)
+    t21 = fadd(f32(1.0), t3)
+    t22 = inverse(t21)
+    t23 = fmul(t20, libdevice.fmaf(libdevice.fmaf(-t22, t21, f32(1.0)), t22, t22))
+    t24 = fadd(libdevice.fmaf(beta, x, -t1), fmul(beta_low, x))
+    t25 = fmul(t21, t5)
+    t26 = inverse(t25)
+    t27 = fmul(t3, t26)
+    t28 = f32(0.0) if t4 else fsub(libdevice.fmaf(libdevice.fmaf(-t27, t25, t3), t26, t27), f32(1.0))
+    t29 = f32(0.0) if t4 else fmul(fsub(fadd(libdevice.fmaf(-t7, t3, t5), t23), fmul(t7, t20)), t6)
+    t30 = fadd(t29, fmul(-(-t24 if t1 < f32(0.0) else t24), fmul(t8, fadd(f32(1.0), t28))))
+    t31 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t9, beta, t8), t30), fmul(t9, beta_low)), inverse(beta)), t2)
+    t32 = fadd(libdevice.fmaf(t10, t2, -t11), fmul(fadd(libdevice.fmaf(t9, t2, -t10), t31), t2))
+    t33 = fadd(libdevice.fmaf(t16, t13, -t17), fmul(f32(0.0) if t15 else libdevice.fmaf(x, t13, -t14), t13))
+    t34 = fadd(fadd(fadd(fsub(t11, fsub(t18, t19)), fsub(t17, t19)), t32), t33)
+    return fadd(t18, t34) if fsub(t34, t34) == f32(0.0) else t18
 
 
 # sigmoid(beta*x) (compensated)
@@ -90,12 +84,15 @@ def grad_device32_threshold_none(x, beta, beta_low, threshold, threshold_low):
     t3 = libdevice.expf(-libdevice.fabsf(t1))
     t4 = f32(1.0) if t2 else t3
     t5 = fadd(f32(1.0), t3)
-    t6 = fdiv(t4, t5)
-    t7 = fsub(t5, f32(1.0))
-    t8 = fsub(libdevice.fmaf(-t6, t5, t4), fmul(t6, fadd(fsub(f32(1.0), fsub(t5, t7)), fsub(t3, t7))))
-    t9 = fadd(libdevice.fmaf(beta, x, -t1), fmul(beta_low, x))
-    t10 = fadd(fdiv(t8, t5), fmul(t9, fmul(t6, fdiv(t3 if t2 else f32(1.0), t5))))
-    return fadd(t6, t10) if fsub(t10, t10) == f32(0.0) else t6
+    t6 = inverse(t5)
+    t7 = fmul(t4, t6)
+    t8 = fsub(t5, f32(1.0))
+    t9 = fsub(libdevice.fmaf(-t7, t5, t4), fmul(t7, fadd(fsub(f32(1.0), fsub(t5, t8)), fsub(t3, t8))))
+    t10 = t3 if t2 else f32(1.0)
+    t11 = fmul(t10, t6)
+    t12 = fmul(t7, libdevice.fmaf(libdevice.fmaf(-t11, t5, t10), t6, t11))
+    t13 = fadd(fmul(t9, t6), fmul(fadd(libdevice.fmaf(beta, x, -t1), fmul(beta_low, x)), t12))
+    return fadd(t7, t13) if fsub(t13, t13) == f32(0.0) else t7
 
 
 # beta*sigmoid(-beta*x)*sigmoid(beta*x) (halved)
@@ -105,7 +102,7 @@ def grad2_device32_threshold_none(x, beta, beta_low, threshold, threshold_low):
     t2 = libdevice.expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
     t3 = fmul(t2, t2)
     t4 = fadd(f32(1.0), t3)
-    t5 = fdiv(f32(1.0), t4)
+    t5 = inverse(t4)
     t6 = fmul(beta, t5)
     t7 = fmul(t6, t5)
     t8 = -t1
@@ -119,15 +116,19 @@ def grad2_device32_threshold_none(x, beta, beta_low, threshold, threshold_low):
     t16 = fmul(t15, t14)
     t17 = fsub(t4, f32(1.0))
     t18 = fmul(t5, fadd(fadd(fsub(f32(1.0), fsub(t4, t17)), fsub(t3, t17)), libdevice.fmaf(t2, t2, -t3)))
-    t19 = fdiv(fsub(libdevice.fmaf(-t5, t4, f32(1.0)), t18), t4)
+    t19 = fmul(fsub(libdevice.fmaf(-t5, t4, f32(1.0)), t18), t5)
     t20 = fadd(libdevice.fmaf(beta, x, t8), fmul(beta_low, x))
-    t21 = fmul(t6, fadd(t19, fmul(t20, fmul(t5, fdiv(t3 if t13 else f32(1.0), t4)))))
-    t22 = fmul(beta, fadd(t19, fmul(-t20, fmul(t5, fdiv(t3 if t9 else f32(1.0), t4)))))
-    t23 = fmul(fadd(fadd(libdevice.fmaf(beta, t5, -t6), t22), fmul(beta_low, t5)), t5)
-    t24 = fadd(libdevice.fmaf(t7, t10, -t11), fmul(fadd(fadd(libdevice.fmaf(t6, t5, -t7), t21), t23), t10))
-    t25 = fmul(fadd(libdevice.fmaf(t11, t10, -t12), fmul(t24, t10)), t14)
-    t26 = fadd(libdevice.fmaf(t15, t14, -t16), fmul(fadd(libdevice.fmaf(t12, t14, -t15), t25), t14))
-    return fadd(t16, t26) if fsub(t26, t26) == f32(0.0) else t16
+    t21 = t3 if t13 else f32(1.0)
+    t22 = fmul(t21, t5)
+    t23 = fmul(t6, fadd(t19, fmul(t20, fmul(t5, libdevice.fmaf(libdevice.fmaf(-t22, t4, t21), t5, t22)))))
+    t24 = t3 if t9 else f32(1.0)
+    t25 = fmul(t24, t5)
+    t26 = fmul(beta, fadd(t19, fmul(-t20, fmul(t5, libdevice.fmaf(libdevice.fmaf(-t25, t4, t24), t5, t25)))))
+    t27 = fmul(fadd(fadd(libdevice.fmaf(beta, t5, -t6), t26), fmul(beta_low, t5)), t5)
+    t28 = fadd(libdevice.fmaf(t7, t10, -t11), fmul(fadd(fadd(libdevice.fmaf(t6, t5, -t7), t23), t27), t10))
+    t29 = fmul(fadd(libdevice.fmaf(t11, t10, -t12), fmul(t28, t10)), t14)
+    t30 = fadd(libdevice.fmaf(t15, t14, -t16), fmul(fadd(libdevice.fmaf(t12, t14, -t15), t29), t14))
+    return fadd(t16, t30) if fsub(t30, t30) == f32(0.0) else t16
 
 
 # -(sigmoid(-beta*x)*softplus(beta*x) + sigmoid(beta*x)*softplus(-beta*x))/beta**2 (annihilating)
@@ -145,70 +146,86 @@ def grad_beta_device32_threshold_none(x, beta, beta_low, threshold, threshold_lo
     t10 = t9 == f32(0.0)
     t11 = fmul(t4, t4)
     t12 = fadd(f32(1.0), t11)
-    t13 = fdiv(f32(1.0), t12)
+    t13 = inverse(t12)
     t14 = t1 if t2 else f32(0.0)
     t15 = libdevice.expf(-t3)
     t16 = libdevice.log1pf(t15)
     t17 = fadd(t14, t16)
     t18 = t11 < f32(8.673617379884035e-19)
     t19 = libdevice.log1pf(t11)
-    t20 = fdiv(t19, t11)
-    t21 = f32(1.0) if t18 else t20
-    t22 = t17 if t2 else t21
-    t23 = fmul(t13, t22)
-    t24 = fmul(t23, t9)
+    t20 = inverse(t11)
+    t21 = fmul(t19, t20)
+    t22 = f32(1.0) if t18 else t21
+    t23 = t17 if t2 else t22
+    t24 = fmul(t13, t23)
     t25 = fmul(t24, t9)
-    t26 = fmul(t25, t5)
+    t26 = fmul(t25, t9)
     t27 = fmul(t26, t5)
-    t28 = f32(0.0) if t6 else f32(0.0) if t10 else t27
-    t29 = f32(0.0) < t7
-    t30 = f32(1.0) if t29 else t4
-    t31 = t30 == f32(0.0)
-    t32 = f32(0.0) <= t1
-    t33 = f32(1.0) if t32 else t4
-    t34 = t33 == f32(0.0)
-    t35 = t7 if t29 else f32(0.0)
-    t36 = fadd(t35, t16)
-    t37 = t36 if t29 else t21
-    t38 = fmul(t13, t37)
-    t39 = fmul(t38, t33)
-    t40 = fmul(t39, t33)
-    t41 = fmul(t40, t30)
-    t42 = fmul(t41, t30)
-    t43 = f32(0.0) if t31 else f32(0.0) if t34 else t42
-    t44 = fadd(t28, t43)
-    t45 = fdiv(t44, beta)
+    t28 = fmul(t27, t5)
+    t29 = f32(0.0) if t6 else f32(0.0) if t10 else t28
+    t30 = f32(0.0) < t7
+    t31 = f32(1.0) if t30 else t4
+    t32 = t31 == f32(0.0)
+    t33 = f32(0.0) <= t1
+    t34 = f32(1.0) if t33 else t4
+    t35 = t34 == f32(0.0)
+    t36 = t7 if t30 else f32(0.0)
+    t37 = fadd(t36, t16)
+    t38 = t37 if t30 else t22
+    t39 = fmul(t13, t38)
+    t40 = fmul(t39, t34)
+    t41 = fmul(t40, t34)
+    t42 = fmul(t41, t31)
+    t43 = fmul(t42, t31)
+    t44 = f32(0.0) if t32 else f32(0.0) if t35 else t43
+    t45 = fadd(t29, t44)
     t46 = fdiv(t45, beta)
-    t47 = -t46
-    t48 = fsub(t44, t28)
-    t49 = fsub(t17, t14)
-    t50 = fadd(libdevice.fmaf(beta, x, t7), fmul(beta_low, x))
-    t51 = fadd(f32(1.0), t15)
-    t52 = libdevice.fmaf(t4, t4, -t11)
-    t53 = fdiv(fsub(fadd(libdevice.fmaf(-t20, t11, t19), fmul(t52, t13)), fmul(t20, t52)), t11)
-    t54 = f32(0.0) if t18 else t53
-    t55 = fmul(t21, fadd(f32(1.0), f32(0.0) if t18 else fsub(fdiv(t11, fmul(t12, t19)), f32(1.0))))
-    t56 = fadd(fadd(fsub(t14, fsub(t17, t49)), fsub(t16, t49)), fmul(t50, fdiv(f32(1.0) if t2 else t15, t51)))
-    t57 = fsub(t12, f32(1.0))
-    t58 = fmul(t13, fadd(fadd(fsub(f32(1.0), fsub(t12, t57)), fsub(t11, t57)), t52))
-    t59 = fdiv(fsub(libdevice.fmaf(-t13, t12, f32(1.0)), t58), t12)
-    t60 = -t50
-    t61 = fadd(libdevice.fmaf(t13, t22, -t23), fmul(t13, t56 if t2 else fadd(t54, fmul(t50, t55))))
-    t62 = fmul(fadd(t61, fmul(fadd(t59, fmul(t60, fmul(t13, fdiv(t11 if t8 else f32(1.0), t12)))), t22)), t9)
-    t63 = fmul(fadd(libdevice.fmaf(t24, t9, -t25), fmul(fadd(libdevice.fmaf(t23, t9, -t24), t62), t9)), t5)
-    t64 = fadd(libdevice.fmaf(t26, t5, -t27), fmul(fadd(libdevice.fmaf(t25, t5, -t26), t63), t5))
-    t65 = fsub(t36, t35)
-    t66 = fadd(fsub(t35, fsub(t36, t65)), fsub(t16, t65))
-    t67 = fadd(t66, fmul(t60, fdiv(f32(1.0) if t29 else t15, t51))) if t29 else fadd(t54, fmul(t60, t55))
-    t68 = fmul(fadd(t59, fmul(t50, fmul(t13, fdiv(t11 if t32 else f32(1.0), t12)))), t37)
-    t69 = fmul(fadd(fadd(libdevice.fmaf(t13, t37, -t38), fmul(t13, t67)), t68), t33)
-    t70 = fadd(libdevice.fmaf(t39, t33, -t40), fmul(fadd(libdevice.fmaf(t38, t33, -t39), t69), t33))
-    t71 = fmul(fadd(libdevice.fmaf(t40, t30, -t41), fmul(t70, t30)), t30)
-    t72 = fadd(fadd(fsub(t28, fsub(t44, t48)), fsub(t43, t48)), f32(0.0) if t6 else f32(0.0) if t10 else t64)
-    t73 = fadd(t72, f32(0.0) if t31 else f32(0.0) if t34 else fadd(libdevice.fmaf(t41, t30, -t42), t71))
-    t74 = fdiv(fsub(fadd(libdevice.fmaf(-t45, beta, t44), t73), fmul(t45, beta_low)), beta)
-    t75 = -fdiv(fsub(fadd(libdevice.fmaf(t47, beta, t45), t74), fmul(t46, beta_low)), beta)
-    return fadd(t47, t75) if fsub(t75, t75) == f32(0.0) else t47
+    t47 = fdiv(t46, beta)
+    t48 = -t47
+    t49 = fsub(t45, t29)
+    t50 = fsub(t17, t14)
+    t51 = fadd(libdevice.fmaf(beta, x, t7), fmul(beta_low, x))
+    t52 = f32(1.0) if t2 else t15
+    t53 = fadd(f32(1.0), t15)
+    t54 = inverse(t53)
+    t55 = fmul(t52, t54)
+    t56 = fmul(t51, libdevice.fmaf(libdevice.fmaf(-t55, t53, t52), t54, t55))
+    t57 = libdevice.fmaf(t4, t4, -t11)
+    t58 = fmul(fsub(fadd(libdevice.fmaf(-t21, t11, t19), fmul(t57, t13)), fmul(t21, t57)), t20)
+    t59 = f32(0.0) if t18 else t58
+    t60 = fmul(t12, t19)
+    t61 = inverse(t60)
+    t62 = fmul(t11, t61)
+    t63 = f32(0.0) if t18 else fsub(libdevice.fmaf(libdevice.fmaf(-t62, t60, t11), t61, t62), f32(1.0))
+    t64 = fmul(t22, fadd(f32(1.0), t63))
+    t65 = fadd(fadd(fsub(t14, fsub(t17, t50)), fsub(t16, t50)), t56) if t2 else fadd(t59, fmul(t51, t64))
+    t66 = fsub(t12, f32(1.0))
+    t67 = fmul(t13, fadd(fadd(fsub(f32(1.0), fsub(t12, t66)), fsub(t11, t66)), t57))
+    t68 = fmul(fsub(libdevice.fmaf(-t13, t12, f32(1.0)), t67), t13)
+    t69 = -t51
+    t70 = t11 if t8 else f32(1.0)
+    t71 = fmul(t70, t13)
+    t72 = fmul(fadd(t68, fmul(t69, fmul(t13, libdevice.fmaf(libdevice.fmaf(-t71, t12, t70), t13, t71)))), t23)
+    t73 = fmul(fadd(fadd(libdevice.fmaf(t13, t23, -t24), fmul(t13, t65)), t72), t9)
+    t74 = fmul(fadd(libdevice.fmaf(t25, t9, -t26), fmul(fadd(libdevice.fmaf(t24, t9, -t25), t73), t9)), t5)
+    t75 = fadd(libdevice.fmaf(t27, t5, -t28), fmul(fadd(libdevice.fmaf(t26, t5, -t27), t74), t5))
+    t76 = fsub(t37, t36)
+    t77 = f32(1.0) if t30 else t15
+    t78 = fmul(t77, t54)
+    t79 = fmul(t69, libdevice.fmaf(libdevice.fmaf(-t78, t53, t77), t54, t78))
+    t80 = fadd(fadd(fsub(t36, fsub(t37, t76)), fsub(t16, t76)), t79) if t30 else fadd(t59, fmul(t69, t64))
+    t81 = t11 if t33 else f32(1.0)
+    t82 = fmul(t81, t13)
+    t83 = fmul(fadd(t68, fmul(t51, fmul(t13, libdevice.fmaf(libdevice.fmaf(-t82, t12, t81), t13, t82)))), t38)
+    t84 = fmul(fadd(fadd(libdevice.fmaf(t13, t38, -t39), fmul(t13, t80)), t83), t34)
+    t85 = fadd(libdevice.fmaf(t40, t34, -t41), fmul(fadd(libdevice.fmaf(t39, t34, -t40), t84), t34))
+    t86 = fmul(fadd(libdevice.fmaf(t41, t31, -t42), fmul(t85, t31)), t31)
+    t87 = fadd(fadd(fsub(t29, fsub(t45, t49)), fsub(t44, t49)), f32(0.0) if t6 else f32(0.0) if t10 else t75)
+    t88 = fadd(t87, f32(0.0) if t32 else f32(0.0) if t35 else fadd(libdevice.fmaf(t42, t31, -t43), t86))
+    t89 = inverse(beta)
+    t90 = fmul(fsub(fadd(libdevice.fmaf(-t46, beta, t45), t88), fmul(t46, beta_low)), t89)
+    t91 = -fmul(fsub(fadd(libdevice.fmaf(t48, beta, t46), t90), fmul(t47, beta_low)), t89)
+    return fadd(t48, t91) if fsub(t91, t91) == f32(0.0) else t48
 
 
 # Together, so that what they share is computed once.
@@ -216,53 +233,53 @@ def grad_beta_device32_threshold_none(x, beta, beta_low, threshold, threshold_lo
 def value_and_grad_device32_threshold_none(x, beta, beta_low, threshold, threshold_low):
     t1 = fmul(beta, x)
     t2 = libdevice.fabsf(t1)
-    t3 = -t2
-    t4 = f32(0.0) < t3
-    t5 = t3 if t4 else f32(0.0)
-    t6 = libdevice.expf(t3)
-    t7 = libdevice.log1pf(t6)
-    t8 = fadd(t5, t7)
-    t9 = libdevice.expf(-fmul(t2, f32(0.5)))
-    t10 = fmul(t9, t9)
-    t11 = t10 < f32(8.673617379884035e-19)
-    t12 = libdevice.log1pf(t10)
-    t13 = fdiv(t12, t10)
-    t14 = f32(1.0) if t11 else t13
-    t15 = t8 if t4 else t14
-    t16 = fdiv(t15, beta)
-    t17 = f32(1.0) if t4 else t9
-    t18 = fmul(t16, t17)
-    t19 = fmul(t18, t17)
-    t20 = fadd(beta, beta_low) if fsub(beta_low, beta_low) == f32(0.0) else beta
-    t21 = f32(1.0) if f32(0.0) < t20 else f32(-1.0) if t20 < f32(0.0) else f32(0.0)
-    t22 = fmul(x, t21)
-    t23 = t22 < f32(0.0)
-    t24 = f32(0.0) if t23 else t22
-    t25 = fmul(t24, t21)
-    t26 = fadd(t19, t25)
-    t27 = fsub(t26, t19)
-    t28 = fsub(t8, t5)
-    t29 = fadd(libdevice.fmaf(beta, x, -t1), fmul(beta_low, x))
-    t30 = -(-t29 if t1 < f32(0.0) else t29)
-    t31 = fadd(f32(1.0), t6)
-    t32 = libdevice.fmaf(t9, t9, -t10)
-    t33 = fadd(f32(1.0), t10)
-    t34 = fsub(fadd(libdevice.fmaf(-t13, t10, t12), fmul(t32, fdiv(f32(1.0), t33))), fmul(t13, t32))
-    t35 = fmul(t30, fmul(t14, fadd(f32(1.0), f32(0.0) if t11 else fsub(fdiv(t10, fmul(t33, t12)), f32(1.0)))))
-    t36 = fadd(fadd(fsub(t5, fsub(t8, t28)), fsub(t7, t28)), fmul(t30, fdiv(f32(1.0) if t4 else t6, t31)))
-    t37 = fadd(libdevice.fmaf(-t16, beta, t15), t36 if t4 else fadd(f32(0.0) if t11 else fdiv(t34, t10), t35))
-    t38 = fadd(libdevice.fmaf(t16, t17, -t18), fmul(fdiv(fsub(t37, fmul(t16, beta_low)), beta), t17))
-    t39 = fadd(libdevice.fmaf(t18, t17, -t19), fmul(t38, t17))
-    t40 = fadd(libdevice.fmaf(t24, t21, -t25), fmul(f32(0.0) if t23 else libdevice.fmaf(x, t21, -t22), t21))
-    t41 = fadd(fadd(fadd(fsub(t19, fsub(t26, t27)), fsub(t25, t27)), t39), t40)
-    t42 = f32(0.0) <= t1
-    t43 = f32(1.0) if t42 else t6
-    t44 = fdiv(t43, t31)
-    t45 = fsub(t31, f32(1.0))
-    t46 = fsub(libdevice.fmaf(-t44, t31, t43), fmul(t44, fadd(fsub(f32(1.0), fsub(t31, t45)), fsub(t6, t45))))
-    t47 = fadd(fdiv(t46, t31), fmul(t29, fmul(t44, fdiv(t6 if t42 else f32(1.0), t31))))
-    t48 = fadd(t26, t41) if fsub(t41, t41) == f32(0.0) else t26
-    t49 = fadd(t44, t47) if fsub(t47, t47) == f32(0.0) else t44
+    t3 = libdevice.expf(-fmul(t2, f32(0.5)))
+    t4 = fmul(t3, t3)
+    t5 = t4 < f32(8.673617379884035e-19)
+    t6 = libdevice.log1pf(t4)
+    t7 = inverse(t4)
+    t8 = fmul(t6, t7)
+    t9 = f32(1.0) if t5 else t8
+    t10 = fdiv(t9, beta)
+    t11 = fmul(t10, t3)
+    t12 = fmul(t11, t3)
+    t13 = fadd(beta, beta_low) if fsub(beta_low, beta_low) == f32(0.0) else beta
+    t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
+    t15 = fmul(x, t14)
+    t16 = t15 < f32(0.0)
+    t17 = f32(0.0) if t16 else t15
+    t18 = fmul(t17, t14)
+    t19 = fadd(t12, t18)
+    t20 = fsub(t19, t12)
+    t21 = libdevice.fmaf(t3, t3, -t4)
+    t22 = fadd(f32(1.0), t4)
+    t23 = inverse(t22)
+    t24 = fmul(t21, libdevice.fmaf(libdevice.fmaf(-t23, t22, f32(1.0)), t23, t23))
+    t25 = fadd(libdevice.fmaf(beta, x, -t1), fmul(beta_low, x))
+    t26 = fmul(t22, t6)
+    t27 = inverse(t26)
+    t28 = fmul(t4, t27)
+    t29 = f32(0.0) if t5 else fsub(libdevice.fmaf(libdevice.fmaf(-t28, t26, t4), t27, t28), f32(1.0))
+    t30 = f32(0.0) if t5 else fmul(fsub(fadd(libdevice.fmaf(-t8, t4, t6), t24), fmul(t8, t21)), t7)
+    t31 = fadd(t30, fmul(-(-t25 if t1 < f32(0.0) else t25), fmul(t9, fadd(f32(1.0), t29))))
+    t32 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t10, beta, t9), t31), fmul(t10, beta_low)), inverse(beta)), t3)
+    t33 = fadd(libdevice.fmaf(t11, t3, -t12), fmul(fadd(libdevice.fmaf(t10, t3, -t11), t32), t3))
+    t34 = fadd(libdevice.fmaf(t17, t14, -t18), fmul(f32(0.0) if t16 else libdevice.fmaf(x, t14, -t15), t14))
+    t35 = fadd(fadd(fadd(fsub(t12, fsub(t19, t20)), fsub(t18, t20)), t33), t34)
+    t36 = f32(0.0) <= t1
+    t37 = libdevice.expf(-t2)
+    t38 = f32(1.0) if t36 else t37
+    t39 = fadd(f32(1.0), t37)
+    t40 = inverse(t39)
+    t41 = fmul(t38, t40)
+    t42 = fsub(t39, f32(1.0))
+    t43 = fmul(t41, fadd(fsub(f32(1.0), fsub(t39, t42)), fsub(t37, t42)))
+    t44 = t37 if t36 else f32(1.0)
+    t45 = fmul(t44, t40)
+    t46 = fmul(t25, fmul(t41, libdevice.fmaf(libdevice.fmaf(-t45, t39, t44), t40, t45)))
+    t47 = fadd(fmul(fsub(libdevice.fmaf(-t41, t39, t38), t43), t40), t46)
+    t48 = fadd(t19, t35) if fsub(t35, t35) == f32(0.0) else t19
+    t49 = fadd(t41, t47) if fsub(t47, t47) == f32(0.0) else t41
     return t48, t49
 
 
@@ -297,24 +314,26 @@ def value_device_threshold_none(x, beta, threshold):
     t27 = dadd(t26, -t20)
     t28 = exp_low(t9)
     t29 = 0.0 if t4 else t28
-    t30 = dadd(t8, -t5)
-    t31 = dadd(1.0, t6)
-    t32 = dadd(log1p_unit_low(t6), dmul(exp_low(t3), ddiv(1.0, t31)))
-    t33 = libdevice.fma(beta, x, -t1)
-    t34 = -(-t33 if t1 < 0.0 else t33)
-    t35 = dadd(dadd(dadd(t5, -dadd(t8, -t30)), dadd(t7, -t30)), t32)
-    t36 = dadd(dadd(libdevice.fma(t10, t10, -t11), dmul(t10, t28)), dmul(t28, t10))
-    t37 = dadd(1.0, t11)
-    t38 = dadd(libdevice.fma(-t14, t11, t13), dadd(log1p_unit_low(t11), dmul(t36, ddiv(1.0, t37))))
-    t39 = dmul(t34, dmul(t15, dadd(1.0, 0.0 if t12 else dadd(ddiv(t11, dmul(t37, t13)), -1.0))))
-    t40 = dadd(0.0 if t12 else ddiv(dadd(t38, -dmul(t14, t36)), t11), t39)
-    t41 = dadd(t35, dmul(t34, ddiv(1.0 if t4 else t6, t31))) if t4 else t40
-    t42 = dmul(ddiv(dadd(libdevice.fma(-t17, beta, t16), t41), beta), t18)
-    t43 = dmul(dadd(dadd(libdevice.fma(t17, t18, -t19), dmul(t17, t29)), t42), t18)
-    t44 = dadd(dadd(libdevice.fma(t19, t18, -t20), dmul(t19, t29)), t43)
-    t45 = dadd(libdevice.fma(t24, t21, -t25), dmul(0.0 if t23 else libdevice.fma(x, t21, -t22), t21))
-    t46 = dadd(dadd(dadd(dadd(t20, -dadd(t26, -t27)), dadd(t25, -t27)), t44), t45)
-    return dadd(t26, t46) if dadd(t46, -t46) == 0.0 else t26
+    t30 = libdevice.fma(beta, x, -t1)
+    t31 = -(-t30 if t1 < 0.0 else t30)
+    if t4:
+        t33 = dadd(t8, -t5)
+        t34 = dadd(1.0, t6)
+        t35 = dadd(log1p_unit_low(t6), dmul(exp_low(t3), ddiv(1.0, t34)))
+        t36 = dadd(dadd(dadd(t5, -dadd(t8, -t33)), dadd(t7, -t33)), t35)
+        t32 = dadd(t36, dmul(t31, ddiv(1.0 if t4 else t6, t34)))
+    else:
+        t37 = dadd(dadd(libdevice.fma(t10, t10, -t11), dmul(t10, t28)), dmul(t28, t10))
+        t38 = dadd(1.0, t11)
+        t39 = dadd(libdevice.fma(-t14, t11, t13), dadd(log1p_unit_low(t11), dmul(t37, ddiv(1.0, t38))))
+        t40 = dmul(t31, dmul(t15, dadd(1.0, 0.0 if t12 else dadd(ddiv(t11, dmul(t38, t13)), -1.0))))
+        t32 = dadd(0.0 if t12 else ddiv(dadd(t39, -dmul(t14, t37)), t11), t40)
+    t41 = dmul(ddiv(dadd(libdevice.fma(-t17, beta, t16), t32), beta), t18)
+    t42 = dmul(dadd(dadd(libdevice.fma(t17, t18, -t19), dmul(t17, t29)), t41), t18)
+    t43 = dadd(dadd(libdevice.fma(t19, t18, -t20), dmul(t19, t29)), t42)
+    t44 = dadd(libdevice.fma(t24, t21, -t25), dmul(0.0 if t23 else libdevice.fma(x, t21, -t22), t21))
+    t45 = dadd(dadd(dadd(dadd(t20, -dadd(t26, -t27)), dadd(t25, -t27)), t43), t44)
+    return dadd(t26, t45) if dadd(t45, -t45) == 0.0 else t26
 
 
 @core
@@ -493,34 +512,36 @@ def value_and_grad_device_threshold_none(x, beta, threshold):
     t27 = dadd(t26, -t20)
     t28 = exp_low(t9)
     t29 = 0.0 if t4 else t28
-    t30 = dadd(t8, -t5)
-    t31 = exp_low(t3)
-    t32 = dadd(1.0, t6)
-    t33 = dadd(log1p_unit_low(t6), dmul(t31, ddiv(1.0, t32)))
-    t34 = libdevice.fma(beta, x, -t1)
-    t35 = -(-t34 if t1 < 0.0 else t34)
-    t36 = dadd(dadd(dadd(t5, -dadd(t8, -t30)), dadd(t7, -t30)), t33)
-    t37 = dadd(dadd(libdevice.fma(t10, t10, -t11), dmul(t10, t28)), dmul(t28, t10))
-    t38 = dadd(1.0, t11)
-    t39 = dadd(libdevice.fma(-t14, t11, t13), dadd(log1p_unit_low(t11), dmul(t37, ddiv(1.0, t38))))
-    t40 = dmul(t35, dmul(t15, dadd(1.0, 0.0 if t12 else dadd(ddiv(t11, dmul(t38, t13)), -1.0))))
-    t41 = dadd(0.0 if t12 else ddiv(dadd(t39, -dmul(t14, t37)), t11), t40)
-    t42 = dadd(t36, dmul(t35, ddiv(1.0 if t4 else t6, t32))) if t4 else t41
-    t43 = dmul(ddiv(dadd(libdevice.fma(-t17, beta, t16), t42), beta), t18)
-    t44 = dmul(dadd(dadd(libdevice.fma(t17, t18, -t19), dmul(t17, t29)), t43), t18)
-    t45 = dadd(dadd(libdevice.fma(t19, t18, -t20), dmul(t19, t29)), t44)
-    t46 = dadd(libdevice.fma(t24, t21, -t25), dmul(0.0 if t23 else libdevice.fma(x, t21, -t22), t21))
-    t47 = dadd(dadd(dadd(dadd(t20, -dadd(t26, -t27)), dadd(t25, -t27)), t45), t46)
-    t48 = 0.0 <= t1
-    t49 = 1.0 if t48 else t6
-    t50 = ddiv(t49, t32)
-    t51 = dadd(t32, -1.0)
-    t52 = dmul(t50, dadd(dadd(dadd(1.0, -dadd(t32, -t51)), dadd(t6, -t51)), t31))
-    t53 = ddiv(dadd(dadd(libdevice.fma(-t50, t32, t49), 0.0 if t48 else t31), -t52), t32)
-    t54 = dadd(t53, dmul(t34, dmul(t50, ddiv(t6 if t48 else 1.0, t32))))
-    t55 = dadd(t26, t47) if dadd(t47, -t47) == 0.0 else t26
-    t56 = dadd(t50, t54) if dadd(t54, -t54) == 0.0 else t50
-    return t55, t56
+    t30 = exp_low(t3)
+    t31 = dadd(1.0, t6)
+    t32 = libdevice.fma(beta, x, -t1)
+    t33 = -(-t32 if t1 < 0.0 else t32)
+    if t4:
+        t35 = dadd(t8, -t5)
+        t36 = dadd(log1p_unit_low(t6), dmul(t30, ddiv(1.0, t31)))
+        t37 = dadd(dadd(dadd(t5, -dadd(t8, -t35)), dadd(t7, -t35)), t36)
+        t34 = dadd(t37, dmul(t33, ddiv(1.0 if t4 else t6, t31)))
+    else:
+        t38 = dadd(dadd(libdevice.fma(t10, t10, -t11), dmul(t10, t28)), dmul(t28, t10))
+        t39 = dadd(1.0, t11)
+        t40 = dadd(libdevice.fma(-t14, t11, t13), dadd(log1p_unit_low(t11), dmul(t38, ddiv(1.0, t39))))
+        t41 = dmul(t33, dmul(t15, dadd(1.0, 0.0 if t12 else dadd(ddiv(t11, dmul(t39, t13)), -1.0))))
+        t34 = dadd(0.0 if t12 else ddiv(dadd(t40, -dmul(t14, t38)), t11), t41)
+    t42 = dmul(ddiv(dadd(libdevice.fma(-t17, beta, t16), t34), beta), t18)
+    t43 = dmul(dadd(dadd(libdevice.fma(t17, t18, -t19), dmul(t17, t29)), t42), t18)
+    t44 = dadd(dadd(libdevice.fma(t19, t18, -t20), dmul(t19, t29)), t43)
+    t45 = dadd(libdevice.fma(t24, t21, -t25), dmul(0.0 if t23 else libdevice.fma(x, t21, -t22), t21))
+    t46 = dadd(dadd(dadd(dadd(t20, -dadd(t26, -t27)), dadd(t25, -t27)), t44), t45)
+    t47 = 0.0 <= t1
+    t48 = 1.0 if t47 else t6
+    t49 = ddiv(t48, t31)
+    t50 = dadd(t31, -1.0)
+    t51 = dmul(t49, dadd(dadd(dadd(1.0, -dadd(t31, -t50)), dadd(t6, -t50)), t30))
+    t52 = ddiv(dadd(dadd(libdevice.fma(-t49, t31, t48), 0.0 if t47 else t30), -t51), t31)
+    t53 = dadd(t52, dmul(t32, dmul(t49, ddiv(t6 if t47 else 1.0, t31))))
+    t54 = dadd(t26, t46) if dadd(t46, -t46) == 0.0 else t26
+    t55 = dadd(t49, t53) if dadd(t53, -t53) == 0.0 else t49
+    return t54, t55
 
 
 @kernel
@@ -1072,32 +1093,39 @@ def value_device32_threshold_given(x, beta, beta_low, threshold, threshold_low):
     t10 = f32(0.0) < t1
     t11 = t1 if t10 else f32(0.0)
     t12 = libdevice.fabsf(t1)
-    t13 = libdevice.expf(-t12)
-    t14 = libdevice.log1pf(t13)
-    t15 = fadd(t11, t14)
-    t16 = libdevice.expf(-fmul(t12, f32(0.5)))
-    t17 = fmul(t16, t16)
-    t18 = t17 < f32(8.673617379884035e-19)
-    t19 = libdevice.log1pf(t17)
-    t20 = fdiv(t19, t17)
-    t21 = f32(1.0) if t18 else t20
-    t22 = t15 if t10 else t21
+    t13 = libdevice.expf(-t12 if t10 else -fmul(t12, f32(0.5)))
+    t14 = fmul(t13, t13)
+    t15 = libdevice.log1pf(t13 if t10 else t14)
+    t16 = fadd(t11, t15)
+    t17 = t14 < f32(8.673617379884035e-19)
+    t18 = fadd(f32(1.0), t13)
+    t19 = inverse(t18 if t10 else t14)
+    t20 = fmul(t15, t19)
+    t21 = f32(1.0) if t17 else t20
+    t22 = t16 if t10 else t21
     t23 = fdiv(t22, beta)
-    t24 = f32(1.0) if t10 else t16
+    t24 = f32(1.0) if t10 else t13
     t25 = fmul(t23, t24)
     t26 = fmul(t25, t24)
-    t27 = fsub(t15, t11)
-    t28 = fmul(t5, fdiv(f32(1.0) if t10 else t13, fadd(f32(1.0), t13)))
-    t29 = libdevice.fmaf(t16, t16, -t17)
-    t30 = fadd(f32(1.0), t17)
-    t31 = fsub(fadd(libdevice.fmaf(-t20, t17, t19), fmul(t29, fdiv(f32(1.0), t30))), fmul(t20, t29))
-    t32 = fmul(t5, fmul(t21, fadd(f32(1.0), f32(0.0) if t18 else fsub(fdiv(t17, fmul(t30, t19)), f32(1.0)))))
-    t33 = fadd(fadd(fsub(t11, fsub(t15, t27)), fsub(t14, t27)), t28)
-    t34 = t33 if t10 else fadd(f32(0.0) if t18 else fdiv(t31, t17), t32)
-    t35 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t23, beta, t22), t34), fmul(t23, beta_low)), beta), t24)
-    t36 = fadd(libdevice.fmaf(t25, t24, -t26), fmul(fadd(libdevice.fmaf(t23, t24, -t25), t35), t24))
-    t37 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) < f32(0.0)
-    return x if t37 else fadd(t26, t36) if fsub(t36, t36) == f32(0.0) else t26
+    t27 = fsub(t16, t11)
+    t28 = fmul(t24, t19)
+    t29 = fmul(t5, libdevice.fmaf(libdevice.fmaf(-t28, t18, t24), t19, t28))
+    t30 = libdevice.fmaf(t13, t13, -t14)
+    t31 = fadd(f32(1.0), t14)
+    t32 = inverse(t31)
+    t33 = fmul(t30, libdevice.fmaf(libdevice.fmaf(-t32, t31, f32(1.0)), t32, t32))
+    t34 = fmul(t31, t15)
+    t35 = inverse(t34)
+    t36 = fmul(t14, t35)
+    t37 = f32(0.0) if t17 else fsub(libdevice.fmaf(libdevice.fmaf(-t36, t34, t14), t35, t36), f32(1.0))
+    t38 = f32(0.0) if t17 else fmul(fsub(fadd(libdevice.fmaf(-t20, t14, t15), t33), fmul(t20, t30)), t19)
+    t39 = fadd(fadd(fsub(t11, fsub(t16, t27)), fsub(t15, t27)), t29)
+    t40 = t39 if t10 else fadd(t38, fmul(t5, fmul(t21, fadd(f32(1.0), t37))))
+    t41 = fmul(fsub(fadd(libdevice.fmaf(-t23, beta, t22), t40), fmul(t23, beta_low)), inverse(beta))
+    t42 = fmul(fadd(libdevice.fmaf(t23, t24, -t25), fmul(t41, t24)), t24)
+    t43 = fadd(libdevice.fmaf(t25, t24, -t26), t42)
+    t44 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) < f32(0.0)
+    return x if t44 else fadd(t26, t43) if fsub(t43, t43) == f32(0.0) else t26
 
 
 # where beta*x > threshold: 1
@@ -1117,13 +1145,16 @@ def grad_device32_threshold_given(x, beta, beta_low, threshold, threshold_low):
     t11 = libdevice.expf(-libdevice.fabsf(t1))
     t12 = f32(1.0) if t10 else t11
     t13 = fadd(f32(1.0), t11)
-    t14 = fdiv(t12, t13)
-    t15 = fsub(t13, f32(1.0))
-    t16 = fmul(t14, fadd(fsub(f32(1.0), fsub(t13, t15)), fsub(t11, t15)))
-    t17 = fmul(t5, fmul(t14, fdiv(t11 if t10 else f32(1.0), t13)))
-    t18 = fadd(fdiv(fsub(libdevice.fmaf(-t14, t13, t12), t16), t13), t17)
-    t19 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) < f32(0.0)
-    return f32(1.0) if t19 else fadd(t14, t18) if fsub(t18, t18) == f32(0.0) else t14
+    t14 = inverse(t13)
+    t15 = fmul(t12, t14)
+    t16 = fsub(t13, f32(1.0))
+    t17 = fmul(t15, fadd(fsub(f32(1.0), fsub(t13, t16)), fsub(t11, t16)))
+    t18 = t11 if t10 else f32(1.0)
+    t19 = fmul(t18, t14)
+    t20 = fmul(t5, fmul(t15, libdevice.fmaf(libdevice.fmaf(-t19, t13, t18), t14, t19)))
+    t21 = fadd(fmul(fsub(libdevice.fmaf(-t15, t13, t12), t17), t14), t20)
+    t22 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) < f32(0.0)
+    return f32(1.0) if t22 else fadd(t15, t21) if fsub(t21, t21) == f32(0.0) else t15
 
 
 # where beta*x > threshold: 0
@@ -1143,7 +1174,7 @@ def grad2_device32_threshold_given(x, beta, beta_low, threshold, threshold_low):
     t11 = libdevice.expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
     t12 = fmul(t11, t11)
     t13 = fadd(f32(1.0), t12)
-    t14 = fdiv(f32(1.0), t13)
+    t14 = inverse(t13)
     t15 = fmul(beta, t14)
     t16 = fmul(t15, t14)
     t17 = f32(0.0) <= t2
@@ -1156,16 +1187,20 @@ def grad2_device32_threshold_given(x, beta, beta_low, threshold, threshold_low):
     t24 = fmul(t23, t22)
     t25 = fsub(t13, f32(1.0))
     t26 = fadd(fadd(fsub(f32(1.0), fsub(t13, t25)), fsub(t12, t25)), libdevice.fmaf(t11, t11, -t12))
-    t27 = fdiv(fsub(libdevice.fmaf(-t14, t13, f32(1.0)), fmul(t14, t26)), t13)
-    t28 = fmul(t15, fadd(t27, fmul(t5, fmul(t14, fdiv(t12 if t21 else f32(1.0), t13)))))
-    t29 = fmul(beta, fadd(t27, fmul(t6, fmul(t14, fdiv(t12 if t17 else f32(1.0), t13)))))
-    t30 = fmul(fadd(fadd(libdevice.fmaf(beta, t14, -t15), t29), fmul(beta_low, t14)), t14)
-    t31 = fmul(fadd(fadd(libdevice.fmaf(t15, t14, -t16), t28), t30), t18)
-    t32 = fadd(libdevice.fmaf(t19, t18, -t20), fmul(fadd(libdevice.fmaf(t16, t18, -t19), t31), t18))
-    t33 = fmul(fadd(libdevice.fmaf(t20, t22, -t23), fmul(t32, t22)), t22)
-    t34 = fadd(libdevice.fmaf(t23, t22, -t24), t33)
-    t35 = t10 < f32(0.0) or t10 == f32(0.0) and (fsub(t7, fsub(t9, t3)) if t8 else f32(0.0)) < f32(0.0)
-    return f32(0.0) if t35 else fadd(t24, t34) if fsub(t34, t34) == f32(0.0) else t24
+    t27 = fmul(fsub(libdevice.fmaf(-t14, t13, f32(1.0)), fmul(t14, t26)), t14)
+    t28 = t12 if t21 else f32(1.0)
+    t29 = fmul(t28, t14)
+    t30 = fmul(t15, fadd(t27, fmul(t5, fmul(t14, libdevice.fmaf(libdevice.fmaf(-t29, t13, t28), t14, t29)))))
+    t31 = t12 if t17 else f32(1.0)
+    t32 = fmul(t31, t14)
+    t33 = fmul(beta, fadd(t27, fmul(t6, fmul(t14, libdevice.fmaf(libdevice.fmaf(-t32, t13, t31), t14, t32)))))
+    t34 = fmul(fadd(fadd(libdevice.fmaf(beta, t14, -t15), t33), fmul(beta_low, t14)), t14)
+    t35 = fmul(fadd(fadd(libdevice.fmaf(t15, t14, -t16), t30), t34), t18)
+    t36 = fadd(libdevice.fmaf(t19, t18, -t20), fmul(fadd(libdevice.fmaf(t16, t18, -t19), t35), t18))
+    t37 = fmul(fadd(libdevice.fmaf(t20, t22, -t23), fmul(t36, t22)), t22)
+    t38 = fadd(libdevice.fmaf(t23, t22, -t24), t37)
+    t39 = t10 < f32(0.0) or t10 == f32(0.0) and (fsub(t7, fsub(t9, t3)) if t8 else f32(0.0)) < f32(0.0)
+    return f32(0.0) if t39 else fadd(t24, t38) if fsub(t38, t38) == f32(0.0) else t24
 
 
 # where beta*x > threshold: 0
@@ -1188,52 +1223,62 @@ def grad_beta_device32_threshold_given(x, beta, beta_low, threshold, threshold_l
     t14 = t13 == f32(0.0)
     t15 = t1 if t10 else f32(0.0)
     t16 = libdevice.expf(-t11)
-    t17 = libdevice.log1pf(t16)
-    t18 = fadd(t15, t17)
-    t19 = fmul(t12, t12)
-    t20 = t19 < f32(8.673617379884035e-19)
-    t21 = libdevice.log1pf(t19)
-    t22 = fdiv(t21, t19)
-    t23 = f32(1.0) if t20 else t22
-    t24 = t18 if t10 else t23
-    t25 = fdiv(t24, beta)
+    t17 = fmul(t12, t12)
+    t18 = libdevice.log1pf(t16 if t10 else t17)
+    t19 = fadd(t15, t18)
+    t20 = t17 < f32(8.673617379884035e-19)
+    t21 = fadd(f32(1.0), t16)
+    t22 = inverse(t21 if t10 else t17)
+    t23 = fmul(t18, t22)
+    t24 = f32(1.0) if t20 else t23
+    t25 = t19 if t10 else t24
     t26 = fdiv(t25, beta)
-    t27 = -t26
-    t28 = fmul(t27, t13)
+    t27 = fdiv(t26, beta)
+    t28 = -t27
     t29 = fmul(t28, t13)
-    t30 = f32(0.0) if t14 else t29
-    t31 = f32(0.0) <= t1
-    t32 = f32(1.0) if t31 else t12
-    t33 = t32 == f32(0.0)
-    t34 = fdiv(x, beta)
-    t35 = fadd(f32(1.0), t19)
-    t36 = fdiv(f32(1.0), t35)
-    t37 = fmul(t34, t36)
-    t38 = fmul(t37, t32)
-    t39 = fmul(t38, t32)
-    t40 = f32(0.0) if t33 else t39
-    t41 = fadd(t30, t40)
-    t42 = fsub(t41, t30)
-    t43 = fsub(t18, t15)
-    t44 = fmul(t5, fdiv(f32(1.0) if t10 else t16, fadd(f32(1.0), t16)))
-    t45 = libdevice.fmaf(t12, t12, -t19)
-    t46 = fdiv(fsub(fadd(libdevice.fmaf(-t22, t19, t21), fmul(t45, t36)), fmul(t22, t45)), t19)
-    t47 = fmul(t5, fmul(t23, fadd(f32(1.0), f32(0.0) if t20 else fsub(fdiv(t19, fmul(t35, t21)), f32(1.0)))))
-    t48 = fadd(fadd(fsub(t15, fsub(t18, t43)), fsub(t17, t43)), t44)
-    t49 = fadd(libdevice.fmaf(-t25, beta, t24), t48 if t10 else fadd(f32(0.0) if t20 else t46, t47))
-    t50 = fadd(libdevice.fmaf(t27, beta, t25), fdiv(fsub(t49, fmul(t25, beta_low)), beta))
-    t51 = fadd(libdevice.fmaf(t27, t13, -t28), fmul(-fdiv(fsub(t50, fmul(t26, beta_low)), beta), t13))
-    t52 = f32(0.0) if t14 else fadd(libdevice.fmaf(t28, t13, -t29), fmul(t51, t13))
-    t53 = fsub(t35, f32(1.0))
-    t54 = fmul(t36, fadd(fadd(fsub(f32(1.0), fsub(t35, t53)), fsub(t19, t53)), t45))
-    t55 = fdiv(fsub(libdevice.fmaf(-t36, t35, f32(1.0)), t54), t35)
-    t56 = fmul(t34, fadd(t55, fmul(t5, fmul(t36, fdiv(t19 if t31 else f32(1.0), t35)))))
-    t57 = fmul(fdiv(fsub(libdevice.fmaf(-t34, beta, x), fmul(t34, beta_low)), beta), t36)
-    t58 = fmul(fadd(fadd(libdevice.fmaf(t34, t36, -t37), t56), t57), t32)
-    t59 = fadd(libdevice.fmaf(t38, t32, -t39), fmul(fadd(libdevice.fmaf(t37, t32, -t38), t58), t32))
-    t60 = fadd(fadd(fadd(fsub(t30, fsub(t41, t42)), fsub(t40, t42)), t52), f32(0.0) if t33 else t59)
-    t61 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) < f32(0.0)
-    return f32(0.0) if t61 else fadd(t41, t60) if fsub(t60, t60) == f32(0.0) else t41
+    t30 = fmul(t29, t13)
+    t31 = f32(0.0) if t14 else t30
+    t32 = f32(0.0) <= t1
+    t33 = f32(1.0) if t32 else t12
+    t34 = t33 == f32(0.0)
+    t35 = fdiv(x, beta)
+    t36 = fadd(f32(1.0), t17)
+    t37 = inverse(t36)
+    t38 = fmul(t35, t37)
+    t39 = fmul(t38, t33)
+    t40 = fmul(t39, t33)
+    t41 = f32(0.0) if t34 else t40
+    t42 = fadd(t31, t41)
+    t43 = fsub(t42, t31)
+    t44 = fsub(t19, t15)
+    t45 = f32(1.0) if t10 else t16
+    t46 = fmul(t45, t22)
+    t47 = fmul(t5, libdevice.fmaf(libdevice.fmaf(-t46, t21, t45), t22, t46))
+    t48 = libdevice.fmaf(t12, t12, -t17)
+    t49 = fmul(fsub(fadd(libdevice.fmaf(-t23, t17, t18), fmul(t48, t37)), fmul(t23, t48)), t22)
+    t50 = fmul(t36, t18)
+    t51 = inverse(t50)
+    t52 = fmul(t17, t51)
+    t53 = f32(0.0) if t20 else fsub(libdevice.fmaf(libdevice.fmaf(-t52, t50, t17), t51, t52), f32(1.0))
+    t54 = fadd(f32(0.0) if t20 else t49, fmul(t5, fmul(t24, fadd(f32(1.0), t53))))
+    t55 = fadd(fadd(fsub(t15, fsub(t19, t44)), fsub(t18, t44)), t47) if t10 else t54
+    t56 = inverse(beta)
+    t57 = fmul(fsub(fadd(libdevice.fmaf(-t26, beta, t25), t55), fmul(t26, beta_low)), t56)
+    t58 = fmul(-fmul(fsub(fadd(libdevice.fmaf(t28, beta, t26), t57), fmul(t27, beta_low)), t56), t13)
+    t59 = fadd(libdevice.fmaf(t29, t13, -t30), fmul(fadd(libdevice.fmaf(t28, t13, -t29), t58), t13))
+    t60 = fsub(t36, f32(1.0))
+    t61 = fmul(t37, fadd(fadd(fsub(f32(1.0), fsub(t36, t60)), fsub(t17, t60)), t48))
+    t62 = t17 if t32 else f32(1.0)
+    t63 = fmul(t62, t37)
+    t64 = fmul(t5, fmul(t37, libdevice.fmaf(libdevice.fmaf(-t63, t36, t62), t37, t63)))
+    t65 = fmul(t35, fadd(fmul(fsub(libdevice.fmaf(-t37, t36, f32(1.0)), t61), t37), t64))
+    t66 = fmul(fmul(fsub(libdevice.fmaf(-t35, beta, x), fmul(t35, beta_low)), t56), t37)
+    t67 = fmul(fadd(fadd(libdevice.fmaf(t35, t37, -t38), t65), t66), t33)
+    t68 = fadd(libdevice.fmaf(t39, t33, -t40), fmul(fadd(libdevice.fmaf(t38, t33, -t39), t67), t33))
+    t69 = fadd(fadd(fsub(t31, fsub(t42, t43)), fsub(t41, t43)), f32(0.0) if t14 else t59)
+    t70 = fadd(t69, f32(0.0) if t34 else t68)
+    t71 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) < f32(0.0)
+    return f32(0.0) if t71 else fadd(t42, t70) if fsub(t70, t70) == f32(0.0) else t42
 
 
 # 0
@@ -1259,39 +1304,51 @@ def value_and_grad_device32_threshold_given(x, beta, beta_low, threshold, thresh
     t12 = t1 if t11 else f32(0.0)
     t13 = libdevice.fabsf(t1)
     t14 = libdevice.expf(-t13)
-    t15 = libdevice.log1pf(t14)
-    t16 = fadd(t12, t15)
-    t17 = libdevice.expf(-fmul(t13, f32(0.5)))
-    t18 = fmul(t17, t17)
-    t19 = t18 < f32(8.673617379884035e-19)
-    t20 = libdevice.log1pf(t18)
-    t21 = fdiv(t20, t18)
+    t15 = libdevice.expf(-fmul(t13, f32(0.5)))
+    t16 = fmul(t15, t15)
+    t17 = libdevice.log1pf(t14 if t11 else t16)
+    t18 = fadd(t12, t17)
+    t19 = t16 < f32(8.673617379884035e-19)
+    t20 = inverse(t16)
+    t21 = fmul(t17, t20)
     t22 = f32(1.0) if t19 else t21
-    t23 = t16 if t11 else t22
+    t23 = t18 if t11 else t22
     t24 = fdiv(t23, beta)
-    t25 = f32(1.0) if t11 else t17
+    t25 = f32(1.0) if t11 else t15
     t26 = fmul(t24, t25)
     t27 = fmul(t26, t25)
-    t28 = fsub(t16, t12)
-    t29 = fadd(f32(1.0), t14)
-    t30 = libdevice.fmaf(t17, t17, -t18)
-    t31 = fadd(f32(1.0), t18)
-    t32 = fsub(fadd(libdevice.fmaf(-t21, t18, t20), fmul(t30, fdiv(f32(1.0), t31))), fmul(t21, t30))
-    t33 = fmul(t5, fmul(t22, fadd(f32(1.0), f32(0.0) if t19 else fsub(fdiv(t18, fmul(t31, t20)), f32(1.0)))))
-    t34 = fadd(fadd(fsub(t12, fsub(t16, t28)), fsub(t15, t28)), fmul(t5, fdiv(f32(1.0) if t11 else t14, t29)))
-    t35 = t34 if t11 else fadd(f32(0.0) if t19 else fdiv(t32, t18), t33)
-    t36 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t24, beta, t23), t35), fmul(t24, beta_low)), beta), t25)
-    t37 = fadd(libdevice.fmaf(t26, t25, -t27), fmul(fadd(libdevice.fmaf(t24, t25, -t26), t36), t25))
-    t38 = f32(0.0) <= t1
-    t39 = f32(1.0) if t38 else t14
-    t40 = fdiv(t39, t29)
-    t41 = fsub(t29, f32(1.0))
-    t42 = fmul(t40, fadd(fsub(f32(1.0), fsub(t29, t41)), fsub(t14, t41)))
-    t43 = fmul(t5, fmul(t40, fdiv(t14 if t38 else f32(1.0), t29)))
-    t44 = fadd(fdiv(fsub(libdevice.fmaf(-t40, t29, t39), t42), t29), t43)
-    t45 = x if t10 else fadd(t27, t37) if fsub(t37, t37) == f32(0.0) else t27
-    t46 = f32(1.0) if t10 else fadd(t40, t44) if fsub(t44, t44) == f32(0.0) else t40
-    return t45, t46
+    t28 = fsub(t18, t12)
+    t29 = f32(1.0) if t11 else t14
+    t30 = fadd(f32(1.0), t14)
+    t31 = inverse(t30)
+    t32 = fmul(t29, t31)
+    t33 = fmul(t5, libdevice.fmaf(libdevice.fmaf(-t32, t30, t29), t31, t32))
+    t34 = libdevice.fmaf(t15, t15, -t16)
+    t35 = fadd(f32(1.0), t16)
+    t36 = inverse(t35)
+    t37 = fmul(t34, libdevice.fmaf(libdevice.fmaf(-t36, t35, f32(1.0)), t36, t36))
+    t38 = fmul(t35, t17)
+    t39 = inverse(t38)
+    t40 = fmul(t16, t39)
+    t41 = f32(0.0) if t19 else fsub(libdevice.fmaf(libdevice.fmaf(-t40, t38, t16), t39, t40), f32(1.0))
+    t42 = f32(0.0) if t19 else fmul(fsub(fadd(libdevice.fmaf(-t21, t16, t17), t37), fmul(t21, t34)), t20)
+    t43 = fadd(fadd(fsub(t12, fsub(t18, t28)), fsub(t17, t28)), t33)
+    t44 = t43 if t11 else fadd(t42, fmul(t5, fmul(t22, fadd(f32(1.0), t41))))
+    t45 = fmul(fsub(fadd(libdevice.fmaf(-t24, beta, t23), t44), fmul(t24, beta_low)), inverse(beta))
+    t46 = fmul(fadd(libdevice.fmaf(t24, t25, -t26), fmul(t45, t25)), t25)
+    t47 = fadd(libdevice.fmaf(t26, t25, -t27), t46)
+    t48 = f32(0.0) <= t1
+    t49 = f32(1.0) if t48 else t14
+    t50 = fmul(t49, t31)
+    t51 = fsub(t30, f32(1.0))
+    t52 = fmul(t50, fadd(fsub(f32(1.0), fsub(t30, t51)), fsub(t14, t51)))
+    t53 = t14 if t48 else f32(1.0)
+    t54 = fmul(t53, t31)
+    t55 = fmul(t5, fmul(t50, libdevice.fmaf(libdevice.fmaf(-t54, t30, t53), t31, t54)))
+    t56 = fadd(fmul(fsub(libdevice.fmaf(-t50, t30, t49), t52), t31), t55)
+    t57 = x if t10 else fadd(t27, t47) if fsub(t47, t47) == f32(0.0) else t27
+    t58 = f32(1.0) if t10 else fadd(t50, t56) if fsub(t56, t56) == f32(0.0) else t50
+    return t57, t58
 
 
 @core

@@ -15,6 +15,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -47,9 +48,10 @@ def grad_device32(x):
     t4 = fdiv(t3, t2)
     t5 = fsub(t2, t1)
     t6 = fadd(fsub(t1, fsub(t2, t5)), fsub(f32(1.0), t5))
-    t7 = fadd(libdevice.fmaf(-t4, t2, t3), fdiv(fsub(libdevice.fmaf(-t3, t2, f32(1.0)), fmul(t3, t6)), t2))
-    t8 = fdiv(fsub(t7, fmul(t4, t6)), t2)
-    return fadd(t4, t8) if fsub(t8, t8) == f32(0.0) else t4
+    t7 = inverse(t2)
+    t8 = fadd(libdevice.fmaf(-t4, t2, t3), fmul(fsub(libdevice.fmaf(-t3, t2, f32(1.0)), fmul(t3, t6)), t7))
+    t9 = fmul(fsub(t8, fmul(t4, t6)), t7)
+    return fadd(t4, t9) if fsub(t9, t9) == f32(0.0) else t4
 
 
 # -2*sign(x)/(Abs(x) + 1)**3 (compensated)
@@ -65,10 +67,11 @@ def grad2_device32(x):
     t8 = -t7
     t9 = fsub(t3, t2)
     t10 = fadd(fsub(t2, fsub(t3, t9)), fsub(f32(1.0), t9))
-    t11 = fmul(fdiv(fsub(libdevice.fmaf(-t4, t3, t1), fmul(t4, t10)), t3), f32(2.0))
-    t12 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t11), fmul(t6, t10)), t3)
-    t13 = -fdiv(fsub(fadd(libdevice.fmaf(t8, t3, t6), t12), fmul(t7, t10)), t3)
-    return -x if x == f32(0.0) else fadd(t8, t13) if fsub(t13, t13) == f32(0.0) else t8
+    t11 = inverse(t3)
+    t12 = fmul(fmul(fsub(libdevice.fmaf(-t4, t3, t1), fmul(t4, t10)), t11), f32(2.0))
+    t13 = fmul(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t12), fmul(t6, t10)), t11)
+    t14 = -fmul(fsub(fadd(libdevice.fmaf(t8, t3, t6), t13), fmul(t7, t10)), t11)
+    return -x if x == f32(0.0) else fadd(t8, t14) if fsub(t14, t14) == f32(0.0) else t8
 
 
 # Together, so that what they share is computed once.
@@ -81,11 +84,12 @@ def value_and_grad_device32(x):
     t5 = fdiv(t4, t2)
     t6 = fsub(t2, t1)
     t7 = fadd(fsub(t1, fsub(t2, t6)), fsub(f32(1.0), t6))
-    t8 = fadd(libdevice.fmaf(-t5, t2, t4), fdiv(fsub(libdevice.fmaf(-t4, t2, f32(1.0)), fmul(t4, t7)), t2))
-    t9 = fdiv(fsub(t8, fmul(t5, t7)), t2)
-    t10 = x if x != x else f32(-1.0) if x < f32(-2.1548418173075886e+22) else t3
-    t11 = fadd(t5, t9) if fsub(t9, t9) == f32(0.0) else t5
-    return t10, t11
+    t8 = inverse(t2)
+    t9 = fadd(libdevice.fmaf(-t5, t2, t4), fmul(fsub(libdevice.fmaf(-t4, t2, f32(1.0)), fmul(t4, t7)), t8))
+    t10 = fmul(fsub(t9, fmul(t5, t7)), t8)
+    t11 = x if x != x else f32(-1.0) if x < f32(-2.1548418173075886e+22) else t3
+    t12 = fadd(t5, t10) if fsub(t10, t10) == f32(0.0) else t5
+    return t11, t12
 
 
 @core

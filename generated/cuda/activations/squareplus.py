@@ -17,6 +17,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -36,28 +37,28 @@ from ..elementary import (hypot, hypot_low)
 # 0 to inf: x/2 + hypot(x, sqrt(b))/2
 @core
 def value_device32(x, b, b_low):
-    t1 = libdevice.fabsf(x)
-    t2 = fmul(t1, f32(0.5))
-    t3 = libdevice.fsqrt_rn(b)
-    t4 = libdevice.hypotf(t1, t3)
-    t5 = fmul(t4, f32(0.5))
-    t6 = fadd(t2, t5)
-    t7 = fdiv(b, t6)
-    t8 = fsub(t6, t2)
-    t9 = libdevice.fabsf(t3) < t1
-    t10 = t1 if t9 else t3
-    t11 = fmul(t10, t10)
-    t12 = fmul(t4, t4)
-    t13 = t3 if t9 else t1
-    t14 = fmul(t13, t13)
-    t15 = fsub(fadd(fadd(fsub(t11, t12), t14), libdevice.fmaf(t10, t10, -t11)), libdevice.fmaf(t4, t4, -t12))
-    t16 = fmul(fdiv(t3, t4), fdiv(fadd(libdevice.fmaf(-t3, t3, b), b_low), fadd(t3, t3)))
-    t17 = fmul(fadd(fdiv(fadd(t15, libdevice.fmaf(t13, t13, -t14)), fadd(t4, t4)), t16), f32(0.5))
-    t18 = fmul(t7, fadd(fadd(fsub(t2, fsub(t6, t8)), fsub(t5, t8)), t17))
-    t19 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t7, t6, b), b_low), t18), t6), f32(0.25))
-    t20 = fmul(t7, f32(0.25))
-    t21 = fadd(fmul(x, f32(0.5)), fmul(libdevice.hypotf(x, t3), f32(0.5)))
-    return (fadd(t20, t19) if fsub(t19, t19) == f32(0.0) else t20) if x < f32(0.0) else t21
+    t1 = x < f32(0.0)
+    t2 = libdevice.fabsf(x)
+    t3 = fmul(t2, f32(0.5))
+    t4 = libdevice.fsqrt_rn(b)
+    t5 = libdevice.hypotf(t2 if t1 else x, t4)
+    t6 = fmul(t5, f32(0.5))
+    t7 = fadd(t3, t6)
+    t8 = fdiv(b, t7)
+    t9 = fsub(t7, t3)
+    t10 = libdevice.fabsf(t4) < t2
+    t11 = t2 if t10 else t4
+    t12 = fmul(t11, t11)
+    t13 = fmul(t5, t5)
+    t14 = t4 if t10 else t2
+    t15 = fmul(t14, t14)
+    t16 = fsub(fadd(fadd(fsub(t12, t13), t15), libdevice.fmaf(t11, t11, -t12)), libdevice.fmaf(t5, t5, -t13))
+    t17 = fmul(fdiv(t4, t5), fmul(fadd(libdevice.fmaf(-t4, t4, b), b_low), inverse(fadd(t4, t4))))
+    t18 = fmul(fadd(fdiv(fadd(t16, libdevice.fmaf(t14, t14, -t15)), fadd(t5, t5)), t17), f32(0.5))
+    t19 = fmul(t8, fadd(fadd(fsub(t3, fsub(t7, t9)), fsub(t6, t9)), t18))
+    t20 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t8, t7, b), b_low), t19), inverse(t7)), f32(0.25))
+    t21 = fmul(t8, f32(0.25))
+    return (fadd(t21, t20) if fsub(t20, t20) == f32(0.0) else t21) if t1 else fadd(fmul(x, f32(0.5)), t6)
 
 
 # -inf to 0: b/(2*(y + hypot(y, sqrt(b)))*hypot(y, sqrt(b))) (compensated)
@@ -65,28 +66,29 @@ def value_device32(x, b, b_low):
 # 1.0, which the function has reached to the last bit
 @core
 def grad_device32(x, b, b_low):
-    t1 = libdevice.fabsf(x)
-    t2 = libdevice.fsqrt_rn(b)
-    t3 = libdevice.hypotf(t1, t2)
-    t4 = fadd(t1, t3)
-    t5 = fdiv(b, t4)
-    t6 = fmul(t5, f32(0.5))
-    t7 = fdiv(t6, t3)
-    t8 = fsub(t4, t1)
-    t9 = libdevice.fabsf(t2) < t1
-    t10 = t1 if t9 else t2
-    t11 = fmul(t10, t10)
-    t12 = fmul(t3, t3)
-    t13 = t2 if t9 else t1
-    t14 = fmul(t13, t13)
-    t15 = fsub(fadd(fadd(fsub(t11, t12), t14), libdevice.fmaf(t10, t10, -t11)), libdevice.fmaf(t3, t3, -t12))
-    t16 = fmul(fdiv(t2, t3), fdiv(fadd(libdevice.fmaf(-t2, t2, b), b_low), fadd(t2, t2)))
-    t17 = fadd(fdiv(fadd(t15, libdevice.fmaf(t13, t13, -t14)), fadd(t3, t3)), t16)
-    t18 = fmul(t5, fadd(fadd(fsub(t1, fsub(t4, t8)), fsub(t3, t8)), t17))
-    t19 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t5, t4, b), b_low), t18), t4), f32(0.5))
-    t20 = fdiv(fsub(fadd(libdevice.fmaf(-t7, t3, t6), t19), fmul(t7, t17)), t3)
-    t21 = fadd(fdiv(fmul(x, f32(0.5)), libdevice.hypotf(x, t2)), f32(0.5)) if x < f32(math.inf) else f32(1.0)
-    return x if x != x else (fadd(t7, t20) if fsub(t20, t20) == f32(0.0) else t7) if x < f32(0.0) else t21
+    t1 = x < f32(0.0)
+    t2 = libdevice.fabsf(x)
+    t3 = libdevice.fsqrt_rn(b)
+    t4 = libdevice.hypotf(t2 if t1 else x, t3)
+    t5 = fadd(t2, t4)
+    t6 = fdiv(b if t1 else fmul(x, f32(0.5)), t5 if t1 else t4)
+    t7 = fmul(t6, f32(0.5))
+    t8 = fdiv(t7, t4)
+    t9 = fsub(t5, t2)
+    t10 = libdevice.fabsf(t3) < t2
+    t11 = t2 if t10 else t3
+    t12 = fmul(t11, t11)
+    t13 = fmul(t4, t4)
+    t14 = t3 if t10 else t2
+    t15 = fmul(t14, t14)
+    t16 = fsub(fadd(fadd(fsub(t12, t13), t15), libdevice.fmaf(t11, t11, -t12)), libdevice.fmaf(t4, t4, -t13))
+    t17 = fmul(fdiv(t3, t4), fmul(fadd(libdevice.fmaf(-t3, t3, b), b_low), inverse(fadd(t3, t3))))
+    t18 = fadd(fdiv(fadd(t16, libdevice.fmaf(t14, t14, -t15)), fadd(t4, t4)), t17)
+    t19 = fmul(t6, fadd(fadd(fsub(t2, fsub(t5, t9)), fsub(t4, t9)), t18))
+    t20 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t6, t5, b), b_low), t19), inverse(t5)), f32(0.5))
+    t21 = fmul(fsub(fadd(libdevice.fmaf(-t8, t4, t7), t20), fmul(t8, t18)), inverse(t4))
+    t22 = fadd(t6, f32(0.5)) if x < f32(math.inf) else f32(1.0)
+    return x if x != x else (fadd(t8, t21) if fsub(t21, t21) == f32(0.0) else t8) if t1 else t22
 
 
 # b/(2*hypot(x, sqrt(b))**3) (compensated)
@@ -105,12 +107,13 @@ def grad2_device32(x, b, b_low):
     t11 = t1 if t7 else x
     t12 = fmul(t11, t11)
     t13 = fsub(fadd(fadd(fsub(t9, t10), t12), libdevice.fmaf(t8, t8, -t9)), libdevice.fmaf(t2, t2, -t10))
-    t14 = fmul(fdiv(t1, t2), fdiv(fadd(libdevice.fmaf(-t1, t1, b), b_low), fadd(t1, t1)))
+    t14 = fmul(fdiv(t1, t2), fmul(fadd(libdevice.fmaf(-t1, t1, b), b_low), inverse(fadd(t1, t1))))
     t15 = fadd(fdiv(fadd(t13, libdevice.fmaf(t11, t11, -t12)), fadd(t2, t2)), t14)
-    t16 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t3, t2, b), b_low), fmul(t3, t15)), t2), f32(0.5))
-    t17 = fdiv(fsub(fadd(libdevice.fmaf(-t5, t2, t4), t16), fmul(t5, t15)), t2)
-    t18 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t2, t5), t17), fmul(t6, t15)), t2)
-    return fadd(t6, t18) if fsub(t18, t18) == f32(0.0) else t6
+    t16 = inverse(t2)
+    t17 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t3, t2, b), b_low), fmul(t3, t15)), t16), f32(0.5))
+    t18 = fmul(fsub(fadd(libdevice.fmaf(-t5, t2, t4), t17), fmul(t5, t15)), t16)
+    t19 = fmul(fsub(fadd(libdevice.fmaf(-t6, t2, t5), t18), fmul(t6, t15)), t16)
+    return fadd(t6, t19) if fsub(t19, t19) == f32(0.0) else t6
 
 
 # 1/(4*hypot(x, sqrt(b))) (compensated)
@@ -126,9 +129,9 @@ def grad_b_device32(x, b, b_low):
     t8 = t1 if t4 else x
     t9 = fmul(t8, t8)
     t10 = fsub(fadd(fadd(fsub(t6, t7), t9), libdevice.fmaf(t5, t5, -t6)), libdevice.fmaf(t2, t2, -t7))
-    t11 = fmul(fdiv(t1, t2), fdiv(fadd(libdevice.fmaf(-t1, t1, b), b_low), fadd(t1, t1)))
+    t11 = fmul(fdiv(t1, t2), fmul(fadd(libdevice.fmaf(-t1, t1, b), b_low), inverse(fadd(t1, t1))))
     t12 = fmul(t3, fadd(fdiv(fadd(t10, libdevice.fmaf(t8, t8, -t9)), fadd(t2, t2)), t11))
-    t13 = fdiv(fsub(libdevice.fmaf(-t3, t2, f32(0.25)), t12), t2)
+    t13 = fmul(fsub(libdevice.fmaf(-t3, t2, f32(0.25)), t12), inverse(t2))
     return fadd(t3, t13) if fsub(t13, t13) == f32(0.0) else t3
 
 
@@ -136,40 +139,39 @@ def grad_b_device32(x, b, b_low):
 @core
 def value_and_grad_device32(x, b, b_low):
     t1 = x < f32(0.0)
-    t2 = libdevice.fabsf(x)
-    t3 = fmul(t2, f32(0.5))
-    t4 = libdevice.fsqrt_rn(b)
-    t5 = libdevice.hypotf(t2, t4)
-    t6 = fmul(t5, f32(0.5))
-    t7 = fadd(t3, t6)
-    t8 = fdiv(b, t7)
-    t9 = fsub(t7, t3)
-    t10 = libdevice.fabsf(t4) < t2
-    t11 = t2 if t10 else t4
-    t12 = fmul(t11, t11)
-    t13 = fmul(t5, t5)
-    t14 = t4 if t10 else t2
-    t15 = fmul(t14, t14)
-    t16 = fsub(fadd(fadd(fsub(t12, t13), t15), libdevice.fmaf(t11, t11, -t12)), libdevice.fmaf(t5, t5, -t13))
-    t17 = fmul(fdiv(t4, t5), fdiv(fadd(libdevice.fmaf(-t4, t4, b), b_low), fadd(t4, t4)))
-    t18 = fadd(fdiv(fadd(t16, libdevice.fmaf(t14, t14, -t15)), fadd(t5, t5)), t17)
-    t19 = fmul(t8, fadd(fadd(fsub(t3, fsub(t7, t9)), fsub(t6, t9)), fmul(t18, f32(0.5))))
-    t20 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t8, t7, b), b_low), t19), t7), f32(0.25))
-    t21 = fmul(t8, f32(0.25))
-    t22 = fmul(x, f32(0.5))
-    t23 = libdevice.hypotf(x, t4)
-    t24 = fadd(t2, t5)
-    t25 = fdiv(b, t24)
-    t26 = fmul(t25, f32(0.5))
-    t27 = fdiv(t26, t5)
-    t28 = fsub(t24, t2)
-    t29 = fmul(t25, fadd(fadd(fsub(t2, fsub(t24, t28)), fsub(t5, t28)), t18))
-    t30 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t25, t24, b), b_low), t29), t24), f32(0.5))
-    t31 = fdiv(fsub(fadd(libdevice.fmaf(-t27, t5, t26), t30), fmul(t27, t18)), t5)
-    t32 = fadd(fdiv(t22, t23), f32(0.5)) if x < f32(math.inf) else f32(1.0)
-    t33 = (fadd(t21, t20) if fsub(t20, t20) == f32(0.0) else t21) if t1 else fadd(t22, fmul(t23, f32(0.5)))
-    t34 = x if x != x else (fadd(t27, t31) if fsub(t31, t31) == f32(0.0) else t27) if t1 else t32
-    return t33, t34
+    t2 = fmul(x, f32(0.5))
+    t3 = libdevice.fabsf(x)
+    t4 = fmul(t3, f32(0.5))
+    t5 = libdevice.fsqrt_rn(b)
+    t6 = libdevice.hypotf(t3 if t1 else x, t5)
+    t7 = fmul(t6, f32(0.5))
+    t8 = fadd(t4, t7)
+    t9 = fdiv(b if t1 else t2, t8 if t1 else t6)
+    t10 = fsub(t8, t4)
+    t11 = libdevice.fabsf(t5) < t3
+    t12 = t3 if t11 else t5
+    t13 = fmul(t12, t12)
+    t14 = fmul(t6, t6)
+    t15 = t5 if t11 else t3
+    t16 = fmul(t15, t15)
+    t17 = fsub(fadd(fadd(fsub(t13, t14), t16), libdevice.fmaf(t12, t12, -t13)), libdevice.fmaf(t6, t6, -t14))
+    t18 = fmul(fdiv(t5, t6), fmul(fadd(libdevice.fmaf(-t5, t5, b), b_low), inverse(fadd(t5, t5))))
+    t19 = fadd(fdiv(fadd(t17, libdevice.fmaf(t15, t15, -t16)), fadd(t6, t6)), t18)
+    t20 = fmul(t9, fadd(fadd(fsub(t4, fsub(t8, t10)), fsub(t7, t10)), fmul(t19, f32(0.5))))
+    t21 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t9, t8, b), b_low), t20), inverse(t8)), f32(0.25))
+    t22 = fmul(t9, f32(0.25))
+    t23 = fadd(t3, t6)
+    t24 = fdiv(b, t23)
+    t25 = fmul(t24, f32(0.5))
+    t26 = fdiv(t25, t6)
+    t27 = fsub(t23, t3)
+    t28 = fmul(t24, fadd(fadd(fsub(t3, fsub(t23, t27)), fsub(t6, t27)), t19))
+    t29 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t24, t23, b), b_low), t28), inverse(t23)), f32(0.5))
+    t30 = fmul(fsub(fadd(libdevice.fmaf(-t26, t6, t25), t29), fmul(t26, t19)), inverse(t6))
+    t31 = fadd(t26, t30) if fsub(t30, t30) == f32(0.0) else t26
+    t32 = (fadd(t22, t21) if fsub(t21, t21) == f32(0.0) else t22) if t1 else fadd(t2, t7)
+    t33 = x if x != x else t31 if t1 else fadd(t9, f32(0.5)) if x < f32(math.inf) else f32(1.0)
+    return t32, t33
 
 
 @core

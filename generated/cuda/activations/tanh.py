@@ -12,9 +12,9 @@ from symgen.runtime.device import (
     dmul,
     f32,
     fadd,
-    fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -36,13 +36,14 @@ def value_device32(x):
     t1 = libdevice.expm1f(fmul(libdevice.fabsf(x), f32(-2.0)))
     t2 = -t1
     t3 = fadd(f32(2.0), t1)
-    t4 = fdiv(t2, t3)
-    t5 = fsub(t3, f32(2.0))
-    t6 = fsub(libdevice.fmaf(-t4, t3, t2), fmul(t4, fadd(fsub(f32(2.0), fsub(t3, t5)), fsub(t1, t5))))
-    t7 = fdiv(t6, t3)
-    t8 = -t7 if x < f32(0.0) else t7
-    t9 = libdevice.copysignf(t4, x)
-    return x if x == f32(0.0) else fadd(t9, t8) if fsub(t8, t8) == f32(0.0) else t9
+    t4 = inverse(t3)
+    t5 = fmul(t2, t4)
+    t6 = fsub(t3, f32(2.0))
+    t7 = fsub(libdevice.fmaf(-t5, t3, t2), fmul(t5, fadd(fsub(f32(2.0), fsub(t3, t6)), fsub(t1, t6))))
+    t8 = fmul(t7, t4)
+    t9 = -t8 if x < f32(0.0) else t8
+    t10 = libdevice.copysignf(t5, x)
+    return x if x == f32(0.0) else fadd(t10, t9) if fsub(t9, t9) == f32(0.0) else t10
 
 
 # sech2(x) (compensated)
@@ -51,13 +52,14 @@ def grad_device32(x):
     t1 = libdevice.expf(-fmul(libdevice.fabsf(x), f32(2.0)))
     t2 = fadd(f32(1.0), t1)
     t3 = fmul(t2, t2)
-    t4 = fdiv(f32(4.0), t3)
-    t5 = fmul(t4, t1)
-    t6 = fsub(t2, f32(1.0))
-    t7 = fadd(fsub(f32(1.0), fsub(t2, t6)), fsub(t1, t6))
-    t8 = fmul(t4, fadd(fadd(libdevice.fmaf(t2, t2, -t3), fmul(t2, t7)), fmul(t7, t2)))
-    t9 = fadd(libdevice.fmaf(t4, t1, -t5), fmul(fdiv(fsub(libdevice.fmaf(-t4, t3, f32(4.0)), t8), t3), t1))
-    return fadd(t5, t9) if fsub(t9, t9) == f32(0.0) else t5
+    t4 = inverse(t3)
+    t5 = fmul(f32(4.0), t4)
+    t6 = fmul(t5, t1)
+    t7 = fsub(t2, f32(1.0))
+    t8 = fadd(fsub(f32(1.0), fsub(t2, t7)), fsub(t1, t7))
+    t9 = fmul(t5, fadd(fadd(libdevice.fmaf(t2, t2, -t3), fmul(t2, t8)), fmul(t8, t2)))
+    t10 = fadd(libdevice.fmaf(t5, t1, -t6), fmul(fmul(fsub(libdevice.fmaf(-t5, t3, f32(4.0)), t9), t4), t1))
+    return fadd(t6, t10) if fsub(t10, t10) == f32(0.0) else t6
 
 
 # -2*tanh(x)*sech2(x) (halved)
@@ -67,27 +69,29 @@ def grad2_device32(x):
     t2 = libdevice.expm1f(fmul(t1, f32(-2.0)))
     t3 = -t2
     t4 = fadd(f32(2.0), t2)
-    t5 = fdiv(t3, t4)
-    t6 = fmul(libdevice.copysignf(t5, x), f32(2.0))
-    t7 = libdevice.expf(-t1)
-    t8 = fmul(t7, t7)
-    t9 = fadd(f32(1.0), t8)
-    t10 = fmul(t9, t9)
-    t11 = fdiv(f32(4.0), t10)
-    t12 = -fmul(t6, t11)
-    t13 = fmul(t12, t7)
-    t14 = fmul(t13, t7)
-    t15 = fsub(t9, f32(1.0))
-    t16 = fadd(fadd(fsub(f32(1.0), fsub(t9, t15)), fsub(t8, t15)), libdevice.fmaf(t7, t7, -t8))
-    t17 = fmul(t11, fadd(fadd(libdevice.fmaf(t9, t9, -t10), fmul(t9, t16)), fmul(t16, t9)))
-    t18 = fmul(t6, fdiv(fsub(libdevice.fmaf(-t11, t10, f32(4.0)), t17), t10))
-    t19 = fsub(t4, f32(2.0))
-    t20 = fsub(libdevice.fmaf(-t5, t4, t3), fmul(t5, fadd(fsub(f32(2.0), fsub(t4, t19)), fsub(t2, t19))))
-    t21 = fdiv(t20, t4)
-    t22 = fmul(fmul(-t21 if x < f32(0.0) else t21, f32(2.0)), t11)
-    t23 = fadd(libdevice.fmaf(t12, t7, -t13), fmul(-fadd(fadd(libdevice.fmaf(t6, t11, t12), t18), t22), t7))
-    t24 = fadd(libdevice.fmaf(t13, t7, -t14), fmul(t23, t7))
-    return fadd(t14, t24) if fsub(t24, t24) == f32(0.0) else t14
+    t5 = inverse(t4)
+    t6 = fmul(t3, t5)
+    t7 = fmul(libdevice.copysignf(t6, x), f32(2.0))
+    t8 = libdevice.expf(-t1)
+    t9 = fmul(t8, t8)
+    t10 = fadd(f32(1.0), t9)
+    t11 = fmul(t10, t10)
+    t12 = inverse(t11)
+    t13 = fmul(f32(4.0), t12)
+    t14 = -fmul(t7, t13)
+    t15 = fmul(t14, t8)
+    t16 = fmul(t15, t8)
+    t17 = fsub(t10, f32(1.0))
+    t18 = fadd(fadd(fsub(f32(1.0), fsub(t10, t17)), fsub(t9, t17)), libdevice.fmaf(t8, t8, -t9))
+    t19 = fmul(t13, fadd(fadd(libdevice.fmaf(t10, t10, -t11), fmul(t10, t18)), fmul(t18, t10)))
+    t20 = fmul(t7, fmul(fsub(libdevice.fmaf(-t13, t11, f32(4.0)), t19), t12))
+    t21 = fsub(t4, f32(2.0))
+    t22 = fsub(libdevice.fmaf(-t6, t4, t3), fmul(t6, fadd(fsub(f32(2.0), fsub(t4, t21)), fsub(t2, t21))))
+    t23 = fmul(t22, t5)
+    t24 = fmul(fmul(-t23 if x < f32(0.0) else t23, f32(2.0)), t13)
+    t25 = fadd(libdevice.fmaf(t14, t8, -t15), fmul(-fadd(fadd(libdevice.fmaf(t7, t13, t14), t20), t24), t8))
+    t26 = fadd(libdevice.fmaf(t15, t8, -t16), fmul(t25, t8))
+    return fadd(t16, t26) if fsub(t26, t26) == f32(0.0) else t16
 
 
 # Together, so that what they share is computed once.
@@ -97,25 +101,27 @@ def value_and_grad_device32(x):
     t2 = libdevice.expm1f(fmul(t1, f32(-2.0)))
     t3 = -t2
     t4 = fadd(f32(2.0), t2)
-    t5 = fdiv(t3, t4)
-    t6 = fsub(t4, f32(2.0))
-    t7 = fsub(libdevice.fmaf(-t5, t4, t3), fmul(t5, fadd(fsub(f32(2.0), fsub(t4, t6)), fsub(t2, t6))))
-    t8 = fdiv(t7, t4)
-    t9 = -t8 if x < f32(0.0) else t8
-    t10 = libdevice.copysignf(t5, x)
-    t11 = libdevice.expf(-fmul(t1, f32(2.0)))
-    t12 = fadd(f32(1.0), t11)
-    t13 = fmul(t12, t12)
-    t14 = fdiv(f32(4.0), t13)
-    t15 = fmul(t14, t11)
-    t16 = fsub(t12, f32(1.0))
-    t17 = fadd(fsub(f32(1.0), fsub(t12, t16)), fsub(t11, t16))
-    t18 = fmul(t14, fadd(fadd(libdevice.fmaf(t12, t12, -t13), fmul(t12, t17)), fmul(t17, t12)))
-    t19 = fmul(fdiv(fsub(libdevice.fmaf(-t14, t13, f32(4.0)), t18), t13), t11)
-    t20 = fadd(libdevice.fmaf(t14, t11, -t15), t19)
-    t21 = x if x == f32(0.0) else fadd(t10, t9) if fsub(t9, t9) == f32(0.0) else t10
-    t22 = fadd(t15, t20) if fsub(t20, t20) == f32(0.0) else t15
-    return t21, t22
+    t5 = inverse(t4)
+    t6 = fmul(t3, t5)
+    t7 = fsub(t4, f32(2.0))
+    t8 = fsub(libdevice.fmaf(-t6, t4, t3), fmul(t6, fadd(fsub(f32(2.0), fsub(t4, t7)), fsub(t2, t7))))
+    t9 = fmul(t8, t5)
+    t10 = -t9 if x < f32(0.0) else t9
+    t11 = libdevice.copysignf(t6, x)
+    t12 = libdevice.expf(-fmul(t1, f32(2.0)))
+    t13 = fadd(f32(1.0), t12)
+    t14 = fmul(t13, t13)
+    t15 = inverse(t14)
+    t16 = fmul(f32(4.0), t15)
+    t17 = fmul(t16, t12)
+    t18 = fsub(t13, f32(1.0))
+    t19 = fadd(fsub(f32(1.0), fsub(t13, t18)), fsub(t12, t18))
+    t20 = fmul(t16, fadd(fadd(libdevice.fmaf(t13, t13, -t14), fmul(t13, t19)), fmul(t19, t13)))
+    t21 = fmul(fmul(fsub(libdevice.fmaf(-t16, t14, f32(4.0)), t20), t15), t12)
+    t22 = fadd(libdevice.fmaf(t16, t12, -t17), t21)
+    t23 = x if x == f32(0.0) else fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
+    t24 = fadd(t17, t22) if fsub(t22, t22) == f32(0.0) else t17
+    return t23, t24
 
 
 @core

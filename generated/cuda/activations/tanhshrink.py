@@ -12,9 +12,9 @@ from symgen.runtime.device import (
     dmul,
     f32,
     fadd,
-    fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -40,42 +40,46 @@ from ..elementary import (exp, exp_low, expm1, expm1_low)
 @core
 def value_device32(x):
     t1 = libdevice.expm1f(fmul(libdevice.fabsf(x), f32(-2.0)))
-    t2 = fsub(x, libdevice.copysignf(fdiv(-t1, fadd(f32(2.0), t1)), x))
-    t3 = fsub(x, f32(-1.664354145526886))
-    t4 = libdevice.fmaf(f32(7.248254405567423e-05), t3, f32(0.0009136980515904725))
-    t5 = libdevice.fmaf(libdevice.fmaf(t4, t3, f32(0.0026021283119916916)), t3, f32(0.003355852561071515))
-    t6 = libdevice.fmaf(libdevice.fmaf(t5, t3, f32(-0.00235044676810503)), t3, f32(-0.024841293692588806))
-    t7 = libdevice.fmaf(libdevice.fmaf(t6, t3, f32(-0.07122119516134262)), t3, f32(-0.12436326593160629))
-    t8 = libdevice.fmaf(libdevice.fmaf(t7, t3, f32(0.8663910627365112)), t3, f32(2.626610751121916e-08))
-    t9 = fadd(f32(-0.733552873134613), t8)
-    t10 = fsub(t8, fsub(t9, f32(-0.733552873134613)))
-    t11 = fmul(x, x)
-    t12 = libdevice.fmaf(f32(-1.1562188774405513e-05), t11, f32(9.970217070076615e-05))
-    t13 = libdevice.fmaf(t12, t11, f32(-0.000432208355050534))
-    t14 = libdevice.fmaf(t13, t11, f32(0.0013361289165914059))
-    t15 = libdevice.fmaf(t14, t11, f32(-0.0035328238736838102))
-    t16 = libdevice.fmaf(libdevice.fmaf(t15, t11, f32(0.008844781666994095)), t11, f32(-0.021866124123334885))
-    t17 = libdevice.fmaf(libdevice.fmaf(t16, t11, f32(0.05396793782711029)), t11, f32(-0.13333332538604736))
-    t18 = libdevice.fmaf(t17, t11, f32(-1.0005609674124116e-08))
-    t19 = fadd(f32(0.3333333432674408), t18)
-    t20 = fmul(t19, x)
-    t21 = fmul(t20, x)
-    t22 = fmul(t21, x)
-    t23 = fmul(fadd(libdevice.fmaf(t19, x, -t20), fmul(fsub(t18, fsub(t19, f32(0.3333333432674408))), x)), x)
-    t24 = fadd(libdevice.fmaf(t21, x, -t22), fmul(fadd(libdevice.fmaf(t20, x, -t21), t23), x))
-    t25 = fsub(x, f32(1.664354145526886))
-    t26 = libdevice.fmaf(f32(7.248254405567423e-05), t25, f32(-0.0009136980515904725))
-    t27 = libdevice.fmaf(t26, t25, f32(0.0026021283119916916))
-    t28 = libdevice.fmaf(libdevice.fmaf(t27, t25, f32(-0.003355852561071515)), t25, f32(-0.00235044676810503))
-    t29 = libdevice.fmaf(libdevice.fmaf(t28, t25, f32(0.024841293692588806)), t25, f32(-0.07122119516134262))
-    t30 = libdevice.fmaf(libdevice.fmaf(t29, t25, f32(0.12436326593160629)), t25, f32(0.8663910627365112))
-    t31 = libdevice.fmaf(t30, t25, f32(-2.626610751121916e-08))
-    t32 = fadd(f32(0.733552873134613), t31)
-    t33 = fsub(t31, fsub(t32, f32(0.733552873134613)))
-    t34 = (fadd(t32, t33) if fsub(t33, t33) == f32(0.0) else t32) if x < f32(2.147843360900879) else t2
-    t35 = (fadd(t22, t24) if fsub(t24, t24) == f32(0.0) else t22) if x < f32(1.1095694303512573) else t34
-    t36 = (fadd(t9, t10) if fsub(t10, t10) == f32(0.0) else t9) if x < f32(-1.1095694303512573) else t35
-    return t2 if x < f32(-2.147843360900879) else t36
+    t2 = -t1
+    t3 = fadd(f32(2.0), t1)
+    t4 = inverse(t3)
+    t5 = fmul(t2, t4)
+    t6 = fsub(x, libdevice.copysignf(libdevice.fmaf(libdevice.fmaf(-t5, t3, t2), t4, t5), x))
+    t7 = fsub(x, f32(-1.664354145526886))
+    t8 = libdevice.fmaf(f32(7.248254405567423e-05), t7, f32(0.0009136980515904725))
+    t9 = libdevice.fmaf(libdevice.fmaf(t8, t7, f32(0.0026021283119916916)), t7, f32(0.003355852561071515))
+    t10 = libdevice.fmaf(libdevice.fmaf(t9, t7, f32(-0.00235044676810503)), t7, f32(-0.024841293692588806))
+    t11 = libdevice.fmaf(libdevice.fmaf(t10, t7, f32(-0.07122119516134262)), t7, f32(-0.12436326593160629))
+    t12 = libdevice.fmaf(libdevice.fmaf(t11, t7, f32(0.8663910627365112)), t7, f32(2.626610751121916e-08))
+    t13 = fadd(f32(-0.733552873134613), t12)
+    t14 = fsub(t12, fsub(t13, f32(-0.733552873134613)))
+    t15 = fmul(x, x)
+    t16 = libdevice.fmaf(f32(-1.1562188774405513e-05), t15, f32(9.970217070076615e-05))
+    t17 = libdevice.fmaf(t16, t15, f32(-0.000432208355050534))
+    t18 = libdevice.fmaf(t17, t15, f32(0.0013361289165914059))
+    t19 = libdevice.fmaf(t18, t15, f32(-0.0035328238736838102))
+    t20 = libdevice.fmaf(libdevice.fmaf(t19, t15, f32(0.008844781666994095)), t15, f32(-0.021866124123334885))
+    t21 = libdevice.fmaf(libdevice.fmaf(t20, t15, f32(0.05396793782711029)), t15, f32(-0.13333332538604736))
+    t22 = libdevice.fmaf(t21, t15, f32(-1.0005609674124116e-08))
+    t23 = fadd(f32(0.3333333432674408), t22)
+    t24 = fmul(t23, x)
+    t25 = fmul(t24, x)
+    t26 = fmul(t25, x)
+    t27 = fmul(fadd(libdevice.fmaf(t23, x, -t24), fmul(fsub(t22, fsub(t23, f32(0.3333333432674408))), x)), x)
+    t28 = fadd(libdevice.fmaf(t25, x, -t26), fmul(fadd(libdevice.fmaf(t24, x, -t25), t27), x))
+    t29 = fsub(x, f32(1.664354145526886))
+    t30 = libdevice.fmaf(f32(7.248254405567423e-05), t29, f32(-0.0009136980515904725))
+    t31 = libdevice.fmaf(t30, t29, f32(0.0026021283119916916))
+    t32 = libdevice.fmaf(libdevice.fmaf(t31, t29, f32(-0.003355852561071515)), t29, f32(-0.00235044676810503))
+    t33 = libdevice.fmaf(libdevice.fmaf(t32, t29, f32(0.024841293692588806)), t29, f32(-0.07122119516134262))
+    t34 = libdevice.fmaf(libdevice.fmaf(t33, t29, f32(0.12436326593160629)), t29, f32(0.8663910627365112))
+    t35 = libdevice.fmaf(t34, t29, f32(-2.626610751121916e-08))
+    t36 = fadd(f32(0.733552873134613), t35)
+    t37 = fsub(t35, fsub(t36, f32(0.733552873134613)))
+    t38 = (fadd(t36, t37) if fsub(t37, t37) == f32(0.0) else t36) if x < f32(2.147843360900879) else t6
+    t39 = (fadd(t26, t28) if fsub(t28, t28) == f32(0.0) else t26) if x < f32(1.1095694303512573) else t38
+    t40 = (fadd(t13, t14) if fsub(t14, t14) == f32(0.0) else t13) if x < f32(-1.1095694303512573) else t39
+    return t6 if x < f32(-2.147843360900879) else t40
 
 
 # -inf to -2.05916e-27: expm1(-2*y)**2/(1 + exp(-2*y))**2 (compensated)
@@ -88,19 +92,24 @@ def grad_device32(x):
     t3 = libdevice.expm1f(t2)
     t4 = libdevice.expf(t2)
     t5 = fadd(t4, f32(1.0))
-    t6 = fdiv(t3, t5)
-    t7 = fmul(t6, t3)
-    t8 = fdiv(t7, t5)
-    t9 = fsub(t5, t4)
-    t10 = fadd(fsub(t4, fsub(t5, t9)), fsub(f32(1.0), t9))
-    t11 = fmul(fdiv(fsub(libdevice.fmaf(-t6, t5, t3), fmul(t6, t10)), t5), t3)
-    t12 = fsub(fadd(libdevice.fmaf(-t8, t5, t7), fadd(libdevice.fmaf(t6, t3, -t7), t11)), fmul(t8, t10))
-    t13 = fdiv(t12, t5)
-    t14 = fadd(t8, t13) if fsub(t13, t13) == f32(0.0) else t8
-    t15 = libdevice.expm1f(fmul(t1, f32(-2.0)))
-    t16 = libdevice.copysignf(fdiv(-t15, fadd(f32(2.0), t15)), x)
-    t17 = fmul(t16, t16) if x < f32(5.5100239411336614e-27) else t14
-    return t14 if x < f32(-2.059163659417006e-27) else t17
+    t6 = inverse(t5)
+    t7 = fmul(t3, t6)
+    t8 = fmul(t7, t3)
+    t9 = fmul(t8, t6)
+    t10 = fsub(t5, t4)
+    t11 = fadd(fsub(t4, fsub(t5, t10)), fsub(f32(1.0), t10))
+    t12 = fmul(fmul(fsub(libdevice.fmaf(-t7, t5, t3), fmul(t7, t11)), t6), t3)
+    t13 = fsub(fadd(libdevice.fmaf(-t9, t5, t8), fadd(libdevice.fmaf(t7, t3, -t8), t12)), fmul(t9, t11))
+    t14 = fmul(t13, t6)
+    t15 = fadd(t9, t14) if fsub(t14, t14) == f32(0.0) else t9
+    t16 = libdevice.expm1f(fmul(t1, f32(-2.0)))
+    t17 = -t16
+    t18 = fadd(f32(2.0), t16)
+    t19 = inverse(t18)
+    t20 = fmul(t17, t19)
+    t21 = libdevice.copysignf(libdevice.fmaf(libdevice.fmaf(-t20, t18, t17), t19, t20), x)
+    t22 = fmul(t21, t21) if x < f32(5.5100239411336614e-27) else t15
+    return t15 if x < f32(-2.059163659417006e-27) else t22
 
 
 # 2*tanh(x)*sech2(x) (halved)
@@ -110,27 +119,29 @@ def grad2_device32(x):
     t2 = libdevice.expm1f(fmul(t1, f32(-2.0)))
     t3 = -t2
     t4 = fadd(f32(2.0), t2)
-    t5 = fdiv(t3, t4)
-    t6 = fmul(libdevice.copysignf(t5, x), f32(2.0))
-    t7 = libdevice.expf(-t1)
-    t8 = fmul(t7, t7)
-    t9 = fadd(f32(1.0), t8)
-    t10 = fmul(t9, t9)
-    t11 = fdiv(f32(4.0), t10)
-    t12 = fmul(t6, t11)
-    t13 = fmul(t12, t7)
-    t14 = fmul(t13, t7)
-    t15 = fsub(t9, f32(1.0))
-    t16 = fadd(fadd(fsub(f32(1.0), fsub(t9, t15)), fsub(t8, t15)), libdevice.fmaf(t7, t7, -t8))
-    t17 = fmul(t11, fadd(fadd(libdevice.fmaf(t9, t9, -t10), fmul(t9, t16)), fmul(t16, t9)))
-    t18 = fmul(t6, fdiv(fsub(libdevice.fmaf(-t11, t10, f32(4.0)), t17), t10))
-    t19 = fsub(t4, f32(2.0))
-    t20 = fsub(libdevice.fmaf(-t5, t4, t3), fmul(t5, fadd(fsub(f32(2.0), fsub(t4, t19)), fsub(t2, t19))))
-    t21 = fdiv(t20, t4)
-    t22 = fmul(fmul(-t21 if x < f32(0.0) else t21, f32(2.0)), t11)
-    t23 = fadd(libdevice.fmaf(t12, t7, -t13), fmul(fadd(fadd(libdevice.fmaf(t6, t11, -t12), t18), t22), t7))
-    t24 = fadd(libdevice.fmaf(t13, t7, -t14), fmul(t23, t7))
-    return x if x == f32(0.0) else fadd(t14, t24) if fsub(t24, t24) == f32(0.0) else t14
+    t5 = inverse(t4)
+    t6 = fmul(t3, t5)
+    t7 = fmul(libdevice.copysignf(t6, x), f32(2.0))
+    t8 = libdevice.expf(-t1)
+    t9 = fmul(t8, t8)
+    t10 = fadd(f32(1.0), t9)
+    t11 = fmul(t10, t10)
+    t12 = inverse(t11)
+    t13 = fmul(f32(4.0), t12)
+    t14 = fmul(t7, t13)
+    t15 = fmul(t14, t8)
+    t16 = fmul(t15, t8)
+    t17 = fsub(t10, f32(1.0))
+    t18 = fadd(fadd(fsub(f32(1.0), fsub(t10, t17)), fsub(t9, t17)), libdevice.fmaf(t8, t8, -t9))
+    t19 = fmul(t13, fadd(fadd(libdevice.fmaf(t10, t10, -t11), fmul(t10, t18)), fmul(t18, t10)))
+    t20 = fmul(t7, fmul(fsub(libdevice.fmaf(-t13, t11, f32(4.0)), t19), t12))
+    t21 = fsub(t4, f32(2.0))
+    t22 = fsub(libdevice.fmaf(-t6, t4, t3), fmul(t6, fadd(fsub(f32(2.0), fsub(t4, t21)), fsub(t2, t21))))
+    t23 = fmul(t22, t5)
+    t24 = fmul(fmul(-t23 if x < f32(0.0) else t23, f32(2.0)), t13)
+    t25 = fadd(libdevice.fmaf(t14, t8, -t15), fmul(fadd(fadd(libdevice.fmaf(t7, t13, -t14), t20), t24), t8))
+    t26 = fadd(libdevice.fmaf(t15, t8, -t16), fmul(t25, t8))
+    return x if x == f32(0.0) else fadd(t16, t26) if fsub(t26, t26) == f32(0.0) else t16
 
 
 # Together, so that what they share is computed once.
@@ -138,58 +149,63 @@ def grad2_device32(x):
 def value_and_grad_device32(x):
     t1 = libdevice.fabsf(x)
     t2 = libdevice.expm1f(fmul(t1, f32(-2.0)))
-    t3 = libdevice.copysignf(fdiv(-t2, fadd(f32(2.0), t2)), x)
-    t4 = fsub(x, t3)
-    t5 = fsub(x, f32(-1.664354145526886))
-    t6 = libdevice.fmaf(f32(7.248254405567423e-05), t5, f32(0.0009136980515904725))
-    t7 = libdevice.fmaf(libdevice.fmaf(t6, t5, f32(0.0026021283119916916)), t5, f32(0.003355852561071515))
-    t8 = libdevice.fmaf(libdevice.fmaf(t7, t5, f32(-0.00235044676810503)), t5, f32(-0.024841293692588806))
-    t9 = libdevice.fmaf(libdevice.fmaf(t8, t5, f32(-0.07122119516134262)), t5, f32(-0.12436326593160629))
-    t10 = libdevice.fmaf(libdevice.fmaf(t9, t5, f32(0.8663910627365112)), t5, f32(2.626610751121916e-08))
-    t11 = fadd(f32(-0.733552873134613), t10)
-    t12 = fsub(t10, fsub(t11, f32(-0.733552873134613)))
-    t13 = fmul(x, x)
-    t14 = libdevice.fmaf(f32(-1.1562188774405513e-05), t13, f32(9.970217070076615e-05))
-    t15 = libdevice.fmaf(t14, t13, f32(-0.000432208355050534))
-    t16 = libdevice.fmaf(t15, t13, f32(0.0013361289165914059))
-    t17 = libdevice.fmaf(t16, t13, f32(-0.0035328238736838102))
-    t18 = libdevice.fmaf(libdevice.fmaf(t17, t13, f32(0.008844781666994095)), t13, f32(-0.021866124123334885))
-    t19 = libdevice.fmaf(libdevice.fmaf(t18, t13, f32(0.05396793782711029)), t13, f32(-0.13333332538604736))
-    t20 = libdevice.fmaf(t19, t13, f32(-1.0005609674124116e-08))
-    t21 = fadd(f32(0.3333333432674408), t20)
-    t22 = fmul(t21, x)
-    t23 = fmul(t22, x)
-    t24 = fmul(t23, x)
-    t25 = fmul(fadd(libdevice.fmaf(t21, x, -t22), fmul(fsub(t20, fsub(t21, f32(0.3333333432674408))), x)), x)
-    t26 = fadd(libdevice.fmaf(t23, x, -t24), fmul(fadd(libdevice.fmaf(t22, x, -t23), t25), x))
-    t27 = fsub(x, f32(1.664354145526886))
-    t28 = libdevice.fmaf(f32(7.248254405567423e-05), t27, f32(-0.0009136980515904725))
-    t29 = libdevice.fmaf(t28, t27, f32(0.0026021283119916916))
-    t30 = libdevice.fmaf(libdevice.fmaf(t29, t27, f32(-0.003355852561071515)), t27, f32(-0.00235044676810503))
-    t31 = libdevice.fmaf(libdevice.fmaf(t30, t27, f32(0.024841293692588806)), t27, f32(-0.07122119516134262))
-    t32 = libdevice.fmaf(libdevice.fmaf(t31, t27, f32(0.12436326593160629)), t27, f32(0.8663910627365112))
-    t33 = libdevice.fmaf(t32, t27, f32(-2.626610751121916e-08))
-    t34 = fadd(f32(0.733552873134613), t33)
-    t35 = fsub(t33, fsub(t34, f32(0.733552873134613)))
-    t36 = (fadd(t34, t35) if fsub(t35, t35) == f32(0.0) else t34) if x < f32(2.147843360900879) else t4
-    t37 = (fadd(t24, t26) if fsub(t26, t26) == f32(0.0) else t24) if x < f32(1.1095694303512573) else t36
-    t38 = (fadd(t11, t12) if fsub(t12, t12) == f32(0.0) else t11) if x < f32(-1.1095694303512573) else t37
-    t39 = -fmul(t1, f32(2.0))
-    t40 = libdevice.expm1f(t39)
-    t41 = libdevice.expf(t39)
-    t42 = fadd(t41, f32(1.0))
-    t43 = fdiv(t40, t42)
-    t44 = fmul(t43, t40)
-    t45 = fdiv(t44, t42)
-    t46 = fsub(t42, t41)
-    t47 = fadd(fsub(t41, fsub(t42, t46)), fsub(f32(1.0), t46))
-    t48 = fmul(fdiv(fsub(libdevice.fmaf(-t43, t42, t40), fmul(t43, t47)), t42), t40)
-    t49 = fadd(libdevice.fmaf(-t45, t42, t44), fadd(libdevice.fmaf(t43, t40, -t44), t48))
-    t50 = fdiv(fsub(t49, fmul(t45, t47)), t42)
-    t51 = fadd(t45, t50) if fsub(t50, t50) == f32(0.0) else t45
-    t52 = t4 if x < f32(-2.147843360900879) else t38
-    t53 = t51 if x < f32(-2.059163659417006e-27) else fmul(t3, t3) if x < f32(5.5100239411336614e-27) else t51
-    return t52, t53
+    t3 = -t2
+    t4 = fadd(f32(2.0), t2)
+    t5 = inverse(t4)
+    t6 = fmul(t3, t5)
+    t7 = libdevice.copysignf(libdevice.fmaf(libdevice.fmaf(-t6, t4, t3), t5, t6), x)
+    t8 = fsub(x, t7)
+    t9 = fsub(x, f32(-1.664354145526886))
+    t10 = libdevice.fmaf(f32(7.248254405567423e-05), t9, f32(0.0009136980515904725))
+    t11 = libdevice.fmaf(libdevice.fmaf(t10, t9, f32(0.0026021283119916916)), t9, f32(0.003355852561071515))
+    t12 = libdevice.fmaf(libdevice.fmaf(t11, t9, f32(-0.00235044676810503)), t9, f32(-0.024841293692588806))
+    t13 = libdevice.fmaf(libdevice.fmaf(t12, t9, f32(-0.07122119516134262)), t9, f32(-0.12436326593160629))
+    t14 = libdevice.fmaf(libdevice.fmaf(t13, t9, f32(0.8663910627365112)), t9, f32(2.626610751121916e-08))
+    t15 = fadd(f32(-0.733552873134613), t14)
+    t16 = fsub(t14, fsub(t15, f32(-0.733552873134613)))
+    t17 = fmul(x, x)
+    t18 = libdevice.fmaf(f32(-1.1562188774405513e-05), t17, f32(9.970217070076615e-05))
+    t19 = libdevice.fmaf(t18, t17, f32(-0.000432208355050534))
+    t20 = libdevice.fmaf(t19, t17, f32(0.0013361289165914059))
+    t21 = libdevice.fmaf(t20, t17, f32(-0.0035328238736838102))
+    t22 = libdevice.fmaf(libdevice.fmaf(t21, t17, f32(0.008844781666994095)), t17, f32(-0.021866124123334885))
+    t23 = libdevice.fmaf(libdevice.fmaf(t22, t17, f32(0.05396793782711029)), t17, f32(-0.13333332538604736))
+    t24 = libdevice.fmaf(t23, t17, f32(-1.0005609674124116e-08))
+    t25 = fadd(f32(0.3333333432674408), t24)
+    t26 = fmul(t25, x)
+    t27 = fmul(t26, x)
+    t28 = fmul(t27, x)
+    t29 = fmul(fadd(libdevice.fmaf(t25, x, -t26), fmul(fsub(t24, fsub(t25, f32(0.3333333432674408))), x)), x)
+    t30 = fadd(libdevice.fmaf(t27, x, -t28), fmul(fadd(libdevice.fmaf(t26, x, -t27), t29), x))
+    t31 = fsub(x, f32(1.664354145526886))
+    t32 = libdevice.fmaf(f32(7.248254405567423e-05), t31, f32(-0.0009136980515904725))
+    t33 = libdevice.fmaf(t32, t31, f32(0.0026021283119916916))
+    t34 = libdevice.fmaf(libdevice.fmaf(t33, t31, f32(-0.003355852561071515)), t31, f32(-0.00235044676810503))
+    t35 = libdevice.fmaf(libdevice.fmaf(t34, t31, f32(0.024841293692588806)), t31, f32(-0.07122119516134262))
+    t36 = libdevice.fmaf(libdevice.fmaf(t35, t31, f32(0.12436326593160629)), t31, f32(0.8663910627365112))
+    t37 = libdevice.fmaf(t36, t31, f32(-2.626610751121916e-08))
+    t38 = fadd(f32(0.733552873134613), t37)
+    t39 = fsub(t37, fsub(t38, f32(0.733552873134613)))
+    t40 = (fadd(t38, t39) if fsub(t39, t39) == f32(0.0) else t38) if x < f32(2.147843360900879) else t8
+    t41 = (fadd(t28, t30) if fsub(t30, t30) == f32(0.0) else t28) if x < f32(1.1095694303512573) else t40
+    t42 = (fadd(t15, t16) if fsub(t16, t16) == f32(0.0) else t15) if x < f32(-1.1095694303512573) else t41
+    t43 = -fmul(t1, f32(2.0))
+    t44 = libdevice.expm1f(t43)
+    t45 = libdevice.expf(t43)
+    t46 = fadd(t45, f32(1.0))
+    t47 = inverse(t46)
+    t48 = fmul(t44, t47)
+    t49 = fmul(t48, t44)
+    t50 = fmul(t49, t47)
+    t51 = fsub(t46, t45)
+    t52 = fadd(fsub(t45, fsub(t46, t51)), fsub(f32(1.0), t51))
+    t53 = fmul(fmul(fsub(libdevice.fmaf(-t48, t46, t44), fmul(t48, t52)), t47), t44)
+    t54 = fadd(libdevice.fmaf(-t50, t46, t49), fadd(libdevice.fmaf(t48, t44, -t49), t53))
+    t55 = fmul(fsub(t54, fmul(t50, t52)), t47)
+    t56 = fadd(t50, t55) if fsub(t55, t55) == f32(0.0) else t50
+    t57 = t8 if x < f32(-2.147843360900879) else t42
+    t58 = t56 if x < f32(-2.059163659417006e-27) else fmul(t7, t7) if x < f32(5.5100239411336614e-27) else t56
+    return t57, t58
 
 
 @core

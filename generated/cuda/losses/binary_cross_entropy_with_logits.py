@@ -13,9 +13,9 @@ from symgen.runtime.device import (
     dmul,
     f32,
     fadd,
-    fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -62,29 +62,30 @@ def grad_device32(input, target, weight, pos_weight):
     t3 = libdevice.expf(-libdevice.fabsf(input))
     t4 = f32(1.0) if f32(0.0) <= -input else t3
     t5 = fadd(f32(1.0), t3)
-    t6 = fdiv(t4, t5)
-    t7 = fmul(t1, t6)
-    t8 = -(f32(0.0) if t2 else t7)
-    t9 = fsub(f32(1.0), target)
-    t10 = t9 == f32(0.0)
-    t11 = f32(1.0) if f32(0.0) <= input else t3
-    t12 = fdiv(t11, t5)
-    t13 = -fmul(t9, t12)
-    t14 = -(f32(0.0) if t10 else t13)
-    t15 = fadd(t8, t14)
-    t16 = fsub(t15, t8)
-    t17 = fsub(t5, f32(1.0))
-    t18 = fadd(fsub(f32(1.0), fsub(t5, t17)), fsub(t3, t17))
-    t19 = fmul(t1, fdiv(fsub(libdevice.fmaf(-t6, t5, t4), fmul(t6, t18)), t5))
-    t20 = fadd(fadd(libdevice.fmaf(t1, t6, -t7), t19), fmul(libdevice.fmaf(pos_weight, target, -t1), t6))
-    t21 = fmul(t9, fdiv(fsub(libdevice.fmaf(-t12, t5, t11), fmul(t12, t18)), t5))
-    t22 = -target
-    t23 = fsub(t9, t22)
-    t24 = fmul(fadd(fsub(t22, fsub(t9, t23)), fsub(f32(1.0), t23)), t12)
-    t25 = fadd(fadd(fsub(t8, fsub(t15, t16)), fsub(t14, t16)), -(f32(0.0) if t2 else t20))
-    t26 = fadd(t25, -(f32(0.0) if t10 else -fadd(fadd(libdevice.fmaf(t9, t12, t13), t21), t24)))
-    t27 = fmul(weight, fadd(t15, t26) if fsub(t26, t26) == f32(0.0) else t15)
-    return f32(0.0) if weight == f32(0.0) else t27
+    t6 = inverse(t5)
+    t7 = fmul(t4, t6)
+    t8 = fmul(t1, t7)
+    t9 = -(f32(0.0) if t2 else t8)
+    t10 = fsub(f32(1.0), target)
+    t11 = t10 == f32(0.0)
+    t12 = f32(1.0) if f32(0.0) <= input else t3
+    t13 = fmul(t12, t6)
+    t14 = -fmul(t10, t13)
+    t15 = -(f32(0.0) if t11 else t14)
+    t16 = fadd(t9, t15)
+    t17 = fsub(t16, t9)
+    t18 = fsub(t5, f32(1.0))
+    t19 = fadd(fsub(f32(1.0), fsub(t5, t18)), fsub(t3, t18))
+    t20 = fmul(t1, fmul(fsub(libdevice.fmaf(-t7, t5, t4), fmul(t7, t19)), t6))
+    t21 = fadd(fadd(libdevice.fmaf(t1, t7, -t8), t20), fmul(libdevice.fmaf(pos_weight, target, -t1), t7))
+    t22 = fmul(t10, fmul(fsub(libdevice.fmaf(-t13, t5, t12), fmul(t13, t19)), t6))
+    t23 = -target
+    t24 = fsub(t10, t23)
+    t25 = fmul(fadd(fsub(t23, fsub(t10, t24)), fsub(f32(1.0), t24)), t13)
+    t26 = fadd(fadd(fsub(t9, fsub(t16, t17)), fsub(t15, t17)), -(f32(0.0) if t2 else t21))
+    t27 = fadd(t26, -(f32(0.0) if t11 else -fadd(fadd(libdevice.fmaf(t10, t13, t14), t22), t25)))
+    t28 = fmul(weight, fadd(t16, t27) if fsub(t27, t27) == f32(0.0) else t16)
+    return f32(0.0) if weight == f32(0.0) else t28
 
 
 # -weighted(pos_weight*target, -sigmoid(-input)*sigmoid(input)) - weighted(1 - target,
@@ -96,7 +97,7 @@ def grad2_device32(input, target, weight, pos_weight):
     t3 = libdevice.expf(-fmul(libdevice.fabsf(input), f32(0.5)))
     t4 = fmul(t3, t3)
     t5 = fadd(f32(1.0), t4)
-    t6 = fdiv(f32(1.0), t5)
+    t6 = inverse(t5)
     t7 = fmul(t1, t6)
     t8 = -fmul(t7, t6)
     t9 = f32(1.0) if f32(0.0) <= -input else t3
@@ -119,7 +120,7 @@ def grad2_device32(input, target, weight, pos_weight):
     t26 = fsub(t25, t15)
     t27 = fsub(t5, f32(1.0))
     t28 = fmul(t6, fadd(fadd(fsub(f32(1.0), fsub(t5, t27)), fsub(t4, t27)), libdevice.fmaf(t3, t3, -t4)))
-    t29 = fdiv(fsub(libdevice.fmaf(-t6, t5, f32(1.0)), t28), t5)
+    t29 = fmul(fsub(libdevice.fmaf(-t6, t5, f32(1.0)), t28), t6)
     t30 = fmul(libdevice.fmaf(pos_weight, target, -t1), t6)
     t31 = fmul(fadd(fadd(libdevice.fmaf(t1, t6, -t7), fmul(t1, t29)), t30), t6)
     t32 = fmul(-fadd(fadd(libdevice.fmaf(t7, t6, t8), fmul(t7, t29)), t31), t9)
@@ -186,28 +187,29 @@ def value_and_grad_device32(input, target, weight, pos_weight):
     t10 = fsub(-(f32(0.0) if t3 else -fmul(t2, fadd(t4 if f32(0.0) < t4 else f32(0.0), t6))), t9)
     t11 = f32(1.0) if f32(0.0) <= t4 else t5
     t12 = fadd(f32(1.0), t5)
-    t13 = fdiv(t11, t12)
-    t14 = fmul(t2, t13)
-    t15 = -(f32(0.0) if t3 else t14)
-    t16 = f32(1.0) if f32(0.0) <= input else t5
-    t17 = fdiv(t16, t12)
-    t18 = -fmul(t7, t17)
-    t19 = -(f32(0.0) if t8 else t18)
-    t20 = fadd(t15, t19)
-    t21 = fsub(t20, t15)
-    t22 = fsub(t12, f32(1.0))
-    t23 = fadd(fsub(f32(1.0), fsub(t12, t22)), fsub(t5, t22))
-    t24 = fmul(t2, fdiv(fsub(libdevice.fmaf(-t13, t12, t11), fmul(t13, t23)), t12))
-    t25 = fadd(fadd(libdevice.fmaf(t2, t13, -t14), t24), fmul(libdevice.fmaf(pos_weight, target, -t2), t13))
-    t26 = fmul(t7, fdiv(fsub(libdevice.fmaf(-t17, t12, t16), fmul(t17, t23)), t12))
-    t27 = -target
-    t28 = fsub(t7, t27)
-    t29 = fmul(fadd(fsub(t27, fsub(t7, t28)), fsub(f32(1.0), t28)), t17)
-    t30 = fadd(fadd(fsub(t15, fsub(t20, t21)), fsub(t19, t21)), -(f32(0.0) if t3 else t25))
-    t31 = fadd(t30, -(f32(0.0) if t8 else -fadd(fadd(libdevice.fmaf(t7, t17, t18), t26), t29)))
-    t32 = f32(0.0) if t1 else fmul(weight, t10)
-    t33 = f32(0.0) if t1 else fmul(weight, fadd(t20, t31) if fsub(t31, t31) == f32(0.0) else t20)
-    return t32, t33
+    t13 = inverse(t12)
+    t14 = fmul(t11, t13)
+    t15 = fmul(t2, t14)
+    t16 = -(f32(0.0) if t3 else t15)
+    t17 = f32(1.0) if f32(0.0) <= input else t5
+    t18 = fmul(t17, t13)
+    t19 = -fmul(t7, t18)
+    t20 = -(f32(0.0) if t8 else t19)
+    t21 = fadd(t16, t20)
+    t22 = fsub(t21, t16)
+    t23 = fsub(t12, f32(1.0))
+    t24 = fadd(fsub(f32(1.0), fsub(t12, t23)), fsub(t5, t23))
+    t25 = fmul(t2, fmul(fsub(libdevice.fmaf(-t14, t12, t11), fmul(t14, t24)), t13))
+    t26 = fadd(fadd(libdevice.fmaf(t2, t14, -t15), t25), fmul(libdevice.fmaf(pos_weight, target, -t2), t14))
+    t27 = fmul(t7, fmul(fsub(libdevice.fmaf(-t18, t12, t17), fmul(t18, t24)), t13))
+    t28 = -target
+    t29 = fsub(t7, t28)
+    t30 = fmul(fadd(fsub(t28, fsub(t7, t29)), fsub(f32(1.0), t29)), t18)
+    t31 = fadd(fadd(fsub(t16, fsub(t21, t22)), fsub(t20, t22)), -(f32(0.0) if t3 else t26))
+    t32 = fadd(t31, -(f32(0.0) if t8 else -fadd(fadd(libdevice.fmaf(t7, t18, t19), t27), t30)))
+    t33 = f32(0.0) if t1 else fmul(weight, t10)
+    t34 = f32(0.0) if t1 else fmul(weight, fadd(t21, t32) if fsub(t32, t32) == f32(0.0) else t21)
+    return t33, t34
 
 
 @core
@@ -373,43 +375,45 @@ def grad2_device(input, target, weight, pos_weight):
 
 @core
 def grad_target_device(input, target, weight, pos_weight):
-    t1 = input if 0.0 < input else 0.0
-    t2 = libdevice.fabs(input)
-    t3 = -t2
-    t4 = exp(t3)
-    t5 = log1p_unit(t4)
-    t6 = dadd(t1, t5)
-    t7 = dadd(t6, -t1)
-    t8 = dmul(exp_low(t3), ddiv(1.0, dadd(1.0, t4)))
-    t9 = -dadd(dadd(dadd(t1, -dadd(t6, -t7)), dadd(t5, -t7)), dadd(log1p_unit_low(t4), t8))
-    t10 = -t6
-    t11 = dmul(pos_weight, t2)
-    t12 = dadd(pos_weight, -1.0)
-    t13 = log1p(t4)
-    t14 = dmul(t12, t13)
-    t15 = dadd(t11, t14)
-    t16 = dadd(t15, -t11)
-    t17 = dadd(t12, -pos_weight)
-    t18 = dadd(dadd(pos_weight, -dadd(t12, -t17)), dadd(-1.0, -t17))
-    t19 = dadd(dadd(dadd(t11, -dadd(t15, -t16)), dadd(t14, -t16)), libdevice.fma(pos_weight, t2, -t11))
-    t20 = dadd(dadd(libdevice.fma(t12, t13, -t14), dmul(t12, dadd(log1p_low(t4), t8))), dmul(t18, t13))
-    t21 = dadd(t19, t20)
-    t22 = dmul(t3, 0.5)
-    t23 = exp(t22)
-    t24 = dmul(t23, t23)
-    t25 = log1p(t24)
-    t26 = dmul(t12, t25)
-    t27 = dadd(t26, -t2)
-    t28 = dadd(t27, -t3)
-    t29 = exp_low(t22)
-    t30 = dadd(dadd(libdevice.fma(t23, t23, -t24), dmul(t23, t29)), dmul(t29, t23))
-    t31 = dmul(t12, dadd(log1p_low(t24), dmul(t30, ddiv(1.0, dadd(1.0, t24)))))
-    t32 = dadd(dadd(libdevice.fma(t12, t25, -t26), t31), dmul(t18, t25))
-    t33 = dadd(dadd(dadd(t3, -dadd(t27, -t28)), dadd(t26, -t28)), t32)
-    t34 = dadd(t15, t21) if dadd(t21, -t21) == 0.0 else t15
-    t35 = t34 if input < 0.0 else dadd(t27, t33) if dadd(t33, -t33) == 0.0 else t27
-    t36 = dmul(weight, (dadd(t10, t9) if dadd(t9, -t9) == 0.0 else t10) if pos_weight == 0.0 else t35)
-    return 0.0 if weight == 0.0 else t36
+    t1 = libdevice.fabs(input)
+    t2 = -t1
+    t3 = exp(t2)
+    t4 = dmul(exp_low(t2), ddiv(1.0, dadd(1.0, t3)))
+    if pos_weight == 0.0:
+        t6 = input if 0.0 < input else 0.0
+        t7 = log1p_unit(t3)
+        t8 = dadd(t6, t7)
+        t9 = dadd(t8, -t6)
+        t10 = -dadd(dadd(dadd(t6, -dadd(t8, -t9)), dadd(t7, -t9)), dadd(log1p_unit_low(t3), t4))
+        t11 = -t8
+        t5 = dadd(t11, t10) if dadd(t10, -t10) == 0.0 else t11
+    else:
+        t12 = dmul(pos_weight, t1)
+        t13 = dadd(pos_weight, -1.0)
+        t14 = log1p(t3)
+        t15 = dmul(t13, t14)
+        t16 = dadd(t12, t15)
+        t17 = dadd(t16, -t12)
+        t18 = dadd(t13, -pos_weight)
+        t19 = dadd(dadd(pos_weight, -dadd(t13, -t18)), dadd(-1.0, -t18))
+        t20 = dadd(dadd(dadd(t12, -dadd(t16, -t17)), dadd(t15, -t17)), libdevice.fma(pos_weight, t1, -t12))
+        t21 = dadd(dadd(libdevice.fma(t13, t14, -t15), dmul(t13, dadd(log1p_low(t3), t4))), dmul(t19, t14))
+        t22 = dadd(t20, t21)
+        t23 = dmul(t2, 0.5)
+        t24 = exp(t23)
+        t25 = dmul(t24, t24)
+        t26 = log1p(t25)
+        t27 = dmul(t13, t26)
+        t28 = dadd(t27, -t1)
+        t29 = dadd(t28, -t2)
+        t30 = exp_low(t23)
+        t31 = dadd(dadd(libdevice.fma(t24, t24, -t25), dmul(t24, t30)), dmul(t30, t24))
+        t32 = dmul(t13, dadd(log1p_low(t25), dmul(t31, ddiv(1.0, dadd(1.0, t25)))))
+        t33 = dadd(dadd(libdevice.fma(t13, t26, -t27), t32), dmul(t19, t26))
+        t34 = dadd(dadd(dadd(t2, -dadd(t28, -t29)), dadd(t27, -t29)), t33)
+        t35 = dadd(t16, t22) if dadd(t22, -t22) == 0.0 else t16
+        t5 = t35 if input < 0.0 else dadd(t28, t34) if dadd(t34, -t34) == 0.0 else t28
+    return 0.0 if weight == 0.0 else dmul(weight, t5)
 
 
 @core

@@ -16,6 +16,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -49,8 +50,8 @@ def value_device32_no_full(input, target, var, eps, eps_low):
     t10 = fsub(t1, input)
     t11 = fadd(fsub(input, fsub(t1, t10)), fsub(-target, t10))
     t12 = f32(0.0) if t2 else eps_low
-    t13 = fmul(fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t11), fmul(t4, t12)), t3), f32(0.5)), t1)
-    t14 = fadd(fadd(libdevice.fmaf(t5, t1, -t6), fmul(t5, t11)), t13)
+    t13 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t11), fmul(t4, t12)), inverse(t3)), f32(0.5))
+    t14 = fadd(fadd(libdevice.fmaf(t5, t1, -t6), fmul(t5, t11)), fmul(t13, t1))
     t15 = fadd(fadd(fsub(t6, fsub(t8, t9)), fsub(t7, t9)), t14)
     t16 = fadd(t15, fmul(fmul(t12, fdiv(f32(1.0), t3)), f32(0.5)))
     return var if var != var else fadd(t8, t16) if fsub(t16, t16) == f32(0.0) else t8
@@ -65,7 +66,7 @@ def grad_input_device32_no_full(input, target, var, eps, eps_low):
     t4 = fdiv(t1, t3)
     t5 = fsub(t1, input)
     t6 = fadd(libdevice.fmaf(-t4, t3, t1), fadd(fsub(input, fsub(t1, t5)), fsub(-target, t5)))
-    t7 = fdiv(fsub(t6, fmul(t4, f32(0.0) if t2 else eps_low)), t3)
+    t7 = fmul(fsub(t6, fmul(t4, f32(0.0) if t2 else eps_low)), inverse(t3))
     return var if var != var else fadd(t4, t7) if fsub(t7, t7) == f32(0.0) else t4
 
 
@@ -78,7 +79,7 @@ def grad_target_device32_no_full(input, target, var, eps, eps_low):
     t4 = fdiv(t1, t3)
     t5 = fsub(t1, input)
     t6 = fadd(libdevice.fmaf(-t4, t3, t1), fadd(fsub(input, fsub(t1, t5)), fsub(-target, t5)))
-    t7 = fdiv(fsub(t6, fmul(t4, f32(0.0) if t2 else eps_low)), t3)
+    t7 = fmul(fsub(t6, fmul(t4, f32(0.0) if t2 else eps_low)), inverse(t3))
     return -(var if var != var else fadd(t4, t7) if fsub(t7, t7) == f32(0.0) else t4)
 
 
@@ -88,7 +89,7 @@ def grad2_input_device32_no_full(input, target, var, eps, eps_low):
     t1 = eps < var
     t2 = var if t1 else eps
     t3 = fdiv(f32(1.0), t2)
-    t4 = fdiv(fsub(libdevice.fmaf(-t3, t2, f32(1.0)), fmul(t3, f32(0.0) if t1 else eps_low)), t2)
+    t4 = fmul(fsub(libdevice.fmaf(-t3, t2, f32(1.0)), fmul(t3, f32(0.0) if t1 else eps_low)), inverse(t2))
     t5 = input if input != input else fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
     return var if var != var else target if target != target else t5
 
@@ -99,7 +100,7 @@ def grad2_target_device32_no_full(input, target, var, eps, eps_low):
     t1 = eps < var
     t2 = var if t1 else eps
     t3 = fdiv(f32(1.0), t2)
-    t4 = fdiv(fsub(libdevice.fmaf(-t3, t2, f32(1.0)), fmul(t3, f32(0.0) if t1 else eps_low)), t2)
+    t4 = fmul(fsub(libdevice.fmaf(-t3, t2, f32(1.0)), fmul(t3, f32(0.0) if t1 else eps_low)), inverse(t2))
     t5 = input if input != input else fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
     return var if var != var else target if target != target else t5
 
@@ -120,12 +121,13 @@ def grad_var_device32_no_full(input, target, var, eps, eps_low):
     t11 = fsub(t1, input)
     t12 = fadd(fsub(input, fsub(t1, t11)), fsub(-target, t11))
     t13 = f32(0.0) if t2 else eps_low
-    t14 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t12), fmul(t4, t13)), t3), f32(0.5))
-    t15 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t14), fmul(t6, t13)), t3), t1)
-    t16 = -fadd(fadd(libdevice.fmaf(t6, t1, t7), fmul(t6, t12)), t15)
-    t17 = fdiv(fsub(libdevice.fmaf(-t8, t3, f32(0.5)), fmul(t8, t13)), t3)
-    t18 = fadd(fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t16), t17)
-    return var if var != var else fadd(t9, t18) if fsub(t18, t18) == f32(0.0) else t9
+    t14 = inverse(t3)
+    t15 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t12), fmul(t4, t13)), t14), f32(0.5))
+    t16 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t15), fmul(t6, t13)), t14), t1)
+    t17 = -fadd(fadd(libdevice.fmaf(t6, t1, t7), fmul(t6, t12)), t16)
+    t18 = fmul(fsub(libdevice.fmaf(-t8, t3, f32(0.5)), fmul(t8, t13)), t14)
+    t19 = fadd(fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t17), t18)
+    return var if var != var else fadd(t9, t19) if fsub(t19, t19) == f32(0.0) else t9
 
 
 # r**2/(2*straight_through(first_max(var, eps), var)**3) - (-r**2/straight_through(first_max(var, eps), var) +
@@ -151,16 +153,17 @@ def grad2_var_device32_no_full(input, target, var, eps, eps_low):
     t17 = fsub(t1, input)
     t18 = fadd(fsub(input, fsub(t1, t17)), fsub(-target, t17))
     t19 = f32(0.0) if t2 else eps_low
-    t20 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t18), fmul(t4, t19)), t3), t1)
-    t21 = fadd(fadd(libdevice.fmaf(t4, t1, t9), fmul(t4, t18)), t20)
-    t22 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t21), fmul(t6, t19)), t3), f32(0.5))
-    t23 = fdiv(fsub(fadd(libdevice.fmaf(-t8, t3, t7), t22), fmul(t8, t19)), t3)
-    t24 = fsub(t10, t9)
-    t25 = fadd(libdevice.fmaf(-t11, t3, t10), fadd(fadd(fsub(t9, fsub(t10, t24)), fsub(f32(1.0), t24)), -t21))
-    t26 = fadd(libdevice.fmaf(t14, t3, t12), fmul(fdiv(fsub(t25, fmul(t11, t19)), t3), f32(0.5)))
-    t27 = fadd(fadd(fsub(t8, fsub(t15, t16)), fsub(t14, t16)), t23)
-    t28 = fadd(t27, -fdiv(fsub(t26, fmul(t13, t19)), t3))
-    return var if var != var else fadd(t15, t28) if fsub(t28, t28) == f32(0.0) else t15
+    t20 = inverse(t3)
+    t21 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t18), fmul(t4, t19)), t20), t1)
+    t22 = fadd(fadd(libdevice.fmaf(t4, t1, t9), fmul(t4, t18)), t21)
+    t23 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t22), fmul(t6, t19)), t20), f32(0.5))
+    t24 = fmul(fsub(fadd(libdevice.fmaf(-t8, t3, t7), t23), fmul(t8, t19)), t20)
+    t25 = fsub(t10, t9)
+    t26 = fadd(libdevice.fmaf(-t11, t3, t10), fadd(fadd(fsub(t9, fsub(t10, t25)), fsub(f32(1.0), t25)), -t22))
+    t27 = fadd(libdevice.fmaf(t14, t3, t12), fmul(fmul(fsub(t26, fmul(t11, t19)), t20), f32(0.5)))
+    t28 = fadd(fadd(fsub(t8, fsub(t15, t16)), fsub(t14, t16)), t24)
+    t29 = fadd(t28, -fmul(fsub(t27, fmul(t13, t19)), t20))
+    return var if var != var else fadd(t15, t29) if fsub(t29, t29) == f32(0.0) else t15
 
 
 # 0 (compensated)
@@ -180,21 +183,22 @@ def grads_device32_no_full(input, target, var, eps, eps_low):
     t6 = fsub(t2, input)
     t7 = fadd(fsub(input, fsub(t2, t6)), fsub(-target, t6))
     t8 = f32(0.0) if t3 else eps_low
-    t9 = fdiv(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t7), fmul(t5, t8)), t4)
-    t10 = var if t1 else fadd(t5, t9) if fsub(t9, t9) == f32(0.0) else t5
-    t11 = fmul(t5, f32(0.5))
-    t12 = fdiv(t11, t4)
-    t13 = -fmul(t12, t2)
-    t14 = fdiv(f32(0.5), t4)
-    t15 = fadd(t13, t14)
-    t16 = fsub(t15, t13)
-    t17 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t12, t4, t11), fmul(t9, f32(0.5))), fmul(t12, t8)), t4), t2)
-    t18 = -fadd(fadd(libdevice.fmaf(t12, t2, t13), fmul(t12, t7)), t17)
-    t19 = fdiv(fsub(libdevice.fmaf(-t14, t4, f32(0.5)), fmul(t14, t8)), t4)
-    t20 = fadd(fadd(fadd(fsub(t13, fsub(t15, t16)), fsub(t14, t16)), t18), t19)
-    t21 = -t10
-    t22 = var if t1 else fadd(t15, t20) if fsub(t20, t20) == f32(0.0) else t15
-    return t10, t21, t22
+    t9 = inverse(t4)
+    t10 = fmul(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t7), fmul(t5, t8)), t9)
+    t11 = var if t1 else fadd(t5, t10) if fsub(t10, t10) == f32(0.0) else t5
+    t12 = fmul(t5, f32(0.5))
+    t13 = fdiv(t12, t4)
+    t14 = -fmul(t13, t2)
+    t15 = fdiv(f32(0.5), t4)
+    t16 = fadd(t14, t15)
+    t17 = fsub(t16, t14)
+    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t13, t4, t12), fmul(t10, f32(0.5))), fmul(t13, t8)), t9), t2)
+    t19 = -fadd(fadd(libdevice.fmaf(t13, t2, t14), fmul(t13, t7)), t18)
+    t20 = fmul(fsub(libdevice.fmaf(-t15, t4, f32(0.5)), fmul(t15, t8)), t9)
+    t21 = fadd(fadd(fadd(fsub(t14, fsub(t16, t17)), fsub(t15, t17)), t19), t20)
+    t22 = -t11
+    t23 = var if t1 else fadd(t16, t21) if fsub(t21, t21) == f32(0.0) else t16
+    return t11, t22, t23
 
 
 # Together, so that what they share is computed once.
@@ -213,25 +217,26 @@ def value_and_grad_device32_no_full(input, target, var, eps, eps_low):
     t11 = fsub(t2, input)
     t12 = fadd(fsub(input, fsub(t2, t11)), fsub(-target, t11))
     t13 = f32(0.0) if t3 else eps_low
-    t14 = fdiv(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t12), fmul(t5, t13)), t4)
-    t15 = fmul(t14, f32(0.5))
-    t16 = fadd(fadd(libdevice.fmaf(t6, t2, -t7), fmul(t6, t12)), fmul(t15, t2))
-    t17 = fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t16)
-    t18 = fadd(t17, fmul(fmul(t13, fdiv(f32(1.0), t4)), f32(0.5)))
-    t19 = var if t1 else fadd(t5, t14) if fsub(t14, t14) == f32(0.0) else t5
-    t20 = fdiv(t6, t4)
-    t21 = -fmul(t20, t2)
-    t22 = fdiv(f32(0.5), t4)
-    t23 = fadd(t21, t22)
-    t24 = fsub(t23, t21)
-    t25 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t20, t4, t6), t15), fmul(t20, t13)), t4), t2)
-    t26 = -fadd(fadd(libdevice.fmaf(t20, t2, t21), fmul(t20, t12)), t25)
-    t27 = fdiv(fsub(libdevice.fmaf(-t22, t4, f32(0.5)), fmul(t22, t13)), t4)
-    t28 = fadd(fadd(fadd(fsub(t21, fsub(t23, t24)), fsub(t22, t24)), t26), t27)
-    t29 = var if t1 else fadd(t9, t18) if fsub(t18, t18) == f32(0.0) else t9
-    t30 = -t19
-    t31 = var if t1 else fadd(t23, t28) if fsub(t28, t28) == f32(0.0) else t23
-    return t29, t19, t30, t31
+    t14 = inverse(t4)
+    t15 = fmul(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t12), fmul(t5, t13)), t14)
+    t16 = fmul(t15, f32(0.5))
+    t17 = fadd(fadd(libdevice.fmaf(t6, t2, -t7), fmul(t6, t12)), fmul(t16, t2))
+    t18 = fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t17)
+    t19 = fadd(t18, fmul(fmul(t13, fdiv(f32(1.0), t4)), f32(0.5)))
+    t20 = var if t1 else fadd(t5, t15) if fsub(t15, t15) == f32(0.0) else t5
+    t21 = fdiv(t6, t4)
+    t22 = -fmul(t21, t2)
+    t23 = fdiv(f32(0.5), t4)
+    t24 = fadd(t22, t23)
+    t25 = fsub(t24, t22)
+    t26 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t21, t4, t6), t16), fmul(t21, t13)), t14), t2)
+    t27 = -fadd(fadd(libdevice.fmaf(t21, t2, t22), fmul(t21, t12)), t26)
+    t28 = fmul(fsub(libdevice.fmaf(-t23, t4, f32(0.5)), fmul(t23, t13)), t14)
+    t29 = fadd(fadd(fadd(fsub(t22, fsub(t24, t25)), fsub(t23, t25)), t27), t28)
+    t30 = var if t1 else fadd(t9, t19) if fsub(t19, t19) == f32(0.0) else t9
+    t31 = -t20
+    t32 = var if t1 else fadd(t24, t29) if fsub(t29, t29) == f32(0.0) else t24
+    return t30, t20, t31, t32
 
 
 @core
@@ -307,42 +312,44 @@ def grad_var_device_no_full(input, target, var, eps):
     t13 = dadd(t12, -t12) == 0.0
     t14 = dadd(t6, t12)
     t15 = t14 if t13 else t6
-    t16 = ddiv(t1, t4)
-    t17 = dadd(t16, -1.0)
-    t18 = dmul(t17, 0.5)
-    t19 = dadd(t16, 1.0)
-    t20 = -dmul(t18, t19)
-    t21 = ddiv(t20, t3)
-    t22 = dadd(t19, -t16)
-    t23 = ddiv(dadd(dadd(libdevice.fma(-t16, t4, t1), t9), -dmul(t16, t11)), t4)
-    t24 = dmul(t18, dadd(dadd(dadd(t16, -dadd(t19, -t22)), dadd(1.0, -t22)), t23))
-    t25 = dadd(t17, -t16)
-    t26 = dmul(dmul(dadd(dadd(dadd(t16, -dadd(t17, -t25)), dadd(-1.0, -t25)), t23), 0.5), t19)
-    t27 = ddiv(dadd(libdevice.fma(-t21, t3, t20), -dadd(dadd(libdevice.fma(t18, t19, t20), t24), t26)), t3)
-    t28 = ddiv(t4, t2)
-    t29 = ddiv(1.0, t28)
-    t30 = -t29
-    t31 = dadd(t30, 1.0)
-    t32 = ddiv(t31, t1)
-    t33 = dadd(t29, 1.0)
-    t34 = dmul(t32, t33)
-    t35 = ddiv(t34, t1)
-    t36 = dmul(t35, 0.5)
-    t37 = ddiv(t36, t28)
-    t38 = ddiv(t37, t28)
-    t39 = dadd(t33, -t29)
-    t40 = ddiv(dadd(dadd(libdevice.fma(-t28, t2, t4), t11), -dmul(t28, t10)), t2)
-    t41 = ddiv(dadd(libdevice.fma(t30, t28, 1.0), -dmul(t29, t40)), t28)
-    t42 = dmul(t32, dadd(dadd(dadd(t29, -dadd(t33, -t39)), dadd(1.0, -t39)), t41))
-    t43 = dadd(t31, -t30)
-    t44 = dadd(libdevice.fma(-t32, t1, t31), dadd(dadd(dadd(t30, -dadd(t31, -t43)), dadd(1.0, -t43)), -t41))
-    t45 = dadd(dadd(libdevice.fma(t32, t33, -t34), t42), dmul(ddiv(dadd(t44, -dmul(t32, t9)), t1), t33))
-    t46 = dmul(ddiv(dadd(dadd(libdevice.fma(-t35, t1, t34), t45), -dmul(t35, t9)), t1), 0.5)
-    t47 = ddiv(dadd(dadd(libdevice.fma(-t37, t28, t36), t46), -dmul(t37, t40)), t28)
-    t48 = ddiv(dadd(dadd(libdevice.fma(-t38, t28, t37), t47), -dmul(t38, t40)), t28)
-    t49 = t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0
-    t50 = dadd(t21, t27) if dadd(t27, -t27) == 0.0 else t21
-    return var if var != var else t50 if t49 else dadd(t38, t48) if dadd(t48, -t48) == 0.0 else t38
+    if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0:
+        t17 = ddiv(t1, t4)
+        t18 = dadd(t17, -1.0)
+        t19 = dmul(t18, 0.5)
+        t20 = dadd(t17, 1.0)
+        t21 = -dmul(t19, t20)
+        t22 = ddiv(t21, t3)
+        t23 = dadd(t20, -t17)
+        t24 = ddiv(dadd(dadd(libdevice.fma(-t17, t4, t1), t9), -dmul(t17, t11)), t4)
+        t25 = dmul(t19, dadd(dadd(dadd(t17, -dadd(t20, -t23)), dadd(1.0, -t23)), t24))
+        t26 = dadd(t18, -t17)
+        t27 = dmul(dmul(dadd(dadd(dadd(t17, -dadd(t18, -t26)), dadd(-1.0, -t26)), t24), 0.5), t20)
+        t28 = ddiv(dadd(libdevice.fma(-t22, t3, t21), -dadd(dadd(libdevice.fma(t19, t20, t21), t25), t27)), t3)
+        t16 = dadd(t22, t28) if dadd(t28, -t28) == 0.0 else t22
+    else:
+        t29 = ddiv(t4, t2)
+        t30 = ddiv(1.0, t29)
+        t31 = -t30
+        t32 = dadd(t31, 1.0)
+        t33 = ddiv(t32, t1)
+        t34 = dadd(t30, 1.0)
+        t35 = dmul(t33, t34)
+        t36 = ddiv(t35, t1)
+        t37 = dmul(t36, 0.5)
+        t38 = ddiv(t37, t29)
+        t39 = ddiv(t38, t29)
+        t40 = dadd(t34, -t30)
+        t41 = ddiv(dadd(dadd(libdevice.fma(-t29, t2, t4), t11), -dmul(t29, t10)), t2)
+        t42 = ddiv(dadd(libdevice.fma(t31, t29, 1.0), -dmul(t30, t41)), t29)
+        t43 = dmul(t33, dadd(dadd(dadd(t30, -dadd(t34, -t40)), dadd(1.0, -t40)), t42))
+        t44 = dadd(t32, -t31)
+        t45 = dadd(libdevice.fma(-t33, t1, t32), dadd(dadd(dadd(t31, -dadd(t32, -t44)), dadd(1.0, -t44)), -t42))
+        t46 = dadd(dadd(libdevice.fma(t33, t34, -t35), t43), dmul(ddiv(dadd(t45, -dmul(t33, t9)), t1), t34))
+        t47 = dmul(ddiv(dadd(dadd(libdevice.fma(-t36, t1, t35), t46), -dmul(t36, t9)), t1), 0.5)
+        t48 = ddiv(dadd(dadd(libdevice.fma(-t38, t29, t37), t47), -dmul(t38, t41)), t29)
+        t49 = ddiv(dadd(dadd(libdevice.fma(-t39, t29, t38), t48), -dmul(t39, t41)), t29)
+        t16 = dadd(t39, t49) if dadd(t49, -t49) == 0.0 else t39
+    return var if var != var else t16
 
 
 @core
@@ -392,44 +399,46 @@ def grads_device_no_full(input, target, var, eps):
     t17 = dadd(t16, -t16) == 0.0
     t18 = dadd(t12, t16)
     t19 = t18 if t17 else t12
-    t20 = ddiv(t2, t10)
-    t21 = dadd(t20, -1.0)
-    t22 = dmul(t21, 0.5)
-    t23 = dadd(t20, 1.0)
-    t24 = -dmul(t22, t23)
-    t25 = ddiv(t24, t3)
-    t26 = dadd(t23, -t20)
-    t27 = ddiv(dadd(dadd(libdevice.fma(-t20, t10, t2), t6), -dmul(t20, t15)), t10)
-    t28 = dmul(t22, dadd(dadd(dadd(t20, -dadd(t23, -t26)), dadd(1.0, -t26)), t27))
-    t29 = dadd(t21, -t20)
-    t30 = dmul(dmul(dadd(dadd(dadd(t20, -dadd(t21, -t29)), dadd(-1.0, -t29)), t27), 0.5), t23)
-    t31 = ddiv(dadd(libdevice.fma(-t25, t3, t24), -dadd(dadd(libdevice.fma(t22, t23, t24), t28), t30)), t3)
-    t32 = ddiv(t10, t9)
-    t33 = ddiv(1.0, t32)
-    t34 = -t33
-    t35 = dadd(t34, 1.0)
-    t36 = ddiv(t35, t2)
-    t37 = dadd(t33, 1.0)
-    t38 = dmul(t36, t37)
-    t39 = ddiv(t38, t2)
-    t40 = dmul(t39, 0.5)
-    t41 = ddiv(t40, t32)
-    t42 = ddiv(t41, t32)
-    t43 = dadd(t37, -t33)
-    t44 = ddiv(dadd(dadd(libdevice.fma(-t32, t9, t10), t15), -dmul(t32, t14)), t9)
-    t45 = ddiv(dadd(libdevice.fma(t34, t32, 1.0), -dmul(t33, t44)), t32)
-    t46 = dmul(t36, dadd(dadd(dadd(t33, -dadd(t37, -t43)), dadd(1.0, -t43)), t45))
-    t47 = dadd(t35, -t34)
-    t48 = dadd(libdevice.fma(-t36, t2, t35), dadd(dadd(dadd(t34, -dadd(t35, -t47)), dadd(1.0, -t47)), -t45))
-    t49 = dadd(dadd(libdevice.fma(t36, t37, -t38), t46), dmul(ddiv(dadd(t48, -dmul(t36, t6)), t2), t37))
-    t50 = dmul(ddiv(dadd(dadd(libdevice.fma(-t39, t2, t38), t49), -dmul(t39, t6)), t2), 0.5)
-    t51 = ddiv(dadd(dadd(libdevice.fma(-t41, t32, t40), t50), -dmul(t41, t44)), t32)
-    t52 = ddiv(dadd(dadd(libdevice.fma(-t42, t32, t41), t51), -dmul(t42, t44)), t32)
-    t53 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t12)) if t17 else 0.0) <= 0.0
-    t54 = dadd(t25, t31) if dadd(t31, -t31) == 0.0 else t25
-    t55 = -t8
-    t56 = var if t1 else t54 if t53 else dadd(t42, t52) if dadd(t52, -t52) == 0.0 else t42
-    return t8, t55, t56
+    if t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t12)) if t17 else 0.0) <= 0.0:
+        t21 = ddiv(t2, t10)
+        t22 = dadd(t21, -1.0)
+        t23 = dmul(t22, 0.5)
+        t24 = dadd(t21, 1.0)
+        t25 = -dmul(t23, t24)
+        t26 = ddiv(t25, t3)
+        t27 = dadd(t24, -t21)
+        t28 = ddiv(dadd(dadd(libdevice.fma(-t21, t10, t2), t6), -dmul(t21, t15)), t10)
+        t29 = dmul(t23, dadd(dadd(dadd(t21, -dadd(t24, -t27)), dadd(1.0, -t27)), t28))
+        t30 = dadd(t22, -t21)
+        t31 = dmul(dmul(dadd(dadd(dadd(t21, -dadd(t22, -t30)), dadd(-1.0, -t30)), t28), 0.5), t24)
+        t32 = ddiv(dadd(libdevice.fma(-t26, t3, t25), -dadd(dadd(libdevice.fma(t23, t24, t25), t29), t31)), t3)
+        t20 = dadd(t26, t32) if dadd(t32, -t32) == 0.0 else t26
+    else:
+        t33 = ddiv(t10, t9)
+        t34 = ddiv(1.0, t33)
+        t35 = -t34
+        t36 = dadd(t35, 1.0)
+        t37 = ddiv(t36, t2)
+        t38 = dadd(t34, 1.0)
+        t39 = dmul(t37, t38)
+        t40 = ddiv(t39, t2)
+        t41 = dmul(t40, 0.5)
+        t42 = ddiv(t41, t33)
+        t43 = ddiv(t42, t33)
+        t44 = dadd(t38, -t34)
+        t45 = ddiv(dadd(dadd(libdevice.fma(-t33, t9, t10), t15), -dmul(t33, t14)), t9)
+        t46 = ddiv(dadd(libdevice.fma(t35, t33, 1.0), -dmul(t34, t45)), t33)
+        t47 = dmul(t37, dadd(dadd(dadd(t34, -dadd(t38, -t44)), dadd(1.0, -t44)), t46))
+        t48 = dadd(t36, -t35)
+        t49 = dadd(libdevice.fma(-t37, t2, t36), dadd(dadd(dadd(t35, -dadd(t36, -t48)), dadd(1.0, -t48)), -t46))
+        t50 = dadd(dadd(libdevice.fma(t37, t38, -t39), t47), dmul(ddiv(dadd(t49, -dmul(t37, t6)), t2), t38))
+        t51 = dmul(ddiv(dadd(dadd(libdevice.fma(-t40, t2, t39), t50), -dmul(t40, t6)), t2), 0.5)
+        t52 = ddiv(dadd(dadd(libdevice.fma(-t42, t33, t41), t51), -dmul(t42, t45)), t33)
+        t53 = ddiv(dadd(dadd(libdevice.fma(-t43, t33, t42), t52), -dmul(t43, t45)), t33)
+        t20 = dadd(t43, t53) if dadd(t53, -t53) == 0.0 else t43
+    t54 = -t8
+    t55 = var if t1 else t20
+    return t8, t54, t55
 
 
 @core
@@ -460,45 +469,47 @@ def value_and_grad_device_no_full(input, target, var, eps):
     t24 = dadd(t23, -t23) == 0.0
     t25 = dadd(t19, t23)
     t26 = t25 if t24 else t19
-    t27 = ddiv(t2, t17)
-    t28 = dadd(t27, -1.0)
-    t29 = dmul(t28, 0.5)
-    t30 = dadd(t27, 1.0)
-    t31 = -dmul(t29, t30)
-    t32 = ddiv(t31, t3)
-    t33 = dadd(t30, -t27)
-    t34 = ddiv(dadd(dadd(libdevice.fma(-t27, t17, t2), t11), -dmul(t27, t22)), t17)
-    t35 = dmul(t29, dadd(dadd(dadd(t27, -dadd(t30, -t33)), dadd(1.0, -t33)), t34))
-    t36 = dadd(t28, -t27)
-    t37 = dmul(dmul(dadd(dadd(dadd(t27, -dadd(t28, -t36)), dadd(-1.0, -t36)), t34), 0.5), t30)
-    t38 = ddiv(dadd(libdevice.fma(-t32, t3, t31), -dadd(dadd(libdevice.fma(t29, t30, t31), t35), t37)), t3)
-    t39 = ddiv(t17, t16)
-    t40 = ddiv(1.0, t39)
-    t41 = -t40
-    t42 = dadd(t41, 1.0)
-    t43 = ddiv(t42, t2)
-    t44 = dadd(t40, 1.0)
-    t45 = dmul(t43, t44)
-    t46 = ddiv(t45, t2)
-    t47 = dmul(t46, 0.5)
-    t48 = ddiv(t47, t39)
-    t49 = ddiv(t48, t39)
-    t50 = dadd(t44, -t40)
-    t51 = ddiv(dadd(dadd(libdevice.fma(-t39, t16, t17), t22), -dmul(t39, t21)), t16)
-    t52 = ddiv(dadd(libdevice.fma(t41, t39, 1.0), -dmul(t40, t51)), t39)
-    t53 = dmul(t43, dadd(dadd(dadd(t40, -dadd(t44, -t50)), dadd(1.0, -t50)), t52))
-    t54 = dadd(t42, -t41)
-    t55 = dadd(libdevice.fma(-t43, t2, t42), dadd(dadd(dadd(t41, -dadd(t42, -t54)), dadd(1.0, -t54)), -t52))
-    t56 = dadd(dadd(libdevice.fma(t43, t44, -t45), t53), dmul(ddiv(dadd(t55, -dmul(t43, t11)), t2), t44))
-    t57 = dmul(ddiv(dadd(dadd(libdevice.fma(-t46, t2, t45), t56), -dmul(t46, t11)), t2), 0.5)
-    t58 = ddiv(dadd(dadd(libdevice.fma(-t48, t39, t47), t57), -dmul(t48, t51)), t39)
-    t59 = ddiv(dadd(dadd(libdevice.fma(-t49, t39, t48), t58), -dmul(t49, t51)), t39)
-    t60 = t26 < 0.0 or t26 == 0.0 and (dadd(t23, -dadd(t25, -t19)) if t24 else 0.0) <= 0.0
-    t61 = dadd(t32, t38) if dadd(t38, -t38) == 0.0 else t32
-    t62 = var if t1 else dadd(t8, t14) if dadd(t14, -t14) == 0.0 else t8
-    t63 = -t15
-    t64 = var if t1 else t61 if t60 else dadd(t49, t59) if dadd(t59, -t59) == 0.0 else t49
-    return t62, t15, t63, t64
+    if t26 < 0.0 or t26 == 0.0 and (dadd(t23, -dadd(t25, -t19)) if t24 else 0.0) <= 0.0:
+        t28 = ddiv(t2, t17)
+        t29 = dadd(t28, -1.0)
+        t30 = dmul(t29, 0.5)
+        t31 = dadd(t28, 1.0)
+        t32 = -dmul(t30, t31)
+        t33 = ddiv(t32, t3)
+        t34 = dadd(t31, -t28)
+        t35 = ddiv(dadd(dadd(libdevice.fma(-t28, t17, t2), t11), -dmul(t28, t22)), t17)
+        t36 = dmul(t30, dadd(dadd(dadd(t28, -dadd(t31, -t34)), dadd(1.0, -t34)), t35))
+        t37 = dadd(t29, -t28)
+        t38 = dmul(dmul(dadd(dadd(dadd(t28, -dadd(t29, -t37)), dadd(-1.0, -t37)), t35), 0.5), t31)
+        t39 = ddiv(dadd(libdevice.fma(-t33, t3, t32), -dadd(dadd(libdevice.fma(t30, t31, t32), t36), t38)), t3)
+        t27 = dadd(t33, t39) if dadd(t39, -t39) == 0.0 else t33
+    else:
+        t40 = ddiv(t17, t16)
+        t41 = ddiv(1.0, t40)
+        t42 = -t41
+        t43 = dadd(t42, 1.0)
+        t44 = ddiv(t43, t2)
+        t45 = dadd(t41, 1.0)
+        t46 = dmul(t44, t45)
+        t47 = ddiv(t46, t2)
+        t48 = dmul(t47, 0.5)
+        t49 = ddiv(t48, t40)
+        t50 = ddiv(t49, t40)
+        t51 = dadd(t45, -t41)
+        t52 = ddiv(dadd(dadd(libdevice.fma(-t40, t16, t17), t22), -dmul(t40, t21)), t16)
+        t53 = ddiv(dadd(libdevice.fma(t42, t40, 1.0), -dmul(t41, t52)), t40)
+        t54 = dmul(t44, dadd(dadd(dadd(t41, -dadd(t45, -t51)), dadd(1.0, -t51)), t53))
+        t55 = dadd(t43, -t42)
+        t56 = dadd(libdevice.fma(-t44, t2, t43), dadd(dadd(dadd(t42, -dadd(t43, -t55)), dadd(1.0, -t55)), -t53))
+        t57 = dadd(dadd(libdevice.fma(t44, t45, -t46), t54), dmul(ddiv(dadd(t56, -dmul(t44, t11)), t2), t45))
+        t58 = dmul(ddiv(dadd(dadd(libdevice.fma(-t47, t2, t46), t57), -dmul(t47, t11)), t2), 0.5)
+        t59 = ddiv(dadd(dadd(libdevice.fma(-t49, t40, t48), t58), -dmul(t49, t52)), t40)
+        t60 = ddiv(dadd(dadd(libdevice.fma(-t50, t40, t49), t59), -dmul(t50, t52)), t40)
+        t27 = dadd(t50, t60) if dadd(t60, -t60) == 0.0 else t50
+    t61 = var if t1 else dadd(t8, t14) if dadd(t14, -t14) == 0.0 else t8
+    t62 = -t15
+    t63 = var if t1 else t27
+    return t61, t15, t62, t63
 
 
 @kernel
@@ -2130,8 +2141,8 @@ def value_device32_full(input, target, var, eps, eps_low):
     t12 = fsub(t1, input)
     t13 = fadd(fsub(input, fsub(t1, t12)), fsub(-target, t12))
     t14 = f32(0.0) if t2 else eps_low
-    t15 = fmul(fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t13), fmul(t4, t14)), t3), f32(0.5)), t1)
-    t16 = fadd(fadd(libdevice.fmaf(t5, t1, -t6), fmul(t5, t13)), t15)
+    t15 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t13), fmul(t4, t14)), inverse(t3)), f32(0.5))
+    t16 = fadd(fadd(libdevice.fmaf(t5, t1, -t6), fmul(t5, t13)), fmul(t15, t1))
     t17 = fadd(fadd(fsub(t6, fsub(t8, t11)), fsub(t7, t11)), t16)
     t18 = fadd(fsub(t8, fsub(t9, t10)), fsub(f32(0.9189385175704956), t10))
     t19 = fadd(t18, fadd(t17, fmul(fmul(t14, fdiv(f32(1.0), t3)), f32(0.5))))
@@ -2148,7 +2159,7 @@ def grad_input_device32_full(input, target, var, eps, eps_low):
     t4 = fdiv(t1, t3)
     t5 = fsub(t1, input)
     t6 = fadd(libdevice.fmaf(-t4, t3, t1), fadd(fsub(input, fsub(t1, t5)), fsub(-target, t5)))
-    t7 = fdiv(fsub(t6, fmul(t4, f32(0.0) if t2 else eps_low)), t3)
+    t7 = fmul(fsub(t6, fmul(t4, f32(0.0) if t2 else eps_low)), inverse(t3))
     return var if var != var else fadd(t4, t7) if fsub(t7, t7) == f32(0.0) else t4
 
 
@@ -2161,7 +2172,7 @@ def grad_target_device32_full(input, target, var, eps, eps_low):
     t4 = fdiv(t1, t3)
     t5 = fsub(t1, input)
     t6 = fadd(libdevice.fmaf(-t4, t3, t1), fadd(fsub(input, fsub(t1, t5)), fsub(-target, t5)))
-    t7 = fdiv(fsub(t6, fmul(t4, f32(0.0) if t2 else eps_low)), t3)
+    t7 = fmul(fsub(t6, fmul(t4, f32(0.0) if t2 else eps_low)), inverse(t3))
     return -(var if var != var else fadd(t4, t7) if fsub(t7, t7) == f32(0.0) else t4)
 
 
@@ -2171,7 +2182,7 @@ def grad2_input_device32_full(input, target, var, eps, eps_low):
     t1 = eps < var
     t2 = var if t1 else eps
     t3 = fdiv(f32(1.0), t2)
-    t4 = fdiv(fsub(libdevice.fmaf(-t3, t2, f32(1.0)), fmul(t3, f32(0.0) if t1 else eps_low)), t2)
+    t4 = fmul(fsub(libdevice.fmaf(-t3, t2, f32(1.0)), fmul(t3, f32(0.0) if t1 else eps_low)), inverse(t2))
     t5 = input if input != input else fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
     return var if var != var else target if target != target else t5
 
@@ -2182,7 +2193,7 @@ def grad2_target_device32_full(input, target, var, eps, eps_low):
     t1 = eps < var
     t2 = var if t1 else eps
     t3 = fdiv(f32(1.0), t2)
-    t4 = fdiv(fsub(libdevice.fmaf(-t3, t2, f32(1.0)), fmul(t3, f32(0.0) if t1 else eps_low)), t2)
+    t4 = fmul(fsub(libdevice.fmaf(-t3, t2, f32(1.0)), fmul(t3, f32(0.0) if t1 else eps_low)), inverse(t2))
     t5 = input if input != input else fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
     return var if var != var else target if target != target else t5
 
@@ -2203,12 +2214,13 @@ def grad_var_device32_full(input, target, var, eps, eps_low):
     t11 = fsub(t1, input)
     t12 = fadd(fsub(input, fsub(t1, t11)), fsub(-target, t11))
     t13 = f32(0.0) if t2 else eps_low
-    t14 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t12), fmul(t4, t13)), t3), f32(0.5))
-    t15 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t14), fmul(t6, t13)), t3), t1)
-    t16 = -fadd(fadd(libdevice.fmaf(t6, t1, t7), fmul(t6, t12)), t15)
-    t17 = fdiv(fsub(libdevice.fmaf(-t8, t3, f32(0.5)), fmul(t8, t13)), t3)
-    t18 = fadd(fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t16), t17)
-    return var if var != var else fadd(t9, t18) if fsub(t18, t18) == f32(0.0) else t9
+    t14 = inverse(t3)
+    t15 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t12), fmul(t4, t13)), t14), f32(0.5))
+    t16 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t15), fmul(t6, t13)), t14), t1)
+    t17 = -fadd(fadd(libdevice.fmaf(t6, t1, t7), fmul(t6, t12)), t16)
+    t18 = fmul(fsub(libdevice.fmaf(-t8, t3, f32(0.5)), fmul(t8, t13)), t14)
+    t19 = fadd(fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t17), t18)
+    return var if var != var else fadd(t9, t19) if fsub(t19, t19) == f32(0.0) else t9
 
 
 # r**2/(2*straight_through(first_max(var, eps), var)**3) - (-r**2/straight_through(first_max(var, eps), var) +
@@ -2234,16 +2246,17 @@ def grad2_var_device32_full(input, target, var, eps, eps_low):
     t17 = fsub(t1, input)
     t18 = fadd(fsub(input, fsub(t1, t17)), fsub(-target, t17))
     t19 = f32(0.0) if t2 else eps_low
-    t20 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t18), fmul(t4, t19)), t3), t1)
-    t21 = fadd(fadd(libdevice.fmaf(t4, t1, t9), fmul(t4, t18)), t20)
-    t22 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t21), fmul(t6, t19)), t3), f32(0.5))
-    t23 = fdiv(fsub(fadd(libdevice.fmaf(-t8, t3, t7), t22), fmul(t8, t19)), t3)
-    t24 = fsub(t10, t9)
-    t25 = fadd(libdevice.fmaf(-t11, t3, t10), fadd(fadd(fsub(t9, fsub(t10, t24)), fsub(f32(1.0), t24)), -t21))
-    t26 = fadd(libdevice.fmaf(t14, t3, t12), fmul(fdiv(fsub(t25, fmul(t11, t19)), t3), f32(0.5)))
-    t27 = fadd(fadd(fsub(t8, fsub(t15, t16)), fsub(t14, t16)), t23)
-    t28 = fadd(t27, -fdiv(fsub(t26, fmul(t13, t19)), t3))
-    return var if var != var else fadd(t15, t28) if fsub(t28, t28) == f32(0.0) else t15
+    t20 = inverse(t3)
+    t21 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t18), fmul(t4, t19)), t20), t1)
+    t22 = fadd(fadd(libdevice.fmaf(t4, t1, t9), fmul(t4, t18)), t21)
+    t23 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t22), fmul(t6, t19)), t20), f32(0.5))
+    t24 = fmul(fsub(fadd(libdevice.fmaf(-t8, t3, t7), t23), fmul(t8, t19)), t20)
+    t25 = fsub(t10, t9)
+    t26 = fadd(libdevice.fmaf(-t11, t3, t10), fadd(fadd(fsub(t9, fsub(t10, t25)), fsub(f32(1.0), t25)), -t22))
+    t27 = fadd(libdevice.fmaf(t14, t3, t12), fmul(fmul(fsub(t26, fmul(t11, t19)), t20), f32(0.5)))
+    t28 = fadd(fadd(fsub(t8, fsub(t15, t16)), fsub(t14, t16)), t24)
+    t29 = fadd(t28, -fmul(fsub(t27, fmul(t13, t19)), t20))
+    return var if var != var else fadd(t15, t29) if fsub(t29, t29) == f32(0.0) else t15
 
 
 # 0 (compensated)
@@ -2263,21 +2276,22 @@ def grads_device32_full(input, target, var, eps, eps_low):
     t6 = fsub(t2, input)
     t7 = fadd(fsub(input, fsub(t2, t6)), fsub(-target, t6))
     t8 = f32(0.0) if t3 else eps_low
-    t9 = fdiv(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t7), fmul(t5, t8)), t4)
-    t10 = var if t1 else fadd(t5, t9) if fsub(t9, t9) == f32(0.0) else t5
-    t11 = fmul(t5, f32(0.5))
-    t12 = fdiv(t11, t4)
-    t13 = -fmul(t12, t2)
-    t14 = fdiv(f32(0.5), t4)
-    t15 = fadd(t13, t14)
-    t16 = fsub(t15, t13)
-    t17 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t12, t4, t11), fmul(t9, f32(0.5))), fmul(t12, t8)), t4), t2)
-    t18 = -fadd(fadd(libdevice.fmaf(t12, t2, t13), fmul(t12, t7)), t17)
-    t19 = fdiv(fsub(libdevice.fmaf(-t14, t4, f32(0.5)), fmul(t14, t8)), t4)
-    t20 = fadd(fadd(fadd(fsub(t13, fsub(t15, t16)), fsub(t14, t16)), t18), t19)
-    t21 = -t10
-    t22 = var if t1 else fadd(t15, t20) if fsub(t20, t20) == f32(0.0) else t15
-    return t10, t21, t22
+    t9 = inverse(t4)
+    t10 = fmul(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t7), fmul(t5, t8)), t9)
+    t11 = var if t1 else fadd(t5, t10) if fsub(t10, t10) == f32(0.0) else t5
+    t12 = fmul(t5, f32(0.5))
+    t13 = fdiv(t12, t4)
+    t14 = -fmul(t13, t2)
+    t15 = fdiv(f32(0.5), t4)
+    t16 = fadd(t14, t15)
+    t17 = fsub(t16, t14)
+    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t13, t4, t12), fmul(t10, f32(0.5))), fmul(t13, t8)), t9), t2)
+    t19 = -fadd(fadd(libdevice.fmaf(t13, t2, t14), fmul(t13, t7)), t18)
+    t20 = fmul(fsub(libdevice.fmaf(-t15, t4, f32(0.5)), fmul(t15, t8)), t9)
+    t21 = fadd(fadd(fadd(fsub(t14, fsub(t16, t17)), fsub(t15, t17)), t19), t20)
+    t22 = -t11
+    t23 = var if t1 else fadd(t16, t21) if fsub(t21, t21) == f32(0.0) else t16
+    return t11, t22, t23
 
 
 # Together, so that what they share is computed once.
@@ -2298,27 +2312,28 @@ def value_and_grad_device32_full(input, target, var, eps, eps_low):
     t13 = fsub(t2, input)
     t14 = fadd(fsub(input, fsub(t2, t13)), fsub(-target, t13))
     t15 = f32(0.0) if t3 else eps_low
-    t16 = fdiv(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t14), fmul(t5, t15)), t4)
-    t17 = fmul(t16, f32(0.5))
-    t18 = fadd(fadd(libdevice.fmaf(t6, t2, -t7), fmul(t6, t14)), fmul(t17, t2))
-    t19 = fadd(fadd(fsub(t7, fsub(t9, t12)), fsub(t8, t12)), t18)
-    t20 = fadd(fsub(t9, fsub(t10, t11)), fsub(f32(0.9189385175704956), t11))
-    t21 = fadd(t20, fadd(t19, fmul(fmul(t15, fdiv(f32(1.0), t4)), f32(0.5))))
-    t22 = fadd(t21, f32(1.563417661998301e-08))
-    t23 = var if t1 else fadd(t5, t16) if fsub(t16, t16) == f32(0.0) else t5
-    t24 = fdiv(t6, t4)
-    t25 = -fmul(t24, t2)
-    t26 = fdiv(f32(0.5), t4)
-    t27 = fadd(t25, t26)
-    t28 = fsub(t27, t25)
-    t29 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t24, t4, t6), t17), fmul(t24, t15)), t4), t2)
-    t30 = -fadd(fadd(libdevice.fmaf(t24, t2, t25), fmul(t24, t14)), t29)
-    t31 = fdiv(fsub(libdevice.fmaf(-t26, t4, f32(0.5)), fmul(t26, t15)), t4)
-    t32 = fadd(fadd(fadd(fsub(t25, fsub(t27, t28)), fsub(t26, t28)), t30), t31)
-    t33 = var if t1 else fadd(t10, t22) if fsub(t22, t22) == f32(0.0) else t10
-    t34 = -t23
-    t35 = var if t1 else fadd(t27, t32) if fsub(t32, t32) == f32(0.0) else t27
-    return t33, t23, t34, t35
+    t16 = inverse(t4)
+    t17 = fmul(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t14), fmul(t5, t15)), t16)
+    t18 = fmul(t17, f32(0.5))
+    t19 = fadd(fadd(libdevice.fmaf(t6, t2, -t7), fmul(t6, t14)), fmul(t18, t2))
+    t20 = fadd(fadd(fsub(t7, fsub(t9, t12)), fsub(t8, t12)), t19)
+    t21 = fadd(fsub(t9, fsub(t10, t11)), fsub(f32(0.9189385175704956), t11))
+    t22 = fadd(t21, fadd(t20, fmul(fmul(t15, fdiv(f32(1.0), t4)), f32(0.5))))
+    t23 = fadd(t22, f32(1.563417661998301e-08))
+    t24 = var if t1 else fadd(t5, t17) if fsub(t17, t17) == f32(0.0) else t5
+    t25 = fdiv(t6, t4)
+    t26 = -fmul(t25, t2)
+    t27 = fdiv(f32(0.5), t4)
+    t28 = fadd(t26, t27)
+    t29 = fsub(t28, t26)
+    t30 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t25, t4, t6), t18), fmul(t25, t15)), t16), t2)
+    t31 = -fadd(fadd(libdevice.fmaf(t25, t2, t26), fmul(t25, t14)), t30)
+    t32 = fmul(fsub(libdevice.fmaf(-t27, t4, f32(0.5)), fmul(t27, t15)), t16)
+    t33 = fadd(fadd(fadd(fsub(t26, fsub(t28, t29)), fsub(t27, t29)), t31), t32)
+    t34 = var if t1 else fadd(t10, t23) if fsub(t23, t23) == f32(0.0) else t10
+    t35 = -t24
+    t36 = var if t1 else fadd(t28, t33) if fsub(t33, t33) == f32(0.0) else t28
+    return t34, t24, t35, t36
 
 
 @core
@@ -2398,42 +2413,44 @@ def grad_var_device_full(input, target, var, eps):
     t13 = dadd(t12, -t12) == 0.0
     t14 = dadd(t6, t12)
     t15 = t14 if t13 else t6
-    t16 = ddiv(t1, t4)
-    t17 = dadd(t16, -1.0)
-    t18 = dmul(t17, 0.5)
-    t19 = dadd(t16, 1.0)
-    t20 = -dmul(t18, t19)
-    t21 = ddiv(t20, t3)
-    t22 = dadd(t19, -t16)
-    t23 = ddiv(dadd(dadd(libdevice.fma(-t16, t4, t1), t9), -dmul(t16, t11)), t4)
-    t24 = dmul(t18, dadd(dadd(dadd(t16, -dadd(t19, -t22)), dadd(1.0, -t22)), t23))
-    t25 = dadd(t17, -t16)
-    t26 = dmul(dmul(dadd(dadd(dadd(t16, -dadd(t17, -t25)), dadd(-1.0, -t25)), t23), 0.5), t19)
-    t27 = ddiv(dadd(libdevice.fma(-t21, t3, t20), -dadd(dadd(libdevice.fma(t18, t19, t20), t24), t26)), t3)
-    t28 = ddiv(t4, t2)
-    t29 = ddiv(1.0, t28)
-    t30 = -t29
-    t31 = dadd(t30, 1.0)
-    t32 = ddiv(t31, t1)
-    t33 = dadd(t29, 1.0)
-    t34 = dmul(t32, t33)
-    t35 = ddiv(t34, t1)
-    t36 = dmul(t35, 0.5)
-    t37 = ddiv(t36, t28)
-    t38 = ddiv(t37, t28)
-    t39 = dadd(t33, -t29)
-    t40 = ddiv(dadd(dadd(libdevice.fma(-t28, t2, t4), t11), -dmul(t28, t10)), t2)
-    t41 = ddiv(dadd(libdevice.fma(t30, t28, 1.0), -dmul(t29, t40)), t28)
-    t42 = dmul(t32, dadd(dadd(dadd(t29, -dadd(t33, -t39)), dadd(1.0, -t39)), t41))
-    t43 = dadd(t31, -t30)
-    t44 = dadd(libdevice.fma(-t32, t1, t31), dadd(dadd(dadd(t30, -dadd(t31, -t43)), dadd(1.0, -t43)), -t41))
-    t45 = dadd(dadd(libdevice.fma(t32, t33, -t34), t42), dmul(ddiv(dadd(t44, -dmul(t32, t9)), t1), t33))
-    t46 = dmul(ddiv(dadd(dadd(libdevice.fma(-t35, t1, t34), t45), -dmul(t35, t9)), t1), 0.5)
-    t47 = ddiv(dadd(dadd(libdevice.fma(-t37, t28, t36), t46), -dmul(t37, t40)), t28)
-    t48 = ddiv(dadd(dadd(libdevice.fma(-t38, t28, t37), t47), -dmul(t38, t40)), t28)
-    t49 = t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0
-    t50 = dadd(t21, t27) if dadd(t27, -t27) == 0.0 else t21
-    return var if var != var else t50 if t49 else dadd(t38, t48) if dadd(t48, -t48) == 0.0 else t38
+    if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0:
+        t17 = ddiv(t1, t4)
+        t18 = dadd(t17, -1.0)
+        t19 = dmul(t18, 0.5)
+        t20 = dadd(t17, 1.0)
+        t21 = -dmul(t19, t20)
+        t22 = ddiv(t21, t3)
+        t23 = dadd(t20, -t17)
+        t24 = ddiv(dadd(dadd(libdevice.fma(-t17, t4, t1), t9), -dmul(t17, t11)), t4)
+        t25 = dmul(t19, dadd(dadd(dadd(t17, -dadd(t20, -t23)), dadd(1.0, -t23)), t24))
+        t26 = dadd(t18, -t17)
+        t27 = dmul(dmul(dadd(dadd(dadd(t17, -dadd(t18, -t26)), dadd(-1.0, -t26)), t24), 0.5), t20)
+        t28 = ddiv(dadd(libdevice.fma(-t22, t3, t21), -dadd(dadd(libdevice.fma(t19, t20, t21), t25), t27)), t3)
+        t16 = dadd(t22, t28) if dadd(t28, -t28) == 0.0 else t22
+    else:
+        t29 = ddiv(t4, t2)
+        t30 = ddiv(1.0, t29)
+        t31 = -t30
+        t32 = dadd(t31, 1.0)
+        t33 = ddiv(t32, t1)
+        t34 = dadd(t30, 1.0)
+        t35 = dmul(t33, t34)
+        t36 = ddiv(t35, t1)
+        t37 = dmul(t36, 0.5)
+        t38 = ddiv(t37, t29)
+        t39 = ddiv(t38, t29)
+        t40 = dadd(t34, -t30)
+        t41 = ddiv(dadd(dadd(libdevice.fma(-t29, t2, t4), t11), -dmul(t29, t10)), t2)
+        t42 = ddiv(dadd(libdevice.fma(t31, t29, 1.0), -dmul(t30, t41)), t29)
+        t43 = dmul(t33, dadd(dadd(dadd(t30, -dadd(t34, -t40)), dadd(1.0, -t40)), t42))
+        t44 = dadd(t32, -t31)
+        t45 = dadd(libdevice.fma(-t33, t1, t32), dadd(dadd(dadd(t31, -dadd(t32, -t44)), dadd(1.0, -t44)), -t42))
+        t46 = dadd(dadd(libdevice.fma(t33, t34, -t35), t43), dmul(ddiv(dadd(t45, -dmul(t33, t9)), t1), t34))
+        t47 = dmul(ddiv(dadd(dadd(libdevice.fma(-t36, t1, t35), t46), -dmul(t36, t9)), t1), 0.5)
+        t48 = ddiv(dadd(dadd(libdevice.fma(-t38, t29, t37), t47), -dmul(t38, t41)), t29)
+        t49 = ddiv(dadd(dadd(libdevice.fma(-t39, t29, t38), t48), -dmul(t39, t41)), t29)
+        t16 = dadd(t39, t49) if dadd(t49, -t49) == 0.0 else t39
+    return var if var != var else t16
 
 
 @core
@@ -2483,44 +2500,46 @@ def grads_device_full(input, target, var, eps):
     t17 = dadd(t16, -t16) == 0.0
     t18 = dadd(t12, t16)
     t19 = t18 if t17 else t12
-    t20 = ddiv(t2, t10)
-    t21 = dadd(t20, -1.0)
-    t22 = dmul(t21, 0.5)
-    t23 = dadd(t20, 1.0)
-    t24 = -dmul(t22, t23)
-    t25 = ddiv(t24, t3)
-    t26 = dadd(t23, -t20)
-    t27 = ddiv(dadd(dadd(libdevice.fma(-t20, t10, t2), t6), -dmul(t20, t15)), t10)
-    t28 = dmul(t22, dadd(dadd(dadd(t20, -dadd(t23, -t26)), dadd(1.0, -t26)), t27))
-    t29 = dadd(t21, -t20)
-    t30 = dmul(dmul(dadd(dadd(dadd(t20, -dadd(t21, -t29)), dadd(-1.0, -t29)), t27), 0.5), t23)
-    t31 = ddiv(dadd(libdevice.fma(-t25, t3, t24), -dadd(dadd(libdevice.fma(t22, t23, t24), t28), t30)), t3)
-    t32 = ddiv(t10, t9)
-    t33 = ddiv(1.0, t32)
-    t34 = -t33
-    t35 = dadd(t34, 1.0)
-    t36 = ddiv(t35, t2)
-    t37 = dadd(t33, 1.0)
-    t38 = dmul(t36, t37)
-    t39 = ddiv(t38, t2)
-    t40 = dmul(t39, 0.5)
-    t41 = ddiv(t40, t32)
-    t42 = ddiv(t41, t32)
-    t43 = dadd(t37, -t33)
-    t44 = ddiv(dadd(dadd(libdevice.fma(-t32, t9, t10), t15), -dmul(t32, t14)), t9)
-    t45 = ddiv(dadd(libdevice.fma(t34, t32, 1.0), -dmul(t33, t44)), t32)
-    t46 = dmul(t36, dadd(dadd(dadd(t33, -dadd(t37, -t43)), dadd(1.0, -t43)), t45))
-    t47 = dadd(t35, -t34)
-    t48 = dadd(libdevice.fma(-t36, t2, t35), dadd(dadd(dadd(t34, -dadd(t35, -t47)), dadd(1.0, -t47)), -t45))
-    t49 = dadd(dadd(libdevice.fma(t36, t37, -t38), t46), dmul(ddiv(dadd(t48, -dmul(t36, t6)), t2), t37))
-    t50 = dmul(ddiv(dadd(dadd(libdevice.fma(-t39, t2, t38), t49), -dmul(t39, t6)), t2), 0.5)
-    t51 = ddiv(dadd(dadd(libdevice.fma(-t41, t32, t40), t50), -dmul(t41, t44)), t32)
-    t52 = ddiv(dadd(dadd(libdevice.fma(-t42, t32, t41), t51), -dmul(t42, t44)), t32)
-    t53 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t12)) if t17 else 0.0) <= 0.0
-    t54 = dadd(t25, t31) if dadd(t31, -t31) == 0.0 else t25
-    t55 = -t8
-    t56 = var if t1 else t54 if t53 else dadd(t42, t52) if dadd(t52, -t52) == 0.0 else t42
-    return t8, t55, t56
+    if t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t12)) if t17 else 0.0) <= 0.0:
+        t21 = ddiv(t2, t10)
+        t22 = dadd(t21, -1.0)
+        t23 = dmul(t22, 0.5)
+        t24 = dadd(t21, 1.0)
+        t25 = -dmul(t23, t24)
+        t26 = ddiv(t25, t3)
+        t27 = dadd(t24, -t21)
+        t28 = ddiv(dadd(dadd(libdevice.fma(-t21, t10, t2), t6), -dmul(t21, t15)), t10)
+        t29 = dmul(t23, dadd(dadd(dadd(t21, -dadd(t24, -t27)), dadd(1.0, -t27)), t28))
+        t30 = dadd(t22, -t21)
+        t31 = dmul(dmul(dadd(dadd(dadd(t21, -dadd(t22, -t30)), dadd(-1.0, -t30)), t28), 0.5), t24)
+        t32 = ddiv(dadd(libdevice.fma(-t26, t3, t25), -dadd(dadd(libdevice.fma(t23, t24, t25), t29), t31)), t3)
+        t20 = dadd(t26, t32) if dadd(t32, -t32) == 0.0 else t26
+    else:
+        t33 = ddiv(t10, t9)
+        t34 = ddiv(1.0, t33)
+        t35 = -t34
+        t36 = dadd(t35, 1.0)
+        t37 = ddiv(t36, t2)
+        t38 = dadd(t34, 1.0)
+        t39 = dmul(t37, t38)
+        t40 = ddiv(t39, t2)
+        t41 = dmul(t40, 0.5)
+        t42 = ddiv(t41, t33)
+        t43 = ddiv(t42, t33)
+        t44 = dadd(t38, -t34)
+        t45 = ddiv(dadd(dadd(libdevice.fma(-t33, t9, t10), t15), -dmul(t33, t14)), t9)
+        t46 = ddiv(dadd(libdevice.fma(t35, t33, 1.0), -dmul(t34, t45)), t33)
+        t47 = dmul(t37, dadd(dadd(dadd(t34, -dadd(t38, -t44)), dadd(1.0, -t44)), t46))
+        t48 = dadd(t36, -t35)
+        t49 = dadd(libdevice.fma(-t37, t2, t36), dadd(dadd(dadd(t35, -dadd(t36, -t48)), dadd(1.0, -t48)), -t46))
+        t50 = dadd(dadd(libdevice.fma(t37, t38, -t39), t47), dmul(ddiv(dadd(t49, -dmul(t37, t6)), t2), t38))
+        t51 = dmul(ddiv(dadd(dadd(libdevice.fma(-t40, t2, t39), t50), -dmul(t40, t6)), t2), 0.5)
+        t52 = ddiv(dadd(dadd(libdevice.fma(-t42, t33, t41), t51), -dmul(t42, t45)), t33)
+        t53 = ddiv(dadd(dadd(libdevice.fma(-t43, t33, t42), t52), -dmul(t43, t45)), t33)
+        t20 = dadd(t43, t53) if dadd(t53, -t53) == 0.0 else t43
+    t54 = -t8
+    t55 = var if t1 else t20
+    return t8, t54, t55
 
 
 @core
@@ -2555,45 +2574,47 @@ def value_and_grad_device_full(input, target, var, eps):
     t28 = dadd(t27, -t27) == 0.0
     t29 = dadd(t23, t27)
     t30 = t29 if t28 else t23
-    t31 = ddiv(t2, t21)
-    t32 = dadd(t31, -1.0)
-    t33 = dmul(t32, 0.5)
-    t34 = dadd(t31, 1.0)
-    t35 = -dmul(t33, t34)
-    t36 = ddiv(t35, t3)
-    t37 = dadd(t34, -t31)
-    t38 = ddiv(dadd(dadd(libdevice.fma(-t31, t21, t2), t13), -dmul(t31, t26)), t21)
-    t39 = dmul(t33, dadd(dadd(dadd(t31, -dadd(t34, -t37)), dadd(1.0, -t37)), t38))
-    t40 = dadd(t32, -t31)
-    t41 = dmul(dmul(dadd(dadd(dadd(t31, -dadd(t32, -t40)), dadd(-1.0, -t40)), t38), 0.5), t34)
-    t42 = ddiv(dadd(libdevice.fma(-t36, t3, t35), -dadd(dadd(libdevice.fma(t33, t34, t35), t39), t41)), t3)
-    t43 = ddiv(t21, t20)
-    t44 = ddiv(1.0, t43)
-    t45 = -t44
-    t46 = dadd(t45, 1.0)
-    t47 = ddiv(t46, t2)
-    t48 = dadd(t44, 1.0)
-    t49 = dmul(t47, t48)
-    t50 = ddiv(t49, t2)
-    t51 = dmul(t50, 0.5)
-    t52 = ddiv(t51, t43)
-    t53 = ddiv(t52, t43)
-    t54 = dadd(t48, -t44)
-    t55 = ddiv(dadd(dadd(libdevice.fma(-t43, t20, t21), t26), -dmul(t43, t25)), t20)
-    t56 = ddiv(dadd(libdevice.fma(t45, t43, 1.0), -dmul(t44, t55)), t43)
-    t57 = dmul(t47, dadd(dadd(dadd(t44, -dadd(t48, -t54)), dadd(1.0, -t54)), t56))
-    t58 = dadd(t46, -t45)
-    t59 = dadd(libdevice.fma(-t47, t2, t46), dadd(dadd(dadd(t45, -dadd(t46, -t58)), dadd(1.0, -t58)), -t56))
-    t60 = dadd(dadd(libdevice.fma(t47, t48, -t49), t57), dmul(ddiv(dadd(t59, -dmul(t47, t13)), t2), t48))
-    t61 = dmul(ddiv(dadd(dadd(libdevice.fma(-t50, t2, t49), t60), -dmul(t50, t13)), t2), 0.5)
-    t62 = ddiv(dadd(dadd(libdevice.fma(-t52, t43, t51), t61), -dmul(t52, t55)), t43)
-    t63 = ddiv(dadd(dadd(libdevice.fma(-t53, t43, t52), t62), -dmul(t53, t55)), t43)
-    t64 = t30 < 0.0 or t30 == 0.0 and (dadd(t27, -dadd(t29, -t23)) if t28 else 0.0) <= 0.0
-    t65 = dadd(t36, t42) if dadd(t42, -t42) == 0.0 else t36
-    t66 = var if t1 else dadd(t9, t18) if dadd(t18, -t18) == 0.0 else t9
-    t67 = -t19
-    t68 = var if t1 else t65 if t64 else dadd(t53, t63) if dadd(t63, -t63) == 0.0 else t53
-    return t66, t19, t67, t68
+    if t30 < 0.0 or t30 == 0.0 and (dadd(t27, -dadd(t29, -t23)) if t28 else 0.0) <= 0.0:
+        t32 = ddiv(t2, t21)
+        t33 = dadd(t32, -1.0)
+        t34 = dmul(t33, 0.5)
+        t35 = dadd(t32, 1.0)
+        t36 = -dmul(t34, t35)
+        t37 = ddiv(t36, t3)
+        t38 = dadd(t35, -t32)
+        t39 = ddiv(dadd(dadd(libdevice.fma(-t32, t21, t2), t13), -dmul(t32, t26)), t21)
+        t40 = dmul(t34, dadd(dadd(dadd(t32, -dadd(t35, -t38)), dadd(1.0, -t38)), t39))
+        t41 = dadd(t33, -t32)
+        t42 = dmul(dmul(dadd(dadd(dadd(t32, -dadd(t33, -t41)), dadd(-1.0, -t41)), t39), 0.5), t35)
+        t43 = ddiv(dadd(libdevice.fma(-t37, t3, t36), -dadd(dadd(libdevice.fma(t34, t35, t36), t40), t42)), t3)
+        t31 = dadd(t37, t43) if dadd(t43, -t43) == 0.0 else t37
+    else:
+        t44 = ddiv(t21, t20)
+        t45 = ddiv(1.0, t44)
+        t46 = -t45
+        t47 = dadd(t46, 1.0)
+        t48 = ddiv(t47, t2)
+        t49 = dadd(t45, 1.0)
+        t50 = dmul(t48, t49)
+        t51 = ddiv(t50, t2)
+        t52 = dmul(t51, 0.5)
+        t53 = ddiv(t52, t44)
+        t54 = ddiv(t53, t44)
+        t55 = dadd(t49, -t45)
+        t56 = ddiv(dadd(dadd(libdevice.fma(-t44, t20, t21), t26), -dmul(t44, t25)), t20)
+        t57 = ddiv(dadd(libdevice.fma(t46, t44, 1.0), -dmul(t45, t56)), t44)
+        t58 = dmul(t48, dadd(dadd(dadd(t45, -dadd(t49, -t55)), dadd(1.0, -t55)), t57))
+        t59 = dadd(t47, -t46)
+        t60 = dadd(libdevice.fma(-t48, t2, t47), dadd(dadd(dadd(t46, -dadd(t47, -t59)), dadd(1.0, -t59)), -t57))
+        t61 = dadd(dadd(libdevice.fma(t48, t49, -t50), t58), dmul(ddiv(dadd(t60, -dmul(t48, t13)), t2), t49))
+        t62 = dmul(ddiv(dadd(dadd(libdevice.fma(-t51, t2, t50), t61), -dmul(t51, t13)), t2), 0.5)
+        t63 = ddiv(dadd(dadd(libdevice.fma(-t53, t44, t52), t62), -dmul(t53, t56)), t44)
+        t64 = ddiv(dadd(dadd(libdevice.fma(-t54, t44, t53), t63), -dmul(t54, t56)), t44)
+        t31 = dadd(t54, t64) if dadd(t64, -t64) == 0.0 else t54
+    t65 = var if t1 else dadd(t9, t18) if dadd(t18, -t18) == 0.0 else t9
+    t66 = -t19
+    t67 = var if t1 else t31
+    return t65, t19, t66, t67
 
 
 @kernel

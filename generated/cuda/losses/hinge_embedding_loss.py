@@ -29,20 +29,23 @@ def value_device32(input, target, margin, margin_low):
 # where Ne(target, -1) & Ne(target, 1): 0
 @core
 def grad_input_device32(input, target, margin, margin_low):
-    t1 = fsub(margin, input)
-    t2 = -t1
-    t3 = fadd(f32(0.0), t2)
-    t4 = fsub(t3, f32(0.0))
-    t5 = -input
-    t6 = fsub(t1, t5)
-    t7 = -fadd(fadd(fsub(t5, fsub(t1, t6)), fsub(margin, t6)), margin_low)
-    t8 = fadd(fadd(fsub(f32(0.0), fsub(t3, t4)), fsub(t2, t4)), t7)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t3)) if t9 else f32(0.0)) <= f32(0.0)
-    t13 = (f32(-1.0) if t12 else f32(0.0)) if target == f32(-1.0) else f32(0.0)
-    return target if target != target else input if input != input else f32(1.0) if target == f32(1.0) else t13
+    if target == f32(-1.0):
+        t2 = fsub(margin, input)
+        t3 = -t2
+        t4 = fadd(f32(0.0), t3)
+        t5 = fsub(t4, f32(0.0))
+        t6 = -input
+        t7 = fsub(t2, t6)
+        t8 = -fadd(fadd(fsub(t6, fsub(t2, t7)), fsub(margin, t7)), margin_low)
+        t9 = fadd(fadd(fsub(f32(0.0), fsub(t4, t5)), fsub(t3, t5)), t8)
+        t10 = fsub(t9, t9) == f32(0.0)
+        t11 = fadd(t4, t9)
+        t12 = t11 if t10 else t4
+        t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
+        t1 = f32(-1.0) if t13 else f32(0.0)
+    else:
+        t1 = f32(0.0)
+    return target if target != target else input if input != input else f32(1.0) if target == f32(1.0) else t1
 
 
 # 0
@@ -69,20 +72,23 @@ def grad2_target_device32(input, target, margin, margin_low):
 # where Ne(target, -1) & Ne(target, 1): 0
 @core
 def grad_margin_device32(input, target, margin, margin_low):
-    t1 = fsub(margin, input)
-    t2 = -t1
-    t3 = fadd(f32(0.0), t2)
-    t4 = fsub(t3, f32(0.0))
-    t5 = -input
-    t6 = fsub(t1, t5)
-    t7 = -fadd(fadd(fsub(t5, fsub(t1, t6)), fsub(margin, t6)), margin_low)
-    t8 = fadd(fadd(fsub(f32(0.0), fsub(t3, t4)), fsub(t2, t4)), t7)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t3)) if t9 else f32(0.0)) <= f32(0.0)
-    t13 = (f32(1.0) if t12 else f32(0.0)) if target == f32(-1.0) else f32(0.0)
-    return target if target != target else input if input != input else f32(0.0) if target == f32(1.0) else t13
+    if target == f32(-1.0):
+        t2 = fsub(margin, input)
+        t3 = -t2
+        t4 = fadd(f32(0.0), t3)
+        t5 = fsub(t4, f32(0.0))
+        t6 = -input
+        t7 = fsub(t2, t6)
+        t8 = -fadd(fadd(fsub(t6, fsub(t2, t7)), fsub(margin, t7)), margin_low)
+        t9 = fadd(fadd(fsub(f32(0.0), fsub(t4, t5)), fsub(t3, t5)), t8)
+        t10 = fsub(t9, t9) == f32(0.0)
+        t11 = fadd(t4, t9)
+        t12 = t11 if t10 else t4
+        t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
+        t1 = f32(1.0) if t13 else f32(0.0)
+    else:
+        t1 = f32(0.0)
+    return target if target != target else input if input != input else f32(0.0) if target == f32(1.0) else t1
 
 
 # Together, so that what they share is computed once.
@@ -90,20 +96,23 @@ def grad_margin_device32(input, target, margin, margin_low):
 def grads_device32(input, target, margin, margin_low):
     t1 = target != target
     t2 = input != input
-    t3 = fsub(margin, input)
-    t4 = -t3
-    t5 = fadd(f32(0.0), t4)
-    t6 = fsub(t5, f32(0.0))
-    t7 = -input
-    t8 = fsub(t3, t7)
-    t9 = -fadd(fadd(fsub(t7, fsub(t3, t8)), fsub(margin, t8)), margin_low)
-    t10 = fadd(fadd(fsub(f32(0.0), fsub(t5, t6)), fsub(t4, t6)), t9)
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = fadd(t5, t10)
-    t13 = t12 if t11 else t5
-    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t5)) if t11 else f32(0.0)) <= f32(0.0)
-    t15 = (f32(-1.0) if t14 else f32(0.0)) if target == f32(-1.0) else f32(0.0)
-    t16 = target if t1 else input if t2 else f32(1.0) if target == f32(1.0) else t15
+    if target == f32(-1.0):
+        t4 = fsub(margin, input)
+        t5 = -t4
+        t6 = fadd(f32(0.0), t5)
+        t7 = fsub(t6, f32(0.0))
+        t8 = -input
+        t9 = fsub(t4, t8)
+        t10 = -fadd(fadd(fsub(t8, fsub(t4, t9)), fsub(margin, t9)), margin_low)
+        t11 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t10)
+        t12 = fsub(t11, t11) == f32(0.0)
+        t13 = fadd(t6, t11)
+        t14 = t13 if t12 else t6
+        t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t6)) if t12 else f32(0.0)) <= f32(0.0)
+        t3 = f32(-1.0) if t15 else f32(0.0)
+    else:
+        t3 = f32(0.0)
+    t16 = target if t1 else input if t2 else f32(1.0) if target == f32(1.0) else t3
     t17 = target if t1 else input if t2 else f32(0.0)
     return t16, t17
 
@@ -117,20 +126,23 @@ def value_and_grad_device32(input, target, margin, margin_low):
     t4 = target == f32(-1.0)
     t5 = fsub(margin, input)
     t6 = input if t2 else input if t3 else (f32(0.0) if t5 < f32(0.0) else t5) if t4 else f32(0.0)
-    t7 = -t5
-    t8 = fadd(f32(0.0), t7)
-    t9 = fsub(t8, f32(0.0))
-    t10 = -input
-    t11 = fsub(t5, t10)
-    t12 = -fadd(fadd(fsub(t10, fsub(t5, t11)), fsub(margin, t11)), margin_low)
-    t13 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t12)
-    t14 = fsub(t13, t13) == f32(0.0)
-    t15 = fadd(t8, t13)
-    t16 = t15 if t14 else t8
-    t17 = t16 < f32(0.0) or t16 == f32(0.0) and (fsub(t13, fsub(t15, t8)) if t14 else f32(0.0)) <= f32(0.0)
-    t18 = input if t2 else f32(1.0) if t3 else (f32(-1.0) if t17 else f32(0.0)) if t4 else f32(0.0)
+    if t4:
+        t8 = -t5
+        t9 = fadd(f32(0.0), t8)
+        t10 = fsub(t9, f32(0.0))
+        t11 = -input
+        t12 = fsub(t5, t11)
+        t13 = -fadd(fadd(fsub(t11, fsub(t5, t12)), fsub(margin, t12)), margin_low)
+        t14 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t13)
+        t15 = fsub(t14, t14) == f32(0.0)
+        t16 = fadd(t9, t14)
+        t17 = t16 if t15 else t9
+        t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t9)) if t15 else f32(0.0)) <= f32(0.0)
+        t7 = f32(-1.0) if t18 else f32(0.0)
+    else:
+        t7 = f32(0.0)
     t19 = target if t1 else t6
-    t20 = target if t1 else t18
+    t20 = target if t1 else input if t2 else f32(1.0) if t3 else t7
     t21 = target if t1 else input if t2 else f32(0.0)
     return t19, t20, t21
 
@@ -144,20 +156,22 @@ def value_device(input, target, margin):
 
 @core
 def grad_input_device(input, target, margin):
-    t1 = dadd(margin, -input)
-    t2 = -t1
-    t3 = dadd(0.0, t2)
-    t4 = dadd(t3, -0.0)
-    t5 = -input
-    t6 = dadd(t1, -t5)
-    t7 = -dadd(dadd(t5, -dadd(t1, -t6)), dadd(margin, -t6))
-    t8 = dadd(dadd(dadd(0.0, -dadd(t3, -t4)), dadd(t2, -t4)), t7)
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = -1.0 if t11 < 0.0 or t11 == 0.0 and (dadd(t8, -dadd(t10, -t3)) if t9 else 0.0) <= 0.0 else 0.0
-    t13 = input if input != input else 1.0 if target == 1.0 else t12 if target == -1.0 else 0.0
-    return target if target != target else t13
+    if target == -1.0:
+        t2 = dadd(margin, -input)
+        t3 = -t2
+        t4 = dadd(0.0, t3)
+        t5 = dadd(t4, -0.0)
+        t6 = -input
+        t7 = dadd(t2, -t6)
+        t8 = -dadd(dadd(t6, -dadd(t2, -t7)), dadd(margin, -t7))
+        t9 = dadd(dadd(dadd(0.0, -dadd(t4, -t5)), dadd(t3, -t5)), t8)
+        t10 = dadd(t9, -t9) == 0.0
+        t11 = dadd(t4, t9)
+        t12 = t11 if t10 else t4
+        t1 = -1.0 if t12 < 0.0 or t12 == 0.0 and (dadd(t9, -dadd(t11, -t4)) if t10 else 0.0) <= 0.0 else 0.0
+    else:
+        t1 = 0.0
+    return target if target != target else input if input != input else 1.0 if target == 1.0 else t1
 
 
 @core
@@ -177,39 +191,44 @@ def grad2_target_device(input, target, margin):
 
 @core
 def grad_margin_device(input, target, margin):
-    t1 = dadd(margin, -input)
-    t2 = -t1
-    t3 = dadd(0.0, t2)
-    t4 = dadd(t3, -0.0)
-    t5 = -input
-    t6 = dadd(t1, -t5)
-    t7 = -dadd(dadd(t5, -dadd(t1, -t6)), dadd(margin, -t6))
-    t8 = dadd(dadd(dadd(0.0, -dadd(t3, -t4)), dadd(t2, -t4)), t7)
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = 1.0 if t11 < 0.0 or t11 == 0.0 and (dadd(t8, -dadd(t10, -t3)) if t9 else 0.0) <= 0.0 else 0.0
-    t13 = input if input != input else 0.0 if target == 1.0 else t12 if target == -1.0 else 0.0
-    return target if target != target else t13
+    if target == -1.0:
+        t2 = dadd(margin, -input)
+        t3 = -t2
+        t4 = dadd(0.0, t3)
+        t5 = dadd(t4, -0.0)
+        t6 = -input
+        t7 = dadd(t2, -t6)
+        t8 = -dadd(dadd(t6, -dadd(t2, -t7)), dadd(margin, -t7))
+        t9 = dadd(dadd(dadd(0.0, -dadd(t4, -t5)), dadd(t3, -t5)), t8)
+        t10 = dadd(t9, -t9) == 0.0
+        t11 = dadd(t4, t9)
+        t12 = t11 if t10 else t4
+        t1 = 1.0 if t12 < 0.0 or t12 == 0.0 and (dadd(t9, -dadd(t11, -t4)) if t10 else 0.0) <= 0.0 else 0.0
+    else:
+        t1 = 0.0
+    return target if target != target else input if input != input else 0.0 if target == 1.0 else t1
 
 
 @core
 def grads_device(input, target, margin):
     t1 = target != target
     t2 = input != input
-    t3 = dadd(margin, -input)
-    t4 = -t3
-    t5 = dadd(0.0, t4)
-    t6 = dadd(t5, -0.0)
-    t7 = -input
-    t8 = dadd(t3, -t7)
-    t9 = -dadd(dadd(t7, -dadd(t3, -t8)), dadd(margin, -t8))
-    t10 = dadd(dadd(dadd(0.0, -dadd(t5, -t6)), dadd(t4, -t6)), t9)
-    t11 = dadd(t10, -t10) == 0.0
-    t12 = dadd(t5, t10)
-    t13 = t12 if t11 else t5
-    t14 = -1.0 if t13 < 0.0 or t13 == 0.0 and (dadd(t10, -dadd(t12, -t5)) if t11 else 0.0) <= 0.0 else 0.0
-    t15 = target if t1 else input if t2 else 1.0 if target == 1.0 else t14 if target == -1.0 else 0.0
+    if target == -1.0:
+        t4 = dadd(margin, -input)
+        t5 = -t4
+        t6 = dadd(0.0, t5)
+        t7 = dadd(t6, -0.0)
+        t8 = -input
+        t9 = dadd(t4, -t8)
+        t10 = -dadd(dadd(t8, -dadd(t4, -t9)), dadd(margin, -t9))
+        t11 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t10)
+        t12 = dadd(t11, -t11) == 0.0
+        t13 = dadd(t6, t11)
+        t14 = t13 if t12 else t6
+        t3 = -1.0 if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t6)) if t12 else 0.0) <= 0.0 else 0.0
+    else:
+        t3 = 0.0
+    t15 = target if t1 else input if t2 else 1.0 if target == 1.0 else t3
     t16 = target if t1 else input if t2 else 0.0
     return t15, t16
 
@@ -221,19 +240,22 @@ def value_and_grad_device(input, target, margin):
     t3 = target == 1.0
     t4 = target == -1.0
     t5 = dadd(margin, -input)
-    t6 = -t5
-    t7 = dadd(0.0, t6)
-    t8 = dadd(t7, -0.0)
-    t9 = -input
-    t10 = dadd(t5, -t9)
-    t11 = -dadd(dadd(t9, -dadd(t5, -t10)), dadd(margin, -t10))
-    t12 = dadd(dadd(dadd(0.0, -dadd(t7, -t8)), dadd(t6, -t8)), t11)
-    t13 = dadd(t12, -t12) == 0.0
-    t14 = dadd(t7, t12)
-    t15 = t14 if t13 else t7
-    t16 = -1.0 if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t7)) if t13 else 0.0) <= 0.0 else 0.0
+    if t4:
+        t7 = -t5
+        t8 = dadd(0.0, t7)
+        t9 = dadd(t8, -0.0)
+        t10 = -input
+        t11 = dadd(t5, -t10)
+        t12 = -dadd(dadd(t10, -dadd(t5, -t11)), dadd(margin, -t11))
+        t13 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t12)
+        t14 = dadd(t13, -t13) == 0.0
+        t15 = dadd(t8, t13)
+        t16 = t15 if t14 else t8
+        t6 = -1.0 if t16 < 0.0 or t16 == 0.0 and (dadd(t13, -dadd(t15, -t8)) if t14 else 0.0) <= 0.0 else 0.0
+    else:
+        t6 = 0.0
     t17 = target if t1 else input if t2 else input if t3 else (0.0 if t5 < 0.0 else t5) if t4 else 0.0
-    t18 = target if t1 else input if t2 else 1.0 if t3 else t16 if t4 else 0.0
+    t18 = target if t1 else input if t2 else 1.0 if t3 else t6
     t19 = target if t1 else input if t2 else 0.0
     return t17, t18, t19
 

@@ -15,6 +15,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -39,37 +40,36 @@ from ..elementary import (
 def value_device32(input, target):
     t1 = fsub(input, target)
     t2 = libdevice.fabsf(t1)
-    t3 = fmul(t2, f32(2.0))
-    t4 = -t3
-    t5 = f32(0.0) < t4
-    t6 = t4 if t5 else f32(0.0)
-    t7 = libdevice.expf(-libdevice.fabsf(t3))
-    t8 = libdevice.log1pf(t7)
-    t9 = fadd(t6, t8)
-    t10 = fadd(t2, t9)
-    t11 = fadd(t10, f32(-0.6931471824645996))
-    t12 = fsub(t11, t10)
-    t13 = fsub(t10, t2)
-    t14 = fsub(t1, input)
-    t15 = fadd(fsub(input, fsub(t1, t14)), fsub(-target, t14))
-    t16 = -t15 if t1 < f32(0.0) else t15
-    t17 = fsub(t9, t6)
-    t18 = fmul(-fmul(t16, f32(2.0)), fdiv(f32(1.0) if t5 else t7, fadd(f32(1.0), t7)))
-    t19 = fadd(fadd(fsub(t2, fsub(t10, t13)), fsub(t9, t13)), t16)
-    t20 = fadd(fsub(t10, fsub(t11, t12)), fsub(f32(-0.6931471824645996), t12))
-    t21 = fadd(t20, fadd(t19, fadd(fadd(fsub(t6, fsub(t9, t17)), fsub(t8, t17)), t18)))
-    t22 = fadd(t21, f32(1.9046542121259336e-09))
-    t23 = fadd(t11, t22) if fsub(t22, t22) == f32(0.0) else t11
-    t24 = fmul(t2, f32(0.5))
-    t25 = libdevice.sinhf(t24)
-    t26 = fmul(t25, f32(2.0))
-    t27 = fmul(t26, t25)
-    t28 = fmul(fmul(t16, f32(0.5)), libdevice.coshf(t24))
-    t29 = fadd(fadd(libdevice.fmaf(t26, t25, -t27), fmul(t26, t28)), fmul(fmul(t28, f32(2.0)), t25))
-    t30 = fmul(t29, fdiv(f32(1.0), fadd(f32(1.0), t27)))
-    t31 = libdevice.log1pf(t27)
-    t32 = (fadd(t31, t30) if fsub(t30, t30) == f32(0.0) else t31) if t1 < f32(6.498019218444824) else t23
-    return t23 if t1 < f32(-6.276672840118408) else t32
+    t3 = libdevice.expf(-libdevice.fabsf(fmul(t2, f32(2.0))))
+    t4 = libdevice.log1pf(t3)
+    t5 = fadd(f32(0.0), t4)
+    t6 = fadd(t2, t5)
+    t7 = fadd(t6, f32(-0.6931471824645996))
+    t8 = fsub(t7, t6)
+    t9 = fsub(t6, t2)
+    t10 = fsub(t1, input)
+    t11 = fadd(fsub(input, fsub(t1, t10)), fsub(-target, t10))
+    t12 = -t11 if t1 < f32(0.0) else t11
+    t13 = fsub(t5, f32(0.0))
+    t14 = fadd(f32(1.0), t3)
+    t15 = inverse(t14)
+    t16 = fmul(t3, t15)
+    t17 = fmul(-fmul(t12, f32(2.0)), libdevice.fmaf(libdevice.fmaf(-t16, t14, t3), t15, t16))
+    t18 = fadd(fadd(fsub(f32(0.0), fsub(t5, t13)), fsub(t4, t13)), t17)
+    t19 = fadd(fsub(t6, fsub(t7, t8)), fsub(f32(-0.6931471824645996), t8))
+    t20 = fadd(t19, fadd(fadd(fadd(fsub(t2, fsub(t6, t9)), fsub(t5, t9)), t12), t18))
+    t21 = fadd(t20, f32(1.9046542121259336e-09))
+    t22 = fadd(t7, t21) if fsub(t21, t21) == f32(0.0) else t7
+    t23 = fmul(t2, f32(0.5))
+    t24 = libdevice.sinhf(t23)
+    t25 = fmul(t24, f32(2.0))
+    t26 = fmul(t25, t24)
+    t27 = fmul(fmul(t12, f32(0.5)), libdevice.coshf(t23))
+    t28 = fadd(fadd(libdevice.fmaf(t25, t24, -t26), fmul(t25, t27)), fmul(fmul(t27, f32(2.0)), t24))
+    t29 = fmul(t28, fdiv(f32(1.0), fadd(f32(1.0), t26)))
+    t30 = libdevice.log1pf(t26)
+    t31 = (fadd(t30, t29) if fsub(t29, t29) == f32(0.0) else t30) if t1 < f32(6.498019218444824) else t22
+    return t22 if t1 < f32(-6.276672840118408) else t31
 
 
 # tanh(r) (compensated)
@@ -79,17 +79,22 @@ def grad_input_device32(input, target):
     t2 = libdevice.expm1f(fmul(libdevice.fabsf(t1), f32(-2.0)))
     t3 = -t2
     t4 = fadd(f32(2.0), t2)
-    t5 = fdiv(t3, t4)
-    t6 = fsub(t4, f32(2.0))
-    t7 = fsub(libdevice.fmaf(-t5, t4, t3), fmul(t5, fadd(fsub(f32(2.0), fsub(t4, t6)), fsub(t2, t6))))
-    t8 = fdiv(t7, t4)
-    t9 = fsub(t1, input)
-    t10 = fadd(f32(1.0), t2)
-    t11 = fadd(f32(1.0), t10)
-    t12 = fmul(fadd(fsub(input, fsub(t1, t9)), fsub(-target, t9)), fdiv(fmul(f32(4.0), t10), fmul(t11, t11)))
-    t13 = fadd(-t8 if t1 < f32(0.0) else t8, t12)
-    t14 = libdevice.copysignf(t5, t1)
-    return fadd(t14, t13) if fsub(t13, t13) == f32(0.0) else t14
+    t5 = inverse(t4)
+    t6 = fmul(t3, t5)
+    t7 = fsub(t4, f32(2.0))
+    t8 = fsub(libdevice.fmaf(-t6, t4, t3), fmul(t6, fadd(fsub(f32(2.0), fsub(t4, t7)), fsub(t2, t7))))
+    t9 = fmul(t8, t5)
+    t10 = fsub(t1, input)
+    t11 = fadd(f32(1.0), t2)
+    t12 = fmul(f32(4.0), t11)
+    t13 = fadd(f32(1.0), t11)
+    t14 = fmul(t13, t13)
+    t15 = inverse(t14)
+    t16 = fmul(t12, t15)
+    t17 = libdevice.fmaf(libdevice.fmaf(-t16, t14, t12), t15, t16)
+    t18 = fadd(-t9 if t1 < f32(0.0) else t9, fmul(fadd(fsub(input, fsub(t1, t10)), fsub(-target, t10)), t17))
+    t19 = libdevice.copysignf(t6, t1)
+    return fadd(t19, t18) if fsub(t18, t18) == f32(0.0) else t19
 
 
 # tanh(r) (compensated)
@@ -99,17 +104,22 @@ def grad_target_device32(input, target):
     t2 = libdevice.expm1f(fmul(libdevice.fabsf(t1), f32(-2.0)))
     t3 = -t2
     t4 = fadd(f32(2.0), t2)
-    t5 = fdiv(t3, t4)
-    t6 = fsub(t4, f32(2.0))
-    t7 = fsub(libdevice.fmaf(-t5, t4, t3), fmul(t5, fadd(fsub(f32(2.0), fsub(t4, t6)), fsub(t2, t6))))
-    t8 = fdiv(t7, t4)
-    t9 = fsub(t1, input)
-    t10 = fadd(f32(1.0), t2)
-    t11 = fadd(f32(1.0), t10)
-    t12 = fmul(fadd(fsub(input, fsub(t1, t9)), fsub(-target, t9)), fdiv(fmul(f32(4.0), t10), fmul(t11, t11)))
-    t13 = fadd(-t8 if t1 < f32(0.0) else t8, t12)
-    t14 = libdevice.copysignf(t5, t1)
-    return -(fadd(t14, t13) if fsub(t13, t13) == f32(0.0) else t14)
+    t5 = inverse(t4)
+    t6 = fmul(t3, t5)
+    t7 = fsub(t4, f32(2.0))
+    t8 = fsub(libdevice.fmaf(-t6, t4, t3), fmul(t6, fadd(fsub(f32(2.0), fsub(t4, t7)), fsub(t2, t7))))
+    t9 = fmul(t8, t5)
+    t10 = fsub(t1, input)
+    t11 = fadd(f32(1.0), t2)
+    t12 = fmul(f32(4.0), t11)
+    t13 = fadd(f32(1.0), t11)
+    t14 = fmul(t13, t13)
+    t15 = inverse(t14)
+    t16 = fmul(t12, t15)
+    t17 = libdevice.fmaf(libdevice.fmaf(-t16, t14, t12), t15, t16)
+    t18 = fadd(-t9 if t1 < f32(0.0) else t9, fmul(fadd(fsub(input, fsub(t1, t10)), fsub(-target, t10)), t17))
+    t19 = libdevice.copysignf(t6, t1)
+    return -(fadd(t19, t18) if fsub(t18, t18) == f32(0.0) else t19)
 
 
 # sech2(r) (compensated)
@@ -119,17 +129,22 @@ def grad2_input_device32(input, target):
     t2 = libdevice.expf(-fmul(libdevice.fabsf(t1), f32(2.0)))
     t3 = fadd(f32(1.0), t2)
     t4 = fmul(t3, t3)
-    t5 = fdiv(f32(4.0), t4)
-    t6 = fmul(t5, t2)
-    t7 = fsub(t3, f32(1.0))
-    t8 = fadd(fsub(f32(1.0), fsub(t3, t7)), fsub(t2, t7))
-    t9 = fmul(t5, fadd(fadd(libdevice.fmaf(t3, t3, -t4), fmul(t3, t8)), fmul(t8, t3)))
-    t10 = fsub(t1, input)
-    t11 = libdevice.fabsf(libdevice.copysignf(fmul(fdiv(fsub(t2, f32(1.0)), t3), f32(2.0)), t1))
-    t12 = fmul(fadd(fsub(input, fsub(t1, t10)), fsub(-target, t10)), fmul(t5, t11 if t1 < f32(0.0) else -t11))
-    t13 = fmul(fadd(fdiv(fsub(libdevice.fmaf(-t5, t4, f32(4.0)), t9), t4), t12), t2)
-    t14 = fadd(libdevice.fmaf(t5, t2, -t6), t13)
-    return fadd(t6, t14) if fsub(t14, t14) == f32(0.0) else t6
+    t5 = inverse(t4)
+    t6 = fmul(f32(4.0), t5)
+    t7 = fmul(t6, t2)
+    t8 = fsub(t3, f32(1.0))
+    t9 = fadd(fsub(f32(1.0), fsub(t3, t8)), fsub(t2, t8))
+    t10 = fmul(t6, fadd(fadd(libdevice.fmaf(t3, t3, -t4), fmul(t3, t9)), fmul(t9, t3)))
+    t11 = fsub(t1, input)
+    t12 = fsub(t2, f32(1.0))
+    t13 = inverse(t3)
+    t14 = fmul(t12, t13)
+    t15 = libdevice.copysignf(fmul(libdevice.fmaf(libdevice.fmaf(-t14, t3, t12), t13, t14), f32(2.0)), t1)
+    t16 = libdevice.fabsf(t15)
+    t17 = fmul(fadd(fsub(input, fsub(t1, t11)), fsub(-target, t11)), fmul(t6, t16 if t1 < f32(0.0) else -t16))
+    t18 = fmul(fadd(fmul(fsub(libdevice.fmaf(-t6, t4, f32(4.0)), t10), t5), t17), t2)
+    t19 = fadd(libdevice.fmaf(t6, t2, -t7), t18)
+    return fadd(t7, t19) if fsub(t19, t19) == f32(0.0) else t7
 
 
 # sech2(r) (compensated)
@@ -139,17 +154,22 @@ def grad2_target_device32(input, target):
     t2 = libdevice.expf(-fmul(libdevice.fabsf(t1), f32(2.0)))
     t3 = fadd(f32(1.0), t2)
     t4 = fmul(t3, t3)
-    t5 = fdiv(f32(4.0), t4)
-    t6 = fmul(t5, t2)
-    t7 = fsub(t3, f32(1.0))
-    t8 = fadd(fsub(f32(1.0), fsub(t3, t7)), fsub(t2, t7))
-    t9 = fmul(t5, fadd(fadd(libdevice.fmaf(t3, t3, -t4), fmul(t3, t8)), fmul(t8, t3)))
-    t10 = fsub(t1, input)
-    t11 = libdevice.fabsf(libdevice.copysignf(fmul(fdiv(fsub(t2, f32(1.0)), t3), f32(2.0)), t1))
-    t12 = fmul(fadd(fsub(input, fsub(t1, t10)), fsub(-target, t10)), fmul(t5, t11 if t1 < f32(0.0) else -t11))
-    t13 = fmul(fadd(fdiv(fsub(libdevice.fmaf(-t5, t4, f32(4.0)), t9), t4), t12), t2)
-    t14 = fadd(libdevice.fmaf(t5, t2, -t6), t13)
-    return fadd(t6, t14) if fsub(t14, t14) == f32(0.0) else t6
+    t5 = inverse(t4)
+    t6 = fmul(f32(4.0), t5)
+    t7 = fmul(t6, t2)
+    t8 = fsub(t3, f32(1.0))
+    t9 = fadd(fsub(f32(1.0), fsub(t3, t8)), fsub(t2, t8))
+    t10 = fmul(t6, fadd(fadd(libdevice.fmaf(t3, t3, -t4), fmul(t3, t9)), fmul(t9, t3)))
+    t11 = fsub(t1, input)
+    t12 = fsub(t2, f32(1.0))
+    t13 = inverse(t3)
+    t14 = fmul(t12, t13)
+    t15 = libdevice.copysignf(fmul(libdevice.fmaf(libdevice.fmaf(-t14, t3, t12), t13, t14), f32(2.0)), t1)
+    t16 = libdevice.fabsf(t15)
+    t17 = fmul(fadd(fsub(input, fsub(t1, t11)), fsub(-target, t11)), fmul(t6, t16 if t1 < f32(0.0) else -t16))
+    t18 = fmul(fadd(fmul(fsub(libdevice.fmaf(-t6, t4, f32(4.0)), t10), t5), t17), t2)
+    t19 = fadd(libdevice.fmaf(t6, t2, -t7), t18)
+    return fadd(t7, t19) if fsub(t19, t19) == f32(0.0) else t7
 
 
 # Together, so that what they share is computed once.
@@ -159,19 +179,24 @@ def grads_device32(input, target):
     t2 = libdevice.expm1f(fmul(libdevice.fabsf(t1), f32(-2.0)))
     t3 = -t2
     t4 = fadd(f32(2.0), t2)
-    t5 = fdiv(t3, t4)
-    t6 = fsub(t4, f32(2.0))
-    t7 = fsub(libdevice.fmaf(-t5, t4, t3), fmul(t5, fadd(fsub(f32(2.0), fsub(t4, t6)), fsub(t2, t6))))
-    t8 = fdiv(t7, t4)
-    t9 = fsub(t1, input)
-    t10 = fadd(f32(1.0), t2)
-    t11 = fadd(f32(1.0), t10)
-    t12 = fmul(fadd(fsub(input, fsub(t1, t9)), fsub(-target, t9)), fdiv(fmul(f32(4.0), t10), fmul(t11, t11)))
-    t13 = fadd(-t8 if t1 < f32(0.0) else t8, t12)
-    t14 = libdevice.copysignf(t5, t1)
-    t15 = fadd(t14, t13) if fsub(t13, t13) == f32(0.0) else t14
-    t16 = -t15
-    return t15, t16
+    t5 = inverse(t4)
+    t6 = fmul(t3, t5)
+    t7 = fsub(t4, f32(2.0))
+    t8 = fsub(libdevice.fmaf(-t6, t4, t3), fmul(t6, fadd(fsub(f32(2.0), fsub(t4, t7)), fsub(t2, t7))))
+    t9 = fmul(t8, t5)
+    t10 = fsub(t1, input)
+    t11 = fadd(f32(1.0), t2)
+    t12 = fmul(f32(4.0), t11)
+    t13 = fadd(f32(1.0), t11)
+    t14 = fmul(t13, t13)
+    t15 = inverse(t14)
+    t16 = fmul(t12, t15)
+    t17 = libdevice.fmaf(libdevice.fmaf(-t16, t14, t12), t15, t16)
+    t18 = fadd(-t9 if t1 < f32(0.0) else t9, fmul(fadd(fsub(input, fsub(t1, t10)), fsub(-target, t10)), t17))
+    t19 = libdevice.copysignf(t6, t1)
+    t20 = fadd(t19, t18) if fsub(t18, t18) == f32(0.0) else t19
+    t21 = -t20
+    return t20, t21
 
 
 # Together, so that what they share is computed once.
@@ -179,52 +204,56 @@ def grads_device32(input, target):
 def value_and_grad_device32(input, target):
     t1 = fsub(input, target)
     t2 = libdevice.fabsf(t1)
-    t3 = fmul(t2, f32(2.0))
-    t4 = -t3
-    t5 = f32(0.0) < t4
-    t6 = t4 if t5 else f32(0.0)
-    t7 = libdevice.expf(-libdevice.fabsf(t3))
-    t8 = libdevice.log1pf(t7)
-    t9 = fadd(t6, t8)
-    t10 = fadd(t2, t9)
-    t11 = fadd(t10, f32(-0.6931471824645996))
-    t12 = fsub(t11, t10)
-    t13 = fsub(t10, t2)
-    t14 = t1 < f32(0.0)
-    t15 = fsub(t1, input)
-    t16 = fadd(fsub(input, fsub(t1, t15)), fsub(-target, t15))
-    t17 = -t16 if t14 else t16
-    t18 = fsub(t9, t6)
-    t19 = fmul(-fmul(t17, f32(2.0)), fdiv(f32(1.0) if t5 else t7, fadd(f32(1.0), t7)))
-    t20 = fadd(fadd(fsub(t2, fsub(t10, t13)), fsub(t9, t13)), t17)
-    t21 = fadd(fsub(t10, fsub(t11, t12)), fsub(f32(-0.6931471824645996), t12))
-    t22 = fadd(t21, fadd(t20, fadd(fadd(fsub(t6, fsub(t9, t18)), fsub(t8, t18)), t19)))
-    t23 = fadd(t22, f32(1.9046542121259336e-09))
-    t24 = fadd(t11, t23) if fsub(t23, t23) == f32(0.0) else t11
-    t25 = fmul(t2, f32(0.5))
-    t26 = libdevice.sinhf(t25)
-    t27 = fmul(t26, f32(2.0))
-    t28 = fmul(t27, t26)
-    t29 = fmul(fmul(t17, f32(0.5)), libdevice.coshf(t25))
-    t30 = fadd(fadd(libdevice.fmaf(t27, t26, -t28), fmul(t27, t29)), fmul(fmul(t29, f32(2.0)), t26))
-    t31 = fmul(t30, fdiv(f32(1.0), fadd(f32(1.0), t28)))
-    t32 = libdevice.log1pf(t28)
-    t33 = (fadd(t32, t31) if fsub(t31, t31) == f32(0.0) else t32) if t1 < f32(6.498019218444824) else t24
-    t34 = libdevice.expm1f(fmul(t2, f32(-2.0)))
-    t35 = -t34
-    t36 = fadd(f32(2.0), t34)
-    t37 = fdiv(t35, t36)
-    t38 = fsub(t36, f32(2.0))
-    t39 = fmul(t37, fadd(fsub(f32(2.0), fsub(t36, t38)), fsub(t34, t38)))
-    t40 = fdiv(fsub(libdevice.fmaf(-t37, t36, t35), t39), t36)
-    t41 = fadd(f32(1.0), t34)
-    t42 = fadd(f32(1.0), t41)
-    t43 = fadd(-t40 if t14 else t40, fmul(t16, fdiv(fmul(f32(4.0), t41), fmul(t42, t42))))
-    t44 = libdevice.copysignf(t37, t1)
-    t45 = fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
-    t46 = t24 if t1 < f32(-6.276672840118408) else t33
-    t47 = -t45
-    return t46, t45, t47
+    t3 = libdevice.expf(-libdevice.fabsf(fmul(t2, f32(2.0))))
+    t4 = libdevice.log1pf(t3)
+    t5 = fadd(f32(0.0), t4)
+    t6 = fadd(t2, t5)
+    t7 = fadd(t6, f32(-0.6931471824645996))
+    t8 = fsub(t7, t6)
+    t9 = fsub(t6, t2)
+    t10 = t1 < f32(0.0)
+    t11 = fsub(t1, input)
+    t12 = fadd(fsub(input, fsub(t1, t11)), fsub(-target, t11))
+    t13 = -t12 if t10 else t12
+    t14 = fsub(t5, f32(0.0))
+    t15 = fadd(f32(1.0), t3)
+    t16 = inverse(t15)
+    t17 = fmul(t3, t16)
+    t18 = fmul(-fmul(t13, f32(2.0)), libdevice.fmaf(libdevice.fmaf(-t17, t15, t3), t16, t17))
+    t19 = fadd(fadd(fsub(f32(0.0), fsub(t5, t14)), fsub(t4, t14)), t18)
+    t20 = fadd(fsub(t6, fsub(t7, t8)), fsub(f32(-0.6931471824645996), t8))
+    t21 = fadd(t20, fadd(fadd(fadd(fsub(t2, fsub(t6, t9)), fsub(t5, t9)), t13), t19))
+    t22 = fadd(t21, f32(1.9046542121259336e-09))
+    t23 = fadd(t7, t22) if fsub(t22, t22) == f32(0.0) else t7
+    t24 = fmul(t2, f32(0.5))
+    t25 = libdevice.sinhf(t24)
+    t26 = fmul(t25, f32(2.0))
+    t27 = fmul(t26, t25)
+    t28 = fmul(fmul(t13, f32(0.5)), libdevice.coshf(t24))
+    t29 = fadd(fadd(libdevice.fmaf(t26, t25, -t27), fmul(t26, t28)), fmul(fmul(t28, f32(2.0)), t25))
+    t30 = fmul(t29, fdiv(f32(1.0), fadd(f32(1.0), t27)))
+    t31 = libdevice.log1pf(t27)
+    t32 = (fadd(t31, t30) if fsub(t30, t30) == f32(0.0) else t31) if t1 < f32(6.498019218444824) else t23
+    t33 = libdevice.expm1f(fmul(t2, f32(-2.0)))
+    t34 = -t33
+    t35 = fadd(f32(2.0), t33)
+    t36 = inverse(t35)
+    t37 = fmul(t34, t36)
+    t38 = fsub(t35, f32(2.0))
+    t39 = fmul(t37, fadd(fsub(f32(2.0), fsub(t35, t38)), fsub(t33, t38)))
+    t40 = fmul(fsub(libdevice.fmaf(-t37, t35, t34), t39), t36)
+    t41 = fadd(f32(1.0), t33)
+    t42 = fmul(f32(4.0), t41)
+    t43 = fadd(f32(1.0), t41)
+    t44 = fmul(t43, t43)
+    t45 = inverse(t44)
+    t46 = fmul(t42, t45)
+    t47 = fadd(-t40 if t10 else t40, fmul(t12, libdevice.fmaf(libdevice.fmaf(-t46, t44, t42), t45, t46)))
+    t48 = libdevice.copysignf(t37, t1)
+    t49 = fadd(t48, t47) if fsub(t47, t47) == f32(0.0) else t48
+    t50 = t23 if t1 < f32(-6.276672840118408) else t32
+    t51 = -t49
+    return t50, t49, t51
 
 
 @core

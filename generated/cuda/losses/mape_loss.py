@@ -15,6 +15,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -53,69 +54,72 @@ def grad2_input_device32(input, target):
 # 0 to inf: -y*sign((-target + y)/target)/target**2 (compensated)
 @core
 def grad_target_device32(input, target):
-    t1 = libdevice.fabsf(input)
-    t2 = fdiv(t1, target)
-    t3 = -target
-    t4 = fsub(t3, t1)
-    t5 = fdiv(t4, target)
-    t6 = fsub(t4, t3)
-    t7 = fdiv(fadd(libdevice.fmaf(-t5, target, t4), fadd(fsub(t3, fsub(t4, t6)), fsub(-t1, t6))), target)
-    t8 = fadd(t5, t7) if fsub(t7, t7) == f32(0.0) else t5
-    t9 = f32(1.0) if f32(0.0) < t8 else f32(-1.0) if t8 < f32(0.0) else f32(0.0)
-    t10 = fmul(t2, t9)
-    t11 = fdiv(t10, target)
-    t12 = fdiv(libdevice.fmaf(-t2, target, t1), target)
-    t13 = fadd(libdevice.fmaf(-t11, target, t10), fadd(libdevice.fmaf(t2, t9, -t10), fmul(t12, t9)))
-    t14 = fdiv(t13, target)
-    t15 = fsub(t1, target)
-    t16 = fdiv(t15, target)
-    t17 = fsub(t15, t3)
-    t18 = fdiv(fadd(libdevice.fmaf(-t16, target, t15), fadd(fsub(t3, fsub(t15, t17)), fsub(t1, t17))), target)
-    t19 = fadd(t16, t18) if fsub(t18, t18) == f32(0.0) else t16
-    t20 = f32(1.0) if f32(0.0) < t19 else f32(-1.0) if t19 < f32(0.0) else f32(0.0)
-    t21 = fmul(t2, t20)
-    t22 = -fdiv(t21, target)
-    t23 = fadd(libdevice.fmaf(t22, target, t21), fadd(libdevice.fmaf(t2, t20, -t21), fmul(t12, t20)))
-    t24 = -fdiv(t23, target)
-    t25 = fadd(t11, t14) if fsub(t14, t14) == f32(0.0) else t11
-    t26 = t25 if input < f32(0.0) else fadd(t22, t24) if fsub(t24, t24) == f32(0.0) else t22
-    return input if input == f32(0.0) else t26
+    t1 = input < f32(0.0)
+    t2 = libdevice.fabsf(input)
+    t3 = fdiv(t2, target)
+    t4 = -target
+    t5 = fsub(t4, t2)
+    t6 = fsub(t2, target)
+    t7 = fdiv(t5 if t1 else t6, target)
+    t8 = -t7
+    t9 = fsub(t5, t4)
+    t10 = inverse(target)
+    t11 = fmul(fadd(libdevice.fmaf(t8, target, t5), fadd(fsub(t4, fsub(t5, t9)), fsub(-t2, t9))), t10)
+    t12 = fadd(t7, t11) if fsub(t11, t11) == f32(0.0) else t7
+    t13 = f32(1.0) if f32(0.0) < t12 else f32(-1.0) if t12 < f32(0.0) else f32(0.0)
+    t14 = fmul(t3, t13)
+    t15 = fsub(t6, t4)
+    t16 = fmul(fadd(libdevice.fmaf(t8, target, t6), fadd(fsub(t4, fsub(t6, t15)), fsub(t2, t15))), t10)
+    t17 = fadd(t7, t16) if fsub(t16, t16) == f32(0.0) else t7
+    t18 = f32(1.0) if f32(0.0) < t17 else f32(-1.0) if t17 < f32(0.0) else f32(0.0)
+    t19 = fmul(t3, t18)
+    t20 = fdiv(t14 if t1 else t19, target)
+    t21 = -t20
+    t22 = fmul(libdevice.fmaf(-t3, target, t2), t10)
+    t23 = fadd(libdevice.fmaf(t21, target, t14), fadd(libdevice.fmaf(t3, t13, -t14), fmul(t22, t13)))
+    t24 = fmul(t23, t10)
+    t25 = fadd(libdevice.fmaf(t21, target, t19), fadd(libdevice.fmaf(t3, t18, -t19), fmul(t22, t18)))
+    t26 = -fmul(t25, t10)
+    t27 = fadd(t20, t24) if fsub(t24, t24) == f32(0.0) else t20
+    return input if input == f32(0.0) else t27 if t1 else fadd(t21, t26) if fsub(t26, t26) == f32(0.0) else t21
 
 
 # -inf to 0: -2*y*sign((-target - y)/target)/target**3 (compensated)
 # 0 to inf: 2*y*sign((-target + y)/target)/target**3 (compensated)
 @core
 def grad2_target_device32(input, target):
-    t1 = libdevice.fabsf(input)
-    t2 = fdiv(t1, target)
-    t3 = -target
-    t4 = fsub(t3, t1)
-    t5 = fdiv(t4, target)
-    t6 = fsub(t4, t3)
-    t7 = fdiv(fadd(libdevice.fmaf(-t5, target, t4), fadd(fsub(t3, fsub(t4, t6)), fsub(-t1, t6))), target)
-    t8 = fadd(t5, t7) if fsub(t7, t7) == f32(0.0) else t5
-    t9 = f32(1.0) if f32(0.0) < t8 else f32(-1.0) if t8 < f32(0.0) else f32(0.0)
-    t10 = fmul(t2, t9)
-    t11 = fdiv(t10, target)
-    t12 = fmul(t11, f32(2.0))
-    t13 = -fdiv(t12, target)
-    t14 = fdiv(libdevice.fmaf(-t2, target, t1), target)
-    t15 = fadd(libdevice.fmaf(-t11, target, t10), fadd(libdevice.fmaf(t2, t9, -t10), fmul(t14, t9)))
-    t16 = -fdiv(fadd(libdevice.fmaf(t13, target, t12), fmul(fdiv(t15, target), f32(2.0))), target)
-    t17 = fsub(t1, target)
-    t18 = fdiv(t17, target)
-    t19 = fsub(t17, t3)
-    t20 = fdiv(fadd(libdevice.fmaf(-t18, target, t17), fadd(fsub(t3, fsub(t17, t19)), fsub(t1, t19))), target)
-    t21 = fadd(t18, t20) if fsub(t20, t20) == f32(0.0) else t18
-    t22 = f32(1.0) if f32(0.0) < t21 else f32(-1.0) if t21 < f32(0.0) else f32(0.0)
-    t23 = fmul(t2, t22)
-    t24 = fdiv(t23, target)
-    t25 = fmul(t24, f32(2.0))
-    t26 = fdiv(t25, target)
-    t27 = fadd(libdevice.fmaf(-t24, target, t23), fadd(libdevice.fmaf(t2, t22, -t23), fmul(t14, t22)))
-    t28 = fdiv(fadd(libdevice.fmaf(-t26, target, t25), fmul(fdiv(t27, target), f32(2.0))), target)
-    t29 = fadd(t13, t16) if fsub(t16, t16) == f32(0.0) else t13
-    return t29 if input < f32(0.0) else fadd(t26, t28) if fsub(t28, t28) == f32(0.0) else t26
+    t1 = input < f32(0.0)
+    t2 = libdevice.fabsf(input)
+    t3 = fdiv(t2, target)
+    t4 = -target
+    t5 = fsub(t4, t2)
+    t6 = fsub(t2, target)
+    t7 = fdiv(t5 if t1 else t6, target)
+    t8 = -t7
+    t9 = fsub(t5, t4)
+    t10 = inverse(target)
+    t11 = fmul(fadd(libdevice.fmaf(t8, target, t5), fadd(fsub(t4, fsub(t5, t9)), fsub(-t2, t9))), t10)
+    t12 = fadd(t7, t11) if fsub(t11, t11) == f32(0.0) else t7
+    t13 = f32(1.0) if f32(0.0) < t12 else f32(-1.0) if t12 < f32(0.0) else f32(0.0)
+    t14 = fmul(t3, t13)
+    t15 = fsub(t6, t4)
+    t16 = fmul(fadd(libdevice.fmaf(t8, target, t6), fadd(fsub(t4, fsub(t6, t15)), fsub(t2, t15))), t10)
+    t17 = fadd(t7, t16) if fsub(t16, t16) == f32(0.0) else t7
+    t18 = f32(1.0) if f32(0.0) < t17 else f32(-1.0) if t17 < f32(0.0) else f32(0.0)
+    t19 = fmul(t3, t18)
+    t20 = fdiv(t14 if t1 else t19, target)
+    t21 = fmul(t20, f32(2.0))
+    t22 = fdiv(t21, target)
+    t23 = -t22
+    t24 = libdevice.fmaf(t23, target, t21)
+    t25 = -t20
+    t26 = fmul(libdevice.fmaf(-t3, target, t2), t10)
+    t27 = fadd(libdevice.fmaf(t25, target, t14), fadd(libdevice.fmaf(t3, t13, -t14), fmul(t26, t13)))
+    t28 = -fmul(fadd(t24, fmul(fmul(t27, t10), f32(2.0))), t10)
+    t29 = fadd(libdevice.fmaf(t25, target, t19), fadd(libdevice.fmaf(t3, t18, -t19), fmul(t26, t18)))
+    t30 = fmul(fadd(t24, fmul(fmul(t29, t10), f32(2.0))), t10)
+    t31 = fadd(t23, t28) if fsub(t28, t28) == f32(0.0) else t23
+    return t31 if t1 else fadd(t22, t30) if fsub(t30, t30) == f32(0.0) else t22
 
 
 # Together, so that what they share is computed once.
@@ -123,35 +127,36 @@ def grad2_target_device32(input, target):
 def grads_device32(input, target):
     t1 = fdiv(fsub(input, target), target)
     t2 = fdiv(f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t1 < f32(0.0) else f32(0.0), target)
-    t3 = libdevice.fabsf(input)
-    t4 = fdiv(t3, target)
-    t5 = -target
-    t6 = fsub(t5, t3)
-    t7 = fdiv(t6, target)
-    t8 = fsub(t6, t5)
-    t9 = fdiv(fadd(libdevice.fmaf(-t7, target, t6), fadd(fsub(t5, fsub(t6, t8)), fsub(-t3, t8))), target)
-    t10 = fadd(t7, t9) if fsub(t9, t9) == f32(0.0) else t7
-    t11 = f32(1.0) if f32(0.0) < t10 else f32(-1.0) if t10 < f32(0.0) else f32(0.0)
-    t12 = fmul(t4, t11)
-    t13 = fdiv(t12, target)
-    t14 = fdiv(libdevice.fmaf(-t4, target, t3), target)
-    t15 = fadd(libdevice.fmaf(-t13, target, t12), fadd(libdevice.fmaf(t4, t11, -t12), fmul(t14, t11)))
-    t16 = fdiv(t15, target)
-    t17 = fsub(t3, target)
-    t18 = fdiv(t17, target)
-    t19 = fsub(t17, t5)
-    t20 = fdiv(fadd(libdevice.fmaf(-t18, target, t17), fadd(fsub(t5, fsub(t17, t19)), fsub(t3, t19))), target)
-    t21 = fadd(t18, t20) if fsub(t20, t20) == f32(0.0) else t18
-    t22 = f32(1.0) if f32(0.0) < t21 else f32(-1.0) if t21 < f32(0.0) else f32(0.0)
-    t23 = fmul(t4, t22)
-    t24 = -fdiv(t23, target)
-    t25 = fadd(libdevice.fmaf(t24, target, t23), fadd(libdevice.fmaf(t4, t22, -t23), fmul(t14, t22)))
-    t26 = -fdiv(t25, target)
-    t27 = fadd(t13, t16) if fsub(t16, t16) == f32(0.0) else t13
-    t28 = t27 if input < f32(0.0) else fadd(t24, t26) if fsub(t26, t26) == f32(0.0) else t24
-    t29 = input if input != input else t2
-    t30 = input if input == f32(0.0) else t28
-    return t29, t30
+    t3 = input < f32(0.0)
+    t4 = libdevice.fabsf(input)
+    t5 = fdiv(t4, target)
+    t6 = -target
+    t7 = fsub(t6, t4)
+    t8 = fsub(t4, target)
+    t9 = fdiv(t7 if t3 else t8, target)
+    t10 = -t9
+    t11 = fsub(t7, t6)
+    t12 = inverse(target)
+    t13 = fmul(fadd(libdevice.fmaf(t10, target, t7), fadd(fsub(t6, fsub(t7, t11)), fsub(-t4, t11))), t12)
+    t14 = fadd(t9, t13) if fsub(t13, t13) == f32(0.0) else t9
+    t15 = f32(1.0) if f32(0.0) < t14 else f32(-1.0) if t14 < f32(0.0) else f32(0.0)
+    t16 = fmul(t5, t15)
+    t17 = fsub(t8, t6)
+    t18 = fmul(fadd(libdevice.fmaf(t10, target, t8), fadd(fsub(t6, fsub(t8, t17)), fsub(t4, t17))), t12)
+    t19 = fadd(t9, t18) if fsub(t18, t18) == f32(0.0) else t9
+    t20 = f32(1.0) if f32(0.0) < t19 else f32(-1.0) if t19 < f32(0.0) else f32(0.0)
+    t21 = fmul(t5, t20)
+    t22 = fdiv(t16 if t3 else t21, target)
+    t23 = -t22
+    t24 = fmul(libdevice.fmaf(-t5, target, t4), t12)
+    t25 = fadd(libdevice.fmaf(t23, target, t16), fadd(libdevice.fmaf(t5, t15, -t16), fmul(t24, t15)))
+    t26 = fmul(t25, t12)
+    t27 = fadd(libdevice.fmaf(t23, target, t21), fadd(libdevice.fmaf(t5, t20, -t21), fmul(t24, t20)))
+    t28 = -fmul(t27, t12)
+    t29 = fadd(t22, t26) if fsub(t26, t26) == f32(0.0) else t22
+    t30 = input if input != input else t2
+    t31 = input if input == f32(0.0) else t29 if t3 else fadd(t23, t28) if fsub(t28, t28) == f32(0.0) else t23
+    return t30, t31
 
 
 # Together, so that what they share is computed once.
@@ -159,35 +164,36 @@ def grads_device32(input, target):
 def value_and_grad_device32(input, target):
     t1 = fdiv(fsub(input, target), target)
     t2 = fdiv(f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t1 < f32(0.0) else f32(0.0), target)
-    t3 = libdevice.fabsf(input)
-    t4 = fdiv(t3, target)
-    t5 = -target
-    t6 = fsub(t5, t3)
-    t7 = fdiv(t6, target)
-    t8 = fsub(t6, t5)
-    t9 = fdiv(fadd(libdevice.fmaf(-t7, target, t6), fadd(fsub(t5, fsub(t6, t8)), fsub(-t3, t8))), target)
-    t10 = fadd(t7, t9) if fsub(t9, t9) == f32(0.0) else t7
-    t11 = f32(1.0) if f32(0.0) < t10 else f32(-1.0) if t10 < f32(0.0) else f32(0.0)
-    t12 = fmul(t4, t11)
-    t13 = fdiv(t12, target)
-    t14 = fdiv(libdevice.fmaf(-t4, target, t3), target)
-    t15 = fadd(libdevice.fmaf(-t13, target, t12), fadd(libdevice.fmaf(t4, t11, -t12), fmul(t14, t11)))
-    t16 = fdiv(t15, target)
-    t17 = fsub(t3, target)
-    t18 = fdiv(t17, target)
-    t19 = fsub(t17, t5)
-    t20 = fdiv(fadd(libdevice.fmaf(-t18, target, t17), fadd(fsub(t5, fsub(t17, t19)), fsub(t3, t19))), target)
-    t21 = fadd(t18, t20) if fsub(t20, t20) == f32(0.0) else t18
-    t22 = f32(1.0) if f32(0.0) < t21 else f32(-1.0) if t21 < f32(0.0) else f32(0.0)
-    t23 = fmul(t4, t22)
-    t24 = -fdiv(t23, target)
-    t25 = fadd(libdevice.fmaf(t24, target, t23), fadd(libdevice.fmaf(t4, t22, -t23), fmul(t14, t22)))
-    t26 = -fdiv(t25, target)
-    t27 = fadd(t13, t16) if fsub(t16, t16) == f32(0.0) else t13
-    t28 = t27 if input < f32(0.0) else fadd(t24, t26) if fsub(t26, t26) == f32(0.0) else t24
-    t29 = input if input != input else t2
-    t30 = input if input == f32(0.0) else t28
-    return libdevice.fabsf(t1), t29, t30
+    t3 = input < f32(0.0)
+    t4 = libdevice.fabsf(input)
+    t5 = fdiv(t4, target)
+    t6 = -target
+    t7 = fsub(t6, t4)
+    t8 = fsub(t4, target)
+    t9 = fdiv(t7 if t3 else t8, target)
+    t10 = -t9
+    t11 = fsub(t7, t6)
+    t12 = inverse(target)
+    t13 = fmul(fadd(libdevice.fmaf(t10, target, t7), fadd(fsub(t6, fsub(t7, t11)), fsub(-t4, t11))), t12)
+    t14 = fadd(t9, t13) if fsub(t13, t13) == f32(0.0) else t9
+    t15 = f32(1.0) if f32(0.0) < t14 else f32(-1.0) if t14 < f32(0.0) else f32(0.0)
+    t16 = fmul(t5, t15)
+    t17 = fsub(t8, t6)
+    t18 = fmul(fadd(libdevice.fmaf(t10, target, t8), fadd(fsub(t6, fsub(t8, t17)), fsub(t4, t17))), t12)
+    t19 = fadd(t9, t18) if fsub(t18, t18) == f32(0.0) else t9
+    t20 = f32(1.0) if f32(0.0) < t19 else f32(-1.0) if t19 < f32(0.0) else f32(0.0)
+    t21 = fmul(t5, t20)
+    t22 = fdiv(t16 if t3 else t21, target)
+    t23 = -t22
+    t24 = fmul(libdevice.fmaf(-t5, target, t4), t12)
+    t25 = fadd(libdevice.fmaf(t23, target, t16), fadd(libdevice.fmaf(t5, t15, -t16), fmul(t24, t15)))
+    t26 = fmul(t25, t12)
+    t27 = fadd(libdevice.fmaf(t23, target, t21), fadd(libdevice.fmaf(t5, t20, -t21), fmul(t24, t20)))
+    t28 = -fmul(t27, t12)
+    t29 = fadd(t22, t26) if fsub(t26, t26) == f32(0.0) else t22
+    t30 = input if input != input else t2
+    t31 = input if input == f32(0.0) else t29 if t3 else fadd(t23, t28) if fsub(t28, t28) == f32(0.0) else t23
+    return libdevice.fabsf(t1), t30, t31
 
 
 @core
@@ -246,42 +252,46 @@ def grad_target_device(input, target):
 
 @core
 def grad2_target_device(input, target):
-    t1 = dmul(target, target)
-    t2 = dadd(input, -target)
-    t3 = ddiv(t2, target)
-    t4 = dadd(ddiv(2.0, t1), ddiv(dmul(t2, 2.0), dmul(t1, target)))
-    t5 = libdevice.fabs(input)
-    t6 = ddiv(t5, target)
-    t7 = -target
-    t8 = dadd(t7, -t5)
-    t9 = ddiv(t8, target)
-    t10 = dadd(t8, -t7)
-    t11 = ddiv(dadd(libdevice.fma(-t9, target, t8), dadd(dadd(t7, -dadd(t8, -t10)), dadd(-t5, -t10))), target)
-    t12 = dadd(t9, t11) if dadd(t11, -t11) == 0.0 else t9
-    t13 = 1.0 if 0.0 < t12 else -1.0 if t12 < 0.0 else 0.0
-    t14 = dmul(t6, t13)
-    t15 = ddiv(t14, target)
-    t16 = dmul(t15, 2.0)
-    t17 = -ddiv(t16, target)
-    t18 = ddiv(libdevice.fma(-t6, target, t5), target)
-    t19 = dadd(libdevice.fma(-t15, target, t14), dadd(libdevice.fma(t6, t13, -t14), dmul(t18, t13)))
-    t20 = -ddiv(dadd(libdevice.fma(t17, target, t16), dmul(ddiv(t19, target), 2.0)), target)
-    t21 = dadd(t5, -target)
-    t22 = ddiv(t21, target)
-    t23 = dadd(t21, -t7)
-    t24 = dadd(libdevice.fma(-t22, target, t21), dadd(dadd(t7, -dadd(t21, -t23)), dadd(t5, -t23)))
-    t25 = ddiv(t24, target)
-    t26 = dadd(t22, t25) if dadd(t25, -t25) == 0.0 else t22
-    t27 = 1.0 if 0.0 < t26 else -1.0 if t26 < 0.0 else 0.0
-    t28 = dmul(t6, t27)
-    t29 = ddiv(t28, target)
-    t30 = dmul(t29, 2.0)
-    t31 = ddiv(t30, target)
-    t32 = dadd(libdevice.fma(-t29, target, t28), dadd(libdevice.fma(t6, t27, -t28), dmul(t18, t27)))
-    t33 = ddiv(dadd(libdevice.fma(-t31, target, t30), dmul(ddiv(t32, target), 2.0)), target)
-    t34 = dadd(t17, t20) if dadd(t20, -t20) == 0.0 else t17
-    t35 = t34 if input < 0.0 else dadd(t31, t33) if dadd(t33, -t33) == 0.0 else t31
-    return dmul(t4, 1.0 if 0.0 < t3 else -1.0 if t3 < 0.0 else 0.0) if input == 0.0 else t35
+    if input == 0.0:
+        t2 = dmul(target, target)
+        t3 = dadd(input, -target)
+        t4 = ddiv(t3, target)
+        t5 = dadd(ddiv(2.0, t2), ddiv(dmul(t3, 2.0), dmul(t2, target)))
+        t1 = dmul(t5, 1.0 if 0.0 < t4 else -1.0 if t4 < 0.0 else 0.0)
+    else:
+        t6 = libdevice.fabs(input)
+        t7 = ddiv(t6, target)
+        t8 = -target
+        t9 = dadd(t8, -t6)
+        t10 = ddiv(t9, target)
+        t11 = dadd(t9, -t8)
+        t12 = dadd(libdevice.fma(-t10, target, t9), dadd(dadd(t8, -dadd(t9, -t11)), dadd(-t6, -t11)))
+        t13 = ddiv(t12, target)
+        t14 = dadd(t10, t13) if dadd(t13, -t13) == 0.0 else t10
+        t15 = 1.0 if 0.0 < t14 else -1.0 if t14 < 0.0 else 0.0
+        t16 = dmul(t7, t15)
+        t17 = ddiv(t16, target)
+        t18 = dmul(t17, 2.0)
+        t19 = -ddiv(t18, target)
+        t20 = ddiv(libdevice.fma(-t7, target, t6), target)
+        t21 = dadd(libdevice.fma(-t17, target, t16), dadd(libdevice.fma(t7, t15, -t16), dmul(t20, t15)))
+        t22 = -ddiv(dadd(libdevice.fma(t19, target, t18), dmul(ddiv(t21, target), 2.0)), target)
+        t23 = dadd(t6, -target)
+        t24 = ddiv(t23, target)
+        t25 = dadd(t23, -t8)
+        t26 = dadd(libdevice.fma(-t24, target, t23), dadd(dadd(t8, -dadd(t23, -t25)), dadd(t6, -t25)))
+        t27 = ddiv(t26, target)
+        t28 = dadd(t24, t27) if dadd(t27, -t27) == 0.0 else t24
+        t29 = 1.0 if 0.0 < t28 else -1.0 if t28 < 0.0 else 0.0
+        t30 = dmul(t7, t29)
+        t31 = ddiv(t30, target)
+        t32 = dmul(t31, 2.0)
+        t33 = ddiv(t32, target)
+        t34 = dadd(libdevice.fma(-t31, target, t30), dadd(libdevice.fma(t7, t29, -t30), dmul(t20, t29)))
+        t35 = ddiv(dadd(libdevice.fma(-t33, target, t32), dmul(ddiv(t34, target), 2.0)), target)
+        t36 = dadd(t19, t22) if dadd(t22, -t22) == 0.0 else t19
+        t1 = t36 if input < 0.0 else dadd(t33, t35) if dadd(t35, -t35) == 0.0 else t33
+    return t1
 
 
 @core

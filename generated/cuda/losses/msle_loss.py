@@ -17,6 +17,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -51,11 +52,11 @@ def value_device32(input, target):
     t13 = fsub(t2, input)
     t14 = fadd(libdevice.fmaf(-t3, t3, t2), fadd(fsub(input, fsub(t2, t13)), fsub(f32(1.0), t13)))
     t15 = fadd(libdevice.fmaf(-t4, t3, t1), fadd(fsub(input, fsub(t1, t12)), fsub(-target, t12)))
-    t16 = fmul(fdiv(fsub(t15, fmul(t4, fdiv(t14, fadd(t3, t3)))), t3), f32(0.5))
+    t16 = fmul(fmul(fsub(t15, fmul(t4, fmul(t14, inverse(fadd(t3, t3))))), inverse(t3)), f32(0.5))
     t17 = fsub(t6, target)
     t18 = fadd(libdevice.fmaf(-t7, t7, t6), fadd(fsub(target, fsub(t6, t17)), fsub(f32(1.0), t17)))
-    t19 = fdiv(fsub(fadd(libdevice.fmaf(-t8, t7, t5), t16), fmul(t8, fdiv(t18, fadd(t7, t7)))), t7)
-    t20 = fmul(t19, fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t8, t8)))))
+    t19 = fsub(fadd(libdevice.fmaf(-t8, t7, t5), t16), fmul(t8, fmul(t18, inverse(fadd(t7, t7)))))
+    t20 = fmul(fmul(t19, inverse(t7)), fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t8, t8)))))
     t21 = fadd(fadd(libdevice.fmaf(t10, t9, -t11), fmul(t10, t20)), fmul(fmul(t20, f32(4.0)), t9))
     t22 = (fadd(t11, t21) if fsub(t21, t21) == f32(0.0) else t11) if input < f32(math.inf) else f32(math.inf)
     return (f32(math.inf) if target == f32(math.inf) else t22) if f32(-1.0) <= input else f32(math.nan)
@@ -79,15 +80,16 @@ def grad_input_device32(input, target):
     t12 = fsub(t2, input)
     t13 = fadd(fsub(input, fsub(t2, t12)), fsub(f32(1.0), t12))
     t14 = fadd(libdevice.fmaf(-t4, t3, t1), fadd(fsub(input, fsub(t1, t11)), fsub(-target, t11)))
-    t15 = fdiv(fsub(t14, fmul(t4, fdiv(fadd(libdevice.fmaf(-t3, t3, t2), t13), fadd(t3, t3)))), t3)
+    t15 = fsub(t14, fmul(t4, fmul(fadd(libdevice.fmaf(-t3, t3, t2), t13), inverse(fadd(t3, t3)))))
     t16 = fsub(t6, target)
     t17 = fadd(libdevice.fmaf(-t7, t7, t6), fadd(fsub(target, fsub(t6, t16)), fsub(f32(1.0), t16)))
-    t18 = fsub(fadd(libdevice.fmaf(-t8, t7, t5), fmul(t15, f32(0.5))), fmul(t8, fdiv(t17, fadd(t7, t7))))
-    t19 = fmul(fdiv(t18, t7), fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t8, t8)))))
-    t20 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t10, t2, t9), t19), fmul(t10, t13)), t2), f32(4.0))
-    t21 = fmul(t10, f32(4.0))
-    t22 = (fadd(t21, t20) if fsub(t20, t20) == f32(0.0) else t21) if input < f32(math.inf) else f32(0.0)
-    return (f32(-math.inf) if target == f32(math.inf) else t22) if f32(-1.0) <= input else f32(math.nan)
+    t18 = fadd(libdevice.fmaf(-t8, t7, t5), fmul(fmul(t15, inverse(t3)), f32(0.5)))
+    t19 = fmul(fsub(t18, fmul(t8, fmul(t17, inverse(fadd(t7, t7))))), inverse(t7))
+    t20 = fmul(t19, fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t8, t8)))))
+    t21 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t10, t2, t9), t20), fmul(t10, t13)), inverse(t2)), f32(4.0))
+    t22 = fmul(t10, f32(4.0))
+    t23 = (fadd(t22, t21) if fsub(t21, t21) == f32(0.0) else t22) if input < f32(math.inf) else f32(0.0)
+    return (f32(-math.inf) if target == f32(math.inf) else t23) if f32(-1.0) <= input else f32(math.nan)
 
 
 # (2 - 4*asinh((input - target)/(2*sqrt(input + 1)*sqrt(target + 1))))/(input + 1)**2 (compensated)
@@ -111,16 +113,18 @@ def grad2_input_device32(input, target):
     t15 = fsub(t2, input)
     t16 = fadd(fsub(input, fsub(t2, t15)), fsub(f32(1.0), t15))
     t17 = fadd(libdevice.fmaf(-t4, t3, t1), fadd(fsub(input, fsub(t1, t14)), fsub(-target, t14)))
-    t18 = fdiv(fsub(t17, fmul(t4, fdiv(fadd(libdevice.fmaf(-t3, t3, t2), t16), fadd(t3, t3)))), t3)
+    t18 = fsub(t17, fmul(t4, fmul(fadd(libdevice.fmaf(-t3, t3, t2), t16), inverse(fadd(t3, t3)))))
     t19 = fsub(t6, target)
     t20 = fadd(libdevice.fmaf(-t7, t7, t6), fadd(fsub(target, fsub(t6, t19)), fsub(f32(1.0), t19)))
-    t21 = fsub(fadd(libdevice.fmaf(-t8, t7, t5), fmul(t18, f32(0.5))), fmul(t8, fdiv(t20, fadd(t7, t7))))
-    t22 = fmul(fdiv(t21, t7), fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t8, t8)))))
-    t23 = fadd(fadd(fsub(t9, fsub(t10, t13)), fsub(f32(2.0), t13)), -fmul(t22, f32(4.0)))
-    t24 = fdiv(fsub(fadd(libdevice.fmaf(-t11, t2, t10), t23), fmul(t11, t16)), t2)
-    t25 = fdiv(fsub(fadd(libdevice.fmaf(-t12, t2, t11), t24), fmul(t12, t16)), t2)
-    t26 = (fadd(t12, t25) if fsub(t25, t25) == f32(0.0) else t12) if input < f32(math.inf) else f32(0.0)
-    return (f32(math.inf) if target == f32(math.inf) else t26) if f32(-1.0) <= input else f32(math.nan)
+    t21 = fadd(libdevice.fmaf(-t8, t7, t5), fmul(fmul(t18, inverse(t3)), f32(0.5)))
+    t22 = fmul(fsub(t21, fmul(t8, fmul(t20, inverse(fadd(t7, t7))))), inverse(t7))
+    t23 = -fmul(fmul(t22, fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t8, t8))))), f32(4.0))
+    t24 = fadd(libdevice.fmaf(-t11, t2, t10), fadd(fadd(fsub(t9, fsub(t10, t13)), fsub(f32(2.0), t13)), t23))
+    t25 = inverse(t2)
+    t26 = fsub(fadd(libdevice.fmaf(-t12, t2, t11), fmul(fsub(t24, fmul(t11, t16)), t25)), fmul(t12, t16))
+    t27 = fmul(t26, t25)
+    t28 = (fadd(t12, t27) if fsub(t27, t27) == f32(0.0) else t12) if input < f32(math.inf) else f32(0.0)
+    return (f32(math.inf) if target == f32(math.inf) else t28) if f32(-1.0) <= input else f32(math.nan)
 
 
 # -4*asinh((input - target)/(2*sqrt(input + 1)*sqrt(target + 1)))/(target + 1) (compensated)
@@ -140,13 +144,13 @@ def grad_target_device32(input, target):
     t12 = fsub(t2, input)
     t13 = fadd(libdevice.fmaf(-t3, t3, t2), fadd(fsub(input, fsub(t2, t12)), fsub(f32(1.0), t12)))
     t14 = fadd(libdevice.fmaf(-t4, t3, t1), fadd(fsub(input, fsub(t1, t11)), fsub(-target, t11)))
-    t15 = fmul(fdiv(fsub(t14, fmul(t4, fdiv(t13, fadd(t3, t3)))), t3), f32(0.5))
+    t15 = fmul(fmul(fsub(t14, fmul(t4, fmul(t13, inverse(fadd(t3, t3))))), inverse(t3)), f32(0.5))
     t16 = fsub(t6, target)
     t17 = fadd(fsub(target, fsub(t6, t16)), fsub(f32(1.0), t16))
-    t18 = fmul(t8, fdiv(fadd(libdevice.fmaf(-t7, t7, t6), t17), fadd(t7, t7)))
-    t19 = fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t8, t8))))
-    t20 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t8, t7, t5), t15), t18), t7), t19)
-    t21 = -fmul(fdiv(fsub(fadd(libdevice.fmaf(-t10, t6, t9), t20), fmul(t10, t17)), t6), f32(4.0))
+    t18 = fmul(t8, fmul(fadd(libdevice.fmaf(-t7, t7, t6), t17), inverse(fadd(t7, t7))))
+    t19 = fmul(fsub(fadd(libdevice.fmaf(-t8, t7, t5), t15), t18), inverse(t7))
+    t20 = fmul(t19, fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t8, t8)))))
+    t21 = -fmul(fmul(fsub(fadd(libdevice.fmaf(-t10, t6, t9), t20), fmul(t10, t17)), inverse(t6)), f32(4.0))
     t22 = -fmul(t10, f32(4.0))
     t23 = f32(0.0) if target == f32(math.inf) else fadd(t22, t21) if fsub(t21, t21) == f32(0.0) else t22
     return t23 if f32(-1.0) <= input else f32(math.nan)
@@ -156,36 +160,36 @@ def grad_target_device32(input, target):
 # 0 to inf: (4*asinh((input - target)/(2*sqrt(input + 1)*sqrt(target + 1))) + 2)/(target + 1)**2 (compensated)
 @core
 def grad2_target_device32(input, target):
-    t1 = fadd(target, f32(1.0))
-    t2 = fmul(t1, t1)
-    t3 = fdiv(fmul(libdevice.log1pf(target), f32(2.0)), t2)
-    t4 = fsub(input, target)
+    t1 = input < f32(0.0)
+    t2 = fsub(input, target)
+    t3 = fadd(target, f32(1.0))
+    t4 = fmul(t3, t3)
     t5 = fadd(input, f32(1.0))
     t6 = libdevice.fsqrt_rn(t5)
-    t7 = fdiv(t4, t6)
+    t7 = fdiv(fmul(libdevice.log1pf(input), f32(2.0)) if t1 else t2, t4 if t1 else t6)
     t8 = fmul(t7, f32(0.5))
-    t9 = libdevice.fsqrt_rn(t1)
-    t10 = fdiv(t8, t9)
+    t9 = libdevice.fsqrt_rn(t3)
+    t10 = fdiv(fmul(libdevice.log1pf(target), f32(2.0)) if t1 else t8, t4 if t1 else t9)
     t11 = fmul(libdevice.asinhf(t10), f32(4.0))
     t12 = fadd(t11, f32(2.0))
-    t13 = fdiv(t12, t1)
-    t14 = fdiv(t13, t1)
+    t13 = fdiv(f32(2.0) if t1 else t12, t4 if t1 else t3)
+    t14 = fdiv(t13, t3)
     t15 = fsub(t12, t11)
-    t16 = fsub(t4, input)
+    t16 = fsub(t2, input)
     t17 = fsub(t5, input)
     t18 = fadd(libdevice.fmaf(-t6, t6, t5), fadd(fsub(input, fsub(t5, t17)), fsub(f32(1.0), t17)))
-    t19 = fadd(libdevice.fmaf(-t7, t6, t4), fadd(fsub(input, fsub(t4, t16)), fsub(-target, t16)))
-    t20 = fmul(fdiv(fsub(t19, fmul(t7, fdiv(t18, fadd(t6, t6)))), t6), f32(0.5))
-    t21 = fsub(t1, target)
-    t22 = fadd(fsub(target, fsub(t1, t21)), fsub(f32(1.0), t21))
-    t23 = fmul(t10, fdiv(fadd(libdevice.fmaf(-t9, t9, t1), t22), fadd(t9, t9)))
-    t24 = fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t10, t10))))
-    t25 = fmul(fmul(fdiv(fsub(fadd(libdevice.fmaf(-t10, t9, t8), t20), t23), t9), t24), f32(4.0))
-    t26 = fadd(libdevice.fmaf(-t13, t1, t12), fadd(fadd(fsub(t11, fsub(t12, t15)), fsub(f32(2.0), t15)), t25))
-    t27 = fsub(fadd(libdevice.fmaf(-t14, t1, t13), fdiv(fsub(t26, fmul(t13, t22)), t1)), fmul(t14, t22))
-    t28 = fdiv(t27, t1)
-    t29 = fadd(fsub(fdiv(fmul(libdevice.log1pf(input), f32(2.0)), t2), t3), fdiv(f32(2.0), t2))
-    t30 = t29 if input < f32(0.0) else fadd(t14, t28) if fsub(t28, t28) == f32(0.0) else t14
+    t19 = fadd(libdevice.fmaf(-t7, t6, t2), fadd(fsub(input, fsub(t2, t16)), fsub(-target, t16)))
+    t20 = fmul(fmul(fsub(t19, fmul(t7, fmul(t18, inverse(fadd(t6, t6))))), inverse(t6)), f32(0.5))
+    t21 = fsub(t3, target)
+    t22 = fadd(fsub(target, fsub(t3, t21)), fsub(f32(1.0), t21))
+    t23 = fmul(t10, fmul(fadd(libdevice.fmaf(-t9, t9, t3), t22), inverse(fadd(t9, t9))))
+    t24 = fmul(fsub(fadd(libdevice.fmaf(-t10, t9, t8), t20), t23), inverse(t9))
+    t25 = fmul(fmul(t24, fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t10, t10))))), f32(4.0))
+    t26 = fadd(libdevice.fmaf(-t13, t3, t12), fadd(fadd(fsub(t11, fsub(t12, t15)), fsub(f32(2.0), t15)), t25))
+    t27 = inverse(t3)
+    t28 = fsub(fadd(libdevice.fmaf(-t14, t3, t13), fmul(fsub(t26, fmul(t13, t22)), t27)), fmul(t14, t22))
+    t29 = fmul(t28, t27)
+    t30 = fadd(fsub(t7, t10), t13) if t1 else fadd(t14, t29) if fsub(t29, t29) == f32(0.0) else t14
     return (f32(0.0) if target == f32(math.inf) else t30) if f32(-1.0) <= input else f32(math.nan)
 
 
@@ -208,17 +212,17 @@ def grads_device32(input, target):
     t14 = fsub(t4, input)
     t15 = fadd(fsub(input, fsub(t4, t14)), fsub(f32(1.0), t14))
     t16 = fadd(libdevice.fmaf(-t6, t5, t3), fadd(fsub(input, fsub(t3, t13)), fsub(-target, t13)))
-    t17 = fdiv(fsub(t16, fmul(t6, fdiv(fadd(libdevice.fmaf(-t5, t5, t4), t15), fadd(t5, t5)))), t5)
+    t17 = fsub(t16, fmul(t6, fmul(fadd(libdevice.fmaf(-t5, t5, t4), t15), inverse(fadd(t5, t5)))))
     t18 = fsub(t8, target)
     t19 = fadd(fsub(target, fsub(t8, t18)), fsub(f32(1.0), t18))
-    t20 = fmul(t10, fdiv(fadd(libdevice.fmaf(-t9, t9, t8), t19), fadd(t9, t9)))
-    t21 = fdiv(fsub(fadd(libdevice.fmaf(-t10, t9, t7), fmul(t17, f32(0.5))), t20), t9)
-    t22 = fmul(t21, fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t10, t10)))))
-    t23 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t12, t4, t11), t22), fmul(t12, t15)), t4), f32(4.0))
+    t20 = fmul(t10, fmul(fadd(libdevice.fmaf(-t9, t9, t8), t19), inverse(fadd(t9, t9))))
+    t21 = fsub(fadd(libdevice.fmaf(-t10, t9, t7), fmul(fmul(t17, inverse(t5)), f32(0.5))), t20)
+    t22 = fmul(fmul(t21, inverse(t9)), fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t10, t10)))))
+    t23 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t12, t4, t11), t22), fmul(t12, t15)), inverse(t4)), f32(4.0))
     t24 = fmul(t12, f32(4.0))
     t25 = (fadd(t24, t23) if fsub(t23, t23) == f32(0.0) else t24) if input < f32(math.inf) else f32(0.0)
     t26 = fdiv(t11, t8)
-    t27 = -fmul(fdiv(fsub(fadd(libdevice.fmaf(-t26, t8, t11), t22), fmul(t26, t19)), t8), f32(4.0))
+    t27 = -fmul(fmul(fsub(fadd(libdevice.fmaf(-t26, t8, t11), t22), fmul(t26, t19)), inverse(t8)), f32(4.0))
     t28 = -fmul(t26, f32(4.0))
     t29 = (f32(-math.inf) if t2 else t25) if t1 else f32(math.nan)
     t30 = (f32(0.0) if t2 else fadd(t28, t27) if fsub(t27, t27) == f32(0.0) else t28) if t1 else f32(math.nan)
@@ -246,20 +250,20 @@ def value_and_grad_device32(input, target):
     t16 = fsub(t5, input)
     t17 = fadd(fsub(input, fsub(t5, t16)), fsub(f32(1.0), t16))
     t18 = fadd(libdevice.fmaf(-t7, t6, t4), fadd(fsub(input, fsub(t4, t15)), fsub(-target, t15)))
-    t19 = fdiv(fsub(t18, fmul(t7, fdiv(fadd(libdevice.fmaf(-t6, t6, t5), t17), fadd(t6, t6)))), t6)
+    t19 = fsub(t18, fmul(t7, fmul(fadd(libdevice.fmaf(-t6, t6, t5), t17), inverse(fadd(t6, t6)))))
     t20 = fsub(t9, target)
     t21 = fadd(fsub(target, fsub(t9, t20)), fsub(f32(1.0), t20))
-    t22 = fmul(t11, fdiv(fadd(libdevice.fmaf(-t10, t10, t9), t21), fadd(t10, t10)))
-    t23 = fdiv(fsub(fadd(libdevice.fmaf(-t11, t10, t8), fmul(t19, f32(0.5))), t22), t10)
-    t24 = fmul(t23, fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t11, t11)))))
+    t22 = fmul(t11, fmul(fadd(libdevice.fmaf(-t10, t10, t9), t21), inverse(fadd(t10, t10))))
+    t23 = fsub(fadd(libdevice.fmaf(-t11, t10, t8), fmul(fmul(t19, inverse(t6)), f32(0.5))), t22)
+    t24 = fmul(fmul(t23, inverse(t10)), fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t11, t11)))))
     t25 = fadd(fadd(libdevice.fmaf(t13, t12, -t14), fmul(t13, t24)), fmul(fmul(t24, f32(4.0)), t12))
     t26 = (fadd(t14, t25) if fsub(t25, t25) == f32(0.0) else t14) if t3 else f32(math.inf)
     t27 = fdiv(t12, t5)
-    t28 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t27, t5, t12), t24), fmul(t27, t17)), t5), f32(4.0))
+    t28 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t27, t5, t12), t24), fmul(t27, t17)), inverse(t5)), f32(4.0))
     t29 = fmul(t27, f32(4.0))
     t30 = (fadd(t29, t28) if fsub(t28, t28) == f32(0.0) else t29) if t3 else f32(0.0)
     t31 = fdiv(t12, t9)
-    t32 = -fmul(fdiv(fsub(fadd(libdevice.fmaf(-t31, t9, t12), t24), fmul(t31, t21)), t9), f32(4.0))
+    t32 = -fmul(fmul(fsub(fadd(libdevice.fmaf(-t31, t9, t12), t24), fmul(t31, t21)), inverse(t9)), f32(4.0))
     t33 = -fmul(t31, f32(4.0))
     t34 = (f32(math.inf) if t2 else t26) if t1 else f32(math.nan)
     t35 = (f32(-math.inf) if t2 else t30) if t1 else f32(math.nan)
@@ -297,29 +301,31 @@ def value_device(input, target):
 @core
 def grad_input_device(input, target):
     t1 = dadd(input, 1.0)
-    t2 = dadd(input, -target)
-    t3 = libdevice.dsqrt_rn(t1)
-    t4 = ddiv(t2, t3)
-    t5 = dmul(t4, 0.5)
-    t6 = dadd(target, 1.0)
-    t7 = libdevice.dsqrt_rn(t6)
-    t8 = ddiv(t5, t7)
-    t9 = asinh(t8)
-    t10 = ddiv(t9, t1)
-    t11 = dadd(t2, -input)
-    t12 = dadd(t1, -input)
-    t13 = dadd(dadd(input, -dadd(t1, -t12)), dadd(1.0, -t12))
-    t14 = dadd(libdevice.fma(-t4, t3, t2), dadd(dadd(input, -dadd(t2, -t11)), dadd(-target, -t11)))
-    t15 = dmul(ddiv(dadd(t14, -dmul(t4, ddiv(dadd(libdevice.fma(-t3, t3, t1), t13), dadd(t3, t3)))), t3), 0.5)
-    t16 = dadd(t6, -target)
-    t17 = dadd(libdevice.fma(-t7, t7, t6), dadd(dadd(target, -dadd(t6, -t16)), dadd(1.0, -t16)))
-    t18 = ddiv(dadd(dadd(libdevice.fma(-t8, t7, t5), t15), -dmul(t8, ddiv(t17, dadd(t7, t7)))), t7)
-    t19 = dadd(asinh_low(t8), dmul(t18, ddiv(1.0, libdevice.dsqrt_rn(dadd(1.0, dmul(t8, t8))))))
-    t20 = dmul(ddiv(dadd(dadd(libdevice.fma(-t10, t1, t9), t19), -dmul(t10, t13)), t1), 4.0)
-    t21 = dmul(t10, 4.0)
-    t22 = (dadd(t21, t20) if dadd(t20, -t20) == 0.0 else t21) if input < math.inf else 0.0
-    t23 = ddiv(dadd(dmul(log1p(input), 2.0), -dmul(log1p(target), 2.0)), t1) if input == 0.0 else t22
-    return (-math.inf if target == math.inf else t23) if -1.0 <= input else math.nan
+    if input == 0.0:
+        t2 = ddiv(dadd(dmul(log1p(input), 2.0), -dmul(log1p(target), 2.0)), t1)
+    else:
+        t3 = dadd(input, -target)
+        t4 = libdevice.dsqrt_rn(t1)
+        t5 = ddiv(t3, t4)
+        t6 = dmul(t5, 0.5)
+        t7 = dadd(target, 1.0)
+        t8 = libdevice.dsqrt_rn(t7)
+        t9 = ddiv(t6, t8)
+        t10 = asinh(t9)
+        t11 = ddiv(t10, t1)
+        t12 = dadd(t3, -input)
+        t13 = dadd(t1, -input)
+        t14 = dadd(dadd(input, -dadd(t1, -t13)), dadd(1.0, -t13))
+        t15 = dadd(libdevice.fma(-t5, t4, t3), dadd(dadd(input, -dadd(t3, -t12)), dadd(-target, -t12)))
+        t16 = dmul(ddiv(dadd(t15, -dmul(t5, ddiv(dadd(libdevice.fma(-t4, t4, t1), t14), dadd(t4, t4)))), t4), 0.5)
+        t17 = dadd(t7, -target)
+        t18 = dadd(libdevice.fma(-t8, t8, t7), dadd(dadd(target, -dadd(t7, -t17)), dadd(1.0, -t17)))
+        t19 = ddiv(dadd(dadd(libdevice.fma(-t9, t8, t6), t16), -dmul(t9, ddiv(t18, dadd(t8, t8)))), t8)
+        t20 = dadd(asinh_low(t9), dmul(t19, ddiv(1.0, libdevice.dsqrt_rn(dadd(1.0, dmul(t9, t9))))))
+        t21 = dmul(ddiv(dadd(dadd(libdevice.fma(-t11, t1, t10), t20), -dmul(t11, t14)), t1), 4.0)
+        t22 = dmul(t11, 4.0)
+        t2 = (dadd(t22, t21) if dadd(t21, -t21) == 0.0 else t22) if input < math.inf else 0.0
+    return (-math.inf if target == math.inf else t2) if -1.0 <= input else math.nan
 
 
 @core
@@ -414,27 +420,29 @@ def grads_device(input, target):
     t9 = libdevice.dsqrt_rn(t8)
     t10 = ddiv(t7, t9)
     t11 = asinh(t10)
-    t12 = ddiv(t11, t3)
-    t13 = dadd(t4, -input)
-    t14 = dadd(t3, -input)
-    t15 = dadd(dadd(input, -dadd(t3, -t14)), dadd(1.0, -t14))
-    t16 = dadd(libdevice.fma(-t6, t5, t4), dadd(dadd(input, -dadd(t4, -t13)), dadd(-target, -t13)))
-    t17 = dmul(ddiv(dadd(t16, -dmul(t6, ddiv(dadd(libdevice.fma(-t5, t5, t3), t15), dadd(t5, t5)))), t5), 0.5)
-    t18 = dadd(t8, -target)
-    t19 = dadd(dadd(target, -dadd(t8, -t18)), dadd(1.0, -t18))
-    t20 = dmul(t10, ddiv(dadd(libdevice.fma(-t9, t9, t8), t19), dadd(t9, t9)))
-    t21 = ddiv(dadd(dadd(libdevice.fma(-t10, t9, t7), t17), -t20), t9)
-    t22 = dadd(asinh_low(t10), dmul(t21, ddiv(1.0, libdevice.dsqrt_rn(dadd(1.0, dmul(t10, t10))))))
-    t23 = dmul(ddiv(dadd(dadd(libdevice.fma(-t12, t3, t11), t22), -dmul(t12, t15)), t3), 4.0)
-    t24 = dmul(t12, 4.0)
-    t25 = (dadd(t24, t23) if dadd(t23, -t23) == 0.0 else t24) if input < math.inf else 0.0
-    t26 = ddiv(dadd(dmul(log1p(input), 2.0), -dmul(log1p(target), 2.0)), t3) if input == 0.0 else t25
-    t27 = ddiv(t11, t8)
-    t28 = -dmul(ddiv(dadd(dadd(libdevice.fma(-t27, t8, t11), t22), -dmul(t27, t19)), t8), 4.0)
-    t29 = -dmul(t27, 4.0)
-    t30 = (-math.inf if t2 else t26) if t1 else math.nan
-    t31 = (0.0 if t2 else dadd(t29, t28) if dadd(t28, -t28) == 0.0 else t29) if t1 else math.nan
-    return t30, t31
+    t12 = dadd(t4, -input)
+    t13 = dadd(t3, -input)
+    t14 = dadd(dadd(input, -dadd(t3, -t13)), dadd(1.0, -t13))
+    t15 = dadd(libdevice.fma(-t6, t5, t4), dadd(dadd(input, -dadd(t4, -t12)), dadd(-target, -t12)))
+    t16 = dmul(ddiv(dadd(t15, -dmul(t6, ddiv(dadd(libdevice.fma(-t5, t5, t3), t14), dadd(t5, t5)))), t5), 0.5)
+    t17 = dadd(t8, -target)
+    t18 = dadd(dadd(target, -dadd(t8, -t17)), dadd(1.0, -t17))
+    t19 = dmul(t10, ddiv(dadd(libdevice.fma(-t9, t9, t8), t18), dadd(t9, t9)))
+    t20 = ddiv(dadd(dadd(libdevice.fma(-t10, t9, t7), t16), -t19), t9)
+    t21 = dadd(asinh_low(t10), dmul(t20, ddiv(1.0, libdevice.dsqrt_rn(dadd(1.0, dmul(t10, t10))))))
+    if input == 0.0:
+        t22 = ddiv(dadd(dmul(log1p(input), 2.0), -dmul(log1p(target), 2.0)), t3)
+    else:
+        t23 = ddiv(t11, t3)
+        t24 = dmul(ddiv(dadd(dadd(libdevice.fma(-t23, t3, t11), t21), -dmul(t23, t14)), t3), 4.0)
+        t25 = dmul(t23, 4.0)
+        t22 = (dadd(t25, t24) if dadd(t24, -t24) == 0.0 else t25) if input < math.inf else 0.0
+    t26 = ddiv(t11, t8)
+    t27 = -dmul(ddiv(dadd(dadd(libdevice.fma(-t26, t8, t11), t21), -dmul(t26, t18)), t8), 4.0)
+    t28 = -dmul(t26, 4.0)
+    t29 = (-math.inf if t2 else t22) if t1 else math.nan
+    t30 = (0.0 if t2 else dadd(t28, t27) if dadd(t27, -t27) == 0.0 else t28) if t1 else math.nan
+    return t29, t30
 
 
 @core
@@ -465,18 +473,20 @@ def value_and_grad_device(input, target):
     t24 = dadd(asinh_low(t11), dmul(t23, ddiv(1.0, libdevice.dsqrt_rn(dadd(1.0, dmul(t11, t11))))))
     t25 = dadd(dadd(libdevice.fma(t13, t12, -t14), dmul(t13, t24)), dmul(dmul(t24, 4.0), t12))
     t26 = math.inf if t2 else (dadd(t14, t25) if dadd(t25, -t25) == 0.0 else t14) if t3 else math.inf
-    t27 = ddiv(t12, t5)
-    t28 = dmul(ddiv(dadd(dadd(libdevice.fma(-t27, t5, t12), t24), -dmul(t27, t17)), t5), 4.0)
-    t29 = dmul(t27, 4.0)
-    t30 = ddiv(dadd(dmul(log1p(input), 2.0), -dmul(log1p(target), 2.0)), t5)
-    t31 = t30 if input == 0.0 else (dadd(t29, t28) if dadd(t28, -t28) == 0.0 else t29) if t3 else 0.0
-    t32 = ddiv(t12, t9)
-    t33 = -dmul(ddiv(dadd(dadd(libdevice.fma(-t32, t9, t12), t24), -dmul(t32, t21)), t9), 4.0)
-    t34 = -dmul(t32, 4.0)
-    t35 = t26 if t1 else math.nan
-    t36 = (-math.inf if t2 else t31) if t1 else math.nan
-    t37 = (0.0 if t2 else dadd(t34, t33) if dadd(t33, -t33) == 0.0 else t34) if t1 else math.nan
-    return t35, t36, t37
+    if input == 0.0:
+        t27 = ddiv(dadd(dmul(log1p(input), 2.0), -dmul(log1p(target), 2.0)), t5)
+    else:
+        t28 = ddiv(t12, t5)
+        t29 = dmul(ddiv(dadd(dadd(libdevice.fma(-t28, t5, t12), t24), -dmul(t28, t17)), t5), 4.0)
+        t30 = dmul(t28, 4.0)
+        t27 = (dadd(t30, t29) if dadd(t29, -t29) == 0.0 else t30) if t3 else 0.0
+    t31 = ddiv(t12, t9)
+    t32 = -dmul(ddiv(dadd(dadd(libdevice.fma(-t31, t9, t12), t24), -dmul(t31, t21)), t9), 4.0)
+    t33 = -dmul(t31, 4.0)
+    t34 = t26 if t1 else math.nan
+    t35 = (-math.inf if t2 else t27) if t1 else math.nan
+    t36 = (0.0 if t2 else dadd(t33, t32) if dadd(t32, -t32) == 0.0 else t33) if t1 else math.nan
+    return t34, t35, t36
 
 
 @kernel

@@ -21,6 +21,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -69,7 +70,7 @@ def grad_input_device32_no_log_input_no_full(input, target, eps, eps_low):
     t5 = fsub(t4, t3)
     t6 = fsub(t1, eps)
     t7 = fmul(t2, fadd(fadd(fsub(eps, fsub(t1, t6)), fsub(input, t6)), eps_low))
-    t8 = -fdiv(fsub(libdevice.fmaf(t3, t1, target), t7), t1)
+    t8 = -fmul(fsub(libdevice.fmaf(t3, t1, target), t7), inverse(t1))
     t9 = fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(f32(1.0), t5)), t8)
     t10 = (fadd(t4, t9) if fsub(t9, t9) == f32(0.0) else t4) if f32(0.0) <= input else f32(0.0)
     return target if target != target else input if input != input else t10
@@ -84,10 +85,11 @@ def grad2_input_device32_no_log_input_no_full(input, target, eps, eps_low):
     t3 = fdiv(t2, t1)
     t4 = fsub(t1, eps)
     t5 = fadd(fadd(fsub(eps, fsub(t1, t4)), fsub(input, t4)), eps_low)
-    t6 = fadd(libdevice.fmaf(-t3, t1, t2), fdiv(fsub(libdevice.fmaf(-t2, t1, target), fmul(t2, t5)), t1))
-    t7 = fdiv(fsub(t6, fmul(t3, t5)), t1)
-    t8 = (fadd(t3, t7) if fsub(t7, t7) == f32(0.0) else t3) if f32(0.0) <= input else f32(0.0)
-    return target if target != target else input if input != input else t8
+    t6 = inverse(t1)
+    t7 = fadd(libdevice.fmaf(-t3, t1, t2), fmul(fsub(libdevice.fmaf(-t2, t1, target), fmul(t2, t5)), t6))
+    t8 = fmul(fsub(t7, fmul(t3, t5)), t6)
+    t9 = (fadd(t3, t8) if fsub(t8, t8) == f32(0.0) else t3) if f32(0.0) <= input else f32(0.0)
+    return target if target != target else input if input != input else t9
 
 
 # where input >= 0: -log(eps + input) (compensated)
@@ -129,7 +131,7 @@ def grads_device32_no_log_input_no_full(input, target, eps, eps_low):
     t8 = fsub(t7, t6)
     t9 = fsub(t4, eps)
     t10 = fadd(fadd(fsub(eps, fsub(t4, t9)), fsub(input, t9)), eps_low)
-    t11 = -fdiv(fsub(libdevice.fmaf(t6, t4, target), fmul(t5, t10)), t4)
+    t11 = -fmul(fsub(libdevice.fmaf(t6, t4, target), fmul(t5, t10)), inverse(t4))
     t12 = fadd(fadd(fsub(t6, fsub(t7, t8)), fsub(f32(1.0), t8)), t11)
     t13 = input if t2 else (fadd(t7, t12) if fsub(t12, t12) == f32(0.0) else t7) if t3 else f32(0.0)
     t14 = -fmul(t10, fdiv(f32(1.0), t4))
@@ -161,7 +163,7 @@ def value_and_grad_device32_no_log_input_no_full(input, target, eps, eps_low):
     t16 = -t15
     t17 = fadd(t16, f32(1.0))
     t18 = fsub(t17, t16)
-    t19 = -fdiv(fsub(libdevice.fmaf(t16, t4, target), fmul(t15, t10)), t4)
+    t19 = -fmul(fsub(libdevice.fmaf(t16, t4, target), fmul(t15, t10)), inverse(t4))
     t20 = fadd(fadd(fsub(t16, fsub(t17, t18)), fsub(f32(1.0), t18)), t19)
     t21 = input if t2 else (fadd(t17, t20) if fsub(t20, t20) == f32(0.0) else t17) if t3 else f32(0.0)
     t22 = -t11
@@ -1519,7 +1521,7 @@ def grad_input_device32_no_log_input_full(input, target, eps, eps_low):
     t5 = fsub(t4, t3)
     t6 = fsub(t1, eps)
     t7 = fmul(t2, fadd(fadd(fsub(eps, fsub(t1, t6)), fsub(input, t6)), eps_low))
-    t8 = -fdiv(fsub(libdevice.fmaf(t3, t1, target), t7), t1)
+    t8 = -fmul(fsub(libdevice.fmaf(t3, t1, target), t7), inverse(t1))
     t9 = fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(f32(1.0), t5)), t8)
     t10 = (fadd(t4, t9) if fsub(t9, t9) == f32(0.0) else t4) if f32(0.0) <= input else f32(0.0)
     return target if target != target else input if input != input else t10
@@ -1534,10 +1536,11 @@ def grad2_input_device32_no_log_input_full(input, target, eps, eps_low):
     t3 = fdiv(t2, t1)
     t4 = fsub(t1, eps)
     t5 = fadd(fadd(fsub(eps, fsub(t1, t4)), fsub(input, t4)), eps_low)
-    t6 = fadd(libdevice.fmaf(-t3, t1, t2), fdiv(fsub(libdevice.fmaf(-t2, t1, target), fmul(t2, t5)), t1))
-    t7 = fdiv(fsub(t6, fmul(t3, t5)), t1)
-    t8 = (fadd(t3, t7) if fsub(t7, t7) == f32(0.0) else t3) if f32(0.0) <= input else f32(0.0)
-    return target if target != target else input if input != input else t8
+    t6 = inverse(t1)
+    t7 = fadd(libdevice.fmaf(-t3, t1, t2), fmul(fsub(libdevice.fmaf(-t2, t1, target), fmul(t2, t5)), t6))
+    t8 = fmul(fsub(t7, fmul(t3, t5)), t6)
+    t9 = (fadd(t3, t8) if fsub(t8, t8) == f32(0.0) else t3) if f32(0.0) <= input else f32(0.0)
+    return target if target != target else input if input != input else t9
 
 
 # where (input >= 0) & (target > 1): log(target) - log(eps + input) + 1/(2*target)
@@ -1545,14 +1548,16 @@ def grad2_input_device32_no_log_input_full(input, target, eps, eps_low):
 # where input < 0: 0
 @core
 def grad_target_device32_no_log_input_full(input, target, eps, eps_low):
-    t1 = fadd(eps, input)
-    t2 = libdevice.logf(t1)
-    t3 = fsub(t1, eps)
-    t4 = -fmul(fadd(fadd(fsub(eps, fsub(t1, t3)), fsub(input, t3)), eps_low), fdiv(f32(1.0), t1))
-    t5 = -t2
-    t6 = fsub(fadd(fdiv(f32(0.5), target), libdevice.logf(target)), t2)
-    t7 = t6 if f32(1.0) < target else fadd(t5, t4) if fsub(t4, t4) == f32(0.0) else t5
-    return target if target != target else input if input != input else t7 if f32(0.0) <= input else f32(0.0)
+    t1 = f32(1.0) < target
+    t2 = fadd(eps, input)
+    t3 = fdiv(f32(0.5) if t1 else f32(1.0), target if t1 else t2)
+    t4 = libdevice.logf(t2)
+    t5 = fsub(t2, eps)
+    t6 = -fmul(fadd(fadd(fsub(eps, fsub(t2, t5)), fsub(input, t5)), eps_low), t3)
+    t7 = -t4
+    t8 = fadd(t7, t6) if fsub(t6, t6) == f32(0.0) else t7
+    t9 = (fsub(fadd(t3, libdevice.logf(target)), t4) if t1 else t8) if f32(0.0) <= input else f32(0.0)
+    return target if target != target else input if input != input else t9
 
 
 # where (input >= 0) & (target > 1): 1/target - 1/(2*target**2)
@@ -1586,17 +1591,19 @@ def grads_device32_no_log_input_full(input, target, eps, eps_low):
     t8 = fsub(t7, t6)
     t9 = fsub(t4, eps)
     t10 = fadd(fadd(fsub(eps, fsub(t4, t9)), fsub(input, t9)), eps_low)
-    t11 = -fdiv(fsub(libdevice.fmaf(t6, t4, target), fmul(t5, t10)), t4)
+    t11 = -fmul(fsub(libdevice.fmaf(t6, t4, target), fmul(t5, t10)), inverse(t4))
     t12 = fadd(fadd(fsub(t6, fsub(t7, t8)), fsub(f32(1.0), t8)), t11)
     t13 = input if t2 else (fadd(t7, t12) if fsub(t12, t12) == f32(0.0) else t7) if t3 else f32(0.0)
-    t14 = libdevice.logf(t4)
-    t15 = -fmul(t10, fdiv(f32(1.0), t4))
-    t16 = -t14
-    t17 = fsub(fadd(fdiv(f32(0.5), target), libdevice.logf(target)), t14)
-    t18 = t17 if f32(1.0) < target else fadd(t16, t15) if fsub(t15, t15) == f32(0.0) else t16
-    t19 = target if t1 else t13
-    t20 = target if t1 else input if t2 else t18 if t3 else f32(0.0)
-    return t19, t20
+    t14 = f32(1.0) < target
+    t15 = fdiv(f32(0.5) if t14 else f32(1.0), target if t14 else t4)
+    t16 = libdevice.logf(t4)
+    t17 = -fmul(t10, t15)
+    t18 = -t16
+    t19 = fadd(t18, t17) if fsub(t17, t17) == f32(0.0) else t18
+    t20 = input if t2 else (fsub(fadd(t15, libdevice.logf(target)), t16) if t14 else t19) if t3 else f32(0.0)
+    t21 = target if t1 else t13
+    t22 = target if t1 else t20
+    return t21, t22
 
 
 # Together, so that what they share is computed once.
@@ -1641,7 +1648,7 @@ def value_and_grad_device32_no_log_input_full(input, target, eps, eps_low):
     t37 = -t36
     t38 = fadd(t37, f32(1.0))
     t39 = fsub(t38, t37)
-    t40 = -fdiv(fsub(libdevice.fmaf(t37, t10, target), fmul(t36, t24)), t10)
+    t40 = -fmul(fsub(libdevice.fmaf(t37, t10, target), fmul(t36, t24)), inverse(t10))
     t41 = fadd(fadd(fsub(t37, fsub(t38, t39)), fsub(f32(1.0), t39)), t40)
     t42 = input if t2 else (fadd(t38, t41) if fsub(t41, t41) == f32(0.0) else t38) if t3 else f32(0.0)
     t43 = -t25
@@ -3034,45 +3041,42 @@ def sum_value_and_vjp_f64_no_log_input_full_each(g, input, target, eps, ginput, 
 # 0 to inf: -(target*y*exp(-y) - 1)*exp(y) (annihilating)
 @core
 def value_device32_log_input_no_full(input, target, eps, eps_low):
-    t1 = libdevice.fabsf(input)
-    t2 = libdevice.expf(fmul(t1, f32(0.5)))
-    t3 = t2 == f32(0.0)
-    t4 = libdevice.expf(fmul(-t1, f32(0.5)))
-    t5 = t4 == f32(0.0)
-    t6 = fmul(target, t1)
-    t7 = fmul(t6, t4)
-    t8 = fmul(t7, t4)
-    t9 = f32(0.0) if t5 else t8
-    t10 = fadd(t9, f32(-1.0))
-    t11 = -t10
-    t12 = fmul(t11, t2)
-    t13 = fmul(t12, t2)
-    t14 = fsub(t10, t9)
-    t15 = fmul(fadd(libdevice.fmaf(t6, t4, -t7), fmul(libdevice.fmaf(target, t1, -t6), t4)), t4)
-    t16 = f32(0.0) if t5 else fadd(libdevice.fmaf(t7, t4, -t8), t15)
-    t17 = fmul(-fadd(fadd(fsub(t9, fsub(t10, t14)), fsub(f32(-1.0), t14)), t16), t2)
-    t18 = fadd(libdevice.fmaf(t12, t2, -t13), fmul(fadd(libdevice.fmaf(t11, t2, -t12), t17), t2))
-    t19 = f32(0.0) if t3 else t18
-    t20 = f32(0.0) if t3 else t13
-    t21 = fadd(t20, t19) if fsub(t19, t19) == f32(0.0) else t20
-    return fsub(libdevice.expf(input), fmul(input, target)) if input < f32(0.0) else t21
+    t1 = input < f32(0.0)
+    t2 = libdevice.fabsf(input)
+    t3 = libdevice.expf(input if t1 else fmul(-t2, f32(0.5)))
+    t4 = t3 == f32(0.0)
+    t5 = fmul(target, t2)
+    t6 = fmul(t5, t3)
+    t7 = fmul(t6, t3)
+    t8 = f32(0.0) if t4 else t7
+    t9 = fadd(t8, f32(-1.0))
+    t10 = -t9
+    t11 = libdevice.expf(fmul(t2, f32(0.5)))
+    t12 = fmul(t10, t11)
+    t13 = fmul(t12, t11)
+    t14 = fsub(t9, t8)
+    t15 = fmul(fadd(libdevice.fmaf(t5, t3, -t6), fmul(libdevice.fmaf(target, t2, -t5), t3)), t3)
+    t16 = f32(0.0) if t4 else fadd(libdevice.fmaf(t6, t3, -t7), t15)
+    t17 = fmul(-fadd(fadd(fsub(t8, fsub(t9, t14)), fsub(f32(-1.0), t14)), t16), t11)
+    t18 = fadd(libdevice.fmaf(t12, t11, -t13), fmul(fadd(libdevice.fmaf(t10, t11, -t12), t17), t11))
+    return fsub(t3, fmul(input, target)) if t1 else fadd(t13, t18) if fsub(t18, t18) == f32(0.0) else t13
 
 
 # -inf to 0: -target + exp(input)
 # 0 to inf: -(target*exp(-y) - 1)*exp(y) (compensated)
 @core
 def grad_input_device32_log_input_no_full(input, target, eps, eps_low):
-    t1 = libdevice.fabsf(input)
-    t2 = libdevice.expf(-t1)
-    t3 = fmul(target, t2)
-    t4 = fadd(t3, f32(-1.0))
-    t5 = libdevice.expf(t1)
-    t6 = -fmul(t4, t5)
-    t7 = fsub(t4, t3)
-    t8 = fmul(fadd(fadd(fsub(t3, fsub(t4, t7)), fsub(f32(-1.0), t7)), libdevice.fmaf(target, t2, -t3)), t5)
-    t9 = -fadd(libdevice.fmaf(t4, t5, t6), t8)
-    t10 = fadd(t6, t9) if fsub(t9, t9) == f32(0.0) else t6
-    return fsub(libdevice.expf(input), target) if input < f32(0.0) else t10
+    t1 = input < f32(0.0)
+    t2 = libdevice.fabsf(input)
+    t3 = libdevice.expf(input if t1 else -t2)
+    t4 = fmul(target, t3)
+    t5 = fadd(t4, f32(-1.0))
+    t6 = libdevice.expf(t2)
+    t7 = -fmul(t5, t6)
+    t8 = fsub(t5, t4)
+    t9 = fmul(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(f32(-1.0), t8)), libdevice.fmaf(target, t3, -t4)), t6)
+    t10 = -fadd(libdevice.fmaf(t5, t6, t7), t9)
+    return fsub(t3, target) if t1 else fadd(t7, t10) if fsub(t10, t10) == f32(0.0) else t7
 
 
 # exp(input)
@@ -3102,17 +3106,17 @@ def grad_eps_device32_log_input_no_full(input, target, eps, eps_low):
 # Together, so that what they share is computed once.
 @core
 def grads_device32_log_input_no_full(input, target, eps, eps_low):
-    t1 = libdevice.fabsf(input)
-    t2 = libdevice.expf(-t1)
-    t3 = fmul(target, t2)
-    t4 = fadd(t3, f32(-1.0))
-    t5 = libdevice.expf(t1)
-    t6 = -fmul(t4, t5)
-    t7 = fsub(t4, t3)
-    t8 = fmul(fadd(fadd(fsub(t3, fsub(t4, t7)), fsub(f32(-1.0), t7)), libdevice.fmaf(target, t2, -t3)), t5)
-    t9 = -fadd(libdevice.fmaf(t4, t5, t6), t8)
-    t10 = fadd(t6, t9) if fsub(t9, t9) == f32(0.0) else t6
-    t11 = fsub(libdevice.expf(input), target) if input < f32(0.0) else t10
+    t1 = input < f32(0.0)
+    t2 = libdevice.fabsf(input)
+    t3 = libdevice.expf(input if t1 else -t2)
+    t4 = fmul(target, t3)
+    t5 = fadd(t4, f32(-1.0))
+    t6 = libdevice.expf(t2)
+    t7 = -fmul(t5, t6)
+    t8 = fsub(t5, t4)
+    t9 = fmul(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(f32(-1.0), t8)), libdevice.fmaf(target, t3, -t4)), t6)
+    t10 = -fadd(libdevice.fmaf(t5, t6, t7), t9)
+    t11 = fsub(t3, target) if t1 else fadd(t7, t10) if fsub(t10, t10) == f32(0.0) else t7
     t12 = target if target != target else -input
     return t11, t12
 
@@ -3121,40 +3125,36 @@ def grads_device32_log_input_no_full(input, target, eps, eps_low):
 @core
 def value_and_grad_device32_log_input_no_full(input, target, eps, eps_low):
     t1 = input < f32(0.0)
-    t2 = libdevice.expf(input)
-    t3 = libdevice.fabsf(input)
-    t4 = libdevice.expf(fmul(t3, f32(0.5)))
+    t2 = libdevice.fabsf(input)
+    t3 = -t2
+    t4 = libdevice.expf(input if t1 else fmul(t3, f32(0.5)))
     t5 = t4 == f32(0.0)
-    t6 = -t3
-    t7 = libdevice.expf(fmul(t6, f32(0.5)))
-    t8 = t7 == f32(0.0)
-    t9 = fmul(target, t3)
-    t10 = fmul(t9, t7)
-    t11 = fmul(t10, t7)
-    t12 = f32(0.0) if t8 else t11
-    t13 = fadd(t12, f32(-1.0))
-    t14 = -t13
-    t15 = fmul(t14, t4)
-    t16 = fmul(t15, t4)
-    t17 = fsub(t13, t12)
-    t18 = fmul(fadd(libdevice.fmaf(t9, t7, -t10), fmul(libdevice.fmaf(target, t3, -t9), t7)), t7)
-    t19 = f32(0.0) if t8 else fadd(libdevice.fmaf(t10, t7, -t11), t18)
-    t20 = fmul(-fadd(fadd(fsub(t12, fsub(t13, t17)), fsub(f32(-1.0), t17)), t19), t4)
-    t21 = fadd(libdevice.fmaf(t15, t4, -t16), fmul(fadd(libdevice.fmaf(t14, t4, -t15), t20), t4))
-    t22 = f32(0.0) if t5 else t21
-    t23 = f32(0.0) if t5 else t16
-    t24 = libdevice.expf(t6)
-    t25 = fmul(target, t24)
-    t26 = fadd(t25, f32(-1.0))
-    t27 = libdevice.expf(t3)
-    t28 = -fmul(t26, t27)
-    t29 = fsub(t26, t25)
-    t30 = fadd(fadd(fsub(t25, fsub(t26, t29)), fsub(f32(-1.0), t29)), libdevice.fmaf(target, t24, -t25))
-    t31 = -fadd(libdevice.fmaf(t26, t27, t28), fmul(t30, t27))
-    t32 = fsub(t2, fmul(input, target)) if t1 else fadd(t23, t22) if fsub(t22, t22) == f32(0.0) else t23
-    t33 = fsub(t2, target) if t1 else fadd(t28, t31) if fsub(t31, t31) == f32(0.0) else t28
-    t34 = target if target != target else -input
-    return t32, t33, t34
+    t6 = fmul(target, t2)
+    t7 = fmul(t6, t4)
+    t8 = fmul(t7, t4)
+    t9 = f32(0.0) if t5 else t8
+    t10 = fadd(t9, f32(-1.0))
+    t11 = -t10
+    t12 = libdevice.expf(fmul(t2, f32(0.5)))
+    t13 = fmul(t11, t12)
+    t14 = fmul(t13, t12)
+    t15 = fsub(t10, t9)
+    t16 = fmul(fadd(libdevice.fmaf(t6, t4, -t7), fmul(libdevice.fmaf(target, t2, -t6), t4)), t4)
+    t17 = f32(0.0) if t5 else fadd(libdevice.fmaf(t7, t4, -t8), t16)
+    t18 = fmul(-fadd(fadd(fsub(t9, fsub(t10, t15)), fsub(f32(-1.0), t15)), t17), t12)
+    t19 = fadd(libdevice.fmaf(t13, t12, -t14), fmul(fadd(libdevice.fmaf(t11, t12, -t13), t18), t12))
+    t20 = libdevice.expf(t3)
+    t21 = fmul(target, t20)
+    t22 = fadd(t21, f32(-1.0))
+    t23 = libdevice.expf(t2)
+    t24 = -fmul(t22, t23)
+    t25 = fsub(t22, t21)
+    t26 = fadd(fadd(fsub(t21, fsub(t22, t25)), fsub(f32(-1.0), t25)), libdevice.fmaf(target, t20, -t21))
+    t27 = -fadd(libdevice.fmaf(t22, t23, t24), fmul(t26, t23))
+    t28 = fsub(t4, fmul(input, target)) if t1 else fadd(t14, t19) if fsub(t19, t19) == f32(0.0) else t14
+    t29 = fsub(t4, target) if t1 else fadd(t24, t27) if fsub(t27, t27) == f32(0.0) else t24
+    t30 = target if target != target else -input
+    return t28, t29, t30
 
 
 @core
@@ -4455,80 +4455,75 @@ def value_device32_log_input_full(input, target, eps, eps_low):
     t1 = input < f32(0.0)
     t2 = fmul(input, target)
     t3 = libdevice.logf(target)
-    t4 = libdevice.expf(input)
-    t5 = fmul(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5))
-    t6 = libdevice.fabsf(input)
-    t7 = libdevice.expf(fmul(t6, f32(0.5)))
-    t8 = t7 == f32(0.0)
-    t9 = libdevice.expf(fmul(-t6, f32(0.5)))
-    t10 = t9 == f32(0.0)
-    t11 = fmul(target, f32(2.0))
-    t12 = fmul(t11, t6)
-    t13 = fadd(t11, t12)
-    t14 = -fmul(t11, t3)
-    t15 = fadd(t13, t14)
-    t16 = fsub(t15, t3)
-    t17 = fadd(t16, f32(-0.6931471824645996))
-    t18 = fadd(t17, f32(-1.1447298526763916))
-    t19 = fmul(t18, t9)
-    t20 = fmul(t19, t9)
-    t21 = f32(0.0) if t10 else t20
-    t22 = fadd(t21, f32(-2.0))
-    t23 = -fmul(t22, f32(0.5))
-    t24 = fmul(t23, t7)
-    t25 = fmul(t24, t7)
-    t26 = fsub(t22, t21)
-    t27 = fsub(t18, t17)
-    t28 = fsub(t17, t16)
-    t29 = fsub(t16, t15)
-    t30 = fsub(t15, t13)
-    t31 = fsub(t13, t11)
-    t32 = fadd(fadd(fsub(t11, fsub(t13, t31)), fsub(t12, t31)), libdevice.fmaf(t11, t6, -t12))
-    t33 = fadd(fadd(fadd(fsub(t13, fsub(t15, t30)), fsub(t14, t30)), t32), -libdevice.fmaf(t11, t3, t14))
-    t34 = fadd(fsub(t16, fsub(t17, t28)), fsub(f32(-0.6931471824645996), t28))
-    t35 = fadd(t34, fadd(fadd(fsub(t15, fsub(t16, t29)), fsub(-t3, t29)), t33))
-    t36 = fadd(fsub(t17, fsub(t18, t27)), fsub(f32(-1.1447298526763916), t27))
-    t37 = fmul(fadd(fadd(t36, fadd(t35, f32(1.9046542121259336e-09))), f32(-3.317300922844879e-08)), t9)
-    t38 = fadd(libdevice.fmaf(t19, t9, -t20), fmul(fadd(libdevice.fmaf(t18, t9, -t19), t37), t9))
-    t39 = fadd(fadd(fsub(t21, fsub(t22, t26)), fsub(f32(-2.0), t26)), f32(0.0) if t10 else t38)
-    t40 = fmul(fadd(libdevice.fmaf(t23, t7, -t24), fmul(-fmul(t39, f32(0.5)), t7)), t7)
-    t41 = f32(0.0) if t8 else fadd(libdevice.fmaf(t24, t7, -t25), t40)
-    t42 = f32(0.0) if t8 else t25
-    t43 = fadd(fadd(fadd(fsub(-target, t2), fmul(target, t3)), t4), t5)
-    t44 = fmul(target, t6)
-    t45 = fmul(t44, t9)
-    t46 = fmul(t45, t9)
-    t47 = f32(0.0) if t10 else t46
-    t48 = fadd(t47, f32(-1.0))
-    t49 = -t48
-    t50 = fmul(t49, t7)
-    t51 = fmul(t50, t7)
-    t52 = fsub(t48, t47)
-    t53 = fmul(fadd(libdevice.fmaf(t44, t9, -t45), fmul(libdevice.fmaf(target, t6, -t44), t9)), t9)
-    t54 = f32(0.0) if t10 else fadd(libdevice.fmaf(t45, t9, -t46), t53)
-    t55 = fmul(-fadd(fadd(fsub(t47, fsub(t48, t52)), fsub(f32(-1.0), t52)), t54), t7)
-    t56 = fadd(libdevice.fmaf(t50, t7, -t51), fmul(fadd(libdevice.fmaf(t49, t7, -t50), t55), t7))
-    t57 = f32(0.0) if t8 else t56
-    t58 = f32(0.0) if t8 else t51
-    t59 = fsub(t4, t2) if t1 else fadd(t58, t57) if fsub(t57, t57) == f32(0.0) else t58
-    return (t43 if t1 else fadd(t42, t41) if fsub(t41, t41) == f32(0.0) else t42) if f32(1.0) < target else t59
+    t4 = libdevice.fabsf(input)
+    t5 = libdevice.expf(input if t1 else fmul(-t4, f32(0.5)))
+    t6 = fmul(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5))
+    t7 = t5 == f32(0.0)
+    t8 = fmul(target, f32(2.0))
+    t9 = fmul(t8, t4)
+    t10 = fadd(t8, t9)
+    t11 = -fmul(t8, t3)
+    t12 = fadd(t10, t11)
+    t13 = fsub(t12, t3)
+    t14 = fadd(t13, f32(-0.6931471824645996))
+    t15 = fadd(t14, f32(-1.1447298526763916))
+    t16 = fmul(t15, t5)
+    t17 = fmul(t16, t5)
+    t18 = f32(0.0) if t7 else t17
+    t19 = fadd(t18, f32(-2.0))
+    t20 = -fmul(t19, f32(0.5))
+    t21 = libdevice.expf(fmul(t4, f32(0.5)))
+    t22 = fmul(t20, t21)
+    t23 = fmul(t22, t21)
+    t24 = fsub(t19, t18)
+    t25 = fsub(t15, t14)
+    t26 = fsub(t14, t13)
+    t27 = fsub(t13, t12)
+    t28 = fsub(t12, t10)
+    t29 = fsub(t10, t8)
+    t30 = fadd(fadd(fsub(t8, fsub(t10, t29)), fsub(t9, t29)), libdevice.fmaf(t8, t4, -t9))
+    t31 = fadd(fadd(fadd(fsub(t10, fsub(t12, t28)), fsub(t11, t28)), t30), -libdevice.fmaf(t8, t3, t11))
+    t32 = fadd(fsub(t13, fsub(t14, t26)), fsub(f32(-0.6931471824645996), t26))
+    t33 = fadd(t32, fadd(fadd(fsub(t12, fsub(t13, t27)), fsub(-t3, t27)), t31))
+    t34 = fadd(fsub(t14, fsub(t15, t25)), fsub(f32(-1.1447298526763916), t25))
+    t35 = fmul(fadd(fadd(t34, fadd(t33, f32(1.9046542121259336e-09))), f32(-3.317300922844879e-08)), t5)
+    t36 = fadd(libdevice.fmaf(t16, t5, -t17), fmul(fadd(libdevice.fmaf(t15, t5, -t16), t35), t5))
+    t37 = fmul(fadd(fadd(fsub(t18, fsub(t19, t24)), fsub(f32(-2.0), t24)), f32(0.0) if t7 else t36), f32(0.5))
+    t38 = fmul(fadd(libdevice.fmaf(t20, t21, -t22), fmul(-t37, t21)), t21)
+    t39 = fadd(libdevice.fmaf(t22, t21, -t23), t38)
+    t40 = fadd(fadd(fadd(fsub(-target, t2), fmul(target, t3)), t5), t6)
+    t41 = fmul(target, t4)
+    t42 = fmul(t41, t5)
+    t43 = fmul(t42, t5)
+    t44 = f32(0.0) if t7 else t43
+    t45 = fadd(t44, f32(-1.0))
+    t46 = -t45
+    t47 = fmul(t46, t21)
+    t48 = fmul(t47, t21)
+    t49 = fsub(t45, t44)
+    t50 = fmul(fadd(libdevice.fmaf(t41, t5, -t42), fmul(libdevice.fmaf(target, t4, -t41), t5)), t5)
+    t51 = f32(0.0) if t7 else fadd(libdevice.fmaf(t42, t5, -t43), t50)
+    t52 = fmul(-fadd(fadd(fsub(t44, fsub(t45, t49)), fsub(f32(-1.0), t49)), t51), t21)
+    t53 = fadd(libdevice.fmaf(t47, t21, -t48), fmul(fadd(libdevice.fmaf(t46, t21, -t47), t52), t21))
+    t54 = fsub(t5, t2) if t1 else fadd(t48, t53) if fsub(t53, t53) == f32(0.0) else t48
+    return (t40 if t1 else fadd(t23, t39) if fsub(t39, t39) == f32(0.0) else t23) if f32(1.0) < target else t54
 
 
 # -inf to 0: -target + exp(input)
 # 0 to inf: -(target*exp(-y) - 1)*exp(y) (compensated)
 @core
 def grad_input_device32_log_input_full(input, target, eps, eps_low):
-    t1 = libdevice.fabsf(input)
-    t2 = libdevice.expf(-t1)
-    t3 = fmul(target, t2)
-    t4 = fadd(t3, f32(-1.0))
-    t5 = libdevice.expf(t1)
-    t6 = -fmul(t4, t5)
-    t7 = fsub(t4, t3)
-    t8 = fmul(fadd(fadd(fsub(t3, fsub(t4, t7)), fsub(f32(-1.0), t7)), libdevice.fmaf(target, t2, -t3)), t5)
-    t9 = -fadd(libdevice.fmaf(t4, t5, t6), t8)
-    t10 = fadd(t6, t9) if fsub(t9, t9) == f32(0.0) else t6
-    return fsub(libdevice.expf(input), target) if input < f32(0.0) else t10
+    t1 = input < f32(0.0)
+    t2 = libdevice.fabsf(input)
+    t3 = libdevice.expf(input if t1 else -t2)
+    t4 = fmul(target, t3)
+    t5 = fadd(t4, f32(-1.0))
+    t6 = libdevice.expf(t2)
+    t7 = -fmul(t5, t6)
+    t8 = fsub(t5, t4)
+    t9 = fmul(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(f32(-1.0), t8)), libdevice.fmaf(target, t3, -t4)), t6)
+    t10 = -fadd(libdevice.fmaf(t5, t6, t7), t9)
+    return fsub(t3, target) if t1 else fadd(t7, t10) if fsub(t10, t10) == f32(0.0) else t7
 
 
 # exp(input)
@@ -4562,18 +4557,18 @@ def grad_eps_device32_log_input_full(input, target, eps, eps_low):
 # Together, so that what they share is computed once.
 @core
 def grads_device32_log_input_full(input, target, eps, eps_low):
-    t1 = libdevice.fabsf(input)
-    t2 = libdevice.expf(-t1)
-    t3 = fmul(target, t2)
-    t4 = fadd(t3, f32(-1.0))
-    t5 = libdevice.expf(t1)
-    t6 = -fmul(t4, t5)
-    t7 = fsub(t4, t3)
-    t8 = fmul(fadd(fadd(fsub(t3, fsub(t4, t7)), fsub(f32(-1.0), t7)), libdevice.fmaf(target, t2, -t3)), t5)
-    t9 = -fadd(libdevice.fmaf(t4, t5, t6), t8)
-    t10 = fadd(t6, t9) if fsub(t9, t9) == f32(0.0) else t6
+    t1 = input < f32(0.0)
+    t2 = libdevice.fabsf(input)
+    t3 = libdevice.expf(input if t1 else -t2)
+    t4 = fmul(target, t3)
+    t5 = fadd(t4, f32(-1.0))
+    t6 = libdevice.expf(t2)
+    t7 = -fmul(t5, t6)
+    t8 = fsub(t5, t4)
+    t9 = fmul(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(f32(-1.0), t8)), libdevice.fmaf(target, t3, -t4)), t6)
+    t10 = -fadd(libdevice.fmaf(t5, t6, t7), t9)
     t11 = fadd(fsub(fdiv(f32(0.5), target), input), libdevice.logf(target)) if f32(1.0) < target else -input
-    t12 = fsub(libdevice.expf(input), target) if input < f32(0.0) else t10
+    t12 = fsub(t3, target) if t1 else fadd(t7, t10) if fsub(t10, t10) == f32(0.0) else t7
     t13 = target if target != target else t11
     return t12, t13
 
@@ -4585,75 +4580,70 @@ def value_and_grad_device32_log_input_full(input, target, eps, eps_low):
     t2 = input < f32(0.0)
     t3 = fmul(input, target)
     t4 = libdevice.logf(target)
-    t5 = libdevice.expf(input)
-    t6 = fmul(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5))
-    t7 = libdevice.fabsf(input)
-    t8 = libdevice.expf(fmul(t7, f32(0.5)))
-    t9 = t8 == f32(0.0)
-    t10 = -t7
-    t11 = libdevice.expf(fmul(t10, f32(0.5)))
-    t12 = t11 == f32(0.0)
-    t13 = fmul(target, f32(2.0))
-    t14 = fmul(t13, t7)
-    t15 = fadd(t13, t14)
-    t16 = -fmul(t13, t4)
-    t17 = fadd(t15, t16)
-    t18 = fsub(t17, t4)
-    t19 = fadd(t18, f32(-0.6931471824645996))
-    t20 = fadd(t19, f32(-1.1447298526763916))
-    t21 = fmul(t20, t11)
-    t22 = fmul(t21, t11)
-    t23 = f32(0.0) if t12 else t22
-    t24 = fadd(t23, f32(-2.0))
-    t25 = -fmul(t24, f32(0.5))
-    t26 = fmul(t25, t8)
-    t27 = fmul(t26, t8)
-    t28 = fsub(t24, t23)
-    t29 = fsub(t20, t19)
-    t30 = fsub(t19, t18)
-    t31 = fsub(t18, t17)
-    t32 = fsub(t17, t15)
-    t33 = fsub(t15, t13)
-    t34 = fadd(fadd(fsub(t13, fsub(t15, t33)), fsub(t14, t33)), libdevice.fmaf(t13, t7, -t14))
-    t35 = fadd(fadd(fadd(fsub(t15, fsub(t17, t32)), fsub(t16, t32)), t34), -libdevice.fmaf(t13, t4, t16))
-    t36 = fadd(fsub(t18, fsub(t19, t30)), fsub(f32(-0.6931471824645996), t30))
-    t37 = fadd(t36, fadd(fadd(fsub(t17, fsub(t18, t31)), fsub(-t4, t31)), t35))
-    t38 = fadd(fsub(t19, fsub(t20, t29)), fsub(f32(-1.1447298526763916), t29))
-    t39 = fmul(fadd(fadd(t38, fadd(t37, f32(1.9046542121259336e-09))), f32(-3.317300922844879e-08)), t11)
-    t40 = fadd(libdevice.fmaf(t21, t11, -t22), fmul(fadd(libdevice.fmaf(t20, t11, -t21), t39), t11))
-    t41 = fadd(fadd(fsub(t23, fsub(t24, t28)), fsub(f32(-2.0), t28)), f32(0.0) if t12 else t40)
-    t42 = fmul(fadd(libdevice.fmaf(t25, t8, -t26), fmul(-fmul(t41, f32(0.5)), t8)), t8)
-    t43 = f32(0.0) if t9 else fadd(libdevice.fmaf(t26, t8, -t27), t42)
-    t44 = f32(0.0) if t9 else t27
-    t45 = fadd(fadd(fadd(fsub(-target, t3), fmul(target, t4)), t5), t6)
-    t46 = fmul(target, t7)
-    t47 = fmul(t46, t11)
-    t48 = fmul(t47, t11)
-    t49 = f32(0.0) if t12 else t48
-    t50 = fadd(t49, f32(-1.0))
-    t51 = -t50
-    t52 = fmul(t51, t8)
-    t53 = fmul(t52, t8)
-    t54 = fsub(t50, t49)
-    t55 = fmul(fadd(libdevice.fmaf(t46, t11, -t47), fmul(libdevice.fmaf(target, t7, -t46), t11)), t11)
-    t56 = f32(0.0) if t12 else fadd(libdevice.fmaf(t47, t11, -t48), t55)
-    t57 = fmul(-fadd(fadd(fsub(t49, fsub(t50, t54)), fsub(f32(-1.0), t54)), t56), t8)
-    t58 = fadd(libdevice.fmaf(t52, t8, -t53), fmul(fadd(libdevice.fmaf(t51, t8, -t52), t57), t8))
-    t59 = f32(0.0) if t9 else t58
-    t60 = f32(0.0) if t9 else t53
-    t61 = fsub(t5, t3) if t2 else fadd(t60, t59) if fsub(t59, t59) == f32(0.0) else t60
-    t62 = libdevice.expf(t10)
-    t63 = fmul(target, t62)
-    t64 = fadd(t63, f32(-1.0))
-    t65 = libdevice.expf(t7)
-    t66 = -fmul(t64, t65)
-    t67 = fsub(t64, t63)
-    t68 = fadd(fadd(fsub(t63, fsub(t64, t67)), fsub(f32(-1.0), t67)), libdevice.fmaf(target, t62, -t63))
-    t69 = -fadd(libdevice.fmaf(t64, t65, t66), fmul(t68, t65))
-    t70 = (t45 if t2 else fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44) if t1 else t61
-    t71 = fsub(t5, target) if t2 else fadd(t66, t69) if fsub(t69, t69) == f32(0.0) else t66
-    t72 = target if target != target else fadd(fsub(fdiv(f32(0.5), target), input), t4) if t1 else -input
-    return t70, t71, t72
+    t5 = libdevice.fabsf(input)
+    t6 = -t5
+    t7 = libdevice.expf(input if t2 else fmul(t6, f32(0.5)))
+    t8 = fmul(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5))
+    t9 = t7 == f32(0.0)
+    t10 = fmul(target, f32(2.0))
+    t11 = fmul(t10, t5)
+    t12 = fadd(t10, t11)
+    t13 = -fmul(t10, t4)
+    t14 = fadd(t12, t13)
+    t15 = fsub(t14, t4)
+    t16 = fadd(t15, f32(-0.6931471824645996))
+    t17 = fadd(t16, f32(-1.1447298526763916))
+    t18 = fmul(t17, t7)
+    t19 = fmul(t18, t7)
+    t20 = f32(0.0) if t9 else t19
+    t21 = fadd(t20, f32(-2.0))
+    t22 = -fmul(t21, f32(0.5))
+    t23 = libdevice.expf(fmul(t5, f32(0.5)))
+    t24 = fmul(t22, t23)
+    t25 = fmul(t24, t23)
+    t26 = fsub(t21, t20)
+    t27 = fsub(t17, t16)
+    t28 = fsub(t16, t15)
+    t29 = fsub(t15, t14)
+    t30 = fsub(t14, t12)
+    t31 = fsub(t12, t10)
+    t32 = fadd(fadd(fsub(t10, fsub(t12, t31)), fsub(t11, t31)), libdevice.fmaf(t10, t5, -t11))
+    t33 = fadd(fadd(fadd(fsub(t12, fsub(t14, t30)), fsub(t13, t30)), t32), -libdevice.fmaf(t10, t4, t13))
+    t34 = fadd(fsub(t15, fsub(t16, t28)), fsub(f32(-0.6931471824645996), t28))
+    t35 = fadd(t34, fadd(fadd(fsub(t14, fsub(t15, t29)), fsub(-t4, t29)), t33))
+    t36 = fadd(fsub(t16, fsub(t17, t27)), fsub(f32(-1.1447298526763916), t27))
+    t37 = fmul(fadd(fadd(t36, fadd(t35, f32(1.9046542121259336e-09))), f32(-3.317300922844879e-08)), t7)
+    t38 = fadd(libdevice.fmaf(t18, t7, -t19), fmul(fadd(libdevice.fmaf(t17, t7, -t18), t37), t7))
+    t39 = fmul(fadd(fadd(fsub(t20, fsub(t21, t26)), fsub(f32(-2.0), t26)), f32(0.0) if t9 else t38), f32(0.5))
+    t40 = fmul(fadd(libdevice.fmaf(t22, t23, -t24), fmul(-t39, t23)), t23)
+    t41 = fadd(libdevice.fmaf(t24, t23, -t25), t40)
+    t42 = fadd(fadd(fadd(fsub(-target, t3), fmul(target, t4)), t7), t8)
+    t43 = fmul(target, t5)
+    t44 = fmul(t43, t7)
+    t45 = fmul(t44, t7)
+    t46 = f32(0.0) if t9 else t45
+    t47 = fadd(t46, f32(-1.0))
+    t48 = -t47
+    t49 = fmul(t48, t23)
+    t50 = fmul(t49, t23)
+    t51 = fsub(t47, t46)
+    t52 = fmul(fadd(libdevice.fmaf(t43, t7, -t44), fmul(libdevice.fmaf(target, t5, -t43), t7)), t7)
+    t53 = f32(0.0) if t9 else fadd(libdevice.fmaf(t44, t7, -t45), t52)
+    t54 = fmul(-fadd(fadd(fsub(t46, fsub(t47, t51)), fsub(f32(-1.0), t51)), t53), t23)
+    t55 = fadd(libdevice.fmaf(t49, t23, -t50), fmul(fadd(libdevice.fmaf(t48, t23, -t49), t54), t23))
+    t56 = fsub(t7, t3) if t2 else fadd(t50, t55) if fsub(t55, t55) == f32(0.0) else t50
+    t57 = libdevice.expf(t6)
+    t58 = fmul(target, t57)
+    t59 = fadd(t58, f32(-1.0))
+    t60 = libdevice.expf(t5)
+    t61 = -fmul(t59, t60)
+    t62 = fsub(t59, t58)
+    t63 = fadd(fadd(fsub(t58, fsub(t59, t62)), fsub(f32(-1.0), t62)), libdevice.fmaf(target, t57, -t58))
+    t64 = -fadd(libdevice.fmaf(t59, t60, t61), fmul(t63, t60))
+    t65 = (t42 if t2 else fadd(t25, t41) if fsub(t41, t41) == f32(0.0) else t25) if t1 else t56
+    t66 = fsub(t7, target) if t2 else fadd(t61, t64) if fsub(t64, t64) == f32(0.0) else t61
+    t67 = target if target != target else fadd(fsub(fdiv(f32(0.5), target), input), t4) if t1 else -input
+    return t65, t66, t67
 
 
 @core

@@ -17,6 +17,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -48,47 +49,57 @@ def value_device32(input, target, delta, delta_low):
     t10 = fsub(t9, t9) == f32(0.0)
     t11 = fadd(t4, t9)
     t12 = t11 if t10 else t4
-    t13 = fdiv(t1, delta)
-    t14 = libdevice.hypotf(t13, f32(1.0))
-    t15 = fadd(t14, f32(1.0))
-    t16 = fdiv(t1, t15)
-    t17 = fmul(t16, t1)
-    t18 = fsub(t15, t14)
-    t19 = f32(1.0) < libdevice.fabsf(t13)
-    t20 = t13 if t19 else f32(1.0)
-    t21 = fmul(t20, t20)
-    t22 = fmul(t14, t14)
-    t23 = f32(1.0) if t19 else t13
-    t24 = fmul(t23, t23)
-    t25 = fadd(fadd(fsub(t21, t22), t24), libdevice.fmaf(t20, t20, -t21))
-    t26 = fadd(fsub(t25, libdevice.fmaf(t14, t14, -t22)), libdevice.fmaf(t23, t23, -t24))
-    t27 = fdiv(fsub(fadd(libdevice.fmaf(-t13, delta, t1), t7), fmul(t13, delta_low)), delta)
-    t28 = fadd(fdiv(t26, fadd(t14, t14)), fmul(fdiv(t13, t14), t27))
-    t29 = fmul(t16, fadd(fadd(fsub(t14, fsub(t15, t18)), fsub(f32(1.0), t18)), t28))
-    t30 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t16, t15, t1), t7), t29), t15), t1)
-    t31 = fadd(fadd(libdevice.fmaf(t16, t1, -t17), fmul(t16, t7)), t30)
-    t32 = fdiv(delta, t2)
-    t33 = libdevice.hypotf(f32(1.0), t32)
-    t34 = fadd(t33, t32)
-    t35 = fdiv(delta, t34)
-    t36 = fmul(t35, t2)
-    t37 = fsub(t34, t33)
-    t38 = libdevice.fabsf(t32) < f32(1.0)
-    t39 = f32(1.0) if t38 else t32
-    t40 = fmul(t39, t39)
-    t41 = fmul(t33, t33)
-    t42 = t32 if t38 else f32(1.0)
-    t43 = fmul(t42, t42)
-    t44 = fadd(fadd(fsub(t40, t41), t43), libdevice.fmaf(t39, t39, -t40))
-    t45 = fadd(fsub(t44, libdevice.fmaf(t33, t33, -t41)), libdevice.fmaf(t42, t42, -t43))
-    t46 = fdiv(fsub(fadd(libdevice.fmaf(-t32, t2, delta), delta_low), fmul(t32, t8)), t2)
-    t47 = fadd(fdiv(t45, fadd(t33, t33)), fmul(fdiv(t32, t33), t46))
-    t48 = fmul(t35, fadd(fadd(fadd(fsub(t33, fsub(t34, t37)), fsub(t32, t37)), t47), t46))
-    t49 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t35, t34, delta), delta_low), t48), t34), t2)
-    t50 = fadd(fadd(libdevice.fmaf(t35, t2, -t36), fmul(t35, t8)), t49)
-    t51 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
-    t52 = fadd(t17, t31) if fsub(t31, t31) == f32(0.0) else t17
-    return t52 if t51 else fadd(t36, t50) if fsub(t50, t50) == f32(0.0) else t36
+    t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
+    t14 = t1 if t13 else delta
+    t15 = delta if t13 else t2
+    t16 = fdiv(t14, t15)
+    t17 = libdevice.hypotf(t16 if t13 else f32(1.0), f32(1.0) if t13 else t16)
+    t18 = fadd(t17, f32(1.0))
+    t19 = fadd(t17, t16)
+    t20 = t18 if t13 else t19
+    t21 = fdiv(t14, t20)
+    t22 = -t21
+    t23 = libdevice.fabsf(t16)
+    t24 = fmul(t17, t17)
+    t25 = libdevice.fmaf(t17, t17, -t24)
+    if t13:
+        t27 = f32(1.0) < t23
+        t28 = t16 if t27 else f32(1.0)
+        t29 = fmul(t28, t28)
+        t30 = f32(1.0) if t27 else t16
+        t31 = fmul(t30, t30)
+        t32 = fsub(fadd(fadd(fsub(t29, t24), t31), libdevice.fmaf(t28, t28, -t29)), t25)
+        t26 = fadd(t32, libdevice.fmaf(t30, t30, -t31))
+    else:
+        t33 = t23 < f32(1.0)
+        t34 = f32(1.0) if t33 else t16
+        t35 = fmul(t34, t34)
+        t36 = t16 if t33 else f32(1.0)
+        t37 = fmul(t36, t36)
+        t38 = fsub(fadd(fadd(fsub(t35, t24), t37), libdevice.fmaf(t34, t34, -t35)), t25)
+        t26 = fadd(t38, libdevice.fmaf(t36, t36, -t37))
+    t39 = fdiv(t26, fadd(t17, t17))
+    t40 = fdiv(t16, t17)
+    t41 = -t16
+    t42 = inverse(t15)
+    t43 = inverse(t20)
+    if t13:
+        t45 = fmul(t21, t1)
+        t46 = fsub(t18, t17)
+        t47 = fmul(t40, fmul(fsub(fadd(libdevice.fmaf(t41, delta, t1), t7), fmul(t16, delta_low)), t42))
+        t48 = fmul(t21, fadd(fadd(fsub(t17, fsub(t18, t46)), fsub(f32(1.0), t46)), fadd(t39, t47)))
+        t49 = fmul(fmul(fsub(fadd(libdevice.fmaf(t22, t18, t1), t7), t48), t43), t1)
+        t50 = fadd(fadd(libdevice.fmaf(t21, t1, -t45), fmul(t21, t7)), t49)
+        t44 = fadd(t45, t50) if fsub(t50, t50) == f32(0.0) else t45
+    else:
+        t51 = fmul(t21, t2)
+        t52 = fsub(t19, t17)
+        t53 = fmul(fsub(fadd(libdevice.fmaf(t41, t2, delta), delta_low), fmul(t16, t8)), t42)
+        t54 = fadd(fadd(fadd(fsub(t17, fsub(t19, t52)), fsub(t16, t52)), fadd(t39, fmul(t40, t53))), t53)
+        t55 = fmul(fmul(fsub(fadd(libdevice.fmaf(t22, t19, delta), delta_low), fmul(t21, t54)), t43), t2)
+        t56 = fadd(fadd(libdevice.fmaf(t21, t2, -t51), fmul(t21, t8)), t55)
+        t44 = fadd(t51, t56) if fsub(t56, t56) == f32(0.0) else t51
+    return t44
 
 
 # where Abs(r) <= 65536*delta: r/hypot(quotient(r, delta), 1) (compensated)
@@ -107,41 +118,50 @@ def grad_input_device32(input, target, delta, delta_low):
     t10 = fsub(t9, t9) == f32(0.0)
     t11 = fadd(t4, t9)
     t12 = t11 if t10 else t4
-    t13 = fdiv(t1, delta)
-    t14 = libdevice.hypotf(t13, f32(1.0))
-    t15 = fdiv(t1, t14)
-    t16 = f32(1.0) < libdevice.fabsf(t13)
-    t17 = t13 if t16 else f32(1.0)
-    t18 = fmul(t17, t17)
-    t19 = fmul(t14, t14)
-    t20 = f32(1.0) if t16 else t13
-    t21 = fmul(t20, t20)
-    t22 = fadd(fadd(fsub(t18, t19), t21), libdevice.fmaf(t17, t17, -t18))
-    t23 = fadd(fsub(t22, libdevice.fmaf(t14, t14, -t19)), libdevice.fmaf(t20, t20, -t21))
-    t24 = fdiv(fsub(fadd(libdevice.fmaf(-t13, delta, t1), t7), fmul(t13, delta_low)), delta)
-    t25 = fmul(t15, fadd(fdiv(t23, fadd(t14, t14)), fmul(fdiv(t13, t14), t24)))
-    t26 = fdiv(fsub(fadd(libdevice.fmaf(-t15, t14, t1), t7), t25), t14)
-    t27 = fdiv(delta, t2)
-    t28 = libdevice.hypotf(f32(1.0), t27)
-    t29 = fdiv(delta, t28)
-    t30 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
-    t31 = f32(1.0) if f32(0.0) < t30 else f32(-1.0) if t30 < f32(0.0) else f32(0.0)
-    t32 = fmul(t29, t31)
-    t33 = libdevice.fabsf(t27) < f32(1.0)
-    t34 = f32(1.0) if t33 else t27
-    t35 = fmul(t34, t34)
-    t36 = fmul(t28, t28)
-    t37 = t27 if t33 else f32(1.0)
-    t38 = fmul(t37, t37)
-    t39 = fadd(fadd(fsub(t35, t36), t38), libdevice.fmaf(t34, t34, -t35))
-    t40 = fadd(fsub(t39, libdevice.fmaf(t28, t28, -t36)), libdevice.fmaf(t37, t37, -t38))
-    t41 = fdiv(fsub(fadd(libdevice.fmaf(-t27, t2, delta), delta_low), fmul(t27, t8)), t2)
-    t42 = fmul(t29, fadd(fdiv(t40, fadd(t28, t28)), fmul(fdiv(t27, t28), t41)))
-    t43 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t29, t28, delta), delta_low), t42), t28), t31)
-    t44 = fadd(libdevice.fmaf(t29, t31, -t32), t43)
-    t45 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
-    t46 = fadd(t15, t26) if fsub(t26, t26) == f32(0.0) else t15
-    return t46 if t45 else fadd(t32, t44) if fsub(t44, t44) == f32(0.0) else t32
+    t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
+    t14 = t1 if t13 else delta
+    t15 = delta if t13 else t2
+    t16 = fdiv(t14, t15)
+    t17 = libdevice.hypotf(t16 if t13 else f32(1.0), f32(1.0) if t13 else t16)
+    t18 = fdiv(t14, t17)
+    t19 = -t18
+    t20 = libdevice.fabsf(t16)
+    t21 = fmul(t17, t17)
+    t22 = libdevice.fmaf(t17, t17, -t21)
+    if t13:
+        t24 = f32(1.0) < t20
+        t25 = t16 if t24 else f32(1.0)
+        t26 = fmul(t25, t25)
+        t27 = f32(1.0) if t24 else t16
+        t28 = fmul(t27, t27)
+        t29 = fsub(fadd(fadd(fsub(t26, t21), t28), libdevice.fmaf(t25, t25, -t26)), t22)
+        t23 = fadd(t29, libdevice.fmaf(t27, t27, -t28))
+    else:
+        t30 = t20 < f32(1.0)
+        t31 = f32(1.0) if t30 else t16
+        t32 = fmul(t31, t31)
+        t33 = t16 if t30 else f32(1.0)
+        t34 = fmul(t33, t33)
+        t35 = fsub(fadd(fadd(fsub(t32, t21), t34), libdevice.fmaf(t31, t31, -t32)), t22)
+        t23 = fadd(t35, libdevice.fmaf(t33, t33, -t34))
+    t36 = fdiv(t23, fadd(t17, t17))
+    t37 = fdiv(t16, t17)
+    t38 = -t16
+    t39 = inverse(t15)
+    t40 = inverse(t17)
+    if t13:
+        t42 = fmul(t37, fmul(fsub(fadd(libdevice.fmaf(t38, delta, t1), t7), fmul(t16, delta_low)), t39))
+        t43 = fmul(fsub(fadd(libdevice.fmaf(t19, t17, t1), t7), fmul(t18, fadd(t36, t42))), t40)
+        t41 = fadd(t18, t43) if fsub(t43, t43) == f32(0.0) else t18
+    else:
+        t44 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
+        t45 = f32(1.0) if f32(0.0) < t44 else f32(-1.0) if t44 < f32(0.0) else f32(0.0)
+        t46 = fmul(t18, t45)
+        t47 = fmul(t37, fmul(fsub(fadd(libdevice.fmaf(t38, t2, delta), delta_low), fmul(t16, t8)), t39))
+        t48 = fmul(fsub(fadd(libdevice.fmaf(t19, t17, delta), delta_low), fmul(t18, fadd(t36, t47))), t40)
+        t49 = fadd(libdevice.fmaf(t18, t45, -t46), fmul(t48, t45))
+        t41 = fadd(t46, t49) if fsub(t49, t49) == f32(0.0) else t46
+    return t41
 
 
 # where Abs(r) <= 65536*delta: r/hypot(quotient(r, delta), 1) (compensated)
@@ -160,41 +180,50 @@ def grad_target_device32(input, target, delta, delta_low):
     t10 = fsub(t9, t9) == f32(0.0)
     t11 = fadd(t4, t9)
     t12 = t11 if t10 else t4
-    t13 = fdiv(t1, delta)
-    t14 = libdevice.hypotf(t13, f32(1.0))
-    t15 = fdiv(t1, t14)
-    t16 = f32(1.0) < libdevice.fabsf(t13)
-    t17 = t13 if t16 else f32(1.0)
-    t18 = fmul(t17, t17)
-    t19 = fmul(t14, t14)
-    t20 = f32(1.0) if t16 else t13
-    t21 = fmul(t20, t20)
-    t22 = fadd(fadd(fsub(t18, t19), t21), libdevice.fmaf(t17, t17, -t18))
-    t23 = fadd(fsub(t22, libdevice.fmaf(t14, t14, -t19)), libdevice.fmaf(t20, t20, -t21))
-    t24 = fdiv(fsub(fadd(libdevice.fmaf(-t13, delta, t1), t7), fmul(t13, delta_low)), delta)
-    t25 = fmul(t15, fadd(fdiv(t23, fadd(t14, t14)), fmul(fdiv(t13, t14), t24)))
-    t26 = fdiv(fsub(fadd(libdevice.fmaf(-t15, t14, t1), t7), t25), t14)
-    t27 = fdiv(delta, t2)
-    t28 = libdevice.hypotf(f32(1.0), t27)
-    t29 = fdiv(delta, t28)
-    t30 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
-    t31 = f32(1.0) if f32(0.0) < t30 else f32(-1.0) if t30 < f32(0.0) else f32(0.0)
-    t32 = fmul(t29, t31)
-    t33 = libdevice.fabsf(t27) < f32(1.0)
-    t34 = f32(1.0) if t33 else t27
-    t35 = fmul(t34, t34)
-    t36 = fmul(t28, t28)
-    t37 = t27 if t33 else f32(1.0)
-    t38 = fmul(t37, t37)
-    t39 = fadd(fadd(fsub(t35, t36), t38), libdevice.fmaf(t34, t34, -t35))
-    t40 = fadd(fsub(t39, libdevice.fmaf(t28, t28, -t36)), libdevice.fmaf(t37, t37, -t38))
-    t41 = fdiv(fsub(fadd(libdevice.fmaf(-t27, t2, delta), delta_low), fmul(t27, t8)), t2)
-    t42 = fmul(t29, fadd(fdiv(t40, fadd(t28, t28)), fmul(fdiv(t27, t28), t41)))
-    t43 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t29, t28, delta), delta_low), t42), t28), t31)
-    t44 = fadd(libdevice.fmaf(t29, t31, -t32), t43)
-    t45 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
-    t46 = fadd(t15, t26) if fsub(t26, t26) == f32(0.0) else t15
-    return -(t46 if t45 else fadd(t32, t44) if fsub(t44, t44) == f32(0.0) else t32)
+    t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
+    t14 = t1 if t13 else delta
+    t15 = delta if t13 else t2
+    t16 = fdiv(t14, t15)
+    t17 = libdevice.hypotf(t16 if t13 else f32(1.0), f32(1.0) if t13 else t16)
+    t18 = fdiv(t14, t17)
+    t19 = -t18
+    t20 = libdevice.fabsf(t16)
+    t21 = fmul(t17, t17)
+    t22 = libdevice.fmaf(t17, t17, -t21)
+    if t13:
+        t24 = f32(1.0) < t20
+        t25 = t16 if t24 else f32(1.0)
+        t26 = fmul(t25, t25)
+        t27 = f32(1.0) if t24 else t16
+        t28 = fmul(t27, t27)
+        t29 = fsub(fadd(fadd(fsub(t26, t21), t28), libdevice.fmaf(t25, t25, -t26)), t22)
+        t23 = fadd(t29, libdevice.fmaf(t27, t27, -t28))
+    else:
+        t30 = t20 < f32(1.0)
+        t31 = f32(1.0) if t30 else t16
+        t32 = fmul(t31, t31)
+        t33 = t16 if t30 else f32(1.0)
+        t34 = fmul(t33, t33)
+        t35 = fsub(fadd(fadd(fsub(t32, t21), t34), libdevice.fmaf(t31, t31, -t32)), t22)
+        t23 = fadd(t35, libdevice.fmaf(t33, t33, -t34))
+    t36 = fdiv(t23, fadd(t17, t17))
+    t37 = fdiv(t16, t17)
+    t38 = -t16
+    t39 = inverse(t15)
+    t40 = inverse(t17)
+    if t13:
+        t42 = fmul(t37, fmul(fsub(fadd(libdevice.fmaf(t38, delta, t1), t7), fmul(t16, delta_low)), t39))
+        t43 = fmul(fsub(fadd(libdevice.fmaf(t19, t17, t1), t7), fmul(t18, fadd(t36, t42))), t40)
+        t41 = fadd(t18, t43) if fsub(t43, t43) == f32(0.0) else t18
+    else:
+        t44 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
+        t45 = f32(1.0) if f32(0.0) < t44 else f32(-1.0) if t44 < f32(0.0) else f32(0.0)
+        t46 = fmul(t18, t45)
+        t47 = fmul(t37, fmul(fsub(fadd(libdevice.fmaf(t38, t2, delta), delta_low), fmul(t16, t8)), t39))
+        t48 = fmul(fsub(fadd(libdevice.fmaf(t19, t17, delta), delta_low), fmul(t18, fadd(t36, t47))), t40)
+        t49 = fadd(libdevice.fmaf(t18, t45, -t46), fmul(t48, t45))
+        t41 = fadd(t46, t49) if fsub(t49, t49) == f32(0.0) else t46
+    return -t41
 
 
 # hypot(r/delta, 1)**(-3) (compensated)
@@ -215,11 +244,13 @@ def grad2_input_device32(input, target, delta, delta_low):
     t13 = fsub(fadd(fadd(fsub(t9, t10), t12), libdevice.fmaf(t8, t8, -t9)), libdevice.fmaf(t3, t3, -t10))
     t14 = fsub(t1, input)
     t15 = fadd(libdevice.fmaf(-t2, delta, t1), fadd(fsub(input, fsub(t1, t14)), fsub(-target, t14)))
-    t16 = fmul(fdiv(t2, t3), fdiv(fsub(t15, fmul(t2, delta_low)), delta))
+    t16 = fmul(fdiv(t2, t3), fmul(fsub(t15, fmul(t2, delta_low)), inverse(delta)))
     t17 = fadd(fdiv(fadd(t13, libdevice.fmaf(t11, t11, -t12)), fadd(t3, t3)), t16)
-    t18 = fadd(libdevice.fmaf(-t5, t3, t4), fdiv(fsub(libdevice.fmaf(-t4, t3, f32(1.0)), fmul(t4, t17)), t3))
-    t19 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t3, t5), fdiv(fsub(t18, fmul(t5, t17)), t3)), fmul(t6, t17)), t3)
-    return fadd(t6, t19) if fsub(t19, t19) == f32(0.0) else t6
+    t18 = inverse(t3)
+    t19 = fadd(libdevice.fmaf(-t5, t3, t4), fmul(fsub(libdevice.fmaf(-t4, t3, f32(1.0)), fmul(t4, t17)), t18))
+    t20 = fsub(fadd(libdevice.fmaf(-t6, t3, t5), fmul(fsub(t19, fmul(t5, t17)), t18)), fmul(t6, t17))
+    t21 = fmul(t20, t18)
+    return fadd(t6, t21) if fsub(t21, t21) == f32(0.0) else t6
 
 
 # hypot(r/delta, 1)**(-3) (compensated)
@@ -240,11 +271,13 @@ def grad2_target_device32(input, target, delta, delta_low):
     t13 = fsub(fadd(fadd(fsub(t9, t10), t12), libdevice.fmaf(t8, t8, -t9)), libdevice.fmaf(t3, t3, -t10))
     t14 = fsub(t1, input)
     t15 = fadd(libdevice.fmaf(-t2, delta, t1), fadd(fsub(input, fsub(t1, t14)), fsub(-target, t14)))
-    t16 = fmul(fdiv(t2, t3), fdiv(fsub(t15, fmul(t2, delta_low)), delta))
+    t16 = fmul(fdiv(t2, t3), fmul(fsub(t15, fmul(t2, delta_low)), inverse(delta)))
     t17 = fadd(fdiv(fadd(t13, libdevice.fmaf(t11, t11, -t12)), fadd(t3, t3)), t16)
-    t18 = fadd(libdevice.fmaf(-t5, t3, t4), fdiv(fsub(libdevice.fmaf(-t4, t3, f32(1.0)), fmul(t4, t17)), t3))
-    t19 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t3, t5), fdiv(fsub(t18, fmul(t5, t17)), t3)), fmul(t6, t17)), t3)
-    return fadd(t6, t19) if fsub(t19, t19) == f32(0.0) else t6
+    t18 = inverse(t3)
+    t19 = fadd(libdevice.fmaf(-t5, t3, t4), fmul(fsub(libdevice.fmaf(-t4, t3, f32(1.0)), fmul(t4, t17)), t18))
+    t20 = fsub(fadd(libdevice.fmaf(-t6, t3, t5), fmul(fsub(t19, fmul(t5, t17)), t18)), fmul(t6, t17))
+    t21 = fmul(t20, t18)
+    return fadd(t6, t21) if fsub(t21, t21) == f32(0.0) else t6
 
 
 # where Abs(r) <= 65536*delta: delta*quotient(r, delta)**4/((hypot(quotient(r, delta), 1) + 1)**2*hypot(quotient(r,
@@ -265,62 +298,73 @@ def grad_delta_device32(input, target, delta, delta_low):
     t10 = fsub(t9, t9) == f32(0.0)
     t11 = fadd(t4, t9)
     t12 = t11 if t10 else t4
-    t13 = fdiv(t1, delta)
-    t14 = libdevice.hypotf(t13, f32(1.0))
-    t15 = fadd(t14, f32(1.0))
-    t16 = fdiv(delta, t15)
-    t17 = fmul(t16, t13)
-    t18 = fdiv(t17, t15)
-    t19 = fmul(t18, t13)
-    t20 = fdiv(t19, t14)
-    t21 = fmul(t20, t13)
-    t22 = fmul(t21, t13)
-    t23 = fdiv(fsub(fadd(libdevice.fmaf(-t13, delta, t1), t7), fmul(t13, delta_low)), delta)
-    t24 = fsub(t15, t14)
-    t25 = f32(1.0) < libdevice.fabsf(t13)
-    t26 = t13 if t25 else f32(1.0)
-    t27 = fmul(t26, t26)
-    t28 = fmul(t14, t14)
-    t29 = f32(1.0) if t25 else t13
-    t30 = fmul(t29, t29)
-    t31 = fadd(fadd(fsub(t27, t28), t30), libdevice.fmaf(t26, t26, -t27))
-    t32 = fadd(fsub(t31, libdevice.fmaf(t14, t14, -t28)), libdevice.fmaf(t29, t29, -t30))
-    t33 = fadd(fdiv(t32, fadd(t14, t14)), fmul(fdiv(t13, t14), t23))
-    t34 = fadd(fadd(fsub(t14, fsub(t15, t24)), fsub(f32(1.0), t24)), t33)
-    t35 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t16, t15, delta), delta_low), fmul(t16, t34)), t15), t13)
-    t36 = fadd(fadd(libdevice.fmaf(t16, t13, -t17), fmul(t16, t23)), t35)
-    t37 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t18, t15, t17), t36), fmul(t18, t34)), t15), t13)
-    t38 = fadd(fadd(libdevice.fmaf(t18, t13, -t19), fmul(t18, t23)), t37)
-    t39 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t20, t14, t19), t38), fmul(t20, t33)), t14), t13)
-    t40 = fmul(fadd(fadd(libdevice.fmaf(t20, t13, -t21), fmul(t20, t23)), t39), t13)
-    t41 = fadd(fadd(libdevice.fmaf(t21, t13, -t22), fmul(t21, t23)), t40)
-    t42 = fdiv(delta, t2)
-    t43 = libdevice.hypotf(f32(1.0), t42)
-    t44 = fdiv(t42, t43)
-    t45 = fadd(t44, f32(-1.0))
-    t46 = fadd(t43, t42)
-    t47 = fdiv(t45, t46)
-    t48 = -fmul(t47, t2)
-    t49 = fsub(t45, t44)
-    t50 = fdiv(fsub(fadd(libdevice.fmaf(-t42, t2, delta), delta_low), fmul(t42, t8)), t2)
-    t51 = libdevice.fabsf(t42) < f32(1.0)
-    t52 = f32(1.0) if t51 else t42
-    t53 = fmul(t52, t52)
-    t54 = fmul(t43, t43)
-    t55 = t42 if t51 else f32(1.0)
-    t56 = fmul(t55, t55)
-    t57 = fadd(fadd(fsub(t53, t54), t56), libdevice.fmaf(t52, t52, -t53))
-    t58 = fadd(fsub(t57, libdevice.fmaf(t43, t43, -t54)), libdevice.fmaf(t55, t55, -t56))
-    t59 = fadd(fdiv(t58, fadd(t43, t43)), fmul(t44, t50))
-    t60 = fdiv(fsub(fadd(libdevice.fmaf(-t44, t43, t42), t50), fmul(t44, t59)), t43)
-    t61 = fadd(fadd(fsub(t44, fsub(t45, t49)), fsub(f32(-1.0), t49)), t60)
-    t62 = fsub(t46, t43)
-    t63 = fmul(t47, fadd(fadd(fadd(fsub(t43, fsub(t46, t62)), fsub(t42, t62)), t59), t50))
-    t64 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t47, t46, t45), t61), t63), t46), t2)
-    t65 = -fadd(fadd(libdevice.fmaf(t47, t2, t48), fmul(t47, t8)), t64)
-    t66 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
-    t67 = fadd(t22, t41) if fsub(t41, t41) == f32(0.0) else t22
-    return t67 if t66 else fadd(t48, t65) if fsub(t65, t65) == f32(0.0) else t48
+    t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
+    t14 = delta if t13 else t2
+    t15 = fdiv(t1 if t13 else delta, t14)
+    t16 = libdevice.hypotf(t15 if t13 else f32(1.0), f32(1.0) if t13 else t15)
+    t17 = fdiv(t15, t16)
+    t18 = fadd(t17, f32(-1.0))
+    t19 = fadd(t16, f32(1.0))
+    t20 = fadd(t16, t15)
+    t21 = t19 if t13 else t20
+    t22 = fdiv(delta if t13 else t18, t21)
+    t23 = fmul(t22, t15)
+    t24 = libdevice.fabsf(t15)
+    t25 = fmul(t16, t16)
+    t26 = libdevice.fmaf(t16, t16, -t25)
+    if t13:
+        t27 = t23
+    else:
+        t28 = t24 < f32(1.0)
+        t29 = f32(1.0) if t28 else t15
+        t30 = fmul(t29, t29)
+        t31 = t15 if t28 else f32(1.0)
+        t32 = fmul(t31, t31)
+        t33 = fsub(fadd(fadd(fsub(t30, t25), t32), libdevice.fmaf(t29, t29, -t30)), t26)
+        t27 = fadd(t33, libdevice.fmaf(t31, t31, -t32))
+    t34 = fadd(t16, t16)
+    t35 = fdiv(t27, t19 if t13 else t34)
+    t36 = -t15
+    t37 = inverse(t14)
+    t38 = -t22
+    t39 = inverse(t21)
+    t40 = inverse(t16)
+    if t13:
+        t42 = fmul(t35, t15)
+        t43 = fdiv(t42, t16)
+        t44 = fmul(t43, t15)
+        t45 = fmul(t44, t15)
+        t46 = fmul(fsub(fadd(libdevice.fmaf(t36, delta, t1), t7), fmul(t15, delta_low)), t37)
+        t47 = fsub(t19, t16)
+        t48 = f32(1.0) < t24
+        t49 = t15 if t48 else f32(1.0)
+        t50 = fmul(t49, t49)
+        t51 = f32(1.0) if t48 else t15
+        t52 = fmul(t51, t51)
+        t53 = fsub(fadd(fadd(fsub(t50, t25), t52), libdevice.fmaf(t49, t49, -t50)), t26)
+        t54 = fadd(fdiv(fadd(t53, libdevice.fmaf(t51, t51, -t52)), t34), fmul(t17, t46))
+        t55 = fadd(fadd(fsub(t16, fsub(t19, t47)), fsub(f32(1.0), t47)), t54)
+        t56 = fmul(fmul(fsub(fadd(libdevice.fmaf(t38, t19, delta), delta_low), fmul(t22, t55)), t39), t15)
+        t57 = fadd(fadd(libdevice.fmaf(t22, t15, -t23), fmul(t22, t46)), t56)
+        t58 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t35, t19, t23), t57), fmul(t35, t55)), t39), t15)
+        t59 = fadd(fadd(libdevice.fmaf(t35, t15, -t42), fmul(t35, t46)), t58)
+        t60 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t43, t16, t42), t59), fmul(t43, t54)), t40), t15)
+        t61 = fmul(fadd(fadd(libdevice.fmaf(t43, t15, -t44), fmul(t43, t46)), t60), t15)
+        t62 = fadd(fadd(libdevice.fmaf(t44, t15, -t45), fmul(t44, t46)), t61)
+        t41 = fadd(t45, t62) if fsub(t62, t62) == f32(0.0) else t45
+    else:
+        t63 = -fmul(t22, t2)
+        t64 = fsub(t18, t17)
+        t65 = fmul(fsub(fadd(libdevice.fmaf(t36, t2, delta), delta_low), fmul(t15, t8)), t37)
+        t66 = fadd(t35, fmul(t17, t65))
+        t67 = fmul(fsub(fadd(libdevice.fmaf(-t17, t16, t15), t65), fmul(t17, t66)), t40)
+        t68 = fadd(fadd(fsub(t17, fsub(t18, t64)), fsub(f32(-1.0), t64)), t67)
+        t69 = fsub(t20, t16)
+        t70 = fmul(t22, fadd(fadd(fadd(fsub(t16, fsub(t20, t69)), fsub(t15, t69)), t66), t65))
+        t71 = fmul(fmul(fsub(fadd(libdevice.fmaf(t38, t20, t18), t68), t70), t39), t2)
+        t72 = -fadd(fadd(libdevice.fmaf(t22, t2, t63), fmul(t22, t8)), t71)
+        t41 = fadd(t63, t72) if fsub(t72, t72) == f32(0.0) else t63
+    return t41
 
 
 # Together, so that what they share is computed once.
@@ -338,43 +382,51 @@ def grads_device32(input, target, delta, delta_low):
     t10 = fsub(t9, t9) == f32(0.0)
     t11 = fadd(t4, t9)
     t12 = t11 if t10 else t4
-    t13 = fdiv(t1, delta)
-    t14 = libdevice.hypotf(t13, f32(1.0))
-    t15 = fdiv(t1, t14)
-    t16 = f32(1.0) < libdevice.fabsf(t13)
-    t17 = t13 if t16 else f32(1.0)
-    t18 = fmul(t17, t17)
-    t19 = fmul(t14, t14)
-    t20 = f32(1.0) if t16 else t13
-    t21 = fmul(t20, t20)
-    t22 = fadd(fadd(fsub(t18, t19), t21), libdevice.fmaf(t17, t17, -t18))
-    t23 = fadd(fsub(t22, libdevice.fmaf(t14, t14, -t19)), libdevice.fmaf(t20, t20, -t21))
-    t24 = fdiv(fsub(fadd(libdevice.fmaf(-t13, delta, t1), t7), fmul(t13, delta_low)), delta)
-    t25 = fmul(t15, fadd(fdiv(t23, fadd(t14, t14)), fmul(fdiv(t13, t14), t24)))
-    t26 = fdiv(fsub(fadd(libdevice.fmaf(-t15, t14, t1), t7), t25), t14)
-    t27 = fdiv(delta, t2)
-    t28 = libdevice.hypotf(f32(1.0), t27)
-    t29 = fdiv(delta, t28)
-    t30 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
-    t31 = f32(1.0) if f32(0.0) < t30 else f32(-1.0) if t30 < f32(0.0) else f32(0.0)
-    t32 = fmul(t29, t31)
-    t33 = libdevice.fabsf(t27) < f32(1.0)
-    t34 = f32(1.0) if t33 else t27
-    t35 = fmul(t34, t34)
-    t36 = fmul(t28, t28)
-    t37 = t27 if t33 else f32(1.0)
-    t38 = fmul(t37, t37)
-    t39 = fadd(fadd(fsub(t35, t36), t38), libdevice.fmaf(t34, t34, -t35))
-    t40 = fadd(fsub(t39, libdevice.fmaf(t28, t28, -t36)), libdevice.fmaf(t37, t37, -t38))
-    t41 = fdiv(fsub(fadd(libdevice.fmaf(-t27, t2, delta), delta_low), fmul(t27, t8)), t2)
-    t42 = fmul(t29, fadd(fdiv(t40, fadd(t28, t28)), fmul(fdiv(t27, t28), t41)))
-    t43 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t29, t28, delta), delta_low), t42), t28), t31)
-    t44 = fadd(libdevice.fmaf(t29, t31, -t32), t43)
-    t45 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
-    t46 = fadd(t15, t26) if fsub(t26, t26) == f32(0.0) else t15
-    t47 = t46 if t45 else fadd(t32, t44) if fsub(t44, t44) == f32(0.0) else t32
-    t48 = -t47
-    return t47, t48
+    t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
+    t14 = t1 if t13 else delta
+    t15 = delta if t13 else t2
+    t16 = fdiv(t14, t15)
+    t17 = libdevice.hypotf(t16 if t13 else f32(1.0), f32(1.0) if t13 else t16)
+    t18 = fdiv(t14, t17)
+    t19 = -t18
+    t20 = libdevice.fabsf(t16)
+    t21 = fmul(t17, t17)
+    t22 = libdevice.fmaf(t17, t17, -t21)
+    if t13:
+        t24 = f32(1.0) < t20
+        t25 = t16 if t24 else f32(1.0)
+        t26 = fmul(t25, t25)
+        t27 = f32(1.0) if t24 else t16
+        t28 = fmul(t27, t27)
+        t29 = fsub(fadd(fadd(fsub(t26, t21), t28), libdevice.fmaf(t25, t25, -t26)), t22)
+        t23 = fadd(t29, libdevice.fmaf(t27, t27, -t28))
+    else:
+        t30 = t20 < f32(1.0)
+        t31 = f32(1.0) if t30 else t16
+        t32 = fmul(t31, t31)
+        t33 = t16 if t30 else f32(1.0)
+        t34 = fmul(t33, t33)
+        t35 = fsub(fadd(fadd(fsub(t32, t21), t34), libdevice.fmaf(t31, t31, -t32)), t22)
+        t23 = fadd(t35, libdevice.fmaf(t33, t33, -t34))
+    t36 = fdiv(t23, fadd(t17, t17))
+    t37 = fdiv(t16, t17)
+    t38 = -t16
+    t39 = inverse(t15)
+    t40 = inverse(t17)
+    if t13:
+        t42 = fmul(t37, fmul(fsub(fadd(libdevice.fmaf(t38, delta, t1), t7), fmul(t16, delta_low)), t39))
+        t43 = fmul(fsub(fadd(libdevice.fmaf(t19, t17, t1), t7), fmul(t18, fadd(t36, t42))), t40)
+        t41 = fadd(t18, t43) if fsub(t43, t43) == f32(0.0) else t18
+    else:
+        t44 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
+        t45 = f32(1.0) if f32(0.0) < t44 else f32(-1.0) if t44 < f32(0.0) else f32(0.0)
+        t46 = fmul(t18, t45)
+        t47 = fmul(t37, fmul(fsub(fadd(libdevice.fmaf(t38, t2, delta), delta_low), fmul(t16, t8)), t39))
+        t48 = fmul(fsub(fadd(libdevice.fmaf(t19, t17, delta), delta_low), fmul(t18, fadd(t36, t47))), t40)
+        t49 = fadd(libdevice.fmaf(t18, t45, -t46), fmul(t48, t45))
+        t41 = fadd(t46, t49) if fsub(t49, t49) == f32(0.0) else t46
+    t50 = -t41
+    return t41, t50
 
 
 # Together, so that what they share is computed once.
@@ -393,58 +445,72 @@ def value_and_grad_device32(input, target, delta, delta_low):
     t11 = fadd(t4, t9)
     t12 = t11 if t10 else t4
     t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
-    t14 = fdiv(t1, delta)
-    t15 = libdevice.hypotf(t14, f32(1.0))
-    t16 = fadd(t15, f32(1.0))
-    t17 = fdiv(t1, t16)
-    t18 = fmul(t17, t1)
-    t19 = fsub(t16, t15)
-    t20 = f32(1.0) < libdevice.fabsf(t14)
-    t21 = t14 if t20 else f32(1.0)
-    t22 = fmul(t21, t21)
-    t23 = fmul(t15, t15)
-    t24 = f32(1.0) if t20 else t14
-    t25 = fmul(t24, t24)
-    t26 = fadd(fadd(fsub(t22, t23), t25), libdevice.fmaf(t21, t21, -t22))
-    t27 = fadd(fsub(t26, libdevice.fmaf(t15, t15, -t23)), libdevice.fmaf(t24, t24, -t25))
-    t28 = fdiv(fsub(fadd(libdevice.fmaf(-t14, delta, t1), t7), fmul(t14, delta_low)), delta)
-    t29 = fadd(fdiv(t27, fadd(t15, t15)), fmul(fdiv(t14, t15), t28))
-    t30 = fmul(t17, fadd(fadd(fsub(t15, fsub(t16, t19)), fsub(f32(1.0), t19)), t29))
-    t31 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t17, t16, t1), t7), t30), t16), t1)
-    t32 = fadd(fadd(libdevice.fmaf(t17, t1, -t18), fmul(t17, t7)), t31)
-    t33 = fdiv(delta, t2)
-    t34 = libdevice.hypotf(f32(1.0), t33)
-    t35 = fadd(t34, t33)
-    t36 = fdiv(delta, t35)
-    t37 = fmul(t36, t2)
-    t38 = fsub(t35, t34)
-    t39 = libdevice.fabsf(t33) < f32(1.0)
-    t40 = f32(1.0) if t39 else t33
-    t41 = fmul(t40, t40)
-    t42 = fmul(t34, t34)
-    t43 = t33 if t39 else f32(1.0)
-    t44 = fmul(t43, t43)
-    t45 = fadd(fadd(fsub(t41, t42), t44), libdevice.fmaf(t40, t40, -t41))
-    t46 = fadd(fsub(t45, libdevice.fmaf(t34, t34, -t42)), libdevice.fmaf(t43, t43, -t44))
-    t47 = fdiv(fsub(fadd(libdevice.fmaf(-t33, t2, delta), delta_low), fmul(t33, t8)), t2)
-    t48 = fadd(fdiv(t46, fadd(t34, t34)), fmul(fdiv(t33, t34), t47))
-    t49 = fmul(t36, fadd(fadd(fadd(fsub(t34, fsub(t35, t38)), fsub(t33, t38)), t48), t47))
-    t50 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t36, t35, delta), delta_low), t49), t35), t2)
-    t51 = fadd(fadd(libdevice.fmaf(t36, t2, -t37), fmul(t36, t8)), t50)
-    t52 = fadd(t18, t32) if fsub(t32, t32) == f32(0.0) else t18
-    t53 = fdiv(t1, t15)
-    t54 = fdiv(fsub(fadd(libdevice.fmaf(-t53, t15, t1), t7), fmul(t53, t29)), t15)
-    t55 = fdiv(delta, t34)
-    t56 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
-    t57 = f32(1.0) if f32(0.0) < t56 else f32(-1.0) if t56 < f32(0.0) else f32(0.0)
-    t58 = fmul(t55, t57)
-    t59 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t55, t34, delta), delta_low), fmul(t55, t48)), t34), t57)
-    t60 = fadd(libdevice.fmaf(t55, t57, -t58), t59)
-    t61 = fadd(t53, t54) if fsub(t54, t54) == f32(0.0) else t53
-    t62 = t61 if t13 else fadd(t58, t60) if fsub(t60, t60) == f32(0.0) else t58
-    t63 = t52 if t13 else fadd(t37, t51) if fsub(t51, t51) == f32(0.0) else t37
-    t64 = -t62
-    return t63, t62, t64
+    t14 = t1 if t13 else delta
+    t15 = delta if t13 else t2
+    t16 = fdiv(t14, t15)
+    t17 = libdevice.hypotf(t16 if t13 else f32(1.0), f32(1.0) if t13 else t16)
+    t18 = fadd(t17, f32(1.0))
+    t19 = fadd(t17, t16)
+    t20 = t18 if t13 else t19
+    t21 = fdiv(t14, t20)
+    t22 = -t21
+    t23 = libdevice.fabsf(t16)
+    t24 = fmul(t17, t17)
+    t25 = libdevice.fmaf(t17, t17, -t24)
+    if t13:
+        t27 = f32(1.0) < t23
+        t28 = t16 if t27 else f32(1.0)
+        t29 = fmul(t28, t28)
+        t30 = f32(1.0) if t27 else t16
+        t31 = fmul(t30, t30)
+        t32 = fsub(fadd(fadd(fsub(t29, t24), t31), libdevice.fmaf(t28, t28, -t29)), t25)
+        t26 = fadd(t32, libdevice.fmaf(t30, t30, -t31))
+    else:
+        t33 = t23 < f32(1.0)
+        t34 = f32(1.0) if t33 else t16
+        t35 = fmul(t34, t34)
+        t36 = t16 if t33 else f32(1.0)
+        t37 = fmul(t36, t36)
+        t38 = fsub(fadd(fadd(fsub(t35, t24), t37), libdevice.fmaf(t34, t34, -t35)), t25)
+        t26 = fadd(t38, libdevice.fmaf(t36, t36, -t37))
+    t39 = fdiv(t26, fadd(t17, t17))
+    t40 = fdiv(t16, t17)
+    t41 = -t16
+    t42 = inverse(t15)
+    t43 = fmul(t40, fmul(fsub(fadd(libdevice.fmaf(t41, delta, t1), t7), fmul(t16, delta_low)), t42))
+    t44 = fadd(t39, t43)
+    t45 = inverse(t20)
+    t46 = fmul(fsub(fadd(libdevice.fmaf(t41, t2, delta), delta_low), fmul(t16, t8)), t42)
+    t47 = fadd(t39, fmul(t40, t46))
+    if t13:
+        t49 = fmul(t21, t1)
+        t50 = fsub(t18, t17)
+        t51 = fmul(t21, fadd(fadd(fsub(t17, fsub(t18, t50)), fsub(f32(1.0), t50)), t44))
+        t52 = fmul(fmul(fsub(fadd(libdevice.fmaf(t22, t18, t1), t7), t51), t45), t1)
+        t53 = fadd(fadd(libdevice.fmaf(t21, t1, -t49), fmul(t21, t7)), t52)
+        t48 = fadd(t49, t53) if fsub(t53, t53) == f32(0.0) else t49
+    else:
+        t54 = fmul(t21, t2)
+        t55 = fsub(t19, t17)
+        t56 = fmul(t21, fadd(fadd(fadd(fsub(t17, fsub(t19, t55)), fsub(t16, t55)), t47), t46))
+        t57 = fmul(fmul(fsub(fadd(libdevice.fmaf(t22, t19, delta), delta_low), t56), t45), t2)
+        t58 = fadd(fadd(libdevice.fmaf(t21, t2, -t54), fmul(t21, t8)), t57)
+        t48 = fadd(t54, t58) if fsub(t58, t58) == f32(0.0) else t54
+    t59 = fdiv(t14, t17)
+    t60 = -t59
+    t61 = inverse(t17)
+    if t13:
+        t63 = fmul(fsub(fadd(libdevice.fmaf(t60, t17, t1), t7), fmul(t59, t44)), t61)
+        t62 = fadd(t59, t63) if fsub(t63, t63) == f32(0.0) else t59
+    else:
+        t64 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
+        t65 = f32(1.0) if f32(0.0) < t64 else f32(-1.0) if t64 < f32(0.0) else f32(0.0)
+        t66 = fmul(t59, t65)
+        t67 = fmul(fmul(fsub(fadd(libdevice.fmaf(t60, t17, delta), delta_low), fmul(t59, t47)), t61), t65)
+        t68 = fadd(libdevice.fmaf(t59, t65, -t66), t67)
+        t62 = fadd(t66, t68) if fsub(t68, t68) == f32(0.0) else t66
+    t69 = -t62
+    return t48, t62, t69
 
 
 @core
@@ -565,45 +631,47 @@ def grad_delta_device(input, target, delta):
     t10 = dadd(t9, -t9) == 0.0
     t11 = dadd(t4, t9)
     t12 = t11 if t10 else t4
-    t13 = ddiv(t1, delta)
-    t14 = hypot(t13, 1.0)
-    t15 = dadd(t14, 1.0)
-    t16 = ddiv(delta, t15)
-    t17 = dmul(t16, t13)
-    t18 = ddiv(t17, t15)
-    t19 = dmul(t18, t13)
-    t20 = ddiv(t19, t14)
-    t21 = dmul(t20, t13)
-    t22 = dmul(t21, t13)
-    t23 = ddiv(dadd(libdevice.fma(-t13, delta, t1), t7), delta)
-    t24 = dadd(t15, -t14)
-    t25 = dadd(hypot_low(t13, 1.0), dmul(ddiv(t13, t14), t23))
-    t26 = dadd(dadd(dadd(t14, -dadd(t15, -t24)), dadd(1.0, -t24)), t25)
-    t27 = dmul(ddiv(dadd(libdevice.fma(-t16, t15, delta), -dmul(t16, t26)), t15), t13)
-    t28 = dadd(libdevice.fma(-t18, t15, t17), dadd(dadd(libdevice.fma(t16, t13, -t17), dmul(t16, t23)), t27))
-    t29 = dadd(libdevice.fma(t18, t13, -t19), dmul(t18, t23))
-    t30 = dadd(libdevice.fma(-t20, t14, t19), dadd(t29, dmul(ddiv(dadd(t28, -dmul(t18, t26)), t15), t13)))
-    t31 = dadd(libdevice.fma(t20, t13, -t21), dmul(t20, t23))
-    t32 = dmul(dadd(t31, dmul(ddiv(dadd(t30, -dmul(t20, t25)), t14), t13)), t13)
-    t33 = dadd(dadd(libdevice.fma(t21, t13, -t22), dmul(t21, t23)), t32)
-    t34 = ddiv(delta, t2)
-    t35 = hypot(1.0, t34)
-    t36 = ddiv(t34, t35)
-    t37 = dadd(t36, -1.0)
-    t38 = dadd(t35, t34)
-    t39 = ddiv(t37, t38)
-    t40 = -dmul(t39, t2)
-    t41 = dadd(t37, -t36)
-    t42 = ddiv(dadd(libdevice.fma(-t34, t2, delta), -dmul(t34, t8)), t2)
-    t43 = dadd(hypot_low(1.0, t34), dmul(t36, t42))
-    t44 = ddiv(dadd(dadd(libdevice.fma(-t36, t35, t34), t42), -dmul(t36, t43)), t35)
-    t45 = dadd(t38, -t35)
-    t46 = dadd(libdevice.fma(-t39, t38, t37), dadd(dadd(dadd(t36, -dadd(t37, -t41)), dadd(-1.0, -t41)), t44))
-    t47 = dadd(t46, -dmul(t39, dadd(dadd(dadd(dadd(t35, -dadd(t38, -t45)), dadd(t34, -t45)), t43), t42)))
-    t48 = -dadd(dadd(libdevice.fma(t39, t2, t40), dmul(t39, t8)), dmul(ddiv(t47, t38), t2))
-    t49 = t12 < 0.0 or t12 == 0.0 and (dadd(t9, -dadd(t11, -t4)) if t10 else 0.0) <= 0.0
-    t50 = dadd(t22, t33) if dadd(t33, -t33) == 0.0 else t22
-    return t50 if t49 else dadd(t40, t48) if dadd(t48, -t48) == 0.0 else t40
+    if t12 < 0.0 or t12 == 0.0 and (dadd(t9, -dadd(t11, -t4)) if t10 else 0.0) <= 0.0:
+        t14 = ddiv(t1, delta)
+        t15 = hypot(t14, 1.0)
+        t16 = dadd(t15, 1.0)
+        t17 = ddiv(delta, t16)
+        t18 = dmul(t17, t14)
+        t19 = ddiv(t18, t16)
+        t20 = dmul(t19, t14)
+        t21 = ddiv(t20, t15)
+        t22 = dmul(t21, t14)
+        t23 = dmul(t22, t14)
+        t24 = ddiv(dadd(libdevice.fma(-t14, delta, t1), t7), delta)
+        t25 = dadd(t16, -t15)
+        t26 = dadd(hypot_low(t14, 1.0), dmul(ddiv(t14, t15), t24))
+        t27 = dadd(dadd(dadd(t15, -dadd(t16, -t25)), dadd(1.0, -t25)), t26)
+        t28 = dmul(ddiv(dadd(libdevice.fma(-t17, t16, delta), -dmul(t17, t27)), t16), t14)
+        t29 = dadd(libdevice.fma(-t19, t16, t18), dadd(dadd(libdevice.fma(t17, t14, -t18), dmul(t17, t24)), t28))
+        t30 = dadd(libdevice.fma(t19, t14, -t20), dmul(t19, t24))
+        t31 = dadd(libdevice.fma(-t21, t15, t20), dadd(t30, dmul(ddiv(dadd(t29, -dmul(t19, t27)), t16), t14)))
+        t32 = dadd(libdevice.fma(t21, t14, -t22), dmul(t21, t24))
+        t33 = dmul(dadd(t32, dmul(ddiv(dadd(t31, -dmul(t21, t26)), t15), t14)), t14)
+        t34 = dadd(dadd(libdevice.fma(t22, t14, -t23), dmul(t22, t24)), t33)
+        t13 = dadd(t23, t34) if dadd(t34, -t34) == 0.0 else t23
+    else:
+        t35 = ddiv(delta, t2)
+        t36 = hypot(1.0, t35)
+        t37 = ddiv(t35, t36)
+        t38 = dadd(t37, -1.0)
+        t39 = dadd(t36, t35)
+        t40 = ddiv(t38, t39)
+        t41 = -dmul(t40, t2)
+        t42 = dadd(t38, -t37)
+        t43 = ddiv(dadd(libdevice.fma(-t35, t2, delta), -dmul(t35, t8)), t2)
+        t44 = dadd(hypot_low(1.0, t35), dmul(t37, t43))
+        t45 = ddiv(dadd(dadd(libdevice.fma(-t37, t36, t35), t43), -dmul(t37, t44)), t36)
+        t46 = dadd(t39, -t36)
+        t47 = dadd(libdevice.fma(-t40, t39, t38), dadd(dadd(dadd(t37, -dadd(t38, -t42)), dadd(-1.0, -t42)), t45))
+        t48 = dadd(t47, -dmul(t40, dadd(dadd(dadd(dadd(t36, -dadd(t39, -t46)), dadd(t35, -t46)), t44), t43)))
+        t49 = -dadd(dadd(libdevice.fma(t40, t2, t41), dmul(t40, t8)), dmul(ddiv(t48, t39), t2))
+        t13 = dadd(t41, t49) if dadd(t49, -t49) == 0.0 else t41
+    return t13
 
 
 @core

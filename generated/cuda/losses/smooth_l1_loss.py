@@ -18,6 +18,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -1370,7 +1371,7 @@ def value_device32_beta_ne_0(input, target, beta, beta_low):
     t12 = t11 if t10 else t4
     t13 = fdiv(t1, beta)
     t14 = fmul(t13, t1)
-    t15 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t13, beta, t1), t7), fmul(t13, beta_low)), beta), t1)
+    t15 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t13, beta, t1), t7), fmul(t13, beta_low)), inverse(beta)), t1)
     t16 = fmul(fadd(fadd(libdevice.fmaf(t13, t1, -t14), fmul(t13, t7)), t15), f32(0.5))
     t17 = fmul(t14, f32(0.5))
     t18 = -fmul(beta, f32(0.5))
@@ -1398,7 +1399,7 @@ def grad_input_device32_beta_ne_0(input, target, beta, beta_low):
     t10 = fadd(t4, t8)
     t11 = t10 if t9 else t4
     t12 = fdiv(t1, beta)
-    t13 = fdiv(fsub(fadd(libdevice.fmaf(-t12, beta, t1), t7), fmul(t12, beta_low)), beta)
+    t13 = fmul(fsub(fadd(libdevice.fmaf(-t12, beta, t1), t7), fmul(t12, beta_low)), inverse(beta))
     t14 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
     t15 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
     t16 = f32(1.0) if f32(0.0) < t14 else f32(-1.0) if t14 < f32(0.0) else f32(0.0)
@@ -1422,7 +1423,7 @@ def grad_target_device32_beta_ne_0(input, target, beta, beta_low):
     t10 = fadd(t4, t8)
     t11 = t10 if t9 else t4
     t12 = fdiv(t1, beta)
-    t13 = fdiv(fsub(fadd(libdevice.fmaf(-t12, beta, t1), t7), fmul(t12, beta_low)), beta)
+    t13 = fmul(fsub(fadd(libdevice.fmaf(-t12, beta, t1), t7), fmul(t12, beta_low)), inverse(beta))
     t14 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
     t15 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
     t16 = f32(1.0) if f32(0.0) < t14 else f32(-1.0) if t14 < f32(0.0) else f32(0.0)
@@ -1446,7 +1447,7 @@ def grad2_input_device32_beta_ne_0(input, target, beta, beta_low):
     t10 = fadd(t4, t8)
     t11 = t10 if t9 else t4
     t12 = fdiv(f32(1.0), beta)
-    t13 = fdiv(fsub(libdevice.fmaf(-t12, beta, f32(1.0)), fmul(t12, beta_low)), beta)
+    t13 = fmul(fsub(libdevice.fmaf(-t12, beta, f32(1.0)), fmul(t12, beta_low)), inverse(beta))
     t14 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
     t15 = (fadd(t12, t13) if fsub(t13, t13) == f32(0.0) else t12) if t14 else f32(0.0)
     return target if target != target else input if input != input else t15
@@ -1468,7 +1469,7 @@ def grad2_target_device32_beta_ne_0(input, target, beta, beta_low):
     t10 = fadd(t4, t8)
     t11 = t10 if t9 else t4
     t12 = fdiv(f32(1.0), beta)
-    t13 = fdiv(fsub(libdevice.fmaf(-t12, beta, f32(1.0)), fmul(t12, beta_low)), beta)
+    t13 = fmul(fsub(libdevice.fmaf(-t12, beta, f32(1.0)), fmul(t12, beta_low)), inverse(beta))
     t14 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
     t15 = (fadd(t12, t13) if fsub(t13, t13) == f32(0.0) else t12) if t14 else f32(0.0)
     return target if target != target else input if input != input else t15
@@ -1493,12 +1494,13 @@ def grad_beta_device32_beta_ne_0(input, target, beta, beta_low):
     t13 = fmul(t12, f32(0.5))
     t14 = fdiv(t13, beta)
     t15 = -fmul(t14, t1)
-    t16 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t12, beta, t1), t7), fmul(t12, beta_low)), beta), f32(0.5))
-    t17 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t14, beta, t13), t16), fmul(t14, beta_low)), beta), t1)
-    t18 = -fadd(fadd(libdevice.fmaf(t14, t1, t15), fmul(t14, t7)), t17)
-    t19 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
-    t20 = (fadd(t15, t18) if fsub(t18, t18) == f32(0.0) else t15) if t19 else f32(-0.5)
-    return target if target != target else input if input != input else t20
+    t16 = inverse(beta)
+    t17 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t12, beta, t1), t7), fmul(t12, beta_low)), t16), f32(0.5))
+    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t14, beta, t13), t17), fmul(t14, beta_low)), t16), t1)
+    t19 = -fadd(fadd(libdevice.fmaf(t14, t1, t15), fmul(t14, t7)), t18)
+    t20 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
+    t21 = (fadd(t15, t19) if fsub(t19, t19) == f32(0.0) else t15) if t20 else f32(-0.5)
+    return target if target != target else input if input != input else t21
 
 
 # Together, so that what they share is computed once.
@@ -1516,7 +1518,7 @@ def grads_device32_beta_ne_0(input, target, beta, beta_low):
     t10 = fadd(t4, t8)
     t11 = t10 if t9 else t4
     t12 = fdiv(t1, beta)
-    t13 = fdiv(fsub(fadd(libdevice.fmaf(-t12, beta, t1), t7), fmul(t12, beta_low)), beta)
+    t13 = fmul(fsub(fadd(libdevice.fmaf(-t12, beta, t1), t7), fmul(t12, beta_low)), inverse(beta))
     t14 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
     t15 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
     t16 = f32(1.0) if f32(0.0) < t14 else f32(-1.0) if t14 < f32(0.0) else f32(0.0)
@@ -1544,7 +1546,7 @@ def value_and_grad_device32_beta_ne_0(input, target, beta, beta_low):
     t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
     t14 = fdiv(t1, beta)
     t15 = fmul(t14, t1)
-    t16 = fdiv(fsub(fadd(libdevice.fmaf(-t14, beta, t1), t7), fmul(t14, beta_low)), beta)
+    t16 = fmul(fsub(fadd(libdevice.fmaf(-t14, beta, t1), t7), fmul(t14, beta_low)), inverse(beta))
     t17 = fmul(fadd(fadd(libdevice.fmaf(t14, t1, -t15), fmul(t14, t7)), fmul(t16, t1)), f32(0.5))
     t18 = fmul(t15, f32(0.5))
     t19 = -fmul(beta, f32(0.5))

@@ -12,9 +12,9 @@ from symgen.runtime.device import (
     dmul,
     f32,
     fadd,
-    fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -41,9 +41,13 @@ def value_device32(input, target):
     t6 = libdevice.log1pf(t5)
     t7 = fadd(t4, t6)
     t8 = fsub(t7, t4)
-    t9 = fmul(-libdevice.fmaf(input, target, t2), fdiv(f32(1.0) if t3 else t5, fadd(f32(1.0), t5)))
-    t10 = fadd(fadd(fsub(t4, fsub(t7, t8)), fsub(t6, t8)), t9)
-    return fadd(t7, t10) if fsub(t10, t10) == f32(0.0) else t7
+    t9 = f32(1.0) if t3 else t5
+    t10 = fadd(f32(1.0), t5)
+    t11 = inverse(t10)
+    t12 = fmul(t9, t11)
+    t13 = fmul(-libdevice.fmaf(input, target, t2), libdevice.fmaf(libdevice.fmaf(-t12, t10, t9), t11, t12))
+    t14 = fadd(fadd(fsub(t4, fsub(t7, t8)), fsub(t6, t8)), t13)
+    return fadd(t7, t14) if fsub(t14, t14) == f32(0.0) else t7
 
 
 # -target*sigmoid(-input*target) (halved)
@@ -53,7 +57,7 @@ def grad_input_device32(input, target):
     t2 = libdevice.expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
     t3 = fmul(t2, t2)
     t4 = fadd(f32(1.0), t3)
-    t5 = fdiv(f32(1.0), t4)
+    t5 = inverse(t4)
     t6 = -fmul(target, t5)
     t7 = -t1
     t8 = f32(0.0) <= t7
@@ -62,11 +66,14 @@ def grad_input_device32(input, target):
     t11 = fmul(t10, t9)
     t12 = fsub(t4, f32(1.0))
     t13 = fmul(t5, fadd(fadd(fsub(f32(1.0), fsub(t4, t12)), fsub(t3, t12)), libdevice.fmaf(t2, t2, -t3)))
-    t14 = fmul(-libdevice.fmaf(input, target, t7), fmul(t5, fdiv(t3 if t8 else f32(1.0), t4)))
-    t15 = fmul(target, fadd(fdiv(fsub(libdevice.fmaf(-t5, t4, f32(1.0)), t13), t4), t14))
-    t16 = fmul(fadd(libdevice.fmaf(t6, t9, -t10), fmul(-fadd(libdevice.fmaf(target, t5, t6), t15), t9)), t9)
-    t17 = fadd(libdevice.fmaf(t10, t9, -t11), t16)
-    return fadd(t11, t17) if fsub(t17, t17) == f32(0.0) else t11
+    t14 = t3 if t8 else f32(1.0)
+    t15 = fmul(t14, t5)
+    t16 = fmul(t5, libdevice.fmaf(libdevice.fmaf(-t15, t4, t14), t5, t15))
+    t17 = fmul(fsub(libdevice.fmaf(-t5, t4, f32(1.0)), t13), t5)
+    t18 = fmul(target, fadd(t17, fmul(-libdevice.fmaf(input, target, t7), t16)))
+    t19 = fmul(fadd(libdevice.fmaf(t6, t9, -t10), fmul(-fadd(libdevice.fmaf(target, t5, t6), t18), t9)), t9)
+    t20 = fadd(libdevice.fmaf(t10, t9, -t11), t19)
+    return fadd(t11, t20) if fsub(t20, t20) == f32(0.0) else t11
 
 
 # target**2*sigmoid(-input*target)*sigmoid(input*target) (annihilating)
@@ -83,7 +90,7 @@ def grad2_input_device32(input, target):
     t9 = t8 == f32(0.0)
     t10 = fmul(t3, t3)
     t11 = fadd(f32(1.0), t10)
-    t12 = fdiv(f32(1.0), t11)
+    t12 = inverse(t11)
     t13 = fmul(t12, t12)
     t14 = fmul(t13, target)
     t15 = fmul(t14, target)
@@ -93,17 +100,21 @@ def grad2_input_device32(input, target):
     t19 = fmul(t18, t4)
     t20 = fsub(t11, f32(1.0))
     t21 = fmul(t12, fadd(fadd(fsub(f32(1.0), fsub(t11, t20)), fsub(t10, t20)), libdevice.fmaf(t3, t3, -t10)))
-    t22 = fdiv(fsub(libdevice.fmaf(-t12, t11, f32(1.0)), t21), t11)
+    t22 = fmul(fsub(libdevice.fmaf(-t12, t11, f32(1.0)), t21), t12)
     t23 = libdevice.fmaf(input, target, t6)
-    t24 = fmul(t12, fadd(t22, fmul(t23, fmul(t12, fdiv(t10 if t2 else f32(1.0), t11)))))
-    t25 = fmul(fadd(t22, fmul(-t23, fmul(t12, fdiv(t10 if t7 else f32(1.0), t11)))), t12)
-    t26 = fmul(fadd(fadd(libdevice.fmaf(t12, t12, -t13), t24), t25), target)
-    t27 = fadd(libdevice.fmaf(t14, target, -t15), fmul(fadd(libdevice.fmaf(t13, target, -t14), t26), target))
-    t28 = fadd(libdevice.fmaf(t16, t8, -t17), fmul(fadd(libdevice.fmaf(t15, t8, -t16), fmul(t27, t8)), t8))
-    t29 = fadd(libdevice.fmaf(t18, t4, -t19), fmul(fadd(libdevice.fmaf(t17, t4, -t18), fmul(t28, t4)), t4))
-    t30 = f32(0.0) if t5 else f32(0.0) if t9 else t29
-    t31 = f32(0.0) if t5 else f32(0.0) if t9 else t19
-    return fadd(t31, t30) if fsub(t30, t30) == f32(0.0) else t31
+    t24 = t10 if t2 else f32(1.0)
+    t25 = fmul(t24, t12)
+    t26 = fmul(t12, fadd(t22, fmul(t23, fmul(t12, libdevice.fmaf(libdevice.fmaf(-t25, t11, t24), t12, t25)))))
+    t27 = t10 if t7 else f32(1.0)
+    t28 = fmul(t27, t12)
+    t29 = fadd(t22, fmul(-t23, fmul(t12, libdevice.fmaf(libdevice.fmaf(-t28, t11, t27), t12, t28))))
+    t30 = fmul(fadd(fadd(libdevice.fmaf(t12, t12, -t13), t26), fmul(t29, t12)), target)
+    t31 = fadd(libdevice.fmaf(t14, target, -t15), fmul(fadd(libdevice.fmaf(t13, target, -t14), t30), target))
+    t32 = fadd(libdevice.fmaf(t16, t8, -t17), fmul(fadd(libdevice.fmaf(t15, t8, -t16), fmul(t31, t8)), t8))
+    t33 = fadd(libdevice.fmaf(t18, t4, -t19), fmul(fadd(libdevice.fmaf(t17, t4, -t18), fmul(t32, t4)), t4))
+    t34 = f32(0.0) if t5 else f32(0.0) if t9 else t33
+    t35 = f32(0.0) if t5 else f32(0.0) if t9 else t19
+    return fadd(t35, t34) if fsub(t34, t34) == f32(0.0) else t35
 
 
 # -input*sigmoid(-input*target) (annihilating)
@@ -117,18 +128,21 @@ def grad_target_device32(input, target):
     t6 = t5 == f32(0.0)
     t7 = fmul(t4, t4)
     t8 = fadd(f32(1.0), t7)
-    t9 = fdiv(f32(1.0), t8)
+    t9 = inverse(t8)
     t10 = -fmul(input, t9)
     t11 = fmul(t10, t5)
     t12 = fmul(t11, t5)
     t13 = fsub(t8, f32(1.0))
     t14 = fmul(t9, fadd(fadd(fsub(f32(1.0), fsub(t8, t13)), fsub(t7, t13)), libdevice.fmaf(t4, t4, -t7)))
-    t15 = fmul(-libdevice.fmaf(input, target, t2), fmul(t9, fdiv(t7 if t3 else f32(1.0), t8)))
-    t16 = fmul(input, fadd(fdiv(fsub(libdevice.fmaf(-t9, t8, f32(1.0)), t14), t8), t15))
-    t17 = fmul(fadd(libdevice.fmaf(t10, t5, -t11), fmul(-fadd(libdevice.fmaf(input, t9, t10), t16), t5)), t5)
-    t18 = f32(0.0) if t6 else fadd(libdevice.fmaf(t11, t5, -t12), t17)
-    t19 = f32(0.0) if t6 else t12
-    return fadd(t19, t18) if fsub(t18, t18) == f32(0.0) else t19
+    t15 = t7 if t3 else f32(1.0)
+    t16 = fmul(t15, t9)
+    t17 = fmul(t9, libdevice.fmaf(libdevice.fmaf(-t16, t8, t15), t9, t16))
+    t18 = fmul(fsub(libdevice.fmaf(-t9, t8, f32(1.0)), t14), t9)
+    t19 = fmul(input, fadd(t18, fmul(-libdevice.fmaf(input, target, t2), t17)))
+    t20 = fmul(fadd(libdevice.fmaf(t10, t5, -t11), fmul(-fadd(libdevice.fmaf(input, t9, t10), t19), t5)), t5)
+    t21 = f32(0.0) if t6 else fadd(libdevice.fmaf(t11, t5, -t12), t20)
+    t22 = f32(0.0) if t6 else t12
+    return fadd(t22, t21) if fsub(t21, t21) == f32(0.0) else t22
 
 
 # input**2*sigmoid(-input*target)*sigmoid(input*target) (annihilating)
@@ -145,7 +159,7 @@ def grad2_target_device32(input, target):
     t9 = t8 == f32(0.0)
     t10 = fmul(t3, t3)
     t11 = fadd(f32(1.0), t10)
-    t12 = fdiv(f32(1.0), t11)
+    t12 = inverse(t11)
     t13 = fmul(t12, t12)
     t14 = fmul(t13, input)
     t15 = fmul(t14, input)
@@ -155,17 +169,21 @@ def grad2_target_device32(input, target):
     t19 = fmul(t18, t4)
     t20 = fsub(t11, f32(1.0))
     t21 = fmul(t12, fadd(fadd(fsub(f32(1.0), fsub(t11, t20)), fsub(t10, t20)), libdevice.fmaf(t3, t3, -t10)))
-    t22 = fdiv(fsub(libdevice.fmaf(-t12, t11, f32(1.0)), t21), t11)
+    t22 = fmul(fsub(libdevice.fmaf(-t12, t11, f32(1.0)), t21), t12)
     t23 = libdevice.fmaf(input, target, t6)
-    t24 = fmul(t12, fadd(t22, fmul(t23, fmul(t12, fdiv(t10 if t2 else f32(1.0), t11)))))
-    t25 = fmul(fadd(t22, fmul(-t23, fmul(t12, fdiv(t10 if t7 else f32(1.0), t11)))), t12)
-    t26 = fmul(fadd(fadd(libdevice.fmaf(t12, t12, -t13), t24), t25), input)
-    t27 = fadd(libdevice.fmaf(t14, input, -t15), fmul(fadd(libdevice.fmaf(t13, input, -t14), t26), input))
-    t28 = fadd(libdevice.fmaf(t16, t8, -t17), fmul(fadd(libdevice.fmaf(t15, t8, -t16), fmul(t27, t8)), t8))
-    t29 = fadd(libdevice.fmaf(t18, t4, -t19), fmul(fadd(libdevice.fmaf(t17, t4, -t18), fmul(t28, t4)), t4))
-    t30 = f32(0.0) if t5 else f32(0.0) if t9 else t29
-    t31 = f32(0.0) if t5 else f32(0.0) if t9 else t19
-    return fadd(t31, t30) if fsub(t30, t30) == f32(0.0) else t31
+    t24 = t10 if t2 else f32(1.0)
+    t25 = fmul(t24, t12)
+    t26 = fmul(t12, fadd(t22, fmul(t23, fmul(t12, libdevice.fmaf(libdevice.fmaf(-t25, t11, t24), t12, t25)))))
+    t27 = t10 if t7 else f32(1.0)
+    t28 = fmul(t27, t12)
+    t29 = fadd(t22, fmul(-t23, fmul(t12, libdevice.fmaf(libdevice.fmaf(-t28, t11, t27), t12, t28))))
+    t30 = fmul(fadd(fadd(libdevice.fmaf(t12, t12, -t13), t26), fmul(t29, t12)), input)
+    t31 = fadd(libdevice.fmaf(t14, input, -t15), fmul(fadd(libdevice.fmaf(t13, input, -t14), t30), input))
+    t32 = fadd(libdevice.fmaf(t16, t8, -t17), fmul(fadd(libdevice.fmaf(t15, t8, -t16), fmul(t31, t8)), t8))
+    t33 = fadd(libdevice.fmaf(t18, t4, -t19), fmul(fadd(libdevice.fmaf(t17, t4, -t18), fmul(t32, t4)), t4))
+    t34 = f32(0.0) if t5 else f32(0.0) if t9 else t33
+    t35 = f32(0.0) if t5 else f32(0.0) if t9 else t19
+    return fadd(t35, t34) if fsub(t34, t34) == f32(0.0) else t35
 
 
 # Together, so that what they share is computed once.
@@ -175,7 +193,7 @@ def grads_device32(input, target):
     t2 = libdevice.expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
     t3 = fmul(t2, t2)
     t4 = fadd(f32(1.0), t3)
-    t5 = fdiv(f32(1.0), t4)
+    t5 = inverse(t4)
     t6 = -fmul(target, t5)
     t7 = -t1
     t8 = f32(0.0) <= t7
@@ -184,21 +202,24 @@ def grads_device32(input, target):
     t11 = fmul(t10, t9)
     t12 = fsub(t4, f32(1.0))
     t13 = fmul(t5, fadd(fadd(fsub(f32(1.0), fsub(t4, t12)), fsub(t3, t12)), libdevice.fmaf(t2, t2, -t3)))
-    t14 = fmul(-libdevice.fmaf(input, target, t7), fmul(t5, fdiv(t3 if t8 else f32(1.0), t4)))
-    t15 = fadd(fdiv(fsub(libdevice.fmaf(-t5, t4, f32(1.0)), t13), t4), t14)
-    t16 = fmul(-fadd(libdevice.fmaf(target, t5, t6), fmul(target, t15)), t9)
-    t17 = fadd(libdevice.fmaf(t10, t9, -t11), fmul(fadd(libdevice.fmaf(t6, t9, -t10), t16), t9))
-    t18 = t9 == f32(0.0)
-    t19 = -fmul(input, t5)
-    t20 = fmul(t19, t9)
-    t21 = fmul(t20, t9)
-    t22 = fmul(-fadd(libdevice.fmaf(input, t5, t19), fmul(input, t15)), t9)
-    t23 = fadd(libdevice.fmaf(t20, t9, -t21), fmul(fadd(libdevice.fmaf(t19, t9, -t20), t22), t9))
-    t24 = f32(0.0) if t18 else t23
-    t25 = f32(0.0) if t18 else t21
-    t26 = fadd(t11, t17) if fsub(t17, t17) == f32(0.0) else t11
-    t27 = fadd(t25, t24) if fsub(t24, t24) == f32(0.0) else t25
-    return t26, t27
+    t14 = t3 if t8 else f32(1.0)
+    t15 = fmul(t14, t5)
+    t16 = fmul(t5, libdevice.fmaf(libdevice.fmaf(-t15, t4, t14), t5, t15))
+    t17 = fmul(fsub(libdevice.fmaf(-t5, t4, f32(1.0)), t13), t5)
+    t18 = fadd(t17, fmul(-libdevice.fmaf(input, target, t7), t16))
+    t19 = fmul(-fadd(libdevice.fmaf(target, t5, t6), fmul(target, t18)), t9)
+    t20 = fadd(libdevice.fmaf(t10, t9, -t11), fmul(fadd(libdevice.fmaf(t6, t9, -t10), t19), t9))
+    t21 = t9 == f32(0.0)
+    t22 = -fmul(input, t5)
+    t23 = fmul(t22, t9)
+    t24 = fmul(t23, t9)
+    t25 = fmul(-fadd(libdevice.fmaf(input, t5, t22), fmul(input, t18)), t9)
+    t26 = fadd(libdevice.fmaf(t23, t9, -t24), fmul(fadd(libdevice.fmaf(t22, t9, -t23), t25), t9))
+    t27 = f32(0.0) if t21 else t26
+    t28 = f32(0.0) if t21 else t24
+    t29 = fadd(t11, t20) if fsub(t20, t20) == f32(0.0) else t11
+    t30 = fadd(t28, t27) if fsub(t27, t27) == f32(0.0) else t28
+    return t29, t30
 
 
 # Together, so that what they share is computed once.
@@ -214,35 +235,41 @@ def value_and_grad_device32(input, target):
     t8 = fadd(t4, t7)
     t9 = fsub(t8, t4)
     t10 = -libdevice.fmaf(input, target, t2)
-    t11 = fmul(t10, fdiv(f32(1.0) if t3 else t6, fadd(f32(1.0), t6)))
-    t12 = fadd(fadd(fsub(t4, fsub(t8, t9)), fsub(t7, t9)), t11)
-    t13 = libdevice.expf(-fmul(t5, f32(0.5)))
-    t14 = fmul(t13, t13)
-    t15 = fadd(f32(1.0), t14)
-    t16 = fdiv(f32(1.0), t15)
-    t17 = -fmul(target, t16)
-    t18 = f32(0.0) <= t2
-    t19 = f32(1.0) if t18 else t13
-    t20 = fmul(t17, t19)
-    t21 = fmul(t20, t19)
-    t22 = fsub(t15, f32(1.0))
-    t23 = fadd(fadd(fsub(f32(1.0), fsub(t15, t22)), fsub(t14, t22)), libdevice.fmaf(t13, t13, -t14))
-    t24 = fdiv(fsub(libdevice.fmaf(-t16, t15, f32(1.0)), fmul(t16, t23)), t15)
-    t25 = fadd(t24, fmul(t10, fmul(t16, fdiv(t14 if t18 else f32(1.0), t15))))
-    t26 = fmul(-fadd(libdevice.fmaf(target, t16, t17), fmul(target, t25)), t19)
-    t27 = fadd(libdevice.fmaf(t20, t19, -t21), fmul(fadd(libdevice.fmaf(t17, t19, -t20), t26), t19))
-    t28 = t19 == f32(0.0)
-    t29 = -fmul(input, t16)
-    t30 = fmul(t29, t19)
-    t31 = fmul(t30, t19)
-    t32 = fmul(-fadd(libdevice.fmaf(input, t16, t29), fmul(input, t25)), t19)
-    t33 = fadd(libdevice.fmaf(t30, t19, -t31), fmul(fadd(libdevice.fmaf(t29, t19, -t30), t32), t19))
-    t34 = f32(0.0) if t28 else t33
-    t35 = f32(0.0) if t28 else t31
-    t36 = fadd(t8, t12) if fsub(t12, t12) == f32(0.0) else t8
-    t37 = fadd(t21, t27) if fsub(t27, t27) == f32(0.0) else t21
-    t38 = fadd(t35, t34) if fsub(t34, t34) == f32(0.0) else t35
-    return t36, t37, t38
+    t11 = f32(1.0) if t3 else t6
+    t12 = fadd(f32(1.0), t6)
+    t13 = inverse(t12)
+    t14 = fmul(t11, t13)
+    t15 = fmul(t10, libdevice.fmaf(libdevice.fmaf(-t14, t12, t11), t13, t14))
+    t16 = fadd(fadd(fsub(t4, fsub(t8, t9)), fsub(t7, t9)), t15)
+    t17 = libdevice.expf(-fmul(t5, f32(0.5)))
+    t18 = fmul(t17, t17)
+    t19 = fadd(f32(1.0), t18)
+    t20 = inverse(t19)
+    t21 = -fmul(target, t20)
+    t22 = f32(0.0) <= t2
+    t23 = f32(1.0) if t22 else t17
+    t24 = fmul(t21, t23)
+    t25 = fmul(t24, t23)
+    t26 = fsub(t19, f32(1.0))
+    t27 = fadd(fadd(fsub(f32(1.0), fsub(t19, t26)), fsub(t18, t26)), libdevice.fmaf(t17, t17, -t18))
+    t28 = t18 if t22 else f32(1.0)
+    t29 = fmul(t28, t20)
+    t30 = fmul(t10, fmul(t20, libdevice.fmaf(libdevice.fmaf(-t29, t19, t28), t20, t29)))
+    t31 = fadd(fmul(fsub(libdevice.fmaf(-t20, t19, f32(1.0)), fmul(t20, t27)), t20), t30)
+    t32 = fmul(-fadd(libdevice.fmaf(target, t20, t21), fmul(target, t31)), t23)
+    t33 = fadd(libdevice.fmaf(t24, t23, -t25), fmul(fadd(libdevice.fmaf(t21, t23, -t24), t32), t23))
+    t34 = t23 == f32(0.0)
+    t35 = -fmul(input, t20)
+    t36 = fmul(t35, t23)
+    t37 = fmul(t36, t23)
+    t38 = fmul(-fadd(libdevice.fmaf(input, t20, t35), fmul(input, t31)), t23)
+    t39 = fadd(libdevice.fmaf(t36, t23, -t37), fmul(fadd(libdevice.fmaf(t35, t23, -t36), t38), t23))
+    t40 = f32(0.0) if t34 else t39
+    t41 = f32(0.0) if t34 else t37
+    t42 = fadd(t8, t16) if fsub(t16, t16) == f32(0.0) else t8
+    t43 = fadd(t25, t33) if fsub(t33, t33) == f32(0.0) else t25
+    t44 = fadd(t41, t40) if fsub(t40, t40) == f32(0.0) else t41
+    return t42, t43, t44
 
 
 @core
@@ -269,28 +296,31 @@ def grad_input_device(input, target):
     t2 = -t1
     t3 = 0.0 <= t2
     t4 = libdevice.fabs(t1)
-    t5 = exp(-t4)
-    t6 = -dmul(t4, 0.5)
-    t7 = exp(t6)
-    t8 = dmul(t7, t7)
-    t9 = dadd(1.0, t8)
-    t10 = ddiv(1.0, t9)
-    t11 = -dmul(target, t10)
-    t12 = 1.0 if t3 else t7
-    t13 = dmul(t11, t12)
-    t14 = dmul(t13, t12)
-    t15 = exp_low(t6)
-    t16 = 0.0 if t3 else t15
-    t17 = dadd(t9, -1.0)
-    t18 = dadd(dadd(libdevice.fma(t7, t7, -t8), dmul(t7, t15)), dmul(t15, t7))
-    t19 = dmul(t10, dadd(dadd(dadd(1.0, -dadd(t9, -t17)), dadd(t8, -t17)), t18))
-    t20 = dmul(-libdevice.fma(input, target, t2), dmul(t10, ddiv(t8 if t3 else 1.0, t9)))
-    t21 = dmul(target, dadd(ddiv(dadd(libdevice.fma(-t10, t9, 1.0), -t19), t9), t20))
-    t22 = dmul(-dadd(libdevice.fma(target, t10, t11), t21), t12)
-    t23 = dmul(dadd(dadd(libdevice.fma(t11, t12, -t13), dmul(t11, t16)), t22), t12)
-    t24 = dadd(dadd(libdevice.fma(t13, t12, -t14), dmul(t13, t16)), t23)
-    t25 = -dmul(target, ddiv(1.0 if t3 else t5, dadd(1.0, t5)))
-    return t25 if input == 0.0 else dadd(t14, t24) if dadd(t24, -t24) == 0.0 else t14
+    if input == 0.0:
+        t6 = exp(-t4)
+        t5 = -dmul(target, ddiv(1.0 if t3 else t6, dadd(1.0, t6)))
+    else:
+        t7 = -dmul(t4, 0.5)
+        t8 = exp(t7)
+        t9 = dmul(t8, t8)
+        t10 = dadd(1.0, t9)
+        t11 = ddiv(1.0, t10)
+        t12 = -dmul(target, t11)
+        t13 = 1.0 if t3 else t8
+        t14 = dmul(t12, t13)
+        t15 = dmul(t14, t13)
+        t16 = exp_low(t7)
+        t17 = 0.0 if t3 else t16
+        t18 = dadd(t10, -1.0)
+        t19 = dadd(dadd(libdevice.fma(t8, t8, -t9), dmul(t8, t16)), dmul(t16, t8))
+        t20 = dmul(t11, dadd(dadd(dadd(1.0, -dadd(t10, -t18)), dadd(t9, -t18)), t19))
+        t21 = dmul(-libdevice.fma(input, target, t2), dmul(t11, ddiv(t9 if t3 else 1.0, t10)))
+        t22 = dmul(target, dadd(ddiv(dadd(libdevice.fma(-t11, t10, 1.0), -t20), t10), t21))
+        t23 = dmul(-dadd(libdevice.fma(target, t11, t12), t22), t13)
+        t24 = dmul(dadd(dadd(libdevice.fma(t12, t13, -t14), dmul(t12, t17)), t23), t13)
+        t25 = dadd(dadd(libdevice.fma(t14, t13, -t15), dmul(t14, t17)), t24)
+        t5 = dadd(t15, t25) if dadd(t25, -t25) == 0.0 else t15
+    return t5
 
 
 @core
@@ -409,38 +439,40 @@ def grads_device(input, target):
     t2 = -t1
     t3 = 0.0 <= t2
     t4 = libdevice.fabs(t1)
-    t5 = exp(-t4)
-    t6 = -dmul(t4, 0.5)
-    t7 = exp(t6)
-    t8 = dmul(t7, t7)
-    t9 = dadd(1.0, t8)
-    t10 = ddiv(1.0, t9)
-    t11 = -dmul(target, t10)
-    t12 = 1.0 if t3 else t7
-    t13 = dmul(t11, t12)
-    t14 = dmul(t13, t12)
-    t15 = exp_low(t6)
-    t16 = 0.0 if t3 else t15
-    t17 = dadd(t9, -1.0)
-    t18 = dadd(dadd(libdevice.fma(t7, t7, -t8), dmul(t7, t15)), dmul(t15, t7))
-    t19 = dmul(t10, dadd(dadd(dadd(1.0, -dadd(t9, -t17)), dadd(t8, -t17)), t18))
-    t20 = dmul(-libdevice.fma(input, target, t2), dmul(t10, ddiv(t8 if t3 else 1.0, t9)))
-    t21 = dadd(ddiv(dadd(libdevice.fma(-t10, t9, 1.0), -t19), t9), t20)
-    t22 = dmul(-dadd(libdevice.fma(target, t10, t11), dmul(target, t21)), t12)
-    t23 = dmul(dadd(dadd(libdevice.fma(t11, t12, -t13), dmul(t11, t16)), t22), t12)
-    t24 = dadd(dadd(libdevice.fma(t13, t12, -t14), dmul(t13, t16)), t23)
-    t25 = -dmul(target, ddiv(1.0 if t3 else t5, dadd(1.0, t5)))
-    t26 = t12 == 0.0
-    t27 = -dmul(input, t10)
-    t28 = dmul(t27, t12)
-    t29 = dmul(t28, t12)
-    t30 = dmul(-dadd(libdevice.fma(input, t10, t27), dmul(input, t21)), t12)
-    t31 = dmul(dadd(dadd(libdevice.fma(t27, t12, -t28), dmul(t27, t16)), t30), t12)
-    t32 = 0.0 if t26 else dadd(dadd(libdevice.fma(t28, t12, -t29), dmul(t28, t16)), t31)
+    t5 = -dmul(t4, 0.5)
+    t6 = exp(t5)
+    t7 = dmul(t6, t6)
+    t8 = dadd(1.0, t7)
+    t9 = ddiv(1.0, t8)
+    t10 = 1.0 if t3 else t6
+    t11 = exp_low(t5)
+    t12 = 0.0 if t3 else t11
+    t13 = dadd(t8, -1.0)
+    t14 = dadd(dadd(libdevice.fma(t6, t6, -t7), dmul(t6, t11)), dmul(t11, t6))
+    t15 = dmul(t9, dadd(dadd(dadd(1.0, -dadd(t8, -t13)), dadd(t7, -t13)), t14))
+    t16 = dmul(-libdevice.fma(input, target, t2), dmul(t9, ddiv(t7 if t3 else 1.0, t8)))
+    t17 = dadd(ddiv(dadd(libdevice.fma(-t9, t8, 1.0), -t15), t8), t16)
+    if input == 0.0:
+        t19 = exp(-t4)
+        t18 = -dmul(target, ddiv(1.0 if t3 else t19, dadd(1.0, t19)))
+    else:
+        t20 = -dmul(target, t9)
+        t21 = dmul(t20, t10)
+        t22 = dmul(t21, t10)
+        t23 = dmul(-dadd(libdevice.fma(target, t9, t20), dmul(target, t17)), t10)
+        t24 = dmul(dadd(dadd(libdevice.fma(t20, t10, -t21), dmul(t20, t12)), t23), t10)
+        t25 = dadd(dadd(libdevice.fma(t21, t10, -t22), dmul(t21, t12)), t24)
+        t18 = dadd(t22, t25) if dadd(t25, -t25) == 0.0 else t22
+    t26 = t10 == 0.0
+    t27 = -dmul(input, t9)
+    t28 = dmul(t27, t10)
+    t29 = dmul(t28, t10)
+    t30 = dmul(-dadd(libdevice.fma(input, t9, t27), dmul(input, t17)), t10)
+    t31 = dmul(dadd(dadd(libdevice.fma(t27, t10, -t28), dmul(t27, t12)), t30), t10)
+    t32 = 0.0 if t26 else dadd(dadd(libdevice.fma(t28, t10, -t29), dmul(t28, t12)), t31)
     t33 = 0.0 if t26 else t29
-    t34 = t25 if input == 0.0 else dadd(t14, t24) if dadd(t24, -t24) == 0.0 else t14
-    t35 = dadd(t33, t32) if dadd(t32, -t32) == 0.0 else t33
-    return t34, t35
+    t34 = dadd(t33, t32) if dadd(t32, -t32) == 0.0 else t33
+    return t18, t34
 
 
 @core
@@ -466,33 +498,35 @@ def value_and_grad_device(input, target):
     t19 = dmul(t18, t18)
     t20 = dadd(1.0, t19)
     t21 = ddiv(1.0, t20)
-    t22 = -dmul(target, t21)
-    t23 = 1.0 if t16 else t18
-    t24 = dmul(t22, t23)
-    t25 = dmul(t24, t23)
-    t26 = exp_low(t17)
-    t27 = 0.0 if t16 else t26
-    t28 = dadd(t20, -1.0)
-    t29 = dadd(dadd(libdevice.fma(t18, t18, -t19), dmul(t18, t26)), dmul(t26, t18))
-    t30 = dmul(t21, dadd(dadd(dadd(1.0, -dadd(t20, -t28)), dadd(t19, -t28)), t29))
-    t31 = ddiv(dadd(libdevice.fma(-t21, t20, 1.0), -t30), t20)
-    t32 = dadd(t31, dmul(t13, dmul(t21, ddiv(t19 if t16 else 1.0, t20))))
-    t33 = dmul(-dadd(libdevice.fma(target, t21, t22), dmul(target, t32)), t23)
-    t34 = dmul(dadd(dadd(libdevice.fma(t22, t23, -t24), dmul(t22, t27)), t33), t23)
-    t35 = dadd(dadd(libdevice.fma(t24, t23, -t25), dmul(t24, t27)), t34)
-    t36 = dadd(t25, t35) if dadd(t35, -t35) == 0.0 else t25
-    t37 = t23 == 0.0
+    t22 = 1.0 if t16 else t18
+    t23 = exp_low(t17)
+    t24 = 0.0 if t16 else t23
+    t25 = dadd(t20, -1.0)
+    t26 = dadd(dadd(libdevice.fma(t18, t18, -t19), dmul(t18, t23)), dmul(t23, t18))
+    t27 = dmul(t21, dadd(dadd(dadd(1.0, -dadd(t20, -t25)), dadd(t19, -t25)), t26))
+    t28 = ddiv(dadd(libdevice.fma(-t21, t20, 1.0), -t27), t20)
+    t29 = dadd(t28, dmul(t13, dmul(t21, ddiv(t19 if t16 else 1.0, t20))))
+    if input == 0.0:
+        t30 = -dmul(target, ddiv(1.0 if t16 else t7, t11))
+    else:
+        t31 = -dmul(target, t21)
+        t32 = dmul(t31, t22)
+        t33 = dmul(t32, t22)
+        t34 = dmul(-dadd(libdevice.fma(target, t21, t31), dmul(target, t29)), t22)
+        t35 = dmul(dadd(dadd(libdevice.fma(t31, t22, -t32), dmul(t31, t24)), t34), t22)
+        t36 = dadd(dadd(libdevice.fma(t32, t22, -t33), dmul(t32, t24)), t35)
+        t30 = dadd(t33, t36) if dadd(t36, -t36) == 0.0 else t33
+    t37 = t22 == 0.0
     t38 = -dmul(input, t21)
-    t39 = dmul(t38, t23)
-    t40 = dmul(t39, t23)
-    t41 = dmul(-dadd(libdevice.fma(input, t21, t38), dmul(input, t32)), t23)
-    t42 = dmul(dadd(dadd(libdevice.fma(t38, t23, -t39), dmul(t38, t27)), t41), t23)
-    t43 = 0.0 if t37 else dadd(dadd(libdevice.fma(t39, t23, -t40), dmul(t39, t27)), t42)
+    t39 = dmul(t38, t22)
+    t40 = dmul(t39, t22)
+    t41 = dmul(-dadd(libdevice.fma(input, t21, t38), dmul(input, t29)), t22)
+    t42 = dmul(dadd(dadd(libdevice.fma(t38, t22, -t39), dmul(t38, t24)), t41), t22)
+    t43 = 0.0 if t37 else dadd(dadd(libdevice.fma(t39, t22, -t40), dmul(t39, t24)), t42)
     t44 = 0.0 if t37 else t40
     t45 = dadd(t9, t15) if dadd(t15, -t15) == 0.0 else t9
-    t46 = -dmul(target, ddiv(1.0 if t16 else t7, t11)) if input == 0.0 else t36
-    t47 = dadd(t44, t43) if dadd(t43, -t43) == 0.0 else t44
-    return t45, t46, t47
+    t46 = dadd(t44, t43) if dadd(t43, -t43) == 0.0 else t44
+    return t45, t30, t46
 
 
 @kernel

@@ -1,0 +1,211 @@
+"""Rewrites float32 graphs for a GPU, where an elementary function is some thirty instructions and a division a dozen.
+
+What is the same but for signs is computed once, what bounds decide not at all, and a function that both arms of a
+selection call is called once, of the argument that is selected. All of this leaves every bit as it is.
+
+A division that is rounded to the last bit takes a dozen instructions and its own reciprocal. What a compensated
+quotient is missing is added to it anyway, so two units are enough for it, and for what it is missing; a plain quotient
+needs one step of Newton's. Both need a denominator of moderate size, which is known of sums like 1 + exp(-abs(x)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import numpy as np
+
+from symgen.backends.bounds import Interval, bounds
+from symgen.kernel import Node, const, fma, node, select, topological
+
+MODERATE = 2.0**64  # of a size up to this, and down to its inverse, products and reciprocals stay normal
+SUMS = ("add", "sub", "neg")
+DEAR = ("call", "div", "sqrt", "inverse")
+
+
+def quick(results: Sequence[Node]) -> tuple[Node, ...]:
+    """The same results with less work; quotients are right to two units where what they are missing is added to them.
+
+    Args:
+        results: Of a graph in float32.
+    """
+    return joined(near(plain(results)))
+
+
+def plain(results: Sequence[Node]) -> tuple[Node, ...]:
+    """The results without what makes no difference: signs that cancel, and selections that are known."""
+    return _decided(_signs(results))
+
+
+def _rebuilt(results: Sequence[Node], change: Callable[[Node, tuple[Node, ...]], Node]) -> tuple[Node, ...]:
+    """The results, each node made again of its new arguments."""
+    made: dict[Node, Node] = {}
+    for n in topological(results):
+        made[n] = change(n, tuple(made[a] for a in n.args))
+    return tuple(made[r] for r in results)
+
+
+def _same(n: Node, args: tuple[Node, ...]) -> Node:
+    return n if args == n.args else node(n.op, *args, value=n.value)
+
+
+def _signs(results: Sequence[Node]) -> tuple[Node, ...]:
+    """Factors without signs that cancel, and no factors of one: what differs in these alone is computed once."""
+
+    def change(n: Node, args: tuple[Node, ...]) -> Node:
+        if n.op not in ("mul", "fma"):
+            return _same(n, args)
+        a, b, *rest = args
+        while (a is b and a.op in ("neg", "abs")) or a.op == b.op == "neg":
+            a, b = a.args[0], b.args[0]
+        if n.op == "mul" and any(f.op == "const" and f.value == 1.0 for f in (a, b)):
+            return a if b.op == "const" and b.value == 1.0 else b
+        return _same(n, (a, b, *rest))
+
+    return _rebuilt(results, change)
+
+
+def _decided(results: Sequence[Node]) -> tuple[Node, ...]:
+    """No selections by a condition that never holds, and none inside an arm of another one by the same condition."""
+    known = bounds(results)
+
+    def never(n: Node) -> bool:
+        if n.op in ("and", "or"):
+            return (any if n.op == "and" else all)(map(never, n.args))
+        if n.op not in ("lt", "le", "eq"):
+            return False
+        (low, high), (least, most) = (known[a] for a in n.args)
+        return low > most or (n.op == "lt" and low == most) or (n.op == "eq" and high < least)
+
+    def change(n: Node, args: tuple[Node, ...]) -> Node:
+        if n.op != "select":
+            return _same(n, args)
+        condition, *arms = args
+        if never(n.args[0]):
+            return arms[1]
+        for k in range(2):
+            while arms[k].op == "select" and arms[k].args[0] is condition:
+                arms[k] = arms[k].args[1 + k]
+        return select(condition, *arms)
+
+    return _rebuilt(results, change)
+
+
+def joined(results: tuple[Node, ...]) -> tuple[Node, ...]:
+    """One call of a function where the arms of selections by a condition need one each."""
+    while pair := next(_pairs(results), None):
+        condition, first, second = pair
+        arguments = (select(condition, a, b) for a, b in zip(first.args, second.args, strict=True))
+        results = _replaced(results, {first, second}, node(first.op, *arguments, value=first.value))
+    return results
+
+
+def _replaced(results: Sequence[Node], these: Collection[Node], by: Node) -> tuple[Node, ...]:
+    return _rebuilt(results, lambda n, args: by if n in these else _same(n, args))
+
+
+def _pairs(results: Sequence[Node]) -> Iterator[tuple[Node, Node, Node]]:
+    """Conditions, and two calls of one function of which the first is needed where it holds, the second elsewhere."""
+    order = topological(results)
+    for condition in dict.fromkeys(n.args[0] for n in order if n.op == "select"):
+        needed = [_needed(results, condition, k) for k in (1, 2)]
+        arms = [[n for n in order if n.op in DEAR and n not in some] for some in needed]
+        for first in arms[0]:
+            below = topological(first.args)
+            for second in arms[1]:
+                same = (first.op, first.value) == (second.op, second.value)
+                apart = second not in {first, *below} and first not in topological(second.args)
+                if same and apart and first not in arms[1] and second not in arms[0]:
+                    yield condition, first, second
+
+
+def _needed(results: Sequence[Node], condition: Node, arm: int) -> set[Node]:
+    """What the results need but for an arm of the selections by a condition."""
+    seen: set[Node] = set()
+    stack = list(results)
+    while stack:
+        n = stack.pop()
+        if n not in seen:
+            seen.add(n)
+            own = n.op == "select" and n.args[0] is condition
+            stack += [a for k, a in enumerate(n.args) if not own or k != arm]
+    return seen
+
+
+def near(results: Sequence[Node]) -> tuple[Node, ...]:
+    """Divisions by reciprocals, where what that changes is made up for."""
+    exact = {n for n in topological(results) if n.op == "fma" and _is_rest(n)}  # what a quotient or a root is missing
+    ample = {n.args[0].args[0] for n in exact} - set(_bare(results, exact))
+    known = _factors(results)
+
+    def change(n: Node, args: tuple[Node, ...]) -> Node:
+        if n.op != "div":
+            return _same(n, args)
+        above, below = known[n]
+        moderate = _within(below)
+        if _reaches(n.args[0], exact) or (moderate and n in ample):
+            return _times_inverse(*args)
+        if moderate and _within((1.0, max(map(abs, above)))):
+            first = _times_inverse(*args)
+            return fma(fma(-first, args[1], args[0]), _inverse(args[1]), first)
+        return _same(n, args)
+
+    return _rebuilt(results, change)
+
+
+def _bare(results: Sequence[Node], exact: Collection[Node]) -> Iterator[Node]:
+    """The quotients that some result takes as they are, without what they are missing."""
+    for result in results:
+        within = set(topological([result]))
+        yield from (n.args[0].args[0] for n in exact if n not in within and n.args[0].args[0] in within)
+
+
+def _factors(results: Sequence[Node]) -> dict[Node, tuple[Interval, Interval]]:
+    """Between which numbers both sides of each division lie, where its quotient is needed."""
+    order, known = topological(results), bounds(results)
+    divisions = [n for n in order if n.op == "div"]
+    found = {n: (known[n.args[0]], known[n.args[1]]) for n in divisions}
+    for condition in {n.args[0] for n in order if n.op == "select" and n.args[0].op == "lt"}:
+        number, least = condition.args
+        if least.op == "const" and known[number][0] < least.value:
+            # of divisions that only the other arm needs, what is less is nobody's concern
+            needed = _needed(results, condition, 2)
+            here = bounds(results, {number: (least.value, max(least.value, known[number][1]))})
+            found |= {n: (here[n.args[0]], here[n.args[1]]) for n in divisions if n not in needed}
+    return found
+
+
+def _times_inverse(a: Node, b: Node) -> Node:
+    return _inverse(b) if a.op == "const" and a.value == 1.0 else a * _inverse(b)
+
+
+def _inverse(b: Node) -> Node:
+    return const(float(1 / np.float32(b.value))) if b.op == "const" else node("inverse", b)
+
+
+def _is_rest(n: Node) -> bool:
+    """Whether it is ``a - q b`` of ``q = a / b``, or ``a - q q`` of the root q of a."""
+    negative, b, a = n.args
+    if negative.op != "neg":
+        return False
+    (q,) = negative.args
+    return (q.op == "div" and q.args == (a, b)) or (q.op == "sqrt" and q is b and q.args == (a,))
+
+
+def _reaches(n: Node, wanted: Collection[Node]) -> bool:
+    """Whether a sum has a term among some nodes."""
+    seen: set[Node] = set()
+    stack = [n]
+    while stack:
+        term = stack.pop()
+        if term in wanted:
+            return True
+        if term not in seen and term.op in SUMS:
+            stack += term.args
+        seen.add(term)
+    return False
+
+
+def _within(interval: Interval) -> bool:
+    """Whether the numbers of an interval are of moderate size."""
+    low, high = sorted(map(abs, interval))
+    return interval[0] * interval[1] > 0 and low >= 1 / MODERATE and high <= MODERATE
