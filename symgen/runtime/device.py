@@ -41,7 +41,8 @@ def inverse(typingctx: Any, x: Any) -> Any:  # noqa: ARG001
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
         kind = ir.FunctionType(ir.FloatType(), [ir.FloatType()])
-        return builder.call(ir.InlineAsm(kind, "rcp.approx.ftz.f32 $0, $1;", "=f,f"), args)
+        text = ir.InlineAsm(kind, "rcp.approx.ftz.f32 $0, $1;", "=f,f")
+        return builder.call(text, args, attrs=("readnone", "nounwind"))  # so that loops compute it once
 
     return types.float32(types.float32), code
 
