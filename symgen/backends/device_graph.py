@@ -10,7 +10,7 @@ needs one step of Newton's. Both need a denominator of moderate size, which is k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -18,22 +18,24 @@ from symgen.backends.bounds import Interval, bounds
 from symgen.kernel import Node, const, fma, node, select, topological
 
 MODERATE = 2.0**64  # of a size up to this, and down to its inverse, products and reciprocals stay normal
+Known = Mapping[Node, Interval]
 SUMS = ("add", "sub", "neg")
 DEAR = ("call", "div", "sqrt", "inverse")
 
 
-def quick(results: Sequence[Node]) -> tuple[Node, ...]:
+def quick(results: Sequence[Node], given: Known | None = None) -> tuple[Node, ...]:
     """The same results with less work; quotients are right to two units where what they are missing is added to them.
 
     Args:
         results: Of a graph in float32.
+        given: Intervals of some of its nodes.
     """
-    return joined(near(plain(results)))
+    return joined(near(plain(results, given), given))
 
 
-def plain(results: Sequence[Node]) -> tuple[Node, ...]:
+def plain(results: Sequence[Node], given: Known | None = None) -> tuple[Node, ...]:
     """The results without what makes no difference: signs that cancel, and selections that are known."""
-    return _decided(_signs(results))
+    return _decided(_signs(results), given)
 
 
 def _rebuilt(results: Sequence[Node], change: Callable[[Node, tuple[Node, ...]], Node]) -> tuple[Node, ...]:
@@ -64,9 +66,9 @@ def _signs(results: Sequence[Node]) -> tuple[Node, ...]:
     return _rebuilt(results, change)
 
 
-def _decided(results: Sequence[Node]) -> tuple[Node, ...]:
+def _decided(results: Sequence[Node], given: Known | None) -> tuple[Node, ...]:
     """No selections by a condition that never holds, and none inside an arm of another one by the same condition."""
-    known = bounds(results)
+    known = bounds(results, given)
 
     def never(n: Node) -> bool:
         if n.op in ("and", "or"):
@@ -131,11 +133,11 @@ def _needed(results: Sequence[Node], condition: Node, arm: int) -> set[Node]:
     return seen
 
 
-def near(results: Sequence[Node]) -> tuple[Node, ...]:
+def near(results: Sequence[Node], given: Known | None = None) -> tuple[Node, ...]:
     """Divisions by reciprocals, where what that changes is made up for."""
     exact = {n for n in topological(results) if n.op == "fma" and _is_rest(n)}  # what a quotient or a root is missing
     ample = {n.args[0].args[0] for n in exact} - set(_bare(results, exact))
-    known = _factors(results)
+    known = _factors(results, given or {})
 
     def change(n: Node, args: tuple[Node, ...]) -> Node:
         if n.op != "div":
@@ -159,9 +161,9 @@ def _bare(results: Sequence[Node], exact: Collection[Node]) -> Iterator[Node]:
         yield from (n.args[0].args[0] for n in exact if n not in within and n.args[0].args[0] in within)
 
 
-def _factors(results: Sequence[Node]) -> dict[Node, tuple[Interval, Interval]]:
+def _factors(results: Sequence[Node], given: Known) -> dict[Node, tuple[Interval, Interval]]:
     """Between which numbers both sides of each division lie, where its quotient is needed."""
-    order, known = topological(results), bounds(results)
+    order, known = topological(results), bounds(results, given)
     divisions = [n for n in order if n.op == "div"]
     found = {n: (known[n.args[0]], known[n.args[1]]) for n in divisions}
     for condition in {n.args[0] for n in order if n.op == "select" and n.args[0].op == "lt"}:
@@ -169,7 +171,7 @@ def _factors(results: Sequence[Node]) -> dict[Node, tuple[Interval, Interval]]:
         if least.op == "const" and known[number][0] < least.value:
             # of divisions that only the other arm needs, what is less is nobody's concern
             needed = _needed(results, condition, 2)
-            here = bounds(results, {number: (least.value, max(least.value, known[number][1]))})
+            here = bounds(results, {**given, number: (least.value, max(least.value, known[number][1]))})
             found |= {n: (here[n.args[0]], here[n.args[1]]) for n in divisions if n not in needed}
     return found
 

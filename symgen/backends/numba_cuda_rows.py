@@ -17,13 +17,14 @@ from typing import Any
 import sympy as sp
 from sympy import Expr
 
+from symgen.backends import device_graph
 from symgen.backends.numba_cpu import ELEMENTARY, Core, ModuleText, doc_text, function_name
 from symgen.backends.numba_cuda import BACKEND, SINGLE, Precision
 from symgen.backends.numba_cuda import PRECISIONS as ELEMENTWISE
 from symgen.backends.numba_rows import Array, RowFunction, RowVariant
 from symgen.backends.python_text import fold, local_names, print_graph
 from symgen.backends.render import render
-from symgen.kernel import ScalarFunction
+from symgen.kernel import ScalarFunction, var
 from symgen.rows.indices import axis_of, base_of, is_index, places
 from symgen.rows.schedule import LOW, SINGLES, Step
 from symgen.runtime.cuda import KEPT, THREADS
@@ -31,6 +32,7 @@ from symgen.runtime.cuda import KEPT, THREADS
 TEAMS = ("warp", "block")
 WIDTHS = {"warp": 32, "block": THREADS}
 MOST = 6  # numbers of one entry that are kept
+UNIT = (1.0, 2.0**32)  # a sum of exponentials of which one is one
 WIDE = "wide"  # ends the names of kernels with vector accesses
 # differences of exponentials and logarithms cancel in rows: in float32 they need what these lose
 TELLING = {"exp": "expf", "exp_low": "expf_low", "log_low": "logf_low"}
@@ -118,11 +120,14 @@ def _core(
     cores: dict[tuple[Any, ...], Core], function: RowFunction, step: Step, suffix: str, precision: Precision
 ) -> str:
     """The name of a step's core, which is printed once for all kernels that have it."""
-    key = (precision.name, step.core.parameters, tuple(map(id, step.core.results)))
+    results = step.core.results
+    if precision.name == "f32":
+        results = device_graph.quick(results, {var(name): UNIT for name in function.schedule.units})
+    key = (precision.name, step.core.parameters, results)
     if key not in cores:
         full = function_name(f"{function.name}_{step.stage.out}", "core", suffix)
         names = local_names(step.core.parameters, precision.dialect.reserved)
-        body = print_graph(ScalarFunction(full, step.core.parameters, step.core.results), precision.dialect)
+        body = print_graph(ScalarFunction(full, step.core.parameters, results), precision.dialect)
         comments = tuple(textwrap.wrap(str(step.stage), 112, subsequent_indent="    "))
         cores[key] = Core(full, tuple(names.values()), comments, body)
     return cores[key].name

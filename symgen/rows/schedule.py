@@ -41,6 +41,7 @@ from symgen.rows.tidy import hoisted, in_passes
 LOW = "_l"  # what is missing goes by the name of the number and this
 SINGLES = frozenset({"peak", "scale"})  # reductions that give a number, of which nothing is missing
 TELLING = ("exp", "log")
+ROUGH = replace(COMPENSATED, short=True)
 DEVICE = "cuda32"  # float32 arithmetic on a GPU
 TARGETS = ("f64", "f32")
 ALGEBRA = (sp.Add, sp.Mul, sp.Pow, sp.Number, Symbol, Indexed, sp.IndexedBase, sp.Idx, sp.Tuple)
@@ -73,6 +74,7 @@ class Schedule:
     program: Program
     steps: tuple[Step, ...]
     target: str = "f64"
+    units: frozenset[str] = frozenset()  # sums that are known to lie between one and the length of a row
 
 
 Parametrised = tuple[Program, Sequence[Family]]  # a program with its free parameters, and what is known of those
@@ -104,18 +106,23 @@ def schedules(name: str, long: Parametrised, short: Parametrised, facts: Facts) 
     )
 
 
-def device_schedule(name: str, program: Program, numbers: Collection[str]) -> Schedule:
+def device_schedule(name: str, made: Parametrised, numbers: Collection[str], light: Collection[str] = ()) -> Schedule:
     """The code of every stage for float32 arithmetic on a GPU, where `TELLING` alone tell what they lose.
 
-    What arguments are missing is not left out: of ``exp(x - m)`` it is as many ULP as the difference is large.
+    What arguments are missing is not left out: of ``exp(x - m)`` it is as many ULP as the difference is large. Where
+    all results keep the relative precision of the elementary functions, nobody asks what these lose.
 
     Args:
         name: of the kernel.
-        program: with its free parameters.
+        made: the program, with its free parameters.
         numbers: the options, which come as pairs.
+        light: operands that are not negative.
     """
-    with computing_in(np.float32, TELLING):
-        return _schedule(name, lifted(program), DEVICE, COMPENSATED, numbers=numbers)
+    program = lifted(made[0])
+    enough = relative(program, made[1], light)
+    with computing_in(np.float32, () if enough else TELLING):
+        found = _schedule(name, program, DEVICE, ROUGH if enough else COMPENSATED, numbers=numbers)
+    return replace(found, units=frozenset(units(program, made[1])))
 
 
 def _schedule(name: str, program: Program, target: str, arithmetic: Arithmetic, known: Loose | None = None,
@@ -165,7 +172,8 @@ def _step(stage: Stage, pairs: Mapping[str, bool], signs: Mapping[str, str], num
         parameters += [name, name + LOW] if paired else [name]
     made = lower(body, bound, arithmetic)
     # an elementary function of an entry, where its own rounding is not tracked, is as good as one number
-    single = number or stage.op in SINGLES or (not arithmetic.tracked and bool(stage.axes) and _is_dear(stage.body))
+    rough = arithmetic.short or not arithmetic.tracked
+    single = number or stage.op in SINGLES or (rough and bool(stage.axes) and _is_dear(stage.body))
     results = (arithmetic.rounded(made),) if single else _both(made, stage, arithmetic)
     core = verify(ScalarFunction(stage.out, tuple(parameters), results))
     pair = not number and stage.op not in SINGLES and (len(results) == 2 or bool(stage.over))

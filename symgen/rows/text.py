@@ -29,8 +29,10 @@ def emit_cuda(derivation: RowDerivation, module: ModuleText, title: Callable[[De
 def _device_variant(derived: DerivedRows, title: str) -> numba_rows.RowVariant:
     functions = []
     numbers = [p.name for p in derived.places if p.number]
+    light = [p.name for p in derived.places if p.role.kind in ("weight", "prob")]
     for output in derived.outputs:
-        single = _function(derived, output, device_schedule(output.name, output.stable, numbers), "f32")
+        made = device_schedule(output.name, (output.stable, output.families), numbers, light)
+        single = _function(derived, output, made, "f32")
         if not output.along and numba_cuda_rows.printable(single):
             functions += [single, *(_function(derived, output, s) for s in output.schedules if s.target == "f64")]
     return numba_rows.RowVariant(derived.variant.suffix, tuple(functions), title)

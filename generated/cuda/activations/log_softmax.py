@@ -19,12 +19,12 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
     load2,
     load4,
-    logf_low,
     store,
     store2,
     store4,
@@ -68,9 +68,9 @@ def value_f32_m0_core(where_C1, x_C1):
 def value_f32_s0_core(m0, where_C1, x_C1):
     t1 = f32(0.0) < where_C1
     t2 = fsub(x_C1, m0)
-    t3 = expf(t2)
+    t3 = libdevice.expf(t2)
     t4 = fsub(t2, x_C1)
-    t5 = fadd(expf_low(t2), fmul(fadd(fsub(x_C1, fsub(t2, t4)), fsub(-m0, t4)), t3)) if t1 else f32(0.0)
+    t5 = fmul(fadd(fsub(x_C1, fsub(t2, t4)), fsub(-m0, t4)), t3) if t1 else f32(0.0)
     t6 = t3 if t1 else f32(0.0)
     t7 = t5 if fsub(t5, t5) == f32(0.0) else f32(0.0)
     return t6, t7
@@ -79,13 +79,14 @@ def value_f32_s0_core(m0, where_C1, x_C1):
 # e0 = log(s0)
 @core
 def value_f32_e0_core(s0, s0_l):
-    t1 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
-    t2 = fsub(t1, t1) == f32(0.0)
-    t3 = libdevice.logf(s0)
-    t4 = fadd(t3, t1)
-    t5 = t4 if t2 else t3
-    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t1 = inverse(s0)
+    t2 = fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1))
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = libdevice.logf(s0)
+    t5 = fadd(t4, t2)
+    t6 = t5 if t3 else t4
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    return t6, t7
 
 
 # out[C] = (-e0 - m0 + x[C] if where[C] > 0 else straight_through(-oo*s0, -oo))
@@ -183,7 +184,7 @@ def vjp_f32_s2_core(s0, s0_l, g_C1, where_C1):
     t1 = f32(0.0) < where_C1
     t2 = fdiv(g_C1, s0)
     t3 = -t2
-    t4 = -fdiv(fsub(libdevice.fmaf(t3, s0, g_C1), fmul(t2, s0_l)), s0) if t1 else f32(0.0)
+    t4 = -fmul(fsub(libdevice.fmaf(t3, s0, g_C1), fmul(t2, s0_l)), inverse(s0)) if t1 else f32(0.0)
     t5 = t3 if t1 else f32(0.0)
     t6 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
     return t5, t6

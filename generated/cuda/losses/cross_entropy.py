@@ -26,6 +26,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -115,16 +116,17 @@ def value_f32_out_core_index_label_smoothing_eq_0(
     t22 = fsub(t12, t9)
     t23 = fsub(t9, input_target)
     t24 = fadd(fsub(input_target, fsub(t9, t23)), fsub(-m0, t23))
-    t25 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
-    t26 = fmul(weight_target, fadd(fadd(fadd(fsub(t9, fsub(t12, t22)), fsub(t11, t22)), t24), -t25))
-    t27 = -(f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t12, -t13), t26))
-    t28 = fsub(t16, m0)
-    t29 = fadd(fadd(fsub(m0, fsub(t16, t28)), fsub(t10, t28)), t25)
-    t30 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t16, -t17), fmul(z_loss, t29)), fmul(z_loss_l, t16)), t16)
-    t31 = f32(0.0) if t15 else fadd(fadd(libdevice.fmaf(t17, t16, -t18), fmul(t17, t29)), t30)
-    t32 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t14, fsub(t20, t21)), fsub(t19, t21)), t27), t31)
-    t33 = f32(0.0) if t7 else t20
-    return fadd(t33, t32) if fsub(t32, t32) == f32(0.0) else t33
+    t25 = inverse(s0)
+    t26 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t25, s0, f32(1.0)), t25, t25)))
+    t27 = fmul(weight_target, fadd(fadd(fadd(fsub(t9, fsub(t12, t22)), fsub(t11, t22)), t24), -t26))
+    t28 = -(f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t12, -t13), t27))
+    t29 = fsub(t16, m0)
+    t30 = fadd(fadd(fsub(m0, fsub(t16, t29)), fsub(t10, t29)), t26)
+    t31 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t16, -t17), fmul(z_loss, t30)), fmul(z_loss_l, t16)), t16)
+    t32 = f32(0.0) if t15 else fadd(fadd(libdevice.fmaf(t17, t16, -t18), fmul(t17, t30)), t31)
+    t33 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t14, fsub(t20, t21)), fsub(t19, t21)), t28), t32)
+    t34 = f32(0.0) if t7 else t20
+    return fadd(t34, t33) if fsub(t33, t33) == f32(0.0) else t34
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -215,30 +217,31 @@ def vjp_f32_s2_core_index_label_smoothing_eq_0(
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
-    t9 = fdiv(weight_target, s0)
-    t10 = -t9
-    t11 = -(f32(0.0) if t8 else t10)
-    t12 = z_loss == f32(0.0)
-    t13 = fdiv(z_loss, s0)
-    t14 = libdevice.logf(s0)
-    t15 = fadd(m0, t14)
-    t16 = fmul(t13, t15)
-    t17 = f32(0.0) if t12 else fmul(t16, f32(2.0))
-    t18 = fadd(t11, t17)
-    t19 = fsub(t18, t11)
-    t20 = -(f32(0.0) if t8 else -fdiv(fsub(libdevice.fmaf(t10, s0, weight_target), fmul(t9, s0_l)), s0))
-    t21 = fsub(t15, m0)
-    t22 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
-    t23 = fmul(t13, fadd(fadd(fsub(m0, fsub(t15, t21)), fsub(t14, t21)), t22))
-    t24 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t13, s0, z_loss), z_loss_l), fmul(t13, s0_l)), s0), t15)
-    t25 = f32(0.0) if t12 else fmul(fadd(fadd(libdevice.fmaf(t13, t15, -t16), t23), t24), f32(2.0))
-    t26 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t11, fsub(t18, t19)), fsub(t17, t19)), t20), t25)
-    t27 = fsub(t26, t26) == f32(0.0)
-    t28 = f32(0.0) if t7 else t18
-    t29 = fadd(t28, t26)
-    t30 = t29 if t27 else t28
-    t31 = (fsub(t26, fsub(t29, t28)) if t27 else f32(0.0)) if fsub(t30, t30) == f32(0.0) else f32(0.0)
-    return t30, t31
+    t9 = inverse(s0)
+    t10 = fmul(weight_target, t9)
+    t11 = -t10
+    t12 = -(f32(0.0) if t8 else t11)
+    t13 = z_loss == f32(0.0)
+    t14 = fmul(z_loss, t9)
+    t15 = libdevice.logf(s0)
+    t16 = fadd(m0, t15)
+    t17 = fmul(t14, t16)
+    t18 = f32(0.0) if t13 else fmul(t17, f32(2.0))
+    t19 = fadd(t12, t18)
+    t20 = fsub(t19, t12)
+    t21 = -(f32(0.0) if t8 else -fmul(fsub(libdevice.fmaf(t11, s0, weight_target), fmul(t10, s0_l)), t9))
+    t22 = fsub(t16, m0)
+    t23 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t9, s0, f32(1.0)), t9, t9)))
+    t24 = fmul(t14, fadd(fadd(fsub(m0, fsub(t16, t22)), fsub(t15, t22)), t23))
+    t25 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t14, s0, z_loss), z_loss_l), fmul(t14, s0_l)), t9), t16)
+    t26 = f32(0.0) if t13 else fmul(fadd(fadd(libdevice.fmaf(t14, t16, -t17), t24), t25), f32(2.0))
+    t27 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t12, fsub(t19, t20)), fsub(t18, t20)), t21), t26)
+    t28 = fsub(t27, t27) == f32(0.0)
+    t29 = f32(0.0) if t7 else t19
+    t30 = fadd(t29, t27)
+    t31 = t30 if t28 else t29
+    t32 = (fsub(t27, fsub(t30, t29)) if t28 else f32(0.0)) if fsub(t31, t31) == f32(0.0) else f32(0.0)
+    return t31, t32
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1)) if Eq(K, target) else 0) + (0
@@ -341,13 +344,14 @@ def vjp_f64_dinput_core_index_label_smoothing_eq_0(i_K, g, ignore_index, s2, s2_
 # e1 = log(s0)
 @core
 def value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l):
-    t1 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
-    t2 = fsub(t1, t1) == f32(0.0)
-    t3 = libdevice.logf(s0)
-    t4 = fadd(t3, t1)
-    t5 = t4 if t2 else t3
-    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t1 = inverse(s0)
+    t2 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1)))
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = libdevice.logf(s0)
+    t5 = fadd(t4, t2)
+    t6 = t5 if t3 else t4
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    return t6, t7
 
 
 # out = (0 if Eq(target, ignore_index) else weighted(z_loss, (e1 + m0)**2) - weighted(weight[target], -e1 - m0 +
@@ -403,28 +407,29 @@ def value_and_grad_f32_s2_core_index_label_smoothing_eq_0(
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
-    t9 = fdiv(weight_target, s0)
-    t10 = -t9
-    t11 = -(f32(0.0) if t8 else t10)
-    t12 = z_loss == f32(0.0)
-    t13 = fdiv(z_loss, s0)
-    t14 = fadd(e1, m0)
-    t15 = fmul(t13, t14)
-    t16 = f32(0.0) if t12 else fmul(t15, f32(2.0))
-    t17 = fadd(t11, t16)
-    t18 = fsub(t17, t11)
-    t19 = -(f32(0.0) if t8 else -fdiv(fsub(libdevice.fmaf(t10, s0, weight_target), fmul(t9, s0_l)), s0))
-    t20 = fsub(t14, e1)
-    t21 = fmul(t13, fadd(fadd(fsub(e1, fsub(t14, t20)), fsub(m0, t20)), e1_l))
-    t22 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t13, s0, z_loss), z_loss_l), fmul(t13, s0_l)), s0), t14)
-    t23 = f32(0.0) if t12 else fmul(fadd(fadd(libdevice.fmaf(t13, t14, -t15), t21), t22), f32(2.0))
-    t24 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t11, fsub(t17, t18)), fsub(t16, t18)), t19), t23)
-    t25 = fsub(t24, t24) == f32(0.0)
-    t26 = f32(0.0) if t7 else t17
-    t27 = fadd(t26, t24)
-    t28 = t27 if t25 else t26
-    t29 = (fsub(t24, fsub(t27, t26)) if t25 else f32(0.0)) if fsub(t28, t28) == f32(0.0) else f32(0.0)
-    return t28, t29
+    t9 = inverse(s0)
+    t10 = fmul(weight_target, t9)
+    t11 = -t10
+    t12 = -(f32(0.0) if t8 else t11)
+    t13 = z_loss == f32(0.0)
+    t14 = fmul(z_loss, t9)
+    t15 = fadd(e1, m0)
+    t16 = fmul(t14, t15)
+    t17 = f32(0.0) if t13 else fmul(t16, f32(2.0))
+    t18 = fadd(t12, t17)
+    t19 = fsub(t18, t12)
+    t20 = -(f32(0.0) if t8 else -fmul(fsub(libdevice.fmaf(t11, s0, weight_target), fmul(t10, s0_l)), t9))
+    t21 = fsub(t15, e1)
+    t22 = fmul(t14, fadd(fadd(fsub(e1, fsub(t15, t21)), fsub(m0, t21)), e1_l))
+    t23 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t14, s0, z_loss), z_loss_l), fmul(t14, s0_l)), t9), t15)
+    t24 = f32(0.0) if t13 else fmul(fadd(fadd(libdevice.fmaf(t14, t15, -t16), t22), t23), f32(2.0))
+    t25 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t12, fsub(t18, t19)), fsub(t17, t19)), t20), t24)
+    t26 = fsub(t25, t25) == f32(0.0)
+    t27 = f32(0.0) if t7 else t18
+    t28 = fadd(t27, t25)
+    t29 = t28 if t26 else t27
+    t30 = (fsub(t25, fsub(t28, t27)) if t26 else f32(0.0)) if fsub(t29, t29) == f32(0.0) else f32(0.0)
+    return t29, t30
 
 
 # e1 = log(s0)
@@ -504,6 +509,30 @@ def value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
     return t22, t23
 
 
+# s0 = sum over K.1 of exp(-m0 + input[K.1])
+@core
+def vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_K1):
+    t1 = fsub(input_K1, m0)
+    t2 = libdevice.expf(t1)
+    t3 = fsub(t1, input_K1)
+    t4 = fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2)
+    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    return t2, t5
+
+
+# e0 = log(s0)
+@core
+def vjp_weight_f32_e0_core_index_label_smoothing_eq_0(s0, s0_l):
+    t1 = inverse(s0)
+    t2 = fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1))
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = libdevice.logf(s0)
+    t5 = fadd(t4, t2)
+    t6 = t5 if t3 else t4
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    return t6, t7
+
+
 # dweight[K] = ((0 if Eq(target, ignore_index) else g*(e0 + m0 - input[target])) if Eq(K, target) else 0)
 @core
 def vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(
@@ -563,12 +592,13 @@ def vjp_z_loss_f32_dz_loss_core_index_label_smoothing_eq_0(g, ignore_index, igno
     t10 = fmul(g, t9)
     t11 = fmul(t10, t9)
     t12 = fsub(t9, m0)
-    t13 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
-    t14 = fadd(fadd(fsub(m0, fsub(t9, t12)), fsub(t8, t12)), t13)
-    t15 = fmul(fadd(libdevice.fmaf(g, t9, -t10), fmul(g, t14)), t9)
-    t16 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t10, t9, -t11), fmul(t10, t14)), t15)
-    t17 = f32(0.0) if t7 else t11
-    return fadd(t17, t16) if fsub(t16, t16) == f32(0.0) else t17
+    t13 = inverse(s0)
+    t14 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t13, s0, f32(1.0)), t13, t13)))
+    t15 = fadd(fadd(fsub(m0, fsub(t9, t12)), fsub(t8, t12)), t14)
+    t16 = fmul(fadd(libdevice.fmaf(g, t9, -t10), fmul(g, t15)), t9)
+    t17 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t10, t9, -t11), fmul(t10, t15)), t16)
+    t18 = f32(0.0) if t7 else t11
+    return fadd(t18, t17) if fsub(t17, t17) == f32(0.0) else t18
 
 
 # dz_loss = (0 if Eq(target, ignore_index) else g*(m0 + log(s0))**2)
@@ -2277,11 +2307,11 @@ def vjp_weight_f32_index_label_smoothing_eq_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+    e0, e0_l = vjp_weight_f32_e0_core_index_label_smoothing_eq_0(s0, s0_l)
     i = lane
     while i < n:
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -2338,20 +2368,20 @@ def vjp_weight_f32_index_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(4))
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_2 = u32(i + u32(2))
-        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_3 = u32(i + u32(3))
-        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+    e0, e0_l = vjp_weight_f32_e0_core_index_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -2409,11 +2439,11 @@ def vjp_weight_f32_index_label_smoothing_eq_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+    e0, e0_l = vjp_weight_f32_e0_core_index_label_smoothing_eq_0(s0, s0_l)
     i = lane
     while i < n:
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -2470,20 +2500,20 @@ def vjp_weight_f32_index_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(4))
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_2 = u32(i + u32(2))
-        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_3 = u32(i + u32(3))
-        s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+    e0, e0_l = vjp_weight_f32_e0_core_index_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
@@ -3500,13 +3530,14 @@ def value_f32_s0_core_index_label_smoothing_ne_0(m0, input_K1):
 # e0 = log(s0)
 @core
 def value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l):
-    t1 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
-    t2 = fsub(t1, t1) == f32(0.0)
-    t3 = libdevice.logf(s0)
-    t4 = fadd(t3, t1)
-    t5 = t4 if t2 else t3
-    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t1 = inverse(s0)
+    t2 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1)))
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = libdevice.logf(s0)
+    t5 = fadd(t4, t2)
+    t6 = t5 if t3 else t4
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    return t6, t7
 
 
 # s1 = sum over K.1 of -weighted(weight[K.1], -e0 - m0 + input[K.1])
@@ -3574,7 +3605,7 @@ def value_f32_out_core_index_label_smoothing_ne_0(
     t25 = fadd(t19, t24)
     t26 = fsub(t25, t19)
     t27 = fsub(t19, t9)
-    t28 = fmul(fdiv(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), n_K), s1)
+    t28 = fmul(fmul(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), inverse(n_K)), s1)
     t29 = fadd(fadd(libdevice.fmaf(t8, s1, -t9), fmul(t8, s1_l)), t28)
     t30 = fsub(t16, t15)
     t31 = fsub(t15, input_target)
@@ -3722,13 +3753,14 @@ def vjp_f32_s3_core_index_label_smoothing_ne_0(
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = fdiv(label_smoothing, n_K)
-    t9 = f32(0.0) if t7 else fdiv(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), n_K)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = f32(0.0) if t7 else t8
-    t12 = fadd(t11, t9)
-    t13 = t12 if t10 else t11
-    t14 = (fsub(t9, fsub(t12, t11)) if t10 else f32(0.0)) if fsub(t13, t13) == f32(0.0) else f32(0.0)
-    return t13, t14
+    t9 = fmul(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), inverse(n_K))
+    t10 = f32(0.0) if t7 else t9
+    t11 = fsub(t10, t10) == f32(0.0)
+    t12 = f32(0.0) if t7 else t8
+    t13 = fadd(t12, t10)
+    t14 = t13 if t11 else t12
+    t15 = (fsub(t10, fsub(t13, t12)) if t11 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
 
 
 # s4_of = sum over K.1 of weighted(weight[K.1], -1/s0)
@@ -3737,7 +3769,7 @@ def vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_K1):
     t1 = weight_K1 == f32(0.0)
     t2 = fdiv(weight_K1, s0)
     t3 = -t2
-    t4 = f32(0.0) if t1 else -fdiv(fsub(libdevice.fmaf(t3, s0, weight_K1), fmul(t2, s0_l)), s0)
+    t4 = f32(0.0) if t1 else -fmul(fsub(libdevice.fmaf(t3, s0, weight_K1), fmul(t2, s0_l)), inverse(s0))
     t5 = f32(0.0) if t1 else t3
     t6 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
     return t5, t6
@@ -3781,38 +3813,39 @@ def vjp_f32_s5_core_index_label_smoothing_ne_0(
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
-    t9 = fdiv(weight_target, s0)
-    t10 = -label_smoothing
-    t11 = fadd(t10, f32(1.0))
-    t12 = -fmul(t9, t11)
-    t13 = -(f32(0.0) if t8 else t12)
-    t14 = fadd(s4, t13)
-    t15 = z_loss == f32(0.0)
-    t16 = fdiv(z_loss, s0)
-    t17 = libdevice.logf(s0)
-    t18 = fadd(m0, t17)
-    t19 = fmul(t16, t18)
-    t20 = f32(0.0) if t15 else fmul(t19, f32(2.0))
-    t21 = fadd(t14, t20)
-    t22 = fsub(t21, t14)
-    t23 = fsub(t14, s4)
-    t24 = fsub(t11, t10)
-    t25 = fmul(t9, fadd(fadd(fsub(t10, fsub(t11, t24)), fsub(f32(1.0), t24)), -label_smoothing_l))
-    t26 = fmul(fdiv(fsub(libdevice.fmaf(-t9, s0, weight_target), fmul(t9, s0_l)), s0), t11)
-    t27 = -(f32(0.0) if t8 else -fadd(fadd(libdevice.fmaf(t9, t11, t12), t25), t26))
-    t28 = fadd(fadd(fadd(fsub(s4, fsub(t14, t23)), fsub(t13, t23)), s4_l), t27)
-    t29 = fsub(t18, m0)
-    t30 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
-    t31 = fmul(t16, fadd(fadd(fsub(m0, fsub(t18, t29)), fsub(t17, t29)), t30))
-    t32 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t16, s0, z_loss), z_loss_l), fmul(t16, s0_l)), s0), t18)
-    t33 = f32(0.0) if t15 else fmul(fadd(fadd(libdevice.fmaf(t16, t18, -t19), t31), t32), f32(2.0))
-    t34 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t14, fsub(t21, t22)), fsub(t20, t22)), t28), t33)
-    t35 = fsub(t34, t34) == f32(0.0)
-    t36 = f32(0.0) if t7 else t21
-    t37 = fadd(t36, t34)
-    t38 = t37 if t35 else t36
-    t39 = (fsub(t34, fsub(t37, t36)) if t35 else f32(0.0)) if fsub(t38, t38) == f32(0.0) else f32(0.0)
-    return t38, t39
+    t9 = inverse(s0)
+    t10 = fmul(weight_target, t9)
+    t11 = -label_smoothing
+    t12 = fadd(t11, f32(1.0))
+    t13 = -fmul(t10, t12)
+    t14 = -(f32(0.0) if t8 else t13)
+    t15 = fadd(s4, t14)
+    t16 = z_loss == f32(0.0)
+    t17 = fmul(z_loss, t9)
+    t18 = libdevice.logf(s0)
+    t19 = fadd(m0, t18)
+    t20 = fmul(t17, t19)
+    t21 = f32(0.0) if t16 else fmul(t20, f32(2.0))
+    t22 = fadd(t15, t21)
+    t23 = fsub(t22, t15)
+    t24 = fsub(t15, s4)
+    t25 = fsub(t12, t11)
+    t26 = fmul(t10, fadd(fadd(fsub(t11, fsub(t12, t25)), fsub(f32(1.0), t25)), -label_smoothing_l))
+    t27 = fmul(fmul(fsub(libdevice.fmaf(-t10, s0, weight_target), fmul(t10, s0_l)), t9), t12)
+    t28 = -(f32(0.0) if t8 else -fadd(fadd(libdevice.fmaf(t10, t12, t13), t26), t27))
+    t29 = fadd(fadd(fadd(fsub(s4, fsub(t15, t24)), fsub(t14, t24)), s4_l), t28)
+    t30 = fsub(t19, m0)
+    t31 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t9, s0, f32(1.0)), t9, t9)))
+    t32 = fmul(t17, fadd(fadd(fsub(m0, fsub(t19, t30)), fsub(t18, t30)), t31))
+    t33 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t17, s0, z_loss), z_loss_l), fmul(t17, s0_l)), t9), t19)
+    t34 = f32(0.0) if t16 else fmul(fadd(fadd(libdevice.fmaf(t17, t19, -t20), t32), t33), f32(2.0))
+    t35 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t15, fsub(t22, t23)), fsub(t21, t23)), t29), t34)
+    t36 = fsub(t35, t35) == f32(0.0)
+    t37 = f32(0.0) if t7 else t22
+    t38 = fadd(t37, t35)
+    t39 = t38 if t36 else t37
+    t40 = (fsub(t35, fsub(t38, t37)) if t36 else f32(0.0)) if fsub(t39, t39) == f32(0.0) else f32(0.0)
+    return t39, t40
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1 - label_smoothing)) if Eq(K,
@@ -4083,7 +4116,7 @@ def value_and_grad_f32_out_core_index_label_smoothing_ne_0(
     t25 = fadd(t19, t24)
     t26 = fsub(t25, t19)
     t27 = fsub(t19, t9)
-    t28 = fmul(fdiv(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), n_K), s1)
+    t28 = fmul(fmul(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), inverse(n_K)), s1)
     t29 = fadd(fadd(libdevice.fmaf(t8, s1, -t9), fmul(t8, s1_l)), t28)
     t30 = fsub(t16, t15)
     t31 = fsub(t15, input_target)
@@ -4131,36 +4164,37 @@ def value_and_grad_f32_s5_core_index_label_smoothing_ne_0(
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
-    t9 = fdiv(weight_target, s0)
-    t10 = -label_smoothing
-    t11 = fadd(t10, f32(1.0))
-    t12 = -fmul(t9, t11)
-    t13 = -(f32(0.0) if t8 else t12)
-    t14 = fadd(s4, t13)
-    t15 = z_loss == f32(0.0)
-    t16 = fdiv(z_loss, s0)
-    t17 = fadd(e1, m0)
-    t18 = fmul(t16, t17)
-    t19 = f32(0.0) if t15 else fmul(t18, f32(2.0))
-    t20 = fadd(t14, t19)
-    t21 = fsub(t20, t14)
-    t22 = fsub(t14, s4)
-    t23 = fsub(t11, t10)
-    t24 = fmul(t9, fadd(fadd(fsub(t10, fsub(t11, t23)), fsub(f32(1.0), t23)), -label_smoothing_l))
-    t25 = fmul(fdiv(fsub(libdevice.fmaf(-t9, s0, weight_target), fmul(t9, s0_l)), s0), t11)
-    t26 = -(f32(0.0) if t8 else -fadd(fadd(libdevice.fmaf(t9, t11, t12), t24), t25))
-    t27 = fadd(fadd(fadd(fsub(s4, fsub(t14, t22)), fsub(t13, t22)), s4_l), t26)
-    t28 = fsub(t17, e1)
-    t29 = fmul(t16, fadd(fadd(fsub(e1, fsub(t17, t28)), fsub(m0, t28)), e1_l))
-    t30 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t16, s0, z_loss), z_loss_l), fmul(t16, s0_l)), s0), t17)
-    t31 = f32(0.0) if t15 else fmul(fadd(fadd(libdevice.fmaf(t16, t17, -t18), t29), t30), f32(2.0))
-    t32 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t14, fsub(t20, t21)), fsub(t19, t21)), t27), t31)
-    t33 = fsub(t32, t32) == f32(0.0)
-    t34 = f32(0.0) if t7 else t20
-    t35 = fadd(t34, t32)
-    t36 = t35 if t33 else t34
-    t37 = (fsub(t32, fsub(t35, t34)) if t33 else f32(0.0)) if fsub(t36, t36) == f32(0.0) else f32(0.0)
-    return t36, t37
+    t9 = inverse(s0)
+    t10 = fmul(weight_target, t9)
+    t11 = -label_smoothing
+    t12 = fadd(t11, f32(1.0))
+    t13 = -fmul(t10, t12)
+    t14 = -(f32(0.0) if t8 else t13)
+    t15 = fadd(s4, t14)
+    t16 = z_loss == f32(0.0)
+    t17 = fmul(z_loss, t9)
+    t18 = fadd(e1, m0)
+    t19 = fmul(t17, t18)
+    t20 = f32(0.0) if t16 else fmul(t19, f32(2.0))
+    t21 = fadd(t15, t20)
+    t22 = fsub(t21, t15)
+    t23 = fsub(t15, s4)
+    t24 = fsub(t12, t11)
+    t25 = fmul(t10, fadd(fadd(fsub(t11, fsub(t12, t24)), fsub(f32(1.0), t24)), -label_smoothing_l))
+    t26 = fmul(fmul(fsub(libdevice.fmaf(-t10, s0, weight_target), fmul(t10, s0_l)), t9), t12)
+    t27 = -(f32(0.0) if t8 else -fadd(fadd(libdevice.fmaf(t10, t12, t13), t25), t26))
+    t28 = fadd(fadd(fadd(fsub(s4, fsub(t15, t23)), fsub(t14, t23)), s4_l), t27)
+    t29 = fsub(t18, e1)
+    t30 = fmul(t17, fadd(fadd(fsub(e1, fsub(t18, t29)), fsub(m0, t29)), e1_l))
+    t31 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t17, s0, z_loss), z_loss_l), fmul(t17, s0_l)), t9), t18)
+    t32 = f32(0.0) if t16 else fmul(fadd(fadd(libdevice.fmaf(t17, t18, -t19), t30), t31), f32(2.0))
+    t33 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t15, fsub(t21, t22)), fsub(t20, t22)), t28), t32)
+    t34 = fsub(t33, t33) == f32(0.0)
+    t35 = f32(0.0) if t7 else t21
+    t36 = fadd(t35, t33)
+    t37 = t36 if t34 else t35
+    t38 = (fsub(t33, fsub(t36, t35)) if t34 else f32(0.0)) if fsub(t37, t37) == f32(0.0) else f32(0.0)
+    return t37, t38
 
 
 # s1 = sum over K.1 of -weighted(weight[K.1], -e1 - m0 + input[K.1])
@@ -4388,7 +4422,7 @@ def vjp_label_smoothing_f32_dlabel_smoothing_core_index_label_smoothing_ne_0(
     t14 = fadd(t8, t13)
     t15 = fmul(g, t14)
     t16 = fsub(t14, t8)
-    t17 = fdiv(fadd(libdevice.fmaf(-t8, n_K, s1), s1_l), n_K)
+    t17 = fmul(fadd(libdevice.fmaf(-t8, n_K, s1), s1_l), inverse(n_K))
     t18 = fsub(t11, t10)
     t19 = -input_target
     t20 = fsub(t10, t19)
@@ -4445,12 +4479,13 @@ def vjp_z_loss_f32_dz_loss_core_index_label_smoothing_ne_0(g, ignore_index, igno
     t10 = fmul(g, t9)
     t11 = fmul(t10, t9)
     t12 = fsub(t9, m0)
-    t13 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
-    t14 = fadd(fadd(fsub(m0, fsub(t9, t12)), fsub(t8, t12)), t13)
-    t15 = fmul(fadd(libdevice.fmaf(g, t9, -t10), fmul(g, t14)), t9)
-    t16 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t10, t9, -t11), fmul(t10, t14)), t15)
-    t17 = f32(0.0) if t7 else t11
-    return fadd(t17, t16) if fsub(t16, t16) == f32(0.0) else t17
+    t13 = inverse(s0)
+    t14 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t13, s0, f32(1.0)), t13, t13)))
+    t15 = fadd(fadd(fsub(m0, fsub(t9, t12)), fsub(t8, t12)), t14)
+    t16 = fmul(fadd(libdevice.fmaf(g, t9, -t10), fmul(g, t15)), t9)
+    t17 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t10, t9, -t11), fmul(t10, t15)), t16)
+    t18 = f32(0.0) if t7 else t11
+    return fadd(t18, t17) if fsub(t17, t17) == f32(0.0) else t18
 
 
 # dz_loss = (0 if Eq(target, ignore_index) else g*(m0 + log(s0))**2)
@@ -8542,13 +8577,14 @@ def value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_K1):
 # e0 = log(s0)
 @core
 def value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l):
-    t1 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
-    t2 = fsub(t1, t1) == f32(0.0)
-    t3 = libdevice.logf(s0)
-    t4 = fadd(t3, t1)
-    t5 = t4 if t2 else t3
-    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t1 = inverse(s0)
+    t2 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1)))
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = libdevice.logf(s0)
+    t5 = fadd(t4, t2)
+    t6 = t5 if t3 else t4
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    return t6, t7
 
 
 # s1 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -e0 - m0 + input[K.1])
@@ -8681,7 +8717,7 @@ def vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_K1, weight_K1):
     t1 = fmul(target_K1, weight_K1) == f32(0.0)
     t2 = fdiv(target_K1, s0)
     t3 = -fmul(t2, weight_K1)
-    t4 = fmul(fdiv(fsub(libdevice.fmaf(-t2, s0, target_K1), fmul(t2, s0_l)), s0), weight_K1)
+    t4 = fmul(fmul(fsub(libdevice.fmaf(-t2, s0, target_K1), fmul(t2, s0_l)), inverse(s0)), weight_K1)
     t5 = -(f32(0.0) if t1 else -fadd(libdevice.fmaf(t2, weight_K1, t3), t4))
     t6 = -(f32(0.0) if t1 else t3)
     t7 = t5 if fsub(t5, t5) == f32(0.0) else f32(0.0)
@@ -8692,23 +8728,25 @@ def vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_K1, weight_K1):
 @core
 def vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss, z_loss_l):
     t1 = z_loss == f32(0.0)
-    t2 = fdiv(z_loss, s0)
-    t3 = libdevice.logf(s0)
-    t4 = fadd(m0, t3)
-    t5 = fmul(t2, t4)
-    t6 = f32(0.0) if t1 else fmul(t5, f32(2.0))
-    t7 = fadd(s3, t6)
-    t8 = fsub(t7, s3)
-    t9 = fsub(t4, m0)
-    t10 = fadd(fadd(fsub(m0, fsub(t4, t9)), fsub(t3, t9)), fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0))))
-    t11 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t2, s0, z_loss), z_loss_l), fmul(t2, s0_l)), s0), t4)
-    t12 = f32(0.0) if t1 else fmul(fadd(fadd(libdevice.fmaf(t2, t4, -t5), fmul(t2, t10)), t11), f32(2.0))
-    t13 = fadd(fadd(fadd(fsub(s3, fsub(t7, t8)), fsub(t6, t8)), s3_l), t12)
-    t14 = fsub(t13, t13) == f32(0.0)
-    t15 = fadd(t7, t13)
-    t16 = t15 if t14 else t7
-    t17 = (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) if fsub(t16, t16) == f32(0.0) else f32(0.0)
-    return t16, t17
+    t2 = inverse(s0)
+    t3 = fmul(z_loss, t2)
+    t4 = libdevice.logf(s0)
+    t5 = fadd(m0, t4)
+    t6 = fmul(t3, t5)
+    t7 = f32(0.0) if t1 else fmul(t6, f32(2.0))
+    t8 = fadd(s3, t7)
+    t9 = fsub(t8, s3)
+    t10 = fsub(t5, m0)
+    t11 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t2, s0, f32(1.0)), t2, t2)))
+    t12 = fadd(libdevice.fmaf(t3, t5, -t6), fmul(t3, fadd(fadd(fsub(m0, fsub(t5, t10)), fsub(t4, t10)), t11)))
+    t13 = fadd(t12, fmul(fmul(fsub(fadd(libdevice.fmaf(-t3, s0, z_loss), z_loss_l), fmul(t3, s0_l)), t2), t5))
+    t14 = fadd(fadd(fsub(s3, fsub(t8, t9)), fsub(t7, t9)), s3_l)
+    t15 = fadd(t14, f32(0.0) if t1 else fmul(t13, f32(2.0)))
+    t16 = fsub(t15, t15) == f32(0.0)
+    t17 = fadd(t8, t15)
+    t18 = t17 if t16 else t8
+    t19 = (fsub(t15, fsub(t17, t8)) if t16 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    return t18, t19
 
 
 # dinput[K] = g*(weighted(s4, e0[K]) - weighted(target[K]*weight[K], 1))
@@ -8859,22 +8897,23 @@ def value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l
 @core
 def value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss, z_loss_l):
     t1 = z_loss == f32(0.0)
-    t2 = fdiv(z_loss, s0)
-    t3 = fadd(e1, m0)
-    t4 = fmul(t2, t3)
-    t5 = f32(0.0) if t1 else fmul(t4, f32(2.0))
-    t6 = fadd(s3, t5)
-    t7 = fsub(t6, s3)
-    t8 = fsub(t3, e1)
-    t9 = fadd(libdevice.fmaf(t2, t3, -t4), fmul(t2, fadd(fadd(fsub(e1, fsub(t3, t8)), fsub(m0, t8)), e1_l)))
-    t10 = fadd(t9, fmul(fdiv(fsub(fadd(libdevice.fmaf(-t2, s0, z_loss), z_loss_l), fmul(t2, s0_l)), s0), t3))
-    t11 = fadd(fadd(fsub(s3, fsub(t6, t7)), fsub(t5, t7)), s3_l)
-    t12 = fadd(t11, f32(0.0) if t1 else fmul(t10, f32(2.0)))
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = fadd(t6, t12)
-    t15 = t14 if t13 else t6
-    t16 = (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t2 = inverse(s0)
+    t3 = fmul(z_loss, t2)
+    t4 = fadd(e1, m0)
+    t5 = fmul(t3, t4)
+    t6 = f32(0.0) if t1 else fmul(t5, f32(2.0))
+    t7 = fadd(s3, t6)
+    t8 = fsub(t7, s3)
+    t9 = fsub(t4, e1)
+    t10 = fadd(libdevice.fmaf(t3, t4, -t5), fmul(t3, fadd(fadd(fsub(e1, fsub(t4, t9)), fsub(m0, t9)), e1_l)))
+    t11 = fadd(t10, fmul(fmul(fsub(fadd(libdevice.fmaf(-t3, s0, z_loss), z_loss_l), fmul(t3, s0_l)), t2), t4))
+    t12 = fadd(fadd(fsub(s3, fsub(t7, t8)), fsub(t6, t8)), s3_l)
+    t13 = fadd(t12, f32(0.0) if t1 else fmul(t11, f32(2.0)))
+    t14 = fsub(t13, t13) == f32(0.0)
+    t15 = fadd(t7, t13)
+    t16 = t15 if t14 else t7
+    t17 = (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) if fsub(t16, t16) == f32(0.0) else f32(0.0)
+    return t16, t17
 
 
 # s1 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -e1 - m0 + input[K.1])
@@ -8934,6 +8973,30 @@ def value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l,
     t15 = t14 if t13 else t6
     t16 = (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) if dadd(t15, -t15) == 0.0 else 0.0
     return t15, t16
+
+
+# s0 = sum over K.1 of exp(-m0 + input[K.1])
+@core
+def vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_K1):
+    t1 = fsub(input_K1, m0)
+    t2 = libdevice.expf(t1)
+    t3 = fsub(t1, input_K1)
+    t4 = fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2)
+    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    return t2, t5
+
+
+# e0 = log(s0)
+@core
+def vjp_target_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l):
+    t1 = inverse(s0)
+    t2 = fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1))
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = libdevice.logf(s0)
+    t5 = fadd(t4, t2)
+    t6 = t5 if t3 else t4
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    return t6, t7
 
 
 # dtarget[K] = -g*weighted(weight[K], -e0 - m0 + input[K])
@@ -9018,10 +9081,12 @@ def vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_eq_0(g, m0, s0, s0_l):
     t3 = fmul(g, t2)
     t4 = fmul(t3, t2)
     t5 = fsub(t2, m0)
-    t6 = fadd(fadd(fsub(m0, fsub(t2, t5)), fsub(t1, t5)), fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0))))
-    t7 = fmul(fadd(libdevice.fmaf(g, t2, -t3), fmul(g, t6)), t2)
-    t8 = fadd(fadd(libdevice.fmaf(t3, t2, -t4), fmul(t3, t6)), t7)
-    return fadd(t4, t8) if fsub(t8, t8) == f32(0.0) else t4
+    t6 = inverse(s0)
+    t7 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t6, s0, f32(1.0)), t6, t6)))
+    t8 = fadd(fadd(fsub(m0, fsub(t2, t5)), fsub(t1, t5)), t7)
+    t9 = fmul(fadd(libdevice.fmaf(g, t2, -t3), fmul(g, t8)), t2)
+    t10 = fadd(fadd(libdevice.fmaf(t3, t2, -t4), fmul(t3, t8)), t9)
+    return fadd(t4, t10) if fsub(t10, t10) == f32(0.0) else t4
 
 
 # dz_loss = g*(m0 + log(s0))**2
@@ -10937,11 +11002,11 @@ def vjp_target_f32_prob_label_smoothing_eq_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -10998,20 +11063,20 @@ def vjp_target_f32_prob_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(4))
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_2 = u32(i + u32(2))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_3 = u32(i + u32(3))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
@@ -11061,11 +11126,11 @@ def vjp_target_f32_prob_label_smoothing_eq_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -11122,20 +11187,20 @@ def vjp_target_f32_prob_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(4))
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_2 = u32(i + u32(2))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_3 = u32(i + u32(3))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
@@ -11353,11 +11418,11 @@ def vjp_weight_f32_prob_label_smoothing_eq_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -11414,20 +11479,20 @@ def vjp_weight_f32_prob_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(4))
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_2 = u32(i + u32(2))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_3 = u32(i + u32(3))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
@@ -11477,11 +11542,11 @@ def vjp_weight_f32_prob_label_smoothing_eq_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -11538,20 +11603,20 @@ def vjp_weight_f32_prob_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(4))
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_2 = u32(i + u32(2))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_3 = u32(i + u32(3))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+    e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
@@ -12097,13 +12162,14 @@ def value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_K1):
 # e0 = log(s0)
 @core
 def value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l):
-    t1 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
-    t2 = fsub(t1, t1) == f32(0.0)
-    t3 = libdevice.logf(s0)
-    t4 = fadd(t3, t1)
-    t5 = t4 if t2 else t3
-    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t1 = inverse(s0)
+    t2 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1)))
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = libdevice.logf(s0)
+    t5 = fadd(t4, t2)
+    t6 = t5 if t3 else t4
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    return t6, t7
 
 
 # s1 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -e0 - m0 + input[K.1])
@@ -12165,7 +12231,7 @@ def value_f32_out_core_prob_label_smoothing_ne_0(
     t15 = fsub(t2, t1)
     t16 = fmul(s1, fadd(fadd(fsub(t1, fsub(t2, t15)), fsub(f32(1.0), t15)), -label_smoothing_l))
     t17 = fadd(fadd(libdevice.fmaf(s1, t2, -t3), t16), fmul(s1_l, t2))
-    t18 = fmul(fdiv(fadd(libdevice.fmaf(-t4, n_K, label_smoothing), label_smoothing_l), n_K), s2)
+    t18 = fmul(fmul(fadd(libdevice.fmaf(-t4, n_K, label_smoothing), label_smoothing_l), inverse(n_K)), s2)
     t19 = fadd(fadd(libdevice.fmaf(t4, s2, -t5), fmul(t4, s2_l)), t18)
     t20 = fadd(fadd(fadd(fsub(t3, fsub(t6, t14)), fsub(t5, t14)), t17), t19)
     t21 = fsub(t8, e0)
@@ -12297,7 +12363,7 @@ def vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_K1, e0_K1_l):
 @core
 def vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, n_K):
     t1 = fdiv(label_smoothing, n_K)
-    t2 = fdiv(fadd(libdevice.fmaf(-t1, n_K, label_smoothing), label_smoothing_l), n_K)
+    t2 = fmul(fadd(libdevice.fmaf(-t1, n_K, label_smoothing), label_smoothing_l), inverse(n_K))
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -12311,7 +12377,7 @@ def vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_K1):
     t1 = weight_K1 == f32(0.0)
     t2 = fdiv(weight_K1, s0)
     t3 = -t2
-    t4 = f32(0.0) if t1 else -fdiv(fsub(libdevice.fmaf(t3, s0, weight_K1), fmul(t2, s0_l)), s0)
+    t4 = f32(0.0) if t1 else -fmul(fsub(libdevice.fmaf(t3, s0, weight_K1), fmul(t2, s0_l)), inverse(s0))
     t5 = f32(0.0) if t1 else t3
     t6 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
     return t5, t6
@@ -12349,7 +12415,7 @@ def vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_K1, weight_K1)
     t1 = fmul(target_K1, weight_K1) == f32(0.0)
     t2 = fdiv(target_K1, s0)
     t3 = -fmul(t2, weight_K1)
-    t4 = fmul(fdiv(fsub(libdevice.fmaf(-t2, s0, target_K1), fmul(t2, s0_l)), s0), weight_K1)
+    t4 = fmul(fmul(fsub(libdevice.fmaf(-t2, s0, target_K1), fmul(t2, s0_l)), inverse(s0)), weight_K1)
     t5 = f32(0.0) if t1 else -fadd(libdevice.fmaf(t2, weight_K1, t3), t4)
     t6 = f32(0.0) if t1 else t3
     t7 = t5 if fsub(t5, t5) == f32(0.0) else f32(0.0)
@@ -12373,25 +12439,27 @@ def vjp_f32_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l):
 def vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss, z_loss_l):
     t1 = fadd(s5, s7)
     t2 = z_loss == f32(0.0)
-    t3 = fdiv(z_loss, s0)
-    t4 = libdevice.logf(s0)
-    t5 = fadd(m0, t4)
-    t6 = fmul(t3, t5)
-    t7 = f32(0.0) if t2 else fmul(t6, f32(2.0))
-    t8 = fadd(t1, t7)
-    t9 = fsub(t8, t1)
-    t10 = fsub(t1, s5)
-    t11 = fadd(fadd(fadd(fsub(s5, fsub(t1, t10)), fsub(s7, t10)), s5_l), s7_l)
-    t12 = fsub(t5, m0)
-    t13 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
-    t14 = fadd(libdevice.fmaf(t3, t5, -t6), fmul(t3, fadd(fadd(fsub(m0, fsub(t5, t12)), fsub(t4, t12)), t13)))
-    t15 = fadd(t14, fmul(fdiv(fsub(fadd(libdevice.fmaf(-t3, s0, z_loss), z_loss_l), fmul(t3, s0_l)), s0), t5))
-    t16 = fadd(fadd(fadd(fsub(t1, fsub(t8, t9)), fsub(t7, t9)), t11), f32(0.0) if t2 else fmul(t15, f32(2.0)))
-    t17 = fsub(t16, t16) == f32(0.0)
-    t18 = fadd(t8, t16)
-    t19 = t18 if t17 else t8
-    t20 = (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) if fsub(t19, t19) == f32(0.0) else f32(0.0)
-    return t19, t20
+    t3 = inverse(s0)
+    t4 = fmul(z_loss, t3)
+    t5 = libdevice.logf(s0)
+    t6 = fadd(m0, t5)
+    t7 = fmul(t4, t6)
+    t8 = f32(0.0) if t2 else fmul(t7, f32(2.0))
+    t9 = fadd(t1, t8)
+    t10 = fsub(t9, t1)
+    t11 = fsub(t1, s5)
+    t12 = fadd(fadd(fadd(fsub(s5, fsub(t1, t11)), fsub(s7, t11)), s5_l), s7_l)
+    t13 = fsub(t6, m0)
+    t14 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t3, s0, f32(1.0)), t3, t3)))
+    t15 = fadd(libdevice.fmaf(t4, t6, -t7), fmul(t4, fadd(fadd(fsub(m0, fsub(t6, t13)), fsub(t5, t13)), t14)))
+    t16 = fadd(t15, fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, s0, z_loss), z_loss_l), fmul(t4, s0_l)), t3), t6))
+    t17 = fadd(fadd(fsub(t1, fsub(t9, t10)), fsub(t8, t10)), t12)
+    t18 = fadd(t17, f32(0.0) if t2 else fmul(t16, f32(2.0)))
+    t19 = fsub(t18, t18) == f32(0.0)
+    t20 = fadd(t9, t18)
+    t21 = t20 if t19 else t9
+    t22 = (fsub(t18, fsub(t20, t9)) if t19 else f32(0.0)) if fsub(t21, t21) == f32(0.0) else f32(0.0)
+    return t21, t22
 
 
 # dinput[K] = g*(-s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(s8, e0[K]))
@@ -12639,7 +12707,7 @@ def value_and_grad_f32_out_core_prob_label_smoothing_ne_0(
     t15 = fsub(t2, t1)
     t16 = fmul(s1, fadd(fadd(fsub(t1, fsub(t2, t15)), fsub(f32(1.0), t15)), -label_smoothing_l))
     t17 = fadd(fadd(libdevice.fmaf(s1, t2, -t3), t16), fmul(s1_l, t2))
-    t18 = fmul(fdiv(fadd(libdevice.fmaf(-t4, n_K, label_smoothing), label_smoothing_l), n_K), s2)
+    t18 = fmul(fmul(fadd(libdevice.fmaf(-t4, n_K, label_smoothing), label_smoothing_l), inverse(n_K)), s2)
     t19 = fadd(fadd(libdevice.fmaf(t4, s2, -t5), fmul(t4, s2_l)), t18)
     t20 = fadd(fadd(fadd(fsub(t3, fsub(t6, t14)), fsub(t5, t14)), t17), t19)
     t21 = fsub(t8, e1)
@@ -12655,24 +12723,25 @@ def value_and_grad_f32_out_core_prob_label_smoothing_ne_0(
 def value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss, z_loss_l):
     t1 = fadd(s5, s7)
     t2 = z_loss == f32(0.0)
-    t3 = fdiv(z_loss, s0)
-    t4 = fadd(e1, m0)
-    t5 = fmul(t3, t4)
-    t6 = f32(0.0) if t2 else fmul(t5, f32(2.0))
-    t7 = fadd(t1, t6)
-    t8 = fsub(t7, t1)
-    t9 = fsub(t1, s5)
-    t10 = fadd(fadd(fadd(fsub(s5, fsub(t1, t9)), fsub(s7, t9)), s5_l), s7_l)
-    t11 = fsub(t4, e1)
-    t12 = fmul(t3, fadd(fadd(fsub(e1, fsub(t4, t11)), fsub(m0, t11)), e1_l))
-    t13 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t3, s0, z_loss), z_loss_l), fmul(t3, s0_l)), s0), t4)
-    t14 = f32(0.0) if t2 else fmul(fadd(fadd(libdevice.fmaf(t3, t4, -t5), t12), t13), f32(2.0))
-    t15 = fadd(fadd(fadd(fsub(t1, fsub(t7, t8)), fsub(t6, t8)), t10), t14)
-    t16 = fsub(t15, t15) == f32(0.0)
-    t17 = fadd(t7, t15)
-    t18 = t17 if t16 else t7
-    t19 = (fsub(t15, fsub(t17, t7)) if t16 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t18, t19
+    t3 = inverse(s0)
+    t4 = fmul(z_loss, t3)
+    t5 = fadd(e1, m0)
+    t6 = fmul(t4, t5)
+    t7 = f32(0.0) if t2 else fmul(t6, f32(2.0))
+    t8 = fadd(t1, t7)
+    t9 = fsub(t8, t1)
+    t10 = fsub(t1, s5)
+    t11 = fadd(fadd(fadd(fsub(s5, fsub(t1, t10)), fsub(s7, t10)), s5_l), s7_l)
+    t12 = fsub(t5, e1)
+    t13 = fmul(t4, fadd(fadd(fsub(e1, fsub(t5, t12)), fsub(m0, t12)), e1_l))
+    t14 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, s0, z_loss), z_loss_l), fmul(t4, s0_l)), t3), t5)
+    t15 = f32(0.0) if t2 else fmul(fadd(fadd(libdevice.fmaf(t4, t5, -t6), t13), t14), f32(2.0))
+    t16 = fadd(fadd(fadd(fsub(t1, fsub(t8, t9)), fsub(t7, t9)), t11), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) if fsub(t19, t19) == f32(0.0) else f32(0.0)
+    return t19, t20
 
 
 # s1 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -e1 - m0 + input[K.1])
@@ -12767,6 +12836,30 @@ def value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l,
     t18 = t17 if t16 else t7
     t19 = (dadd(t15, -dadd(t17, -t7)) if t16 else 0.0) if dadd(t18, -t18) == 0.0 else 0.0
     return t18, t19
+
+
+# s0 = sum over K.1 of exp(-m0 + input[K.1])
+@core
+def vjp_target_f32_s0_core_prob_label_smoothing_ne_0(m0, input_K1):
+    t1 = fsub(input_K1, m0)
+    t2 = libdevice.expf(t1)
+    t3 = fsub(t1, input_K1)
+    t4 = fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2)
+    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    return t2, t5
+
+
+# e0 = log(s0)
+@core
+def vjp_target_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l):
+    t1 = inverse(s0)
+    t2 = fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1))
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = libdevice.logf(s0)
+    t5 = fadd(t4, t2)
+    t6 = t5 if t3 else t4
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    return t6, t7
 
 
 # dtarget[K] = -g*s6*weighted(weight[K], -e0 - m0 + input[K])
@@ -12884,8 +12977,8 @@ def vjp_label_smoothing_f32_dlabel_smoothing_core_prob_label_smoothing_ne_0(g, s
     t3 = fadd(t1, t2)
     t4 = fmul(g, t3)
     t5 = fsub(t3, t1)
-    t6 = fadd(fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5)), -s1_l)
-    t7 = fmul(g, fadd(t6, fdiv(fadd(libdevice.fmaf(-t2, n_K, s2), s2_l), n_K)))
+    t6 = fmul(fadd(libdevice.fmaf(-t2, n_K, s2), s2_l), inverse(n_K))
+    t7 = fmul(g, fadd(fadd(fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5)), -s1_l), t6))
     t8 = fadd(libdevice.fmaf(g, t3, -t4), t7)
     return fadd(t4, t8) if fsub(t8, t8) == f32(0.0) else t4
 
@@ -12912,10 +13005,12 @@ def vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_ne_0(g, m0, s0, s0_l):
     t3 = fmul(g, t2)
     t4 = fmul(t3, t2)
     t5 = fsub(t2, m0)
-    t6 = fadd(fadd(fsub(m0, fsub(t2, t5)), fsub(t1, t5)), fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0))))
-    t7 = fmul(fadd(libdevice.fmaf(g, t2, -t3), fmul(g, t6)), t2)
-    t8 = fadd(fadd(libdevice.fmaf(t3, t2, -t4), fmul(t3, t6)), t7)
-    return fadd(t4, t8) if fsub(t8, t8) == f32(0.0) else t4
+    t6 = inverse(s0)
+    t7 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t6, s0, f32(1.0)), t6, t6)))
+    t8 = fadd(fadd(fsub(m0, fsub(t2, t5)), fsub(t1, t5)), t7)
+    t9 = fmul(fadd(libdevice.fmaf(g, t2, -t3), fmul(g, t8)), t2)
+    t10 = fadd(fadd(libdevice.fmaf(t3, t2, -t4), fmul(t3, t8)), t9)
+    return fadd(t4, t10) if fsub(t10, t10) == f32(0.0) else t4
 
 
 # dz_loss = g*(m0 + log(s0))**2
@@ -15339,12 +15434,12 @@ def vjp_target_f32_prob_label_smoothing_ne_0_warp(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
-    e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -15401,21 +15496,21 @@ def vjp_target_f32_prob_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(4))
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_2 = u32(i + u32(2))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_3 = u32(i + u32(3))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
-    e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
@@ -15465,12 +15560,12 @@ def vjp_target_f32_prob_label_smoothing_ne_0_block(
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
-    e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -15527,21 +15622,21 @@ def vjp_target_f32_prob_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(4))
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_2 = u32(i + u32(2))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_2)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_3 = u32(i + u32(3))
-        s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s6, s6_l = vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l)
-    e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+    e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
