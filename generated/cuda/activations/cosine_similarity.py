@@ -16,6 +16,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -121,14 +122,14 @@ def value_f32_out_core(eps, eps_l, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l):
     t1 = libdevice.fsqrt_rn(s0)
     t2 = fadd(t1, f32(-0.0))
     t3 = fsub(t2, t1)
-    t4 = fdiv(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), fadd(t1, t1))
+    t4 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
     t5 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(-0.0), t3)), t4)
     t6 = fsub(t5, t5) == f32(0.0)
     t7 = fadd(t2, t5)
     t8 = libdevice.fsqrt_rn(s1)
     t9 = fadd(t8, f32(-0.0))
     t10 = fsub(t9, t8)
-    t11 = fdiv(fadd(libdevice.fmaf(-t8, t8, s1), s1_l), fadd(t8, t8))
+    t11 = fmul(fadd(libdevice.fmaf(-t8, t8, s1), s1_l), inverse(fadd(t8, t8)))
     t12 = fadd(fadd(fsub(t8, fsub(t9, t10)), fsub(f32(-0.0), t10)), t11)
     t13 = fsub(t12, t12) == f32(0.0)
     t14 = fadd(t9, t12)
@@ -143,9 +144,9 @@ def value_f32_out_core(eps, eps_l, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l):
     t23 = t21 if t22 else t8
     t24 = fdiv(t20, t23)
     t25 = fmul(t20, fadd(libdevice.fmaf(eps, m0, -t17), fmul(eps_l, m0)) if t18 else t4)
-    t26 = fdiv(fsub(fadd(libdevice.fmaf(-t20, t19, s2), s2_l), t25), t19)
+    t26 = fmul(fsub(fadd(libdevice.fmaf(-t20, t19, s2), s2_l), t25), inverse(t19))
     t27 = fmul(t24, fadd(libdevice.fmaf(eps, m1, -t21), fmul(eps_l, m1)) if t22 else t11)
-    t28 = f32(0.0) if t16 else fdiv(fsub(fadd(libdevice.fmaf(-t24, t23, t20), t26), t27), t23)
+    t28 = f32(0.0) if t16 else fmul(fsub(fadd(libdevice.fmaf(-t24, t23, t20), t26), t27), inverse(t23))
     t29 = f32(0.0) if t16 else t24
     return fadd(t29, t28) if fsub(t28, t28) == f32(0.0) else t29
 
@@ -251,7 +252,7 @@ def value_f64_out_core(eps, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l):
 @core
 def vjp_f32_e0_core(s0, s0_l):
     t1 = libdevice.fsqrt_rn(s0)
-    t2 = fdiv(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), fadd(t1, t1))
+    t2 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -263,7 +264,7 @@ def vjp_f32_e0_core(s0, s0_l):
 @core
 def vjp_f32_e1_core(s1, s1_l):
     t1 = libdevice.fsqrt_rn(s1)
-    t2 = fdiv(fadd(libdevice.fmaf(-t1, t1, s1), s1_l), fadd(t1, t1))
+    t2 = fmul(fadd(libdevice.fmaf(-t1, t1, s1), s1_l), inverse(fadd(t1, t1)))
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -295,9 +296,9 @@ def vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1):
     t19 = t17 if t18 else e1
     t20 = fdiv(t16, t19)
     t21 = fmul(t16, fadd(libdevice.fmaf(eps, m0, -t13), fmul(eps_l, m0)) if t14 else e0_l)
-    t22 = fadd(libdevice.fmaf(-t20, t19, t16), fdiv(fsub(libdevice.fmaf(-t16, t15, f32(1.0)), t21), t15))
-    t23 = fsub(t22, fmul(t20, fadd(libdevice.fmaf(eps, m1, -t17), fmul(eps_l, m1)) if t18 else e1_l))
-    t24 = f32(0.0) if t12 else fdiv(t23, t19)
+    t22 = fmul(fsub(libdevice.fmaf(-t16, t15, f32(1.0)), t21), inverse(t15))
+    t23 = fmul(t20, fadd(libdevice.fmaf(eps, m1, -t17), fmul(eps_l, m1)) if t18 else e1_l)
+    t24 = f32(0.0) if t12 else fmul(fsub(fadd(libdevice.fmaf(-t20, t19, t16), t22), t23), inverse(t19))
     t25 = fsub(t24, t24) == f32(0.0)
     t26 = f32(0.0) if t12 else t20
     t27 = fadd(t26, t24)
@@ -330,7 +331,7 @@ def vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s1, s1_l, s2, s2_l):
     t18 = -eps
     t19 = fadd(t17, t18)
     t20 = fsub(t19, t17)
-    t21 = fdiv(fadd(libdevice.fmaf(-t17, m1, e1), e1_l), m1)
+    t21 = fmul(fadd(libdevice.fmaf(-t17, m1, e1), e1_l), inverse(m1))
     t22 = fadd(fadd(fadd(fsub(t17, fsub(t19, t20)), fsub(t18, t20)), t21), -eps_l)
     t23 = fsub(t22, t22) == f32(0.0)
     t24 = fadd(t19, t22)
@@ -352,20 +353,21 @@ def vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s1, s1_l, s2, s2_l):
     t40 = fdiv(t36, t39)
     t41 = fdiv(t40, t39)
     t42 = -t41
-    t43 = fmul(t34, fdiv(fadd(libdevice.fmaf(-t33, t33, s1), s1_l), fadd(t33, t33)))
-    t44 = fmul(f32(0.0) if t32 else fdiv(fsub(libdevice.fmaf(-t34, t33, f32(1.0)), t43), t33), f32(0.5))
+    t43 = fmul(t34, fmul(fadd(libdevice.fmaf(-t33, t33, s1), s1_l), inverse(fadd(t33, t33))))
+    t44 = f32(0.0) if t32 else fmul(fsub(libdevice.fmaf(-t34, t33, f32(1.0)), t43), inverse(t33))
     t45 = fmul(t16, fadd(libdevice.fmaf(eps, m0, -t13), fmul(eps_l, m0)) if t14 else e0_l)
-    t46 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t16, t15, s2), s2_l), t45), t15), t35)
-    t47 = fadd(fadd(libdevice.fmaf(t16, t35, -t36), fmul(t16, f32(0.0) if t26 else t44)), t46)
+    t46 = fadd(libdevice.fmaf(t16, t35, -t36), fmul(t16, f32(0.0) if t26 else fmul(t44, f32(0.5))))
+    t47 = fadd(t46, fmul(fmul(fsub(fadd(libdevice.fmaf(-t16, t15, s2), s2_l), t45), inverse(t15)), t35))
     t48 = fadd(libdevice.fmaf(eps, m1, -t37), fmul(eps_l, m1)) if t38 else e1_l
-    t49 = fdiv(fsub(fadd(libdevice.fmaf(-t40, t39, t36), t47), fmul(t40, t48)), t39)
-    t50 = f32(0.0) if t12 else -fdiv(fsub(fadd(libdevice.fmaf(t42, t39, t40), t49), fmul(t41, t48)), t39)
-    t51 = fsub(t50, t50) == f32(0.0)
-    t52 = f32(0.0) if t12 else t42
-    t53 = fadd(t52, t50)
-    t54 = t53 if t51 else t52
-    t55 = (fsub(t50, fsub(t53, t52)) if t51 else f32(0.0)) if fsub(t54, t54) == f32(0.0) else f32(0.0)
-    return t54, t55
+    t49 = inverse(t39)
+    t50 = fmul(fsub(fadd(libdevice.fmaf(-t40, t39, t36), t47), fmul(t40, t48)), t49)
+    t51 = f32(0.0) if t12 else -fmul(fsub(fadd(libdevice.fmaf(t42, t39, t40), t50), fmul(t41, t48)), t49)
+    t52 = fsub(t51, t51) == f32(0.0)
+    t53 = f32(0.0) if t12 else t42
+    t54 = fadd(t53, t51)
+    t55 = t54 if t52 else t53
+    t56 = (fsub(t51, fsub(t54, t53)) if t52 else f32(0.0)) if fsub(t55, t55) == f32(0.0) else f32(0.0)
+    return t55, t56
 
 
 # s6 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2*(0 if eps >= e0/m0 else (0 if Eq(s0, 0) else
@@ -392,7 +394,7 @@ def vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s0, s0_l, s2, s2_l):
     t18 = -eps
     t19 = fadd(t17, t18)
     t20 = fsub(t19, t17)
-    t21 = fdiv(fadd(libdevice.fmaf(-t17, m0, e0), e0_l), m0)
+    t21 = fmul(fadd(libdevice.fmaf(-t17, m0, e0), e0_l), inverse(m0))
     t22 = fadd(fadd(fadd(fsub(t17, fsub(t19, t20)), fsub(t18, t20)), t21), -eps_l)
     t23 = fsub(t22, t22) == f32(0.0)
     t24 = fadd(t19, t22)
@@ -414,20 +416,21 @@ def vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s0, s0_l, s2, s2_l):
     t40 = t38 if t39 else e1
     t41 = fdiv(t37, t40)
     t42 = -t41
-    t43 = fmul(t34, fdiv(fadd(libdevice.fmaf(-t33, t33, s0), s0_l), fadd(t33, t33)))
-    t44 = fmul(f32(0.0) if t32 else fdiv(fsub(libdevice.fmaf(-t34, t33, f32(1.0)), t43), t33), f32(0.5))
+    t43 = fmul(t34, fmul(fadd(libdevice.fmaf(-t33, t33, s0), s0_l), inverse(fadd(t33, t33))))
+    t44 = f32(0.0) if t32 else fmul(fsub(libdevice.fmaf(-t34, t33, f32(1.0)), t43), inverse(t33))
     t45 = fadd(libdevice.fmaf(eps, m0, -t13), fmul(eps_l, m0)) if t14 else e0_l
-    t46 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t16, t15, s2), s2_l), fmul(t16, t45)), t15), t35)
-    t47 = fadd(fadd(libdevice.fmaf(t16, t35, -t36), fmul(t16, f32(0.0) if t26 else t44)), t46)
-    t48 = fdiv(fsub(fadd(libdevice.fmaf(-t37, t15, t36), t47), fmul(t37, t45)), t15)
-    t49 = fmul(t41, fadd(libdevice.fmaf(eps, m1, -t38), fmul(eps_l, m1)) if t39 else e1_l)
-    t50 = f32(0.0) if t12 else -fdiv(fsub(fadd(libdevice.fmaf(t42, t40, t37), t48), t49), t40)
-    t51 = fsub(t50, t50) == f32(0.0)
-    t52 = f32(0.0) if t12 else t42
-    t53 = fadd(t52, t50)
-    t54 = t53 if t51 else t52
-    t55 = (fsub(t50, fsub(t53, t52)) if t51 else f32(0.0)) if fsub(t54, t54) == f32(0.0) else f32(0.0)
-    return t54, t55
+    t46 = inverse(t15)
+    t47 = fadd(libdevice.fmaf(t16, t35, -t36), fmul(t16, f32(0.0) if t26 else fmul(t44, f32(0.5))))
+    t48 = fadd(t47, fmul(fmul(fsub(fadd(libdevice.fmaf(-t16, t15, s2), s2_l), fmul(t16, t45)), t46), t35))
+    t49 = fmul(fsub(fadd(libdevice.fmaf(-t37, t15, t36), t48), fmul(t37, t45)), t46)
+    t50 = fmul(t41, fadd(libdevice.fmaf(eps, m1, -t38), fmul(eps_l, m1)) if t39 else e1_l)
+    t51 = f32(0.0) if t12 else -fmul(fsub(fadd(libdevice.fmaf(t42, t40, t37), t49), t50), inverse(t40))
+    t52 = fsub(t51, t51) == f32(0.0)
+    t53 = f32(0.0) if t12 else t42
+    t54 = fadd(t53, t51)
+    t55 = t54 if t52 else t53
+    t56 = (fsub(t51, fsub(t54, t53)) if t52 else f32(0.0)) if fsub(t55, t55) == f32(0.0) else f32(0.0)
+    return t55, t56
 
 
 # dx1[C] = m0*(0 if Eq(e0, 0) | Eq(e1, 0) else g*(s4*y1[C] + 2*s6*y0[C]))
@@ -739,14 +742,14 @@ def vjp_eps_f32_deps_core(eps, eps_l, g, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l):
     t1 = libdevice.fsqrt_rn(s0)
     t2 = fadd(t1, f32(-0.0))
     t3 = fsub(t2, t1)
-    t4 = fdiv(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), fadd(t1, t1))
+    t4 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
     t5 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(-0.0), t3)), t4)
     t6 = fsub(t5, t5) == f32(0.0)
     t7 = fadd(t2, t5)
     t8 = libdevice.fsqrt_rn(s1)
     t9 = fadd(t8, f32(-0.0))
     t10 = fsub(t9, t8)
-    t11 = fdiv(fadd(libdevice.fmaf(-t8, t8, s1), s1_l), fadd(t8, t8))
+    t11 = fmul(fadd(libdevice.fmaf(-t8, t8, s1), s1_l), inverse(fadd(t8, t8)))
     t12 = fadd(fadd(fsub(t8, fsub(t9, t10)), fsub(f32(-0.0), t10)), t11)
     t13 = fsub(t12, t12) == f32(0.0)
     t14 = fadd(t9, t12)
@@ -762,7 +765,7 @@ def vjp_eps_f32_deps_core(eps, eps_l, g, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l):
     t24 = -eps
     t25 = fadd(t23, t24)
     t26 = fsub(t25, t23)
-    t27 = fdiv(fadd(libdevice.fmaf(-t23, m0, t1), t4), m0)
+    t27 = fmul(fadd(libdevice.fmaf(-t23, m0, t1), t4), inverse(m0))
     t28 = -eps_l
     t29 = fadd(fadd(fadd(fsub(t23, fsub(t25, t26)), fsub(t24, t26)), t27), t28)
     t30 = fsub(t29, t29) == f32(0.0)
@@ -782,7 +785,7 @@ def vjp_eps_f32_deps_core(eps, eps_l, g, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l):
     t44 = fdiv(t8, m1)
     t45 = fadd(t44, t24)
     t46 = fsub(t45, t44)
-    t47 = fdiv(fadd(libdevice.fmaf(-t44, m1, t8), t11), m1)
+    t47 = fmul(fadd(libdevice.fmaf(-t44, m1, t8), t11), inverse(m1))
     t48 = fadd(fadd(fadd(fsub(t44, fsub(t45, t46)), fsub(t24, t46)), t47), t28)
     t49 = fsub(t48, t48) == f32(0.0)
     t50 = fadd(t45, t48)
@@ -796,19 +799,21 @@ def vjp_eps_f32_deps_core(eps, eps_l, g, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l):
     t58 = fmul(g, t57)
     t59 = fsub(t57, t40)
     t60 = fadd(libdevice.fmaf(eps, m0, -t17), fmul(eps_l, m0)) if t18 else t4
-    t61 = fmul(fdiv(fsub(libdevice.fmaf(-t20, t19, m0), fmul(t20, t60)), t19), s2)
-    t62 = fadd(fadd(libdevice.fmaf(t20, s2, -t21), fmul(t20, s2_l)), t61)
-    t63 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t22, t19, t21), t62), fmul(t22, t60)), t19), t34)
-    t64 = fadd(libdevice.fmaf(eps, m1, -t36), fmul(eps_l, m1)) if t37 else t11
-    t65 = fsub(fadd(libdevice.fmaf(t40, t38, t35), fadd(libdevice.fmaf(t22, t34, -t35), t63)), fmul(t39, t64))
-    t66 = fmul(fdiv(fsub(libdevice.fmaf(-t41, t19, m1), fmul(t41, t60)), t19), s2)
-    t67 = fadd(fadd(libdevice.fmaf(t41, s2, -t42), fmul(t41, s2_l)), t66)
-    t68 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t43, t38, t42), t67), fmul(t43, t64)), t38), t53)
-    t69 = fsub(fadd(libdevice.fmaf(t56, t38, t54), fadd(libdevice.fmaf(t43, t53, -t54), t68)), fmul(t55, t64))
-    t70 = fadd(fadd(fadd(fsub(t40, fsub(t57, t59)), fsub(t56, t59)), -fdiv(t65, t38)), -fdiv(t69, t38))
-    t71 = f32(0.0) if t16 else fadd(libdevice.fmaf(g, t57, -t58), fmul(g, t70))
-    t72 = f32(0.0) if t16 else t58
-    return fadd(t72, t71) if fsub(t71, t71) == f32(0.0) else t72
+    t61 = inverse(t19)
+    t62 = fmul(fmul(fsub(libdevice.fmaf(-t20, t19, m0), fmul(t20, t60)), t61), s2)
+    t63 = fadd(fadd(libdevice.fmaf(t20, s2, -t21), fmul(t20, s2_l)), t62)
+    t64 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t22, t19, t21), t63), fmul(t22, t60)), t61), t34)
+    t65 = fadd(libdevice.fmaf(eps, m1, -t36), fmul(eps_l, m1)) if t37 else t11
+    t66 = inverse(t38)
+    t67 = fsub(fadd(libdevice.fmaf(t40, t38, t35), fadd(libdevice.fmaf(t22, t34, -t35), t64)), fmul(t39, t65))
+    t68 = fmul(fmul(fsub(libdevice.fmaf(-t41, t19, m1), fmul(t41, t60)), t61), s2)
+    t69 = fadd(fadd(libdevice.fmaf(t41, s2, -t42), fmul(t41, s2_l)), t68)
+    t70 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t43, t38, t42), t69), fmul(t43, t65)), t66), t53)
+    t71 = fsub(fadd(libdevice.fmaf(t56, t38, t54), fadd(libdevice.fmaf(t43, t53, -t54), t70)), fmul(t55, t65))
+    t72 = fadd(fadd(fadd(fsub(t40, fsub(t57, t59)), fsub(t56, t59)), -fmul(t67, t66)), -fmul(t71, t66))
+    t73 = f32(0.0) if t16 else fadd(libdevice.fmaf(g, t57, -t58), fmul(g, t72))
+    t74 = f32(0.0) if t16 else t58
+    return fadd(t74, t73) if fsub(t73, t73) == f32(0.0) else t74
 
 
 # deps = (0 if Eq(sqrt(s0), 0) | Eq(sqrt(s1), 0) else g*(-m0*s2*(1 if eps >= sqrt(s0)/m0 else

@@ -38,23 +38,21 @@ def value_f32_out_core(x_0_C, x_1_C):
     t3 = fmul(f32(0.7071067690849304), x_1_C)
     t4 = -t3
     t5 = f32(0.0) <= t4
-    t6 = libdevice.fabsf(t3)
-    t7 = libdevice.erfcxf(t6)
-    t8 = -fmul(t6, t6)
-    t9 = expf(t8)
-    t10 = fmul(t7, t9)
-    t11 = -t10
-    t12 = fadd(f32(2.0), t11)
-    t13 = t10 if t5 else t12
-    t14 = fmul(t2, t13)
-    t15 = fmul(t7, fadd(expf_low(t8), fmul(libdevice.fmaf(t6, t6, t8), -fmul(t9, f32(1.0)))))
-    t16 = fadd(libdevice.fmaf(t7, t9, t11), t15)
-    t17 = fsub(t12, f32(2.0))
-    t18 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x_1_C, t4), fmul(f32(1.2101617485882343e-08), x_1_C))
-    t19 = t16 if t5 else fadd(fadd(fsub(f32(2.0), fsub(t12, t17)), fsub(t11, t17)), -t16)
-    t20 = fmul(t2, fadd(t19, fmul(t18, fmul(f32(-1.1283791670955126), expf(-fmul(t4, t4))))))
-    t21 = fadd(fadd(libdevice.fmaf(t2, t13, -t14), t20), fmul(libdevice.fmaf(t1, x_1_C, -t2), t13))
-    return fadd(t14, t21) if fsub(t21, t21) == f32(0.0) else t14
+    t6 = libdevice.erfcxf(libdevice.fabsf(t3))
+    t7 = -fmul(t3, t3)
+    t8 = libdevice.expf(t7)
+    t9 = fmul(t6, t8)
+    t10 = -t9
+    t11 = fadd(f32(2.0), t10)
+    t12 = t9 if t5 else t11
+    t13 = fmul(t2, t12)
+    t14 = fadd(libdevice.fmaf(t6, t8, t10), fmul(t6, fmul(libdevice.fmaf(t3, t3, t7), -t8)))
+    t15 = fsub(t11, f32(2.0))
+    t16 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x_1_C, t4), fmul(f32(1.2101617485882343e-08), x_1_C))
+    t17 = t14 if t5 else fadd(fadd(fsub(f32(2.0), fsub(t11, t15)), fsub(t10, t15)), -t14)
+    t18 = fmul(t2, fadd(t17, fmul(t16, fmul(f32(-1.1283791670955126), expf(t7)))))
+    t19 = fadd(fadd(libdevice.fmaf(t2, t12, -t13), t18), fmul(libdevice.fmaf(t1, x_1_C, -t2), t12))
+    return fadd(t13, t19) if fsub(t19, t19) == f32(0.0) else t13
 
 
 # out[C] = erfc(-sqrt(2)*x[1, C]/2)*x[0, C]*x[1, C]/2
@@ -90,25 +88,24 @@ def vjp_f32_e0_core(x_1_C):
     t1 = fmul(f32(0.7071067690849304), x_1_C)
     t2 = -t1
     t3 = f32(0.0) <= t2
-    t4 = libdevice.fabsf(t1)
-    t5 = libdevice.erfcxf(t4)
-    t6 = -fmul(t4, t4)
-    t7 = expf(t6)
-    t8 = fmul(t5, t7)
-    t9 = -t8
-    t10 = fmul(t5, fadd(expf_low(t6), fmul(libdevice.fmaf(t4, t4, t6), -fmul(t7, f32(1.0)))))
-    t11 = fadd(libdevice.fmaf(t5, t7, t9), t10)
-    t12 = fadd(f32(2.0), t9)
-    t13 = fsub(t12, f32(2.0))
-    t14 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x_1_C, t2), fmul(f32(1.2101617485882343e-08), x_1_C))
-    t15 = t11 if t3 else fadd(fadd(fsub(f32(2.0), fsub(t12, t13)), fsub(t9, t13)), -t11)
-    t16 = fadd(t15, fmul(t14, fmul(f32(-1.1283791670955126), expf(-fmul(t2, t2)))))
-    t17 = fsub(t16, t16) == f32(0.0)
-    t18 = t8 if t3 else t12
-    t19 = fadd(t18, t16)
-    t20 = t19 if t17 else t18
-    t21 = (fsub(t16, fsub(t19, t18)) if t17 else f32(0.0)) if fsub(t20, t20) == f32(0.0) else f32(0.0)
-    return t20, t21
+    t4 = libdevice.erfcxf(libdevice.fabsf(t1))
+    t5 = -fmul(t1, t1)
+    t6 = expf(t5)
+    t7 = fmul(t4, t6)
+    t8 = -t7
+    t9 = fmul(t4, fadd(expf_low(t5), fmul(libdevice.fmaf(t1, t1, t5), -t6)))
+    t10 = fadd(libdevice.fmaf(t4, t6, t8), t9)
+    t11 = fadd(f32(2.0), t8)
+    t12 = fsub(t11, f32(2.0))
+    t13 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x_1_C, t2), fmul(f32(1.2101617485882343e-08), x_1_C))
+    t14 = t10 if t3 else fadd(fadd(fsub(f32(2.0), fsub(t11, t12)), fsub(t8, t12)), -t10)
+    t15 = fadd(t14, fmul(t13, fmul(f32(-1.1283791670955126), t6)))
+    t16 = fsub(t15, t15) == f32(0.0)
+    t17 = t7 if t3 else t11
+    t18 = fadd(t17, t15)
+    t19 = t18 if t16 else t17
+    t20 = (fsub(t15, fsub(t18, t17)) if t16 else f32(0.0)) if fsub(t19, t19) == f32(0.0) else f32(0.0)
+    return t19, t20
 
 
 # e1[C] = exp(-x[1, C]**2/2)

@@ -15,9 +15,9 @@ from symgen.runtime.device import (
     expf_low,
     f32,
     fadd,
-    fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -35,19 +35,16 @@ from ..elementary import (exp, exp_low)
 # out[C] = sigmoid(x[1, C])*x[0, C]
 @core
 def value_f32_out_core(x_0_C, x_1_C):
-    t1 = f32(0.0) <= x_1_C
-    t2 = -libdevice.fabsf(x_1_C)
-    t3 = expf(t2)
-    t4 = f32(1.0) if t1 else t3
-    t5 = fadd(f32(1.0), t3)
-    t6 = fdiv(t4, t5)
-    t7 = fmul(x_0_C, t6)
-    t8 = expf_low(t2)
-    t9 = fsub(t5, f32(1.0))
-    t10 = fmul(t6, fadd(fadd(fsub(f32(1.0), fsub(t5, t9)), fsub(t3, t9)), t8))
-    t11 = fmul(x_0_C, fdiv(fsub(fadd(libdevice.fmaf(-t6, t5, t4), f32(0.0) if t1 else t8), t10), t5))
-    t12 = fadd(libdevice.fmaf(x_0_C, t6, -t7), t11)
-    return fadd(t7, t12) if fsub(t12, t12) == f32(0.0) else t7
+    t1 = libdevice.expf(-libdevice.fabsf(x_1_C))
+    t2 = f32(1.0) if f32(0.0) <= x_1_C else t1
+    t3 = fadd(f32(1.0), t1)
+    t4 = inverse(t3)
+    t5 = fmul(t2, t4)
+    t6 = fmul(x_0_C, t5)
+    t7 = fsub(t3, f32(1.0))
+    t8 = fsub(libdevice.fmaf(-t5, t3, t2), fmul(t5, fadd(fsub(f32(1.0), fsub(t3, t7)), fsub(t1, t7))))
+    t9 = fadd(libdevice.fmaf(x_0_C, t5, -t6), fmul(x_0_C, fmul(t8, t4)))
+    return fadd(t6, t9) if fsub(t9, t9) == f32(0.0) else t6
 
 
 # out[C] = sigmoid(x[1, C])*x[0, C]
@@ -76,16 +73,17 @@ def vjp_f32_e0_core(x_1_C):
     t3 = expf(t2)
     t4 = f32(1.0) if t1 else t3
     t5 = fadd(f32(1.0), t3)
-    t6 = fdiv(t4, t5)
-    t7 = expf_low(t2)
-    t8 = fsub(t5, f32(1.0))
-    t9 = fmul(t6, fadd(fadd(fsub(f32(1.0), fsub(t5, t8)), fsub(t3, t8)), t7))
-    t10 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t5, t4), f32(0.0) if t1 else t7), t9), t5)
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = fadd(t6, t10)
-    t13 = t12 if t11 else t6
-    t14 = (fsub(t10, fsub(t12, t6)) if t11 else f32(0.0)) if fsub(t13, t13) == f32(0.0) else f32(0.0)
-    return t13, t14
+    t6 = inverse(t5)
+    t7 = fmul(t4, t6)
+    t8 = expf_low(t2)
+    t9 = fsub(t5, f32(1.0))
+    t10 = fmul(t7, fadd(fadd(fsub(f32(1.0), fsub(t5, t9)), fsub(t3, t9)), t8))
+    t11 = fmul(fsub(fadd(libdevice.fmaf(-t7, t5, t4), f32(0.0) if t1 else t8), t10), t6)
+    t12 = fsub(t11, t11) == f32(0.0)
+    t13 = fadd(t7, t11)
+    t14 = t13 if t12 else t7
+    t15 = (fsub(t11, fsub(t13, t7)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
 
 
 # e1[C] = sigmoid(-x[1, C])
@@ -96,16 +94,17 @@ def vjp_f32_e1_core(x_1_C):
     t3 = expf(t2)
     t4 = f32(1.0) if t1 else t3
     t5 = fadd(f32(1.0), t3)
-    t6 = fdiv(t4, t5)
-    t7 = expf_low(t2)
-    t8 = fsub(t5, f32(1.0))
-    t9 = fmul(t6, fadd(fadd(fsub(f32(1.0), fsub(t5, t8)), fsub(t3, t8)), t7))
-    t10 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t5, t4), f32(0.0) if t1 else t7), t9), t5)
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = fadd(t6, t10)
-    t13 = t12 if t11 else t6
-    t14 = (fsub(t10, fsub(t12, t6)) if t11 else f32(0.0)) if fsub(t13, t13) == f32(0.0) else f32(0.0)
-    return t13, t14
+    t6 = inverse(t5)
+    t7 = fmul(t4, t6)
+    t8 = expf_low(t2)
+    t9 = fsub(t5, f32(1.0))
+    t10 = fmul(t7, fadd(fadd(fsub(f32(1.0), fsub(t5, t9)), fsub(t3, t9)), t8))
+    t11 = fmul(fsub(fadd(libdevice.fmaf(-t7, t5, t4), f32(0.0) if t1 else t8), t10), t6)
+    t12 = fsub(t11, t11) == f32(0.0)
+    t13 = fadd(t7, t11)
+    t14 = t13 if t12 else t7
+    t15 = (fsub(t11, fsub(t13, t7)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
 
 
 # dx[2, C] = (e0[C]*g[C] if Eq(2, 0) else 0) + (e0[C]*e1[C]*g[C]*x[0, C] if Eq(2, 1) else 0)

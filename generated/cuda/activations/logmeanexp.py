@@ -19,6 +19,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -81,8 +82,8 @@ def value_f32_out_core(m0, s0, s0_l, n_C):
     t2 = libdevice.logf(t1)
     t3 = fadd(m0, t2)
     t4 = fsub(t3, m0)
-    t5 = fadd(logf_low(t1), fmul(fdiv(fadd(libdevice.fmaf(-t1, n_C, s0), s0_l), n_C), fdiv(f32(1.0), t1)))
-    t6 = fadd(fadd(fsub(m0, fsub(t3, t4)), fsub(t2, t4)), t5)
+    t5 = fmul(fmul(fadd(libdevice.fmaf(-t1, n_C, s0), s0_l), inverse(n_C)), fdiv(f32(1.0), t1))
+    t6 = fadd(fadd(fsub(m0, fsub(t3, t4)), fsub(t2, t4)), fadd(logf_low(t1), t5))
     return fadd(t3, t6) if fsub(t6, t6) == f32(0.0) else t3
 
 
@@ -120,27 +121,22 @@ def value_f64_out_core(m0, s0, s0_l, n_C):
 def vjp_f32_e0_core(m0, x_C):
     t1 = fsub(x_C, m0)
     t2 = fsub(t1, x_C)
-    t3 = expf(t1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3))
-    t5 = fsub(t4, t4) == f32(0.0)
-    t6 = fadd(t3, t4)
-    t7 = t6 if t5 else t3
-    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
-    return t7, t8
+    t3 = libdevice.expf(t1)
+    t4 = fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3)
+    return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
 
 
 # s0 = sum over C.1 of e0[C.1]
 @core
-def vjp_f32_s0_core(e0_C1, e0_C1_l):
-    t1 = e0_C1_l if fsub(e0_C1_l, e0_C1_l) == f32(0.0) else f32(0.0)
-    return e0_C1, t1
+def vjp_f32_s0_core(e0_C1):
+    return e0_C1
 
 
 # s2 = 1/s0
 @core
 def vjp_f32_s2_core(s0, s0_l):
-    t1 = fdiv(f32(1.0), s0)
-    t2 = fdiv(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), s0)
+    t1 = inverse(s0)
+    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -150,12 +146,12 @@ def vjp_f32_s2_core(s0, s0_l):
 
 # dx[C] = weighted(e0[C], g*s2)
 @core
-def vjp_f32_dx_core(g, s2, s2_l, e0_C, e0_C_l):
+def vjp_f32_dx_core(g, s2, s2_l, e0_C):
     t1 = e0_C == f32(0.0)
     t2 = fmul(e0_C, s2)
     t3 = fmul(t2, g)
-    t4 = fmul(fadd(fadd(libdevice.fmaf(e0_C, s2, -t2), fmul(e0_C, s2_l)), fmul(e0_C_l, s2)), g)
-    t5 = f32(0.0) if t1 else fadd(libdevice.fmaf(t2, g, -t3), t4)
+    t4 = fadd(libdevice.fmaf(t2, g, -t3), fmul(fadd(libdevice.fmaf(e0_C, s2, -t2), fmul(e0_C, s2_l)), g))
+    t5 = f32(0.0) if t1 else t4
     t6 = f32(0.0) if t1 else t3
     return fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
 
@@ -489,17 +485,17 @@ def vjp_f32_warp(g, x, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        e0_i = vjp_f32_e0_core(m0, x_i)
+        s0_here = vjp_f32_s0_core(e0_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i))
+        e0_i = vjp_f32_e0_core(m0, x_i)
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i))
         i = u32(i + warp_width)
 
 
@@ -512,7 +508,7 @@ def vjp_f32_warp_wide(g, x, dx_, rows, n, inner):
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -539,23 +535,23 @@ def vjp_f32_warp_wide(g, x, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        e0_i = vjp_f32_e0_core(m0, x_i)
+        s0_here = vjp_f32_s0_core(e0_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        s0_here = vjp_f32_s0_core(e0_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        s0_here = vjp_f32_s0_core(e0_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        s0_here = vjp_f32_s0_core(e0_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))] = e0_i
+            kept[u32(own + u32(32))] = e0_i_1
+            kept[u32(own + u32(64))] = e0_i_2
+            kept[u32(own + u32(96))] = e0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
@@ -566,18 +562,18 @@ def vjp_f32_warp_wide(g, x, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i = kept[u32(own + u32(0))]
+            e0_i_1 = kept[u32(own + u32(32))]
+            e0_i_2 = kept[u32(own + u32(64))]
+            e0_i_3 = kept[u32(own + u32(96))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, e0_l_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, e0_l_i_2), vjp_f32_dx_core(
-            f32(g_row), s2, s2_l, e0_i_3, e0_l_i_3
+            e0_i = vjp_f32_e0_core(m0, x_i)
+            e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
+            e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
+            e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2), vjp_f32_dx_core(
+            f32(g_row), s2, s2_l, e0_i_3
         )
         store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
@@ -603,17 +599,17 @@ def vjp_f32_block(g, x, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        e0_i = vjp_f32_e0_core(m0, x_i)
+        s0_here = vjp_f32_s0_core(e0_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i))
+        e0_i = vjp_f32_e0_core(m0, x_i)
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i))
         i = u32(i + block_width)
 
 
@@ -626,7 +622,7 @@ def vjp_f32_block_wide(g, x, dx_, rows, n, inner):
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(4096)
+    keep = n <= u32(8192)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -653,23 +649,23 @@ def vjp_f32_block_wide(g, x, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        e0_i = vjp_f32_e0_core(m0, x_i)
+        s0_here = vjp_f32_s0_core(e0_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        s0_here = vjp_f32_s0_core(e0_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        s0_here = vjp_f32_s0_core(e0_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        s0_here = vjp_f32_s0_core(e0_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))] = e0_i
+            kept[u32(own + u32(256))] = e0_i_1
+            kept[u32(own + u32(512))] = e0_i_2
+            kept[u32(own + u32(768))] = e0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
@@ -680,18 +676,18 @@ def vjp_f32_block_wide(g, x, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i = kept[u32(own + u32(0))]
+            e0_i_1 = kept[u32(own + u32(256))]
+            e0_i_2 = kept[u32(own + u32(512))]
+            e0_i_3 = kept[u32(own + u32(768))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, e0_l_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, e0_l_i_2), vjp_f32_dx_core(
-            f32(g_row), s2, s2_l, e0_i_3, e0_l_i_3
+            e0_i = vjp_f32_e0_core(m0, x_i)
+            e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
+            e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
+            e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2), vjp_f32_dx_core(
+            f32(g_row), s2, s2_l, e0_i_3
         )
         store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))

@@ -16,9 +16,9 @@ from symgen.runtime.device import (
     expf_low,
     f32,
     fadd,
-    fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -82,8 +82,10 @@ def value_f32_out_core(m0, s0, s0_l):
     t1 = libdevice.logf(s0)
     t2 = fadd(m0, t1)
     t3 = fsub(t2, m0)
-    t4 = fadd(fadd(fsub(m0, fsub(t2, t3)), fsub(t1, t3)), fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0))))
-    return fadd(t2, t4) if fsub(t4, t4) == f32(0.0) else t2
+    t4 = inverse(s0)
+    t5 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t4, s0, f32(1.0)), t4, t4)))
+    t6 = fadd(fadd(fsub(m0, fsub(t2, t3)), fsub(t1, t3)), t5)
+    return fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
 
 
 # m0 = peak over C.1 of (x[C.1] if where[C.1] > 0 else -oo)
@@ -120,30 +122,22 @@ def value_f64_out_core(m0, s0, s0_l):
 def vjp_f32_e0_core(m0, x_C):
     t1 = fsub(x_C, m0)
     t2 = fsub(t1, x_C)
-    t3 = expf(t1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3))
-    t5 = fsub(t4, t4) == f32(0.0)
-    t6 = fadd(t3, t4)
-    t7 = t6 if t5 else t3
-    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
-    return t7, t8
+    t3 = libdevice.expf(t1)
+    t4 = fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3)
+    return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
 
 
 # s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
 @core
-def vjp_f32_s0_core(e0_C1, e0_C1_l, where_C1):
-    t1 = f32(0.0) < where_C1
-    t2 = e0_C1_l if t1 else f32(0.0)
-    t3 = e0_C1 if t1 else f32(0.0)
-    t4 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
-    return t3, t4
+def vjp_f32_s0_core(e0_C1, where_C1):
+    return e0_C1 if f32(0.0) < where_C1 else f32(0.0)
 
 
 # s2 = 1/s0
 @core
 def vjp_f32_s2_core(s0, s0_l):
-    t1 = fdiv(f32(1.0), s0)
-    t2 = fdiv(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), s0)
+    t1 = inverse(s0)
+    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -153,16 +147,15 @@ def vjp_f32_s2_core(s0, s0_l):
 
 # dx[C] = (weighted(e0[C], g*s2) if where[C] > 0 else 0)
 @core
-def vjp_f32_dx_core(g, s2, s2_l, e0_C, e0_C_l, where_C):
+def vjp_f32_dx_core(g, s2, s2_l, e0_C, where_C):
     t1 = f32(0.0) < where_C
     t2 = e0_C == f32(0.0)
     t3 = fmul(e0_C, g)
     t4 = fmul(t3, s2)
-    t5 = fmul(fadd(libdevice.fmaf(e0_C, g, -t3), fmul(e0_C_l, g)), s2)
-    t6 = f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t3, s2, -t4), fmul(t3, s2_l)), t5)
-    t7 = t6 if t1 else f32(0.0)
-    t8 = (f32(0.0) if t2 else t4) if t1 else f32(0.0)
-    return fadd(t8, t7) if fsub(t7, t7) == f32(0.0) else t8
+    t5 = fadd(fadd(libdevice.fmaf(t3, s2, -t4), fmul(t3, s2_l)), fmul(libdevice.fmaf(e0_C, g, -t3), s2))
+    t6 = (f32(0.0) if t2 else t5) if t1 else f32(0.0)
+    t7 = (f32(0.0) if t2 else t4) if t1 else f32(0.0)
+    return fadd(t7, t6) if fsub(t6, t6) == f32(0.0) else t7
 
 
 # e0[C] = exp(-m0 + x[C])
@@ -515,19 +508,19 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        e0_i = vjp_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s0_here = vjp_f32_s0_core(e0_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        e0_i = vjp_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, where_i))
         i = u32(i + warp_width)
 
 
@@ -540,7 +533,7 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -568,24 +561,24 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        e0_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s0_here = vjp_f32_s0_core(e0_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        s0_here = vjp_f32_s0_core(e0_i_1, where_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        s0_here = vjp_f32_s0_core(e0_i_2, where_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        s0_here = vjp_f32_s0_core(e0_i_3, where_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))] = e0_i
+            kept[u32(own + u32(32))] = e0_i_1
+            kept[u32(own + u32(64))] = e0_i_2
+            kept[u32(own + u32(96))] = e0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
@@ -596,19 +589,19 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i = kept[u32(own + u32(0))]
+            e0_i_1 = kept[u32(own + u32(32))]
+            e0_i_2 = kept[u32(own + u32(64))]
+            e0_i_3 = kept[u32(own + u32(96))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+            e0_i = vjp_f32_e0_core(m0, x_i)
+            e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
+            e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
+            e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i, where_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, e0_l_i_1, where_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, e0_l_i_2, where_i_2), vjp_f32_dx_core(
-            f32(g_row), s2, s2_l, e0_i_3, e0_l_i_3, where_i_3
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, where_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, where_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, where_i_2), vjp_f32_dx_core(
+            f32(g_row), s2, s2_l, e0_i_3, where_i_3
         )
         store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
@@ -635,19 +628,19 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        e0_i = vjp_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s0_here = vjp_f32_s0_core(e0_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        e0_i = vjp_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, where_i))
         i = u32(i + block_width)
 
 
@@ -660,7 +653,7 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(4096)
+    keep = n <= u32(8192)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -688,24 +681,24 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+        e0_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s0_here = vjp_f32_s0_core(e0_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        s0_here = vjp_f32_s0_core(e0_i_1, where_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        s0_here = vjp_f32_s0_core(e0_i_2, where_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        s0_here = vjp_f32_s0_core(e0_i_3, where_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))] = e0_i
+            kept[u32(own + u32(256))] = e0_i_1
+            kept[u32(own + u32(512))] = e0_i_2
+            kept[u32(own + u32(768))] = e0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
@@ -716,19 +709,19 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i = kept[u32(own + u32(0))]
+            e0_i_1 = kept[u32(own + u32(256))]
+            e0_i_2 = kept[u32(own + u32(512))]
+            e0_i_3 = kept[u32(own + u32(768))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+            e0_i = vjp_f32_e0_core(m0, x_i)
+            e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
+            e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
+            e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i, where_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, e0_l_i_1, where_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, e0_l_i_2, where_i_2), vjp_f32_dx_core(
-            f32(g_row), s2, s2_l, e0_i_3, e0_l_i_3, where_i_3
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, where_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, where_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, where_i_2), vjp_f32_dx_core(
+            f32(g_row), s2, s2_l, e0_i_3, where_i_3
         )
         store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))

@@ -18,6 +18,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -83,9 +84,10 @@ def value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_C):
     t7 = s0 < eps
     t8 = eps if t7 else s0
     t9 = fdiv(x_C, t8)
-    t10 = f32(0.0) if t6 else fdiv(fsub(libdevice.fmaf(-t9, t8, x_C), fmul(t9, eps_l if t7 else s0_l)), t8)
-    t11 = f32(0.0) if t6 else t9
-    return fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
+    t10 = fmul(fsub(libdevice.fmaf(-t9, t8, x_C), fmul(t9, eps_l if t7 else s0_l)), inverse(t8))
+    t11 = f32(0.0) if t6 else t10
+    t12 = f32(0.0) if t6 else t9
+    return fadd(t12, t11) if fsub(t11, t11) == f32(0.0) else t12
 
 
 # s0 = max over C.1 of Abs(x[C.1])
@@ -139,14 +141,15 @@ def vjp_f32_s2_core_p_eq_inf(eps, eps_l, s0, s0_l, s2_of, s2_of_l):
     t14 = fdiv(t13, t2)
     t15 = -t14
     t16 = eps_l if t1 else s0_l
-    t17 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t3, t2, s2_of), s2_of_l), fmul(t3, t16)), t2), t12)
-    t18 = fsub(fadd(libdevice.fmaf(t15, t2, t13), fadd(libdevice.fmaf(t3, t12, -t13), t17)), fmul(t14, t16))
-    t19 = -fdiv(t18, t2)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t15, t19)
-    t22 = t21 if t20 else t15
-    t23 = (fsub(t19, fsub(t21, t15)) if t20 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
-    return t22, t23
+    t17 = inverse(t2)
+    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t3, t2, s2_of), s2_of_l), fmul(t3, t16)), t17), t12)
+    t19 = fsub(fadd(libdevice.fmaf(t15, t2, t13), fadd(libdevice.fmaf(t3, t12, -t13), t18)), fmul(t14, t16))
+    t20 = -fmul(t19, t17)
+    t21 = fsub(t20, t20) == f32(0.0)
+    t22 = fadd(t15, t20)
+    t23 = t22 if t21 else t15
+    t24 = (fsub(t20, fsub(t22, t15)) if t21 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
+    return t23, t24
 
 
 # s3 = (0 if Eq(s0, 0) else s2)
@@ -210,11 +213,12 @@ def vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_C, x_C)
     t23 = t22 if t18 else f32(0.0)
     t24 = fadd(t10, t23)
     t25 = fsub(t24, t10)
-    t26 = f32(0.0) if t6 else fdiv(fsub(libdevice.fmaf(-t9, t8, g_C), fmul(t9, eps_l if t7 else s0_l)), t8)
-    t27 = fadd(libdevice.fmaf(t20, t21, -t22), fmul(t20, f32(0.0) if t6 else s3_l))
-    t28 = fadd(t27, fmul(fdiv(fsub(libdevice.fmaf(-t20, s4, t19), fmul(t20, s4_l)), s4), t21))
-    t29 = fadd(fadd(fadd(fsub(t10, fsub(t24, t25)), fsub(t23, t25)), t26), t28 if t18 else f32(0.0))
-    return fadd(t24, t29) if fsub(t29, t29) == f32(0.0) else t24
+    t26 = fmul(fsub(libdevice.fmaf(-t9, t8, g_C), fmul(t9, eps_l if t7 else s0_l)), inverse(t8))
+    t27 = fmul(fmul(fsub(libdevice.fmaf(-t20, s4, t19), fmul(t20, s4_l)), inverse(s4)), t21)
+    t28 = fadd(fadd(libdevice.fmaf(t20, t21, -t22), fmul(t20, f32(0.0) if t6 else s3_l)), t27)
+    t29 = fadd(fadd(fsub(t10, fsub(t24, t25)), fsub(t23, t25)), f32(0.0) if t6 else t26)
+    t30 = fadd(t29, t28 if t18 else f32(0.0))
+    return fadd(t24, t30) if fsub(t30, t30) == f32(0.0) else t24
 
 
 # s2_of = sum over C.1 of g[C.1]*x[C.1]
@@ -339,14 +343,15 @@ def vjp_eps_f32_s2_core_p_eq_inf(eps, eps_l, s0, s0_l, s2_of, s2_of_l):
     t14 = fdiv(t13, t2)
     t15 = -t14
     t16 = eps_l if t1 else s0_l
-    t17 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t3, t2, s2_of), s2_of_l), fmul(t3, t16)), t2), t12)
-    t18 = fsub(fadd(libdevice.fmaf(t15, t2, t13), fadd(libdevice.fmaf(t3, t12, -t13), t17)), fmul(t14, t16))
-    t19 = -fdiv(t18, t2)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t15, t19)
-    t22 = t21 if t20 else t15
-    t23 = (fsub(t19, fsub(t21, t15)) if t20 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
-    return t22, t23
+    t17 = inverse(t2)
+    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t3, t2, s2_of), s2_of_l), fmul(t3, t16)), t17), t12)
+    t19 = fsub(fadd(libdevice.fmaf(t15, t2, t13), fadd(libdevice.fmaf(t3, t12, -t13), t18)), fmul(t14, t16))
+    t20 = -fmul(t19, t17)
+    t21 = fsub(t20, t20) == f32(0.0)
+    t22 = fadd(t15, t20)
+    t23 = t22 if t21 else t15
+    t24 = (fsub(t20, fsub(t22, t15)) if t21 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
+    return t23, t24
 
 
 # deps = (0 if Eq(s0, 0) else s2)
@@ -1366,7 +1371,7 @@ def value_f32_s0_core_p_ne_inf_p_eq_2(y0_C1, y0_C1_l):
 @core
 def value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l):
     t1 = libdevice.fsqrt_rn(s0)
-    t2 = fdiv(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), fadd(t1, t1))
+    t2 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -1388,7 +1393,7 @@ def value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_C, y0_C_l):
     t9 = t7 if t8 else e0
     t10 = fdiv(y0_C, t9)
     t11 = fmul(t10, fadd(libdevice.fmaf(eps, m0, -t7), fmul(eps_l, m0)) if t8 else e0_l)
-    t12 = f32(0.0) if t6 else fdiv(fsub(fadd(libdevice.fmaf(-t10, t9, y0_C), y0_C_l), t11), t9)
+    t12 = f32(0.0) if t6 else fmul(fsub(fadd(libdevice.fmaf(-t10, t9, y0_C), y0_C_l), t11), inverse(t9))
     t13 = f32(0.0) if t6 else t10
     return fadd(t13, t12) if fsub(t12, t12) == f32(0.0) else t13
 
@@ -1456,8 +1461,8 @@ def value_f64_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, y0_C, y0_C_l):
 def vjp_f32_e1_core_p_ne_inf_p_eq_2(s0, s0_l):
     t1 = libdevice.fsqrt_rn(s0)
     t2 = fdiv(f32(1.0), t1)
-    t3 = fmul(t2, fdiv(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), fadd(t1, t1)))
-    t4 = fdiv(fsub(libdevice.fmaf(-t2, t1, f32(1.0)), t3), t1)
+    t3 = fmul(t2, fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1))))
+    t4 = fmul(fsub(libdevice.fmaf(-t2, t1, f32(1.0)), t3), inverse(t1))
     t5 = fsub(t4, t4) == f32(0.0)
     t6 = fadd(t2, t4)
     t7 = t6 if t5 else t2
@@ -1485,8 +1490,8 @@ def vjp_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, s0, s0_l
     t6 = -eps
     t7 = fadd(t5, t6)
     t8 = fsub(t7, t5)
-    t9 = fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), fdiv(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), m0))
-    t10 = fadd(t9, -eps_l)
+    t9 = fmul(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), inverse(m0))
+    t10 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), t9), -eps_l)
     t11 = fsub(t10, t10) == f32(0.0)
     t12 = fadd(t7, t10)
     t13 = t12 if t11 else t7
@@ -1503,14 +1508,15 @@ def vjp_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, s0, s0_l
     t24 = -t23
     t25 = fmul(t4, f32(0.0) if t14 else fmul(f32(0.0) if t20 else e1_l, f32(0.5)))
     t26 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e0_l
-    t27 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t26)), t3), t21)
-    t28 = fadd(libdevice.fmaf(t24, t3, t22), fadd(fadd(libdevice.fmaf(t4, t21, -t22), t25), t27))
-    t29 = -fdiv(fsub(t28, fmul(t23, t26)), t3)
-    t30 = fsub(t29, t29) == f32(0.0)
-    t31 = fadd(t24, t29)
-    t32 = t31 if t30 else t24
-    t33 = (fsub(t29, fsub(t31, t24)) if t30 else f32(0.0)) if fsub(t32, t32) == f32(0.0) else f32(0.0)
-    return t32, t33
+    t27 = inverse(t3)
+    t28 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t26)), t27), t21)
+    t29 = fadd(libdevice.fmaf(t24, t3, t22), fadd(fadd(libdevice.fmaf(t4, t21, -t22), t25), t28))
+    t30 = -fmul(fsub(t29, fmul(t23, t26)), t27)
+    t31 = fsub(t30, t30) == f32(0.0)
+    t32 = fadd(t24, t30)
+    t33 = t32 if t31 else t24
+    t34 = (fsub(t30, fsub(t32, t24)) if t31 else f32(0.0)) if fsub(t33, t33) == f32(0.0) else f32(0.0)
+    return t33, t34
 
 
 # s3 = (0 if Eq(e0, 0) else s2)
@@ -1551,7 +1557,7 @@ def vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_C, y0_
     t15 = fmul(m0, t14)
     t16 = fsub(t13, t10)
     t17 = fmul(t10, fadd(libdevice.fmaf(eps, m0, -t7), fmul(eps_l, m0)) if t8 else e0_l)
-    t18 = fdiv(fsub(libdevice.fmaf(-t10, t9, g_C), t17), t9)
+    t18 = fmul(fsub(libdevice.fmaf(-t10, t9, g_C), t17), inverse(t9))
     t19 = fadd(fadd(libdevice.fmaf(t11, s3, -t12), fmul(t11, s3_l)), fmul(fmul(y0_C_l, f32(2.0)), s3))
     t20 = fmul(m0, f32(0.0) if t6 else fadd(fadd(fadd(fsub(t10, fsub(t13, t16)), fsub(t12, t16)), t18), t19))
     t21 = fadd(libdevice.fmaf(m0, t14, -t15), t20)
@@ -1673,8 +1679,8 @@ def vjp_eps_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l
     t6 = -eps
     t7 = fadd(t5, t6)
     t8 = fsub(t7, t5)
-    t9 = fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), fdiv(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), m0))
-    t10 = fadd(t9, -eps_l)
+    t9 = fmul(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), inverse(m0))
+    t10 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), t9), -eps_l)
     t11 = fsub(t10, t10) == f32(0.0)
     t12 = fadd(t7, t10)
     t13 = t12 if t11 else t7
@@ -1684,14 +1690,15 @@ def vjp_eps_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l
     t17 = fdiv(t16, t3)
     t18 = -t17
     t19 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e0_l
-    t20 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t19)), t3), t15)
-    t21 = fsub(fadd(libdevice.fmaf(t18, t3, t16), fadd(libdevice.fmaf(t4, t15, -t16), t20)), fmul(t17, t19))
-    t22 = -fdiv(t21, t3)
-    t23 = fsub(t22, t22) == f32(0.0)
-    t24 = fadd(t18, t22)
-    t25 = t24 if t23 else t18
-    t26 = (fsub(t22, fsub(t24, t18)) if t23 else f32(0.0)) if fsub(t25, t25) == f32(0.0) else f32(0.0)
-    return t25, t26
+    t20 = inverse(t3)
+    t21 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t19)), t20), t15)
+    t22 = fsub(fadd(libdevice.fmaf(t18, t3, t16), fadd(libdevice.fmaf(t4, t15, -t16), t21)), fmul(t17, t19))
+    t23 = -fmul(t22, t20)
+    t24 = fsub(t23, t23) == f32(0.0)
+    t25 = fadd(t18, t23)
+    t26 = t25 if t24 else t18
+    t27 = (fsub(t23, fsub(t25, t18)) if t24 else f32(0.0)) if fsub(t26, t26) == f32(0.0) else f32(0.0)
+    return t26, t27
 
 
 # deps = m0*(0 if Eq(e0, 0) else s2)
@@ -3223,9 +3230,10 @@ def value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, x_C):
     t7 = s0 < eps
     t8 = eps if t7 else s0
     t9 = fdiv(x_C, t8)
-    t10 = f32(0.0) if t6 else fdiv(fsub(libdevice.fmaf(-t9, t8, x_C), fmul(t9, eps_l if t7 else s0_l)), t8)
-    t11 = f32(0.0) if t6 else t9
-    return fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
+    t10 = fmul(fsub(libdevice.fmaf(-t9, t8, x_C), fmul(t9, eps_l if t7 else s0_l)), inverse(t8))
+    t11 = f32(0.0) if t6 else t10
+    t12 = f32(0.0) if t6 else t9
+    return fadd(t12, t11) if fsub(t11, t11) == f32(0.0) else t12
 
 
 # s0 = sum over C.1 of Abs(x[C.1])
@@ -3279,14 +3287,15 @@ def vjp_f32_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
     t14 = fdiv(t13, t2)
     t15 = -t14
     t16 = eps_l if t1 else s0_l
-    t17 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t3, t2, s2_of), s2_of_l), fmul(t3, t16)), t2), t12)
-    t18 = fsub(fadd(libdevice.fmaf(t15, t2, t13), fadd(libdevice.fmaf(t3, t12, -t13), t17)), fmul(t14, t16))
-    t19 = -fdiv(t18, t2)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t15, t19)
-    t22 = t21 if t20 else t15
-    t23 = (fsub(t19, fsub(t21, t15)) if t20 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
-    return t22, t23
+    t17 = inverse(t2)
+    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t3, t2, s2_of), s2_of_l), fmul(t3, t16)), t17), t12)
+    t19 = fsub(fadd(libdevice.fmaf(t15, t2, t13), fadd(libdevice.fmaf(t3, t12, -t13), t18)), fmul(t14, t16))
+    t20 = -fmul(t19, t17)
+    t21 = fsub(t20, t20) == f32(0.0)
+    t22 = fadd(t15, t20)
+    t23 = t22 if t21 else t15
+    t24 = (fsub(t20, fsub(t22, t15)) if t21 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
+    return t23, t24
 
 
 # s3 = (0 if Eq(s0, 0) else s2)
@@ -3323,7 +3332,7 @@ def vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s3, s3_l, g_C, 
     t11 = fmul(s3, t10)
     t12 = fadd(t9, t11)
     t13 = fsub(t12, t9)
-    t14 = fdiv(fsub(libdevice.fmaf(-t9, t8, g_C), fmul(t9, eps_l if t7 else s0_l)), t8)
+    t14 = fmul(fsub(libdevice.fmaf(-t9, t8, g_C), fmul(t9, eps_l if t7 else s0_l)), inverse(t8))
     t15 = fadd(fadd(fsub(t9, fsub(t12, t13)), fsub(t11, t13)), t14)
     t16 = f32(0.0) if t6 else fadd(t15, fadd(libdevice.fmaf(s3, t10, -t11), fmul(s3_l, t10)))
     t17 = f32(0.0) if t6 else t12
@@ -3426,14 +3435,15 @@ def vjp_eps_f32_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s2_of, s2_o
     t14 = fdiv(t13, t2)
     t15 = -t14
     t16 = eps_l if t1 else s0_l
-    t17 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t3, t2, s2_of), s2_of_l), fmul(t3, t16)), t2), t12)
-    t18 = fsub(fadd(libdevice.fmaf(t15, t2, t13), fadd(libdevice.fmaf(t3, t12, -t13), t17)), fmul(t14, t16))
-    t19 = -fdiv(t18, t2)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t15, t19)
-    t22 = t21 if t20 else t15
-    t23 = (fsub(t19, fsub(t21, t15)) if t20 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
-    return t22, t23
+    t17 = inverse(t2)
+    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t3, t2, s2_of), s2_of_l), fmul(t3, t16)), t17), t12)
+    t19 = fsub(fadd(libdevice.fmaf(t15, t2, t13), fadd(libdevice.fmaf(t3, t12, -t13), t18)), fmul(t14, t16))
+    t20 = -fmul(t19, t17)
+    t21 = fsub(t20, t20) == f32(0.0)
+    t22 = fadd(t15, t20)
+    t23 = t22 if t21 else t15
+    t24 = (fsub(t20, fsub(t22, t15)) if t21 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
+    return t23, t24
 
 
 # deps = (0 if Eq(s0, 0) else s2)
@@ -4381,7 +4391,7 @@ def value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l):
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = fdiv(f32(1.0), p)
-    t5 = fdiv(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), p)
+    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
     t6 = fsub(t5, t5) == f32(0.0)
     t7 = fadd(t4, t5)
     t8 = t7 if t6 else t4
@@ -4409,7 +4419,7 @@ def value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_C, y0
     t9 = t7 if t8 else e0
     t10 = fdiv(y0_C, t9)
     t11 = fmul(t10, fadd(libdevice.fmaf(eps, m0, -t7), fmul(eps_l, m0)) if t8 else e0_l)
-    t12 = f32(0.0) if t6 else fdiv(fsub(fadd(libdevice.fmaf(-t10, t9, y0_C), y0_C_l), t11), t9)
+    t12 = f32(0.0) if t6 else fmul(fsub(fadd(libdevice.fmaf(-t10, t9, y0_C), y0_C_l), t11), inverse(t9))
     t13 = f32(0.0) if t6 else t10
     return fadd(t13, t12) if fsub(t12, t12) == f32(0.0) else t13
 
@@ -4495,7 +4505,7 @@ def vjp_f32_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l):
     t4 = fdiv(f32(1.0), p)
     t5 = fadd(t4, f32(-1.0))
     t6 = fsub(t5, t4)
-    t7 = fdiv(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), p)
+    t7 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
     t8 = fadd(fadd(fsub(t4, fsub(t5, t6)), fsub(f32(-1.0), t6)), t7)
     t9 = fsub(t8, t8) == f32(0.0)
     t10 = fadd(t5, t8)
@@ -4530,8 +4540,8 @@ def vjp_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, eps, eps_l, m0, p
     t6 = -eps
     t7 = fadd(t5, t6)
     t8 = fsub(t7, t5)
-    t9 = fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), fdiv(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), m0))
-    t10 = fadd(t9, -eps_l)
+    t9 = fmul(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), inverse(m0))
+    t10 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), t9), -eps_l)
     t11 = fsub(t10, t10) == f32(0.0)
     t12 = fadd(t7, t10)
     t13 = t12 if t11 else t7
@@ -4548,16 +4558,17 @@ def vjp_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, eps, eps_l, m0, p
     t24 = fmul(t4, t23)
     t25 = fdiv(t24, t3)
     t26 = -t25
-    t27 = fdiv(fsub(fadd(libdevice.fmaf(-t22, p, t21), f32(0.0) if t20 else e1_l), fmul(t22, p_l)), p)
+    t27 = fsub(fadd(libdevice.fmaf(-t22, p, t21), f32(0.0) if t20 else e1_l), fmul(t22, p_l))
     t28 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e0_l
-    t29 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t28)), t3), t23)
-    t30 = fadd(fadd(libdevice.fmaf(t4, t23, -t24), fmul(t4, f32(0.0) if t14 else t27)), t29)
-    t31 = -fdiv(fsub(fadd(libdevice.fmaf(t26, t3, t24), t30), fmul(t25, t28)), t3)
-    t32 = fsub(t31, t31) == f32(0.0)
-    t33 = fadd(t26, t31)
-    t34 = t33 if t32 else t26
-    t35 = (fsub(t31, fsub(t33, t26)) if t32 else f32(0.0)) if fsub(t34, t34) == f32(0.0) else f32(0.0)
-    return t34, t35
+    t29 = inverse(t3)
+    t30 = fadd(libdevice.fmaf(t4, t23, -t24), fmul(t4, f32(0.0) if t14 else fmul(t27, inverse(p))))
+    t31 = fadd(t30, fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t28)), t29), t23))
+    t32 = -fmul(fsub(fadd(libdevice.fmaf(t26, t3, t24), t31), fmul(t25, t28)), t29)
+    t33 = fsub(t32, t32) == f32(0.0)
+    t34 = fadd(t26, t32)
+    t35 = t34 if t33 else t26
+    t36 = (fsub(t32, fsub(t34, t26)) if t33 else f32(0.0)) if fsub(t35, t35) == f32(0.0) else f32(0.0)
+    return t35, t36
 
 
 # s3 = (0 if Eq(e0, 0) else s2)
@@ -4613,7 +4624,7 @@ def vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3,
     t30 = fmul(m0, t29)
     t31 = fsub(t28, t10)
     t32 = fmul(t10, fadd(libdevice.fmaf(eps, m0, -t7), fmul(eps_l, m0)) if t8 else e0_l)
-    t33 = fdiv(fsub(libdevice.fmaf(-t10, t9, g_C), t32), t9)
+    t33 = fmul(fsub(libdevice.fmaf(-t10, t9, g_C), t32), inverse(t9))
     t34 = fmul(t23, fmul(fsub(t19, fsub(t21, t17)) if t20 else f32(0.0), libdevice.logf(t16)))
     t35 = fadd(fmul(t23, fmul(t22, fdiv(fsub(t12, fsub(t15, t14)) if t13 else f32(0.0), t16))), t34)
     t36 = fmul(fadd(fadd(libdevice.fmaf(p, s3, -t11), fmul(p, s3_l)), fmul(p_l, s3)), t23)
@@ -4822,8 +4833,8 @@ def vjp_p_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, e3, e3_l, eps, 
     t6 = -eps
     t7 = fadd(t5, t6)
     t8 = fsub(t7, t5)
-    t9 = fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), fdiv(fadd(libdevice.fmaf(-t5, m0, e1), e1_l), m0))
-    t10 = fadd(t9, -eps_l)
+    t9 = fmul(fadd(libdevice.fmaf(-t5, m0, e1), e1_l), inverse(m0))
+    t10 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), t9), -eps_l)
     t11 = fsub(t10, t10) == f32(0.0)
     t12 = fadd(t7, t10)
     t13 = t12 if t11 else t7
@@ -4841,18 +4852,20 @@ def vjp_p_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, e3, e3_l, eps, 
     t25 = fsub(t17, e3)
     t26 = -fadd(fadd(libdevice.fmaf(e2, p, t16), fmul(e2, p_l)), fmul(e2_l, p))
     t27 = fmul(t15, fadd(fadd(fadd(fsub(e3, fsub(t17, t25)), fsub(t16, t25)), e3_l), t26))
-    t28 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t15, p, e1), e1_l), fmul(t15, p_l)), p), t17)
-    t29 = fadd(libdevice.fmaf(t20, p, t18), fadd(fadd(libdevice.fmaf(t15, t17, -t18), t27), t28))
-    t30 = fmul(t4, f32(0.0) if t14 else -fdiv(fsub(t29, fmul(t19, p_l)), p))
-    t31 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e1_l
-    t32 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t31)), t3), t21)
-    t33 = fadd(libdevice.fmaf(t24, t3, t22), fadd(fadd(libdevice.fmaf(t4, t21, -t22), t30), t32))
-    t34 = -fdiv(fsub(t33, fmul(t23, t31)), t3)
-    t35 = fsub(t34, t34) == f32(0.0)
-    t36 = fadd(t24, t34)
-    t37 = t36 if t35 else t24
-    t38 = (fsub(t34, fsub(t36, t24)) if t35 else f32(0.0)) if fsub(t37, t37) == f32(0.0) else f32(0.0)
-    return t37, t38
+    t28 = inverse(p)
+    t29 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t15, p, e1), e1_l), fmul(t15, p_l)), t28), t17)
+    t30 = fadd(libdevice.fmaf(t20, p, t18), fadd(fadd(libdevice.fmaf(t15, t17, -t18), t27), t29))
+    t31 = fmul(t4, f32(0.0) if t14 else -fmul(fsub(t30, fmul(t19, p_l)), t28))
+    t32 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e1_l
+    t33 = inverse(t3)
+    t34 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t32)), t33), t21)
+    t35 = fadd(libdevice.fmaf(t24, t3, t22), fadd(fadd(libdevice.fmaf(t4, t21, -t22), t31), t34))
+    t36 = -fmul(fsub(t35, fmul(t23, t32)), t33)
+    t37 = fsub(t36, t36) == f32(0.0)
+    t38 = fadd(t24, t36)
+    t39 = t38 if t37 else t24
+    t40 = (fsub(t36, fsub(t38, t24)) if t37 else f32(0.0)) if fsub(t39, t39) == f32(0.0) else f32(0.0)
+    return t39, t40
 
 
 # s3 = -s3_of*(0 if eps >= e1/m0 else (0 if Eq(s0, 0) else e4)/p)/first_max(eps*m0, e1)**2
@@ -4866,8 +4879,8 @@ def vjp_p_f32_s3_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e4, e4_l, eps, eps_l, m0,
     t6 = -eps
     t7 = fadd(t5, t6)
     t8 = fsub(t7, t5)
-    t9 = fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), fdiv(fadd(libdevice.fmaf(-t5, m0, e1), e1_l), m0))
-    t10 = fadd(t9, -eps_l)
+    t9 = fmul(fadd(libdevice.fmaf(-t5, m0, e1), e1_l), inverse(m0))
+    t10 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), t9), -eps_l)
     t11 = fsub(t10, t10) == f32(0.0)
     t12 = fadd(t7, t10)
     t13 = t12 if t11 else t7
@@ -4884,16 +4897,17 @@ def vjp_p_f32_s3_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e4, e4_l, eps, eps_l, m0,
     t24 = fmul(t4, t23)
     t25 = fdiv(t24, t3)
     t26 = -t25
-    t27 = fdiv(fsub(fadd(libdevice.fmaf(-t22, p, t21), f32(0.0) if t20 else e4_l), fmul(t22, p_l)), p)
+    t27 = fsub(fadd(libdevice.fmaf(-t22, p, t21), f32(0.0) if t20 else e4_l), fmul(t22, p_l))
     t28 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e1_l
-    t29 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, s3_of), s3_of_l), fmul(t4, t28)), t3), t23)
-    t30 = fadd(fadd(libdevice.fmaf(t4, t23, -t24), fmul(t4, f32(0.0) if t14 else t27)), t29)
-    t31 = -fdiv(fsub(fadd(libdevice.fmaf(t26, t3, t24), t30), fmul(t25, t28)), t3)
-    t32 = fsub(t31, t31) == f32(0.0)
-    t33 = fadd(t26, t31)
-    t34 = t33 if t32 else t26
-    t35 = (fsub(t31, fsub(t33, t26)) if t32 else f32(0.0)) if fsub(t34, t34) == f32(0.0) else f32(0.0)
-    return t34, t35
+    t29 = inverse(t3)
+    t30 = fadd(libdevice.fmaf(t4, t23, -t24), fmul(t4, f32(0.0) if t14 else fmul(t27, inverse(p))))
+    t31 = fadd(t30, fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, s3_of), s3_of_l), fmul(t4, t28)), t29), t23))
+    t32 = -fmul(fsub(fadd(libdevice.fmaf(t26, t3, t24), t31), fmul(t25, t28)), t29)
+    t33 = fsub(t32, t32) == f32(0.0)
+    t34 = fadd(t26, t32)
+    t35 = t34 if t33 else t26
+    t36 = (fsub(t32, fsub(t34, t26)) if t33 else f32(0.0)) if fsub(t35, t35) == f32(0.0) else f32(0.0)
+    return t35, t36
 
 
 # s4 = (0 if Eq(e1, 0) else s3)
@@ -5160,8 +5174,8 @@ def vjp_eps_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, s2_of, 
     t6 = -eps
     t7 = fadd(t5, t6)
     t8 = fsub(t7, t5)
-    t9 = fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), fdiv(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), m0))
-    t10 = fadd(t9, -eps_l)
+    t9 = fmul(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), inverse(m0))
+    t10 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), t9), -eps_l)
     t11 = fsub(t10, t10) == f32(0.0)
     t12 = fadd(t7, t10)
     t13 = t12 if t11 else t7
@@ -5171,14 +5185,15 @@ def vjp_eps_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, s2_of, 
     t17 = fdiv(t16, t3)
     t18 = -t17
     t19 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e0_l
-    t20 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t19)), t3), t15)
-    t21 = fsub(fadd(libdevice.fmaf(t18, t3, t16), fadd(libdevice.fmaf(t4, t15, -t16), t20)), fmul(t17, t19))
-    t22 = -fdiv(t21, t3)
-    t23 = fsub(t22, t22) == f32(0.0)
-    t24 = fadd(t18, t22)
-    t25 = t24 if t23 else t18
-    t26 = (fsub(t22, fsub(t24, t18)) if t23 else f32(0.0)) if fsub(t25, t25) == f32(0.0) else f32(0.0)
-    return t25, t26
+    t20 = inverse(t3)
+    t21 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t19)), t20), t15)
+    t22 = fsub(fadd(libdevice.fmaf(t18, t3, t16), fadd(libdevice.fmaf(t4, t15, -t16), t21)), fmul(t17, t19))
+    t23 = -fmul(t22, t20)
+    t24 = fsub(t23, t23) == f32(0.0)
+    t25 = fadd(t18, t23)
+    t26 = t25 if t24 else t18
+    t27 = (fsub(t23, fsub(t25, t18)) if t24 else f32(0.0)) if fsub(t26, t26) == f32(0.0) else f32(0.0)
+    return t26, t27
 
 
 # deps = m0*(0 if Eq(e0, 0) else s2)

@@ -15,6 +15,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -83,7 +84,7 @@ def value_f32_s0_core(y0_C1, y0_C1_l):
 @core
 def value_f32_h3_core(eps, eps_l):
     t1 = libdevice.fsqrt_rn(eps)
-    t2 = fdiv(fadd(libdevice.fmaf(-t1, t1, eps), eps_l), fadd(t1, t1))
+    t2 = fmul(fadd(libdevice.fmaf(-t1, t1, eps), eps_l), inverse(fadd(t1, t1)))
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -106,15 +107,16 @@ def value_f32_e0_core(h3, h3_l, m0, s0, s0_l, n_C):
     t10 = t1 if t5 else t4
     t11 = fmul(t10, t10)
     t12 = fsub(fadd(fadd(fsub(t7, t9), t11), libdevice.fmaf(t6, t6, -t7)), libdevice.fmaf(t8, t8, -t9))
-    t13 = fadd(libdevice.fmaf(-t4, t3, t2), fdiv(fadd(libdevice.fmaf(-t2, t2, s0), s0_l), fadd(t2, t2)))
-    t14 = fmul(fdiv(t4, t8), fdiv(fsub(t13, fmul(t4, fdiv(libdevice.fmaf(-t3, t3, n_C), fadd(t3, t3)))), t3))
-    t15 = fadd(fdiv(fadd(t12, libdevice.fmaf(t10, t10, -t11)), fadd(t8, t8)), t14)
-    t16 = fadd(t15, fmul(fdiv(t1, t8), fadd(libdevice.fmaf(h3, m0, -t1), fmul(h3_l, m0))))
-    t17 = fsub(t16, t16) == f32(0.0)
-    t18 = fadd(t8, t16)
-    t19 = t18 if t17 else t8
-    t20 = (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) if fsub(t19, t19) == f32(0.0) else f32(0.0)
-    return t19, t20
+    t13 = fmul(fadd(libdevice.fmaf(-t2, t2, s0), s0_l), inverse(fadd(t2, t2)))
+    t14 = fmul(t4, fmul(libdevice.fmaf(-t3, t3, n_C), inverse(fadd(t3, t3))))
+    t15 = fmul(fdiv(t4, t8), fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t2), t13), t14), inverse(t3)))
+    t16 = fadd(fdiv(fadd(t12, libdevice.fmaf(t10, t10, -t11)), fadd(t8, t8)), t15)
+    t17 = fadd(t16, fmul(fdiv(t1, t8), fadd(libdevice.fmaf(h3, m0, -t1), fmul(h3_l, m0))))
+    t18 = fsub(t17, t17) == f32(0.0)
+    t19 = fadd(t8, t17)
+    t20 = t19 if t18 else t8
+    t21 = (fsub(t17, fsub(t19, t8)) if t18 else f32(0.0)) if fsub(t20, t20) == f32(0.0) else f32(0.0)
+    return t20, t21
 
 
 # out[C] = weight[C]*y0[C]/e0
@@ -122,7 +124,7 @@ def value_f32_e0_core(h3, h3_l, m0, s0, s0_l, n_C):
 def value_f32_out_core(e0, e0_l, weight_C, y0_C, y0_C_l):
     t1 = fdiv(weight_C, e0)
     t2 = fmul(t1, y0_C)
-    t3 = fmul(fdiv(fsub(libdevice.fmaf(-t1, e0, weight_C), fmul(t1, e0_l)), e0), y0_C)
+    t3 = fmul(fmul(fsub(libdevice.fmaf(-t1, e0, weight_C), fmul(t1, e0_l)), inverse(e0)), y0_C)
     t4 = fadd(fadd(libdevice.fmaf(t1, y0_C, -t2), fmul(t1, y0_C_l)), t3)
     return fadd(t2, t4) if fsub(t4, t4) == f32(0.0) else t2
 
@@ -214,15 +216,16 @@ def vjp_f32_s2_core(e0, e0_l, s2_of, s2_of_l, n_C):
     t3 = fdiv(t2, e0)
     t4 = fdiv(t3, e0)
     t5 = -fdiv(t4, n_C)
-    t6 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t1, e0, s2_of), s2_of_l), fmul(t1, e0_l)), e0), f32(0.5))
-    t7 = fdiv(fsub(fadd(libdevice.fmaf(-t3, e0, t2), t6), fmul(t3, e0_l)), e0)
-    t8 = fdiv(fsub(fadd(libdevice.fmaf(-t4, e0, t3), t7), fmul(t4, e0_l)), e0)
-    t9 = -fdiv(fadd(libdevice.fmaf(t5, n_C, t4), t8), n_C)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t5, t9)
-    t12 = t11 if t10 else t5
-    t13 = (fsub(t9, fsub(t11, t5)) if t10 else f32(0.0)) if fsub(t12, t12) == f32(0.0) else f32(0.0)
-    return t12, t13
+    t6 = inverse(e0)
+    t7 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t1, e0, s2_of), s2_of_l), fmul(t1, e0_l)), t6), f32(0.5))
+    t8 = fmul(fsub(fadd(libdevice.fmaf(-t3, e0, t2), t7), fmul(t3, e0_l)), t6)
+    t9 = fmul(fsub(fadd(libdevice.fmaf(-t4, e0, t3), t8), fmul(t4, e0_l)), t6)
+    t10 = -fmul(fadd(libdevice.fmaf(t5, n_C, t4), t9), inverse(n_C))
+    t11 = fsub(t10, t10) == f32(0.0)
+    t12 = fadd(t5, t10)
+    t13 = t12 if t11 else t5
+    t14 = (fsub(t10, fsub(t12, t5)) if t11 else f32(0.0)) if fsub(t13, t13) == f32(0.0) else f32(0.0)
+    return t13, t14
 
 
 # dx[C] = m0*(2*s2*y0[C] + g[C]*weight[C]/e0)
@@ -236,7 +239,7 @@ def vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_C, weight_C, y0_C, y0_C_l):
     t6 = fmul(m0, t5)
     t7 = fsub(t5, t2)
     t8 = fadd(fadd(libdevice.fmaf(t1, s2, -t2), fmul(t1, s2_l)), fmul(fmul(y0_C_l, f32(2.0)), s2))
-    t9 = fmul(fdiv(fsub(libdevice.fmaf(-t3, e0, g_C), fmul(t3, e0_l)), e0), weight_C)
+    t9 = fmul(fmul(fsub(libdevice.fmaf(-t3, e0, g_C), fmul(t3, e0_l)), inverse(e0)), weight_C)
     t10 = fadd(fadd(fsub(t2, fsub(t5, t7)), fsub(t4, t7)), t8)
     t11 = fadd(libdevice.fmaf(m0, t5, -t6), fmul(m0, fadd(t10, fadd(libdevice.fmaf(t3, weight_C, -t4), t9))))
     return fadd(t6, t11) if fsub(t11, t11) == f32(0.0) else t6
@@ -294,7 +297,7 @@ def vjp_f64_dx_core(e0, e0_l, m0, s2, s2_l, g_C, weight_C, y0_C, y0_C_l):
 def vjp_weight_f32_dweight_core(e0, e0_l, g_C, y0_C, y0_C_l):
     t1 = fdiv(g_C, e0)
     t2 = fmul(t1, y0_C)
-    t3 = fmul(fdiv(fsub(libdevice.fmaf(-t1, e0, g_C), fmul(t1, e0_l)), e0), y0_C)
+    t3 = fmul(fmul(fsub(libdevice.fmaf(-t1, e0, g_C), fmul(t1, e0_l)), inverse(e0)), y0_C)
     t4 = fadd(fadd(libdevice.fmaf(t1, y0_C, -t2), fmul(t1, y0_C_l)), t3)
     return fadd(t2, t4) if fsub(t4, t4) == f32(0.0) else t2
 
@@ -317,14 +320,15 @@ def vjp_eps_f32_s2_core(e0, e0_l, s2_of, s2_of_l):
     t3 = fdiv(t2, e0)
     t4 = fdiv(t3, e0)
     t5 = -t4
-    t6 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t1, e0, s2_of), s2_of_l), fmul(t1, e0_l)), e0), f32(0.5))
-    t7 = fdiv(fsub(fadd(libdevice.fmaf(-t3, e0, t2), t6), fmul(t3, e0_l)), e0)
-    t8 = -fdiv(fsub(fadd(libdevice.fmaf(t5, e0, t3), t7), fmul(t4, e0_l)), e0)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t5, t8)
-    t11 = t10 if t9 else t5
-    t12 = (fsub(t8, fsub(t10, t5)) if t9 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t11, t12
+    t6 = inverse(e0)
+    t7 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t1, e0, s2_of), s2_of_l), fmul(t1, e0_l)), t6), f32(0.5))
+    t8 = fmul(fsub(fadd(libdevice.fmaf(-t3, e0, t2), t7), fmul(t3, e0_l)), t6)
+    t9 = -fmul(fsub(fadd(libdevice.fmaf(t5, e0, t3), t8), fmul(t4, e0_l)), t6)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t5, t9)
+    t12 = t11 if t10 else t5
+    t13 = (fsub(t9, fsub(t11, t5)) if t10 else f32(0.0)) if fsub(t12, t12) == f32(0.0) else f32(0.0)
+    return t12, t13
 
 
 # deps = m0**2*s2

@@ -16,9 +16,9 @@ from symgen.runtime.device import (
     expf_low,
     f32,
     fadd,
-    fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -68,32 +68,24 @@ def value_f32_e0_core(m0, x_C):
     t1 = -x_C
     t2 = fsub(t1, m0)
     t3 = fsub(t2, t1)
-    t4 = expf(t2)
-    t5 = fadd(expf_low(t2), fmul(fadd(fsub(t1, fsub(t2, t3)), fsub(-m0, t3)), t4))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = (fsub(t5, fsub(t7, t4)) if t6 else f32(0.0)) if fsub(t8, t8) == f32(0.0) else f32(0.0)
-    return t8, t9
+    t4 = libdevice.expf(t2)
+    t5 = fmul(fadd(fsub(t1, fsub(t2, t3)), fsub(-m0, t3)), t4)
+    return fadd(t4, t5) if fsub(t5, t5) == f32(0.0) else t4
 
 
 # s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
 @core
-def value_f32_s0_core(e0_C1, e0_C1_l, where_C1):
-    t1 = f32(0.0) < where_C1
-    t2 = e0_C1_l if t1 else f32(0.0)
-    t3 = e0_C1 if t1 else f32(0.0)
-    t4 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
-    return t3, t4
+def value_f32_s0_core(e0_C1, where_C1):
+    return e0_C1 if f32(0.0) < where_C1 else f32(0.0)
 
 
 # out[C] = (e0[C] if where[C] > 0 else 0)/s0
 @core
-def value_f32_out_core(s0, s0_l, e0_C, e0_C_l, where_C):
-    t1 = f32(0.0) < where_C
-    t2 = e0_C if t1 else f32(0.0)
-    t3 = fdiv(t2, s0)
-    t4 = fdiv(fsub(fadd(libdevice.fmaf(-t3, s0, t2), e0_C_l if t1 else f32(0.0)), fmul(t3, s0_l)), s0)
+def value_f32_out_core(s0, s0_l, e0_C, where_C):
+    t1 = e0_C if f32(0.0) < where_C else f32(0.0)
+    t2 = inverse(s0)
+    t3 = fmul(t1, t2)
+    t4 = fmul(fsub(libdevice.fmaf(-t3, s0, t1), fmul(t3, s0_l)), t2)
     return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
 
 
@@ -150,6 +142,31 @@ def value_f64_out_core(r_s0, r_s0_l, e0_C, e0_C_l, where_C):
     return dadd(t3, t4) if dadd(t4, -t4) == 0.0 else t3
 
 
+# e0[C] = exp(-m0 - x[C])
+@core
+def vjp_f32_e0_core(m0, x_C):
+    t1 = -x_C
+    t2 = fsub(t1, m0)
+    t3 = fsub(t2, t1)
+    t4 = expf(t2)
+    t5 = fadd(expf_low(t2), fmul(fadd(fsub(t1, fsub(t2, t3)), fsub(-m0, t3)), t4))
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t4, t5)
+    t8 = t7 if t6 else t4
+    t9 = (fsub(t5, fsub(t7, t4)) if t6 else f32(0.0)) if fsub(t8, t8) == f32(0.0) else f32(0.0)
+    return t8, t9
+
+
+# s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
+@core
+def vjp_f32_s0_core(e0_C1, e0_C1_l, where_C1):
+    t1 = f32(0.0) < where_C1
+    t2 = e0_C1_l if t1 else f32(0.0)
+    t3 = e0_C1 if t1 else f32(0.0)
+    t4 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    return t3, t4
+
+
 # s3 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
 @core
 def vjp_f32_s3_core(e0_C1, e0_C1_l, g_C1, where_C1):
@@ -163,9 +180,10 @@ def vjp_f32_s3_core(e0_C1, e0_C1_l, g_C1, where_C1):
 # c0 = nearest(s3/s0)
 @core
 def vjp_f32_c0_core(s0, s0_l, s3):
-    t1 = fdiv(s3, s0)
-    t2 = fdiv(fsub(libdevice.fmaf(-t1, s0, s3), fmul(t1, s0_l)), s0)
-    return fadd(t1, t2) if fsub(t2, t2) == f32(0.0) else t1
+    t1 = inverse(s0)
+    t2 = fmul(s3, t1)
+    t3 = fmul(fsub(libdevice.fmaf(-t2, s0, s3), fmul(t2, s0_l)), t1)
+    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
 
 
 # s2_of = sum over C.1 of (-c0 + g[C.1])*(e0[C.1] if where[C.1] > 0 else 0)
@@ -185,37 +203,39 @@ def vjp_f32_s2_of_core(c0, e0_C1, e0_C1_l, g_C1, where_C1):
 # s2 = -s2_of/s0**2
 @core
 def vjp_f32_s2_core(s0, s0_l, s2_of, s2_of_l):
-    t1 = fdiv(s2_of, s0)
-    t2 = fdiv(t1, s0)
-    t3 = -t2
-    t4 = fdiv(fsub(fadd(libdevice.fmaf(-t1, s0, s2_of), s2_of_l), fmul(t1, s0_l)), s0)
-    t5 = -fdiv(fsub(fadd(libdevice.fmaf(t3, s0, t1), t4), fmul(t2, s0_l)), s0)
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t3, t5)
-    t8 = t7 if t6 else t3
-    t9 = (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) if fsub(t8, t8) == f32(0.0) else f32(0.0)
-    return t8, t9
+    t1 = inverse(s0)
+    t2 = fmul(s2_of, t1)
+    t3 = fmul(t2, t1)
+    t4 = -t3
+    t5 = fmul(fsub(fadd(libdevice.fmaf(-t2, s0, s2_of), s2_of_l), fmul(t2, s0_l)), t1)
+    t6 = -fmul(fsub(fadd(libdevice.fmaf(t4, s0, t2), t5), fmul(t3, s0_l)), t1)
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t4, t6)
+    t9 = t8 if t7 else t4
+    t10 = (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) if fsub(t9, t9) == f32(0.0) else f32(0.0)
+    return t9, t10
 
 
 # dx[C] = (-s2*e0[C] if where[C] > 0 else 0) + (-c0 + g[C])*(-e0[C] if where[C] > 0 else 0)/s0
 @core
 def vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_C, e0_C_l, g_C, where_C):
     t1 = fsub(g_C, c0)
-    t2 = fdiv(t1, s0)
-    t3 = f32(0.0) < where_C
-    t4 = -e0_C if t3 else f32(0.0)
-    t5 = fmul(t2, t4)
-    t6 = -fmul(e0_C, s2)
-    t7 = t6 if t3 else f32(0.0)
-    t8 = fadd(t5, t7)
-    t9 = fsub(t8, t5)
-    t10 = fsub(t1, g_C)
-    t11 = fadd(libdevice.fmaf(-t2, s0, t1), fadd(fsub(g_C, fsub(t1, t10)), fsub(-c0, t10)))
-    t12 = fadd(libdevice.fmaf(t2, t4, -t5), fmul(t2, -e0_C_l if t3 else f32(0.0)))
-    t13 = fadd(t12, fmul(fdiv(fsub(t11, fmul(t2, s0_l)), s0), t4))
-    t14 = -fadd(fadd(libdevice.fmaf(e0_C, s2, t6), fmul(e0_C, s2_l)), fmul(e0_C_l, s2)) if t3 else f32(0.0)
-    t15 = fadd(fadd(fadd(fsub(t5, fsub(t8, t9)), fsub(t7, t9)), t13), t14)
-    return fadd(t8, t15) if fsub(t15, t15) == f32(0.0) else t8
+    t2 = inverse(s0)
+    t3 = fmul(t1, t2)
+    t4 = f32(0.0) < where_C
+    t5 = -e0_C if t4 else f32(0.0)
+    t6 = fmul(t3, t5)
+    t7 = -fmul(e0_C, s2)
+    t8 = t7 if t4 else f32(0.0)
+    t9 = fadd(t6, t8)
+    t10 = fsub(t9, t6)
+    t11 = fsub(t1, g_C)
+    t12 = fadd(libdevice.fmaf(-t3, s0, t1), fadd(fsub(g_C, fsub(t1, t11)), fsub(-c0, t11)))
+    t13 = fadd(libdevice.fmaf(t3, t5, -t6), fmul(t3, -e0_C_l if t4 else f32(0.0)))
+    t14 = fadd(t13, fmul(fmul(fsub(t12, fmul(t3, s0_l)), t2), t5))
+    t15 = -fadd(fadd(libdevice.fmaf(e0_C, s2, t7), fmul(e0_C, s2_l)), fmul(e0_C_l, s2)) if t4 else f32(0.0)
+    t16 = fadd(fadd(fadd(fsub(t6, fsub(t9, t10)), fsub(t8, t10)), t14), t15)
+    return fadd(t9, t16) if fsub(t16, t16) == f32(0.0) else t9
 
 
 # s3 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
@@ -306,18 +326,18 @@ def value_f32_warp(x, where, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        e0_i = value_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core(e0_i, e0_l_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s0_here = value_f32_s0_core(e0_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        e0_i = value_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        store(out_, u32(at + i * inner), value_f32_out_core(s0, s0_l, e0_i, e0_l_i, where_i))
+        store(out_, u32(at + i * inner), value_f32_out_core(s0, s0_l, e0_i, where_i))
         i = u32(i + warp_width)
 
 
@@ -329,7 +349,7 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -357,24 +377,24 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        e0_i = value_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core(e0_i, e0_l_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s0_here = value_f32_s0_core(e0_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_1 = value_f32_e0_core(m0, x_i_1)
+        s0_here = value_f32_s0_core(e0_i_1, where_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_2 = value_f32_e0_core(m0, x_i_2)
+        s0_here = value_f32_s0_core(e0_i_2, where_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_3 = value_f32_e0_core(m0, x_i_3)
+        s0_here = value_f32_s0_core(e0_i_3, where_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))] = e0_i
+            kept[u32(own + u32(32))] = e0_i_1
+            kept[u32(own + u32(64))] = e0_i_2
+            kept[u32(own + u32(96))] = e0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     i = u32(lane * u32(4))
@@ -384,19 +404,19 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i = kept[u32(own + u32(0))]
+            e0_i_1 = kept[u32(own + u32(32))]
+            e0_i_2 = kept[u32(own + u32(64))]
+            e0_i_3 = kept[u32(own + u32(96))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
-            e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
+            e0_i = value_f32_e0_core(m0, x_i)
+            e0_i_1 = value_f32_e0_core(m0, x_i_1)
+            e0_i_2 = value_f32_e0_core(m0, x_i_2)
+            e0_i_3 = value_f32_e0_core(m0, x_i_3)
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        out__0, out__1, out__2, out__3 = value_f32_out_core(s0, s0_l, e0_i, e0_l_i, where_i), value_f32_out_core(s0, s0_l, e0_i_1, e0_l_i_1, where_i_1), value_f32_out_core(s0, s0_l, e0_i_2, e0_l_i_2, where_i_2), value_f32_out_core(
-            s0, s0_l, e0_i_3, e0_l_i_3, where_i_3
+        out__0, out__1, out__2, out__3 = value_f32_out_core(s0, s0_l, e0_i, where_i), value_f32_out_core(s0, s0_l, e0_i_1, where_i_1), value_f32_out_core(s0, s0_l, e0_i_2, where_i_2), value_f32_out_core(
+            s0, s0_l, e0_i_3, where_i_3
         )
         store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
@@ -422,18 +442,18 @@ def value_f32_block(x, where, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        e0_i = value_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core(e0_i, e0_l_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s0_here = value_f32_s0_core(e0_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        e0_i = value_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        store(out_, u32(at + i * inner), value_f32_out_core(s0, s0_l, e0_i, e0_l_i, where_i))
+        store(out_, u32(at + i * inner), value_f32_out_core(s0, s0_l, e0_i, where_i))
         i = u32(i + block_width)
 
 
@@ -445,7 +465,7 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(4096)
+    keep = n <= u32(8192)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -473,24 +493,24 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        e0_i = value_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core(e0_i, e0_l_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s0_here = value_f32_s0_core(e0_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_1 = value_f32_e0_core(m0, x_i_1)
+        s0_here = value_f32_s0_core(e0_i_1, where_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_2 = value_f32_e0_core(m0, x_i_2)
+        s0_here = value_f32_s0_core(e0_i_2, where_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        e0_i_3 = value_f32_e0_core(m0, x_i_3)
+        s0_here = value_f32_s0_core(e0_i_3, where_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))] = e0_i
+            kept[u32(own + u32(256))] = e0_i_1
+            kept[u32(own + u32(512))] = e0_i_2
+            kept[u32(own + u32(768))] = e0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     i = u32(lane * u32(4))
@@ -500,19 +520,19 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i = kept[u32(own + u32(0))]
+            e0_i_1 = kept[u32(own + u32(256))]
+            e0_i_2 = kept[u32(own + u32(512))]
+            e0_i_3 = kept[u32(own + u32(768))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
-            e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
+            e0_i = value_f32_e0_core(m0, x_i)
+            e0_i_1 = value_f32_e0_core(m0, x_i_1)
+            e0_i_2 = value_f32_e0_core(m0, x_i_2)
+            e0_i_3 = value_f32_e0_core(m0, x_i_3)
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        out__0, out__1, out__2, out__3 = value_f32_out_core(s0, s0_l, e0_i, e0_l_i, where_i), value_f32_out_core(s0, s0_l, e0_i_1, e0_l_i_1, where_i_1), value_f32_out_core(s0, s0_l, e0_i_2, e0_l_i_2, where_i_2), value_f32_out_core(
-            s0, s0_l, e0_i_3, e0_l_i_3, where_i_3
+        out__0, out__1, out__2, out__3 = value_f32_out_core(s0, s0_l, e0_i, where_i), value_f32_out_core(s0, s0_l, e0_i_1, where_i_1), value_f32_out_core(s0, s0_l, e0_i_2, where_i_2), value_f32_out_core(
+            s0, s0_l, e0_i_3, where_i_3
         )
         store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
@@ -730,9 +750,9 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -740,7 +760,7 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core(e0_i, e0_l_i, g_i, where_i)
@@ -752,7 +772,7 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
@@ -763,7 +783,7 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i))
@@ -806,18 +826,18 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
@@ -840,10 +860,10 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
-            e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
+            e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core(e0_i, e0_l_i, g_i, where_i)
@@ -871,10 +891,10 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
-            e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
+            e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
@@ -901,10 +921,10 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
-            e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
+            e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(
@@ -934,9 +954,9 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -944,7 +964,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core(e0_i, e0_l_i, g_i, where_i)
@@ -956,7 +976,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
@@ -967,7 +987,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i))
@@ -1010,18 +1030,18 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
@@ -1044,10 +1064,10 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
-            e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
+            e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core(e0_i, e0_l_i, g_i, where_i)
@@ -1075,10 +1095,10 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
-            e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
+            e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
@@ -1105,10 +1125,10 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = value_f32_e0_core(m0, x_i)
-            e0_i_1, e0_l_i_1 = value_f32_e0_core(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = value_f32_e0_core(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = value_f32_e0_core(m0, x_i_3)
+            e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(

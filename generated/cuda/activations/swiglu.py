@@ -15,9 +15,9 @@ from symgen.runtime.device import (
     expf_low,
     f32,
     fadd,
-    fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -36,19 +36,17 @@ from ..elementary import (exp, exp_low)
 @core
 def value_f32_out_core(x_0_C, x_1_C):
     t1 = fmul(x_0_C, x_1_C)
-    t2 = f32(0.0) <= x_0_C
-    t3 = -libdevice.fabsf(x_0_C)
-    t4 = expf(t3)
-    t5 = f32(1.0) if t2 else t4
-    t6 = fadd(f32(1.0), t4)
-    t7 = fdiv(t5, t6)
-    t8 = fmul(t1, t7)
-    t9 = expf_low(t3)
-    t10 = fsub(t6, f32(1.0))
-    t11 = fmul(t7, fadd(fadd(fsub(f32(1.0), fsub(t6, t10)), fsub(t4, t10)), t9))
-    t12 = fmul(t1, fdiv(fsub(fadd(libdevice.fmaf(-t7, t6, t5), f32(0.0) if t2 else t9), t11), t6))
-    t13 = fadd(fadd(libdevice.fmaf(t1, t7, -t8), t12), fmul(libdevice.fmaf(x_0_C, x_1_C, -t1), t7))
-    return fadd(t8, t13) if fsub(t13, t13) == f32(0.0) else t8
+    t2 = libdevice.expf(-libdevice.fabsf(x_0_C))
+    t3 = f32(1.0) if f32(0.0) <= x_0_C else t2
+    t4 = fadd(f32(1.0), t2)
+    t5 = inverse(t4)
+    t6 = fmul(t3, t5)
+    t7 = fmul(t1, t6)
+    t8 = fsub(t4, f32(1.0))
+    t9 = fsub(libdevice.fmaf(-t6, t4, t3), fmul(t6, fadd(fsub(f32(1.0), fsub(t4, t8)), fsub(t2, t8))))
+    t10 = fadd(libdevice.fmaf(t1, t6, -t7), fmul(t1, fmul(t9, t5)))
+    t11 = fadd(t10, fmul(libdevice.fmaf(x_0_C, x_1_C, -t1), t6))
+    return fadd(t7, t11) if fsub(t11, t11) == f32(0.0) else t7
 
 
 # out[C] = sigmoid(x[0, C])*x[0, C]*x[1, C]
@@ -78,16 +76,17 @@ def vjp_f32_e0_core(x_0_C):
     t3 = expf(t2)
     t4 = f32(1.0) if t1 else t3
     t5 = fadd(f32(1.0), t3)
-    t6 = fdiv(t4, t5)
-    t7 = expf_low(t2)
-    t8 = fsub(t5, f32(1.0))
-    t9 = fmul(t6, fadd(fadd(fsub(f32(1.0), fsub(t5, t8)), fsub(t3, t8)), t7))
-    t10 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t5, t4), f32(0.0) if t1 else t7), t9), t5)
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = fadd(t6, t10)
-    t13 = t12 if t11 else t6
-    t14 = (fsub(t10, fsub(t12, t6)) if t11 else f32(0.0)) if fsub(t13, t13) == f32(0.0) else f32(0.0)
-    return t13, t14
+    t6 = inverse(t5)
+    t7 = fmul(t4, t6)
+    t8 = expf_low(t2)
+    t9 = fsub(t5, f32(1.0))
+    t10 = fmul(t7, fadd(fadd(fsub(f32(1.0), fsub(t5, t9)), fsub(t3, t9)), t8))
+    t11 = fmul(fsub(fadd(libdevice.fmaf(-t7, t5, t4), f32(0.0) if t1 else t8), t10), t6)
+    t12 = fsub(t11, t11) == f32(0.0)
+    t13 = fadd(t7, t11)
+    t14 = t13 if t12 else t7
+    t15 = (fsub(t11, fsub(t13, t7)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
 
 
 # e1[C] = sigmoid(-x[0, C])
@@ -98,16 +97,17 @@ def vjp_f32_e1_core(x_0_C):
     t3 = expf(t2)
     t4 = f32(1.0) if t1 else t3
     t5 = fadd(f32(1.0), t3)
-    t6 = fdiv(t4, t5)
-    t7 = expf_low(t2)
-    t8 = fsub(t5, f32(1.0))
-    t9 = fmul(t6, fadd(fadd(fsub(f32(1.0), fsub(t5, t8)), fsub(t3, t8)), t7))
-    t10 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t5, t4), f32(0.0) if t1 else t7), t9), t5)
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = fadd(t6, t10)
-    t13 = t12 if t11 else t6
-    t14 = (fsub(t10, fsub(t12, t6)) if t11 else f32(0.0)) if fsub(t13, t13) == f32(0.0) else f32(0.0)
-    return t13, t14
+    t6 = inverse(t5)
+    t7 = fmul(t4, t6)
+    t8 = expf_low(t2)
+    t9 = fsub(t5, f32(1.0))
+    t10 = fmul(t7, fadd(fadd(fsub(f32(1.0), fsub(t5, t9)), fsub(t3, t9)), t8))
+    t11 = fmul(fsub(fadd(libdevice.fmaf(-t7, t5, t4), f32(0.0) if t1 else t8), t10), t6)
+    t12 = fsub(t11, t11) == f32(0.0)
+    t13 = fadd(t7, t11)
+    t14 = t13 if t12 else t7
+    t15 = (fsub(t11, fsub(t13, t7)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
 
 
 # dx[2, C] = ((e0[C]*e1[C]*x[0, C]*x[1, C] + e0[C]*x[1, C])*g[C] if Eq(2, 0) else 0) + (e0[C]*g[C]*x[0, C] if

@@ -20,6 +20,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -169,10 +170,10 @@ def value_f32_out_core(h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s
     t31 = fmul(t30, t30)
     t32 = fadd(fadd(fsub(t28, t29), t31), libdevice.fmaf(t27, t27, -t28))
     t33 = fadd(fsub(t32, libdevice.fmaf(t16, t16, -t29)), libdevice.fmaf(t30, t30, -t31))
-    t34 = fmul(fdiv(t14, t16), fdiv(fadd(libdevice.fmaf(-t14, t14, s0), s0_l), fadd(t14, t14)))
+    t34 = fmul(fdiv(t14, t16), fmul(fadd(libdevice.fmaf(-t14, t14, s0), s0_l), inverse(fadd(t14, t14))))
     t35 = fmul(fdiv(t15, t16), fadd(libdevice.fmaf(h7, m0, -t15), fmul(h7_l, m0)))
     t36 = fmul(t17, fadd(fadd(fdiv(t33, fadd(t16, t16)), t34), t35))
-    t37 = fdiv(fsub(fadd(libdevice.fmaf(-t17, t16, s2), s2_l), t36), t16)
+    t37 = fmul(fsub(fadd(libdevice.fmaf(-t17, t16, s2), s2_l), t36), inverse(t16))
     t38 = libdevice.fabsf(t19) < libdevice.fabsf(t18)
     t39 = t18 if t38 else t19
     t40 = fmul(t39, t39)
@@ -181,10 +182,10 @@ def value_f32_out_core(h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s
     t43 = fmul(t42, t42)
     t44 = fadd(fadd(fsub(t40, t41), t43), libdevice.fmaf(t39, t39, -t40))
     t45 = fadd(fsub(t44, libdevice.fmaf(t20, t20, -t41)), libdevice.fmaf(t42, t42, -t43))
-    t46 = fmul(fdiv(t18, t20), fdiv(fadd(libdevice.fmaf(-t18, t18, s1), s1_l), fadd(t18, t18)))
+    t46 = fmul(fdiv(t18, t20), fmul(fadd(libdevice.fmaf(-t18, t18, s1), s1_l), inverse(fadd(t18, t18))))
     t47 = fmul(fdiv(t19, t20), fadd(libdevice.fmaf(h7, m1, -t19), fmul(h7_l, m1)))
     t48 = fmul(t21, fadd(fadd(fdiv(t45, fadd(t20, t20)), t46), t47))
-    t49 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t21, t20, t17), t37), t48), t20)
+    t49 = f32(0.0) if t13 else fmul(fsub(fadd(libdevice.fmaf(-t21, t20, t17), t37), t48), inverse(t20))
     t50 = target == f32(-1.0)
     t51 = -margin
     t52 = fadd(t51, t22)
@@ -340,7 +341,7 @@ def vjp_f32_e0_core(h7, h7_l, m0, s0, s0_l):
     t8 = t1 if t3 else t2
     t9 = fmul(t8, t8)
     t10 = fsub(fadd(fadd(fsub(t5, t7), t9), libdevice.fmaf(t4, t4, -t5)), libdevice.fmaf(t6, t6, -t7))
-    t11 = fmul(fdiv(t2, t6), fdiv(fadd(libdevice.fmaf(-t2, t2, s0), s0_l), fadd(t2, t2)))
+    t11 = fmul(fdiv(t2, t6), fmul(fadd(libdevice.fmaf(-t2, t2, s0), s0_l), inverse(fadd(t2, t2))))
     t12 = fadd(fdiv(fadd(t10, libdevice.fmaf(t8, t8, -t9)), fadd(t6, t6)), t11)
     t13 = fadd(t12, fmul(fdiv(t1, t6), fadd(libdevice.fmaf(h7, m0, -t1), fmul(h7_l, m0))))
     t14 = fsub(t13, t13) == f32(0.0)
@@ -363,7 +364,7 @@ def vjp_f32_e1_core(h7, h7_l, m1, s1, s1_l):
     t8 = t1 if t3 else t2
     t9 = fmul(t8, t8)
     t10 = fsub(fadd(fadd(fsub(t5, t7), t9), libdevice.fmaf(t4, t4, -t5)), libdevice.fmaf(t6, t6, -t7))
-    t11 = fmul(fdiv(t2, t6), fdiv(fadd(libdevice.fmaf(-t2, t2, s1), s1_l), fadd(t2, t2)))
+    t11 = fmul(fdiv(t2, t6), fmul(fadd(libdevice.fmaf(-t2, t2, s1), s1_l), inverse(fadd(t2, t2))))
     t12 = fadd(fdiv(fadd(t10, libdevice.fmaf(t8, t8, -t9)), fadd(t6, t6)), t11)
     t13 = fadd(t12, fmul(fdiv(t1, t6), fadd(libdevice.fmaf(h7, m1, -t1), fmul(h7_l, m1))))
     t14 = fsub(t13, t13) == f32(0.0)
@@ -392,34 +393,36 @@ def vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2
     t13 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0) or t12
     t14 = fdiv(f32(1.0), e0)
     t15 = fdiv(t14, e1)
-    t16 = fdiv(fsub(libdevice.fmaf(-t14, e0, f32(1.0)), fmul(t14, e0_l)), e0)
-    t17 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t15, e1, t14), t16), fmul(t15, e1_l)), e1)
-    t18 = target == f32(-1.0)
-    t19 = -margin
-    t20 = fdiv(s2, e0)
-    t21 = fdiv(t20, e1)
-    t22 = f32(0.0) if t13 else t21
-    t23 = fadd(t19, t22)
-    t24 = -t23
-    t25 = fadd(f32(0.0), t24)
-    t26 = fsub(t25, f32(0.0))
-    t27 = fsub(t23, t19)
-    t28 = fdiv(fsub(fadd(libdevice.fmaf(-t20, e0, s2), s2_l), fmul(t20, e0_l)), e0)
-    t29 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t21, e1, t20), t28), fmul(t21, e1_l)), e1)
-    t30 = -fadd(fadd(fadd(fsub(t19, fsub(t23, t27)), fsub(t22, t27)), -margin_l), t29)
-    t31 = fadd(fadd(fsub(f32(0.0), fsub(t25, t26)), fsub(t24, t26)), t30)
-    t32 = fsub(t31, t31) == f32(0.0)
-    t33 = fadd(t25, t31)
-    t34 = t33 if t32 else t25
-    t35 = t34 < f32(0.0) or t34 == f32(0.0) and (fsub(t31, fsub(t33, t25)) if t32 else f32(0.0)) <= f32(0.0)
-    t36 = -t17 if t1 else (t17 if t35 else f32(0.0)) if t18 else f32(0.0)
-    t37 = fsub(t36, t36) == f32(0.0)
-    t38 = f32(0.0) if t13 else t15
-    t39 = -t38 if t1 else (t38 if t35 else f32(0.0)) if t18 else f32(0.0)
-    t40 = fadd(t39, t36)
-    t41 = t40 if t37 else t39
-    t42 = (fsub(t36, fsub(t40, t39)) if t37 else f32(0.0)) if fsub(t41, t41) == f32(0.0) else f32(0.0)
-    return t41, t42
+    t16 = inverse(e0)
+    t17 = fmul(fsub(libdevice.fmaf(-t14, e0, f32(1.0)), fmul(t14, e0_l)), t16)
+    t18 = inverse(e1)
+    t19 = f32(0.0) if t13 else fmul(fsub(fadd(libdevice.fmaf(-t15, e1, t14), t17), fmul(t15, e1_l)), t18)
+    t20 = target == f32(-1.0)
+    t21 = -margin
+    t22 = fdiv(s2, e0)
+    t23 = fdiv(t22, e1)
+    t24 = f32(0.0) if t13 else t23
+    t25 = fadd(t21, t24)
+    t26 = -t25
+    t27 = fadd(f32(0.0), t26)
+    t28 = fsub(t27, f32(0.0))
+    t29 = fsub(t25, t21)
+    t30 = fmul(fsub(fadd(libdevice.fmaf(-t22, e0, s2), s2_l), fmul(t22, e0_l)), t16)
+    t31 = f32(0.0) if t13 else fmul(fsub(fadd(libdevice.fmaf(-t23, e1, t22), t30), fmul(t23, e1_l)), t18)
+    t32 = -fadd(fadd(fadd(fsub(t21, fsub(t25, t29)), fsub(t24, t29)), -margin_l), t31)
+    t33 = fadd(fadd(fsub(f32(0.0), fsub(t27, t28)), fsub(t26, t28)), t32)
+    t34 = fsub(t33, t33) == f32(0.0)
+    t35 = fadd(t27, t33)
+    t36 = t35 if t34 else t27
+    t37 = t36 < f32(0.0) or t36 == f32(0.0) and (fsub(t33, fsub(t35, t27)) if t34 else f32(0.0)) <= f32(0.0)
+    t38 = -t19 if t1 else (t19 if t37 else f32(0.0)) if t20 else f32(0.0)
+    t39 = fsub(t38, t38) == f32(0.0)
+    t40 = f32(0.0) if t13 else t15
+    t41 = -t40 if t1 else (t40 if t37 else f32(0.0)) if t20 else f32(0.0)
+    t42 = fadd(t41, t38)
+    t43 = t42 if t39 else t41
+    t44 = (fsub(t38, fsub(t42, t41)) if t39 else f32(0.0)) if fsub(t43, t43) == f32(0.0) else f32(0.0)
+    return t43, t44
 
 
 # s5 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0*e1**3)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
@@ -446,34 +449,35 @@ def vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2
     t17 = fdiv(t16, e1)
     t18 = fdiv(t17, e1)
     t19 = -t18
-    t20 = fdiv(fsub(fadd(libdevice.fmaf(-t14, e0, s2), s2_l), fmul(t14, e0_l)), e0)
-    t21 = fdiv(fsub(fadd(libdevice.fmaf(-t16, e1, t15), fmul(t20, f32(0.5))), fmul(t16, e1_l)), e1)
-    t22 = fdiv(fsub(fadd(libdevice.fmaf(-t17, e1, t16), t21), fmul(t17, e1_l)), e1)
-    t23 = f32(0.0) if t13 else -fdiv(fsub(fadd(libdevice.fmaf(t19, e1, t17), t22), fmul(t18, e1_l)), e1)
-    t24 = target == f32(-1.0)
-    t25 = -margin
-    t26 = fdiv(t14, e1)
-    t27 = f32(0.0) if t13 else t26
-    t28 = fadd(t25, t27)
-    t29 = -t28
-    t30 = fadd(f32(0.0), t29)
-    t31 = fsub(t30, f32(0.0))
-    t32 = fsub(t28, t25)
-    t33 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t26, e1, t14), t20), fmul(t26, e1_l)), e1)
-    t34 = -fadd(fadd(fadd(fsub(t25, fsub(t28, t32)), fsub(t27, t32)), -margin_l), t33)
-    t35 = fadd(fadd(fsub(f32(0.0), fsub(t30, t31)), fsub(t29, t31)), t34)
-    t36 = fsub(t35, t35) == f32(0.0)
-    t37 = fadd(t30, t35)
-    t38 = t37 if t36 else t30
-    t39 = t38 < f32(0.0) or t38 == f32(0.0) and (fsub(t35, fsub(t37, t30)) if t36 else f32(0.0)) <= f32(0.0)
-    t40 = -t23 if t1 else (t23 if t39 else f32(0.0)) if t24 else f32(0.0)
-    t41 = fsub(t40, t40) == f32(0.0)
-    t42 = f32(0.0) if t13 else t19
-    t43 = -t42 if t1 else (t42 if t39 else f32(0.0)) if t24 else f32(0.0)
-    t44 = fadd(t43, t40)
-    t45 = t44 if t41 else t43
-    t46 = (fsub(t40, fsub(t44, t43)) if t41 else f32(0.0)) if fsub(t45, t45) == f32(0.0) else f32(0.0)
-    return t45, t46
+    t20 = fmul(fsub(fadd(libdevice.fmaf(-t14, e0, s2), s2_l), fmul(t14, e0_l)), inverse(e0))
+    t21 = inverse(e1)
+    t22 = fmul(fsub(fadd(libdevice.fmaf(-t16, e1, t15), fmul(t20, f32(0.5))), fmul(t16, e1_l)), t21)
+    t23 = fmul(fsub(fadd(libdevice.fmaf(-t17, e1, t16), t22), fmul(t17, e1_l)), t21)
+    t24 = f32(0.0) if t13 else -fmul(fsub(fadd(libdevice.fmaf(t19, e1, t17), t23), fmul(t18, e1_l)), t21)
+    t25 = target == f32(-1.0)
+    t26 = -margin
+    t27 = fdiv(t14, e1)
+    t28 = f32(0.0) if t13 else t27
+    t29 = fadd(t26, t28)
+    t30 = -t29
+    t31 = fadd(f32(0.0), t30)
+    t32 = fsub(t31, f32(0.0))
+    t33 = fsub(t29, t26)
+    t34 = f32(0.0) if t13 else fmul(fsub(fadd(libdevice.fmaf(-t27, e1, t14), t20), fmul(t27, e1_l)), t21)
+    t35 = -fadd(fadd(fadd(fsub(t26, fsub(t29, t33)), fsub(t28, t33)), -margin_l), t34)
+    t36 = fadd(fadd(fsub(f32(0.0), fsub(t31, t32)), fsub(t30, t32)), t35)
+    t37 = fsub(t36, t36) == f32(0.0)
+    t38 = fadd(t31, t36)
+    t39 = t38 if t37 else t31
+    t40 = t39 < f32(0.0) or t39 == f32(0.0) and (fsub(t36, fsub(t38, t31)) if t37 else f32(0.0)) <= f32(0.0)
+    t41 = -t24 if t1 else (t24 if t40 else f32(0.0)) if t25 else f32(0.0)
+    t42 = fsub(t41, t41) == f32(0.0)
+    t43 = f32(0.0) if t13 else t19
+    t44 = -t43 if t1 else (t43 if t40 else f32(0.0)) if t25 else f32(0.0)
+    t45 = fadd(t44, t41)
+    t46 = t45 if t42 else t44
+    t47 = (fsub(t41, fsub(t45, t44)) if t42 else f32(0.0)) if fsub(t46, t46) == f32(0.0) else f32(0.0)
+    return t46, t47
 
 
 # s6 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0**3*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
@@ -500,34 +504,36 @@ def vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2
     t17 = fdiv(t16, e0)
     t18 = fdiv(t17, e1)
     t19 = -t18
-    t20 = fdiv(fsub(fadd(libdevice.fmaf(-t14, e0, s2), s2_l), fmul(t14, e0_l)), e0)
-    t21 = fdiv(fsub(fadd(libdevice.fmaf(-t16, e0, t15), fmul(t20, f32(0.5))), fmul(t16, e0_l)), e0)
-    t22 = fdiv(fsub(fadd(libdevice.fmaf(-t17, e0, t16), t21), fmul(t17, e0_l)), e0)
-    t23 = f32(0.0) if t13 else -fdiv(fsub(fadd(libdevice.fmaf(t19, e1, t17), t22), fmul(t18, e1_l)), e1)
-    t24 = target == f32(-1.0)
-    t25 = -margin
-    t26 = fdiv(t14, e1)
-    t27 = f32(0.0) if t13 else t26
-    t28 = fadd(t25, t27)
-    t29 = -t28
-    t30 = fadd(f32(0.0), t29)
-    t31 = fsub(t30, f32(0.0))
-    t32 = fsub(t28, t25)
-    t33 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t26, e1, t14), t20), fmul(t26, e1_l)), e1)
-    t34 = -fadd(fadd(fadd(fsub(t25, fsub(t28, t32)), fsub(t27, t32)), -margin_l), t33)
-    t35 = fadd(fadd(fsub(f32(0.0), fsub(t30, t31)), fsub(t29, t31)), t34)
-    t36 = fsub(t35, t35) == f32(0.0)
-    t37 = fadd(t30, t35)
-    t38 = t37 if t36 else t30
-    t39 = t38 < f32(0.0) or t38 == f32(0.0) and (fsub(t35, fsub(t37, t30)) if t36 else f32(0.0)) <= f32(0.0)
-    t40 = -t23 if t1 else (t23 if t39 else f32(0.0)) if t24 else f32(0.0)
-    t41 = fsub(t40, t40) == f32(0.0)
-    t42 = f32(0.0) if t13 else t19
-    t43 = -t42 if t1 else (t42 if t39 else f32(0.0)) if t24 else f32(0.0)
-    t44 = fadd(t43, t40)
-    t45 = t44 if t41 else t43
-    t46 = (fsub(t40, fsub(t44, t43)) if t41 else f32(0.0)) if fsub(t45, t45) == f32(0.0) else f32(0.0)
-    return t45, t46
+    t20 = inverse(e0)
+    t21 = fmul(fsub(fadd(libdevice.fmaf(-t14, e0, s2), s2_l), fmul(t14, e0_l)), t20)
+    t22 = fmul(fsub(fadd(libdevice.fmaf(-t16, e0, t15), fmul(t21, f32(0.5))), fmul(t16, e0_l)), t20)
+    t23 = fmul(fsub(fadd(libdevice.fmaf(-t17, e0, t16), t22), fmul(t17, e0_l)), t20)
+    t24 = inverse(e1)
+    t25 = f32(0.0) if t13 else -fmul(fsub(fadd(libdevice.fmaf(t19, e1, t17), t23), fmul(t18, e1_l)), t24)
+    t26 = target == f32(-1.0)
+    t27 = -margin
+    t28 = fdiv(t14, e1)
+    t29 = f32(0.0) if t13 else t28
+    t30 = fadd(t27, t29)
+    t31 = -t30
+    t32 = fadd(f32(0.0), t31)
+    t33 = fsub(t32, f32(0.0))
+    t34 = fsub(t30, t27)
+    t35 = f32(0.0) if t13 else fmul(fsub(fadd(libdevice.fmaf(-t28, e1, t14), t21), fmul(t28, e1_l)), t24)
+    t36 = -fadd(fadd(fadd(fsub(t27, fsub(t30, t34)), fsub(t29, t34)), -margin_l), t35)
+    t37 = fadd(fadd(fsub(f32(0.0), fsub(t32, t33)), fsub(t31, t33)), t36)
+    t38 = fsub(t37, t37) == f32(0.0)
+    t39 = fadd(t32, t37)
+    t40 = t39 if t38 else t32
+    t41 = t40 < f32(0.0) or t40 == f32(0.0) and (fsub(t37, fsub(t39, t32)) if t38 else f32(0.0)) <= f32(0.0)
+    t42 = -t25 if t1 else (t25 if t41 else f32(0.0)) if t26 else f32(0.0)
+    t43 = fsub(t42, t42) == f32(0.0)
+    t44 = f32(0.0) if t13 else t19
+    t45 = -t44 if t1 else (t44 if t41 else f32(0.0)) if t26 else f32(0.0)
+    t46 = fadd(t45, t42)
+    t47 = t46 if t43 else t45
+    t48 = (fsub(t42, fsub(t46, t45)) if t43 else f32(0.0)) if fsub(t47, t47) == f32(0.0) else f32(0.0)
+    return t47, t48
 
 
 # dinput1[D] = g*m0*(s4*y1[D] + 2*s6*y0[D])
@@ -822,22 +828,23 @@ def value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, 
     t17 = -t16
     t18 = fadd(t17, f32(1.0))
     t19 = fsub(t18, t17)
-    t20 = fdiv(fsub(fadd(libdevice.fmaf(-t14, e0, s2), s2_l), fmul(t14, e0_l)), e0)
-    t21 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t15, e1, t14), t20), fmul(t15, e1_l)), e1)
-    t22 = target == f32(-1.0)
-    t23 = -margin
-    t24 = fadd(t23, t16)
-    t25 = fsub(t24, t23)
-    t26 = fadd(fadd(fadd(fsub(t23, fsub(t24, t25)), fsub(t16, t25)), -margin_l), t21)
-    t27 = t24 < f32(0.0) or t24 == f32(0.0) and t26 < f32(0.0)
-    t28 = f32(0.0) if t27 else t26
-    t29 = fsub(t28, t28) == f32(0.0)
-    t30 = f32(0.0) if t27 else t24
-    t31 = fadd(t30, t28)
-    t32 = (fsub(t28, fsub(t31, t30)) if t29 else f32(0.0)) if t22 else f32(0.0)
-    t33 = fadd(fadd(fsub(t17, fsub(t18, t19)), fsub(f32(1.0), t19)), -t21) if t1 else t32
-    t34 = t18 if t1 else (t31 if t29 else t30) if t22 else f32(0.0)
-    return fadd(t34, t33) if fsub(t33, t33) == f32(0.0) else t34
+    t20 = fmul(fsub(fadd(libdevice.fmaf(-t14, e0, s2), s2_l), fmul(t14, e0_l)), inverse(e0))
+    t21 = fmul(fsub(fadd(libdevice.fmaf(-t15, e1, t14), t20), fmul(t15, e1_l)), inverse(e1))
+    t22 = f32(0.0) if t13 else t21
+    t23 = target == f32(-1.0)
+    t24 = -margin
+    t25 = fadd(t24, t16)
+    t26 = fsub(t25, t24)
+    t27 = fadd(fadd(fadd(fsub(t24, fsub(t25, t26)), fsub(t16, t26)), -margin_l), t22)
+    t28 = t25 < f32(0.0) or t25 == f32(0.0) and t27 < f32(0.0)
+    t29 = f32(0.0) if t28 else t27
+    t30 = fsub(t29, t29) == f32(0.0)
+    t31 = f32(0.0) if t28 else t25
+    t32 = fadd(t31, t29)
+    t33 = (fsub(t29, fsub(t32, t31)) if t30 else f32(0.0)) if t23 else f32(0.0)
+    t34 = fadd(fadd(fsub(t17, fsub(t18, t19)), fsub(f32(1.0), t19)), -t22) if t1 else t33
+    t35 = t18 if t1 else (t32 if t30 else t31) if t23 else f32(0.0)
+    return fadd(t35, t34) if fsub(t34, t34) == f32(0.0) else t35
 
 
 # out = (1 - (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) if Eq(target, 1) else (first_max(-margin + (0 if Eq(s0,
@@ -920,10 +927,10 @@ def vjp_margin_f32_dmargin_core(g, h7, h7_l, m0, m1, margin, margin_l, s0, s0_l,
     t33 = fmul(t32, t32)
     t34 = fadd(fadd(fsub(t30, t31), t33), libdevice.fmaf(t29, t29, -t30))
     t35 = fadd(fsub(t34, libdevice.fmaf(t16, t16, -t31)), libdevice.fmaf(t32, t32, -t33))
-    t36 = fmul(fdiv(t14, t16), fdiv(fadd(libdevice.fmaf(-t14, t14, s0), s0_l), fadd(t14, t14)))
+    t36 = fmul(fdiv(t14, t16), fmul(fadd(libdevice.fmaf(-t14, t14, s0), s0_l), inverse(fadd(t14, t14))))
     t37 = fmul(fdiv(t15, t16), fadd(libdevice.fmaf(h7, m0, -t15), fmul(h7_l, m0)))
     t38 = fmul(t17, fadd(fadd(fdiv(t35, fadd(t16, t16)), t36), t37))
-    t39 = fdiv(fsub(fadd(libdevice.fmaf(-t17, t16, s2), s2_l), t38), t16)
+    t39 = fmul(fsub(fadd(libdevice.fmaf(-t17, t16, s2), s2_l), t38), inverse(t16))
     t40 = libdevice.fabsf(t19) < libdevice.fabsf(t18)
     t41 = t18 if t40 else t19
     t42 = fmul(t41, t41)
@@ -932,10 +939,10 @@ def vjp_margin_f32_dmargin_core(g, h7, h7_l, m0, m1, margin, margin_l, s0, s0_l,
     t45 = fmul(t44, t44)
     t46 = fadd(fadd(fsub(t42, t43), t45), libdevice.fmaf(t41, t41, -t42))
     t47 = fadd(fsub(t46, libdevice.fmaf(t20, t20, -t43)), libdevice.fmaf(t44, t44, -t45))
-    t48 = fmul(fdiv(t18, t20), fdiv(fadd(libdevice.fmaf(-t18, t18, s1), s1_l), fadd(t18, t18)))
+    t48 = fmul(fdiv(t18, t20), fmul(fadd(libdevice.fmaf(-t18, t18, s1), s1_l), inverse(fadd(t18, t18))))
     t49 = fmul(fdiv(t19, t20), fadd(libdevice.fmaf(h7, m1, -t19), fmul(h7_l, m1)))
     t50 = fmul(t21, fadd(fadd(fdiv(t47, fadd(t20, t20)), t48), t49))
-    t51 = f32(0.0) if t13 else fdiv(fsub(fadd(libdevice.fmaf(-t21, t20, t17), t39), t50), t20)
+    t51 = f32(0.0) if t13 else fmul(fsub(fadd(libdevice.fmaf(-t21, t20, t17), t39), t50), inverse(t20))
     t52 = -fadd(fadd(fadd(fsub(t1, fsub(t23, t27)), fsub(t22, t27)), -margin_l), t51)
     t53 = fadd(fadd(fsub(f32(0.0), fsub(t25, t26)), fsub(t24, t26)), t52)
     t54 = fsub(t53, t53) == f32(0.0)

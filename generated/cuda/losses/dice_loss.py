@@ -15,6 +15,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -79,7 +80,7 @@ def value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l):
     t12 = fsub(t3, s0)
     t13 = fadd(fadd(fadd(fsub(s0, fsub(t3, t12)), fsub(s1, t12)), s0_l), s1_l)
     t14 = fmul(t5, fadd(fadd(fadd(fsub(t3, fsub(t4, t11)), fsub(smooth, t11)), t13), smooth_l))
-    t15 = -fdiv(fsub(fadd(libdevice.fmaf(t6, t4, t2), t10), t14), t4)
+    t15 = -fmul(fsub(fadd(libdevice.fmaf(t6, t4, t2), t10), t14), inverse(t4))
     t16 = fadd(fadd(fsub(t6, fsub(t7, t8)), fsub(f32(1.0), t8)), t15)
     return fadd(t7, t16) if fsub(t16, t16) == f32(0.0) else t7
 
@@ -138,7 +139,7 @@ def vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth, smooth_l):
     t6 = fsub(t1, s0)
     t7 = fadd(fadd(fadd(fsub(s0, fsub(t1, t6)), fsub(s1, t6)), s0_l), s1_l)
     t8 = fmul(t3, fadd(fadd(fadd(fsub(t1, fsub(t2, t5)), fsub(smooth, t5)), t7), smooth_l))
-    t9 = -fdiv(fsub(libdevice.fmaf(t4, t2, f32(2.0)), t8), t2)
+    t9 = -fmul(fsub(libdevice.fmaf(t4, t2, f32(2.0)), t8), inverse(t2))
     t10 = fsub(t9, t9) == f32(0.0)
     t11 = fadd(t4, t9)
     t12 = t11 if t10 else t4
@@ -161,13 +162,14 @@ def vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l):
     t10 = fsub(t3, s0)
     t11 = fadd(fadd(fadd(fsub(s0, fsub(t3, t10)), fsub(s1, t10)), s0_l), s1_l)
     t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(smooth, t9)), t11), smooth_l)
-    t13 = fdiv(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t8), fmul(t5, t12)), t4)
-    t14 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t4, t5), t13), fmul(t6, t12)), t4)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
-    return t17, t18
+    t13 = inverse(t4)
+    t14 = fmul(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t8), fmul(t5, t12)), t13)
+    t15 = fmul(fsub(fadd(libdevice.fmaf(-t6, t4, t5), t14), fmul(t6, t12)), t13)
+    t16 = fsub(t15, t15) == f32(0.0)
+    t17 = fadd(t6, t15)
+    t18 = t17 if t16 else t6
+    t19 = (fsub(t15, fsub(t17, t6)) if t16 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    return t18, t19
 
 
 # dinput[D] = g*(s4*target[D] + s6)
@@ -285,12 +287,13 @@ def vjp_smooth_f32_dsmooth_core(g, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_
     t15 = fsub(t3, s0)
     t16 = fadd(fadd(fadd(fsub(s0, fsub(t3, t15)), fsub(s1, t15)), s0_l), s1_l)
     t17 = fadd(fadd(fadd(fsub(t3, fsub(t4, t14)), fsub(smooth, t14)), t16), smooth_l)
-    t18 = fdiv(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t13), fmul(t5, t17)), t4)
-    t19 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t4, t5), t18), fmul(t6, t17)), t4)
-    t20 = -fdiv(fsub(libdevice.fmaf(t8, t4, f32(1.0)), fmul(t7, t17)), t4)
-    t21 = fmul(g, fadd(fadd(fadd(fsub(t6, fsub(t9, t11)), fsub(t8, t11)), t19), t20))
-    t22 = fadd(libdevice.fmaf(g, t9, -t10), t21)
-    return fadd(t10, t22) if fsub(t22, t22) == f32(0.0) else t10
+    t18 = inverse(t4)
+    t19 = fmul(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t13), fmul(t5, t17)), t18)
+    t20 = fmul(fsub(fadd(libdevice.fmaf(-t6, t4, t5), t19), fmul(t6, t17)), t18)
+    t21 = -fmul(fsub(libdevice.fmaf(t8, t4, f32(1.0)), fmul(t7, t17)), t18)
+    t22 = fmul(g, fadd(fadd(fadd(fsub(t6, fsub(t9, t11)), fsub(t8, t11)), t20), t21))
+    t23 = fadd(libdevice.fmaf(g, t9, -t10), t22)
+    return fadd(t10, t23) if fsub(t23, t23) == f32(0.0) else t10
 
 
 # dsmooth = g*((2*s2 + smooth)/(s0 + s1 + smooth)**2 - 1/(s0 + s1 + smooth))

@@ -21,6 +21,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -98,13 +99,14 @@ def value_f32_out_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, targe
     t16 = fsub(t12, t10)
     t17 = fsub(t10, input_target)
     t18 = fadd(fsub(input_target, fsub(t10, t17)), fsub(-m0, t17))
-    t19 = fadd(fadd(fsub(t10, fsub(t12, t16)), fsub(t11, t16)), t18)
-    t20 = fmul(q, fadd(t19, -fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))))
-    t21 = fmul(t9, fmul(fadd(fadd(libdevice.fmaf(q, t12, -t13), t20), fmul(q_l, t12)), fadd(t14, f32(1.0))))
-    t22 = fmul(fdiv(fsub(libdevice.fmaf(-t9, q, weight_target), fmul(t9, q_l)), q), t14)
-    t23 = f32(0.0) if t7 else f32(0.0) if t8 else -fadd(fadd(libdevice.fmaf(t9, t14, t15), t21), t22)
-    t24 = f32(0.0) if t7 else f32(0.0) if t8 else t15
-    return fadd(t24, t23) if fsub(t23, t23) == f32(0.0) else t24
+    t19 = inverse(s0)
+    t20 = -fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t19, s0, f32(1.0)), t19, t19)))
+    t21 = fmul(q, fadd(fadd(fadd(fsub(t10, fsub(t12, t16)), fsub(t11, t16)), t18), t20))
+    t22 = fmul(t9, fmul(fadd(fadd(libdevice.fmaf(q, t12, -t13), t21), fmul(q_l, t12)), fadd(t14, f32(1.0))))
+    t23 = fmul(fmul(fsub(libdevice.fmaf(-t9, q, weight_target), fmul(t9, q_l)), inverse(q)), t14)
+    t24 = f32(0.0) if t7 else f32(0.0) if t8 else -fadd(fadd(libdevice.fmaf(t9, t14, t15), t22), t23)
+    t25 = f32(0.0) if t7 else f32(0.0) if t8 else t15
+    return fadd(t25, t24) if fsub(t24, t24) == f32(0.0) else t25
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -178,15 +180,16 @@ def vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_target):
     t5 = fsub(t3, t1)
     t6 = fsub(t1, input_target)
     t7 = fadd(fsub(input_target, fsub(t1, t6)), fsub(-m0, t6))
-    t8 = fadd(fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5)), t7)
-    t9 = fmul(q, fadd(t8, -fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))))
-    t10 = expf(t4)
-    t11 = fadd(expf_low(t4), fmul(fadd(fadd(libdevice.fmaf(q, t3, -t4), t9), fmul(q_l, t3)), t10))
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t10, t11)
-    t14 = t13 if t12 else t10
-    t15 = (fsub(t11, fsub(t13, t10)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t8 = inverse(s0)
+    t9 = -fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t8, s0, f32(1.0)), t8, t8)))
+    t10 = fmul(q, fadd(fadd(fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5)), t7), t9))
+    t11 = expf(t4)
+    t12 = fadd(expf_low(t4), fmul(fadd(fadd(libdevice.fmaf(q, t3, -t4), t10), fmul(q_l, t3)), t11))
+    t13 = fsub(t12, t12) == f32(0.0)
+    t14 = fadd(t11, t12)
+    t15 = t14 if t13 else t11
+    t16 = (fsub(t12, fsub(t14, t11)) if t13 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # s2 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1/s0))
@@ -200,17 +203,18 @@ def vjp_f32_s2_core(e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, target, we
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
-    t9 = fdiv(weight_target, s0)
-    t10 = fmul(t9, e1)
-    t11 = fmul(fdiv(fsub(libdevice.fmaf(-t9, s0, weight_target), fmul(t9, s0_l)), s0), e1)
-    t12 = f32(0.0) if t8 else fadd(fadd(libdevice.fmaf(t9, e1, -t10), fmul(t9, e1_l)), t11)
-    t13 = f32(0.0) if t7 else t12
-    t14 = fsub(t13, t13) == f32(0.0)
-    t15 = f32(0.0) if t7 else f32(0.0) if t8 else t10
-    t16 = fadd(t15, t13)
-    t17 = t16 if t14 else t15
-    t18 = (fsub(t13, fsub(t16, t15)) if t14 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
-    return t17, t18
+    t9 = inverse(s0)
+    t10 = fmul(weight_target, t9)
+    t11 = fmul(t10, e1)
+    t12 = fmul(fmul(fsub(libdevice.fmaf(-t10, s0, weight_target), fmul(t10, s0_l)), t9), e1)
+    t13 = f32(0.0) if t8 else fadd(fadd(libdevice.fmaf(t10, e1, -t11), fmul(t10, e1_l)), t12)
+    t14 = f32(0.0) if t7 else t13
+    t15 = fsub(t14, t14) == f32(0.0)
+    t16 = f32(0.0) if t7 else f32(0.0) if t8 else t11
+    t17 = fadd(t16, t14)
+    t18 = t17 if t15 else t16
+    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    return t18, t19
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1)) if Eq(K, target) else 0) + (0
@@ -332,15 +336,16 @@ def vjp_weight_f32_e0_core(m0, q, q_l, s0, s0_l, input_target):
     t5 = fsub(t3, t1)
     t6 = fsub(t1, input_target)
     t7 = fadd(fsub(input_target, fsub(t1, t6)), fsub(-m0, t6))
-    t8 = fadd(fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5)), t7)
-    t9 = fmul(q, fadd(t8, -fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))))
-    t10 = libdevice.expm1f(t4)
-    t11 = fmul(fadd(fadd(libdevice.fmaf(q, t3, -t4), t9), fmul(q_l, t3)), fadd(t10, f32(1.0)))
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t10, t11)
-    t14 = t13 if t12 else t10
-    t15 = (fsub(t11, fsub(t13, t10)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t8 = inverse(s0)
+    t9 = -fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t8, s0, f32(1.0)), t8, t8)))
+    t10 = fmul(q, fadd(fadd(fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5)), t7), t9))
+    t11 = libdevice.expm1f(t4)
+    t12 = fmul(fadd(fadd(libdevice.fmaf(q, t3, -t4), t10), fmul(q_l, t3)), fadd(t11, f32(1.0)))
+    t13 = fsub(t12, t12) == f32(0.0)
+    t14 = fadd(t11, t12)
+    t15 = t14 if t13 else t11
+    t16 = (fsub(t12, fsub(t14, t11)) if t13 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # dweight[K] = ((0 if Eq(target, ignore_index) else -e0*g/q) if Eq(K, target) else 0)
@@ -356,7 +361,7 @@ def vjp_weight_f32_dweight_core(i_K, e0, e0_l, g, ignore_index, ignore_index_l, 
     t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
     t9 = fdiv(e0, q)
     t10 = -fmul(t9, g)
-    t11 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t9, q, e0), e0_l), fmul(t9, q_l)), q), g)
+    t11 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t9, q, e0), e0_l), fmul(t9, q_l)), inverse(q)), g)
     t12 = (f32(0.0) if t8 else -fadd(libdevice.fmaf(t9, g, t10), t11)) if t1 else f32(0.0)
     t13 = (f32(0.0) if t8 else t10) if t1 else f32(0.0)
     return fadd(t13, t12) if fsub(t12, t12) == f32(0.0) else t13
@@ -425,18 +430,20 @@ def vjp_q_f32_dq_core(g, ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, tar
     t23 = fsub(t12, t10)
     t24 = fsub(t10, input_target)
     t25 = fadd(fsub(input_target, fsub(t10, t24)), fsub(-m0, t24))
-    t26 = fadd(fadd(fsub(t10, fsub(t12, t23)), fsub(t11, t23)), t25)
-    t27 = fadd(t26, -fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0))))
-    t28 = fadd(fadd(libdevice.fmaf(q, t12, -t13), fmul(q, t27)), fmul(q_l, t12))
-    t29 = fdiv(fsub(fadd(libdevice.fmaf(-t15, q, t14), fmul(t28, fadd(t14, f32(1.0)))), fmul(t15, q_l)), q)
-    t30 = fdiv(fsub(fadd(libdevice.fmaf(-t16, q, t15), t29), fmul(t16, q_l)), q)
-    t31 = fadd(libdevice.fmaf(t17, t18, t19), fmul(t17, fadd(expf_low(t13), fmul(t28, t18))))
-    t32 = -fadd(t31, fmul(fdiv(fsub(fadd(libdevice.fmaf(-t17, q, t12), t27), fmul(t17, q_l)), q), t18))
-    t33 = fmul(t9, fadd(fadd(fadd(fsub(t16, fsub(t20, t22)), fsub(t19, t22)), t30), t32))
-    t34 = fadd(fadd(libdevice.fmaf(t9, t20, -t21), t33), fmul(libdevice.fmaf(weight_target, g, -t9), t20))
-    t35 = f32(0.0) if t7 else f32(0.0) if t8 else t34
-    t36 = f32(0.0) if t7 else f32(0.0) if t8 else t21
-    return fadd(t36, t35) if fsub(t35, t35) == f32(0.0) else t36
+    t26 = inverse(s0)
+    t27 = -fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t26, s0, f32(1.0)), t26, t26)))
+    t28 = fadd(fadd(fadd(fsub(t10, fsub(t12, t23)), fsub(t11, t23)), t25), t27)
+    t29 = fadd(fadd(libdevice.fmaf(q, t12, -t13), fmul(q, t28)), fmul(q_l, t12))
+    t30 = inverse(q)
+    t31 = fmul(fsub(fadd(libdevice.fmaf(-t15, q, t14), fmul(t29, fadd(t14, f32(1.0)))), fmul(t15, q_l)), t30)
+    t32 = fmul(fsub(fadd(libdevice.fmaf(-t16, q, t15), t31), fmul(t16, q_l)), t30)
+    t33 = fadd(libdevice.fmaf(t17, t18, t19), fmul(t17, fadd(expf_low(t13), fmul(t29, t18))))
+    t34 = -fadd(t33, fmul(fmul(fsub(fadd(libdevice.fmaf(-t17, q, t12), t28), fmul(t17, q_l)), t30), t18))
+    t35 = fmul(t9, fadd(fadd(fadd(fsub(t16, fsub(t20, t22)), fsub(t19, t22)), t32), t34))
+    t36 = fadd(fadd(libdevice.fmaf(t9, t20, -t21), t35), fmul(libdevice.fmaf(weight_target, g, -t9), t20))
+    t37 = f32(0.0) if t7 else f32(0.0) if t8 else t36
+    t38 = f32(0.0) if t7 else f32(0.0) if t8 else t21
+    return fadd(t38, t37) if fsub(t37, t37) == f32(0.0) else t38
 
 
 # dq = (0 if Eq(target, ignore_index) else weighted(weight[target], g*(-(-m0 - log(s0) + input[target])*exp(q*(-m0

@@ -18,6 +18,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -62,7 +63,7 @@ def value_f32_s0_core(input_D1, target_D1):
     t7 = fmul(input_D1, t6)
     t8 = fsub(t4, t2)
     t9 = fsub(libdevice.fmaf(-t5, t4, input_D1), fmul(t5, fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8))))
-    t10 = fmul(input_D1, fadd(logf_low(t5), fmul(fdiv(t9, t4), fdiv(f32(1.0), t5))))
+    t10 = fmul(input_D1, fadd(logf_low(t5), fmul(fmul(t9, inverse(t4)), fdiv(f32(1.0), t5))))
     t11 = f32(0.0) if t1 else fadd(libdevice.fmaf(input_D1, t6, -t7), t10)
     t12 = f32(0.0) if t1 else t7
     t13 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
@@ -81,7 +82,7 @@ def value_f32_s1_core(input_D1, target_D1):
     t7 = fmul(target_D1, t6)
     t8 = fsub(t4, t2)
     t9 = fsub(libdevice.fmaf(-t5, t4, target_D1), fmul(t5, fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8))))
-    t10 = fmul(target_D1, fadd(logf_low(t5), fmul(fdiv(t9, t4), fdiv(f32(1.0), t5))))
+    t10 = fmul(target_D1, fadd(logf_low(t5), fmul(fmul(t9, inverse(t4)), fdiv(f32(1.0), t5))))
     t11 = f32(0.0) if t1 else fadd(libdevice.fmaf(target_D1, t6, -t7), t10)
     t12 = f32(0.0) if t1 else t7
     t13 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
@@ -176,18 +177,19 @@ def vjp_f32_dinput_core(g, input_D, target_D):
     t21 = fsub(t14, t5)
     t22 = fsub(t3, t1)
     t23 = fadd(fsub(t1, fsub(t3, t22)), fsub(t2, t22))
-    t24 = fdiv(fsub(libdevice.fmaf(-t4, t3, input_D), fmul(t4, t23)), t3)
-    t25 = fmul(fadd(logf_low(t4), fmul(t24, fdiv(f32(1.0), t4))), f32(0.5))
-    t26 = fsub(t11, t9)
-    t27 = -fdiv(fsub(fadd(libdevice.fmaf(t9, t3, t7), fmul(t24, f32(0.5))), fmul(t8, t23)), t3)
-    t28 = fdiv(fsub(libdevice.fmaf(-t10, t3, f32(1.0)), fmul(t10, t23)), t3)
-    t29 = fmul(t3, fadd(fadd(fadd(fsub(t9, fsub(t11, t26)), fsub(t10, t26)), t27), t28))
-    t30 = fmul(f32(0.0) if t6 else fadd(fadd(libdevice.fmaf(t3, t11, -t12), t29), fmul(t23, t11)), f32(0.5))
-    t31 = fadd(fadd(fadd(fsub(t5, fsub(t14, t21)), fsub(t13, t21)), t25), t30)
-    t32 = -fmul(fdiv(fsub(libdevice.fmaf(-t16, t3, target_D), fmul(t16, t23)), t3), f32(0.25))
-    t33 = fmul(g, fadd(fadd(fadd(fsub(t14, fsub(t18, t20)), fsub(t17, t20)), t31), f32(0.0) if t15 else t32))
-    t34 = fadd(libdevice.fmaf(g, t18, -t19), t33)
-    return fadd(t19, t34) if fsub(t34, t34) == f32(0.0) else t19
+    t24 = inverse(t3)
+    t25 = fmul(fsub(libdevice.fmaf(-t4, t3, input_D), fmul(t4, t23)), t24)
+    t26 = fmul(fadd(logf_low(t4), fmul(t25, fdiv(f32(1.0), t4))), f32(0.5))
+    t27 = fsub(t11, t9)
+    t28 = -fmul(fsub(fadd(libdevice.fmaf(t9, t3, t7), fmul(t25, f32(0.5))), fmul(t8, t23)), t24)
+    t29 = fmul(fsub(libdevice.fmaf(-t10, t3, f32(1.0)), fmul(t10, t23)), t24)
+    t30 = fmul(t3, fadd(fadd(fadd(fsub(t9, fsub(t11, t27)), fsub(t10, t27)), t28), t29))
+    t31 = fmul(f32(0.0) if t6 else fadd(fadd(libdevice.fmaf(t3, t11, -t12), t30), fmul(t23, t11)), f32(0.5))
+    t32 = fadd(fadd(fadd(fsub(t5, fsub(t14, t21)), fsub(t13, t21)), t26), t31)
+    t33 = -fmul(fmul(fsub(libdevice.fmaf(-t16, t3, target_D), fmul(t16, t23)), t24), f32(0.25))
+    t34 = fmul(g, fadd(fadd(fadd(fsub(t14, fsub(t18, t20)), fsub(t17, t20)), t32), f32(0.0) if t15 else t33))
+    t35 = fadd(libdevice.fmaf(g, t18, -t19), t34)
+    return fadd(t19, t35) if fsub(t35, t35) == f32(0.0) else t19
 
 
 # dtarget[D] = g*(log(target[D]/(input[D]/2 + target[D]/2))/2 + weighted(input[D], -1/(4*(input[D]/2 +
@@ -218,18 +220,19 @@ def vjp_f32_dtarget_core(g, input_D, target_D):
     t21 = fsub(t9, t5)
     t22 = fsub(t3, t1)
     t23 = fadd(fsub(t1, fsub(t3, t22)), fsub(t2, t22))
-    t24 = fdiv(fsub(libdevice.fmaf(-t4, t3, target_D), fmul(t4, t23)), t3)
-    t25 = fmul(fadd(logf_low(t4), fmul(t24, fdiv(f32(1.0), t4))), f32(0.5))
-    t26 = -fmul(fdiv(fsub(libdevice.fmaf(-t7, t3, input_D), fmul(t7, t23)), t3), f32(0.25))
-    t27 = fadd(fadd(fadd(fsub(t5, fsub(t9, t21)), fsub(t8, t21)), t25), f32(0.0) if t6 else t26)
-    t28 = fsub(t15, t13)
-    t29 = -fdiv(fsub(fadd(libdevice.fmaf(t13, t3, t11), fmul(t24, f32(0.5))), fmul(t12, t23)), t3)
-    t30 = fdiv(fsub(libdevice.fmaf(-t14, t3, f32(1.0)), fmul(t14, t23)), t3)
-    t31 = fmul(t3, fadd(fadd(fadd(fsub(t13, fsub(t15, t28)), fsub(t14, t28)), t29), t30))
-    t32 = fmul(f32(0.0) if t10 else fadd(fadd(libdevice.fmaf(t3, t15, -t16), t31), fmul(t23, t15)), f32(0.5))
-    t33 = fmul(g, fadd(fadd(fadd(fsub(t9, fsub(t18, t20)), fsub(t17, t20)), t27), t32))
-    t34 = fadd(libdevice.fmaf(g, t18, -t19), t33)
-    return fadd(t19, t34) if fsub(t34, t34) == f32(0.0) else t19
+    t24 = inverse(t3)
+    t25 = fmul(fsub(libdevice.fmaf(-t4, t3, target_D), fmul(t4, t23)), t24)
+    t26 = fmul(fadd(logf_low(t4), fmul(t25, fdiv(f32(1.0), t4))), f32(0.5))
+    t27 = -fmul(fmul(fsub(libdevice.fmaf(-t7, t3, input_D), fmul(t7, t23)), t24), f32(0.25))
+    t28 = fadd(fadd(fadd(fsub(t5, fsub(t9, t21)), fsub(t8, t21)), t26), f32(0.0) if t6 else t27)
+    t29 = fsub(t15, t13)
+    t30 = -fmul(fsub(fadd(libdevice.fmaf(t13, t3, t11), fmul(t25, f32(0.5))), fmul(t12, t23)), t24)
+    t31 = fmul(fsub(libdevice.fmaf(-t14, t3, f32(1.0)), fmul(t14, t23)), t24)
+    t32 = fmul(t3, fadd(fadd(fadd(fsub(t13, fsub(t15, t29)), fsub(t14, t29)), t30), t31))
+    t33 = fmul(f32(0.0) if t10 else fadd(fadd(libdevice.fmaf(t3, t15, -t16), t32), fmul(t23, t15)), f32(0.5))
+    t34 = fmul(g, fadd(fadd(fadd(fsub(t9, fsub(t18, t20)), fsub(t17, t20)), t28), t33))
+    t35 = fadd(libdevice.fmaf(g, t18, -t19), t34)
+    return fadd(t19, t35) if fsub(t35, t35) == f32(0.0) else t19
 
 
 # dinput[D] = g*(log(input[D]/(input[D]/2 + target[D]/2))/2 + weighted(input[D], (1/(input[D]/2 + target[D]/2) -
@@ -325,7 +328,7 @@ def value_and_grad_f32_e0_core(input_D, target_D):
     t4 = fdiv(input_D, t3)
     t5 = fsub(t3, t1)
     t6 = fsub(libdevice.fmaf(-t4, t3, input_D), fmul(t4, fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5))))
-    t7 = fadd(logf_low(t4), fmul(fdiv(t6, t3), fdiv(f32(1.0), t4)))
+    t7 = fadd(logf_low(t4), fmul(fmul(t6, inverse(t3)), fdiv(f32(1.0), t4)))
     t8 = fsub(t7, t7) == f32(0.0)
     t9 = libdevice.logf(t4)
     t10 = fadd(t9, t7)
@@ -354,7 +357,7 @@ def value_and_grad_f32_e1_core(input_D, target_D):
     t4 = fdiv(target_D, t3)
     t5 = fsub(t3, t1)
     t6 = fsub(libdevice.fmaf(-t4, t3, target_D), fmul(t4, fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5))))
-    t7 = fadd(logf_low(t4), fmul(fdiv(t6, t3), fdiv(f32(1.0), t4)))
+    t7 = fadd(logf_low(t4), fmul(fmul(t6, inverse(t3)), fdiv(f32(1.0), t4)))
     t8 = fsub(t7, t7) == f32(0.0)
     t9 = libdevice.logf(t4)
     t10 = fadd(t9, t7)
@@ -403,16 +406,17 @@ def value_and_grad_f32_dinput_core(g, e0_D, e0_D_l, input_D, target_D):
     t22 = fsub(t11, t9)
     t23 = fsub(t5, t3)
     t24 = fadd(fsub(t3, fsub(t5, t23)), fsub(t4, t23))
-    t25 = fmul(fdiv(fsub(libdevice.fmaf(-t6, t5, input_D), fmul(t6, t24)), t5), f32(0.5))
-    t26 = -fdiv(fsub(fadd(libdevice.fmaf(t9, t5, t7), t25), fmul(t8, t24)), t5)
-    t27 = fdiv(fsub(libdevice.fmaf(-t10, t5, f32(1.0)), fmul(t10, t24)), t5)
-    t28 = fmul(t5, fadd(fadd(fadd(fsub(t9, fsub(t11, t22)), fsub(t10, t22)), t26), t27))
-    t29 = fmul(f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t5, t11, -t12), t28), fmul(t24, t11)), f32(0.5))
-    t30 = fadd(fadd(fadd(fsub(t1, fsub(t14, t21)), fsub(t13, t21)), fmul(e0_D_l, f32(0.5))), t29)
-    t31 = -fmul(fdiv(fsub(libdevice.fmaf(-t16, t5, target_D), fmul(t16, t24)), t5), f32(0.25))
-    t32 = fmul(g, fadd(fadd(fadd(fsub(t14, fsub(t18, t20)), fsub(t17, t20)), t30), f32(0.0) if t15 else t31))
-    t33 = fadd(libdevice.fmaf(g, t18, -t19), t32)
-    return fadd(t19, t33) if fsub(t33, t33) == f32(0.0) else t19
+    t25 = inverse(t5)
+    t26 = fmul(fmul(fsub(libdevice.fmaf(-t6, t5, input_D), fmul(t6, t24)), t25), f32(0.5))
+    t27 = -fmul(fsub(fadd(libdevice.fmaf(t9, t5, t7), t26), fmul(t8, t24)), t25)
+    t28 = fmul(fsub(libdevice.fmaf(-t10, t5, f32(1.0)), fmul(t10, t24)), t25)
+    t29 = fmul(t5, fadd(fadd(fadd(fsub(t9, fsub(t11, t22)), fsub(t10, t22)), t27), t28))
+    t30 = fmul(f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t5, t11, -t12), t29), fmul(t24, t11)), f32(0.5))
+    t31 = fadd(fadd(fadd(fsub(t1, fsub(t14, t21)), fsub(t13, t21)), fmul(e0_D_l, f32(0.5))), t30)
+    t32 = -fmul(fmul(fsub(libdevice.fmaf(-t16, t5, target_D), fmul(t16, t24)), t25), f32(0.25))
+    t33 = fmul(g, fadd(fadd(fadd(fsub(t14, fsub(t18, t20)), fsub(t17, t20)), t31), f32(0.0) if t15 else t32))
+    t34 = fadd(libdevice.fmaf(g, t18, -t19), t33)
+    return fadd(t19, t34) if fsub(t34, t34) == f32(0.0) else t19
 
 
 # dtarget[D] = g*(weighted(input[D], -1/(4*(input[D]/2 + target[D]/2))) + weighted(target[D], (1/(input[D]/2 +
@@ -443,17 +447,18 @@ def value_and_grad_f32_dtarget_core(g, e1_D, e1_D_l, input_D, target_D):
     t21 = fsub(t8, t1)
     t22 = fsub(t5, t3)
     t23 = fadd(fsub(t3, fsub(t5, t22)), fsub(t4, t22))
-    t24 = -fmul(fdiv(fsub(libdevice.fmaf(-t6, t5, input_D), fmul(t6, t23)), t5), f32(0.25))
-    t25 = fadd(fadd(fsub(t1, fsub(t8, t21)), fsub(t7, t21)), fmul(e1_D_l, f32(0.5)))
-    t26 = fsub(t15, t13)
-    t27 = fmul(fdiv(fsub(libdevice.fmaf(-t10, t5, target_D), fmul(t10, t23)), t5), f32(0.5))
-    t28 = -fdiv(fsub(fadd(libdevice.fmaf(t13, t5, t11), t27), fmul(t12, t23)), t5)
-    t29 = fdiv(fsub(libdevice.fmaf(-t14, t5, f32(1.0)), fmul(t14, t23)), t5)
-    t30 = fmul(t5, fadd(fadd(fadd(fsub(t13, fsub(t15, t26)), fsub(t14, t26)), t28), t29))
-    t31 = fmul(f32(0.0) if t9 else fadd(fadd(libdevice.fmaf(t5, t15, -t16), t30), fmul(t23, t15)), f32(0.5))
-    t32 = fadd(fadd(fadd(fsub(t8, fsub(t18, t20)), fsub(t17, t20)), fadd(t25, f32(0.0) if t2 else t24)), t31)
-    t33 = fadd(libdevice.fmaf(g, t18, -t19), fmul(g, t32))
-    return fadd(t19, t33) if fsub(t33, t33) == f32(0.0) else t19
+    t24 = inverse(t5)
+    t25 = -fmul(fmul(fsub(libdevice.fmaf(-t6, t5, input_D), fmul(t6, t23)), t24), f32(0.25))
+    t26 = fadd(fadd(fsub(t1, fsub(t8, t21)), fsub(t7, t21)), fmul(e1_D_l, f32(0.5)))
+    t27 = fsub(t15, t13)
+    t28 = fmul(fmul(fsub(libdevice.fmaf(-t10, t5, target_D), fmul(t10, t23)), t24), f32(0.5))
+    t29 = -fmul(fsub(fadd(libdevice.fmaf(t13, t5, t11), t28), fmul(t12, t23)), t24)
+    t30 = fmul(fsub(libdevice.fmaf(-t14, t5, f32(1.0)), fmul(t14, t23)), t24)
+    t31 = fmul(t5, fadd(fadd(fadd(fsub(t13, fsub(t15, t27)), fsub(t14, t27)), t29), t30))
+    t32 = fmul(f32(0.0) if t9 else fadd(fadd(libdevice.fmaf(t5, t15, -t16), t31), fmul(t23, t15)), f32(0.5))
+    t33 = fadd(fadd(fadd(fsub(t8, fsub(t18, t20)), fsub(t17, t20)), fadd(t26, f32(0.0) if t2 else t25)), t32)
+    t34 = fadd(libdevice.fmaf(g, t18, -t19), fmul(g, t33))
+    return fadd(t19, t34) if fsub(t34, t34) == f32(0.0) else t19
 
 
 # e0[D] = log(input[D]/(input[D]/2 + target[D]/2))

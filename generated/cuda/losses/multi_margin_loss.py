@@ -15,6 +15,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -72,7 +73,7 @@ def value_f32_out_core_p_1(s0, s0_l, n_K, weight_target):
     t1 = weight_target == f32(0.0)
     t2 = fdiv(weight_target, n_K)
     t3 = fmul(t2, s0)
-    t4 = fmul(fdiv(libdevice.fmaf(-t2, n_K, weight_target), n_K), s0)
+    t4 = fmul(fmul(libdevice.fmaf(-t2, n_K, weight_target), inverse(n_K)), s0)
     t5 = f32(0.0) if t1 else fadd(fadd(libdevice.fmaf(t2, s0, -t3), fmul(t2, s0_l)), t4)
     t6 = f32(0.0) if t1 else t3
     return fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
@@ -116,7 +117,7 @@ def value_f64_out_core_p_1(s0, s0_l, n_K, weight_target):
 def vjp_f32_s2_core_p_1(n_K, weight_target):
     t1 = weight_target == f32(0.0)
     t2 = fdiv(weight_target, n_K)
-    t3 = f32(0.0) if t1 else fdiv(libdevice.fmaf(-t2, n_K, weight_target), n_K)
+    t3 = f32(0.0) if t1 else fmul(libdevice.fmaf(-t2, n_K, weight_target), inverse(n_K))
     t4 = fsub(t3, t3) == f32(0.0)
     t5 = f32(0.0) if t1 else t2
     t6 = fadd(t5, t3)
@@ -250,8 +251,8 @@ def vjp_weight_f32_dweight_core_p_1(i_K, g, s0, s0_l, target, n_K):
     t1 = i_K == target
     t2 = fdiv(g, n_K)
     t3 = fmul(t2, s0)
-    t4 = fadd(libdevice.fmaf(t2, s0, -t3), fmul(t2, s0_l))
-    t5 = fadd(t4, fmul(fdiv(libdevice.fmaf(-t2, n_K, g), n_K), s0)) if t1 else f32(0.0)
+    t4 = fmul(fmul(libdevice.fmaf(-t2, n_K, g), inverse(n_K)), s0)
+    t5 = fadd(fadd(libdevice.fmaf(t2, s0, -t3), fmul(t2, s0_l)), t4) if t1 else f32(0.0)
     t6 = t3 if t1 else f32(0.0)
     return fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
 
@@ -1979,7 +1980,7 @@ def value_f32_out_core_p_2(s0, s0_l, n_K, weight_target):
     t1 = weight_target == f32(0.0)
     t2 = fdiv(weight_target, n_K)
     t3 = fmul(t2, s0)
-    t4 = fmul(fdiv(libdevice.fmaf(-t2, n_K, weight_target), n_K), s0)
+    t4 = fmul(fmul(libdevice.fmaf(-t2, n_K, weight_target), inverse(n_K)), s0)
     t5 = f32(0.0) if t1 else fadd(fadd(libdevice.fmaf(t2, s0, -t3), fmul(t2, s0_l)), t4)
     t6 = f32(0.0) if t1 else t3
     return fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
@@ -2026,7 +2027,7 @@ def value_f64_out_core_p_2(s0, s0_l, n_K, weight_target):
 def vjp_f32_s2_core_p_2(n_K, weight_target):
     t1 = weight_target == f32(0.0)
     t2 = fdiv(weight_target, n_K)
-    t3 = f32(0.0) if t1 else fdiv(libdevice.fmaf(-t2, n_K, weight_target), n_K)
+    t3 = f32(0.0) if t1 else fmul(libdevice.fmaf(-t2, n_K, weight_target), inverse(n_K))
     t4 = fsub(t3, t3) == f32(0.0)
     t5 = f32(0.0) if t1 else t2
     t6 = fadd(t5, t3)
@@ -2212,8 +2213,8 @@ def vjp_weight_f32_dweight_core_p_2(i_K, g, s0, s0_l, target, n_K):
     t1 = i_K == target
     t2 = fdiv(g, n_K)
     t3 = fmul(t2, s0)
-    t4 = fadd(libdevice.fmaf(t2, s0, -t3), fmul(t2, s0_l))
-    t5 = fadd(t4, fmul(fdiv(libdevice.fmaf(-t2, n_K, g), n_K), s0)) if t1 else f32(0.0)
+    t4 = fmul(fmul(libdevice.fmaf(-t2, n_K, g), inverse(n_K)), s0)
+    t5 = fadd(fadd(libdevice.fmaf(t2, s0, -t3), fmul(t2, s0_l)), t4) if t1 else f32(0.0)
     t6 = t3 if t1 else f32(0.0)
     return fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
 

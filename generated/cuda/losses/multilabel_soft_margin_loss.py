@@ -18,6 +18,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -69,27 +70,29 @@ def value_f32_s0_core(input_C1, target_C1, weight_C1):
     t18 = fmul(weight_C1, t17)
     t19 = fsub(t17, t10)
     t20 = fsub(t8, t4)
-    t21 = fmul(expf_low(t5), fdiv(f32(1.0), fadd(f32(1.0), t6)))
-    t22 = fmul(target_C1, fadd(fadd(fsub(t4, fsub(t8, t20)), fsub(t7, t20)), t21))
-    t23 = f32(0.0) if t2 else -fadd(libdevice.fmaf(target_C1, t8, t9), t22)
-    t24 = fsub(t14, t13)
-    t25 = fmul(t11, fadd(fadd(fsub(t13, fsub(t14, t24)), fsub(t7, t24)), t21))
-    t26 = -target_C1
-    t27 = fsub(t11, t26)
-    t28 = fmul(fadd(fsub(t26, fsub(t11, t27)), fsub(f32(1.0), t27)), t14)
-    t29 = f32(0.0) if t12 else -fadd(fadd(libdevice.fmaf(t11, t14, t15), t25), t28)
-    t30 = fmul(weight_C1, fadd(fadd(fadd(fsub(t10, fsub(t17, t19)), fsub(t16, t19)), t23), t29))
-    t31 = -(f32(0.0) if t1 else fadd(libdevice.fmaf(weight_C1, t17, -t18), t30))
-    t32 = -(f32(0.0) if t1 else t18)
-    t33 = t31 if fsub(t31, t31) == f32(0.0) else f32(0.0)
-    return t32, t33
+    t21 = fadd(f32(1.0), t6)
+    t22 = inverse(t21)
+    t23 = fmul(expf_low(t5), libdevice.fmaf(libdevice.fmaf(-t22, t21, f32(1.0)), t22, t22))
+    t24 = fmul(target_C1, fadd(fadd(fsub(t4, fsub(t8, t20)), fsub(t7, t20)), t23))
+    t25 = f32(0.0) if t2 else -fadd(libdevice.fmaf(target_C1, t8, t9), t24)
+    t26 = fsub(t14, t13)
+    t27 = fmul(t11, fadd(fadd(fsub(t13, fsub(t14, t26)), fsub(t7, t26)), t23))
+    t28 = -target_C1
+    t29 = fsub(t11, t28)
+    t30 = fmul(fadd(fsub(t28, fsub(t11, t29)), fsub(f32(1.0), t29)), t14)
+    t31 = f32(0.0) if t12 else -fadd(fadd(libdevice.fmaf(t11, t14, t15), t27), t30)
+    t32 = fmul(weight_C1, fadd(fadd(fadd(fsub(t10, fsub(t17, t19)), fsub(t16, t19)), t25), t31))
+    t33 = -(f32(0.0) if t1 else fadd(libdevice.fmaf(weight_C1, t17, -t18), t32))
+    t34 = -(f32(0.0) if t1 else t18)
+    t35 = t33 if fsub(t33, t33) == f32(0.0) else f32(0.0)
+    return t34, t35
 
 
 # out = s0/|C|
 @core
 def value_f32_out_core(s0, s0_l, n_C):
     t1 = fdiv(s0, n_C)
-    t2 = fdiv(fadd(libdevice.fmaf(-t1, n_C, s0), s0_l), n_C)
+    t2 = fmul(fadd(libdevice.fmaf(-t1, n_C, s0), s0_l), inverse(n_C))
     return fadd(t1, t2) if fsub(t2, t2) == f32(0.0) else t1
 
 
@@ -145,7 +148,7 @@ def value_f64_out_core(s0, s0_l, n_C):
 @core
 def vjp_f32_s2_core(n_C):
     t1 = fdiv(f32(1.0), n_C)
-    t2 = fdiv(libdevice.fmaf(-t1, n_C, f32(1.0)), n_C)
+    t2 = fmul(libdevice.fmaf(-t1, n_C, f32(1.0)), inverse(n_C))
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -165,36 +168,37 @@ def vjp_f32_dinput_core(g, s2, s2_l, input_C, target_C, weight_C):
     t6 = expf(t5)
     t7 = f32(1.0) if t4 else t6
     t8 = fadd(f32(1.0), t6)
-    t9 = fdiv(t7, t8)
-    t10 = fmul(target_C, t9)
-    t11 = f32(0.0) if t3 else t10
-    t12 = fsub(f32(1.0), target_C)
-    t13 = t12 == f32(0.0)
-    t14 = f32(0.0) <= input_C
-    t15 = f32(1.0) if t14 else t6
-    t16 = fdiv(t15, t8)
-    t17 = -fmul(t12, t16)
-    t18 = f32(0.0) if t13 else t17
-    t19 = fadd(t11, t18)
-    t20 = fmul(weight_C, t19)
-    t21 = f32(0.0) if t2 else t20
-    t22 = -fmul(t1, t21)
-    t23 = fsub(t19, t11)
-    t24 = expf_low(t5)
-    t25 = fsub(t8, f32(1.0))
-    t26 = fadd(fadd(fsub(f32(1.0), fsub(t8, t25)), fsub(t6, t25)), t24)
-    t27 = fdiv(fsub(fadd(libdevice.fmaf(-t9, t8, t7), f32(0.0) if t4 else t24), fmul(t9, t26)), t8)
-    t28 = f32(0.0) if t3 else fadd(libdevice.fmaf(target_C, t9, -t10), fmul(target_C, t27))
-    t29 = fdiv(fsub(fadd(libdevice.fmaf(-t16, t8, t15), f32(0.0) if t14 else t24), fmul(t16, t26)), t8)
-    t30 = -target_C
-    t31 = fsub(t12, t30)
-    t32 = fmul(fadd(fsub(t30, fsub(t12, t31)), fsub(f32(1.0), t31)), t16)
-    t33 = f32(0.0) if t13 else -fadd(fadd(libdevice.fmaf(t12, t16, t17), fmul(t12, t29)), t32)
-    t34 = fmul(weight_C, fadd(fadd(fadd(fsub(t11, fsub(t19, t23)), fsub(t18, t23)), t28), t33))
-    t35 = fmul(t1, f32(0.0) if t2 else fadd(libdevice.fmaf(weight_C, t19, -t20), t34))
-    t36 = fmul(fadd(libdevice.fmaf(s2, g, -t1), fmul(s2_l, g)), t21)
-    t37 = -fadd(fadd(libdevice.fmaf(t1, t21, t22), t35), t36)
-    return fadd(t22, t37) if fsub(t37, t37) == f32(0.0) else t22
+    t9 = inverse(t8)
+    t10 = fmul(t7, t9)
+    t11 = fmul(target_C, t10)
+    t12 = f32(0.0) if t3 else t11
+    t13 = fsub(f32(1.0), target_C)
+    t14 = t13 == f32(0.0)
+    t15 = f32(0.0) <= input_C
+    t16 = f32(1.0) if t15 else t6
+    t17 = fmul(t16, t9)
+    t18 = -fmul(t13, t17)
+    t19 = f32(0.0) if t14 else t18
+    t20 = fadd(t12, t19)
+    t21 = fmul(weight_C, t20)
+    t22 = f32(0.0) if t2 else t21
+    t23 = -fmul(t1, t22)
+    t24 = fsub(t20, t12)
+    t25 = expf_low(t5)
+    t26 = fsub(t8, f32(1.0))
+    t27 = fadd(fadd(fsub(f32(1.0), fsub(t8, t26)), fsub(t6, t26)), t25)
+    t28 = fmul(fsub(fadd(libdevice.fmaf(-t10, t8, t7), f32(0.0) if t4 else t25), fmul(t10, t27)), t9)
+    t29 = f32(0.0) if t3 else fadd(libdevice.fmaf(target_C, t10, -t11), fmul(target_C, t28))
+    t30 = fmul(fsub(fadd(libdevice.fmaf(-t17, t8, t16), f32(0.0) if t15 else t25), fmul(t17, t27)), t9)
+    t31 = -target_C
+    t32 = fsub(t13, t31)
+    t33 = fmul(fadd(fsub(t31, fsub(t13, t32)), fsub(f32(1.0), t32)), t17)
+    t34 = f32(0.0) if t14 else -fadd(fadd(libdevice.fmaf(t13, t17, t18), fmul(t13, t30)), t33)
+    t35 = fmul(weight_C, fadd(fadd(fadd(fsub(t12, fsub(t20, t24)), fsub(t19, t24)), t29), t34))
+    t36 = fmul(t1, f32(0.0) if t2 else fadd(libdevice.fmaf(weight_C, t20, -t21), t35))
+    t37 = fmul(fadd(libdevice.fmaf(s2, g, -t1), fmul(s2_l, g)), t22)
+    t38 = -fadd(fadd(libdevice.fmaf(t1, t22, t23), t36), t37)
+    return fadd(t23, t38) if fsub(t38, t38) == f32(0.0) else t23
 
 
 # s2 = 1/|C|
@@ -273,15 +277,17 @@ def vjp_target_f32_dtarget_core(g, s2, s2_l, input_C, weight_C):
     t15 = -fmul(t1, t14)
     t16 = fsub(t12, t9)
     t17 = fsub(t8, t4)
-    t18 = fmul(expf_low(t5), fdiv(f32(1.0), fadd(f32(1.0), t6)))
-    t19 = -fadd(fadd(fsub(t4, fsub(t8, t17)), fsub(t7, t17)), t18)
-    t20 = fsub(t11, t10)
-    t21 = fadd(fadd(fsub(t9, fsub(t12, t16)), fsub(t11, t16)), t19)
-    t22 = fmul(weight_C, fadd(t21, fadd(fadd(fsub(t10, fsub(t11, t20)), fsub(t7, t20)), t18)))
-    t23 = fmul(t1, f32(0.0) if t2 else fadd(libdevice.fmaf(weight_C, t12, -t13), t22))
-    t24 = fmul(fadd(libdevice.fmaf(s2, g, -t1), fmul(s2_l, g)), t14)
-    t25 = -fadd(fadd(libdevice.fmaf(t1, t14, t15), t23), t24)
-    return fadd(t15, t25) if fsub(t25, t25) == f32(0.0) else t15
+    t18 = fadd(f32(1.0), t6)
+    t19 = inverse(t18)
+    t20 = fmul(expf_low(t5), libdevice.fmaf(libdevice.fmaf(-t19, t18, f32(1.0)), t19, t19))
+    t21 = -fadd(fadd(fsub(t4, fsub(t8, t17)), fsub(t7, t17)), t20)
+    t22 = fsub(t11, t10)
+    t23 = fadd(fadd(fsub(t9, fsub(t12, t16)), fsub(t11, t16)), t21)
+    t24 = fmul(weight_C, fadd(t23, fadd(fadd(fsub(t10, fsub(t11, t22)), fsub(t7, t22)), t20)))
+    t25 = fmul(t1, f32(0.0) if t2 else fadd(libdevice.fmaf(weight_C, t12, -t13), t24))
+    t26 = fmul(fadd(libdevice.fmaf(s2, g, -t1), fmul(s2_l, g)), t14)
+    t27 = -fadd(fadd(libdevice.fmaf(t1, t14, t15), t25), t26)
+    return fadd(t15, t27) if fsub(t27, t27) == f32(0.0) else t15
 
 
 # dtarget[C] = -g*s2*weighted(weight[C], -softplus(-input[C]) + softplus(input[C]))
@@ -338,19 +344,21 @@ def vjp_weight_f32_dweight_core(g, s2, s2_l, input_C, target_C):
     t18 = fmul(t1, t17)
     t19 = fsub(t17, t10)
     t20 = fsub(t8, t4)
-    t21 = fmul(expf_low(t5), fdiv(f32(1.0), fadd(f32(1.0), t6)))
-    t22 = fmul(target_C, fadd(fadd(fsub(t4, fsub(t8, t20)), fsub(t7, t20)), t21))
-    t23 = -(f32(0.0) if t2 else -fadd(libdevice.fmaf(target_C, t8, t9), t22))
-    t24 = fsub(t14, t13)
-    t25 = fmul(t11, fadd(fadd(fsub(t13, fsub(t14, t24)), fsub(t7, t24)), t21))
-    t26 = -target_C
-    t27 = fsub(t11, t26)
-    t28 = fmul(fadd(fsub(t26, fsub(t11, t27)), fsub(f32(1.0), t27)), t14)
-    t29 = -(f32(0.0) if t12 else -fadd(fadd(libdevice.fmaf(t11, t14, t15), t25), t28))
-    t30 = fmul(t1, fadd(fadd(fadd(fsub(t10, fsub(t17, t19)), fsub(t16, t19)), t23), t29))
-    t31 = fmul(fadd(libdevice.fmaf(s2, g, -t1), fmul(s2_l, g)), t17)
-    t32 = fadd(fadd(libdevice.fmaf(t1, t17, -t18), t30), t31)
-    return fadd(t18, t32) if fsub(t32, t32) == f32(0.0) else t18
+    t21 = fadd(f32(1.0), t6)
+    t22 = inverse(t21)
+    t23 = fmul(expf_low(t5), libdevice.fmaf(libdevice.fmaf(-t22, t21, f32(1.0)), t22, t22))
+    t24 = fmul(target_C, fadd(fadd(fsub(t4, fsub(t8, t20)), fsub(t7, t20)), t23))
+    t25 = -(f32(0.0) if t2 else -fadd(libdevice.fmaf(target_C, t8, t9), t24))
+    t26 = fsub(t14, t13)
+    t27 = fmul(t11, fadd(fadd(fsub(t13, fsub(t14, t26)), fsub(t7, t26)), t23))
+    t28 = -target_C
+    t29 = fsub(t11, t28)
+    t30 = fmul(fadd(fsub(t28, fsub(t11, t29)), fsub(f32(1.0), t29)), t14)
+    t31 = -(f32(0.0) if t12 else -fadd(fadd(libdevice.fmaf(t11, t14, t15), t27), t30))
+    t32 = fmul(t1, fadd(fadd(fadd(fsub(t10, fsub(t17, t19)), fsub(t16, t19)), t25), t31))
+    t33 = fmul(fadd(libdevice.fmaf(s2, g, -t1), fmul(s2_l, g)), t17)
+    t34 = fadd(fadd(libdevice.fmaf(t1, t17, -t18), t32), t33)
+    return fadd(t18, t34) if fsub(t34, t34) == f32(0.0) else t18
 
 
 # dweight[C] = g*s2*(-weighted(1 - target[C], -softplus(input[C])) - weighted(target[C], -softplus(-input[C])))

@@ -18,9 +18,9 @@ from symgen.runtime.device import (
     expf_low,
     f32,
     fadd,
-    fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -94,30 +94,31 @@ def value_f32_out_core(
     t9 = fsub(m0, input_target)
     t10 = fsub(input_target, m0)
     t11 = expf(t10)
-    t12 = fdiv(t11, s0)
-    t13 = -t12
-    t14 = fadd(t13, f32(1.0))
-    t15 = fmul(epsilon, t14)
-    t16 = fadd(t9, t15)
-    t17 = libdevice.logf(s0)
-    t18 = fadd(t16, t17)
-    t19 = fmul(weight_target, t18)
-    t20 = fsub(t18, t16)
-    t21 = fsub(t16, t9)
-    t22 = -input_target
-    t23 = fsub(t9, t22)
-    t24 = fsub(t14, t13)
-    t25 = fsub(t10, input_target)
-    t26 = fadd(expf_low(t10), fmul(fadd(fsub(input_target, fsub(t10, t25)), fsub(-m0, t25)), t11))
-    t27 = -fdiv(fsub(fadd(libdevice.fmaf(t13, s0, t11), t26), fmul(t12, s0_l)), s0)
-    t28 = fmul(epsilon, fadd(fadd(fsub(t13, fsub(t14, t24)), fsub(f32(1.0), t24)), t27))
-    t29 = fadd(fadd(fsub(t9, fsub(t16, t21)), fsub(t15, t21)), fadd(fsub(t22, fsub(t9, t23)), fsub(m0, t23)))
-    t30 = fadd(t29, fadd(fadd(libdevice.fmaf(epsilon, t14, -t15), t28), fmul(epsilon_l, t14)))
-    t31 = fadd(fadd(fsub(t16, fsub(t18, t20)), fsub(t17, t20)), t30)
-    t32 = fmul(weight_target, fadd(t31, fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))))
-    t33 = f32(0.0) if t7 else f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t18, -t19), t32)
-    t34 = f32(0.0) if t7 else f32(0.0) if t8 else t19
-    return fadd(t34, t33) if fsub(t33, t33) == f32(0.0) else t34
+    t12 = inverse(s0)
+    t13 = fmul(t11, t12)
+    t14 = -t13
+    t15 = fadd(t14, f32(1.0))
+    t16 = fmul(epsilon, t15)
+    t17 = fadd(t9, t16)
+    t18 = libdevice.logf(s0)
+    t19 = fadd(t17, t18)
+    t20 = fmul(weight_target, t19)
+    t21 = fsub(t19, t17)
+    t22 = fsub(t17, t9)
+    t23 = -input_target
+    t24 = fsub(t9, t23)
+    t25 = fsub(t15, t14)
+    t26 = fsub(t10, input_target)
+    t27 = fadd(expf_low(t10), fmul(fadd(fsub(input_target, fsub(t10, t26)), fsub(-m0, t26)), t11))
+    t28 = -fmul(fsub(fadd(libdevice.fmaf(t14, s0, t11), t27), fmul(t13, s0_l)), t12)
+    t29 = fmul(epsilon, fadd(fadd(fsub(t14, fsub(t15, t25)), fsub(f32(1.0), t25)), t28))
+    t30 = fadd(fadd(fsub(t9, fsub(t17, t22)), fsub(t16, t22)), fadd(fsub(t23, fsub(t9, t24)), fsub(m0, t24)))
+    t31 = fadd(t30, fadd(fadd(libdevice.fmaf(epsilon, t15, -t16), t29), fmul(epsilon_l, t15)))
+    t32 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t12, s0, f32(1.0)), t12, t12)))
+    t33 = fmul(weight_target, fadd(fadd(fadd(fsub(t17, fsub(t19, t21)), fsub(t18, t21)), t31), t32))
+    t34 = f32(0.0) if t7 else f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t19, -t20), t33)
+    t35 = f32(0.0) if t7 else f32(0.0) if t8 else t20
+    return fadd(t35, t34) if fsub(t34, t34) == f32(0.0) else t35
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -219,17 +220,17 @@ def vjp_f32_s2_core(e1, e1_l, epsilon, epsilon_l, ignore_index, ignore_index_l, 
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
-    t9 = fdiv(f32(1.0), s0)
-    t10 = fdiv(e1, s0)
+    t9 = inverse(s0)
+    t10 = fmul(e1, t9)
     t11 = fmul(t10, epsilon)
-    t12 = fdiv(t11, s0)
+    t12 = fmul(t11, t9)
     t13 = fadd(t9, t12)
     t14 = fmul(weight_target, t13)
     t15 = fsub(t13, t9)
-    t16 = fdiv(fsub(libdevice.fmaf(-t9, s0, f32(1.0)), fmul(t9, s0_l)), s0)
-    t17 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t10, s0, e1), e1_l), fmul(t10, s0_l)), s0), epsilon)
+    t16 = fmul(fsub(libdevice.fmaf(-t9, s0, f32(1.0)), fmul(t9, s0_l)), t9)
+    t17 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t10, s0, e1), e1_l), fmul(t10, s0_l)), t9), epsilon)
     t18 = fadd(fadd(libdevice.fmaf(t10, epsilon, -t11), fmul(t10, epsilon_l)), t17)
-    t19 = fdiv(fsub(fadd(libdevice.fmaf(-t12, s0, t11), t18), fmul(t12, s0_l)), s0)
+    t19 = fmul(fsub(fadd(libdevice.fmaf(-t12, s0, t11), t18), fmul(t12, s0_l)), t9)
     t20 = fmul(weight_target, fadd(fadd(fadd(fsub(t9, fsub(t13, t15)), fsub(t12, t15)), t16), t19))
     t21 = f32(0.0) if t7 else f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t13, -t14), t20)
     t22 = fsub(t21, t21) == f32(0.0)
@@ -270,26 +271,27 @@ def vjp_f32_dinput_core(
     t7 = fadd(t3, t5)
     t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
     t9 = weight_target == f32(0.0)
-    t10 = fdiv(e1, s0)
-    t11 = -fmul(t10, epsilon)
-    t12 = fadd(t11, f32(-1.0))
-    t13 = fmul(weight_target, t12)
-    t14 = (f32(0.0) if t8 else f32(0.0) if t9 else t13) if t1 else f32(0.0)
-    t15 = s2 == f32(0.0)
-    t16 = fmul(e0_K, s2)
-    t17 = f32(0.0) if t8 else f32(0.0) if t15 else t16
-    t18 = fadd(t14, t17)
-    t19 = fmul(g, t18)
-    t20 = fsub(t18, t14)
-    t21 = fsub(t12, t11)
-    t22 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t10, s0, e1), e1_l), fmul(t10, s0_l)), s0), epsilon)
-    t23 = -fadd(fadd(libdevice.fmaf(t10, epsilon, t11), fmul(t10, epsilon_l)), t22)
-    t24 = fmul(weight_target, fadd(fadd(fsub(t11, fsub(t12, t21)), fsub(f32(-1.0), t21)), t23))
-    t25 = f32(0.0) if t8 else f32(0.0) if t9 else fadd(libdevice.fmaf(weight_target, t12, -t13), t24)
-    t26 = f32(0.0) if t15 else fadd(fadd(libdevice.fmaf(e0_K, s2, -t16), fmul(e0_K, s2_l)), fmul(e0_K_l, s2))
-    t27 = fadd(fadd(fsub(t14, fsub(t18, t20)), fsub(t17, t20)), t25 if t1 else f32(0.0))
-    t28 = fadd(libdevice.fmaf(g, t18, -t19), fmul(g, fadd(t27, f32(0.0) if t8 else t26)))
-    return fadd(t19, t28) if fsub(t28, t28) == f32(0.0) else t19
+    t10 = inverse(s0)
+    t11 = fmul(e1, t10)
+    t12 = -fmul(t11, epsilon)
+    t13 = fadd(t12, f32(-1.0))
+    t14 = fmul(weight_target, t13)
+    t15 = (f32(0.0) if t8 else f32(0.0) if t9 else t14) if t1 else f32(0.0)
+    t16 = s2 == f32(0.0)
+    t17 = fmul(e0_K, s2)
+    t18 = f32(0.0) if t8 else f32(0.0) if t16 else t17
+    t19 = fadd(t15, t18)
+    t20 = fmul(g, t19)
+    t21 = fsub(t19, t15)
+    t22 = fsub(t13, t12)
+    t23 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t11, s0, e1), e1_l), fmul(t11, s0_l)), t10), epsilon)
+    t24 = -fadd(fadd(libdevice.fmaf(t11, epsilon, t12), fmul(t11, epsilon_l)), t23)
+    t25 = fmul(weight_target, fadd(fadd(fsub(t12, fsub(t13, t22)), fsub(f32(-1.0), t22)), t24))
+    t26 = f32(0.0) if t8 else f32(0.0) if t9 else fadd(libdevice.fmaf(weight_target, t13, -t14), t25)
+    t27 = f32(0.0) if t16 else fadd(fadd(libdevice.fmaf(e0_K, s2, -t17), fmul(e0_K, s2_l)), fmul(e0_K_l, s2))
+    t28 = fadd(fadd(fsub(t15, fsub(t19, t21)), fsub(t18, t21)), t26 if t1 else f32(0.0))
+    t29 = fadd(libdevice.fmaf(g, t19, -t20), fmul(g, fadd(t28, f32(0.0) if t8 else t27)))
+    return fadd(t20, t29) if fsub(t29, t29) == f32(0.0) else t20
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -409,28 +411,29 @@ def value_and_grad_f32_out_core(
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
     t9 = fsub(m0, input_target)
-    t10 = fdiv(e1, s0)
-    t11 = -t10
-    t12 = fadd(t11, f32(1.0))
-    t13 = fmul(epsilon, t12)
-    t14 = fadd(t9, t13)
-    t15 = libdevice.logf(s0)
-    t16 = fadd(t14, t15)
-    t17 = fmul(weight_target, t16)
-    t18 = fsub(t16, t14)
-    t19 = fsub(t14, t9)
-    t20 = -input_target
-    t21 = fsub(t9, t20)
-    t22 = fsub(t12, t11)
-    t23 = -fdiv(fsub(fadd(libdevice.fmaf(t11, s0, e1), e1_l), fmul(t10, s0_l)), s0)
-    t24 = fmul(epsilon, fadd(fadd(fsub(t11, fsub(t12, t22)), fsub(f32(1.0), t22)), t23))
-    t25 = fadd(fadd(fsub(t9, fsub(t14, t19)), fsub(t13, t19)), fadd(fsub(t20, fsub(t9, t21)), fsub(m0, t21)))
-    t26 = fadd(t25, fadd(fadd(libdevice.fmaf(epsilon, t12, -t13), t24), fmul(epsilon_l, t12)))
-    t27 = fadd(fadd(fsub(t14, fsub(t16, t18)), fsub(t15, t18)), t26)
-    t28 = fmul(weight_target, fadd(t27, fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))))
-    t29 = f32(0.0) if t7 else f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t16, -t17), t28)
-    t30 = f32(0.0) if t7 else f32(0.0) if t8 else t17
-    return fadd(t30, t29) if fsub(t29, t29) == f32(0.0) else t30
+    t10 = inverse(s0)
+    t11 = fmul(e1, t10)
+    t12 = -t11
+    t13 = fadd(t12, f32(1.0))
+    t14 = fmul(epsilon, t13)
+    t15 = fadd(t9, t14)
+    t16 = libdevice.logf(s0)
+    t17 = fadd(t15, t16)
+    t18 = fmul(weight_target, t17)
+    t19 = fsub(t17, t15)
+    t20 = fsub(t15, t9)
+    t21 = -input_target
+    t22 = fsub(t9, t21)
+    t23 = fsub(t13, t12)
+    t24 = -fmul(fsub(fadd(libdevice.fmaf(t12, s0, e1), e1_l), fmul(t11, s0_l)), t10)
+    t25 = fmul(epsilon, fadd(fadd(fsub(t12, fsub(t13, t23)), fsub(f32(1.0), t23)), t24))
+    t26 = fadd(fadd(fsub(t9, fsub(t15, t20)), fsub(t14, t20)), fadd(fsub(t21, fsub(t9, t22)), fsub(m0, t22)))
+    t27 = fadd(t26, fadd(fadd(libdevice.fmaf(epsilon, t13, -t14), t25), fmul(epsilon_l, t13)))
+    t28 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t10, s0, f32(1.0)), t10, t10)))
+    t29 = fmul(weight_target, fadd(fadd(fadd(fsub(t15, fsub(t17, t19)), fsub(t16, t19)), t27), t28))
+    t30 = f32(0.0) if t7 else f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t17, -t18), t29)
+    t31 = f32(0.0) if t7 else f32(0.0) if t8 else t18
+    return fadd(t31, t30) if fsub(t30, t30) == f32(0.0) else t31
 
 
 # out = (0 if Eq(target, ignore_index) else weighted(weight[target], epsilon*(-e1/s0 + 1) + m0 + log(s0) -
@@ -468,13 +471,14 @@ def value_and_grad_f64_out_core(e1, e1_l, epsilon, ignore_index, m0, s0, s0_l, t
 # e1 = log(s0)
 @core
 def vjp_weight_f32_e1_core(s0, s0_l):
-    t1 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
-    t2 = fsub(t1, t1) == f32(0.0)
-    t3 = libdevice.logf(s0)
-    t4 = fadd(t3, t1)
-    t5 = t4 if t2 else t3
-    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t1 = inverse(s0)
+    t2 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1)))
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = libdevice.logf(s0)
+    t5 = fadd(t4, t2)
+    t6 = t5 if t3 else t4
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    return t6, t7
 
 
 # dweight[K] = ((0 if Eq(target, ignore_index) else g*(e1 + epsilon*(-e0/s0 + 1) + m0 - input[target])) if Eq(K,
@@ -493,26 +497,27 @@ def vjp_weight_f32_dweight_core(
     t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
     t9 = fsub(e1, input_target)
     t10 = fadd(t9, m0)
-    t11 = fdiv(e0, s0)
-    t12 = -t11
-    t13 = fadd(t12, f32(1.0))
-    t14 = fmul(epsilon, t13)
-    t15 = fadd(t10, t14)
-    t16 = fmul(g, t15)
-    t17 = fsub(t15, t10)
-    t18 = fsub(t10, t9)
-    t19 = -input_target
-    t20 = fsub(t9, t19)
-    t21 = fadd(fadd(fsub(t19, fsub(t9, t20)), fsub(e1, t20)), e1_l)
-    t22 = fadd(fadd(fsub(t9, fsub(t10, t18)), fsub(m0, t18)), t21)
-    t23 = fsub(t13, t12)
-    t24 = -fdiv(fsub(fadd(libdevice.fmaf(t12, s0, e0), e0_l), fmul(t11, s0_l)), s0)
-    t25 = fmul(epsilon, fadd(fadd(fsub(t12, fsub(t13, t23)), fsub(f32(1.0), t23)), t24))
-    t26 = fadd(fadd(libdevice.fmaf(epsilon, t13, -t14), t25), fmul(epsilon_l, t13))
-    t27 = fmul(g, fadd(fadd(fadd(fsub(t10, fsub(t15, t17)), fsub(t14, t17)), t22), t26))
-    t28 = (f32(0.0) if t8 else fadd(libdevice.fmaf(g, t15, -t16), t27)) if t1 else f32(0.0)
-    t29 = (f32(0.0) if t8 else t16) if t1 else f32(0.0)
-    return fadd(t29, t28) if fsub(t28, t28) == f32(0.0) else t29
+    t11 = inverse(s0)
+    t12 = fmul(e0, t11)
+    t13 = -t12
+    t14 = fadd(t13, f32(1.0))
+    t15 = fmul(epsilon, t14)
+    t16 = fadd(t10, t15)
+    t17 = fmul(g, t16)
+    t18 = fsub(t16, t10)
+    t19 = fsub(t10, t9)
+    t20 = -input_target
+    t21 = fsub(t9, t20)
+    t22 = fadd(fadd(fsub(t20, fsub(t9, t21)), fsub(e1, t21)), e1_l)
+    t23 = fadd(fadd(fsub(t9, fsub(t10, t19)), fsub(m0, t19)), t22)
+    t24 = fsub(t14, t13)
+    t25 = -fmul(fsub(fadd(libdevice.fmaf(t13, s0, e0), e0_l), fmul(t12, s0_l)), t11)
+    t26 = fmul(epsilon, fadd(fadd(fsub(t13, fsub(t14, t24)), fsub(f32(1.0), t24)), t25))
+    t27 = fadd(fadd(libdevice.fmaf(epsilon, t14, -t15), t26), fmul(epsilon_l, t14))
+    t28 = fmul(g, fadd(fadd(fadd(fsub(t10, fsub(t16, t18)), fsub(t15, t18)), t23), t27))
+    t29 = (f32(0.0) if t8 else fadd(libdevice.fmaf(g, t16, -t17), t28)) if t1 else f32(0.0)
+    t30 = (f32(0.0) if t8 else t17) if t1 else f32(0.0)
+    return fadd(t30, t29) if fsub(t29, t29) == f32(0.0) else t30
 
 
 # e1 = log(s0)
@@ -572,19 +577,20 @@ def vjp_epsilon_f32_depsilon_core(g, ignore_index, ignore_index_l, m0, s0, s0_l,
     t9 = fmul(weight_target, g)
     t10 = fsub(input_target, m0)
     t11 = expf(t10)
-    t12 = fdiv(t11, s0)
-    t13 = -t12
-    t14 = fadd(t13, f32(1.0))
-    t15 = fmul(t9, t14)
-    t16 = fsub(t14, t13)
-    t17 = fsub(t10, input_target)
-    t18 = fadd(expf_low(t10), fmul(fadd(fsub(input_target, fsub(t10, t17)), fsub(-m0, t17)), t11))
-    t19 = -fdiv(fsub(fadd(libdevice.fmaf(t13, s0, t11), t18), fmul(t12, s0_l)), s0)
-    t20 = fmul(t9, fadd(fadd(fsub(t13, fsub(t14, t16)), fsub(f32(1.0), t16)), t19))
-    t21 = fadd(fadd(libdevice.fmaf(t9, t14, -t15), t20), fmul(libdevice.fmaf(weight_target, g, -t9), t14))
-    t22 = f32(0.0) if t7 else f32(0.0) if t8 else t21
-    t23 = f32(0.0) if t7 else f32(0.0) if t8 else t15
-    return fadd(t23, t22) if fsub(t22, t22) == f32(0.0) else t23
+    t12 = inverse(s0)
+    t13 = fmul(t11, t12)
+    t14 = -t13
+    t15 = fadd(t14, f32(1.0))
+    t16 = fmul(t9, t15)
+    t17 = fsub(t15, t14)
+    t18 = fsub(t10, input_target)
+    t19 = fadd(expf_low(t10), fmul(fadd(fsub(input_target, fsub(t10, t18)), fsub(-m0, t18)), t11))
+    t20 = -fmul(fsub(fadd(libdevice.fmaf(t14, s0, t11), t19), fmul(t13, s0_l)), t12)
+    t21 = fmul(t9, fadd(fadd(fsub(t14, fsub(t15, t17)), fsub(f32(1.0), t17)), t20))
+    t22 = fadd(fadd(libdevice.fmaf(t9, t15, -t16), t21), fmul(libdevice.fmaf(weight_target, g, -t9), t15))
+    t23 = f32(0.0) if t7 else f32(0.0) if t8 else t22
+    t24 = f32(0.0) if t7 else f32(0.0) if t8 else t16
+    return fadd(t24, t23) if fsub(t23, t23) == f32(0.0) else t24
 
 
 # depsilon = (0 if Eq(target, ignore_index) else weighted(weight[target], g*(1 - exp(-m0 + input[target])/s0)))

@@ -21,6 +21,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -136,24 +137,26 @@ def value_f32_out_core_no_swap(m0, m1, s0, s0_l, s1, s1_l):
     t4 = fdiv(t3, m1)
     t5 = fadd(t2, t4)
     t6 = f32(0.0) <= t5
-    t7 = -libdevice.fabsf(t5)
-    t8 = expf(t7)
-    t9 = f32(1.0) if t6 else t8
-    t10 = fadd(f32(1.0), t8)
-    t11 = fdiv(t9, t10)
+    t7 = libdevice.expf(-libdevice.fabsf(t5))
+    t8 = f32(1.0) if t6 else t7
+    t9 = fadd(f32(1.0), t7)
+    t10 = inverse(t9)
+    t11 = fmul(t8, t10)
     t12 = fmul(t11, f32(2.0))
     t13 = fmul(t12, t11)
-    t14 = expf_low(t7)
-    t15 = fsub(t10, f32(1.0))
-    t16 = fmul(t11, fadd(fadd(fsub(f32(1.0), fsub(t10, t15)), fsub(t8, t15)), t14))
-    t17 = fsub(t5, t2)
-    t18 = fadd(libdevice.fmaf(t2, m0, t1), fdiv(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), fadd(t1, t1)))
-    t19 = fadd(libdevice.fmaf(-t4, m1, t3), fdiv(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), fadd(t3, t3)))
-    t20 = fadd(fadd(fadd(fsub(t2, fsub(t5, t17)), fsub(t4, t17)), -fdiv(t18, m0)), fdiv(t19, m1))
-    t21 = fdiv(fsub(fadd(libdevice.fmaf(-t11, t10, t9), f32(0.0) if t6 else t14), t16), t10)
-    t22 = fadd(t21, fmul(t20, fmul(t11, fdiv(t8 if t6 else f32(1.0), t10))))
-    t23 = fadd(fadd(libdevice.fmaf(t12, t11, -t13), fmul(t12, t22)), fmul(fmul(t22, f32(2.0)), t11))
-    return fadd(t13, t23) if fsub(t23, t23) == f32(0.0) else t13
+    t14 = fsub(t9, f32(1.0))
+    t15 = fsub(libdevice.fmaf(-t11, t9, t8), fmul(t11, fadd(fsub(f32(1.0), fsub(t9, t14)), fsub(t7, t14))))
+    t16 = fsub(t5, t2)
+    t17 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
+    t18 = -fmul(fadd(libdevice.fmaf(t2, m0, t1), t17), inverse(m0))
+    t19 = fmul(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), inverse(fadd(t3, t3)))
+    t20 = fmul(fadd(libdevice.fmaf(-t4, m1, t3), t19), inverse(m1))
+    t21 = t7 if t6 else f32(1.0)
+    t22 = fmul(t21, t10)
+    t23 = fadd(fadd(fadd(fsub(t2, fsub(t5, t16)), fsub(t4, t16)), t18), t20)
+    t24 = fadd(fmul(t15, t10), fmul(t23, fmul(t11, libdevice.fmaf(libdevice.fmaf(-t22, t9, t21), t10, t22))))
+    t25 = fadd(fadd(libdevice.fmaf(t12, t11, -t13), fmul(t12, t24)), fmul(fmul(t24, f32(2.0)), t11))
+    return fadd(t13, t25) if fsub(t25, t25) == f32(0.0) else t13
 
 
 # m0 = scale over D.1 of anchor[D.1] - negative[D.1]
@@ -264,21 +267,26 @@ def vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l):
     t8 = expf(t7)
     t9 = f32(1.0) if t6 else t8
     t10 = fadd(f32(1.0), t8)
-    t11 = fdiv(t9, t10)
-    t12 = expf_low(t7)
-    t13 = fsub(t10, f32(1.0))
-    t14 = fmul(t11, fadd(fadd(fsub(f32(1.0), fsub(t10, t13)), fsub(t8, t13)), t12))
-    t15 = fsub(t5, t2)
-    t16 = fadd(libdevice.fmaf(t2, m0, t1), fdiv(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), fadd(t1, t1)))
-    t17 = fadd(libdevice.fmaf(-t4, m1, t3), fdiv(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), fadd(t3, t3)))
-    t18 = fadd(fadd(fadd(fsub(t2, fsub(t5, t15)), fsub(t4, t15)), -fdiv(t16, m0)), fdiv(t17, m1))
-    t19 = fdiv(fsub(fadd(libdevice.fmaf(-t11, t10, t9), f32(0.0) if t6 else t12), t14), t10)
-    t20 = fadd(t19, fmul(t18, fmul(t11, fdiv(t8 if t6 else f32(1.0), t10))))
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t11, t20)
-    t23 = t22 if t21 else t11
-    t24 = (fsub(t20, fsub(t22, t11)) if t21 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
-    return t23, t24
+    t11 = inverse(t10)
+    t12 = fmul(t9, t11)
+    t13 = expf_low(t7)
+    t14 = fsub(t10, f32(1.0))
+    t15 = fmul(t12, fadd(fadd(fsub(f32(1.0), fsub(t10, t14)), fsub(t8, t14)), t13))
+    t16 = fsub(t5, t2)
+    t17 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
+    t18 = -fmul(fadd(libdevice.fmaf(t2, m0, t1), t17), inverse(m0))
+    t19 = fmul(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), inverse(fadd(t3, t3)))
+    t20 = fmul(fadd(libdevice.fmaf(-t4, m1, t3), t19), inverse(m1))
+    t21 = t8 if t6 else f32(1.0)
+    t22 = fmul(t21, t11)
+    t23 = fmul(t12, libdevice.fmaf(libdevice.fmaf(-t22, t10, t21), t11, t22))
+    t24 = fmul(fsub(fadd(libdevice.fmaf(-t12, t10, t9), f32(0.0) if t6 else t13), t15), t11)
+    t25 = fadd(t24, fmul(fadd(fadd(fadd(fsub(t2, fsub(t5, t16)), fsub(t4, t16)), t18), t20), t23))
+    t26 = fsub(t25, t25) == f32(0.0)
+    t27 = fadd(t12, t25)
+    t28 = t27 if t26 else t12
+    t29 = (fsub(t25, fsub(t27, t12)) if t26 else f32(0.0)) if fsub(t28, t28) == f32(0.0) else f32(0.0)
+    return t28, t29
 
 
 # e1 = sigmoid(-sqrt(s1)/m1 + sqrt(s0)/m0)
@@ -294,21 +302,26 @@ def vjp_f32_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l):
     t8 = expf(t7)
     t9 = f32(1.0) if t6 else t8
     t10 = fadd(f32(1.0), t8)
-    t11 = fdiv(t9, t10)
-    t12 = expf_low(t7)
-    t13 = fsub(t10, f32(1.0))
-    t14 = fmul(t11, fadd(fadd(fsub(f32(1.0), fsub(t10, t13)), fsub(t8, t13)), t12))
-    t15 = fsub(t5, t2)
-    t16 = fadd(libdevice.fmaf(-t2, m0, t1), fdiv(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), fadd(t1, t1)))
-    t17 = fadd(libdevice.fmaf(t4, m1, t3), fdiv(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), fadd(t3, t3)))
-    t18 = fadd(fadd(fadd(fsub(t2, fsub(t5, t15)), fsub(t4, t15)), fdiv(t16, m0)), -fdiv(t17, m1))
-    t19 = fdiv(fsub(fadd(libdevice.fmaf(-t11, t10, t9), f32(0.0) if t6 else t12), t14), t10)
-    t20 = fadd(t19, fmul(t18, fmul(t11, fdiv(t8 if t6 else f32(1.0), t10))))
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t11, t20)
-    t23 = t22 if t21 else t11
-    t24 = (fsub(t20, fsub(t22, t11)) if t21 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
-    return t23, t24
+    t11 = inverse(t10)
+    t12 = fmul(t9, t11)
+    t13 = expf_low(t7)
+    t14 = fsub(t10, f32(1.0))
+    t15 = fmul(t12, fadd(fadd(fsub(f32(1.0), fsub(t10, t14)), fsub(t8, t14)), t13))
+    t16 = fsub(t5, t2)
+    t17 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
+    t18 = fmul(fadd(libdevice.fmaf(-t2, m0, t1), t17), inverse(m0))
+    t19 = fmul(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), inverse(fadd(t3, t3)))
+    t20 = -fmul(fadd(libdevice.fmaf(t4, m1, t3), t19), inverse(m1))
+    t21 = t8 if t6 else f32(1.0)
+    t22 = fmul(t21, t11)
+    t23 = fmul(t12, libdevice.fmaf(libdevice.fmaf(-t22, t10, t21), t11, t22))
+    t24 = fmul(fsub(fadd(libdevice.fmaf(-t12, t10, t9), f32(0.0) if t6 else t13), t15), t11)
+    t25 = fadd(t24, fmul(fadd(fadd(fadd(fsub(t2, fsub(t5, t16)), fsub(t4, t16)), t18), t20), t23))
+    t26 = fsub(t25, t25) == f32(0.0)
+    t27 = fadd(t12, t25)
+    t28 = t27 if t26 else t12
+    t29 = (fsub(t25, fsub(t27, t12)) if t26 else f32(0.0)) if fsub(t28, t28) == f32(0.0) else f32(0.0)
+    return t28, t29
 
 
 # s3 = 2*e0**2*e1*(0 if Eq(s1, 0) else 1/sqrt(s1))
@@ -327,8 +340,8 @@ def vjp_f32_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l):
     t11 = fdiv(f32(1.0), t10)
     t12 = f32(0.0) if t9 else t11
     t13 = fmul(t3, t12)
-    t14 = fmul(t11, fdiv(fadd(libdevice.fmaf(-t10, t10, s1), s1_l), fadd(t10, t10)))
-    t15 = fmul(t3, f32(0.0) if t9 else fdiv(fsub(libdevice.fmaf(-t11, t10, f32(1.0)), t14), t10))
+    t14 = fmul(t11, fmul(fadd(libdevice.fmaf(-t10, t10, s1), s1_l), inverse(fadd(t10, t10))))
+    t15 = fmul(t3, f32(0.0) if t9 else fmul(fsub(libdevice.fmaf(-t11, t10, f32(1.0)), t14), inverse(t10)))
     t16 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(2.0)), e0)), e1)
     t17 = fmul(fadd(fadd(libdevice.fmaf(t2, e1, -t3), fmul(t2, e1_l)), t16), t12)
     t18 = fadd(fadd(libdevice.fmaf(t3, t12, -t13), t15), t17)
@@ -355,8 +368,8 @@ def vjp_f32_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l):
     t11 = fdiv(f32(1.0), t10)
     t12 = f32(0.0) if t9 else t11
     t13 = -fmul(t3, t12)
-    t14 = fmul(t11, fdiv(fadd(libdevice.fmaf(-t10, t10, s0), s0_l), fadd(t10, t10)))
-    t15 = fmul(t3, f32(0.0) if t9 else fdiv(fsub(libdevice.fmaf(-t11, t10, f32(1.0)), t14), t10))
+    t14 = fmul(t11, fmul(fadd(libdevice.fmaf(-t10, t10, s0), s0_l), inverse(fadd(t10, t10))))
+    t15 = fmul(t3, f32(0.0) if t9 else fmul(fsub(libdevice.fmaf(-t11, t10, f32(1.0)), t14), inverse(t10)))
     t16 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(2.0)), e0)), e1)
     t17 = fmul(fadd(fadd(libdevice.fmaf(t2, e1, -t3), fmul(t2, e1_l)), t16), t12)
     t18 = -fadd(fadd(libdevice.fmaf(t3, t12, t13), t15), t17)
@@ -3174,26 +3187,29 @@ def value_f32_out_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l):
     t8 = -(t4 if t7 else t6)
     t9 = fadd(t2, t8)
     t10 = f32(0.0) <= t9
-    t11 = -libdevice.fabsf(t9)
-    t12 = expf(t11)
-    t13 = f32(1.0) if t10 else t12
-    t14 = fadd(f32(1.0), t12)
-    t15 = fdiv(t13, t14)
+    t11 = libdevice.expf(-libdevice.fabsf(t9))
+    t12 = f32(1.0) if t10 else t11
+    t13 = fadd(f32(1.0), t11)
+    t14 = inverse(t13)
+    t15 = fmul(t12, t14)
     t16 = fmul(t15, f32(2.0))
     t17 = fmul(t16, t15)
-    t18 = expf_low(t11)
-    t19 = fsub(t14, f32(1.0))
-    t20 = fmul(t15, fadd(fadd(fsub(f32(1.0), fsub(t14, t19)), fsub(t12, t19)), t18))
-    t21 = fsub(t9, t2)
-    t22 = fadd(libdevice.fmaf(-t2, m0, t1), fdiv(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), fadd(t1, t1)))
-    t23 = fadd(libdevice.fmaf(-t4, m1, t3), fdiv(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), fadd(t3, t3)))
-    t24 = fadd(libdevice.fmaf(-t6, m2, t5), fdiv(fadd(libdevice.fmaf(-t5, t5, s2), s2_l), fadd(t5, t5)))
-    t25 = fadd(fadd(fsub(t2, fsub(t9, t21)), fsub(t8, t21)), fdiv(t22, m0))
-    t26 = fadd(t25, -(fdiv(t23, m1) if t7 else fdiv(t24, m2)))
-    t27 = fdiv(fsub(fadd(libdevice.fmaf(-t15, t14, t13), f32(0.0) if t10 else t18), t20), t14)
-    t28 = fadd(t27, fmul(t26, fmul(t15, fdiv(t12 if t10 else f32(1.0), t14))))
-    t29 = fadd(fadd(libdevice.fmaf(t16, t15, -t17), fmul(t16, t28)), fmul(fmul(t28, f32(2.0)), t15))
-    return fadd(t17, t29) if fsub(t29, t29) == f32(0.0) else t17
+    t18 = fsub(t13, f32(1.0))
+    t19 = fmul(t15, fadd(fsub(f32(1.0), fsub(t13, t18)), fsub(t11, t18)))
+    t20 = fsub(t9, t2)
+    t21 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
+    t22 = fmul(fadd(libdevice.fmaf(-t2, m0, t1), t21), inverse(m0))
+    t23 = inverse(fadd(t3, t3) if t7 else fadd(t5, t5))
+    t24 = inverse(m1 if t7 else m2)
+    t25 = fmul(fadd(libdevice.fmaf(-t4, m1, t3), fmul(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), t23)), t24)
+    t26 = fmul(fadd(libdevice.fmaf(-t6, m2, t5), fmul(fadd(libdevice.fmaf(-t5, t5, s2), s2_l), t23)), t24)
+    t27 = t11 if t10 else f32(1.0)
+    t28 = fmul(t27, t14)
+    t29 = fadd(fadd(fadd(fsub(t2, fsub(t9, t20)), fsub(t8, t20)), t22), -(t25 if t7 else t26))
+    t30 = fmul(t29, fmul(t15, libdevice.fmaf(libdevice.fmaf(-t28, t13, t27), t14, t28)))
+    t31 = fadd(fmul(fsub(libdevice.fmaf(-t15, t13, t12), t19), t14), t30)
+    t32 = fadd(fadd(libdevice.fmaf(t16, t15, -t17), fmul(t16, t31)), fmul(fmul(t31, f32(2.0)), t15))
+    return fadd(t17, t32) if fsub(t32, t32) == f32(0.0) else t17
 
 
 # m0 = scale over D.1 of anchor[D.1] - positive[D.1]
@@ -3347,30 +3363,35 @@ def vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l):
     t12 = expf(t11)
     t13 = f32(1.0) if t10 else t12
     t14 = fadd(f32(1.0), t12)
-    t15 = fdiv(t13, t14)
-    t16 = expf_low(t11)
-    t17 = fsub(t14, f32(1.0))
-    t18 = fmul(t15, fadd(fadd(fsub(f32(1.0), fsub(t14, t17)), fsub(t12, t17)), t16))
-    t19 = fsub(t9, t2)
-    t20 = fadd(libdevice.fmaf(-t2, m0, t1), fdiv(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), fadd(t1, t1)))
-    t21 = fadd(libdevice.fmaf(-t4, m1, t3), fdiv(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), fadd(t3, t3)))
-    t22 = fadd(libdevice.fmaf(-t6, m2, t5), fdiv(fadd(libdevice.fmaf(-t5, t5, s2), s2_l), fadd(t5, t5)))
-    t23 = fadd(fadd(fsub(t2, fsub(t9, t19)), fsub(t8, t19)), fdiv(t20, m0))
-    t24 = fadd(t23, -(fdiv(t21, m1) if t7 else fdiv(t22, m2)))
-    t25 = fdiv(fsub(fadd(libdevice.fmaf(-t15, t14, t13), f32(0.0) if t10 else t16), t18), t14)
-    t26 = fadd(t25, fmul(t24, fmul(t15, fdiv(t12 if t10 else f32(1.0), t14))))
-    t27 = fsub(t26, t26) == f32(0.0)
-    t28 = fadd(t15, t26)
-    t29 = t28 if t27 else t15
-    t30 = (fsub(t26, fsub(t28, t15)) if t27 else f32(0.0)) if fsub(t29, t29) == f32(0.0) else f32(0.0)
-    return t29, t30
+    t15 = inverse(t14)
+    t16 = fmul(t13, t15)
+    t17 = expf_low(t11)
+    t18 = fsub(t14, f32(1.0))
+    t19 = fmul(t16, fadd(fadd(fsub(f32(1.0), fsub(t14, t18)), fsub(t12, t18)), t17))
+    t20 = fsub(t9, t2)
+    t21 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
+    t22 = fmul(fadd(libdevice.fmaf(-t2, m0, t1), t21), inverse(m0))
+    t23 = inverse(fadd(t3, t3) if t7 else fadd(t5, t5))
+    t24 = inverse(m1 if t7 else m2)
+    t25 = fmul(fadd(libdevice.fmaf(-t4, m1, t3), fmul(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), t23)), t24)
+    t26 = fmul(fadd(libdevice.fmaf(-t6, m2, t5), fmul(fadd(libdevice.fmaf(-t5, t5, s2), s2_l), t23)), t24)
+    t27 = t12 if t10 else f32(1.0)
+    t28 = fmul(t27, t15)
+    t29 = fadd(fadd(fadd(fsub(t2, fsub(t9, t20)), fsub(t8, t20)), t22), -(t25 if t7 else t26))
+    t30 = fmul(fsub(fadd(libdevice.fmaf(-t16, t14, t13), f32(0.0) if t10 else t17), t19), t15)
+    t31 = fadd(t30, fmul(t29, fmul(t16, libdevice.fmaf(libdevice.fmaf(-t28, t14, t27), t15, t28))))
+    t32 = fsub(t31, t31) == f32(0.0)
+    t33 = fadd(t16, t31)
+    t34 = t33 if t32 else t16
+    t35 = (fsub(t31, fsub(t33, t16)) if t32 else f32(0.0)) if fsub(t34, t34) == f32(0.0) else f32(0.0)
+    return t34, t35
 
 
 # e1 = sqrt(s1)
 @core
 def vjp_f32_e1_core_swap(s1, s1_l):
     t1 = libdevice.fsqrt_rn(s1)
-    t2 = fdiv(fadd(libdevice.fmaf(-t1, t1, s1), s1_l), fadd(t1, t1))
+    t2 = fmul(fadd(libdevice.fmaf(-t1, t1, s1), s1_l), inverse(fadd(t1, t1)))
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -3382,7 +3403,7 @@ def vjp_f32_e1_core_swap(s1, s1_l):
 @core
 def vjp_f32_e2_core_swap(s2, s2_l):
     t1 = libdevice.fsqrt_rn(s2)
-    t2 = fdiv(fadd(libdevice.fmaf(-t1, t1, s2), s2_l), fadd(t1, t1))
+    t2 = fmul(fadd(libdevice.fmaf(-t1, t1, s2), s2_l), inverse(fadd(t1, t1)))
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -3407,23 +3428,28 @@ def vjp_f32_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l):
     t12 = expf(t11)
     t13 = f32(1.0) if t10 else t12
     t14 = fadd(f32(1.0), t12)
-    t15 = fdiv(t13, t14)
-    t16 = expf_low(t11)
-    t17 = fsub(t14, f32(1.0))
-    t18 = fmul(t15, fadd(fadd(fsub(f32(1.0), fsub(t14, t17)), fsub(t12, t17)), t16))
-    t19 = fsub(t9, t2)
-    t20 = fadd(libdevice.fmaf(t2, m0, t1), fdiv(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), fadd(t1, t1)))
-    t21 = fadd(libdevice.fmaf(-t4, m1, t3), fdiv(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), fadd(t3, t3)))
-    t22 = fadd(libdevice.fmaf(-t6, m2, t5), fdiv(fadd(libdevice.fmaf(-t5, t5, s2), s2_l), fadd(t5, t5)))
-    t23 = fadd(fadd(fsub(t2, fsub(t9, t19)), fsub(t8, t19)), -fdiv(t20, m0))
-    t24 = fadd(t23, fdiv(t21, m1) if t7 else fdiv(t22, m2))
-    t25 = fdiv(fsub(fadd(libdevice.fmaf(-t15, t14, t13), f32(0.0) if t10 else t16), t18), t14)
-    t26 = fadd(t25, fmul(t24, fmul(t15, fdiv(t12 if t10 else f32(1.0), t14))))
-    t27 = fsub(t26, t26) == f32(0.0)
-    t28 = fadd(t15, t26)
-    t29 = t28 if t27 else t15
-    t30 = (fsub(t26, fsub(t28, t15)) if t27 else f32(0.0)) if fsub(t29, t29) == f32(0.0) else f32(0.0)
-    return t29, t30
+    t15 = inverse(t14)
+    t16 = fmul(t13, t15)
+    t17 = expf_low(t11)
+    t18 = fsub(t14, f32(1.0))
+    t19 = fmul(t16, fadd(fadd(fsub(f32(1.0), fsub(t14, t18)), fsub(t12, t18)), t17))
+    t20 = fsub(t9, t2)
+    t21 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
+    t22 = -fmul(fadd(libdevice.fmaf(t2, m0, t1), t21), inverse(m0))
+    t23 = inverse(fadd(t3, t3) if t7 else fadd(t5, t5))
+    t24 = inverse(m1 if t7 else m2)
+    t25 = fmul(fadd(libdevice.fmaf(-t4, m1, t3), fmul(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), t23)), t24)
+    t26 = fmul(fadd(libdevice.fmaf(-t6, m2, t5), fmul(fadd(libdevice.fmaf(-t5, t5, s2), s2_l), t23)), t24)
+    t27 = t12 if t10 else f32(1.0)
+    t28 = fmul(t27, t15)
+    t29 = fadd(fadd(fadd(fsub(t2, fsub(t9, t20)), fsub(t8, t20)), t22), t25 if t7 else t26)
+    t30 = fmul(fsub(fadd(libdevice.fmaf(-t16, t14, t13), f32(0.0) if t10 else t17), t19), t15)
+    t31 = fadd(t30, fmul(t29, fmul(t16, libdevice.fmaf(libdevice.fmaf(-t28, t14, t27), t15, t28))))
+    t32 = fsub(t31, t31) == f32(0.0)
+    t33 = fadd(t16, t31)
+    t34 = t33 if t32 else t16
+    t35 = (fsub(t31, fsub(t33, t16)) if t32 else f32(0.0)) if fsub(t34, t34) == f32(0.0) else f32(0.0)
+    return t34, t35
 
 
 # s4 = -4*e0**2*e3*(0 if e1/m1 < e2/m2 else ((0 if Eq(s2, 0) else 1/sqrt(s2))/2 if e2/m2 < e1/m1 else (0 if Eq(s2,
@@ -3439,8 +3465,8 @@ def vjp_f32_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_
     t7 = fadd(t4, t6)
     t8 = fsub(t7, t4)
     t9 = -t4
-    t10 = fdiv(fadd(libdevice.fmaf(t9, m1, e1), e1_l), m1)
-    t11 = fdiv(fadd(libdevice.fmaf(t6, m2, e2), e2_l), m2)
+    t10 = fmul(fadd(libdevice.fmaf(t9, m1, e1), e1_l), inverse(m1))
+    t11 = fmul(fadd(libdevice.fmaf(t6, m2, e2), e2_l), inverse(m2))
     t12 = fadd(fadd(fadd(fsub(t4, fsub(t7, t8)), fsub(t6, t8)), t10), -t11)
     t13 = fsub(t12, t12) == f32(0.0)
     t14 = fadd(t7, t12)
@@ -3464,8 +3490,8 @@ def vjp_f32_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_
     t32 = f32(0.0) if t29 else t31
     t33 = f32(0.0) if t16 else fmul(t32, f32(0.5)) if t23 else fmul(t32, f32(0.25))
     t34 = -fmul(t3, t33)
-    t35 = fmul(t31, fdiv(fadd(libdevice.fmaf(-t30, t30, s2), s2_l), fadd(t30, t30)))
-    t36 = f32(0.0) if t29 else fdiv(fsub(libdevice.fmaf(-t31, t30, f32(1.0)), t35), t30)
+    t35 = fmul(t31, fmul(fadd(libdevice.fmaf(-t30, t30, s2), s2_l), inverse(fadd(t30, t30))))
+    t36 = f32(0.0) if t29 else fmul(fsub(libdevice.fmaf(-t31, t30, f32(1.0)), t35), inverse(t30))
     t37 = fmul(t3, f32(0.0) if t16 else fmul(t36, f32(0.5)) if t23 else fmul(t36, f32(0.25)))
     t38 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(4.0)), e0)), e3)
     t39 = fmul(fadd(fadd(libdevice.fmaf(t2, e3, -t3), fmul(t2, e3_l)), t38), t33)
@@ -3490,8 +3516,8 @@ def vjp_f32_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_
     t7 = fadd(t4, t6)
     t8 = fsub(t7, t4)
     t9 = -t4
-    t10 = fdiv(fadd(libdevice.fmaf(t9, m1, e1), e1_l), m1)
-    t11 = fdiv(fadd(libdevice.fmaf(t6, m2, e2), e2_l), m2)
+    t10 = fmul(fadd(libdevice.fmaf(t9, m1, e1), e1_l), inverse(m1))
+    t11 = fmul(fadd(libdevice.fmaf(t6, m2, e2), e2_l), inverse(m2))
     t12 = fadd(fadd(fadd(fsub(t4, fsub(t7, t8)), fsub(t6, t8)), t10), -t11)
     t13 = fsub(t12, t12) == f32(0.0)
     t14 = fadd(t7, t12)
@@ -3515,8 +3541,8 @@ def vjp_f32_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_
     t32 = t31 < f32(0.0) or t31 == f32(0.0) and (fsub(t28, fsub(t30, t26)) if t29 else f32(0.0)) < f32(0.0)
     t33 = fmul(t25, f32(0.5)) if t16 else f32(0.0) if t32 else fmul(t25, f32(0.25))
     t34 = -fmul(t3, t33)
-    t35 = fmul(t24, fdiv(fadd(libdevice.fmaf(-t23, t23, s1), s1_l), fadd(t23, t23)))
-    t36 = f32(0.0) if t22 else fdiv(fsub(libdevice.fmaf(-t24, t23, f32(1.0)), t35), t23)
+    t35 = fmul(t24, fmul(fadd(libdevice.fmaf(-t23, t23, s1), s1_l), inverse(fadd(t23, t23))))
+    t36 = f32(0.0) if t22 else fmul(fsub(libdevice.fmaf(-t24, t23, f32(1.0)), t35), inverse(t23))
     t37 = fmul(t3, fmul(t36, f32(0.5)) if t16 else f32(0.0) if t32 else fmul(t36, f32(0.25)))
     t38 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(4.0)), e0)), e3)
     t39 = fmul(fadd(fadd(libdevice.fmaf(t2, e3, -t3), fmul(t2, e3_l)), t38), t33)
@@ -3544,8 +3570,8 @@ def vjp_f32_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l):
     t11 = fdiv(f32(1.0), t10)
     t12 = f32(0.0) if t9 else t11
     t13 = fmul(t3, t12)
-    t14 = fmul(t11, fdiv(fadd(libdevice.fmaf(-t10, t10, s0), s0_l), fadd(t10, t10)))
-    t15 = fmul(t3, f32(0.0) if t9 else fdiv(fsub(libdevice.fmaf(-t11, t10, f32(1.0)), t14), t10))
+    t14 = fmul(t11, fmul(fadd(libdevice.fmaf(-t10, t10, s0), s0_l), inverse(fadd(t10, t10))))
+    t15 = fmul(t3, f32(0.0) if t9 else fmul(fsub(libdevice.fmaf(-t11, t10, f32(1.0)), t14), inverse(t10)))
     t16 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(2.0)), e0)), e3)
     t17 = fmul(fadd(fadd(libdevice.fmaf(t2, e3, -t3), fmul(t2, e3_l)), t16), t12)
     t18 = fadd(fadd(libdevice.fmaf(t3, t12, -t13), t15), t17)

@@ -17,6 +17,7 @@ from symgen.runtime.device import (
     fdiv,
     fmul,
     fsub,
+    inverse,
     kernel,
     libdevice,
     load,
@@ -98,7 +99,7 @@ def value_f32_out_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_
     t15 = fadd(fadd(fadd(fsub(t1, fsub(t3, t13)), fsub(t2, t13)), t11), t14)
     t16 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
     t17 = fmul(t6, fadd(fadd(fadd(fsub(t3, fsub(t5, t12)), fsub(t4, t12)), t15), t16))
-    t18 = -fdiv(fsub(fadd(libdevice.fmaf(t7, t5, t1), t11), t17), t5)
+    t18 = -fmul(fsub(fadd(libdevice.fmaf(t7, t5, t1), t11), t17), inverse(t5))
     t19 = fadd(fadd(fsub(t7, fsub(t8, t9)), fsub(f32(1.0), t9)), t18)
     return fadd(t8, t19) if fsub(t19, t19) == f32(0.0) else t8
 
@@ -185,15 +186,16 @@ def vjp_f32_s4_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, 
     t17 = fadd(fadd(fadd(fsub(t1, fsub(t3, t15)), fsub(t2, t15)), t13), t16)
     t18 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
     t19 = fadd(fadd(fadd(fsub(t3, fsub(t5, t14)), fsub(t4, t14)), t17), t18)
-    t20 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t5, t1), t13), fmul(t6, t19)), t5)
-    t21 = fdiv(fsub(fadd(libdevice.fmaf(-t7, t5, t6), t20), fmul(t7, t19)), t5)
-    t22 = -fdiv(fsub(libdevice.fmaf(t9, t5, f32(1.0)), fmul(t8, t19)), t5)
-    t23 = fadd(fadd(fadd(fsub(t7, fsub(t10, t11)), fsub(t9, t11)), t21), t22)
-    t24 = fsub(t23, t23) == f32(0.0)
-    t25 = fadd(t10, t23)
-    t26 = t25 if t24 else t10
-    t27 = (fsub(t23, fsub(t25, t10)) if t24 else f32(0.0)) if fsub(t26, t26) == f32(0.0) else f32(0.0)
-    return t26, t27
+    t20 = inverse(t5)
+    t21 = fmul(fsub(fadd(libdevice.fmaf(-t6, t5, t1), t13), fmul(t6, t19)), t20)
+    t22 = fmul(fsub(fadd(libdevice.fmaf(-t7, t5, t6), t21), fmul(t7, t19)), t20)
+    t23 = -fmul(fsub(libdevice.fmaf(t9, t5, f32(1.0)), fmul(t8, t19)), t20)
+    t24 = fadd(fadd(fadd(fsub(t7, fsub(t10, t11)), fsub(t9, t11)), t22), t23)
+    t25 = fsub(t24, t24) == f32(0.0)
+    t26 = fadd(t10, t24)
+    t27 = t26 if t25 else t10
+    t28 = (fsub(t24, fsub(t26, t10)) if t25 else f32(0.0)) if fsub(t27, t27) == f32(0.0) else f32(0.0)
+    return t27, t28
 
 
 # s5 = beta*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
@@ -215,14 +217,15 @@ def vjp_f32_s5_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, 
     t14 = fadd(fadd(fadd(fsub(t1, fsub(t3, t12)), fsub(t2, t12)), t10), t13)
     t15 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
     t16 = fadd(fadd(fadd(fsub(t3, fsub(t5, t11)), fsub(t4, t11)), t14), t15)
-    t17 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t6, t5, beta), beta_l), fmul(t6, t16)), t5), t1)
-    t18 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, t1, -t7), fmul(t6, t10)), t17))
-    t19 = fdiv(fsub(t18, fmul(t8, t16)), t5)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t8, t19)
-    t22 = t21 if t20 else t8
-    t23 = (fsub(t19, fsub(t21, t8)) if t20 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
-    return t22, t23
+    t17 = inverse(t5)
+    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t6, t5, beta), beta_l), fmul(t6, t16)), t17), t1)
+    t19 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, t1, -t7), fmul(t6, t10)), t18))
+    t20 = fmul(fsub(t19, fmul(t8, t16)), t17)
+    t21 = fsub(t20, t20) == f32(0.0)
+    t22 = fadd(t8, t20)
+    t23 = t22 if t21 else t8
+    t24 = (fsub(t20, fsub(t22, t8)) if t21 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
+    return t23, t24
 
 
 # s6 = alpha*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
@@ -244,14 +247,15 @@ def vjp_f32_s6_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, 
     t14 = fadd(fadd(fadd(fsub(t1, fsub(t3, t12)), fsub(t2, t12)), t10), t13)
     t15 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
     t16 = fadd(fadd(fadd(fsub(t3, fsub(t5, t11)), fsub(t4, t11)), t14), t15)
-    t17 = fmul(fdiv(fsub(fadd(libdevice.fmaf(-t6, t5, alpha), alpha_l), fmul(t6, t16)), t5), t1)
-    t18 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, t1, -t7), fmul(t6, t10)), t17))
-    t19 = fdiv(fsub(t18, fmul(t8, t16)), t5)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t8, t19)
-    t22 = t21 if t20 else t8
-    t23 = (fsub(t19, fsub(t21, t8)) if t20 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
-    return t22, t23
+    t17 = inverse(t5)
+    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t6, t5, alpha), alpha_l), fmul(t6, t16)), t17), t1)
+    t19 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, t1, -t7), fmul(t6, t10)), t18))
+    t20 = fmul(fsub(t19, fmul(t8, t16)), t17)
+    t21 = fsub(t20, t20) == f32(0.0)
+    t22 = fadd(t8, t20)
+    t23 = t22 if t21 else t8
+    t24 = (fsub(t20, fsub(t22, t8)) if t21 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
+    return t23, t24
 
 
 # dinput[D] = g*(s4*target[D] - s5*target[D] + s6*(1 - target[D]))
@@ -457,10 +461,12 @@ def vjp_alpha_f32_dalpha_core(alpha, alpha_l, beta, beta_l, g, s0, s0_l, s1, s1_
     t15 = fadd(fadd(fadd(fsub(t1, fsub(t3, t13)), fsub(t2, t13)), t11), t14)
     t16 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
     t17 = fadd(fadd(fadd(fsub(t3, fsub(t5, t12)), fsub(t4, t12)), t15), t16)
-    t18 = fmul(fdiv(fsub(libdevice.fmaf(-t6, t5, g), fmul(t6, t17)), t5), s0)
-    t19 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, s0, -t7), fmul(t6, s0_l)), t18))
-    t20 = fadd(fadd(libdevice.fmaf(t8, t1, -t9), fmul(t8, t11)), fmul(fdiv(fsub(t19, fmul(t8, t17)), t5), t1))
-    return fadd(t9, t20) if fsub(t20, t20) == f32(0.0) else t9
+    t18 = inverse(t5)
+    t19 = fmul(fmul(fsub(libdevice.fmaf(-t6, t5, g), fmul(t6, t17)), t18), s0)
+    t20 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, s0, -t7), fmul(t6, s0_l)), t19))
+    t21 = fadd(libdevice.fmaf(t8, t1, -t9), fmul(t8, t11))
+    t22 = fadd(t21, fmul(fmul(fsub(t20, fmul(t8, t17)), t18), t1))
+    return fadd(t9, t22) if fsub(t22, t22) == f32(0.0) else t9
 
 
 # dalpha = g*s0*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
@@ -509,10 +515,12 @@ def vjp_beta_f32_dbeta_core(alpha, alpha_l, beta, beta_l, g, s0, s0_l, s1, s1_l,
     t15 = fadd(fadd(fadd(fsub(t1, fsub(t3, t13)), fsub(t2, t13)), t11), t14)
     t16 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
     t17 = fadd(fadd(fadd(fsub(t3, fsub(t5, t12)), fsub(t4, t12)), t15), t16)
-    t18 = fmul(fdiv(fsub(libdevice.fmaf(-t6, t5, g), fmul(t6, t17)), t5), s1)
-    t19 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, s1, -t7), fmul(t6, s1_l)), t18))
-    t20 = fadd(fadd(libdevice.fmaf(t8, t1, -t9), fmul(t8, t11)), fmul(fdiv(fsub(t19, fmul(t8, t17)), t5), t1))
-    return fadd(t9, t20) if fsub(t20, t20) == f32(0.0) else t9
+    t18 = inverse(t5)
+    t19 = fmul(fmul(fsub(libdevice.fmaf(-t6, t5, g), fmul(t6, t17)), t18), s1)
+    t20 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, s1, -t7), fmul(t6, s1_l)), t19))
+    t21 = fadd(libdevice.fmaf(t8, t1, -t9), fmul(t8, t11))
+    t22 = fadd(t21, fmul(fmul(fsub(t20, fmul(t8, t17)), t18), t1))
+    return fadd(t9, t22) if fsub(t22, t22) == f32(0.0) else t9
 
 
 # dbeta = g*s1*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
@@ -564,12 +572,13 @@ def vjp_smooth_f32_dsmooth_core(alpha, alpha_l, beta, beta_l, g, s0, s0_l, s1, s
     t18 = fadd(fadd(fadd(fsub(t1, fsub(t3, t16)), fsub(t2, t16)), t14), t17)
     t19 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
     t20 = fadd(fadd(fadd(fsub(t3, fsub(t5, t15)), fsub(t4, t15)), t18), t19)
-    t21 = fdiv(fsub(fadd(libdevice.fmaf(-t6, t5, t1), t14), fmul(t6, t20)), t5)
-    t22 = fdiv(fsub(fadd(libdevice.fmaf(-t7, t5, t6), t21), fmul(t7, t20)), t5)
-    t23 = -fdiv(fsub(libdevice.fmaf(t9, t5, f32(1.0)), fmul(t8, t20)), t5)
-    t24 = fmul(g, fadd(fadd(fadd(fsub(t7, fsub(t10, t12)), fsub(t9, t12)), t22), t23))
-    t25 = fadd(libdevice.fmaf(g, t10, -t11), t24)
-    return fadd(t11, t25) if fsub(t25, t25) == f32(0.0) else t11
+    t21 = inverse(t5)
+    t22 = fmul(fsub(fadd(libdevice.fmaf(-t6, t5, t1), t14), fmul(t6, t20)), t21)
+    t23 = fmul(fsub(fadd(libdevice.fmaf(-t7, t5, t6), t22), fmul(t7, t20)), t21)
+    t24 = -fmul(fsub(libdevice.fmaf(t9, t5, f32(1.0)), fmul(t8, t20)), t21)
+    t25 = fmul(g, fadd(fadd(fadd(fsub(t7, fsub(t10, t12)), fsub(t9, t12)), t23), t24))
+    t26 = fadd(libdevice.fmaf(g, t10, -t11), t25)
+    return fadd(t11, t26) if fsub(t26, t26) == f32(0.0) else t11
 
 
 # dsmooth = g*((s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2 - 1/(alpha*s0 + beta*s1 + s2 + smooth))
