@@ -221,7 +221,7 @@ class Arithmetic:
         """A function of specs/elementary: its short form, its rounded value, or its value with what rounding left."""
         if self.short:
             return Pair(call(f"{name}_short", *at))
-        if self.compensated and not self.tracked and f"{name}_medium" in MEDIUM:
+        if not self.tracked and f"{name}_medium" in MEDIUM:
             return Pair(call(f"{name}_medium", *at))
         telling = _telling.get()  # most of a GPU's own functions, which stand behind the name in float32, do not
         tracked = self.compensated and self.tracked and (telling is None or name in telling)
@@ -255,6 +255,7 @@ class Arithmetic:
 
 SHORT = Arithmetic(short=True)
 PLAIN = Arithmetic()
+QUICK = Arithmetic(tracked=False)
 COMPENSATED = Arithmetic(compensated=True)
 SHORTENED = Arithmetic(compensated=True, short=True, tracked=False)
 UNTRACKED = Arithmetic(compensated=True, tracked=False)

@@ -59,7 +59,8 @@ _WITHOUT_INFLUENCE = (
 )
 """What no generated text depends on, as prefixes; all else in the package counts, so that a new module does too."""
 
-_WITH_INFLUENCE = ("runtime/intrinsics.py", "runtime/reductions.py", "runtime/extremes.py", "runtime/trig.py")
+_INLINED = ("again", "extremes", "intrinsics", "reductions", "trig")
+_WITH_INFLUENCE = tuple(f"runtime/{name}.py" for name in _INLINED)
 """Kernels inline these, and Numba's cache does not see an edit in an imported file."""
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sympy import Expr, Indexed
 
+from symgen.kernel import topological
 from symgen.rows.indices import axis_of, base_of, index, places
 from symgen.rows.schedule import Step
 
 
-def walks(steps: Iterable[Step]) -> list[list[str]]:
+def walks(steps: Sequence[Step]) -> list[list[str]]:
     """The axes that each pass of a kernel walks, of passes that walk any: what a row costs."""
     loops = [(*p.steps[0].stage.axes, *p.steps[0].stage.over) for p in passes(steps)]
     return [[axis_of(i) for i in each] for each in loops if each]
@@ -40,7 +41,7 @@ def innermost(step: Step) -> str:
     return next(reversed((*step.stage.axes, *step.stage.over)), "")
 
 
-def passes(steps: Iterable[Step]) -> Iterator[Pass]:
+def passes(steps: Sequence[Step]) -> Iterator[Pass]:
     """The passes of a kernel: each step joins the one before where it can."""
     found: list[list[Step]] = []
     for step in steps:
@@ -48,9 +49,31 @@ def passes(steps: Iterable[Step]) -> Iterator[Pass]:
             found[-1].append(step)
         else:
             found.append([step])
-    for i, own in enumerate(found):
-        later = {base_of(r) for others in found[i + 1 :] for s in others for r in every_read(s)}
+    cheap = {s.stage.out: s for s in steps if _is_cheap(s)}
+    for i, first in enumerate(found):
+        own = found[i] = [*_repeated(first, found[:i], cheap), *first]
+        later = {base_of(r) for others in found[i + 1 :] for s in others for r in every_read(s)
+                 if base_of(r) not in cheap or not _is_here(r, s)}  # fmt: skip
         yield Pass(tuple(own), frozenset(s.stage.out for s in own if s.stage.out in later))
+
+
+def _is_cheap(step: Step) -> bool:
+    """Whether an entry is made again by every pass that reads it in its place: keeping it would cost more."""
+    if step.stage.op != "=" or len(step.stage.axes) != 1 or len(step.core.results) > 1:
+        return False
+    return sum(n.op not in ("var", "const") for n in topological(step.core.results)) <= 1
+
+
+def _repeated(own: list[Step], before: list[list[Step]], cheap: Mapping[str, Step]) -> list[Step]:
+    """The cheap steps of earlier passes whose entries a pass reads in their places."""
+    read = {base_of(r) for s in own for r in every_read(s) if _is_here(r, s)}
+    made = {s.stage.out: s for others in before for s in others}
+    return [s for name, s in made.items() if name in read and name in cheap]
+
+
+def _is_here(read: Expr, step: Step) -> bool:
+    """Whether an entry is read at the one index of a step that is its innermost."""
+    return len(step.stage.axes) + len(step.stage.over) == 1 and places(read) == (index(innermost(step)),)
 
 
 def _joins(step: Step, others: list[Step]) -> bool:

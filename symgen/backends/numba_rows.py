@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sympy as sp
@@ -29,6 +29,7 @@ from symgen.backends.numba_row_passes import Pass, innermost, passes
 from symgen.backends.python_text import fold, local_names, print_graph
 from symgen.backends.render import render
 from symgen.kernel import ScalarFunction
+from symgen.rows.doubt import doubts
 from symgen.rows.indices import axis_of, base_of, is_index, places, size
 from symgen.rows.schedule import LOW, Schedule, Step
 
@@ -61,10 +62,13 @@ REDUCTIONS = {
     "scale": Monoid("-math.inf", "wider", "scale", "settled_scale({})", "wider_number"),
 }
 EXTREMES = frozenset({"nearer_number", "wider_number", "settled_peak", "settled_scale"})
+AGAIN = "in_pairs"  # what the kernel is called that computes rows again
+SINGLE_ROWS = frozenset({"first_of", "rows_at"})
 OWN = frozenset(
     {"row", "row_of", "tile", "entry", "error", "start", "stop", "i", "min", "max", "two_sum", "inside", "LANES"}
     | {"cleared", "lanes_of", "settled_sum"}
     | EXTREMES
+    | SINGLE_ROWS
     | {name for m in REDUCTIONS.values() for name in (m.step, m.end)}
 )
 
@@ -90,12 +94,21 @@ class Array:
 
 @dataclass(frozen=True)
 class RowFunction:
-    """One kernel: its name without a variant's, its schedule, what it takes in order, and what its results go to."""
+    """One kernel: its name without a variant's, its schedule, what it takes in order, and what its results go to.
+
+    Attributes:
+        name: without a variant's.
+        schedule: of its stages.
+        takes: what it takes, in order.
+        gives: what its results go to.
+        again: the kernel that computes a row again of which this one is in doubt, empty where it never is.
+    """
 
     name: str
     schedule: Schedule
     takes: tuple[Array, ...]
     gives: tuple[Array, ...]
+    again: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,7 +160,8 @@ def emit(module: ModuleText, variants: Iterable[RowVariant]) -> str:
                           else set()),
         "intrinsics": sorted(needs & INTRINSICS | uses & {"two_sum"}),
         "extremes": sorted(uses & EXTREMES),
-        "reductions": sorted(uses - {"two_sum"} - EXTREMES),
+        "single_rows": sorted(uses & SINGLE_ROWS),
+        "reductions": sorted(uses - {"two_sum"} - EXTREMES - SINGLE_ROWS),
         "trig": sorted(needs & TRIG),
         "elementary": sorted(needs & ELEMENTARY),
     }
@@ -158,10 +172,23 @@ def emit(module: ModuleText, variants: Iterable[RowVariant]) -> str:
 def _section(variant: RowVariant) -> Section:
     cores: dict[tuple[Any, ...], Core] = {}
     functions = []
-    for function in variant.functions:
+    for function in (each for f in variant.functions for each in _tried(f, variant.suffix)):
         names = {s.stage.out: _core(cores, function, s, variant.suffix) for s in function.schedule.steps}
         functions.append(_Writer(function, names, variant.suffix).written())
     return Section(variant.title, tuple(cores.values()), tuple(functions))
+
+
+def _tried(function: RowFunction, suffix: str) -> tuple[RowFunction, ...]:
+    """A kernel; if plain arithmetic is tried first, after the one for rows where that is not enough."""
+    quick = function.schedule.quick
+    if quick is None:
+        return (function,)
+    careful = replace(function, name=f"{function.name}_{AGAIN}")
+    return careful, replace(function, schedule=quick, again=_full(careful.name, suffix))
+
+
+def _full(name: str, suffix: str) -> str:
+    return name + (f"_{suffix}" if suffix else "")
 
 
 def _core(cores: dict[tuple[Any, ...], Core], function: RowFunction, step: Step, suffix: str) -> str:
@@ -214,15 +241,26 @@ class _Writer:
                 self.line(f"{self.names[array.name]}_row = {self.names[array.name]}[row]")
         for each in passes(self.function.schedule.steps):
             self.walk(each)
+        if self.function.again:
+            self.again()
         parameters = [self.names[a.name] for a in self.function.takes]
         for array in self.function.gives:
             name = self.names[array.name]
             parameters += [name, f"{name}{LOW}"] if array.shared else [name]
         # a size may be that of a stage's axis only: the longest of these names is no axis of any array
         return Function(
-            self.function.name + (f"_{self.suffix}" if self.suffix else ""), tuple(parameters), self.rows(),
+            _full(self.function.name, self.suffix), tuple(parameters), self.rows(),
             (*self.sizes(), *self.widths.items()), tuple(self.buffers.items()), tuple(self.lines), frozenset(self.uses),
         )  # fmt: skip
+
+    def again(self) -> None:
+        """Compute a row again where it is in doubt."""
+        found = [self.names[n] for n in doubts(self.function.schedule.program)]
+        self.line(f"if {' + '.join(found)} > 0.0:")
+        self.uses.add("rows_at")
+        arrays = (*self.function.takes, *self.function.gives)
+        arguments = [n if a.shared or a.number else f"rows_at({n}, row)" for a in arrays for n in [self.names[a.name]]]
+        self.line(f"    {self.function.again}({', '.join(arguments)})")
 
     def rows(self) -> str:
         """How many rows there are: as many as a result has, or where all are shared, as the longest operand."""
@@ -431,6 +469,9 @@ class _Writer:
     def element(self, array: str, e: Expr, axes: Sequence[str]) -> str:
         """An element of an array: of its view where its last index is that of the innermost loop, and no other is."""
         *outer, last = places(e)
+        if last == 0 and not outer and not axes[0].isdigit():
+            self.uses.add("first_of")
+            return f"first_of({array})"
         runs = is_index(last) and last.name == self.inner
         if runs and not any(self.inner in {str(s) for s in i.free_symbols} for i in outer):
             return f"{self.view(array, [self.place(i, a) for i, a in zip(outer, axes[:-1], strict=True)])}[i]"

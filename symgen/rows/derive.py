@@ -201,7 +201,9 @@ class Wanted:
         if any(not f.exponential for f in families):
             unscaled = _stable(centred(without_zeros(self.program)), facts.nonnegative, scaled=False)
             short = unscaled if in_range(unscaled[0]) else short
-        codes = schedules(self.name, (stable, families), short, replace(facts, light=self.light))
+        facts = replace(facts, light=self.light)
+        once = bool(self.along) or not set(self.wrt) <= set(facts.tensors)  # sums over rows take each row once
+        codes = schedules(self.name, (stable, families), short, facts, once)
         return RowOutput(self.name, self.wrt, self.program, stable, families, codes, self.trace, along=self.along)
 
 

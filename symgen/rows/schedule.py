@@ -20,6 +20,7 @@ from symgen.arithmetic import (
     COMPENSATED,
     DOUBLE,
     PLAIN,
+    QUICK,
     SHORTENED,
     SINGLE,
     UNTRACKED,
@@ -32,6 +33,8 @@ from symgen.heads import nearest
 from symgen.kernel import Node, ScalarFunction, node, select, var, verify
 from symgen.lowering import lower
 from symgen.program import Program, Stage
+from symgen.rows.centre import piloted
+from symgen.rows.doubt import doubtful
 from symgen.rows.indices import base_of, free_symbols, is_index, is_nonnegative, opened, parts, places, replaced
 from symgen.rows.precision import Facts, Loose, loose, relative, units
 from symgen.rows.share import DEAR, inverted, lifted
@@ -68,19 +71,30 @@ class Step:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A program ready to print, for results of one dtype."""
+    """A program ready to print, for results of one dtype.
+
+    Attributes:
+        name: of the kernel.
+        program: what is computed.
+        steps: its stages with their code.
+        target: the dtype of results.
+        quick: the same in plain arithmetic, with a doubt about each row: tried first, where there is one.
+        units: sums that are known to lie between one and the length of a row.
+    """
 
     name: str
     program: Program
     steps: tuple[Step, ...]
     target: str = "f64"
-    units: frozenset[str] = frozenset()  # sums that are known to lie between one and the length of a row
+    quick: Schedule | None = None
+    units: frozenset[str] = frozenset()
 
 
 Parametrised = tuple[Program, Sequence[Family]]  # a program with its free parameters, and what is known of those
 
 
-def schedules(name: str, long: Parametrised, short: Parametrised, facts: Facts) -> tuple[Schedule, ...]:
+def schedules(name: str, long: Parametrised, short: Parametrised, facts: Facts, once: bool = False
+              ) -> tuple[Schedule, ...]:
     """The code of every stage of a program, for each target.
 
     Args:
@@ -88,6 +102,7 @@ def schedules(name: str, long: Parametrised, short: Parametrised, facts: Facts) 
         long: the program for float64.
         short: that for float32, whose numbers float64 arithmetic holds the powers of.
         facts: what is known of the operands.
+        once: whether no row can be computed again, or a second kernel is not worth it.
 
     Raises:
         LoweringError: a body holds what no backend has code for.
@@ -100,10 +115,31 @@ def schedules(name: str, long: Parametrised, short: Parametrised, facts: Facts) 
         known = loose(tidied, short[1], facts)
         if known.settled.issuperset(tidied.results):
             break
+    careful = _schedule(name, tidied, "f32", single, known, short=facts.tensors)
+    quick = None
+    if not once and _carries(careful):
+        quick = _quick(name, in_passes(hoisted(inverted(piloted(lifted(narrow, finite=True))), inverses)), facts)
     return (
         _schedule(name, inverted(program, units(program, families)), "f64", COMPENSATED),
-        _schedule(name, tidied, "f32", single, known, short=facts.tensors),
+        replace(careful, quick=quick),
     )
+
+
+def _carries(made: Schedule) -> bool:
+    """Whether loops over a row carry what numbers are missing, which makes them several times as dear."""
+    loops = [s for s in made.steps if s.stage.axes or s.stage.over]
+    adds = any(s.stage.op == "sum" and s.pair and not s.one for s in loops)
+    return adds or any(s.stage.axes and name.endswith(LOW) for s in loops for name in s.core.parameters)
+
+
+def _quick(name: str, program: Program, facts: Facts) -> Schedule | None:
+    """The code of every stage in plain arithmetic, with what tells whether it is good enough."""
+    checked = doubtful(program, facts.nonnegative)
+    if checked is None:
+        return None
+    ordered = in_passes(checked)
+    steps = (_step(s, {}, {}, number=True, arithmetic=QUICK, short=facts.tensors) for s in ordered.stages)
+    return Schedule(name, ordered, tuple(steps), "f32")
 
 
 def device_schedule(name: str, made: Parametrised, numbers: Collection[str], light: Collection[str] = ()) -> Schedule:
@@ -167,7 +203,7 @@ def _step(stage: Stage, pairs: Mapping[str, bool], signs: Mapping[str, str], num
     for symbol, what in taken.items():
         name = parameter(what)
         paired = pairs.get(base_of(what), False)
-        low = var(name + LOW) if paired and arithmetic is not PLAIN else None
+        low = var(name + LOW) if paired and arithmetic.compensated else None
         bound[symbol] = Pair(var(name), low, SINGLE if base_of(what) in short else DOUBLE)
         parameters += [name, name + LOW] if paired else [name]
     made = lower(body, bound, arithmetic)

@@ -12,6 +12,7 @@ from dataclasses import replace
 import sympy as sp
 from sympy import Expr, Symbol
 
+from symgen.heads import Cases
 from symgen.program import Program, Stage
 from symgen.rows.indices import axis_of, free_symbols, index, loops, parts, read, replaced
 from symgen.rows.lower import needed
@@ -66,12 +67,17 @@ def canonical(e: Expr) -> Expr:
     return replaced(e, names)
 
 
-def lifted(program: Program) -> Program:
-    """The program with what a sum's terms have in common taken out: done once for the row, not once an entry."""
+def lifted(program: Program, finite: bool = False) -> Program:
+    """The program with what a sum's terms have in common taken out: done once for the row, not once an entry.
+
+    Args:
+        program: what to rewrite.
+        finite: whether it may be taken out of cases that leave an entry out, as if no number were infinite.
+    """
     made: list[Stage] = []
     for stage in program.stages:
         bound = {index(n) for n in stage.over}
-        common, rest = stage.body.as_independent(*bound, as_Add=False) if stage.op == "sum" else (sp.S.One, stage.body)
+        common, rest = _common(stage.body, bound, finite) if stage.op == "sum" else (sp.S.One, stage.body)
         if common in (1, -1) or common.is_number or not rest.free_symbols & bound:
             made.append(stage)
             continue
@@ -79,6 +85,15 @@ def lifted(program: Program) -> Program:
         made.append(replace(stage, out=whole, body=rest))
         made.append(Stage(stage.out, "=", stage.axes, (), common * read(whole, map(index, stage.axes))))
     return needed(Program(program.name, program.inputs, tuple(made), program.results))
+
+
+def _common(body: Expr, bound: Collection[Symbol], finite: bool) -> tuple[Expr, Expr]:
+    """What does not depend on a sum's indices, and the rest of what it sums."""
+    if finite and isinstance(body, Cases) and body.otherwise == 0:
+        common, then = body.then.as_independent(*bound, as_Add=False)
+        return common, Cases(body.condition, then, body.otherwise)
+    common, rest = body.as_independent(*bound, as_Add=False)
+    return common, rest
 
 
 def inverted(program: Program, bounded: Collection[str] | None = None) -> Program:

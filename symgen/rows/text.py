@@ -40,7 +40,9 @@ def _device_variant(derived: DerivedRows, title: str) -> numba_rows.RowVariant:
 
 def cores(derivation: RowDerivation) -> list[ScalarFunction]:
     """Every scalar core of every kernel."""
-    return [s.core for v in derivation.variants for o in v.outputs for made in o.schedules for s in made.steps]
+    outputs = (o for v in derivation.variants for o in v.outputs)
+    made = [s for o in outputs for own in o.schedules for s in (own, own.quick) if s is not None]
+    return [step.core for schedule in made for step in schedule.steps]
 
 
 def _variant(derived: DerivedRows, title: str) -> numba_rows.RowVariant:

@@ -13,6 +13,7 @@ from .execute import bare, check_out, finish
 from .losses import _reduction
 from .manifest import Argument
 from .operands import to_array
+from .quick_losses import LARGEST
 from .remembered import ReadyRowLoss, rows_of
 from .rows import (
     DIFFERENTIABLE,
@@ -120,7 +121,7 @@ def _whole_places(caller: RowCaller, call: RowCall) -> list[Result] | None:
 def _ready(caller: RowCaller, call: RowCall, how: str, divisor: float, output: str, places: list[Result] | None
            ) -> ReadyRowLoss | None:
     """How calls of arrays of these shapes run, if they need no more than a kernel and that of the divisor."""
-    if places is None or any(p.final is None for p in places):
+    if places is None or any(p.final is None for p in places) or call.precision.compute not in LARGEST:
         return None
     if (rows := rows_of(call)) is None:
         return None

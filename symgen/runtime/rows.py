@@ -14,6 +14,7 @@ from .dtypes import FLOAT64, Array, DType, Precision, store
 from .errors import did_you_mean, listing
 from .execute import bare, check_out, finish
 from .gradients import result_dtype, rounded, sum_to
+from .halves import is_half, kept, on_halves, read_as, stored, written_as
 from .layout import (
     Given,
     Layout,
@@ -56,7 +57,7 @@ class RowCall(NamedTuple):
     @property
     def inputs(self) -> list[Array | None]:
         """The operands as rows; None for a mask that leaves nothing out."""
-        return [None if g.absent else samples(a, g, self.layout, self.precision.compute)
+        return [None if g.absent else samples(a, g, self.layout, kept(a, self.precision.compute))
                 for a, g in zip(self.whole, self.given, strict=True)]
 
     @property
@@ -100,7 +101,7 @@ class RowCaller:
         if extras.get("check"):
             check_limits(method, floats)
         numbers = tuple(0.0 if options[a.name] is None else float(options[a.name]) for a in function.numeric_options)
-        precision = promote(method, floats)
+        precision = stored(promote(method, floats))
         names = ("", *binder.names[1:]) if leading else binder.names
         return RowCall(method, operands, found, whole, variant, numbers, precision, extras,
                        values[0] if leading else None, options, _passed(names, args, kwargs))
@@ -138,30 +139,29 @@ class RowCaller:
 
     def kernel(self, call: RowCall, output: str, inputs: Sequence[Array | None], outputs: Sequence[Array]) -> Walk:
         """The compiled kernel of an output for a call's arrays."""
-        # half precision is read and written as float64, and needs no more than what float32 does
-        tag = "f32" if call.precision.result.itemsize == 2 else call.precision.tag
-        loop = self._kernel(output, tag, call.variant.suffix, inputs, outputs)
+        loop = self._kernel(output, call.precision.tag, call.variant.suffix, inputs, outputs)
         return Walk(loop, call.variant.work(output, call.layout.lengths))
 
     def _kernel(self, output: str, tag: str, suffix: str, inputs: Sequence[Array | None],
                 outputs: Sequence[Array]) -> Callable[..., None]:
         name = joined(output, tag, suffix)
-        key = (name, *(a if a is None else (a.dtype.char, a.ndim) for a in (*inputs, *outputs)))
+        key = (name, *(a if a is None else (a.dtype, a.ndim) for a in (*inputs, *outputs)))
         found = self._compiled.get(key)
         if found is None:
             numba = import_numba(self.function.name)
 
-            def kind(a: Array | None, readonly: bool) -> Any:
-                if a is None:
-                    return numba.types.none
-                return numba.types.Array(numba.from_dtype(a.dtype), a.ndim, "C", readonly=readonly)
+            def kind(ndim: int, dtype: DType, readonly: bool) -> Any:
+                return numba.types.Array(numba.from_dtype(dtype), ndim, "C", readonly=readonly)
 
-            signature = [kind(a, True) for a in inputs]
+            signature = [numba.types.none if a is None else kind(a.ndim, read_as(a.dtype), True) for a in inputs]
             signature += [numba.types.float64] * len(self.function.numeric_options)
-            signature += [kind(a, False) for a in outputs]
+            signature += [kind(a.ndim, written_as(a.dtype), False) for a in outputs]
             dispatcher = self.loops.attribute(name)
             found = dispatcher.compile(tuple(signature)) if hasattr(dispatcher, "compile") else dispatcher
-            self._compiled[key] = self.loops.compiled[name] = found
+            self.loops.compiled[name] = found
+            if any(a is not None and is_half(a.dtype) for a in (*inputs, *outputs)):
+                found = on_halves(found, len(inputs))
+            self._compiled[key] = found
         return found
 
 
@@ -213,8 +213,8 @@ class Result:
         if out is not None:
             exact_output(call.method, out, self.merged)
         self.dtype = dtype if out is None else out.dtype
-        # a sum that follows is rounded once, from float64
-        self.compute = FLOAT64 if wide else compute
+        # what follows, a sum or another dtype, is rounded once, from float64
+        self.compute = FLOAT64 if wide or (is_half(compute) and self.dtype != compute) else compute
         last = found.positions == tuple(range(len(self.merged) - len(found.positions), len(self.merged)))
         plain = self.dtype == self.compute and (last or not axes)
         if plain and out is None:
@@ -327,7 +327,7 @@ def second(caller: RowCaller, call: RowCall, g: Array) -> Any:
     if vector.shape != given.array.shape:
         raise ValueError(f"{method}(): v has shape {vector.shape}; expected that of {name}, {given.array.shape}")
     place = result_place(call, given.argument, given_outputs(method, call.extras["out"], 1)[0])
-    rows = samples(np.broadcast_to(vector, place.merged), given, call.layout, call.precision.compute)
+    rows = samples(np.broadcast_to(vector, place.merged), given, call.layout, kept(vector, call.precision.compute))
     caller.run(call, f"hvp_{name}", [place.rows], g, along=rows)
     return delivered(call, name, place)
 
@@ -354,7 +354,7 @@ def cotangent_rows(call: RowCall, cotangent: Array, dtype: DType) -> Array:
     axes = call.variant.axes
     if axes:
         whole = np.moveaxis(whole, call.layout.positions, range(-len(axes), 0))
-    return contiguous(whole, dtype).reshape(call.layout.rows, *whole.shape[whole.ndim - len(axes):])
+    return contiguous(whole, kept(whole, dtype)).reshape(call.layout.rows, *whole.shape[whole.ndim - len(axes):])
 
 
 def targets(caller: RowCaller, call: RowCall, roles: Sequence[str]) -> list[Argument]:

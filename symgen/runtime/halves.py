@@ -1,0 +1,82 @@
+"""Kernels of rows on arrays of float16 and bfloat16: widened where they run, chunk by chunk, and rounded once.
+
+A kernel reads them as float32, which holds every one of them, and writes float64, so that nothing is rounded twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from .dtypes import FLOAT16, FLOAT32, FLOAT64, Array, DType, Precision
+
+Loop = Callable[..., None]
+
+def is_half(dtype: DType) -> bool:
+    """Whether numbers of this dtype are widened: float16, or bfloat16."""
+    return dtype.itemsize == 2 and dtype.kind not in "iu"
+
+
+def stored(precision: Precision) -> Precision:
+    """The precision of rows: half precision is kept as it is, and computed by what computes float32."""
+    return Precision(precision.result, precision.result, "f32") if is_half(precision.result) else precision
+
+
+def kept(array: Array, dtype: DType) -> DType:
+    """The dtype in which an operand becomes rows of this dtype: one that half precision may not hold stays wider."""
+    return FLOAT64 if is_half(dtype) and array.dtype != dtype else dtype
+
+
+def read_as(dtype: DType) -> DType:
+    """What a kernel takes an operand of this dtype as."""
+    return FLOAT32 if is_half(dtype) else dtype
+
+
+def written_as(dtype: DType) -> DType:
+    """What a kernel gives a result of this dtype as."""
+    return FLOAT64 if is_half(dtype) else dtype
+
+
+def on_halves(loop: Loop, inputs: int) -> Loop:
+    """A kernel that takes and gives arrays of half precision.
+
+    Args:
+        loop: takes operands, numbers and outputs, those of half precision as ``read_as`` and ``written_as`` have it.
+        inputs: how many operands it takes.
+    """
+
+    def run(*arguments: Any) -> None:
+        taken = [widened(a) if isinstance(a, np.ndarray) and is_half(a.dtype) else a for a in arguments[:inputs]]
+        given = arguments[inputs:]
+        wide = [np.empty(a.shape) if isinstance(a, np.ndarray) and is_half(a.dtype) else a for a in given]
+        loop(*taken, *wide)
+        for result, target in zip(wide, given, strict=True):
+            if result is not target:
+                narrowed(result, target)
+
+    return run
+
+
+def widened(array: Array) -> Array:
+    """A contiguous array of half precision as float32, exactly."""
+    result = np.empty(array.shape, np.float32)
+    _loops(array.dtype)[0](array.reshape(-1).view(np.uint16), result.reshape(-1).view(np.uint32))
+    return result
+
+
+def narrowed(values: Array, target: Array) -> None:
+    """Round contiguous float64 numbers to half precision, to nearest even."""
+    _loops(target.dtype)[1](values.reshape(-1), target.reshape(-1).view(np.uint16))
+
+
+@cache
+def _loops(dtype: DType) -> tuple[Loop, Loop]:
+    """The loops from an array's words to the bits of float32, and from float64 to words."""
+    from . import words  # needs Numba, which only a kernel that runs needs
+
+    if dtype == FLOAT16:
+        return words.widen_float16, words.narrow_float16
+    return words.widen_bfloat16, words.narrow_bfloat16
