@@ -5,15 +5,16 @@ A kernel reads them as float32, which holds every one of them, and writes float6
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from .dtypes import FLOAT16, FLOAT32, FLOAT64, Array, DType, Precision
 
 Loop = Callable[..., None]
+BLOCK: Final = 1 << 15  # entries that are widened at a time: in both formats they fit the second-level cache
 
 def is_half(dtype: DType) -> bool:
     """Whether numbers of this dtype are widened: float16, or bfloat16."""
@@ -40,24 +41,37 @@ def written_as(dtype: DType) -> DType:
     return FLOAT64 if is_half(dtype) else dtype
 
 
-def on_halves(loop: Loop, inputs: int) -> Loop:
+def on_halves(loop: Loop, shared: Sequence[bool], rows: bool) -> Loop:
     """A kernel that takes and gives arrays of half precision.
 
     Args:
         loop: takes operands, numbers and outputs, those of half precision as ``read_as`` and ``written_as`` have it.
-        inputs: how many operands it takes.
+        shared: of each operand whether all rows share it.
+        rows: whether outputs have as many rows as there are, so that a few can be computed at a time.
     """
+    count = len(shared)
 
     def run(*arguments: Any) -> None:
-        taken = [widened(a) if isinstance(a, np.ndarray) and is_half(a.dtype) else a for a in arguments[:inputs]]
-        given = arguments[inputs:]
-        wide = [np.empty(a.shape) if isinstance(a, np.ndarray) and is_half(a.dtype) else a for a in given]
-        loop(*taken, *wide)
-        for result, target in zip(wide, given, strict=True):
-            if result is not target:
-                narrowed(result, target)
+        taken, given = arguments[:count], arguments[count:]
+        outputs = [a for a in given if isinstance(a, np.ndarray)]
+        total = len(outputs[0])
+        step = max(1, BLOCK // max(1, outputs[-1].size // max(1, total), _widest(taken, shared))) if rows else max(1, total)
+        for start in range(0, total, step):
+            part = slice(start, start + step)
+            read = [a if s or a is None or len(a) == 1 else a[part] for a, s in zip(taken, shared, strict=True)]
+            targets = [a[part] if isinstance(a, np.ndarray) and rows else a for a in given]
+            wide = [np.empty(a.shape) if isinstance(a, np.ndarray) and is_half(a.dtype) else a for a in targets]
+            loop(*[widened(a) if a is not None and is_half(a.dtype) else a for a in read], *wide)
+            for result, target in zip(wide, targets, strict=True):
+                if result is not target:
+                    narrowed(result, target)
 
     return run
+
+
+def _widest(taken: Sequence[Array | None], shared: Sequence[bool]) -> int:
+    """The most entries that an operand has in a row."""
+    return max((a[0].size for a, s in zip(taken, shared, strict=True) if a is not None and not s and len(a)), default=1)
 
 
 def widened(array: Array) -> Array:

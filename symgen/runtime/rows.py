@@ -129,7 +129,7 @@ class RowCaller:
         leading = [a for a in (g, along) if a is not None]
         inputs = [*leading, *call.inputs]
         fixed = [*(False for _ in leading), *(g.shared or g.absent for g in call.given)]
-        kernel = self.kernel(call, output, inputs, [*outputs, *sums])
+        kernel = self.kernel(call, output, inputs, [*outputs, *sums], bool(sums))
         rows = call.layout.rows
         if rows and sums:  # one after the other, so that they are summed in one order
             kernel.loop(*inputs, *call.numbers, *outputs, *sums)
@@ -137,15 +137,20 @@ class RowCaller:
             over_rows(kernel, inputs, fixed, call.numbers, outputs, rows)
         return kernel
 
-    def kernel(self, call: RowCall, output: str, inputs: Sequence[Array | None], outputs: Sequence[Array]) -> Walk:
-        """The compiled kernel of an output for a call's arrays."""
+    def kernel(self, call: RowCall, output: str, inputs: Sequence[Array | None], outputs: Sequence[Array],
+               sums: bool = False) -> Walk:
+        """The compiled kernel of an output for a call's arrays; ``sums`` tells that all rows share its outputs."""
         loop = self._kernel(output, call.precision.tag, call.variant.suffix, inputs, outputs)
+        if any(a is not None and is_half(a.dtype) for a in (*inputs, *outputs)):
+            lead = [False] * (len(inputs) - len(call.given))
+            loop = on_halves(loop, (*lead, *(g.shared or g.absent for g in call.given)), rows=not sums)
         return Walk(loop, call.variant.work(output, call.layout.lengths))
 
     def _kernel(self, output: str, tag: str, suffix: str, inputs: Sequence[Array | None],
                 outputs: Sequence[Array]) -> Callable[..., None]:
         name = joined(output, tag, suffix)
-        key = (name, *(a if a is None else (a.dtype, a.ndim) for a in (*inputs, *outputs)))
+        key = (name, *(a if a is None else (read_as(a.dtype), a.ndim) for a in inputs),
+               *((written_as(a.dtype), a.ndim) for a in outputs))
         found = self._compiled.get(key)
         if found is None:
             numba = import_numba(self.function.name)
@@ -158,10 +163,7 @@ class RowCaller:
             signature += [kind(a.ndim, written_as(a.dtype), False) for a in outputs]
             dispatcher = self.loops.attribute(name)
             found = dispatcher.compile(tuple(signature)) if hasattr(dispatcher, "compile") else dispatcher
-            self.loops.compiled[name] = found
-            if any(a is not None and is_half(a.dtype) for a in (*inputs, *outputs)):
-                found = on_halves(found, len(inputs))
-            self._compiled[key] = found
+            self._compiled[key] = self.loops.compiled[name] = found
         return found
 
 
