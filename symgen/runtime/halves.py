@@ -55,7 +55,8 @@ def on_halves(loop: Loop, shared: Sequence[bool], rows: bool) -> Loop:
         taken, given = arguments[:count], arguments[count:]
         outputs = [a for a in given if isinstance(a, np.ndarray)]
         total = len(outputs[0])
-        step = max(1, BLOCK // max(1, outputs[-1].size // max(1, total), _widest(taken, shared))) if rows else max(1, total)
+        width = max(1, outputs[-1].size // max(1, total), _widest(taken, shared))
+        step = max(1, BLOCK // width if rows else total)
         for start in range(0, total, step):
             part = slice(start, start + step)
             read = [a if s or a is None or len(a) == 1 else a[part] for a, s in zip(taken, shared, strict=True)]

@@ -74,8 +74,9 @@ def test_gradients_that_rows_share_are_summed_over_all_of_them(dtype: Any) -> No
     rng = np.random.default_rng(4)
     x, g = (rng.normal(size=(300, 300)).astype(dtype) for _ in range(2))
     weight, bias = rng.normal(size=300).astype(dtype), np.zeros(300, dtype)
-    found = F.layer_norm.vjp(g, x, weight, bias)
-    wanted = F.layer_norm.vjp(*(a.astype(np.float64) for a in (g, x, weight, bias)))
+    found = F.layer_norm.vjp(g, x, weight=weight, bias=bias)
+    g, x, weight, bias = (a.astype(np.float64) for a in (g, x, weight, bias))
+    wanted = F.layer_norm.vjp(g, x, weight=weight, bias=bias)
     for got, want in zip(found, wanted, strict=True):
         assert got.dtype == dtype
         assert np.abs(got.astype(np.float64) - want).max() <= 2.0**-8 * np.abs(want).max()
