@@ -1,22 +1,28 @@
 """The CUDA kernels on a GPU: are they right, are they what the interpreter computed, and how fast are they?
 
-    python benchmarks/gpu.py [FUNCTION ...] [--json FILE] [--quick]
+    python benchmarks/gpu.py [FUNCTION ...] [--section NAME ...] [--jobs N] [--json FILE] [--quick]
 
 What needs no GPU is done anywhere: every kernel is compiled, its static figures are taken, and the interpreter runs it.
 The rest needs a driver and PyTorch; where one is missing the program says so and ends with exit code 1. It prints one
-JSON object, whose keys are those of `SECTIONS`.
+JSON object, whose keys are those of `SECTIONS`; what is timed never runs beside anything else.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import importlib
 import importlib.metadata
 import json
+import math
+import multiprocessing
 import platform
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +36,10 @@ from symgen.runtime.errors import CudaMissingError
 
 PACKAGES = ("numba", "numba-cuda", "nvidia-cuda-nvrtc", "nvidia-nvvm", "numpy", "torch", "triton")
 REPEATS = 20
-SWEEP = 2**26  # float32 inputs at a time in the exhaustive sweep
+SWEEP = 2**24  # float32 inputs at a time in the exhaustive sweep
 LARGE = 2**26  # elements whose bandwidth is measured, where one size is enough
+DRAWN = 2**20  # numbers that are drawn; a longer array repeats them
+BYTES = 2**26  # what sets of arrays in turn take at least, that none is found in the device's cache
 COLUMNS = 1024  # of rows, where only their number is asked for
 LENGTHS = (128, 1024, 4096, 16384, 131072)  # of the rows whose bandwidth is measured
 
@@ -39,33 +47,47 @@ LENGTHS = (128, 1024, 4096, 16384, 131072)  # of the rows whose bandwidth is mea
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("functions", nargs="*", help="all if none is named")
+    parser.add_argument("--section", action="append", choices=SECTIONS, help="what to find out; all if none is named")
+    parser.add_argument("--jobs", type=int, default=1, help="processes for what is not timed")
     parser.add_argument("--json", help="write the result to this file too")
     parser.add_argument("--quick", action="store_true", help="one size, and no exhaustive sweep")
     options = parser.parse_args(arguments)
     chosen = options.functions or sorted({getattr(F, n).__name__ for n in dir(F) if _is_kernel(n)})
-    result: dict[str, Any] = {"versions": versions(), "static": {n: static(n) for n in chosen}}
-    result["interpreter"] = {n: interpreted(n) for n in chosen}
     missing = _missing()
+    result: dict[str, Any] = {"versions": versions(), "device": None if missing else device()}
+    for name, section in SECTIONS.items():
+        if name in (options.section or SECTIONS) and not (section.on_device and missing):
+            result[name] = dict(zip(chosen, _each(name, chosen, options), strict=True))
+            _keep(result, options.json)
+    print(_keep(result, options.json))
     if missing:
-        result["device"] = None
         print(f"nothing more can be measured here: {missing}", file=sys.stderr)
-    else:
-        result["device"] = device()
-        for name, section in SECTIONS.items():
-            result[name] = {n: tried(section, n, options.quick) for n in chosen}
-    text = json.dumps(result, indent=1, sort_keys=True)
-    print(text)
-    if options.json:
-        Path(options.json).write_text(text + "\n", encoding="utf-8")
     return 1 if missing else 0
 
 
-def tried(section: Callable[[str, bool], Any], name: str, quick: bool) -> Any:
+def _keep(result: Mapping[str, Any], place: str | None) -> str:
+    """The text of what is known so far, which is kept in a file where one is named."""
+    text = json.dumps(result, indent=1, sort_keys=True)
+    if place:
+        Path(place).write_text(text + "\n", encoding="utf-8")
+    return text
+
+
+def _each(section: str, names: Sequence[str], options: argparse.Namespace) -> list[Any]:
+    """What a section finds of each function: side by side where nothing is timed."""
+    work = functools.partial(tried, section, quick=options.quick)
+    if options.jobs == 1 or SECTIONS[section].timed:
+        return [work(n) for n in names]
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(work, names))
+
+
+def tried(section: str, name: str, quick: bool) -> Any:
     """What a section finds of a function; what goes wrong is said, and the others are measured all the same."""
     try:
-        return section(name, quick)
+        return SECTIONS[section].run(name, quick)
     except Exception as error:  # noqa: BLE001 - whatever a device, a driver or another library raises
-        print(f"{section.__name__} of {name} failed: {error}", file=sys.stderr)
+        print(f"{section} of {name} failed: {type(error).__name__}: {error}", file=sys.stderr)
         return {"failed": f"{type(error).__name__}: {error}"}
 
 
@@ -135,7 +157,7 @@ def value_and_gradient(kernel: Any, arrays: dict[str, Any], more: dict[str, Any]
     return value, kernel.vjp(wrap(ones), **arrays, **more, wrt=(first,))
 
 
-def interpreted(name: str, n: int = 4096) -> dict[str, Any]:
+def interpreted(name: str, quick: bool, n: int = 4096) -> dict[str, Any]:  # noqa: ARG001 - as all sections
     """The kernels in the interpreter: hashes of results for each architecture, and what moving memory costs."""
     found = {}
     for capability in CAPABILITIES:
@@ -152,7 +174,7 @@ def interpreted(name: str, n: int = 4096) -> dict[str, Any]:
     return found
 
 
-def static(name: str) -> dict[str, Any]:
+def static(name: str, quick: bool) -> dict[str, Any]:  # noqa: ARG001
     """Figures of the PTX of the value and the gradient kernel, and a hash by which a driver's own can be recognised."""
     return {f"sm_{c[0]}{c[1]}": dict(_static(name, c)) for c in CAPABILITIES}
 
@@ -175,7 +197,7 @@ class _Recorder(Simulator):
         self.texts: dict[str, str] = {}
 
     def launch(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any]) -> None:  # noqa: ARG002
-        from symgen.cuda_code import argument_type
+        from symgen.runtime.cuda_launch import argument_type
 
         if kernel.py_func.__module__.startswith("symgen.generated"):
             signature = tuple(map(argument_type, arguments))
@@ -196,59 +218,100 @@ def correctness(name: str, quick: bool) -> dict[str, Any]:
     """Value and gradient against the CPU's float64 kernels, and the device's bits against the interpreter's."""
     import torch
 
-    x, more = operands(name, 2**12 if quick else 2**20), settings(name)
+    more = settings(name)
     first = getattr(F, name).function.tensors[0].name
-    on_device = {k: torch.from_numpy(v).cuda() for k, v in x.items()}
-    got = value_and_gradient(getattr(F, name).cuda, on_device, more, lambda v: torch.from_numpy(v).cuda())
-    small = {k: DeviceArray(v) for k, v in operands(name, 2**12).items()} if quick else {}
-    wide = {k: v.astype(np.float64) if v.dtype == np.float32 else v for k, v in x.items()}
-    value = getattr(F, name)(**wide, **more)
-    truth = value, getattr(F, name).vjp(np.ones(np.shape(value)), **wide, **more, wrt=(first,))
     found: dict[str, Any] = {}
-    for title, one, true in zip(("value", "gradient"), got, truth, strict=True):
-        with np.errstate(all="ignore"):
-            ulp = np.abs(one.cpu().numpy() - true) / np.spacing(np.abs(true).astype(np.float32))
-        found[f"largest error of the {title} in ULP"] = float(np.nanmax(ulp))
-    if small:  # the interpreter is too slow for more
-        kernel = simulated(getattr(F, name).cuda, Simulator(torch.cuda.get_device_capability()))
-        both = zip(got, value_and_gradient(kernel, small, more, DeviceArray), strict=True)
-        equal = [np.mean(a.cpu().numpy().view(np.uint32) == b.memory.view(np.uint32)) for a, b in both]
-        found["as interpreted"] = float(min(equal))
+    for n in (2**12,) if quick else (2**12, 2**20):
+        x = operands(name, n)
+        on_device = {k: torch.from_numpy(v).cuda() for k, v in x.items()}
+        got = value_and_gradient(getattr(F, name).cuda, on_device, more, lambda v: torch.from_numpy(v).cuda())
+        wide = {k: v.astype(np.float64) if v.dtype == np.float32 else v for k, v in x.items()}
+        value = getattr(F, name)(**wide, **more)
+        truth = value, getattr(F, name).vjp(np.ones(np.shape(value)), **wide, **more, wrt=(first,))
+        for title, one, true in zip(("value", "gradient"), got, truth, strict=True):
+            with np.errstate(all="ignore"):
+                ulp = np.abs(one.cpu().numpy() - true) / np.spacing(np.abs(true).astype(np.float32))
+            found[f"largest error of the {title} in ULP, {n} elements"] = float(np.nanmax(ulp))
+        if n == 2**12:  # the interpreter is too slow for more
+            small = {k: DeviceArray(v) for k, v in x.items()}
+            kernel = simulated(getattr(F, name).cuda, Simulator(torch.cuda.get_device_capability()))
+            both = zip(got, value_and_gradient(kernel, small, more, DeviceArray), strict=True)
+            equal = [np.mean(a.cpu().numpy().view(np.uint32) == b.memory.view(np.uint32)) for a, b in both]
+            found["as interpreted"] = float(min(equal))
     return found
 
 
 def sweep(name: str, quick: bool) -> dict[str, Any] | None:
-    """All float32 inputs of a function of one tensor: the largest error in ULP, by the device's own float64 kernel."""
-    import torch
+    """All float32 inputs of a function of one tensor, each variant: value and derivatives by the device's float64.
 
+    PyTorch's own function is swept beside it, its gradient by autograd, in the main variant.
+    """
     function = getattr(F, name).function
     if quick or len(function.operands) != 1 or function.is_rows:
         return None
-    worst, at = 0.0, 0.0
+    found, own = {}, getattr(F, name).cuda
+    for variant in function.variants:
+        more = settings(name) | dict(variant.settings)
+        calls = {order: functools.partial(own.grad, order=order, **more) if order else functools.partial(own, **more)
+                 for order in range(3) if not order or function.output(function.tensors[0], order) in variant.outputs}
+        for order, call in calls.items():
+            found[" ".join(filter(None, (variant.suffix, TITLES[order])))] = _swept(call, call)
+    theirs = _peer(function)
+    if theirs is not None:
+        slope = functools.partial(_autograd, theirs)
+        found["torch value"] = _swept(theirs, functools.partial(own, **settings(name)))
+        found["torch gradient"] = _swept(slope, functools.partial(own.grad, **settings(name)))
+    return found
+
+
+TITLES = ("value", "gradient", "second derivative")
+
+
+def _autograd(theirs: Callable[[Any], Any], x: Any) -> Any:
+    """The elementwise derivative of a function of PyTorch."""
+    import torch
+
+    x = x.detach().requires_grad_()
+    return torch.autograd.grad(theirs(x), x, torch.ones_like(x))[0]
+
+
+def _swept(call: Callable[[Any], Any], truth: Callable[[Any], Any]) -> dict[str, Any]:
+    """A function in float32 beside itself or another in float64, for all float32: errors, and results that are lost."""
+    import torch
+
+    worst, at, lost, wrong, inexact = 0.0, 0.0, 0, 0, 0
+    largest, smallest = torch.finfo(torch.float32).max, torch.finfo(torch.float32).tiny
     for start in range(-(2**31), 2**31, SWEEP):
         bits = torch.arange(start, start + SWEEP, dtype=torch.int64, device="cuda").to(torch.int32)
         x = bits.view(torch.float32)
-        got, truth = getattr(F, name).cuda(x).double(), getattr(F, name).cuda(x.double())
-        size = torch.clamp(truth.abs(), min=2.0**-126)
-        ulp = (got - truth).abs() / torch.exp2(torch.floor(torch.log2(size)) - 23)
-        ulp = torch.nan_to_num(torch.where(truth.abs() <= torch.finfo(torch.float32).max, ulp, 0.0))
+        single, true = call(x), truth(x.double())
+        rounded = true.float()
+        size = torch.clamp(true.abs(), min=smallest)
+        ulp = (single.double() - true).abs() / torch.exp2(torch.floor(torch.log2(size)) - 23)
+        ulp = torch.nan_to_num(torch.where(rounded.abs() <= largest, ulp, 0.0), nan=0.0, posinf=float("inf"))
+        numbers = ~rounded.isnan()
+        inexact += int(((single != rounded) & numbers).sum())
+        lost += int(((single == 0) & (true.abs() >= smallest) & numbers).sum())
+        wrong += int((single.isnan() & numbers).sum() + (single.isinf() & (true.abs() < largest)).sum())
         i = int(ulp.argmax())
         if float(ulp[i]) > worst:
             worst, at = float(ulp[i]), float(x[i])
-    return {"largest error in ULP": worst, "at": at}
+    return {"largest error in ULP": worst, "at": at, "zero for a normal number": lost,
+            "not finite for a number": wrong, "not correctly rounded": inexact}  # fmt: skip
 
 
-def seconds(call: Callable[[], Any]) -> float:
-    """The median time of a call on the device, by events."""
+def seconds(calls: Sequence[Callable[[], Any]]) -> float:
+    """The median time on the device, by events, of one of these calls, which are made in turn."""
     import torch
 
-    for _ in range(3):
+    for call in calls[:3]:
         call()
     times = []
-    for _ in range(REPEATS):
+    for i in range(REPEATS):
         start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        torch.cuda.synchronize()
         start.record()
-        call()
+        calls[i % len(calls)]()
         end.record()
         torch.cuda.synchronize()
         times.append(start.elapsed_time(end) / 1e3)
@@ -257,44 +320,121 @@ def seconds(call: Callable[[], Any]) -> float:
 
 def bandwidth(name: str, quick: bool) -> dict[str, Any]:
     """Bytes moved in a second, as a share of a copy on the device in the same run; PyTorch's own beside it."""
+    dtypes = ("float32",) if quick else ("float32", "bfloat16", "float64")
     if getattr(F, name).function.is_rows:
-        return {f"rows of {c}": _bandwidth(name, LARGE, c) for c in ((1024,) if quick else LENGTHS)}
-    return {str(n): _bandwidth(name, n) for n in ((LARGE,) if quick else (2**20, 2**22, 2**24, LARGE, 2**28))}
+        found = {f"rows of {c}": _bandwidth(name, LARGE, c) for c in ((COLUMNS,) if quick else LENGTHS)}
+    else:
+        found = {str(n): _bandwidth(name, n) for n in ((LARGE,) if quick else (2**20, 2**22, 2**24, LARGE))}
+    return found | {d: _bandwidth(name, LARGE // 4, dtype=d) for d in dtypes[1:]}
 
 
-def _bandwidth(name: str, n: int, columns: int = COLUMNS) -> dict[str, float]:
+def _bandwidth(name: str, n: int, columns: int = COLUMNS, dtype: str = "float32") -> dict[str, Any]:
     import torch
 
-    x = {k: torch.from_numpy(v).cuda() for k, v in operands(name, n, columns).items()}
-    more, first = settings(name), next(iter(x.values()))
-    out = torch.empty_like(getattr(F, name).cuda(**x, **more))
-    moved = sum(v.numel() * v.element_size() for v in (*x.values(), out))
-    other = torch.empty_like(first)
-    copy = 2 * first.numel() * first.element_size() / seconds(lambda: other.copy_(first))
-    calls: dict[str, Callable[[], Any]] = {"symgen": lambda: getattr(F, name).cuda(**x, **more, out=out)}
-    function, tensors = getattr(F, name).function, list(x.values())
-    theirs = getattr(torch.nn.functional, function.torch or "", None)
-    if theirs is not None:  # compiled, it is a kernel in Triton
+    function, own, more = getattr(F, name).function, getattr(F, name).cuda, settings(name)
+    sets = [_on_device(name, n, columns, dtype) for _ in range(min(REPEATS, math.ceil(BYTES / (4 * n))))]
+    x, first = sets[0], function.tensors[0].name
+    value = own(**x, **more)
+    ones = torch.ones_like(value)
+    read = sum(map(_bytes, x.values()))
+    tensor = x[first]
+    copies = [functools.partial(torch.empty_like(tensor).copy_, s[first]) for s in sets]
+    copy = 2 * _bytes(tensor) / seconds(copies)
+    whole = [t.name for t in function.tensors]
+    outs = {"value": value, "vjp": [torch.empty_like(x[t]) for t in whole]}
+    calls: dict[str, dict[str, list[Callable[[], Any]]]] = {"value": {}, "vjp": {}}
+    calls["value"]["symgen"] = [functools.partial(own, **s, **more, out=value) for s in sets]
+    wrt = tuple(whole)
+    out = outs["vjp"][0] if len(whole) == 1 else tuple(outs["vjp"])
+    calls["vjp"]["symgen"] = [functools.partial(own.vjp, ones, **s, **more, wrt=wrt, out=out) for s in sets]
+    moved = {"value": read + _bytes(value), "vjp": read + _bytes(value) + sum(map(_bytes, outs["vjp"]))}
+    theirs = _peer(function)
+    if theirs is not None:
+        calls["value"]["torch"] = [functools.partial(theirs, **s, **_reduction(function)) for s in sets]
+        calls["vjp"]["torch"] = [_backward(theirs, s, whole, _reduction(function)) for s in sets]
+        if n == LARGE and columns == COLUMNS and name in COMPILED:  # compiled, it is a kernel in Triton
+            made = torch.compile(theirs)
+            calls["value"]["torch.compile"] = [functools.partial(made, **s, **_reduction(function)) for s in sets]
+    found: dict[str, Any] = {"copy in GB/s": round(copy / 1e9, 1)}
+    for title, each in calls.items():
+        found[title] = {who: _share(moved[title], call, copy) for who, call in each.items()}
+    return found
+
+
+COMPILED = ("gelu", "silu", "sigmoid", "softplus", "mish", "softmax", "log_softmax", "layer_norm")
+
+
+def _bytes(array: Any) -> int:
+    return int(array.numel() * array.element_size())
+
+
+def _on_device(name: str, n: int, columns: int, dtype: str) -> dict[str, Any]:
+    """Operands of as many elements on the device, of a number that was drawn once."""
+    import torch
+
+    found, drawn = {}, min(n, max(DRAWN, columns))
+    for key, value in operands(name, drawn, columns).items():
+        array = torch.from_numpy(value).cuda()
+        array = array.to(getattr(torch, dtype)) if array.dtype == torch.float32 else array
+        shared = getattr(F, name).function.is_rows and value.shape == (columns,) and drawn != columns
+        found[key] = array if shared else array.repeat(n // drawn, *[1] * (array.ndim - 1))
+    return found
+
+
+def _peer(function: Any) -> Callable[..., Any] | None:
+    """PyTorch's own function, called by the names of arguments that it shares with this one."""
+    import torch
+
+    theirs = getattr(torch.nn.functional, (function.torch or "").rpartition(".")[2], None)
+    if theirs is None:
+        return None
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        names = [a.name for a in function.operands]
+        given = dict(zip(names, args, strict=False)) | kwargs
+        tensors = [given.pop(t.name) for t in function.tensors]
+        if function.name.endswith("_norm") and "weight" in given:
+            return theirs(*tensors, tensors[0].shape[-1:], **given)
         along = {"dim": -1} if function.is_movable and not function.is_loss else {}
-        compiled = torch.compile(theirs)
-        calls |= {"torch": lambda: theirs(*tensors, **along, **more),
-                  "torch.compile": lambda: compiled(*tensors, **along, **more)}  # fmt: skip
-    return {title: _share(moved, call, copy) for title, call in calls.items()}
+        return theirs(*tensors, **given, **along)
+
+    return called
 
 
-def _share(moved: int, call: Callable[[], Any], copy: float) -> float:
-    """What a call moves in a second as a share of a copy; NaN for one that takes other arguments."""
+def _reduction(function: Any) -> dict[str, Any]:
+    return settings(function.name) if function.is_loss else {}
+
+
+def _backward(theirs: Callable[..., Any], x: Mapping[str, Any], names: Sequence[str], more: Mapping[str, Any]
+              ) -> Callable[[], Any]:
+    """PyTorch's gradients in some operands, what goes before them not timed; None where it raises."""
+    import torch
+
+    held = {k: v.detach().requires_grad_() if k in names else v for k, v in x.items()}
     try:
-        return round(moved / seconds(call) / copy, 3)
+        value = theirs(**held, **more)
+    except (TypeError, ValueError, RuntimeError) as error:
+        said = error
+
+        def refused() -> None:
+            raise RuntimeError(str(said))
+
+        return refused
+    ones = torch.ones_like(value)
+    return lambda: torch.autograd.grad(value, [held[k] for k in names], ones, retain_graph=True)
+
+
+def _share(moved: int, calls: Sequence[Callable[[], Any]], copy: float) -> float | None:
+    """What a call moves in a second as a share of a copy; None for one that takes other arguments."""
+    try:
+        return round(moved / seconds(calls) / copy, 3)
     except (TypeError, ValueError, RuntimeError) as error:
         print(f"not measured: {error}", file=sys.stderr)
-        return float("nan")
+        return None
 
 
 def overhead(name: str, quick: bool) -> dict[str, float] | None:
     """Microseconds for a call on an array that is too small to matter: what a launch costs, of one operand."""
-    import time
-
     import torch
 
     function = getattr(F, name).function
@@ -315,11 +455,22 @@ def overhead(name: str, quick: bool) -> dict[str, float] | None:
     return found
 
 
-SECTIONS: dict[str, Callable[[str, bool], Any]] = {
-    "correctness": correctness,
-    "sweep": sweep,
-    "bandwidth": bandwidth,
-    "overhead": overhead,
+@dataclass(frozen=True)
+class Section:
+    """Something to find out about a function: where, and whether times are what it is about."""
+
+    run: Callable[[str, bool], Any]
+    on_device: bool = True
+    timed: bool = False
+
+
+SECTIONS = {
+    "static": Section(static, on_device=False),
+    "interpreter": Section(interpreted, on_device=False),
+    "correctness": Section(correctness),
+    "sweep": Section(sweep),
+    "bandwidth": Section(bandwidth, timed=True),
+    "overhead": Section(overhead, timed=True),
 }
 
 if __name__ == "__main__":

@@ -22,22 +22,11 @@ from unittest import mock
 import numpy as np
 
 from symgen import ptx
-from symgen.runtime.cuda import THREADS, Driver
 from symgen.runtime.cuda_arrays import LIBRARIES, Library, View
+from symgen.runtime.cuda_driver import Emulated
+from symgen.runtime.cuda_launch import THREADS, argument_type
 
 CAPABILITIES = ((8, 0), (9, 0), (10, 0))
-
-
-def argument_type(value: Any) -> Any:
-    """The Numba type of a kernel's argument."""
-    from numba import types
-
-    if not isinstance(value, View):
-        return {"float32": types.float32, "float64": types.float64, "uint32": types.uint32}[np.dtype(type(value)).name]
-    stored = {"<f4": types.float32, "<f8": types.float64, "<f2": types.float16, "<i2": types.int16,
-              "|u1": types.uint8, "<i4": types.int32, "<i8": types.int64}  # fmt: skip
-    layout = "C" if value.step in (0, value.itemsize) else "A"
-    return types.Array(stored[value.format.typestr], len(value.shape), layout, readonly=value.readonly, aligned=True)
 
 
 @dataclass(frozen=True)
@@ -91,7 +80,7 @@ def compile_ptx(kernel: Any, signature: tuple[Any, ...], capability: tuple[int, 
 
 
 @dataclass
-class Simulator(Driver):
+class Simulator(Emulated):
     """Stands in for a driver: launches run in the interpreter, on arrays whose address is one of main memory.
 
     Attributes:
@@ -107,9 +96,6 @@ class Simulator(Driver):
     runs: list[ptx.Run] = field(default_factory=list)
     kernels: dict[Any, ptx.Kernel] = field(default_factory=dict)
     launched: Any = None
-
-    def check(self) -> None:
-        """Nothing is missing."""
 
     def launch(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any]) -> None:  # noqa: ARG002
         signature = tuple(map(argument_type, arguments))
@@ -149,12 +135,18 @@ def simulated(kernel: Any, simulator: Simulator) -> Any:
     return type(kernel)(kernel._caller, kernel._module, simulator)
 
 
-def _memory(view: View) -> Any:
-    """The elements that a view points to, in the array that owns them."""
+def memory_of(view: View) -> np.ndarray:
+    """The bytes of the whole array that a view points into."""
     root = view.owner.memory
     while isinstance(root.base, np.ndarray):
         root = root.base
-    flat = root.ravel(order="K").view(np.uint8)  # of an array in Fortran's order too
+    found: np.ndarray = root.ravel(order="K").view(np.uint8)  # of Fortran's order too
+    return found
+
+
+def _memory(view: View) -> Any:
+    """The elements that a view points to, in the array that owns them."""
+    flat = memory_of(view)
     offset = view.address - flat.__array_interface__["data"][0]
     strides = (view.step,) if view.shape else ()
     found = np.ndarray(view.shape, view.format.typestr, flat, offset, strides)

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from symgen import ptx
-from symgen.cuda_code import CAPABILITIES, Figures, Simulator, argument_type, figures, intermediate
+from symgen.cuda_code import CAPABILITIES, Figures, Simulator, figures, intermediate
 from symgen.runtime.cuda_arrays import View
+from symgen.runtime.cuda_launch import argument_type
 from symgen.runtime.cuda_rows import FORMATS_OF_ROWS
 from symgen.runtime.manifest import Function
 

@@ -27,7 +27,8 @@ from symgen.backends.render import render
 from symgen.kernel import ScalarFunction, var
 from symgen.rows.indices import axis_of, base_of, is_index, places
 from symgen.rows.schedule import LOW, SINGLES, Step
-from symgen.runtime.cuda import KEPT, THREADS
+from symgen.runtime.cuda import KEPT
+from symgen.runtime.cuda_launch import THREADS
 
 TEAMS = ("warp", "block")
 WIDTHS = {"warp": 32, "block": THREADS}

@@ -5,9 +5,10 @@ Nothing here imports Numba before a kernel is launched, so that what is missing 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,49 +16,21 @@ import numpy as np
 
 from .calls import Call, Caller, Plan, given_outputs
 from .conditions import number
-from .cuda_arrays import FORMATS, Face, Format, Library, View, common_shape, face_of, library_of, order, split, view
+from .cuda_arrays import FORMATS, Face, Format, Library, View, common_shape, face_of, order, split, view
+from .cuda_driver import Driver
+from .cuda_launch import THREADS
+from .cuda_recorded import Remembered
 from .derivatives import order_of, select_targets
-from .errors import CudaMissingError, GeneratedPackageError
+from .errors import GeneratedPackageError
 from .execute import bare
 from .manifest import Argument
 from .operands import Operand
 from .options import describe
 
-THREADS: Final = 256  # of a block
 KEPT: Final = 8192  # float32 that a block of a row keeps: 32 kilobytes, of which an H100 has room for seven
 LARGEST: Final = 2**31  # elements of one launch: kernels count in 32 bits
 SUMMING: Final = 1024  # blocks that sum at the same time, and the same number whatever the device
 DTYPES: Final = {"f32": "float32", "f64": "float64"}
-
-
-class Driver:
-    """Launches kernels through Numba."""
-
-    def check(self) -> None:
-        """See that kernels can run.
-
-        Raises:
-            CudaMissingError: the compiler, the driver or a device is missing; the message says which.
-        """
-        try:
-            cuda = importlib.import_module("numba.cuda")
-            importlib.import_module("numba_cuda")
-        except ImportError as error:
-            raise CudaMissingError(
-                "CUDA kernels need the package numba-cuda; install it with `pip install 'symgen[cuda]'`"
-            ) from error
-        if not cuda.is_available():
-            reason = getattr(getattr(cuda, "cuda_error", lambda: None)(), "args", ("no device was found",))[0]
-            raise CudaMissingError(
-                f"CUDA kernels need an NVIDIA GPU and its driver, and there is none here ({reason}); "
-                "on arrays in main memory call the function itself"
-            )
-
-    def launch(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any]) -> None:
-        """Run a kernel on a stream, given by its address; 0 is the default stream."""
-        cuda = importlib.import_module("numba.cuda")
-        queue = cuda.external_stream(stream) if stream else 0
-        kernel[blocks, THREADS, queue](*arguments)
 
 
 DRIVER = Driver()
@@ -149,32 +122,54 @@ class DeviceCall:
         return face is None or face.shape != self.shape
 
 
+def remembered(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of a `Launcher` whose calls are recorded."""
+
+    @functools.wraps(method)
+    def call(self: Launcher, /, *args: Any, **kwargs: Any) -> Any:
+        if self._remembered is None:
+            return method(self, *args, **kwargs)
+        return self._remembered(method.__name__, args, kwargs)
+
+    return call
+
+
 class Launcher:
     """What calls of every kind of function share: the generated kernels, and the runtime's own."""
 
-    def __init__(self, caller: Any, module: str, driver: Driver = DRIVER) -> None:
+    def __init__(self, caller: Any, module: str, driver: Driver = DRIVER, remembers: bool = True) -> None:
         self._caller, self._module, self._driver = caller, module, driver
+        self._remembered = Remembered(self._first, driver) if remembers else None
         self.__name__ = f"{caller.function.name}.cuda"
 
     def __repr__(self) -> str:
         return f"<symgen CUDA kernel {self.__name__}>"
 
+    def _first(self, driver: Driver, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """A call of which nothing is remembered, through a driver."""
+        return getattr(type(self)(self._caller, self._module, driver, remembers=False), method)(*args, **kwargs)
+
     def _kernel(self, parts: Sequence[str]) -> Any:
         """A generated kernel, by the parts of its name."""
+        name = "_".join(filter(None, parts))
         try:
-            return getattr(importlib.import_module(self._module), "_".join(filter(None, parts)))
-        except (ModuleNotFoundError, AttributeError) as error:
+            module = importlib.import_module(self._module)
+        except ModuleNotFoundError as error:
             raise GeneratedPackageError(f"{self.__name__}: {error}; run `symgen build`") from error
+        if not hasattr(module, name):
+            raise GeneratedPackageError(f"{self.__name__}: {self._module} has no {name}; run `symgen build`")
+        return getattr(module, name)
 
-    def _run(self, name: str, call: DeviceCall, arguments: Sequence[Any], blocks: int = 1) -> None:
-        """Run one of the runtime's own kernels."""
+    def _run(self, name: str, call: DeviceCall, arguments: Sequence[Any], blocks: int = 1, once: bool = False) -> None:
+        """Run one of the runtime's own kernels; `once` where its results depend on numbers alone."""
         kernel = getattr(importlib.import_module(f"{__package__}.device_sums"), name)
-        self._driver.launch(kernel, blocks, call.stream, arguments)
+        run = self._driver.launch_once if once else self._driver.launch
+        run(kernel, blocks, call.stream, arguments)
 
     def _constant(self, call: DeviceCall, value: float) -> View:
         """A number in device memory."""
         found = call.scratch(1)
-        self._run("fill", call, [found, np.float64(value)])
+        self._run("fill", call, [found, np.float64(value)], once=True)
         return found.all_equal(call.size)
 
     def _divide(self, call: DeviceCall, total: Sums, out: View, divisor: float = 1.0, shares: Sums | None = None
@@ -191,8 +186,8 @@ class Launcher:
         one = self._constant(call, 1.0) if g is None else g
         sums = total or Sums(found, 0)
         by = shares or Sums(found, 0)
-        self._run("factors", call, [one, sums.view, np.uint32(sums.count), by.view, np.uint32(by.count),
-                                    np.float64(divisor), found])  # fmt: skip
+        arguments = [one, sums.view, np.uint32(sums.count), by.view, np.uint32(by.count), np.float64(divisor), found]
+        self._run("factors", call, arguments, once=g is None and total is None and shares is None)
         return [found.part(k, k + 1).all_equal(call.size) for k in range(2)]
 
 
@@ -209,11 +204,13 @@ class DeviceKernel(Launcher):
 
     _caller: Caller
 
+    @remembered
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """The value."""
         call = self._prepared(self.__name__, args, kwargs, {"out": None})
         return self._outputs(call, ["value"], given_outputs(call.method, call.call.extras["out"], 1))[0]
 
+    @remembered
     def grad(self, /, *args: Any, **kwargs: Any) -> Any:
         """The elementwise derivative; ``order=2`` for the second."""
         extras = {"out": None, "order": 1, "wrt": None}
@@ -223,12 +220,14 @@ class DeviceKernel(Launcher):
         names = [self._caller.function.output(t, wanted) for t in targets]
         return bare(self._outputs(call, names, given_outputs(call.method, call.call.extras["out"], len(names))))
 
+    @remembered
     def vjp(self, /, *args: Any, **kwargs: Any) -> Any:
         """The gradients of the operands that were passed as arrays, for a cotangent that comes first."""
         call = self._prepared(f"{self.__name__}.vjp", args, kwargs, {"out": None, "wrt": None}, "g")
         assert call.leading is not None
         return bare(self._gradients(call, self._targets(call, self.roles), [call.leading]))
 
+    @remembered
     def value_and_grad(self, /, *args: Any, **kwargs: Any) -> Any:
         """The value and the derivatives in the tensors, in one pass."""
         function = self._caller.function
@@ -266,7 +265,7 @@ class DeviceKernel(Launcher):
         operands = [_operand(method, a, given[a.name]) for a in function.operands]
         call = Call(method, operands, shape, bound.plan, extras, bound.leading, [])
         form, model = FORMATS[faces[name].typestr], arrays[name]
-        found = DeviceCall(method, call, faces, shape, axes, form, model, library_of(model), [])
+        found = DeviceCall(method, call, faces, shape, axes, form, model, self._driver.library(model), [])
         found.inputs += [self._view(found, o.argument.name, o.array) for o in operands]
         if leading:
             found.leading = self._view(found, leading, bound.leading)

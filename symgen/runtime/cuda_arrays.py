@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -89,7 +89,8 @@ class View:
 def on_device(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
     """Whether a call was given an array in the memory of a GPU, by place or by name."""
     values = (*args, *kwargs.values()) if kwargs else args
-    return any(type(v) is not np.ndarray and (_interface(v) is not None or _dlpack_device(v)) for v in values)
+    # DLPack first: PyTorch tells nothing else of a tensor that requires a gradient
+    return any(type(v) is not np.ndarray and (_dlpack_device(v) or _interface(v) is not None) for v in values)
 
 
 def _interface(value: Any) -> Mapping[str, Any] | None:
@@ -127,6 +128,16 @@ def step(shape: Sequence[int], strides: Sequence[int], axes: Sequence[int]) -> i
     return first
 
 
+def _facts(array: Any) -> tuple[Hashable, int]:
+    found = array.__cuda_array_interface__
+    address, readonly = found["data"]
+    return (tuple(found["shape"]), found["strides"], found["typestr"], readonly), int(address or 0)
+
+
+def _address(array: Any) -> int:
+    return int(array.__cuda_array_interface__["data"][0] or 0)
+
+
 @dataclass(frozen=True)
 class Library:
     """What a library of arrays is asked for.
@@ -135,11 +146,23 @@ class Library:
         like: a new array like another.
         stream: the one that the library works on, for an array.
         new: an array of a shape where another one lies, of its dtype or of the float32 or float64 that is named.
+        facts: all of an array that decides how a call of it runs, and its address.
+        address: that alone.
     """
 
     like: Callable[[Any], Any]
     stream: Callable[[Any], int]
     new: Callable[[Any, tuple[int, ...], str | None], Any]
+    facts: Callable[[Any], tuple[Hashable, int]] = _facts
+    address: Callable[[Any], int] = _address
+
+
+def _torch_facts(array: Any) -> tuple[Hashable, int]:
+    return (array.dtype, array.shape, array.stride(), array.device, array.requires_grad), array.data_ptr()
+
+
+def _torch_like(array: Any) -> Any:
+    return importlib.import_module("torch").empty_like(array)
 
 
 def _torch_stream(array: Any) -> int:
@@ -160,7 +183,7 @@ def _numba_new(array: Any, shape: tuple[int, ...], dtype: str | None) -> Any:
 
 
 LIBRARIES: dict[str, Library] = {
-    "torch": Library(lambda a: importlib.import_module("torch").empty_like(a), _torch_stream, _torch_new),
+    "torch": Library(_torch_like, _torch_stream, _torch_new, _torch_facts, lambda a: int(a.data_ptr())),
     "cupy": Library(
         lambda a: importlib.import_module("cupy").empty_like(a),
         lambda a: int(importlib.import_module("cupy").cuda.get_current_stream().ptr),

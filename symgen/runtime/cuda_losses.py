@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .calls import given_outputs
-from .cuda import DeviceCall, DeviceKernel, Sums
+from .cuda import DeviceCall, DeviceKernel, Sums, remembered
 from .cuda_arrays import View
 from .execute import bare
 from .losses import DIFFERENTIABLE, _reduction
@@ -24,6 +24,7 @@ class DeviceLoss(DeviceKernel):
 
     roles = DIFFERENTIABLE
 
+    @remembered
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """The loss: of each sample, or reduced to a number."""
         if self._how(self.__name__, kwargs) == "none":
@@ -34,6 +35,7 @@ class DeviceLoss(DeviceKernel):
         self._divide(call, self._sum(call, "sum_value", []), place, divisor, shares)
         return out
 
+    @remembered
     def grad(self, /, *args: Any, **kwargs: Any) -> Any:
         """The gradient of the reduced loss; without reduction the elementwise derivative."""
         method = f"{self.__name__}.grad"
@@ -44,6 +46,7 @@ class DeviceLoss(DeviceKernel):
         call, how = self._reduced(method, args, kwargs, {"out": None, "wrt": None, "order": 1})
         return bare(self._scaled(call, how, ("tensor",), None, with_value=False)[1])
 
+    @remembered
     def value_and_grad(self, /, *args: Any, **kwargs: Any) -> Any:
         """The loss and its gradient; one pass over memory where the gradients are those of all tensors."""
         method = f"{self.__name__}.value_and_grad"
@@ -53,6 +56,7 @@ class DeviceLoss(DeviceKernel):
         number, found = self._scaled(call, how, ("tensor",), None, with_value=True)
         return number, bare(found)
 
+    @remembered
     def vjp(self, /, *args: Any, **kwargs: Any) -> Any:
         """The gradients of ``sum(g * loss)``."""
         method = f"{self.__name__}.vjp"

@@ -12,8 +12,9 @@ import numpy as np
 from .binding import MISSING
 from .calls import Call, Plan, given_outputs
 from .conditions import number
-from .cuda import LARGEST, SUMMING, THREADS, DeviceCall, Launcher, Sums, is_number
-from .cuda_arrays import FORMATS, Face, View, face_of, library_of, step
+from .cuda import LARGEST, SUMMING, DeviceCall, Launcher, Sums, is_number, remembered
+from .cuda_arrays import FORMATS, Face, View, face_of, step
+from .cuda_launch import THREADS
 from .execute import bare
 from .layout import Given, lengths_of, place
 from .losses import _reduction
@@ -75,6 +76,7 @@ class DeviceRows(Launcher):
 
     _caller: RowCaller
 
+    @remembered
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """The value of each row."""
         call = self._prepared(self.__name__, args, kwargs, defaults(self._caller.function))
@@ -83,6 +85,7 @@ class DeviceRows(Launcher):
         self._rows(call, "value", [], [elements])
         return out
 
+    @remembered
     def vjp(self, /, *args: Any, **kwargs: Any) -> Any:
         """The gradients of ``sum(g * value)``, for a cotangent that comes first."""
         extras = {**defaults(self._caller.function), "wrt": None}
@@ -180,7 +183,7 @@ class DeviceRows(Launcher):
         model: Any = first.array
         axes = tuple(range(len(face.shape)))
         found = DeviceRowCall(
-            method, call, faces, face.shape, axes, FORMATS[face.typestr], model, library_of(model), [], None,
+            method, call, faces, face.shape, axes, FORMATS[face.typestr], model, self._driver.library(model), [], None,
             variant, position, n, given,
         )  # fmt: skip
         found.inputs += [self._operand(found, g) for g in given]
@@ -248,6 +251,7 @@ class DeviceRows(Launcher):
 class DeviceRowLoss(DeviceRows):
     """The CUDA kernels of one loss over rows; ``reduction`` is as on the processor."""
 
+    @remembered
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """The loss: of each sample, or reduced to a number."""
         call, how = self._reduced(self.__name__, args, kwargs, {})
@@ -259,12 +263,14 @@ class DeviceRowLoss(DeviceRows):
         self._rows(call, "value", [], [losses])
         return self._number(call, self._total(call, losses), *self._divisor(call, how), call.call.extras["out"])
 
+    @remembered
     def grad(self, /, *args: Any, **kwargs: Any) -> Any:
         """The gradient of the loss; without reduction that of its sum, for samples are apart."""
         call, how = self._reduced(f"{self.__name__}.grad", args, kwargs, {"wrt": None})
         targets = self._targets(call, ("tensor",))
         return bare(self._scaled(call, targets, None, how, *self._divisor(call, how)))
 
+    @remembered
     def value_and_grad(self, /, *args: Any, **kwargs: Any) -> Any:
         """The loss and its gradient, in one kernel."""
         call, how = self._reduced(f"{self.__name__}.value_and_grad", args, kwargs, {"wrt": None})
@@ -279,6 +285,7 @@ class DeviceRowLoss(DeviceRows):
             number = self._number(call, self._total(call, losses), divisor, shares, None)
         return number, bare(found)
 
+    @remembered
     def vjp(self, /, *args: Any, **kwargs: Any) -> Any:
         """The gradients of ``sum(g * loss)``."""
         call, how = self._reduced(f"{self.__name__}.vjp", args, kwargs, {"wrt": None}, "g")

@@ -1,8 +1,13 @@
-"""Arrays in main memory that pass for arrays of a GPU, and a driver that runs their kernels in the interpreter."""
+"""Arrays in main memory that pass for arrays of a GPU, and a driver that runs their kernels in the interpreter.
+
+With SYMGEN_TEST_GPU=1 in the environment the kernels run on the GPU that is there; what asks for the interpreter's
+counts or for the text of kernels uses the interpreter all the same.
+"""
 
 from __future__ import annotations
 
 import functools
+import os
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -20,6 +25,9 @@ pytest.importorskip("nvidia", reason="numba-cuda needs NVVM: pip install 'symgen
 from symgen import cuda_code
 from symgen.cuda_code import CAPABILITIES, DeviceArray
 from symgen.cuda_contract import Inspector
+from symgen.cuda_device import Device
+
+ON_GPU = os.environ.get("SYMGEN_TEST_GPU", "") == "1"
 
 KERNELS: dict[Any, Any] = {}
 FUNCTIONS = ("name", "loss", "row", "row_loss", "rows", "function")  # arguments of tests that are names of functions
@@ -36,10 +44,22 @@ def kernel(name: str, capability: tuple[int, int], error: float = 0.0) -> Any:
     return cuda_code.simulated(attrgetter(name)(F).cuda, Inspector(capability, error, kernels=KERNELS))
 
 
+@functools.cache
+def device_kernel(name: str, capability: tuple[int, int]) -> Any:
+    """``F.name.cuda``, its launches run by the GPU that is there."""
+    return cuda_code.simulated(attrgetter(name)(F).cuda, Device())
+
+
 @pytest.fixture(scope="session")
 def simulated() -> Any:
     """``simulated("gelu", (9, 0))`` is ``F.gelu.cuda`` for a device that is not there."""
     return kernel
+
+
+@pytest.fixture(scope="session")
+def executed() -> Any:
+    """The same, run by the GPU that is there where tests are to use it."""
+    return device_kernel if ON_GPU else kernel
 
 
 @pytest.fixture(scope="session")

@@ -47,22 +47,22 @@ def check(ops: Any, kernel: Any, name: str, dtype: str, orders: range) -> None:
     assert complaints == []
 
 
-def test_float32_arithmetic_keeps_its_bars(name, ops, simulated):
-    check(ops, simulated(name, (9, 0)), name, "float32", range(3))
+def test_float32_arithmetic_keeps_its_bars(name, ops, executed):
+    check(ops, executed(name, (9, 0)), name, "float32", range(3))
 
 
-def test_float32_arithmetic_keeps_its_bars_on_the_newest_devices(name, ops, simulated, names):
+def test_float32_arithmetic_keeps_its_bars_on_the_newest_devices(name, ops, executed, names):
     if names.index(name) % SAMPLE:
         pytest.skip(f"one function in {SAMPLE} is compiled for them")
-    check(ops, simulated(name, (10, 0)), name, "float32", range(2))
+    check(ops, executed(name, (10, 0)), name, "float32", range(2))
 
 
-def test_float64_arithmetic_keeps_its_bars(name, ops, simulated):
-    if calls(simulated(name, (9, 0)), "(?:sin|cos|tan)(?:_sum|_product)?"):
+def test_float64_arithmetic_keeps_its_bars(name, ops, executed):
+    if calls(executed(name, (9, 0)), "(?:sin|cos|tan)(?:_sum|_product)?"):
         pytest.skip("the interpreter knows no calls of functions, which libdevice's float64 sine makes")
-    check(ops, simulated(name, (9, 0)), name, "float64", range(2))
+    check(ops, executed(name, (9, 0)), name, "float64", range(2))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_narrow_types_are_rounded_once(name, dtype, ops, simulated):
-    check(ops, simulated(name, (8, 0)), name, dtype, range(2))
+def test_narrow_types_are_rounded_once(name, dtype, ops, executed):
+    check(ops, executed(name, (8, 0)), name, dtype, range(2))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import symgen.functional as F
-from symgen.runtime.cuda import THREADS
+from symgen.runtime.cuda_launch import THREADS
 from symgen.runtime.errors import CudaMissingError
 
 SIZES = (0, 1, 2, 3, 4, 5, 31, 32, 33, 1023, 1024, 1025, 4 * THREADS - 1, 4 * THREADS + 3, 3000)
@@ -32,8 +32,8 @@ def expanded(values: np.ndarray, size: int) -> np.ndarray:
     return np.ndarray((size,), values.dtype, values, strides=(0,))
 
 
-def test_one_number_stands_for_a_whole_operand(device_array, simulated):
-    kernel, x = simulated("prelu", (9, 0)), np.linspace(-3, 3, 77, dtype=np.float32)
+def test_one_number_stands_for_a_whole_operand(device_array, executed):
+    kernel, x = executed("prelu", (9, 0)), np.linspace(-3, 3, 77, dtype=np.float32)
     whole = kernel(device_array(x), device_array(np.full_like(x, 0.25))).memory
     slope = np.full((), 0.25, np.float32)
     for weight in (0.25, device_array(slope), device_array(slope[None]), device_array(expanded(slope, 77))):
@@ -42,24 +42,24 @@ def test_one_number_stands_for_a_whole_operand(device_array, simulated):
         kernel(device_array(x), device_array(np.zeros(3, np.float32)))
 
 
-def test_gradients_of_parameters_and_options_are_sums(device_array, simulated):
+def test_gradients_of_parameters_and_options_are_sums(device_array, executed):
     rng = np.random.default_rng(5)
     for size in (0, 1, 33, 2500):
         g, x = (rng.normal(size=size).astype(np.float32) for _ in range(2))
         slope = np.array([0.25], np.float32)
         for start in (0, 1):  # a view that rules vector accesses out
             arrays = [device_array(v[start:]) for v in (g, x)]
-            _, found = simulated("prelu", (9, 0)).vjp(*arrays, device_array(slope))
+            _, found = executed("prelu", (9, 0)).vjp(*arrays, device_array(slope))
             _, wanted = F.prelu.vjp(*(v[start:].astype(float) for v in (g, x)), slope.astype(float))
             assert found.memory.shape == (1,)
             np.testing.assert_allclose(found.memory, wanted, rtol=1e-6, atol=1e-6 * np.abs(g * x).sum())
-            found = simulated("celu", (9, 0)).vjp(*arrays, alpha=1.5, wrt="alpha")
+            found = executed("celu", (9, 0)).vjp(*arrays, alpha=1.5, wrt="alpha")
             wanted = F.celu.vjp(*(v[start:].astype(float) for v in (g, x)), alpha=1.5, wrt="alpha")
             np.testing.assert_allclose(found.memory, wanted, rtol=1e-6, atol=1e-6 * np.abs(g).sum())
 
 
-def test_every_size_is_computed_to_its_last_element_and_no_further(name, device_array, simulated):
-    kernel = simulated(name, (9, 0))
+def test_every_size_is_computed_to_its_last_element_and_no_further(name, device_array, executed):
+    kernel = executed(name, (9, 0))
     long = inputs(kernel, 3000)
     options = required(kernel)
     whole = kernel(*map(device_array, long), **options).memory
@@ -71,8 +71,8 @@ def test_every_size_is_computed_to_its_last_element_and_no_further(name, device_
         assert np.all(out[size:] == 7), size
 
 
-def test_unaligned_reversed_and_strided_views_give_the_same(name, device_array, simulated):
-    kernel = simulated(name, (10, 0))
+def test_unaligned_reversed_and_strided_views_give_the_same(name, device_array, executed):
+    kernel = executed(name, (10, 0))
     x, options = inputs(kernel, 257), required(kernel)
     want = kernel(*map(device_array, x), **options).memory
 
@@ -89,8 +89,8 @@ def test_unaligned_reversed_and_strided_views_give_the_same(name, device_array, 
     assert np.array_equal(out, want)
 
 
-def test_one_pass_gives_what_single_kernels_give(name, device_array, simulated):
-    kernel = simulated(name, (9, 0))
+def test_one_pass_gives_what_single_kernels_give(name, device_array, executed):
+    kernel = executed(name, (9, 0))
     x, options = [device_array(v) for v in inputs(kernel, 130)], required(kernel)
     tensors = [a.name for a in kernel._caller.function.tensors]
     value, slopes = kernel.value_and_grad(*x, **options)
@@ -105,8 +105,8 @@ def test_one_pass_gives_what_single_kernels_give(name, device_array, simulated):
         assert np.array_equal(gradient.memory, g.memory * slope.memory)
 
 
-def test_axes_are_walked_in_the_order_in_which_they_lie_in_memory(device_array, simulated):
-    kernel = simulated("silu", (9, 0))
+def test_axes_are_walked_in_the_order_in_which_they_lie_in_memory(device_array, executed):
+    kernel = executed("silu", (9, 0))
     x = np.linspace(-5, 5, 6 * 7 * 8, dtype=np.float32).reshape(6, 7, 8)
     want = F.silu(x)
     for view in (x, x.T, x.transpose(1, 0, 2), np.asfortranarray(x), x[None]):
@@ -122,9 +122,9 @@ def test_axes_are_walked_in_the_order_in_which_they_lie_in_memory(device_array, 
     np.testing.assert_allclose(out, want, rtol=3e-7)
 
 
-def test_options_choose_the_variant_and_keep_all_their_digits(device_array, simulated):
+def test_options_choose_the_variant_and_keep_all_their_digits(device_array, executed):
     x = np.linspace(-9, 9, 101, dtype=np.float32)
-    gelu, celu = simulated("gelu", (9, 0)), simulated("celu", (9, 0))
+    gelu, celu = executed("gelu", (9, 0)), executed("celu", (9, 0))
     for approximate in ("none", "tanh"):
         got = gelu(device_array(x), approximate=approximate).memory
         np.testing.assert_allclose(got, F.gelu(x, approximate=approximate), rtol=1e-6)
@@ -135,8 +135,8 @@ def test_options_choose_the_variant_and_keep_all_their_digits(device_array, simu
         gelu(device_array(x), approximate="tan")
 
 
-def test_dtypes_come_back_as_they_went_in(device_array, simulated):
-    kernel = simulated("sigmoid", (8, 0))
+def test_dtypes_come_back_as_they_went_in(device_array, executed):
+    kernel = executed("sigmoid", (8, 0))
     for dtype in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16):
         x = np.linspace(-3, 3, 77).astype(dtype)
         got = kernel(device_array(x)).memory
@@ -154,10 +154,10 @@ KINDS = pytest.mark.parametrize("function", ["silu", "softmax", "mse_loss", "cro
 
 
 @KINDS
-def test_functions_go_to_the_device_when_their_argument_is_there(function, device_array, simulated, monkeypatch):
+def test_functions_go_to_the_device_when_their_argument_is_there(function, device_array, executed, monkeypatch):
     """Value, gradients and both at once: the kernel of the device runs, and its array comes back."""
     public, args = getattr(F, function), arguments(function)
-    monkeypatch.setitem(public.__dict__, "cuda", simulated(function, (9, 0)))
+    monkeypatch.setitem(public.__dict__, "cuda", executed(function, (9, 0)))
     there = tuple(map(device_array, args))
     value = public(*there)
     assert isinstance(value, device_array)
@@ -188,9 +188,9 @@ class Exchanged:
         return self.memory.__dlpack__()
 
 
-def test_arrays_come_by_dlpack_too(simulated):
+def test_arrays_come_by_dlpack_too(executed):
     """Of every layout and dtype; into an array of the caller's, for how such arrays are made is not known."""
-    kernel, x = simulated("silu", (9, 0)), np.linspace(-5, 5, 6 * 7 * 8, dtype=np.float32).reshape(6, 7, 8)
+    kernel, x = executed("silu", (9, 0)), np.linspace(-5, 5, 6 * 7 * 8, dtype=np.float32).reshape(6, 7, 8)
     for view in (x, x.T, x[1:], x.astype(np.float64), x.astype(np.float16)):
         out = Exchanged(np.zeros_like(view))
         assert kernel(Exchanged(view), out=out) is out
@@ -201,14 +201,14 @@ def test_arrays_come_by_dlpack_too(simulated):
         kernel(Exchanged(x.astype(np.int32)))
 
 
-def test_an_array_of_integers_is_an_error_that_tells_what_there_is(device_array, simulated):
+def test_an_array_of_integers_is_an_error_that_tells_what_there_is(device_array, executed):
     message = "x has elements of type <i4; there are kernels for float32, float64, float16 or bfloat16"
     with pytest.raises(TypeError, match=message):
-        simulated("silu", (9, 0))(device_array(np.zeros(3, np.int32)))
+        executed("silu", (9, 0))(device_array(np.zeros(3, np.int32)))
 
 
-def test_arrays_of_one_call_must_agree(device_array, simulated):
-    kernel, x = simulated("silu", (9, 0)), device_array(np.zeros(8, np.float32))
+def test_arrays_of_one_call_must_agree(device_array, executed):
+    kernel, x = executed("silu", (9, 0)), device_array(np.zeros(8, np.float32))
     with pytest.raises(
         ValueError, match=r"silu.cuda.vjp\(\): x has shape \(8,\) and g has \(4,\); on a GPU arrays are not"
     ):

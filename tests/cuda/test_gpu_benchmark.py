@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -42,6 +43,26 @@ class Tensor(DeviceArray):
     def copy_(self, other: Tensor) -> None:
         self.memory[...] = other.memory
 
+    def repeat(self, *counts: int) -> Tensor:
+        return Tensor(np.tile(self.memory, counts))
+
+    def to(self, dtype: Any) -> Tensor:
+        return Tensor(self.memory.astype(dtype))
+
+    def detach(self) -> Tensor:
+        return self
+
+    def requires_grad_(self) -> Tensor:
+        return self
+
+    @property
+    def dtype(self) -> Any:
+        return self.memory.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.memory.ndim
+
 
 def torch() -> Any:
     """The part of PyTorch that the benchmark uses where it is quick."""
@@ -52,9 +73,12 @@ def torch() -> Any:
                                 get_device_properties=lambda i: properties)  # fmt: skip
     made.from_numpy = Tensor
     made.empty_like = lambda a: Tensor(np.empty_like(a.memory))
+    made.ones_like = lambda a: Tensor(np.ones_like(a.memory))
+    made.float32 = np.dtype("float32")
+    made.autograd = SimpleNamespace(grad=lambda *args, **more: None)
     made.zeros = lambda n, device: Tensor(np.zeros(n, np.float32))
     made.sigmoid = lambda x, out: out
-    made.nn = SimpleNamespace(functional=SimpleNamespace(relu=lambda x: x))
+    made.nn = SimpleNamespace(functional=SimpleNamespace(relu=lambda x: x, softmax=lambda x, dim: x))
     made.compile = lambda f: f
     return made
 
@@ -86,31 +110,36 @@ def test_without_a_device_it_says_so_and_gives_what_needs_none(gpu, tmp_path, ca
 def test_every_section_runs_to_its_end_where_there_is_a_device(gpu, monkeypatch, capsys):
     simulator = Simulator((9, 0))
     monkeypatch.setattr(Driver, "check", lambda self: None)
-    monkeypatch.setattr(Driver, "launch", lambda self, *args: simulator.launch(*args))
+    for method in ("launch", "prepared", "wait"):
+        monkeypatch.setattr(Driver, method, functools.partial(getattr(simulator, method)))
     monkeypatch.setitem(sys.modules, "torch", torch())
     new = Library(lambda a: Tensor(np.empty_like(a.memory)), lambda a: 0,
                   lambda a, shape, dtype: Tensor(np.empty(shape, dtype or a.memory.dtype)))  # fmt: skip
     monkeypatch.setitem(LIBRARIES, "standin", new)
     monkeypatch.setattr(gpu, "LARGE", 4096)
     monkeypatch.setattr(gpu, "REPEATS", 2)
-    monkeypatch.setattr(gpu, "static", lambda name: {})
-    monkeypatch.setattr(gpu, "interpreted", lambda name: {})
-    assert gpu.main([*NAMES, "--quick"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert "failed" not in json.dumps(found)
+    monkeypatch.setattr(gpu, "BYTES", 2 * 4 * 4096)
+    chosen = [f"--section={s}" for s in ("correctness", "sweep", "bandwidth", "overhead")]
+    assert gpu.main([*NAMES, "--quick", *chosen]) == 0
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)
+    assert "failed" not in shown.err
     for name in NAMES:
         right = found["correctness"][name]
         assert right["as interpreted"] == 1.0
-        assert right["largest error of the value in ULP"] <= 4
-    assert found["bandwidth"]["relu"]["4096"].keys() == {"symgen", "torch", "torch.compile"}
+        assert right["largest error of the value in ULP, 4096 elements"] <= 4
+    for output in ("value", "vjp"):
+        assert found["bandwidth"]["relu"]["4096"][output].keys() == {"symgen", "torch"}
+    assert found["bandwidth"]["mse_loss"]["4096"]["value"].keys() == {"symgen"}
     assert set(found["bandwidth"]["softmax"]) == {"rows of 1024"}
     assert found["overhead"]["mse_loss"] is None
     assert found["overhead"]["relu"].keys() == {"symgen", "torch"}
 
 
-def test_what_fails_is_said_and_the_rest_is_measured(gpu, capsys):
+def test_what_fails_is_said_and_the_rest_is_measured(gpu, monkeypatch, capsys):
     def broken(name: str, quick: bool) -> None:
         raise RuntimeError(f"{name} {quick}")
 
-    assert gpu.tried(broken, "relu", quick=True) == {"failed": "RuntimeError: relu True"}
+    monkeypatch.setitem(gpu.SECTIONS, "broken", gpu.Section(broken))
+    assert gpu.tried("broken", "relu", quick=True) == {"failed": "RuntimeError: relu True"}
     assert "broken of relu failed" in capsys.readouterr().err

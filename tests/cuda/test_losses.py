@@ -39,8 +39,8 @@ def listed(found) -> tuple:
     return found if isinstance(found, tuple) else (found,)
 
 
-def test_reduced_losses_are_those_of_the_processor(loss, device_array, simulated):
-    kernel, plain = simulated(loss, (9, 0)), getattr(F, loss)
+def test_reduced_losses_are_those_of_the_processor(loss, device_array, executed):
+    kernel, plain = executed(loss, (9, 0)), getattr(F, loss)
     options = required(kernel)
     for size in SIZES:
         x = inputs(kernel, size)
@@ -53,8 +53,8 @@ def test_reduced_losses_are_those_of_the_processor(loss, device_array, simulated
             np.testing.assert_allclose(found, wanted, rtol=0, atol=bar, err_msg=f"{how} of {size}")
 
 
-def test_sums_are_the_same_at_every_run_and_for_every_alignment(loss, device_array, simulated):
-    kernel = simulated(loss, (9, 0))
+def test_sums_are_the_same_at_every_run_and_for_every_alignment(loss, device_array, executed):
+    kernel = executed(loss, (9, 0))
     options, x = required(kernel), inputs(kernel, 2500)
     arrays = list(map(device_array, x))
     shifted = [device_array(np.concatenate([v[:1], v])[1:]) for v in x]
@@ -63,8 +63,8 @@ def test_sums_are_the_same_at_every_run_and_for_every_alignment(loss, device_arr
     assert np.array_equal(first, kernel(*shifted, **options).memory)
 
 
-def test_gradients_of_a_mean_are_those_of_the_processor(loss, device_array, simulated):
-    kernel, plain = simulated(loss, (9, 0)), getattr(F, loss)
+def test_gradients_of_a_mean_are_those_of_the_processor(loss, device_array, executed):
+    kernel, plain = executed(loss, (9, 0)), getattr(F, loss)
     options = required(kernel)
     for size in FEW:
         x = inputs(kernel, size)
@@ -78,8 +78,8 @@ def test_gradients_of_a_mean_are_those_of_the_processor(loss, device_array, simu
         assert all(np.array_equal(a.memory, b.memory) for a, b in zip(again, listed(slopes), strict=True))
 
 
-def test_vjp_of_a_reduced_loss_reaches_every_operand(loss, device_array, simulated):
-    kernel, plain = simulated(loss, (9, 0)), getattr(F, loss)
+def test_vjp_of_a_reduced_loss_reaches_every_operand(loss, device_array, executed):
+    kernel, plain = executed(loss, (9, 0)), getattr(F, loss)
     options, x, g = required(kernel), inputs(kernel, 77), np.asarray(-0.75, np.float32)
     for how in ("mean", "sum", "batchmean"):
         found = kernel.vjp(device_array(g), *map(device_array, x), **options, reduction=how)
@@ -89,8 +89,8 @@ def test_vjp_of_a_reduced_loss_reaches_every_operand(loss, device_array, simulat
             np.testing.assert_allclose(slope.memory, truth, rtol=16 * ROUNDING, atol=16 * ROUNDING * size, err_msg=how)
 
 
-def test_without_a_reduction_each_loss_has_its_own_cotangent(loss, device_array, simulated):
-    kernel, plain = simulated(loss, (9, 0)), getattr(F, loss)
+def test_without_a_reduction_each_loss_has_its_own_cotangent(loss, device_array, executed):
+    kernel, plain = executed(loss, (9, 0)), getattr(F, loss)
     options, x, g = required(kernel), inputs(kernel, 77), np.linspace(-1, 1, 77, dtype=np.float32)
     found = kernel.vjp(device_array(g), *map(device_array, x), **options, reduction="none")
     wanted = plain.vjp(wide(g), *map(wide, x), **options, reduction="none")
@@ -98,25 +98,25 @@ def test_without_a_reduction_each_loss_has_its_own_cotangent(loss, device_array,
         np.testing.assert_allclose(slope.memory, truth, rtol=16 * ROUNDING, atol=16 * ROUNDING)
 
 
-def test_options_have_gradients_that_are_sums(device_array, simulated):
+def test_options_have_gradients_that_are_sums(device_array, executed):
     x = [np.random.default_rng(k).normal(size=1500).astype(np.float32) for k in range(2)]
-    found = simulated("huber_loss", (9, 0)).grad(*map(device_array, x), delta=0.7, wrt="delta")
+    found = executed("huber_loss", (9, 0)).grad(*map(device_array, x), delta=0.7, wrt="delta")
     wanted = F.huber_loss.grad(*map(wide, x), delta=0.7, wrt="delta")
     assert found.memory.shape == ()
     np.testing.assert_allclose(found.memory, wanted, rtol=8 * ROUNDING)
 
 
-def test_a_weight_that_all_share_has_one_gradient(device_array, simulated):
+def test_a_weight_that_all_share_has_one_gradient(device_array, executed):
     x = [np.random.default_rng(k).normal(size=150).astype(np.float32) for k in range(2)]
     weight, arrays = np.array(0.5, np.float32), list(map(device_array, x))
     for how in ("sum", "mean"):
-        found = simulated("l1_loss", (9, 0)).vjp(1.0, *arrays, device_array(weight), wrt="weight", reduction=how)
+        found = executed("l1_loss", (9, 0)).vjp(1.0, *arrays, device_array(weight), wrt="weight", reduction=how)
         wanted = F.l1_loss.vjp(1.0, *map(wide, x), wide(weight), wrt="weight", reduction=how)
         np.testing.assert_allclose(found.memory, wanted, rtol=8 * ROUNDING, atol=1e-6)
 
 
-def test_losses_of_every_dtype_are_rounded_to_it(device_array, simulated):
-    kernel = simulated("mse_loss", (8, 0))
+def test_losses_of_every_dtype_are_rounded_to_it(device_array, executed):
+    kernel = executed("mse_loss", (8, 0))
     for dtype in (np.float64, np.float32, np.float16, ml_dtypes.bfloat16):
         x, y = (np.random.default_rng(k).normal(size=300).astype(dtype) for k in range(2))
         found = kernel(device_array(x), device_array(y)).memory
@@ -126,15 +126,15 @@ def test_losses_of_every_dtype_are_rounded_to_it(device_array, simulated):
         np.testing.assert_allclose(float(found), wanted, rtol=unit)
 
 
-def test_a_sum_loses_nothing_to_its_length(device_array, simulated):
+def test_a_sum_loses_nothing_to_its_length(device_array, executed):
     x = np.full(3 * 1024, 1.0, np.float32)
     x[0] = 4096.0  # its square is 2**24: in float32 alone, one more and one more would stay that
-    found = simulated("mse_loss", (9, 0))(device_array(x), 0.0, reduction="sum").memory
+    found = executed("mse_loss", (9, 0))(device_array(x), 0.0, reduction="sum").memory
     assert found == np.float32(2.0**24 + 3071)
 
 
-def test_a_result_goes_where_the_caller_says(device_array, simulated):
-    kernel = simulated("mse_loss", (9, 0))
+def test_a_result_goes_where_the_caller_says(device_array, executed):
+    kernel = executed("mse_loss", (9, 0))
     x, out = np.ones(5, np.float32), np.zeros((), np.float32)
     place = device_array(out)
     assert kernel(device_array(x), 0.5, out=place) is place
@@ -143,8 +143,8 @@ def test_a_result_goes_where_the_caller_says(device_array, simulated):
         kernel(device_array(x), 0.5, out=device_array(np.zeros(5, np.float32)))
 
 
-def test_what_is_wrong_is_said_as_on_the_processor(device_array, simulated):
-    kernel, x = simulated("mse_loss", (9, 0)), device_array(np.ones(5, np.float32))
+def test_what_is_wrong_is_said_as_on_the_processor(device_array, executed):
+    kernel, x = executed("mse_loss", (9, 0)), device_array(np.ones(5, np.float32))
     with pytest.raises(ValueError, match=r"mse_loss.cuda\(\): reduction must be .*did you mean 'mean'"):
         kernel(x, x, reduction="meen")
     with pytest.raises(ValueError, match=r"vjp\(\): g has shape \(5,\); the reduced loss is one number"):

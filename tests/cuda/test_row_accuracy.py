@@ -23,9 +23,9 @@ ANY_ORDER = {"triplet_margin_loss": ("_p_ne_1", 3500.0)}
 LONG = {"triplet_margin_loss": (3,)}  # of many variants
 
 
-def test_values_and_gradients_keep_their_bar_on_hard_rows(rows, simulated):
+def test_values_and_gradients_keep_their_bar_on_hard_rows(rows, executed):
     """The bar is that of the processor: 4 ULP, no lost tails, no NaN; gradients in weights are summed over ten rows."""
-    results = measured(OPS[rows], simulated(rows, (9, 0)), lengths=LONG.get(rows, (3, 33)))
+    results = measured(OPS[rows], executed(rows, (9, 0)), lengths=LONG.get(rows, (3, 33)))
     outputs = {m.output for m in results}
     assert {"value", "vjp"} <= outputs
     variant, bound = ANY_ORDER.get(rows, ("-", 0.0))
@@ -40,9 +40,9 @@ def test_values_and_gradients_keep_their_bar_on_hard_rows(rows, simulated):
 
 
 @pytest.mark.parametrize("function", ["softmax", "nll_loss"])
-def test_the_newest_devices_and_float64_keep_it_too(function, simulated):
+def test_the_newest_devices_and_float64_keep_it_too(function, executed):
     for capability, dtype in (((10, 0), "float32"), ((9, 0), "float64")):
-        for m in measured(OPS[function], simulated(function, capability), dtype, (33,)):
+        for m in measured(OPS[function], executed(function, capability), dtype, (33,)):
             assert m.error <= BAR, (capability, dtype, m)
 
 
@@ -52,10 +52,10 @@ def columns(count: int, n: int, dtype: str = "float32") -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(("count", "n"), [(0, 5), (1, 1), (3, 33), (513, 31), (70, 300), (9, 1100)])
-def test_gradients_that_rows_share_are_sums_over_all_of_them(count, n, device_array, simulated):
+def test_gradients_that_rows_share_are_sums_over_all_of_them(count, n, device_array, executed):
     """In float32 too they are those of float64, whatever the number of rows; a second call gives the same bits."""
     g, x, weight, bias = columns(count, n)
-    kernel, more = simulated("layer_norm", (9, 0)), {"wrt": ("weight", "bias", "eps")}
+    kernel, more = executed("layer_norm", (9, 0)), {"wrt": ("weight", "bias", "eps")}
     found = [kernel.vjp(*map(device_array, (g, x)), weight=device_array(weight), bias=device_array(bias), **more)
              for _ in range(2)]  # fmt: skip
     wide = [v.astype(float) for v in (g, x, weight, bias)]
@@ -66,10 +66,10 @@ def test_gradients_that_rows_share_are_sums_over_all_of_them(count, n, device_ar
         np.testing.assert_allclose(one.memory, true, rtol=1e-6, atol=1e-7 * np.abs(terms).sum())
 
 
-def test_a_shared_gradient_does_not_depend_on_where_its_axis_stands(device_array, simulated):
+def test_a_shared_gradient_does_not_depend_on_where_its_axis_stands(device_array, executed):
     x, g = columns(6, 20)[:2]
     weight = np.linspace(0.5, 1.5, 20, dtype=np.float32)
-    kernel = simulated("rms_norm", (9, 0))
+    kernel = executed("rms_norm", (9, 0))
     plain = kernel.vjp(device_array(g), device_array(x), weight=device_array(weight), wrt="weight").memory
     turned = [np.ascontiguousarray(v.T) for v in (g, x)]
     found = kernel.vjp(*map(device_array, turned), weight=device_array(weight), wrt="weight", axis=0).memory
@@ -77,7 +77,7 @@ def test_a_shared_gradient_does_not_depend_on_where_its_axis_stands(device_array
 
 
 @pytest.mark.parametrize("how", ["mean", "sum", "none"])
-def test_weights_of_classes_have_gradients_also_by_what_a_mean_divides_by(how, device_array, simulated):
+def test_weights_of_classes_have_gradients_also_by_what_a_mean_divides_by(how, device_array, executed):
     rng = np.random.default_rng(5)
     x, target = rng.normal(size=(50, 7)).astype(np.float32), rng.integers(0, 7, 50)
     weight = rng.uniform(0.5, 2, 7).astype(np.float32)
@@ -85,7 +85,7 @@ def test_weights_of_classes_have_gradients_also_by_what_a_mean_divides_by(how, d
     g = rng.normal(size=50 if how == "none" else ()).astype(np.float32)
     for name in ("cross_entropy", "nll_loss"):
         arrays = [device_array(v) for v in (g, x, target, weight)]
-        found = simulated(name, (9, 0)).vjp(*arrays, reduction=how)
+        found = executed(name, (9, 0)).vjp(*arrays, reduction=how)
         wanted = getattr(F, name).vjp(g.astype(float), x.astype(float), target, weight.astype(float), reduction=how)
         for one, true in zip(found, wanted, strict=True):
             np.testing.assert_allclose(one.memory, true, rtol=1e-5, atol=1e-7)

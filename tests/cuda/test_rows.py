@@ -34,8 +34,8 @@ def close(found, wanted, roundings: int = 8) -> None:
     np.testing.assert_allclose(found.memory, wanted, rtol=roundings * ROUNDING, atol=roundings * ROUNDING * size * 1e-2)
 
 
-def test_rows_of_every_length_are_those_of_the_processor(row, device_array, simulated):
-    kernel, plain = simulated(row, (9, 0)), getattr(F, row)
+def test_rows_of_every_length_are_those_of_the_processor(row, device_array, executed):
+    kernel, plain = executed(row, (9, 0)), getattr(F, row)
     for n in LENGTHS:
         x = logits(3, n * parts(row))
         close(kernel(device_array(x)), plain(wide(x)))
@@ -43,9 +43,9 @@ def test_rows_of_every_length_are_those_of_the_processor(row, device_array, simu
         close(kernel.vjp(device_array(g), device_array(x)), plain.vjp(wide(g), wide(x)), 32)
 
 
-def test_rows_that_vectors_cannot_take_give_the_same(row, device_array, simulated):
+def test_rows_that_vectors_cannot_take_give_the_same(row, device_array, executed):
     """A view that starts beside a multiple of 16 bytes, and rows whose length no vector divides, go entry by entry."""
-    kernel = simulated(row, (9, 0))
+    kernel = executed(row, (9, 0))
     for n in (32, SHORT + 4):
         x = logits(2, n * parts(row))
         room = np.full(x.size + 1, np.nan, np.float32)
@@ -75,15 +75,15 @@ def test_rows_too_long_to_be_kept_are_computed_again(row, team, device_array, si
     assert work[1] > 1.05 * work[0]
 
 
-def test_no_rows_and_empty_rows_give_what_the_processor_gives(row, device_array, simulated):
-    kernel, plain = simulated(row, (9, 0)), getattr(F, row)
+def test_no_rows_and_empty_rows_give_what_the_processor_gives(row, device_array, executed):
+    kernel, plain = executed(row, (9, 0)), getattr(F, row)
     for shape in ((0, 6), (3, 0)):
         x = np.zeros(shape, np.float32)
         assert np.array_equal(kernel(device_array(x)).memory, plain(x), equal_nan=True), shape
 
 
-def test_the_axis_may_be_any(row, device_array, simulated):
-    kernel, plain = simulated(row, (10, 0)), getattr(F, row)
+def test_the_axis_may_be_any(row, device_array, executed):
+    kernel, plain = executed(row, (10, 0)), getattr(F, row)
     x = logits(4, 6, 10)
     for axis in (0, 1, 2, -2):
         found = kernel(device_array(x), axis=axis)
@@ -92,8 +92,8 @@ def test_the_axis_may_be_any(row, device_array, simulated):
         close(kernel.vjp(device_array(g), device_array(x), axis=axis), plain.vjp(wide(g), wide(x), axis=axis), 32)
 
 
-def test_masked_entries_count_as_absent(row, device_array, simulated):
-    kernel, plain = simulated(row, (9, 0)), getattr(F, row)
+def test_masked_entries_count_as_absent(row, device_array, executed):
+    kernel, plain = executed(row, (9, 0)), getattr(F, row)
     if len(kernel._caller.function.operands) == 1:
         pytest.skip(f"{row} takes no mask")
     for n in (33, SHORT + 5):
@@ -104,8 +104,8 @@ def test_masked_entries_count_as_absent(row, device_array, simulated):
         np.testing.assert_allclose(found.memory, wanted, rtol=8 * ROUNDING, atol=8 * ROUNDING)
 
 
-def test_specials_come_through_as_on_the_processor(row, device_array, simulated):
-    kernel, plain = simulated(row, (9, 0)), getattr(F, row)
+def test_specials_come_through_as_on_the_processor(row, device_array, executed):
+    kernel, plain = executed(row, (9, 0)), getattr(F, row)
     x = logits(7, 40)
     x[0, 3], x[1, 5], x[2, 7], x[3] = np.nan, np.inf, -np.inf, -np.inf
     x[4, 1], x[5] = 1e30, 3e38
@@ -115,8 +115,8 @@ def test_specials_come_through_as_on_the_processor(row, device_array, simulated)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float16"])
-def test_rows_of_other_dtypes(row, dtype, device_array, simulated):
-    kernel, plain = simulated(row, (8, 0)), getattr(F, row)
+def test_rows_of_other_dtypes(row, dtype, device_array, executed):
+    kernel, plain = executed(row, (8, 0)), getattr(F, row)
     for n in (33, SHORT + 1):
         x = logits(2, n * parts(row), dtype=dtype)
         found, unit = kernel(device_array(x)).memory, float(np.finfo(dtype).eps)
@@ -139,8 +139,8 @@ def samples(kernel, n: int) -> tuple[np.ndarray, np.ndarray]:
     return logits(5, n), target
 
 
-def test_class_losses_are_those_of_the_processor(row_loss, device_array, simulated):
-    kernel, plain = simulated(row_loss, (9, 0)), getattr(F, row_loss)
+def test_class_losses_are_those_of_the_processor(row_loss, device_array, executed):
+    kernel, plain = executed(row_loss, (9, 0)), getattr(F, row_loss)
     for n in (33, SHORT + 1):
         (x, target), weight = samples(kernel, n), np.random.default_rng(n).random(n).astype(np.float32)
         weighted = any(a.name == "weight" for a in kernel._caller.function.operands)
@@ -157,8 +157,8 @@ def test_class_losses_are_those_of_the_processor(row_loss, device_array, simulat
                 assert np.array_equal(again.memory, value.memory)
 
 
-def test_class_losses_at_the_edges_of_rows_and_without_any(row_loss, device_array, simulated):
-    kernel, plain = simulated(row_loss, (9, 0)), getattr(F, row_loss)
+def test_class_losses_at_the_edges_of_rows_and_without_any(row_loss, device_array, executed):
+    kernel, plain = executed(row_loss, (9, 0)), getattr(F, row_loss)
     options = {"wrt": kernel._caller.function.tensors[0].name}
     for n in (1, 31, 32, SHORT, SHORT + 4):
         x, target = samples(kernel, n)
@@ -171,24 +171,24 @@ def test_class_losses_at_the_edges_of_rows_and_without_any(row_loss, device_arra
         assert np.array_equal(found.memory, plain(x[:0], target[:0], reduction=how), equal_nan=True), how
 
 
-def test_classes_stand_second_where_there_are_more_axes(device_array, simulated):
-    kernel, plain = simulated("cross_entropy", (9, 0)), F.cross_entropy
+def test_classes_stand_second_where_there_are_more_axes(device_array, executed):
+    kernel, plain = executed("cross_entropy", (9, 0)), F.cross_entropy
     x, target, g = logits(3, 4, 6), classes(4, 3, 6).astype(np.int32), np.asarray(-2.0, np.float32)
     close(kernel(device_array(x), device_array(target)), np.asarray(plain(wide(x), target)))
     found = kernel.vjp(device_array(g), device_array(x), device_array(target))
     close(found, plain.vjp(wide(g), wide(x), target), 32)
 
 
-def test_a_row_may_be_given_by_probabilities(device_array, simulated):
+def test_a_row_may_be_given_by_probabilities(device_array, executed):
     x, target = logits(4, 37), np.random.default_rng(1).dirichlet(np.ones(37), 4).astype(np.float32)
     for smoothing in (0.0, 0.1):
         options = {"label_smoothing": smoothing}
-        found = simulated("cross_entropy", (9, 0))(device_array(x), device_array(target), **options)
+        found = executed("cross_entropy", (9, 0))(device_array(x), device_array(target), **options)
         close(found, np.asarray(F.cross_entropy(wide(x), wide(target), **options)))
 
 
-def test_what_is_wrong_with_a_row_is_said(device_array, simulated):
-    kernel, x = simulated("softmax", (9, 0)), logits(3, 8)
+def test_what_is_wrong_with_a_row_is_said(device_array, executed):
+    kernel, x = executed("softmax", (9, 0)), logits(3, 8)
     with pytest.raises(ValueError, match=r"x \(shape \(3, 4\), strides .*\) is not contiguous; make it so"):
         kernel(device_array(x[:, ::2]))
     with pytest.raises(ValueError, match=r"where has shape \(8,\); expected \(3, 8\); on a GPU arrays"):
@@ -198,7 +198,7 @@ def test_what_is_wrong_with_a_row_is_said(device_array, simulated):
     with pytest.raises(TypeError, match="x has no __cuda_array_interface__"):
         kernel(x)
     with pytest.raises(ValueError, match="x has length 7 along its axis; expected a multiple of 2"):
-        simulated("glu", (9, 0))(device_array(logits(3, 7)))
-    loss = simulated("cross_entropy", (9, 0))
+        executed("glu", (9, 0))(device_array(logits(3, 7)))
+    loss = executed("cross_entropy", (9, 0))
     with pytest.raises(ValueError, match="there is no derivative in 'target' for these options; wrt may name"):
         loss.grad(device_array(x), device_array(classes(8, 3)), wrt="target")

@@ -1,0 +1,125 @@
+"""Launches of compiled CUDA kernels: through Numba once for each kind of arguments, then straight to the driver.
+
+Numba finds out at every launch what its arguments are, which takes a hundred microseconds. Here a kernel is compiled
+for types that are known, and a launch is one call of the driver with the bits of its parameters.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from .cuda_arrays import View
+
+THREADS: Final = 256  # of a block
+NO_CONTEXT: Final = 201  # what the driver says in a thread that has not used the device yet
+ADDRESS: Final = 4  # its place among the words of an array
+PACKED: Final = {
+    np.float32: struct.Struct("<fxxxx"), np.float64: struct.Struct("<d"), np.uint32: struct.Struct("<Ixxxx"),
+}  # fmt: skip
+WORD: Final = struct.Struct("<Q")
+
+
+class LaunchError(RuntimeError):
+    """The driver refused a kernel; the message says which, and why."""
+
+
+def argument_type(value: Any) -> Any:
+    """The Numba type of a kernel's argument."""
+    from numba import types
+
+    if not isinstance(value, View):
+        return {"float32": types.float32, "float64": types.float64, "uint32": types.uint32}[np.dtype(type(value)).name]
+    stored = {"<f4": types.float32, "<f8": types.float64, "<f2": types.float16, "<i2": types.int16,
+              "|u1": types.uint8, "<i4": types.int32, "<i8": types.int64}  # fmt: skip
+    layout = "C" if value.step in (0, value.itemsize) else "A"
+    return types.Array(stored[value.format.typestr], len(value.shape), layout, aligned=True)
+
+
+def words(value: Any) -> list[int]:
+    """The bits of an argument, each of the kernel's parameters that it becomes in eight bytes.
+
+    Of an array: two pointers that are not used here, its size, that of an element, its address, shape and strides.
+
+    Example:
+        >>> words(np.uint32(7)), words(np.float64(0.5)) == [0x3FE0000000000000]
+        ([7], True)
+    """
+    if isinstance(value, View):
+        shape = [value.size, value.step] if value.shape else []
+        return [0, 0, value.size if value.shape else 1, value.itemsize, value.address, *(n % 2**64 for n in shape)]
+    return [WORD.unpack(PACKED[type(value)].pack(value))[0]]
+
+
+def places(arguments: Sequence[Any]) -> list[tuple[int, int]]:
+    """Where among the words of all arguments the address of each array is, as pairs of that place and the argument's.
+
+    Example:
+        >>> places([np.uint32(7)])
+        []
+    """
+    found, at = [], 0
+    for i, value in enumerate(arguments):
+        if isinstance(value, View):
+            found.append((at + ADDRESS, i))
+        at += len(words(value))
+    return found
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A kernel of the device, and its name for messages."""
+
+    handle: int
+    name: str
+
+    def launch(self, blocks: int, stream: int, parameters: Sequence[int]) -> None:
+        """Run it.
+
+        Args:
+            blocks: of the grid.
+            stream: its address; 0 is the default stream.
+            parameters: the words of its arguments.
+
+        Raises:
+            LaunchError: the driver refuses.
+        """
+        n = len(parameters)
+        held = (ctypes.c_uint64 * n)(*parameters)
+        first = ctypes.addressof(held)
+        pointers = (ctypes.c_uint64 * n)(*range(first, first + 8 * n, 8))
+        arguments = (self.handle, blocks, 1, 1, THREADS, 1, 1, 0, stream, ctypes.addressof(pointers), 0)
+        (said,) = driver().cuLaunchKernel(*arguments)
+        if int(said) == NO_CONTEXT:  # in a thread that has used no device
+            importlib.import_module("numba.cuda").current_context()
+            (said,) = driver().cuLaunchKernel(*arguments)
+        if int(said):
+            raise LaunchError(f"{self.name}: the CUDA driver refused to run it: {said.name}")
+
+
+@functools.cache
+def driver() -> Any:
+    """The bindings of the driver."""
+    return importlib.import_module("cuda.bindings.driver")
+
+
+@functools.cache
+def compiled(kernel: Any, signature: tuple[Any, ...]) -> Compiled:
+    """A kernel of Numba's for arguments of these types, compiled or from its cache."""
+    made = kernel.compile(signature)
+    made.bind()
+    function = made._codelibrary.get_cufunc()
+    return Compiled(int(function.handle), f"{kernel.py_func.__module__}.{kernel.py_func.__name__}")
+
+
+def launch(kernel: Any, blocks: int, stream: int, arguments: Sequence[Any]) -> None:
+    """Run a kernel on views of arrays and on numbers."""
+    found = compiled(kernel, tuple(map(argument_type, arguments)))
+    found.launch(blocks, stream, [w for a in arguments for w in words(a)])
