@@ -301,15 +301,19 @@ def _swept(call: Callable[[Any], Any], truth: Callable[[Any], Any]) -> dict[str,
 
 
 def seconds(calls: Sequence[Callable[[], Any]]) -> float:
-    """The median time on the device, by events, of one of these calls, which are made in turn."""
+    """The median time on the device, by events, of one of these calls, which are made in turn.
+
+    The device copies something large before each, so that the next launch waits for it and not it for the launch.
+    """
     import torch
 
     for call in calls[:3]:
         call()
-    times = []
+    times, (source, target) = [], (torch.zeros(LARGE, device="cuda") for _ in range(2))
     for i in range(REPEATS):
         start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         torch.cuda.synchronize()
+        target.copy_(source)
         start.record()
         calls[i % len(calls)]()
         end.record()
@@ -347,11 +351,17 @@ def _bandwidth(name: str, n: int, columns: int = COLUMNS, dtype: str = "float32"
     wrt = tuple(whole)
     out = outs["vjp"][0] if len(whole) == 1 else tuple(outs["vjp"])
     calls["vjp"]["symgen"] = [functools.partial(own.vjp, ones, **s, **more, wrt=wrt, out=out) for s in sets]
-    moved = {"value": read + _bytes(value), "vjp": read + _bytes(value) + sum(map(_bytes, outs["vjp"]))}
+    written = sum(map(_bytes, outs["vjp"]))
+    moved = {"value": read + _bytes(value), "vjp": read + _bytes(value) + written, "mean and gradient": read + written}
+    if function.is_loss:
+        numeric = {k: v for k, v in more.items() if k != "reduction"}
+        calls["mean and gradient"] = {"symgen": [functools.partial(own.value_and_grad, **s, **numeric) for s in sets]}
     theirs = _peer(function)
     if theirs is not None:
         calls["value"]["torch"] = [functools.partial(theirs, **s, **_reduction(function)) for s in sets]
         calls["vjp"]["torch"] = [_backward(theirs, s, whole, _reduction(function)) for s in sets]
+        if function.is_loss:
+            calls["mean and gradient"]["torch"] = [_backward(theirs, s, whole, {}, whole_time=True) for s in sets]
         if n == LARGE and columns == COLUMNS and name in COMPILED:  # compiled, it is a kernel in Triton
             made = torch.compile(theirs)
             calls["value"]["torch.compile"] = [functools.partial(made, **s, **_reduction(function)) for s in sets]
@@ -372,12 +382,13 @@ def _on_device(name: str, n: int, columns: int, dtype: str) -> dict[str, Any]:
     """Operands of as many elements on the device, of a number that was drawn once."""
     import torch
 
+    function = getattr(F, name).function
+    shared = {a.name for a in function.operands if function.is_rows and a.axes and a.role in ("param", "weight")}
     found, drawn = {}, min(n, max(DRAWN, columns))
     for key, value in operands(name, drawn, columns).items():
         array = torch.from_numpy(value).cuda()
         array = array.to(getattr(torch, dtype)) if array.dtype == torch.float32 else array
-        shared = getattr(F, name).function.is_rows and value.shape == (columns,) and drawn != columns
-        found[key] = array if shared else array.repeat(n // drawn, *[1] * (array.ndim - 1))
+        found[key] = array if key in shared else array.repeat(n // drawn, *[1] * (array.ndim - 1))
     return found
 
 
@@ -385,7 +396,9 @@ def _peer(function: Any) -> Callable[..., Any] | None:
     """PyTorch's own function, called by the names of arguments that it shares with this one."""
     import torch
 
-    theirs = getattr(torch.nn.functional, (function.torch or "").rpartition(".")[2], None)
+    name = (function.torch or function.name).rpartition(".")[2]
+    places = (torch.nn.functional, getattr(torch, "special", None), torch)
+    theirs = next((getattr(p, name) for p in places if hasattr(p, name)), None)
     if theirs is None:
         return None
 
@@ -405,23 +418,25 @@ def _reduction(function: Any) -> dict[str, Any]:
     return settings(function.name) if function.is_loss else {}
 
 
-def _backward(theirs: Callable[..., Any], x: Mapping[str, Any], names: Sequence[str], more: Mapping[str, Any]
-              ) -> Callable[[], Any]:
-    """PyTorch's gradients in some operands, what goes before them not timed; None where it raises."""
+def _backward(theirs: Callable[..., Any], x: Mapping[str, Any], names: Sequence[str], more: Mapping[str, Any],
+              whole_time: bool = False) -> Callable[[], Any]:
+    """PyTorch's gradients in some operands; the value before them is timed with them, or not."""
     import torch
 
     held = {k: v.detach().requires_grad_() if k in names else v for k, v in x.items()}
+    wanted = [held[k] for k in names]
+    if whole_time:
+        return lambda: torch.autograd.grad(theirs(**held, **more), wanted)
     try:
         value = theirs(**held, **more)
-    except (TypeError, ValueError, RuntimeError) as error:
-        said = error
-
-        def refused() -> None:
-            raise RuntimeError(str(said))
-
-        return refused
+    except (TypeError, ValueError, RuntimeError) as error:  # it takes other arguments: said when it is called
+        return functools.partial(_refuse, str(error))
     ones = torch.ones_like(value)
-    return lambda: torch.autograd.grad(value, [held[k] for k in names], ones, retain_graph=True)
+    return lambda: torch.autograd.grad(value, wanted, ones, retain_graph=True)
+
+
+def _refuse(said: str) -> None:
+    raise RuntimeError(said)
 
 
 def _share(moved: int, calls: Sequence[Callable[[], Any]], copy: float) -> float | None:

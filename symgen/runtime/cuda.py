@@ -21,7 +21,7 @@ from .cuda_driver import Driver
 from .cuda_launch import THREADS
 from .cuda_recorded import Remembered
 from .derivatives import order_of, select_targets
-from .errors import GeneratedPackageError
+from .errors import CudaMissingError, GeneratedPackageError
 from .execute import bare
 from .manifest import Argument
 from .operands import Operand
@@ -155,6 +155,8 @@ class Launcher:
         try:
             module = importlib.import_module(self._module)
         except ModuleNotFoundError as error:
+            if error.name is None or not self._module.startswith(error.name):
+                raise CudaMissingError(f"{self.__name__}: {error}; pip install 'symgen[cuda]'") from error
             raise GeneratedPackageError(f"{self.__name__}: {error}; run `symgen build`") from error
         if not hasattr(module, name):
             raise GeneratedPackageError(f"{self.__name__}: {self._module} has no {name}; run `symgen build`")

@@ -89,8 +89,12 @@ class View:
 def on_device(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
     """Whether a call was given an array in the memory of a GPU, by place or by name."""
     values = (*args, *kwargs.values()) if kwargs else args
-    # DLPack first: PyTorch tells nothing else of a tensor that requires a gradient
-    return any(type(v) is not np.ndarray and (_dlpack_device(v) or _interface(v) is not None) for v in values)
+    return any(type(v) is not np.ndarray and _is_there(v) for v in values)
+
+
+def _is_there(value: Any) -> bool:
+    said = getattr(value, "is_cuda", None)  # PyTorch says it at once, and of a tensor that requires a gradient too
+    return said if isinstance(said, bool) else _interface(value) is not None or _dlpack_device(value)
 
 
 def _interface(value: Any) -> Mapping[str, Any] | None:
@@ -166,7 +170,11 @@ def _torch_like(array: Any) -> Any:
 
 
 def _torch_stream(array: Any) -> int:
-    return int(importlib.import_module("torch").cuda.current_stream(array.device).cuda_stream)
+    torch = importlib.import_module("torch")
+    quick = getattr(torch._C, "_cuda_getCurrentRawStream", None)  # what compiled kernels of PyTorch's own call
+    if quick is not None:
+        return int(quick(array.device.index))
+    return int(torch.cuda.current_stream(array.device).cuda_stream)
 
 
 def _torch_new(array: Any, shape: tuple[int, ...], dtype: str | None) -> Any:

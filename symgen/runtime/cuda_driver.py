@@ -64,14 +64,19 @@ class Driver:
             sources: of each view the place of its array, and how many bytes it begins behind that array's start.
         """
         found = cuda_launch.compiled(kernel, tuple(map(cuda_launch.argument_type, arguments)))
-        parameters = [w for a in arguments for w in cuda_launch.words(a)]
+        own = [w for a in arguments for w in cuda_launch.words(a)]
         moved = [(at, *source) for (at, _), source in zip(cuda_launch.places(arguments), sources, strict=True)]
+        idle: list[cuda_launch.Parameters] = []  # a thread takes one out while it launches
 
         def run(stream: int, arrays: Sequence[Any], addresses: Sequence[int]) -> None:  # noqa: ARG001 - as every `Run`
-            own = parameters.copy()
+            try:
+                parameters = idle.pop()
+            except IndexError:
+                parameters = cuda_launch.Parameters(own)
             for at, place, offset in moved:
-                own[at] = addresses[place] + offset
-            found.launch(blocks, stream, own)
+                parameters.words[at] = addresses[place] + offset
+            found.launch(blocks, cuda_launch.stream_of(stream), parameters)
+            idle.append(parameters)
 
         return run
 

@@ -11,7 +11,6 @@ import functools
 import importlib
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -73,34 +72,49 @@ def places(arguments: Sequence[Any]) -> list[tuple[int, int]]:
     return found
 
 
-@dataclass(frozen=True)
+class Parameters:
+    """The words of a kernel's arguments, and pointers to them, as the driver reads them."""
+
+    def __init__(self, own: Sequence[int]) -> None:
+        self.words = (ctypes.c_uint64 * len(own))(*own)
+        first = ctypes.addressof(self.words)
+        self._pointers = (ctypes.c_uint64 * len(own))(*range(first, first + 8 * len(own), 8))
+        self.address = ctypes.addressof(self._pointers)
+
+
 class Compiled:
-    """A kernel of the device, and its name for messages."""
+    """A kernel of the device.
 
-    handle: int
-    name: str
+    Args:
+        handle: the driver's, as its bindings have it.
+        name: for messages.
+    """
 
-    def launch(self, blocks: int, stream: int, parameters: Sequence[int]) -> None:
+    def __init__(self, handle: Any, name: str) -> None:
+        self.name = name
+        self._handle, self._launch = handle, driver().cuLaunchKernel
+
+    def launch(self, blocks: int, stream: Any, parameters: Parameters) -> None:
         """Run it.
 
         Args:
             blocks: of the grid.
-            stream: its address; 0 is the default stream.
-            parameters: the words of its arguments.
+            stream: as the bindings have it.
+            parameters: of the kernel.
 
         Raises:
             LaunchError: the driver refuses.
         """
-        n = len(parameters)
-        held = (ctypes.c_uint64 * n)(*parameters)
-        first = ctypes.addressof(held)
-        pointers = (ctypes.c_uint64 * n)(*range(first, first + 8 * n, 8))
-        arguments = (self.handle, blocks, 1, 1, THREADS, 1, 1, 0, stream, ctypes.addressof(pointers), 0)
-        (said,) = driver().cuLaunchKernel(*arguments)
+        said = self._launch(self._handle, blocks, 1, 1, THREADS, 1, 1, 0, stream, parameters.address, 0)[0]
+        if said:
+            self._refused(blocks, stream, parameters, said)
+
+    def _refused(self, blocks: int, stream: Any, parameters: Parameters, said: Any) -> None:
         if int(said) == NO_CONTEXT:  # in a thread that has used no device
             importlib.import_module("numba.cuda").current_context()
-            (said,) = driver().cuLaunchKernel(*arguments)
-        if int(said):
+            arguments = (self._handle, blocks, 1, 1, THREADS, 1, 1, 0, stream, parameters.address, 0)
+            said = self._launch(*arguments)[0]
+        if said:
             raise LaunchError(f"{self.name}: the CUDA driver refused to run it: {said.name}")
 
 
@@ -115,11 +129,17 @@ def compiled(kernel: Any, signature: tuple[Any, ...]) -> Compiled:
     """A kernel of Numba's for arguments of these types, compiled or from its cache."""
     made = kernel.compile(signature)
     made.bind()
-    function = made._codelibrary.get_cufunc()
-    return Compiled(int(function.handle), f"{kernel.py_func.__module__}.{kernel.py_func.__name__}")
+    handle = driver().CUfunction(int(made._codelibrary.get_cufunc().handle))
+    return Compiled(handle, f"{kernel.py_func.__module__}.{kernel.py_func.__name__}")
+
+
+@functools.lru_cache(maxsize=64)
+def stream_of(address: int) -> Any:
+    """A stream as the bindings have it; 0 is the default stream."""
+    return driver().CUstream(address)
 
 
 def launch(kernel: Any, blocks: int, stream: int, arguments: Sequence[Any]) -> None:
     """Run a kernel on views of arrays and on numbers."""
     found = compiled(kernel, tuple(map(argument_type, arguments)))
-    found.launch(blocks, stream, [w for a in arguments for w in words(a)])
+    found.launch(blocks, stream_of(stream), Parameters([w for a in arguments for w in words(a)]))

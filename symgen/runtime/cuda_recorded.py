@@ -8,7 +8,8 @@ launches is written down; later ones do that again with other addresses.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Mapping, Sequence
+import math
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from .cuda_driver import Driver, Run
 
 KINDS: Final = 256  # of calls that a function remembers before it starts afresh
 PLAIN: Final = frozenset({int, float, bool, str, type(None), np.float32, np.float64})
+
+ALIGNED: Final = 256  # bytes; a multiple of every vector
 
 Make = Callable[[Sequence[Any]], Any]  # an array, from those before it
 
@@ -36,8 +39,16 @@ def read(method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Argumen
     """The arguments of a call; None where some of them are of kinds that no recording knows."""
     arrays: list[Any] = []
     addresses: list[int] = []
-    key = [method, *kwargs, *(_fact(v, arrays, addresses) for v in (*args, *kwargs.values()))]
-    return None if None in key or not arrays else Arguments(tuple(key), arrays, addresses)
+    key: list[Hashable] = [method, *[_fact(value, arrays, addresses) for value in args]]
+    for name, value in kwargs.items():
+        key += name, _fact(value, arrays, addresses)
+    if None in key or not arrays:
+        return None
+    if len(arrays) > 1:  # which of them are one and the same decides how many there are to make
+        names = [id(a) for a in arrays]
+        if len(set(names)) < len(names):
+            key.append(tuple(map(names.index, names)))
+    return Arguments(tuple(key), arrays, addresses)
 
 
 def _fact(value: Any, arrays: list[Any], addresses: list[int]) -> Hashable:
@@ -46,7 +57,7 @@ def _fact(value: Any, arrays: list[Any], addresses: list[int]) -> Hashable:
     if kind in PLAIN:
         return kind, value
     if kind is tuple or kind is list:
-        each = tuple(_fact(v, arrays, addresses) for v in value)
+        each = tuple([_fact(v, arrays, addresses) for v in value])
         return None if None in each else (kind, each)
     library = library_of(value)
     if library is None:
@@ -55,11 +66,9 @@ def _fact(value: Any, arrays: list[Any], addresses: list[int]) -> Hashable:
         facts, address = library.facts(value)
     except (AttributeError, RuntimeError, TypeError):  # of an array that is not on a device, or is sparse
         return None
-    # which of several arrays are one and the same decides how many there are to allocate for
-    same = next((i for i, a in enumerate(arrays) if a is value), len(arrays))
     arrays.append(value)
     addresses.append(address)
-    return kind, facts, address % VECTOR, same
+    return kind, facts, address % VECTOR
 
 
 @dataclass(frozen=True)
@@ -68,25 +77,24 @@ class Recording:
 
     Attributes:
         library: of the arrays.
-        model: the place of the one whose stream is used.
         makes: what makes each array.
         runs: what is launched.
         result: the places of the arrays that are returned, in the structure in which they are.
     """
 
     library: Library
-    model: int
     makes: tuple[Make, ...]
     runs: tuple[Run, ...]
     result: Any
 
     def replay(self, given: Arguments) -> Any:
-        """The same for other arrays."""
+        """The same for other arrays, on the stream of the first."""
         arrays, addresses = given.arrays, given.addresses
         for make in self.makes:
-            arrays.append(make(arrays))
-            addresses.append(self.library.address(arrays[-1]))
-        stream = self.library.stream(arrays[self.model])
+            array = make(arrays)
+            arrays.append(array)
+            addresses.append(self.library.address(array))
+        stream = self.library.stream(arrays[0])
         for run in self.runs:
             run(stream, arrays, addresses)
         return _picked(self.result, arrays)
@@ -96,20 +104,59 @@ def _picked(places: Any, arrays: Sequence[Any]) -> Any:
     return tuple(_picked(p, arrays) for p in places) if isinstance(places, tuple) else arrays[places]
 
 
+@dataclass(frozen=True)
+class Made:
+    """An array that a call makes: like another, or of a shape and type where another lies; or the same for all calls.
+
+    Attributes:
+        array: that of the first call.
+        model: the place of the other one.
+        shape: unless it is like that one.
+        dtype: as `Library.new` takes it.
+    """
+
+    array: Any
+    model: int
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    kept: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """Of memory that is used for nothing else: its size rounded up to what devices align to."""
+        size = math.prod(self.shape or ()) * np.dtype(self.dtype).itemsize
+        return -(-size // ALIGNED) * ALIGNED
+
+    def again(self, library: Library) -> Make:
+        """What makes it in later calls."""
+        model, shape, dtype = self.model, self.shape, self.dtype
+        if self.kept:
+            return functools.partial(_kept, self.array)
+        if shape is None:
+            return lambda arrays: library.like(arrays[model])
+        return lambda arrays: library.new(arrays[model], shape, dtype)
+
+
+def _kept(array: Any, arrays: Sequence[Any]) -> Any:  # noqa: ARG001 - as every `Make`
+    return array
+
+
 @dataclass
 class Recorder(Driver):
     """A driver that hands on what it is told to do, and writes it down.
 
     Attributes:
         driver: which does it.
-        arrays: those that the call was given, then those that it made.
-        makes: what makes each of the latter again; one that is kept for all calls makes nothing.
+        given: the arrays of the call.
+        made: those that it made.
         launches: what was launched.
+        found: the library of the arrays.
+        streams: those on which something was made that is kept.
     """
 
     driver: Driver
-    arrays: list[Any]
-    makes: list[Make] = field(default_factory=list)
+    given: Sequence[Any]
+    made: list[Made] = field(default_factory=list)
     launches: list[tuple[Any, int, Sequence[Any]]] = field(default_factory=list)
     found: Library | None = None
     streams: set[int] = field(default_factory=set)
@@ -123,12 +170,10 @@ class Recorder(Driver):
             return None
 
         def like(array: Any) -> Any:
-            at = self.place(array)
-            return self._made(found.like(array), lambda arrays: found.like(arrays[at]))
+            return self._note(Made(found.like(array), self._place(array)))
 
         def new(array: Any, shape: tuple[int, ...], dtype: str | None) -> Any:
-            at = self.place(array)
-            return self._made(found.new(array, shape, dtype), lambda arrays: found.new(arrays[at], shape, dtype))
+            return self._note(Made(found.new(array, shape, dtype), self._place(array), shape, dtype))
 
         return replace(found, like=like, new=new)
 
@@ -140,48 +185,85 @@ class Recorder(Driver):
         """Run a kernel whose results are the same for all calls of a kind: they are kept, and it never runs again."""
         self.driver.launch(kernel, blocks, stream, arguments)
         self.streams.add(stream)
-        given = len(self.arrays) - len(self.makes)
-        for view in (a for a in arguments if isinstance(a, View)):
-            kept = view.owner
-            self.makes[self.place(kept) - given] = functools.partial(_kept, kept)
+        used = {id(a.owner) for a in arguments if isinstance(a, View)}
+        self.made = [replace(m, kept=True) if id(m.array) in used else m for m in self.made]
 
-    def place(self, array: Any) -> int:
-        return next(i for i, a in enumerate(self.arrays) if a is array)
+    def _note(self, made: Made) -> Any:
+        self.made.append(made)
+        return made.array
 
-    def _made(self, array: Any, make: Make) -> Any:
-        self.arrays.append(array)
-        self.makes.append(make)
-        return array
+    def _place(self, array: Any) -> int:
+        """Of an array among all.
+
+        Raises:
+            StopIteration: it is none of them.
+        """
+        return next(i for i, a in enumerate((*self.given, *(m.array for m in self.made))) if a is array)
 
     def recording(self, result: Any) -> Recording | None:
-        """What a call that has returned has done; None where it has done something that is not written down."""
-        if self.found is None:
+        """What a call that has returned has done; None where it has used something that is not written down."""
+        library = self.found
+        if library is None:
             return None
         try:
             places = self._places(result)
-            runs = [self.driver.prepared(kernel, blocks, arguments, self._sources(arguments))
-                    for kernel, blocks, arguments in self.launches]  # fmt: skip
-        except StopIteration:  # of an array that it got elsewhere
+            sources = [self._sources(library, arguments) for _, _, arguments in self.launches]
+        except StopIteration:
             return None
         for stream in self.streams:  # what is kept may be used on others
             self.driver.wait(stream)
-        return Recording(self.found, 0, tuple(self.makes), tuple(runs), places)
+        moves, makes = self._arranged(library, set(_flat(places)))
+        runs = [self.driver.prepared(kernel, blocks, arguments, [_moved(moves, s) for s in found])
+                for (kernel, blocks, arguments), found in zip(self.launches, sources, strict=True)]  # fmt: skip
+        return Recording(library, makes, tuple(runs), _placed(moves, places))
 
     def _places(self, result: Any) -> Any:
-        return tuple(map(self._places, result)) if isinstance(result, tuple) else self.place(result)
+        return tuple(map(self._places, result)) if isinstance(result, tuple) else self._place(result)
 
-    def _sources(self, arguments: Sequence[Any]) -> list[tuple[int, int]]:
+    def _sources(self, library: Library, arguments: Sequence[Any]) -> list[tuple[int, int]]:
         """Of each view among some arguments the place of its array, and how far it begins behind that array's start."""
-        assert self.found is not None
-        found = []
-        for view in (a for a in arguments if isinstance(a, View)):
-            at = self.place(view.owner)
-            found.append((at, view.address - self.found.address(self.arrays[at])))
-        return found
+        views = [a for a in arguments if isinstance(a, View)]
+        return [(self._place(v.owner), v.address - library.address(v.owner)) for v in views]
+
+    def _arranged(self, library: Library, returned: set[int]) -> tuple[Mapping[int, tuple[int, int]], tuple[Make, ...]]:
+        """Where arrays of the first call are in later ones, in which all scratch memory is one array; what makes those.
+
+        Returns:
+            By place, the new place and how many bytes an array begins behind the start of that one; and the makes.
+        """
+        first = len(self.given)
+        moves = {i: (i, 0) for i in range(first)}
+        makes: list[Make] = []
+        scratch: list[tuple[int, Made]] = []
+        for i, made in enumerate(self.made, first):
+            if made.kept or made.dtype is None or i in returned:
+                moves[i] = first + len(makes), 0
+                makes.append(made.again(library))
+            else:
+                scratch.append((i, made))
+        size = 0
+        for i, made in scratch:
+            moves[i], size = (first + len(makes), size), size + made.bytes
+        if scratch:
+            makes.append(Made(None, 0, (size // 4,), "float32").again(library))
+        return moves, tuple(makes)
 
 
-def _kept(array: Any, arrays: Sequence[Any]) -> Any:  # noqa: ARG001 - as every `Make`
-    return array
+def _flat(places: Any) -> Iterator[int]:
+    if isinstance(places, tuple):
+        for p in places:
+            yield from _flat(p)
+    else:
+        yield places
+
+
+def _moved(moves: Mapping[int, tuple[int, int]], source: tuple[int, int]) -> tuple[int, int]:
+    place, start = moves[source[0]]
+    return place, start + source[1]
+
+
+def _placed(moves: Mapping[int, tuple[int, int]], places: Any) -> Any:
+    return tuple(_placed(moves, p) for p in places) if isinstance(places, tuple) else moves[places][0]
 
 
 class Remembered:
@@ -204,7 +286,7 @@ class Remembered:
         known = self._known.get(given.key)
         if known is not None:
             return known.replay(given)
-        recorder = Recorder(self._driver, list(given.arrays))
+        recorder = Recorder(self._driver, tuple(given.arrays))
         result = self._run(recorder, method, args, kwargs)
         if len(self._known) >= KINDS:
             self._known.clear()

@@ -13,7 +13,7 @@ import pytest
 from symgen.runtime import cuda_launch, cuda_recorded
 from symgen.runtime.cuda_arrays import FORMATS, LIBRARIES, Library, View
 from symgen.runtime.cuda_driver import Driver, Emulated
-from symgen.runtime.cuda_launch import Compiled, LaunchError, places, words
+from symgen.runtime.cuda_launch import Compiled, LaunchError, Parameters, places, words
 from symgen.runtime.cuda_recorded import Remembered, read
 
 F4 = FORMATS["<f4"]
@@ -81,14 +81,14 @@ def test_parameters_are_bits_in_eight_bytes():
 def test_a_launch_hands_the_driver_pointers_to_its_parameters(monkeypatch):
     driven = Driven([0])
     monkeypatch.setattr(cuda_launch, "driver", lambda: driven)
-    Compiled(77, "m.k").launch(3, 9, [10, 2**63, 12])
+    Compiled(77, "m.k").launch(3, 9, Parameters([10, 2**63, 12]))
     assert driven.seen == [(77, 3, 1, 1, 256, 1, 1, 0, 9, 10, 2**63, 12)]
 
 
 def test_what_the_driver_refuses_is_said(monkeypatch):
     monkeypatch.setattr(cuda_launch, "driver", lambda: Driven([1]))
     with pytest.raises(LaunchError, match=r"m\.k: the CUDA driver refused to run it: CUDA_ERROR_INVALID_VALUE"):
-        Compiled(77, "m.k").launch(3, 9, [1, 2, 3])
+        Compiled(77, "m.k").launch(3, 9, Parameters([1, 2, 3]))
 
 
 def test_a_thread_that_has_used_no_device_gets_a_context(monkeypatch):
@@ -96,7 +96,7 @@ def test_a_thread_that_has_used_no_device_gets_a_context(monkeypatch):
     monkeypatch.setattr(cuda_launch, "driver", lambda: driven)
     monkeypatch.setattr(cuda_launch.importlib, "import_module",
                         lambda name: SimpleNamespace(current_context=lambda: made.append(name)))  # fmt: skip
-    Compiled(77, "m.k").launch(3, 9, [1, 2, 3])
+    Compiled(77, "m.k").launch(3, 9, Parameters([1, 2, 3]))
     assert (len(driven.seen), made) == (2, ["numba.cuda"])
 
 
@@ -104,7 +104,8 @@ def test_a_prepared_launch_takes_other_addresses(monkeypatch):
     ran: list[tuple[int, int, list[int]]] = []
     monkeypatch.setattr(cuda_launch, "argument_type", type)
     monkeypatch.setattr(cuda_launch, "compiled", lambda kernel, signature: SimpleNamespace(
-        launch=lambda blocks, stream, own: ran.append((blocks, stream, own))))  # fmt: skip
+        launch=lambda blocks, stream, own: ran.append((blocks, stream, list(own.words)))))  # fmt: skip
+    monkeypatch.setattr(cuda_launch, "stream_of", lambda address: address)
     array = Array(0x1000)
     run = Driver().prepared("k", 2, [view(array, 8), np.uint32(7), view(array).all_equal(8)], [(1, 8), (0, 0)])
     run(4, [None, None], [0x300, 0x500])
@@ -143,10 +144,11 @@ def run(driver: Driver, method: str, args: Any, kwargs: Any) -> Any:
     """A call with a constant, a scratch array and a result; it launches three times."""
     (x,) = args
     library = driver.library(x)
-    constant, scratch, out = library.new(x, (1,), "float32"), library.new(x, (4,), "float32"), library.like(x)
+    constant, out = library.new(x, (1,), "float32"), library.like(x)
+    scratch, more = library.new(x, (4,), "float32"), library.new(x, (70,), "float64")
     driver.launch_once("fill", 1, 5, [view(constant), np.float64(2)])
     driver.launch("first", 1, 5, [view(x, 4), view(scratch)])
-    driver.launch("second", 1, 5, [view(scratch), view(constant), view(out)])
+    driver.launch("second", 1, 5, [view(scratch), view(constant), view(out), view(more, 16)])
     return out, (x,)
 
 
@@ -166,6 +168,7 @@ def test_a_replay_makes_its_own_arrays_and_keeps_what_never_changes():
     assert own[1] == last[0] != one[2][1]
     assert last[1] == two[2][1] == fill[2][0]
     assert last[2][0] == id(again)
+    assert last[3] == (last[0][0], last[0][1] + 256 + 16)  # all scratch memory is one array
 
 
 def test_a_call_that_fails_is_not_remembered():
