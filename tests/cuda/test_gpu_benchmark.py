@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -17,7 +18,7 @@ from symgen.runtime.cuda import Driver
 from symgen.runtime.cuda_arrays import LIBRARIES, Library
 
 ROOT = Path(__file__).parents[2]
-NAMES = ["mse_loss", "relu", "softmax"]
+NAMES = ["mse_loss", "prelu", "relu", "softmax"]
 
 
 class Tensor(DeviceArray):
@@ -86,8 +87,11 @@ def torch() -> Any:
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(ROOT))
-    from benchmarks import gpu
+    from benchmarks import gpu, gpu_speed
 
+    monkeypatch.setattr(gpu_speed, "LARGE", 4096)
+    monkeypatch.setattr(gpu_speed, "REPEATS", 2)
+    monkeypatch.setattr(gpu_speed, "BYTES", 2 * 4 * 4096)
     return gpu
 
 
@@ -107,7 +111,7 @@ def test_without_a_device_it_says_so_and_gives_what_needs_none(gpu, tmp_path, ca
     assert len({tuple(v["sha256"]) for v in found["interpreter"]["relu"].values()}) == 1
 
 
-def test_every_section_runs_to_its_end_where_there_is_a_device(gpu, monkeypatch, capsys):
+def test_every_section_runs_to_its_end_where_there_is_a_device(gpu, monkeypatch, tmp_path, capsys):
     simulator = Simulator((9, 0))
     monkeypatch.setattr(Driver, "check", lambda self: None)
     for method in ("launch", "prepared", "wait"):
@@ -116,11 +120,9 @@ def test_every_section_runs_to_its_end_where_there_is_a_device(gpu, monkeypatch,
     new = Library(lambda a: Tensor(np.empty_like(a.memory)), lambda a: 0,
                   lambda a, shape, dtype: Tensor(np.empty(shape, dtype or a.memory.dtype)))  # fmt: skip
     monkeypatch.setitem(LIBRARIES, "standin", new)
-    monkeypatch.setattr(gpu, "LARGE", 4096)
-    monkeypatch.setattr(gpu, "REPEATS", 2)
-    monkeypatch.setattr(gpu, "BYTES", 2 * 4 * 4096)
     chosen = [f"--section={s}" for s in ("correctness", "sweep", "bandwidth", "overhead")]
-    assert gpu.main([*NAMES, "--quick", *chosen]) == 0
+    place = tmp_path / "found.json"
+    assert gpu.main([*NAMES, "--quick", *chosen, "--json", str(place)]) == 0
     shown = capsys.readouterr()
     found = json.loads(shown.out)
     assert "failed" not in shown.err
@@ -134,6 +136,10 @@ def test_every_section_runs_to_its_end_where_there_is_a_device(gpu, monkeypatch,
     assert set(found["bandwidth"]["softmax"]) == {"rows of 1024"}
     assert found["overhead"]["mse_loss"] is None
     assert found["overhead"]["relu"].keys() == {"symgen", "torch"}
+    assert gpu.main(["--show", str(place)]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^relu +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+$", shown, re.MULTILINE)
+    assert "of a copy in the mean of 4 functions" in shown
 
 
 def test_what_fails_is_said_and_the_rest_is_measured(gpu, monkeypatch, capsys):
