@@ -39,6 +39,7 @@ BOUNDS: Mapping[str, float] = {
 }
 
 ABSOLUTE = frozenset({"sin", "cos", "lg2"})
+POWERS = frozenset({"ex2", "rcp"})  # which err nowhere that the result is a power of two; an H100 was asked for each
 LARGE_DIVISOR = 2.0**126
 
 
@@ -55,7 +56,10 @@ def approximate(operation: str, ftz: bool, noise: Array | None, *values: Array) 
     exact = np.asarray(FUNCTIONS[operation](*wide))
     if noise is not None:
         size = np.maximum(np.abs(exact), 1.0) if operation in ABSOLUTE else np.abs(exact)
-        exact = np.where(np.isfinite(exact) & (exact != 0), exact + noise * BOUNDS[operation] * size, exact)
+        errs = np.isfinite(exact) & (exact != 0)
+        if operation in POWERS:
+            errs &= np.abs(np.frexp(exact)[0]) != 0.5
+        exact = np.where(errs, exact + noise * BOUNDS[operation] * size, exact)
     result = exact.astype(np.float32)
     if operation == "div":  # the divisor's reciprocal is subnormal there, and flushed
         result = np.where((np.abs(wide[1]) > LARGE_DIVISOR) & np.isfinite(wide[1]), wide[0] * 0, result)
