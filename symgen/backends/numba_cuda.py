@@ -72,18 +72,19 @@ IMPORTED = frozenset({"core", "kernel", "thread", "u32"}) | {
     f"{v}{n}" for v in ("load", "store") for n in ("", "2", "4")
 }
 SUMMING = ("total", "lost", "sums")  # what kernels that sum call their own
-HELPERS = frozenset({"f32", "fadd", "fsub", "fmul", "fdiv", "dadd", "dmul", "ddiv", "inverse"}) | INTRINSICS
+HELPERS = INTRINSICS | {"f32", "fadd", "fsub", "fmul", "fdiv", "dadd", "dmul", "ddiv", "inverse", "near_expf"}
 RESERVED = IMPORTED | HELPERS | TRIG | ELEMENTARY | {"math", "libdevice", "i", "n", "place", "whole", *SUMMING}
 RESERVED |= {"threads", "fplus", "dplus", "fsettle", "dsettle"}
 SAME = {"log1p_unit": "log1p"}
+OWN = {"exp": "near_expf"}  # where libdevice's function rests on what a device approximates
 
 
 def single(primitive: str) -> str:
-    """Which function stands for a primitive in float32: libdevice's, which has no NAME_low; graphs ask for none."""
+    """Which function stands for a primitive in float32: one without NAME_low, for which graphs do not ask here."""
     if primitive in TRIG:
         return primitive
     name = primitive.removesuffix("_short").removesuffix("_medium")
-    return f"libdevice.{SAME.get(name, name)}f"
+    return OWN.get(name, f"libdevice.{SAME.get(name, name)}f")
 
 
 def double(primitive: str) -> str:

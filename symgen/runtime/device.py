@@ -146,6 +146,35 @@ def _exponential(x: Any) -> Any:
     return high, fsub(small, fsub(high, second)), scales[0], scales[1]
 
 
+# to which the nearest integer is added, it stands in the last bits
+INTEGER = np.float32(1.5 * 2**23)
+
+
+@core
+def near_expf(x: Any) -> Any:
+    """``e**x`` within 0.8 of a rounding, the same bits on every device: libdevice's rests on what a device approximates.
+
+    Taylor's terms of what multiples of ln 2 leave, to r**8; the power of two comes in two halves, for it may be
+    subnormal.
+    """
+    x = f32(90) if x > f32(90) else x  # noqa: FURB136 - beyond it is infinite; of NaN `min` would make a number
+    x = f32(-105) if x < f32(-105) else x  # noqa: FURB136 - and below it zero
+    whole = libdevice.fmaf(x, PER_LN2, INTEGER)
+    k = fsub(whole, INTEGER)
+    near = libdevice.fmaf(-k, LN2_HIGH, x)
+    r = libdevice.fmaf(-k, LN2_LOW, near)
+    left = libdevice.fmaf(-k, LN2_LOW, fsub(near, r))
+    tail = libdevice.fmaf(libdevice.fmaf(r, f32(1 / 40320), f32(1 / 5040)), r, f32(1 / 720))
+    tail = libdevice.fmaf(libdevice.fmaf(tail, r, f32(1 / 120)), r, f32(1 / 24))
+    tail = libdevice.fmaf(libdevice.fmaf(tail, r, f32(1 / 6)), r, f32(0.5))
+    first = fadd(f32(1), r)
+    rest = fadd(fsub(r, fsub(first, f32(1))), libdevice.fmaf(fmul(r, r), tail, left))
+    n = np.int32(libdevice.float_as_int(whole) - libdevice.float_as_int(INTEGER))
+    half = np.int32(n >> 1)
+    low, high = libdevice.int_as_float((half + 127) << 23), libdevice.int_as_float((n - half + 127) << 23)
+    return fmul(fmul(fadd(first, rest), low), high)
+
+
 @core
 def expf(x: Any) -> Any:
     """``e**x``, rounded."""
