@@ -1,6 +1,7 @@
 """Measures CUDA kernels without a GPU, as their PTX computes: errors in float32, and what an element takes of work.
 
 Their accuracy is measured against ball arithmetic at the points of `points` (rows: on the hard rows of certificates).
+Instructions that hardware approximates err by what the PTX manual allows, at random: no device is worse.
 Instructions and bytes are counted by the interpreter in a run over aligned arrays; registers come from ptxas, where it
 is installed.
 """
@@ -222,7 +223,7 @@ def certify(config: Config, target: Target) -> Path | None:
     entry = read_manifest(config.out)["functions"][target.name]
     if not entry.get("cuda"):
         return None
-    kernel = simulated(measure.public_kernel(config, target).cuda, Simulator(CAPABILITY))
+    kernel = simulated(measure.public_kernel(config, target).cuda, Simulator(CAPABILITY, error=1.0))
     outputs = [asdict(f) for f in figures(measure.specification(config, target), kernel)]
     outputs = [{**o, "error": o["error"] if math.isfinite(o["error"]) else str(o["error"])} for o in outputs]
     content = {"comment": COMMENT, "kernel": entry["cuda"]["kernel"], "name": target.name, "outputs": outputs}
