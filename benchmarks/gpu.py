@@ -18,7 +18,7 @@ import json
 import multiprocessing
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result: dict[str, Any] = {"versions": versions(), "device": None if missing else device()}
     for name, section in SECTIONS.items():
         if name in (options.section or SECTIONS) and not (section.on_device and missing):
-            result[name] = dict(zip(chosen, _each(name, chosen, options), strict=True))
-            _keep(result, options.json)
+            found = result[name] = {}
+            for function, one in zip(chosen, _each(name, chosen, options), strict=True):
+                found[function] = one
+                _keep(result, options.json)  # what is known stays, should the rest take too long
     print(_keep(result, options.json))
     if missing:
         print(f"nothing more can be measured here: {missing}", file=sys.stderr)
@@ -65,13 +67,14 @@ def _keep(result: Mapping[str, Any], place: str | None) -> str:
     return text
 
 
-def _each(section: str, names: Sequence[str], options: argparse.Namespace) -> list[Any]:
+def _each(section: str, names: Sequence[str], options: argparse.Namespace) -> Iterator[Any]:
     """What a section finds of each function: side by side where nothing is timed."""
     work = functools.partial(tried, section, quick=options.quick)
     if options.jobs == 1 or SECTIONS[section].timed:
-        return [work(n) for n in names]
+        yield from map(work, names)
+        return
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(work, names))
+        yield from pool.map(work, names)
 
 
 def tried(section: str, name: str, quick: bool) -> Any:

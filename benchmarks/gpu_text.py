@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-HEAD = ("", "errors: symgen", "PyTorch", "value: symgen", "PyTorch", "vjp: symgen", "PyTorch")
+ERRORS = ("errors: symgen", "PyTorch")
+SPEEDS = ("value: symgen", "PyTorch", "vjp: symgen", "PyTorch")
 OUTPUTS = ("value", "vjp")
 
 
@@ -19,18 +20,19 @@ def table(result: Mapping[str, Any]) -> str:
     """
     device, versions = result["device"], result["versions"]
     lines = [f"{device['name']}, PyTorch {versions['torch']}, numba-cuda {versions['numba-cuda']}", ""]
+    swept = result.get("sweep")
+    if swept:
+        lines.append("errors: the largest of value and gradient in ULP over all float32 numbers")
+    lines += ["value, vjp: bytes moved in a second, as a share of a copy on the device", ""]
+    head = ("", *(ERRORS if swept else ()), *SPEEDS)
     rows = [_row(name, result) for name in sorted(result.get("bandwidth", {}))]
-    lines += [
-        "errors: the largest of value and gradient in ULP over all float32 numbers, where a function takes one",
-        "value, vjp: bytes moved in a second, as a share of a copy on the device", "",
-        *_columns([HEAD, *rows]), "", *_summary(result),
-    ]  # fmt: skip
-    return "\n".join(lines)
+    return "\n".join([*lines, *_columns([head, *rows]), "", *_summary(result)])
 
 
 def _row(name: str, result: Mapping[str, Any]) -> tuple[str, ...]:
     sweep = result.get("sweep", {}).get(name) or {}
     errors = [_worst(v for k, v in sweep.items() if k.startswith("torch") == theirs) for theirs in (False, True)]
+    errors = errors if result.get("sweep") else []
     speed = _main(result["bandwidth"][name])
     found = [_number(speed.get(o, {}).get(who)) for o in OUTPUTS for who in ("symgen", "torch")]
     return (name, *map(_number, errors), *found)
