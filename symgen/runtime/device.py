@@ -152,7 +152,7 @@ INTEGER = np.float32(1.5 * 2**23)
 
 @core
 def near_expf(x: Any) -> Any:
-    """``e**x`` within 0.8 of a rounding, the same bits on every device: libdevice's rests on what a device approximates.
+    """``e**x`` within 0.8 of a rounding, the same bits on every device: libdevice's takes what one approximates.
 
     Taylor's terms of what multiples of ln 2 leave, to r**8; the power of two comes in two halves, for it may be
     subnormal.
