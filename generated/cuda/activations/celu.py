@@ -23,6 +23,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -55,7 +56,7 @@ def value_device32(x, alpha, alpha_low):
 @core
 def grad_device32(x, alpha, alpha_low):
     t1 = fdiv(x, alpha)
-    t2 = libdevice.expf(t1)
+    t2 = near_expf(t1)
     t3 = fmul(fmul(fsub(libdevice.fmaf(-t1, alpha, x), fmul(t1, alpha_low)), inverse(alpha)), t2)
     return f32(1.0) if f32(0.0) < x else fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
 
@@ -66,7 +67,7 @@ def grad_device32(x, alpha, alpha_low):
 def grad2_device32(x, alpha, alpha_low):
     t1 = fdiv(f32(1.0), alpha)
     t2 = fdiv(x, alpha)
-    t3 = libdevice.expf(fmul(t2, f32(0.5)))
+    t3 = near_expf(fmul(t2, f32(0.5)))
     t4 = fmul(t1, t3)
     t5 = fmul(t4, t3)
     t6 = inverse(alpha)
@@ -88,7 +89,7 @@ def grad_alpha_device32(x, alpha, alpha_low):
     t5 = t4 if t3 else t1
     t6 = t5 < f32(-1.148698329925537)
     t7 = libdevice.fabsf(t5)
-    t8 = libdevice.expf(t5 if t6 else -t7)
+    t8 = near_expf(t5 if t6 else -t7)
     t9 = -fmul(t5, t8)
     t10 = libdevice.expm1f(t5)
     t11 = fadd(t9, t10)
@@ -125,7 +126,7 @@ def grad_alpha_device32(x, alpha, alpha_low):
     t42 = fadd(fadd(libdevice.fmaf(t33, t5, -t34), fmul(t33, t13)), t41)
     t43 = fadd(t7, f32(-1.0))
     t44 = fadd(t43, t8)
-    t45 = libdevice.expf(t7)
+    t45 = near_expf(t7)
     t46 = -fmul(t44, t45)
     t47 = -t13 if t5 < f32(0.0) else t13
     t48 = fsub(t44, t43)
@@ -154,7 +155,7 @@ def value_and_grad_device32(x, alpha, alpha_low):
     t9 = fmul(alpha, fmul(fsub(t3, fsub(t5, t2)) if t4 else f32(0.0), fadd(t7, f32(1.0))))
     t10 = fadd(fadd(libdevice.fmaf(alpha, t7, -t8), t9), fmul(alpha_low, t7))
     t11 = fadd(t8, t10) if fsub(t10, t10) == f32(0.0) else t8
-    t12 = libdevice.expf(t2)
+    t12 = near_expf(t2)
     t13 = fmul(t3, t12)
     t14 = x if t1 else x if libdevice.fabsf(t6) < f32(5.421010862427522e-20) else t11
     t15 = f32(1.0) if t1 else fadd(t12, t13) if fsub(t13, t13) == f32(0.0) else t12

@@ -6,7 +6,24 @@ return x if x > 0 else alpha * (exp(x) - 1)
 """
 
 from symgen.runtime.device import (
-    core, dadd, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
+    core,
+    dadd,
+    dmul,
+    f32,
+    fadd,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    near_expf,
+    store,
+    store2,
+    store4,
+    thread,
+    u32,
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 from ..elementary import (exp, exp_low, expm1, expm1_low)
@@ -23,7 +40,7 @@ def value_device32(x, alpha, alpha_low):
 # where x <= 0: alpha*exp(x) (halved)
 @core
 def grad_device32(x, alpha, alpha_low):
-    t1 = libdevice.expf(fmul(x, f32(0.5)))
+    t1 = near_expf(fmul(x, f32(0.5)))
     t2 = fmul(alpha, t1)
     t3 = fmul(t2, t1)
     t4 = fmul(fadd(libdevice.fmaf(alpha, t1, -t2), fmul(alpha_low, t1)), t1)
@@ -35,7 +52,7 @@ def grad_device32(x, alpha, alpha_low):
 # where x <= 0: alpha*exp(x) (halved)
 @core
 def grad2_device32(x, alpha, alpha_low):
-    t1 = libdevice.expf(fmul(x, f32(0.5)))
+    t1 = near_expf(fmul(x, f32(0.5)))
     t2 = fmul(alpha, t1)
     t3 = fmul(t2, t1)
     t4 = fmul(fadd(libdevice.fmaf(alpha, t1, -t2), fmul(alpha_low, t1)), t1)
@@ -54,7 +71,7 @@ def grad_alpha_device32(x, alpha, alpha_low):
 @core
 def value_and_grad_device32(x, alpha, alpha_low):
     t1 = f32(0.0) < x
-    t2 = libdevice.expf(fmul(x, f32(0.5)))
+    t2 = near_expf(fmul(x, f32(0.5)))
     t3 = fmul(alpha, t2)
     t4 = fmul(t3, t2)
     t5 = fmul(fadd(libdevice.fmaf(alpha, t2, -t3), fmul(alpha_low, t2)), t2)

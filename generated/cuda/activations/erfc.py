@@ -6,7 +6,24 @@ return 1 - erf(x)
 """
 
 from symgen.runtime.device import (
-    core, dadd, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
+    core,
+    dadd,
+    dmul,
+    f32,
+    fadd,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    near_expf,
+    store,
+    store2,
+    store4,
+    thread,
+    u32,
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 from ..elementary import (erfcx, erfcx_low, exp, exp_low)
@@ -18,7 +35,7 @@ def value_device32(x):
     t1 = f32(0.0) <= x
     t2 = libdevice.erfcxf(libdevice.fabsf(x))
     t3 = -fmul(x, x)
-    t4 = libdevice.expf(t3)
+    t4 = near_expf(t3)
     t5 = fmul(t2, t4)
     t6 = -t5
     t7 = fadd(libdevice.fmaf(t2, t4, t6), fmul(t2, fmul(libdevice.fmaf(x, x, t3), -t4)))
@@ -33,7 +50,7 @@ def value_device32(x):
 @core
 def grad_device32(x):
     t1 = -fmul(x, x)
-    t2 = libdevice.expf(t1)
+    t2 = near_expf(t1)
     t3 = -fmul(f32(1.128379225730896), t2)
     t4 = fmul(f32(1.128379225730896), fmul(-libdevice.fmaf(x, x, t1), t2))
     t5 = fadd(libdevice.fmaf(f32(1.128379225730896), t2, t3), t4)
@@ -45,7 +62,7 @@ def grad_device32(x):
 @core
 def grad2_device32(x):
     t1 = -fmul(x, x)
-    t2 = libdevice.expf(fmul(t1, f32(0.5)))
+    t2 = near_expf(fmul(t1, f32(0.5)))
     t3 = t2 == f32(0.0)
     t4 = fmul(f32(2.256758451461792), x)
     t5 = fmul(t4, t2)
@@ -64,7 +81,7 @@ def value_and_grad_device32(x):
     t1 = f32(0.0) <= x
     t2 = libdevice.erfcxf(libdevice.fabsf(x))
     t3 = -fmul(x, x)
-    t4 = libdevice.expf(t3)
+    t4 = near_expf(t3)
     t5 = fmul(t2, t4)
     t6 = -t5
     t7 = libdevice.fmaf(x, x, t3)

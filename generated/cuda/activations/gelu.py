@@ -22,6 +22,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -46,7 +47,7 @@ def value_device32_none(x):
     t5 = libdevice.erfcxf(libdevice.fabsf(t2))
     t6 = fmul(t2, t2)
     t7 = -t6
-    t8 = libdevice.expf(-fmul(t6, f32(0.5)) if t4 else t7)
+    t8 = near_expf(-fmul(t6, f32(0.5)) if t4 else t7)
     t9 = -fmul(t5, t8)
     t10 = fadd(f32(2.0), t9)
     t11 = t5 if t4 else t10
@@ -79,7 +80,7 @@ def grad_device32_none(x):
     t1 = fmul(f32(0.3989422917366028), x)
     t2 = fmul(x, f32(0.5))
     t3 = -fmul(t2, x)
-    t4 = libdevice.expf(fmul(t3, f32(0.5)))
+    t4 = near_expf(fmul(t3, f32(0.5)))
     t5 = fmul(t1, t4)
     t6 = fmul(t5, t4)
     t7 = fmul(f32(0.7071067690849304), x)
@@ -88,7 +89,7 @@ def grad_device32_none(x):
     t10 = libdevice.erfcxf(libdevice.fabsf(t7))
     t11 = fmul(t7, t7)
     t12 = -t11
-    t13 = libdevice.expf(-fmul(t11, f32(0.5)) if t9 else t12)
+    t13 = near_expf(-fmul(t11, f32(0.5)) if t9 else t12)
     t14 = -fmul(t10, t13)
     t15 = fadd(f32(2.0), t14)
     t16 = fmul(t10 if t9 else t15, f32(0.5))
@@ -139,7 +140,7 @@ def grad_device32_none(x):
 def grad2_device32_none(x):
     t1 = fmul(x, f32(0.5))
     t2 = -fmul(t1, x)
-    t3 = libdevice.expf(fmul(t2, f32(0.5)))
+    t3 = near_expf(fmul(t2, f32(0.5)))
     t4 = t3 == f32(0.0)
     t5 = -fmul(x, x)
     t6 = fadd(t5, f32(2.0))
@@ -168,7 +169,7 @@ def value_and_grad_device32_none(x):
     t6 = libdevice.erfcxf(libdevice.fabsf(t3))
     t7 = fmul(t3, t3)
     t8 = -t7
-    t9 = libdevice.expf(-fmul(t7, f32(0.5)) if t5 else t8)
+    t9 = near_expf(-fmul(t7, f32(0.5)) if t5 else t8)
     t10 = -fmul(t6, t9)
     t11 = fadd(f32(2.0), t10)
     t12 = t6 if t5 else t11
@@ -189,7 +190,7 @@ def value_and_grad_device32_none(x):
     t27 = fadd(fadd(libdevice.fmaf(t15, t14, -t16), fmul(t15, t18)), t26)
     t28 = fmul(f32(0.3989422917366028), x)
     t29 = -fmul(t2, x)
-    t30 = libdevice.expf(fmul(t29, f32(0.5)))
+    t30 = near_expf(fmul(t29, f32(0.5)))
     t31 = fmul(t28, t30)
     t32 = fmul(t31, t30)
     t33 = fmul(t12, f32(0.5))
@@ -832,7 +833,7 @@ def value_device32_tanh(x):
     t3 = fmul(t2, x)
     t4 = fadd(x, t3)
     t5 = fmul(f32(1.5957691669464111), t4)
-    t6 = libdevice.expf(-fmul(libdevice.fabsf(t5), f32(0.5)))
+    t6 = near_expf(-fmul(libdevice.fabsf(t5), f32(0.5)))
     t7 = fmul(t6, t6)
     t8 = fadd(f32(1.0), t7)
     t9 = inverse(t8)
@@ -879,7 +880,7 @@ def grad_device32_tanh(x):
     t8 = fmul(t7, x)
     t9 = fadd(x, t8)
     t10 = fmul(f32(1.5957691669464111), t9)
-    t11 = libdevice.expf(-fmul(libdevice.fabsf(t10), f32(0.5)))
+    t11 = near_expf(-fmul(libdevice.fabsf(t10), f32(0.5)))
     t12 = fmul(t11, t11)
     t13 = fadd(f32(1.0), t12)
     t14 = inverse(t13)
@@ -978,7 +979,7 @@ def grad2_device32_tanh(x):
     t12 = fmul(t11, x)
     t13 = fadd(x, t12)
     t14 = fmul(f32(1.5957691669464111), t13)
-    t15 = libdevice.expf(-fmul(libdevice.fabsf(t14), f32(0.5)))
+    t15 = near_expf(-fmul(libdevice.fabsf(t14), f32(0.5)))
     t16 = fmul(t15, t15)
     t17 = fadd(f32(1.0), t16)
     t18 = inverse(t17)
@@ -1099,7 +1100,7 @@ def value_and_grad_device32_tanh(x):
     t3 = fmul(t2, x)
     t4 = fadd(x, t3)
     t5 = fmul(f32(1.5957691669464111), t4)
-    t6 = libdevice.expf(-fmul(libdevice.fabsf(t5), f32(0.5)))
+    t6 = near_expf(-fmul(libdevice.fabsf(t5), f32(0.5)))
     t7 = fmul(t6, t6)
     t8 = fadd(f32(1.0), t7)
     t9 = inverse(t8)

@@ -23,6 +23,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -35,7 +36,7 @@ from ..elementary import (exp, exp_low)
 # out[C] = sigmoid(x[1, C])*x[0, C]
 @core
 def value_f32_out_core(x_0_C, x_1_C):
-    t1 = libdevice.expf(-libdevice.fabsf(x_1_C))
+    t1 = near_expf(-libdevice.fabsf(x_1_C))
     t2 = f32(1.0) if f32(0.0) <= x_1_C else t1
     t3 = fadd(f32(1.0), t1)
     t4 = inverse(t3)

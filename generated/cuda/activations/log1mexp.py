@@ -23,6 +23,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -38,7 +39,7 @@ from ..elementary import (exp, exp_low, expm1, expm1_low, log, log1p)
 def value_device32(x):
     t1 = -x
     t2 = libdevice.logf(-libdevice.expm1f(t1))
-    t3 = t2 if x <= f32(0.6931471805599453) else libdevice.log1pf(-libdevice.expf(t1))
+    t3 = t2 if x <= f32(0.6931471805599453) else libdevice.log1pf(-near_expf(t1))
     return t3 if f32(0.0) <= x else f32(math.nan)
 
 
@@ -46,7 +47,7 @@ def value_device32(x):
 @core
 def grad_device32(x):
     t1 = -x
-    return -fdiv(libdevice.expf(t1), libdevice.expm1f(t1)) if f32(0.0) <= x else f32(math.nan)
+    return -fdiv(near_expf(t1), libdevice.expm1f(t1)) if f32(0.0) <= x else f32(math.nan)
 
 
 # -inf to 0.000421455: -exp(-x)/expm1(-x)**2 (compensated)
@@ -56,7 +57,7 @@ def grad_device32(x):
 @core
 def grad2_device32(x):
     t1 = -x
-    t2 = libdevice.expf(t1)
+    t2 = near_expf(t1)
     t3 = libdevice.expm1f(t1)
     t4 = fdiv(t2, t3)
     t5 = -fdiv(t4, t3)
@@ -82,7 +83,7 @@ def value_and_grad_device32(x):
     t1 = f32(0.0) <= x
     t2 = -x
     t3 = libdevice.expm1f(t2)
-    t4 = libdevice.expf(t2)
+    t4 = near_expf(t2)
     t5 = libdevice.logf(-t3) if x <= f32(0.6931471805599453) else libdevice.log1pf(-t4)
     t6 = t5 if t1 else f32(math.nan)
     t7 = -fdiv(t4, t3) if t1 else f32(math.nan)

@@ -21,6 +21,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -44,7 +45,7 @@ def value_device32(x):
     t8 = fadd(t6, t7)
     t9 = fsub(t8, t6)
     t10 = libdevice.fmaf(t1, t1, t7)
-    t11 = libdevice.expf(t7)
+    t11 = near_expf(t7)
     t12 = fmul(t5, t11)
     t13 = -t12
     t14 = fdiv(f32(1.0), t4 if t3 else fsub(f32(1.0), t12))
@@ -66,12 +67,12 @@ def grad_device32(x):
     t4 = libdevice.erfcxf(libdevice.fabsf(t1))
     t5 = fmul(t1, t1)
     t6 = -t5
-    t7 = libdevice.expf(t6)
+    t7 = near_expf(t6)
     t8 = -fmul(t4, t7)
     t9 = fadd(f32(2.0), t8)
     t10 = t4 if t3 else t9
     t11 = fdiv(f32(0.7978845834732056), t10)
-    t12 = libdevice.expf(-fmul(t5, f32(0.5)))
+    t12 = near_expf(-fmul(t5, f32(0.5)))
     t13 = f32(1.0) if t3 else t12
     t14 = fmul(t11, t13)
     t15 = fmul(t14, t13)
@@ -115,7 +116,7 @@ def grad2_device32(x):
     t5 = libdevice.erfcxf(libdevice.fabsf(t2))
     t6 = fmul(t2, t2)
     t7 = -t6
-    t8 = libdevice.expf(t7)
+    t8 = near_expf(t7)
     t9 = -fmul(t5, t8)
     t10 = fadd(f32(2.0), t9)
     t11 = t5 if t4 else t10
@@ -140,7 +141,7 @@ def grad2_device32(x):
     t30 = fsub(t28, fsub(t29, f32(-0.8708101511001587)))
     t31 = -fmul(f32(1.4142135381698608), x)
     t32 = -t12
-    t33 = libdevice.expf(-fmul(t6, f32(0.5)))
+    t33 = near_expf(-fmul(t6, f32(0.5)))
     t34 = f32(1.0) if t4 else t33
     t35 = fmul(t32, t34)
     t36 = fmul(t35, t34)
@@ -209,7 +210,7 @@ def value_and_grad_device32(x):
     t9 = fadd(t6, t8)
     t10 = fsub(t9, t6)
     t11 = libdevice.fmaf(t1, t1, t8)
-    t12 = libdevice.expf(t8)
+    t12 = near_expf(t8)
     t13 = fmul(t5, t12)
     t14 = -t13
     t15 = fmul(t11, -t12)
@@ -225,7 +226,7 @@ def value_and_grad_device32(x):
     t25 = fadd(f32(2.0), t24)
     t26 = t4 if t23 else t25
     t27 = fdiv(f32(0.7978845834732056), t26)
-    t28 = libdevice.expf(-fmul(t7, f32(0.5)))
+    t28 = near_expf(-fmul(t7, f32(0.5)))
     t29 = f32(1.0) if t23 else t28
     t30 = fmul(t27, t29)
     t31 = fmul(t30, t29)

@@ -25,6 +25,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -68,7 +69,7 @@ def value_f32_m0_core(where_C1, x_C1):
 def value_f32_s0_core(m0, where_C1, x_C1):
     t1 = f32(0.0) < where_C1
     t2 = fsub(x_C1, m0)
-    t3 = libdevice.expf(t2)
+    t3 = near_expf(t2)
     t4 = fsub(t2, x_C1)
     t5 = fmul(fadd(fsub(x_C1, fsub(t2, t4)), fsub(-m0, t4)), t3) if t1 else f32(0.0)
     t6 = t3 if t1 else f32(0.0)

@@ -26,6 +26,7 @@ from symgen.runtime.device import (
     load2,
     load4,
     logf_low,
+    near_expf,
     store,
     store2,
     store4,
@@ -121,7 +122,7 @@ def value_f64_out_core(m0, s0, s0_l, n_C):
 def vjp_f32_e0_core(m0, x_C):
     t1 = fsub(x_C, m0)
     t2 = fsub(t1, x_C)
-    t3 = libdevice.expf(t1)
+    t3 = near_expf(t1)
     t4 = fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3)
     return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
 

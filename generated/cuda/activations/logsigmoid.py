@@ -20,6 +20,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -34,13 +35,13 @@ from ..elementary import (exp, exp_low, log1p_unit, log1p_unit_low)
 @core
 def value_device32(x):
     t1 = -x
-    return -fadd(t1 if f32(0.0) < t1 else f32(0.0), libdevice.log1pf(libdevice.expf(-libdevice.fabsf(x))))
+    return -fadd(t1 if f32(0.0) < t1 else f32(0.0), libdevice.log1pf(near_expf(-libdevice.fabsf(x))))
 
 
 # sigmoid(-x)
 @core
 def grad_device32(x):
-    t1 = libdevice.expf(-libdevice.fabsf(x))
+    t1 = near_expf(-libdevice.fabsf(x))
     t2 = f32(1.0) if f32(0.0) <= -x else t1
     t3 = fadd(f32(1.0), t1)
     t4 = inverse(t3)
@@ -51,7 +52,7 @@ def grad_device32(x):
 # -sigmoid(-x)*sigmoid(x) (compensated)
 @core
 def grad2_device32(x):
-    t1 = libdevice.expf(-libdevice.fabsf(x))
+    t1 = near_expf(-libdevice.fabsf(x))
     t2 = f32(1.0) if f32(0.0) <= -x else t1
     t3 = fadd(f32(1.0), t1)
     t4 = inverse(t3)
@@ -71,7 +72,7 @@ def grad2_device32(x):
 @core
 def value_and_grad_device32(x):
     t1 = -x
-    t2 = libdevice.expf(-libdevice.fabsf(x))
+    t2 = near_expf(-libdevice.fabsf(x))
     t3 = f32(1.0) if f32(0.0) <= t1 else t2
     t4 = fadd(f32(1.0), t2)
     t5 = inverse(t4)

@@ -20,6 +20,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -37,7 +38,7 @@ from ..elementary import (exp, exp_low)
 # -70.6089 to inf: x*(sigmoid(-x) + 1)*sigmoid(x)/(sigmoid(-x)**2 + 1) (compensated)
 @core
 def value_device32(x):
-    t1 = libdevice.expf(-libdevice.fabsf(x))
+    t1 = near_expf(-libdevice.fabsf(x))
     t2 = f32(1.0) if f32(0.0) <= -x else t1
     t3 = fadd(f32(1.0), t1)
     t4 = inverse(t3)
@@ -74,7 +75,7 @@ def value_device32(x):
         t35 = libdevice.fmaf(t34, t29, f32(2.6040373768410063e-07))
         t36 = fadd(f32(-20.614665985107422), t35)
         t37 = fmul(x, f32(0.4921875))
-        t38 = libdevice.expf(t37)
+        t38 = near_expf(t37)
         t39 = fmul(t36, t38)
         t40 = fmul(t39, t38)
         t41 = fmul(libdevice.fmaf(x, f32(0.4921875), -t37), t38)
@@ -98,7 +99,7 @@ def value_device32(x):
 # 3350.13 to inf: 1.0, which the function has reached to the last bit
 @core
 def grad_device32(x):
-    t1 = libdevice.expf(-fmul(libdevice.fabsf(x), f32(0.5)))
+    t1 = near_expf(-fmul(libdevice.fabsf(x), f32(0.5)))
     t2 = fmul(t1, t1)
     t3 = fadd(f32(1.0), t2)
     t4 = inverse(t3)
@@ -188,7 +189,7 @@ def grad_device32(x):
 # 1.20802e+09 to inf: 0.0, which the function has reached to the last bit
 @core
 def grad2_device32(x):
-    t1 = libdevice.expf(-libdevice.fabsf(x))
+    t1 = near_expf(-libdevice.fabsf(x))
     t2 = f32(1.0) if f32(0.0) <= -x else t1
     t3 = fadd(f32(1.0), t1)
     t4 = inverse(t3)
@@ -246,7 +247,7 @@ def grad2_device32(x):
         t56 = libdevice.fmaf(t55, t50, f32(9.518572028355266e-07))
         t57 = fadd(f32(-20.21395492553711), t56)
         t58 = fmul(x, f32(0.4921875))
-        t59 = libdevice.expf(t58)
+        t59 = near_expf(t58)
         t60 = fmul(t57, t59)
         t61 = fmul(t60, t59)
         t62 = fmul(libdevice.fmaf(x, f32(0.4921875), -t58), t59)
@@ -296,7 +297,7 @@ def grad2_device32(x):
 def value_and_grad_device32(x):
     t1 = f32(0.0) <= -x
     t2 = libdevice.fabsf(x)
-    t3 = libdevice.expf(-t2)
+    t3 = near_expf(-t2)
     t4 = f32(1.0) if t1 else t3
     t5 = fadd(f32(1.0), t3)
     t6 = inverse(t5)
@@ -334,7 +335,7 @@ def value_and_grad_device32(x):
         t38 = libdevice.fmaf(t37, t32, f32(2.6040373768410063e-07))
         t39 = fadd(f32(-20.614665985107422), t38)
         t40 = fmul(x, f32(0.4921875))
-        t41 = libdevice.expf(t40)
+        t41 = near_expf(t40)
         t42 = fmul(t39, t41)
         t43 = fmul(t42, t41)
         t44 = fmul(libdevice.fmaf(x, f32(0.4921875), -t40), t41)
@@ -345,7 +346,7 @@ def value_and_grad_device32(x):
     else:
         t31 = t30
     t48 = f32(0.0) if x < f32(-167650590720.0) else t30 if x < f32(-132.77952575683594) else t31
-    t49 = libdevice.expf(-fmul(t2, f32(0.5)))
+    t49 = near_expf(-fmul(t2, f32(0.5)))
     t50 = fmul(t49, t49)
     t51 = fadd(f32(1.0), t50)
     t52 = inverse(t51)

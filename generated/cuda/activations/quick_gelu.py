@@ -20,6 +20,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -36,7 +37,7 @@ from ..elementary import (exp, exp_low)
 def value_device32(x):
     t1 = fmul(x, f32(0.0020000000949949026))
     t2 = fmul(t1, f32(851.0))
-    t3 = libdevice.expf(-fmul(libdevice.fabsf(t2), f32(0.5)))
+    t3 = near_expf(-fmul(libdevice.fabsf(t2), f32(0.5)))
     t4 = fmul(t3, t3)
     t5 = fadd(f32(1.0), t4)
     t6 = inverse(t5)
@@ -70,7 +71,7 @@ def grad_device32(x):
     t1 = fmul(f32(851.0), x)
     t2 = fmul(x, f32(0.0020000000949949026))
     t3 = fmul(t2, f32(851.0))
-    t4 = libdevice.expf(-fmul(libdevice.fabsf(t3), f32(0.5)))
+    t4 = near_expf(-fmul(libdevice.fabsf(t3), f32(0.5)))
     t5 = fmul(t4, t4)
     t6 = fadd(f32(1.0), t5)
     t7 = inverse(t6)
@@ -142,7 +143,7 @@ def grad_device32(x):
 def grad2_device32(x):
     t1 = fmul(x, f32(0.0020000000949949026))
     t2 = fmul(t1, f32(851.0))
-    t3 = libdevice.expf(-fmul(libdevice.fabsf(t2), f32(0.5)))
+    t3 = near_expf(-fmul(libdevice.fabsf(t2), f32(0.5)))
     t4 = fmul(t3, t3)
     t5 = fadd(f32(1.0), t4)
     t6 = inverse(t5)
@@ -254,7 +255,7 @@ def grad2_device32(x):
 def value_and_grad_device32(x):
     t1 = fmul(x, f32(0.0020000000949949026))
     t2 = fmul(t1, f32(851.0))
-    t3 = libdevice.expf(-fmul(libdevice.fabsf(t2), f32(0.5)))
+    t3 = near_expf(-fmul(libdevice.fabsf(t2), f32(0.5)))
     t4 = fmul(t3, t3)
     t5 = fadd(f32(1.0), t4)
     t6 = inverse(t5)

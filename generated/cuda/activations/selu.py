@@ -6,7 +6,7 @@ return 1.0507009873554804934193349852946 * elu(x, 1.6732632423543772848170429916
 """
 
 from symgen.runtime.device import (
-    core, dadd, dmul, f32, fmul, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
+    core, dadd, dmul, f32, fmul, kernel, libdevice, load, load2, load4, near_expf, store, store2, store4, thread, u32
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 from ..elementary import (exp, exp_low, expm1, expm1_low)
@@ -26,7 +26,7 @@ def value_device32(x):
 # 000000000000000000000000000000
 @core
 def grad_device32(x):
-    return f32(1.0507010221481323) if f32(0.0) < x else fmul(f32(1.7580993175506592), libdevice.expf(x))
+    return f32(1.0507010221481323) if f32(0.0) < x else fmul(f32(1.7580993175506592), near_expf(x))
 
 
 # where x > 0: 0
@@ -34,7 +34,7 @@ def grad_device32(x):
 # 000000000000000000000000000000
 @core
 def grad2_device32(x):
-    return f32(0.0) if f32(0.0) < x else fmul(f32(1.7580993175506592), libdevice.expf(x))
+    return f32(0.0) if f32(0.0) < x else fmul(f32(1.7580993175506592), near_expf(x))
 
 
 # Together, so that what they share is computed once.
@@ -42,7 +42,7 @@ def grad2_device32(x):
 def value_and_grad_device32(x):
     t1 = f32(0.0) < x
     t2 = fmul(f32(1.0507010221481323), x) if t1 else fmul(f32(1.7580993175506592), libdevice.expm1f(x))
-    t3 = f32(1.0507010221481323) if t1 else fmul(f32(1.7580993175506592), libdevice.expf(x))
+    t3 = f32(1.0507010221481323) if t1 else fmul(f32(1.7580993175506592), near_expf(x))
     return t2, t3
 
 

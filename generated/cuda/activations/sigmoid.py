@@ -20,6 +20,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -33,7 +34,7 @@ from ..elementary import (exp, exp_low)
 # sigmoid(x)
 @core
 def value_device32(x):
-    t1 = libdevice.expf(-libdevice.fabsf(x))
+    t1 = near_expf(-libdevice.fabsf(x))
     t2 = f32(1.0) if f32(0.0) <= x else t1
     t3 = fadd(f32(1.0), t1)
     t4 = inverse(t3)
@@ -44,7 +45,7 @@ def value_device32(x):
 # sigmoid(-x)*sigmoid(x) (compensated)
 @core
 def grad_device32(x):
-    t1 = libdevice.expf(-libdevice.fabsf(x))
+    t1 = near_expf(-libdevice.fabsf(x))
     t2 = f32(1.0) if f32(0.0) <= -x else t1
     t3 = fadd(f32(1.0), t1)
     t4 = inverse(t3)
@@ -70,7 +71,7 @@ def grad2_device32(x):
     t5 = inverse(t4)
     t6 = fmul(t3, t5)
     t7 = libdevice.copysignf(t6, t1)
-    t8 = libdevice.expf(-libdevice.fabsf(x))
+    t8 = near_expf(-libdevice.fabsf(x))
     t9 = f32(1.0) if f32(0.0) <= -x else t8
     t10 = fadd(f32(1.0), t8)
     t11 = inverse(t10)
@@ -94,7 +95,7 @@ def grad2_device32(x):
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32(x):
-    t1 = libdevice.expf(-libdevice.fabsf(x))
+    t1 = near_expf(-libdevice.fabsf(x))
     t2 = f32(1.0) if f32(0.0) <= x else t1
     t3 = fadd(f32(1.0), t1)
     t4 = inverse(t3)

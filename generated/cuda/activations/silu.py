@@ -20,6 +20,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -37,7 +38,7 @@ from ..elementary import (exp, exp_low)
 # -70.6089 to inf: x*sigmoid(x)
 @core
 def value_device32(x):
-    t1 = libdevice.expf(-libdevice.fabsf(x))
+    t1 = near_expf(-libdevice.fabsf(x))
     t2 = f32(1.0) if f32(0.0) <= x else t1
     t3 = fadd(f32(1.0), t1)
     t4 = inverse(t3)
@@ -51,7 +52,7 @@ def value_device32(x):
         t12 = libdevice.fmaf(libdevice.fmaf(t11, t8, f32(-0.12174827605485916)), t8, f32(2.6040373768410063e-07))
         t13 = fadd(f32(-20.614665985107422), t12)
         t14 = fmul(x, f32(0.4921875))
-        t15 = libdevice.expf(t14)
+        t15 = near_expf(t14)
         t16 = fmul(t13, t15)
         t17 = fmul(t16, t15)
         t18 = fmul(libdevice.fmaf(x, f32(0.4921875), -t14), t15)
@@ -72,7 +73,7 @@ def value_device32(x):
 # 751806 to inf: 1.0, which the function has reached to the last bit
 @core
 def grad_device32(x):
-    t1 = libdevice.expf(-fmul(libdevice.fabsf(x), f32(0.5)))
+    t1 = near_expf(-fmul(libdevice.fabsf(x), f32(0.5)))
     t2 = fmul(t1, t1)
     t3 = fadd(f32(1.0), t2)
     t4 = inverse(t3)
@@ -140,7 +141,7 @@ def grad_device32(x):
 # 2.71094e+11 to inf: 0.0, which the function has reached to the last bit
 @core
 def grad2_device32(x):
-    t1 = libdevice.expf(-fmul(libdevice.fabsf(x), f32(0.5)))
+    t1 = near_expf(-fmul(libdevice.fabsf(x), f32(0.5)))
     t2 = fmul(t1, t1)
     t3 = fadd(f32(1.0), t2)
     t4 = inverse(t3)
@@ -262,7 +263,7 @@ def grad2_device32(x):
 def value_and_grad_device32(x):
     t1 = f32(0.0) <= x
     t2 = libdevice.fabsf(x)
-    t3 = libdevice.expf(-t2)
+    t3 = near_expf(-t2)
     t4 = f32(1.0) if t1 else t3
     t5 = fadd(f32(1.0), t3)
     t6 = inverse(t5)
@@ -278,7 +279,7 @@ def value_and_grad_device32(x):
         t16 = libdevice.fmaf(t15, t10, f32(2.6040373768410063e-07))
         t17 = fadd(f32(-20.614665985107422), t16)
         t18 = fmul(x, f32(0.4921875))
-        t19 = libdevice.expf(t18)
+        t19 = near_expf(t18)
         t20 = fmul(t17, t19)
         t21 = fmul(t20, t19)
         t22 = fmul(libdevice.fmaf(x, f32(0.4921875), -t18), t19)
@@ -288,7 +289,7 @@ def value_and_grad_device32(x):
         t9 = fadd(t21, t25) if fsub(t25, t25) == f32(0.0) else t21
     else:
         t9 = t8
-    t26 = libdevice.expf(-fmul(t2, f32(0.5)))
+    t26 = near_expf(-fmul(t2, f32(0.5)))
     t27 = fmul(t26, t26)
     t28 = fadd(f32(1.0), t27)
     t29 = inverse(t28)

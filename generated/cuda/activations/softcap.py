@@ -21,6 +21,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -66,7 +67,7 @@ def value_device32(x, c, c_low):
 @core
 def grad_device32(x, c, c_low):
     t1 = fdiv(x, c)
-    t2 = libdevice.expf(-libdevice.fabsf(t1))
+    t2 = near_expf(-libdevice.fabsf(t1))
     t3 = fmul(t2, t2)
     t4 = fadd(f32(1.0), t3)
     t5 = fmul(t4, t4)
@@ -101,7 +102,7 @@ def grad2_device32(x, c, c_low):
     t7 = fmul(t4, t6)
     t8 = libdevice.copysignf(t7, t1)
     t9 = fdiv(t8, c)
-    t10 = libdevice.expf(-t2)
+    t10 = near_expf(-t2)
     t11 = fmul(t10, t10)
     t12 = fadd(f32(1.0), t11)
     t13 = fmul(t12, t12)
@@ -150,7 +151,7 @@ def grad_c_device32(x, c, c_low):
     t5 = t4 if t3 else t1
     t6 = t5 < f32(-137.18699645996094)
     t7 = libdevice.fabsf(t5)
-    t8 = libdevice.expf(-fmul(t7, f32(2.0)))
+    t8 = near_expf(-fmul(t7, f32(2.0)))
     t9 = fadd(f32(1.0), t8)
     t10 = fmul(t9, t9)
     t11 = fadd(t8, f32(1.0))
@@ -318,7 +319,7 @@ def value_and_grad_device32(x, c, c_low):
     t23 = libdevice.fmaf(libdevice.fmaf(-t22, t20, t18), t21, t22)
     t24 = fmul(c, fadd(-t16 if t5 < f32(0.0) else t16, fmul(fsub(t2, fsub(t4, t1)) if t3 else f32(0.0), t23)))
     t25 = fadd(fadd(libdevice.fmaf(c, t12, -t13), t24), fmul(c_low, t12))
-    t26 = libdevice.expf(-libdevice.fabsf(t1))
+    t26 = near_expf(-libdevice.fabsf(t1))
     t27 = fmul(t26, t26)
     t28 = fadd(f32(1.0), t27)
     t29 = fmul(t28, t28)

@@ -25,6 +25,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -68,7 +69,7 @@ def value_f32_m0_core(where_C1, x_C1):
 def value_f32_e0_core(m0, x_C):
     t1 = fsub(x_C, m0)
     t2 = fsub(t1, x_C)
-    t3 = libdevice.expf(t1)
+    t3 = near_expf(t1)
     t4 = fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3)
     return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
 

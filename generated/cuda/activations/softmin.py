@@ -24,6 +24,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -68,7 +69,7 @@ def value_f32_e0_core(m0, x_C):
     t1 = -x_C
     t2 = fsub(t1, m0)
     t3 = fsub(t2, t1)
-    t4 = libdevice.expf(t2)
+    t4 = near_expf(t2)
     t5 = fmul(fadd(fsub(t1, fsub(t2, t3)), fsub(-m0, t3)), t4)
     return fadd(t4, t5) if fsub(t5, t5) == f32(0.0) else t4
 

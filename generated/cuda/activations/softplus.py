@@ -23,6 +23,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -40,7 +41,7 @@ from ..elementary import (exp, exp_low, log1p_unit, log1p_unit_low)
 @core
 def value_device32_threshold_none(x, beta, beta_low, threshold, threshold_low):
     t1 = fmul(beta, x)
-    t2 = libdevice.expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
+    t2 = near_expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
     t3 = fmul(t2, t2)
     t4 = t3 < f32(8.673617379884035e-19)
     t5 = libdevice.log1pf(t3)
@@ -81,7 +82,7 @@ def value_device32_threshold_none(x, beta, beta_low, threshold, threshold_low):
 def grad_device32_threshold_none(x, beta, beta_low, threshold, threshold_low):
     t1 = fmul(beta, x)
     t2 = f32(0.0) <= t1
-    t3 = libdevice.expf(-libdevice.fabsf(t1))
+    t3 = near_expf(-libdevice.fabsf(t1))
     t4 = f32(1.0) if t2 else t3
     t5 = fadd(f32(1.0), t3)
     t6 = inverse(t5)
@@ -99,7 +100,7 @@ def grad_device32_threshold_none(x, beta, beta_low, threshold, threshold_low):
 @core
 def grad2_device32_threshold_none(x, beta, beta_low, threshold, threshold_low):
     t1 = fmul(beta, x)
-    t2 = libdevice.expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
+    t2 = near_expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
     t3 = fmul(t2, t2)
     t4 = fadd(f32(1.0), t3)
     t5 = inverse(t4)
@@ -137,7 +138,7 @@ def grad_beta_device32_threshold_none(x, beta, beta_low, threshold, threshold_lo
     t1 = fmul(beta, x)
     t2 = f32(0.0) < t1
     t3 = libdevice.fabsf(t1)
-    t4 = libdevice.expf(-fmul(t3, f32(0.5)))
+    t4 = near_expf(-fmul(t3, f32(0.5)))
     t5 = f32(1.0) if t2 else t4
     t6 = t5 == f32(0.0)
     t7 = -t1
@@ -148,7 +149,7 @@ def grad_beta_device32_threshold_none(x, beta, beta_low, threshold, threshold_lo
     t12 = fadd(f32(1.0), t11)
     t13 = inverse(t12)
     t14 = t1 if t2 else f32(0.0)
-    t15 = libdevice.expf(-t3)
+    t15 = near_expf(-t3)
     t16 = libdevice.log1pf(t15)
     t17 = fadd(t14, t16)
     t18 = t11 < f32(8.673617379884035e-19)
@@ -233,7 +234,7 @@ def grad_beta_device32_threshold_none(x, beta, beta_low, threshold, threshold_lo
 def value_and_grad_device32_threshold_none(x, beta, beta_low, threshold, threshold_low):
     t1 = fmul(beta, x)
     t2 = libdevice.fabsf(t1)
-    t3 = libdevice.expf(-fmul(t2, f32(0.5)))
+    t3 = near_expf(-fmul(t2, f32(0.5)))
     t4 = fmul(t3, t3)
     t5 = t4 < f32(8.673617379884035e-19)
     t6 = libdevice.log1pf(t4)
@@ -267,7 +268,7 @@ def value_and_grad_device32_threshold_none(x, beta, beta_low, threshold, thresho
     t34 = fadd(libdevice.fmaf(t17, t14, -t18), fmul(f32(0.0) if t16 else libdevice.fmaf(x, t14, -t15), t14))
     t35 = fadd(fadd(fadd(fsub(t12, fsub(t19, t20)), fsub(t18, t20)), t33), t34)
     t36 = f32(0.0) <= t1
-    t37 = libdevice.expf(-t2)
+    t37 = near_expf(-t2)
     t38 = f32(1.0) if t36 else t37
     t39 = fadd(f32(1.0), t37)
     t40 = inverse(t39)
@@ -1093,7 +1094,7 @@ def value_device32_threshold_given(x, beta, beta_low, threshold, threshold_low):
     t10 = f32(0.0) < t1
     t11 = t1 if t10 else f32(0.0)
     t12 = libdevice.fabsf(t1)
-    t13 = libdevice.expf(-t12 if t10 else -fmul(t12, f32(0.5)))
+    t13 = near_expf(-t12 if t10 else -fmul(t12, f32(0.5)))
     t14 = fmul(t13, t13)
     t15 = libdevice.log1pf(t13 if t10 else t14)
     t16 = fadd(t11, t15)
@@ -1142,7 +1143,7 @@ def grad_device32_threshold_given(x, beta, beta_low, threshold, threshold_low):
     t8 = fadd(t3, t6)
     t9 = t8 if t7 else t3
     t10 = f32(0.0) <= t1
-    t11 = libdevice.expf(-libdevice.fabsf(t1))
+    t11 = near_expf(-libdevice.fabsf(t1))
     t12 = f32(1.0) if t10 else t11
     t13 = fadd(f32(1.0), t11)
     t14 = inverse(t13)
@@ -1171,7 +1172,7 @@ def grad2_device32_threshold_given(x, beta, beta_low, threshold, threshold_low):
     t8 = fsub(t7, t7) == f32(0.0)
     t9 = fadd(t3, t7)
     t10 = t9 if t8 else t3
-    t11 = libdevice.expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
+    t11 = near_expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
     t12 = fmul(t11, t11)
     t13 = fadd(f32(1.0), t12)
     t14 = inverse(t13)
@@ -1218,11 +1219,11 @@ def grad_beta_device32_threshold_given(x, beta, beta_low, threshold, threshold_l
     t9 = t8 if t7 else t3
     t10 = f32(0.0) < t1
     t11 = libdevice.fabsf(t1)
-    t12 = libdevice.expf(-fmul(t11, f32(0.5)))
+    t12 = near_expf(-fmul(t11, f32(0.5)))
     t13 = f32(1.0) if t10 else t12
     t14 = t13 == f32(0.0)
     t15 = t1 if t10 else f32(0.0)
-    t16 = libdevice.expf(-t11)
+    t16 = near_expf(-t11)
     t17 = fmul(t12, t12)
     t18 = libdevice.log1pf(t16 if t10 else t17)
     t19 = fadd(t15, t18)
@@ -1303,8 +1304,8 @@ def value_and_grad_device32_threshold_given(x, beta, beta_low, threshold, thresh
     t11 = f32(0.0) < t1
     t12 = t1 if t11 else f32(0.0)
     t13 = libdevice.fabsf(t1)
-    t14 = libdevice.expf(-t13)
-    t15 = libdevice.expf(-fmul(t13, f32(0.5)))
+    t14 = near_expf(-t13)
+    t15 = near_expf(-fmul(t13, f32(0.5)))
     t16 = fmul(t15, t15)
     t17 = libdevice.log1pf(t14 if t11 else t16)
     t18 = fadd(t12, t17)

@@ -23,6 +23,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -36,7 +37,7 @@ from ..elementary import (exp, exp_low)
 @core
 def value_f32_out_core(x_0_C, x_1_C):
     t1 = fmul(x_0_C, x_1_C)
-    t2 = libdevice.expf(-libdevice.fabsf(x_0_C))
+    t2 = near_expf(-libdevice.fabsf(x_0_C))
     t3 = f32(1.0) if f32(0.0) <= x_0_C else t2
     t4 = fadd(f32(1.0), t2)
     t5 = inverse(t4)

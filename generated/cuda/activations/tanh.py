@@ -20,6 +20,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -49,7 +50,7 @@ def value_device32(x):
 # sech2(x) (compensated)
 @core
 def grad_device32(x):
-    t1 = libdevice.expf(-fmul(libdevice.fabsf(x), f32(2.0)))
+    t1 = near_expf(-fmul(libdevice.fabsf(x), f32(2.0)))
     t2 = fadd(f32(1.0), t1)
     t3 = fmul(t2, t2)
     t4 = inverse(t3)
@@ -72,7 +73,7 @@ def grad2_device32(x):
     t5 = inverse(t4)
     t6 = fmul(t3, t5)
     t7 = fmul(libdevice.copysignf(t6, x), f32(2.0))
-    t8 = libdevice.expf(-t1)
+    t8 = near_expf(-t1)
     t9 = fmul(t8, t8)
     t10 = fadd(f32(1.0), t9)
     t11 = fmul(t10, t10)
@@ -108,7 +109,7 @@ def value_and_grad_device32(x):
     t9 = fmul(t8, t5)
     t10 = -t9 if x < f32(0.0) else t9
     t11 = libdevice.copysignf(t6, x)
-    t12 = libdevice.expf(-fmul(t1, f32(2.0)))
+    t12 = near_expf(-fmul(t1, f32(2.0)))
     t13 = fadd(f32(1.0), t12)
     t14 = fmul(t13, t13)
     t15 = inverse(t14)

@@ -20,6 +20,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -90,7 +91,7 @@ def grad_device32(x):
     t1 = libdevice.fabsf(x)
     t2 = -fmul(t1, f32(2.0))
     t3 = libdevice.expm1f(t2)
-    t4 = libdevice.expf(t2)
+    t4 = near_expf(t2)
     t5 = fadd(t4, f32(1.0))
     t6 = inverse(t5)
     t7 = fmul(t3, t6)
@@ -122,7 +123,7 @@ def grad2_device32(x):
     t5 = inverse(t4)
     t6 = fmul(t3, t5)
     t7 = fmul(libdevice.copysignf(t6, x), f32(2.0))
-    t8 = libdevice.expf(-t1)
+    t8 = near_expf(-t1)
     t9 = fmul(t8, t8)
     t10 = fadd(f32(1.0), t9)
     t11 = fmul(t10, t10)
@@ -191,7 +192,7 @@ def value_and_grad_device32(x):
     t42 = (fadd(t15, t16) if fsub(t16, t16) == f32(0.0) else t15) if x < f32(-1.1095694303512573) else t41
     t43 = -fmul(t1, f32(2.0))
     t44 = libdevice.expm1f(t43)
-    t45 = libdevice.expf(t43)
+    t45 = near_expf(t43)
     t46 = fadd(t45, f32(1.0))
     t47 = inverse(t46)
     t48 = fmul(t44, t47)

@@ -21,6 +21,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -36,7 +37,7 @@ from ..elementary import (exp, exp_low, log1p, log1p_low, log1p_unit, log1p_unit
 def value_device32(input, target, weight, pos_weight):
     t1 = fmul(pos_weight, target)
     t2 = -input
-    t3 = libdevice.log1pf(libdevice.expf(-libdevice.fabsf(input)))
+    t3 = libdevice.log1pf(near_expf(-libdevice.fabsf(input)))
     t4 = fsub(f32(1.0), target)
     t5 = f32(0.0) if t4 == f32(0.0) else -fmul(t4, fadd(input if f32(0.0) < input else f32(0.0), t3))
     t6 = fsub(-(f32(0.0) if t1 == f32(0.0) else -fmul(t1, fadd(t2 if f32(0.0) < t2 else f32(0.0), t3))), t5)
@@ -48,7 +49,7 @@ def value_device32(input, target, weight, pos_weight):
 def grad_weight_device32(input, target, weight, pos_weight):
     t1 = fmul(pos_weight, target)
     t2 = -input
-    t3 = libdevice.log1pf(libdevice.expf(-libdevice.fabsf(input)))
+    t3 = libdevice.log1pf(near_expf(-libdevice.fabsf(input)))
     t4 = fsub(f32(1.0), target)
     t5 = f32(0.0) if t4 == f32(0.0) else -fmul(t4, fadd(input if f32(0.0) < input else f32(0.0), t3))
     return fsub(-(f32(0.0) if t1 == f32(0.0) else -fmul(t1, fadd(t2 if f32(0.0) < t2 else f32(0.0), t3))), t5)
@@ -59,7 +60,7 @@ def grad_weight_device32(input, target, weight, pos_weight):
 def grad_device32(input, target, weight, pos_weight):
     t1 = fmul(pos_weight, target)
     t2 = t1 == f32(0.0)
-    t3 = libdevice.expf(-libdevice.fabsf(input))
+    t3 = near_expf(-libdevice.fabsf(input))
     t4 = f32(1.0) if f32(0.0) <= -input else t3
     t5 = fadd(f32(1.0), t3)
     t6 = inverse(t5)
@@ -94,7 +95,7 @@ def grad_device32(input, target, weight, pos_weight):
 def grad2_device32(input, target, weight, pos_weight):
     t1 = fmul(pos_weight, target)
     t2 = t1 == f32(0.0)
-    t3 = libdevice.expf(-fmul(libdevice.fabsf(input), f32(0.5)))
+    t3 = near_expf(-fmul(libdevice.fabsf(input), f32(0.5)))
     t4 = fmul(t3, t3)
     t5 = fadd(f32(1.0), t4)
     t6 = inverse(t5)
@@ -143,7 +144,7 @@ def grad2_device32(input, target, weight, pos_weight):
 @core
 def grad_target_device32(input, target, weight, pos_weight):
     t1 = input if f32(0.0) < input else f32(0.0)
-    t2 = libdevice.log1pf(libdevice.expf(-libdevice.fabsf(input)))
+    t2 = libdevice.log1pf(near_expf(-libdevice.fabsf(input)))
     t3 = fadd(t1, t2)
     t4 = -t3
     t5 = pos_weight == f32(0.0)
@@ -167,7 +168,7 @@ def grad_target_device32(input, target, weight, pos_weight):
 @core
 def grad_pos_weight_device32(input, target, weight, pos_weight):
     t1 = -input
-    t2 = fadd(t1 if f32(0.0) < t1 else f32(0.0), libdevice.log1pf(libdevice.expf(-libdevice.fabsf(input))))
+    t2 = fadd(t1 if f32(0.0) < t1 else f32(0.0), libdevice.log1pf(near_expf(-libdevice.fabsf(input))))
     t3 = fmul(weight, input if input != input else -(f32(0.0) if target == f32(0.0) else -fmul(target, t2)))
     return f32(0.0) if weight == f32(0.0) else t3
 
@@ -179,7 +180,7 @@ def value_and_grad_device32(input, target, weight, pos_weight):
     t2 = fmul(pos_weight, target)
     t3 = t2 == f32(0.0)
     t4 = -input
-    t5 = libdevice.expf(-libdevice.fabsf(input))
+    t5 = near_expf(-libdevice.fabsf(input))
     t6 = libdevice.log1pf(t5)
     t7 = fsub(f32(1.0), target)
     t8 = t7 == f32(0.0)

@@ -33,6 +33,7 @@ from symgen.runtime.device import (
     load2,
     load4,
     logf_low,
+    near_expf,
     store,
     store2,
     store4,
@@ -513,7 +514,7 @@ def value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
 @core
 def vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_K1):
     t1 = fsub(input_K1, m0)
-    t2 = libdevice.expf(t1)
+    t2 = near_expf(t1)
     t3 = fsub(t1, input_K1)
     t4 = fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2)
     t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
@@ -8979,7 +8980,7 @@ def value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l,
 @core
 def vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_K1):
     t1 = fsub(input_K1, m0)
-    t2 = libdevice.expf(t1)
+    t2 = near_expf(t1)
     t3 = fsub(t1, input_K1)
     t4 = fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2)
     t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
@@ -12842,7 +12843,7 @@ def value_and_grad_f64_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l,
 @core
 def vjp_target_f32_s0_core_prob_label_smoothing_ne_0(m0, input_K1):
     t1 = fsub(input_K1, m0)
-    t2 = libdevice.expf(t1)
+    t2 = near_expf(t1)
     t3 = fsub(t1, input_K1)
     t4 = fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2)
     t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)

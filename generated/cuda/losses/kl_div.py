@@ -8,7 +8,24 @@ return target * (log(target) - input)
 """
 
 from symgen.runtime.device import (
-    core, dadd, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
+    core,
+    dadd,
+    dmul,
+    f32,
+    fadd,
+    fmul,
+    fsub,
+    kernel,
+    libdevice,
+    load,
+    load2,
+    load4,
+    near_expf,
+    store,
+    store2,
+    store4,
+    thread,
+    u32,
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 from ..elementary import (exp, exp_low, log, log_low)
@@ -951,14 +968,14 @@ def sum_value_and_vjp_f64_no_log_target_each(g, input, target, ginput, sums, n):
 # weighted(exp(target), -input + target)
 @core
 def value_device32_log_target(input, target):
-    t1 = libdevice.expf(target)
+    t1 = near_expf(target)
     return f32(0.0) if t1 == f32(0.0) else fmul(fsub(target, input), t1)
 
 
 # weighted(exp(target), -1)
 @core
 def grad_device32_log_target(input, target):
-    t1 = libdevice.expf(target)
+    t1 = near_expf(target)
     return input if input != input else f32(0.0) if t1 == f32(0.0) else -t1
 
 
@@ -971,7 +988,7 @@ def grad2_device32_log_target(input, target):
 # weighted(exp(target), 1) + weighted(exp(target), -input + target) (compensated)
 @core
 def grad_target_device32_log_target(input, target):
-    t1 = libdevice.expf(target)
+    t1 = near_expf(target)
     t2 = t1 == f32(0.0)
     t3 = f32(0.0) if t2 else t1
     t4 = fsub(target, input)
@@ -989,7 +1006,7 @@ def grad_target_device32_log_target(input, target):
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32_log_target(input, target):
-    t1 = libdevice.expf(target)
+    t1 = near_expf(target)
     t2 = t1 == f32(0.0)
     t3 = f32(0.0) if t2 else fmul(fsub(target, input), t1)
     t4 = input if input != input else f32(0.0) if t2 else -t1

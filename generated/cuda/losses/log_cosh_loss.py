@@ -21,6 +21,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -40,7 +41,7 @@ from ..elementary import (
 def value_device32(input, target):
     t1 = fsub(input, target)
     t2 = libdevice.fabsf(t1)
-    t3 = libdevice.expf(-libdevice.fabsf(fmul(t2, f32(2.0))))
+    t3 = near_expf(-libdevice.fabsf(fmul(t2, f32(2.0))))
     t4 = libdevice.log1pf(t3)
     t5 = fadd(f32(0.0), t4)
     t6 = fadd(t2, t5)
@@ -126,7 +127,7 @@ def grad_target_device32(input, target):
 @core
 def grad2_input_device32(input, target):
     t1 = fsub(input, target)
-    t2 = libdevice.expf(-fmul(libdevice.fabsf(t1), f32(2.0)))
+    t2 = near_expf(-fmul(libdevice.fabsf(t1), f32(2.0)))
     t3 = fadd(f32(1.0), t2)
     t4 = fmul(t3, t3)
     t5 = inverse(t4)
@@ -151,7 +152,7 @@ def grad2_input_device32(input, target):
 @core
 def grad2_target_device32(input, target):
     t1 = fsub(input, target)
-    t2 = libdevice.expf(-fmul(libdevice.fabsf(t1), f32(2.0)))
+    t2 = near_expf(-fmul(libdevice.fabsf(t1), f32(2.0)))
     t3 = fadd(f32(1.0), t2)
     t4 = fmul(t3, t3)
     t5 = inverse(t4)
@@ -204,7 +205,7 @@ def grads_device32(input, target):
 def value_and_grad_device32(input, target):
     t1 = fsub(input, target)
     t2 = libdevice.fabsf(t1)
-    t3 = libdevice.expf(-libdevice.fabsf(fmul(t2, f32(2.0))))
+    t3 = near_expf(-libdevice.fabsf(fmul(t2, f32(2.0))))
     t4 = libdevice.log1pf(t3)
     t5 = fadd(f32(0.0), t4)
     t6 = fadd(t2, t5)

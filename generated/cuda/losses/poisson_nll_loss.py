@@ -27,6 +27,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -3043,7 +3044,7 @@ def sum_value_and_vjp_f64_no_log_input_full_each(g, input, target, eps, ginput, 
 def value_device32_log_input_no_full(input, target, eps, eps_low):
     t1 = input < f32(0.0)
     t2 = libdevice.fabsf(input)
-    t3 = libdevice.expf(input if t1 else fmul(-t2, f32(0.5)))
+    t3 = near_expf(input if t1 else fmul(-t2, f32(0.5)))
     t4 = t3 == f32(0.0)
     t5 = fmul(target, t2)
     t6 = fmul(t5, t3)
@@ -3051,7 +3052,7 @@ def value_device32_log_input_no_full(input, target, eps, eps_low):
     t8 = f32(0.0) if t4 else t7
     t9 = fadd(t8, f32(-1.0))
     t10 = -t9
-    t11 = libdevice.expf(fmul(t2, f32(0.5)))
+    t11 = near_expf(fmul(t2, f32(0.5)))
     t12 = fmul(t10, t11)
     t13 = fmul(t12, t11)
     t14 = fsub(t9, t8)
@@ -3068,10 +3069,10 @@ def value_device32_log_input_no_full(input, target, eps, eps_low):
 def grad_input_device32_log_input_no_full(input, target, eps, eps_low):
     t1 = input < f32(0.0)
     t2 = libdevice.fabsf(input)
-    t3 = libdevice.expf(input if t1 else -t2)
+    t3 = near_expf(input if t1 else -t2)
     t4 = fmul(target, t3)
     t5 = fadd(t4, f32(-1.0))
-    t6 = libdevice.expf(t2)
+    t6 = near_expf(t2)
     t7 = -fmul(t5, t6)
     t8 = fsub(t5, t4)
     t9 = fmul(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(f32(-1.0), t8)), libdevice.fmaf(target, t3, -t4)), t6)
@@ -3082,7 +3083,7 @@ def grad_input_device32_log_input_no_full(input, target, eps, eps_low):
 # exp(input)
 @core
 def grad2_input_device32_log_input_no_full(input, target, eps, eps_low):
-    return target if target != target else libdevice.expf(input)
+    return target if target != target else near_expf(input)
 
 
 # -input
@@ -3108,10 +3109,10 @@ def grad_eps_device32_log_input_no_full(input, target, eps, eps_low):
 def grads_device32_log_input_no_full(input, target, eps, eps_low):
     t1 = input < f32(0.0)
     t2 = libdevice.fabsf(input)
-    t3 = libdevice.expf(input if t1 else -t2)
+    t3 = near_expf(input if t1 else -t2)
     t4 = fmul(target, t3)
     t5 = fadd(t4, f32(-1.0))
-    t6 = libdevice.expf(t2)
+    t6 = near_expf(t2)
     t7 = -fmul(t5, t6)
     t8 = fsub(t5, t4)
     t9 = fmul(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(f32(-1.0), t8)), libdevice.fmaf(target, t3, -t4)), t6)
@@ -3127,7 +3128,7 @@ def value_and_grad_device32_log_input_no_full(input, target, eps, eps_low):
     t1 = input < f32(0.0)
     t2 = libdevice.fabsf(input)
     t3 = -t2
-    t4 = libdevice.expf(input if t1 else fmul(t3, f32(0.5)))
+    t4 = near_expf(input if t1 else fmul(t3, f32(0.5)))
     t5 = t4 == f32(0.0)
     t6 = fmul(target, t2)
     t7 = fmul(t6, t4)
@@ -3135,7 +3136,7 @@ def value_and_grad_device32_log_input_no_full(input, target, eps, eps_low):
     t9 = f32(0.0) if t5 else t8
     t10 = fadd(t9, f32(-1.0))
     t11 = -t10
-    t12 = libdevice.expf(fmul(t2, f32(0.5)))
+    t12 = near_expf(fmul(t2, f32(0.5)))
     t13 = fmul(t11, t12)
     t14 = fmul(t13, t12)
     t15 = fsub(t10, t9)
@@ -3143,10 +3144,10 @@ def value_and_grad_device32_log_input_no_full(input, target, eps, eps_low):
     t17 = f32(0.0) if t5 else fadd(libdevice.fmaf(t7, t4, -t8), t16)
     t18 = fmul(-fadd(fadd(fsub(t9, fsub(t10, t15)), fsub(f32(-1.0), t15)), t17), t12)
     t19 = fadd(libdevice.fmaf(t13, t12, -t14), fmul(fadd(libdevice.fmaf(t11, t12, -t13), t18), t12))
-    t20 = libdevice.expf(t3)
+    t20 = near_expf(t3)
     t21 = fmul(target, t20)
     t22 = fadd(t21, f32(-1.0))
-    t23 = libdevice.expf(t2)
+    t23 = near_expf(t2)
     t24 = -fmul(t22, t23)
     t25 = fsub(t22, t21)
     t26 = fadd(fadd(fsub(t21, fsub(t22, t25)), fsub(f32(-1.0), t25)), libdevice.fmaf(target, t20, -t21))
@@ -4456,7 +4457,7 @@ def value_device32_log_input_full(input, target, eps, eps_low):
     t2 = fmul(input, target)
     t3 = libdevice.logf(target)
     t4 = libdevice.fabsf(input)
-    t5 = libdevice.expf(input if t1 else fmul(-t4, f32(0.5)))
+    t5 = near_expf(input if t1 else fmul(-t4, f32(0.5)))
     t6 = fmul(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5))
     t7 = t5 == f32(0.0)
     t8 = fmul(target, f32(2.0))
@@ -4472,7 +4473,7 @@ def value_device32_log_input_full(input, target, eps, eps_low):
     t18 = f32(0.0) if t7 else t17
     t19 = fadd(t18, f32(-2.0))
     t20 = -fmul(t19, f32(0.5))
-    t21 = libdevice.expf(fmul(t4, f32(0.5)))
+    t21 = near_expf(fmul(t4, f32(0.5)))
     t22 = fmul(t20, t21)
     t23 = fmul(t22, t21)
     t24 = fsub(t19, t18)
@@ -4515,10 +4516,10 @@ def value_device32_log_input_full(input, target, eps, eps_low):
 def grad_input_device32_log_input_full(input, target, eps, eps_low):
     t1 = input < f32(0.0)
     t2 = libdevice.fabsf(input)
-    t3 = libdevice.expf(input if t1 else -t2)
+    t3 = near_expf(input if t1 else -t2)
     t4 = fmul(target, t3)
     t5 = fadd(t4, f32(-1.0))
-    t6 = libdevice.expf(t2)
+    t6 = near_expf(t2)
     t7 = -fmul(t5, t6)
     t8 = fsub(t5, t4)
     t9 = fmul(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(f32(-1.0), t8)), libdevice.fmaf(target, t3, -t4)), t6)
@@ -4529,7 +4530,7 @@ def grad_input_device32_log_input_full(input, target, eps, eps_low):
 # exp(input)
 @core
 def grad2_input_device32_log_input_full(input, target, eps, eps_low):
-    return target if target != target else libdevice.expf(input)
+    return target if target != target else near_expf(input)
 
 
 # where target > 1: -input + log(target) + 1/(2*target)
@@ -4559,10 +4560,10 @@ def grad_eps_device32_log_input_full(input, target, eps, eps_low):
 def grads_device32_log_input_full(input, target, eps, eps_low):
     t1 = input < f32(0.0)
     t2 = libdevice.fabsf(input)
-    t3 = libdevice.expf(input if t1 else -t2)
+    t3 = near_expf(input if t1 else -t2)
     t4 = fmul(target, t3)
     t5 = fadd(t4, f32(-1.0))
-    t6 = libdevice.expf(t2)
+    t6 = near_expf(t2)
     t7 = -fmul(t5, t6)
     t8 = fsub(t5, t4)
     t9 = fmul(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(f32(-1.0), t8)), libdevice.fmaf(target, t3, -t4)), t6)
@@ -4582,7 +4583,7 @@ def value_and_grad_device32_log_input_full(input, target, eps, eps_low):
     t4 = libdevice.logf(target)
     t5 = libdevice.fabsf(input)
     t6 = -t5
-    t7 = libdevice.expf(input if t2 else fmul(t6, f32(0.5)))
+    t7 = near_expf(input if t2 else fmul(t6, f32(0.5)))
     t8 = fmul(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5))
     t9 = t7 == f32(0.0)
     t10 = fmul(target, f32(2.0))
@@ -4598,7 +4599,7 @@ def value_and_grad_device32_log_input_full(input, target, eps, eps_low):
     t20 = f32(0.0) if t9 else t19
     t21 = fadd(t20, f32(-2.0))
     t22 = -fmul(t21, f32(0.5))
-    t23 = libdevice.expf(fmul(t5, f32(0.5)))
+    t23 = near_expf(fmul(t5, f32(0.5)))
     t24 = fmul(t22, t23)
     t25 = fmul(t24, t23)
     t26 = fsub(t21, t20)
@@ -4632,10 +4633,10 @@ def value_and_grad_device32_log_input_full(input, target, eps, eps_low):
     t54 = fmul(-fadd(fadd(fsub(t46, fsub(t47, t51)), fsub(f32(-1.0), t51)), t53), t23)
     t55 = fadd(libdevice.fmaf(t49, t23, -t50), fmul(fadd(libdevice.fmaf(t48, t23, -t49), t54), t23))
     t56 = fsub(t7, t3) if t2 else fadd(t50, t55) if fsub(t55, t55) == f32(0.0) else t50
-    t57 = libdevice.expf(t6)
+    t57 = near_expf(t6)
     t58 = fmul(target, t57)
     t59 = fadd(t58, f32(-1.0))
-    t60 = libdevice.expf(t5)
+    t60 = near_expf(t5)
     t61 = -fmul(t59, t60)
     t62 = fsub(t59, t58)
     t63 = fadd(fadd(fsub(t58, fsub(t59, t62)), fsub(f32(-1.0), t62)), libdevice.fmaf(target, t57, -t58))

@@ -27,6 +27,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -137,7 +138,7 @@ def value_f32_out_core_no_swap(m0, m1, s0, s0_l, s1, s1_l):
     t4 = fdiv(t3, m1)
     t5 = fadd(t2, t4)
     t6 = f32(0.0) <= t5
-    t7 = libdevice.expf(-libdevice.fabsf(t5))
+    t7 = near_expf(-libdevice.fabsf(t5))
     t8 = f32(1.0) if t6 else t7
     t9 = fadd(f32(1.0), t7)
     t10 = inverse(t9)
@@ -3187,7 +3188,7 @@ def value_f32_out_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l):
     t8 = -(t4 if t7 else t6)
     t9 = fadd(t2, t8)
     t10 = f32(0.0) <= t9
-    t11 = libdevice.expf(-libdevice.fabsf(t9))
+    t11 = near_expf(-libdevice.fabsf(t9))
     t12 = f32(1.0) if t10 else t11
     t13 = fadd(f32(1.0), t11)
     t14 = inverse(t13)

@@ -20,6 +20,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    near_expf,
     store,
     store2,
     store4,
@@ -37,7 +38,7 @@ def value_device32(input, target):
     t2 = -t1
     t3 = f32(0.0) < t2
     t4 = t2 if t3 else f32(0.0)
-    t5 = libdevice.expf(-libdevice.fabsf(t1))
+    t5 = near_expf(-libdevice.fabsf(t1))
     t6 = libdevice.log1pf(t5)
     t7 = fadd(t4, t6)
     t8 = fsub(t7, t4)
@@ -54,7 +55,7 @@ def value_device32(input, target):
 @core
 def grad_input_device32(input, target):
     t1 = fmul(input, target)
-    t2 = libdevice.expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
+    t2 = near_expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
     t3 = fmul(t2, t2)
     t4 = fadd(f32(1.0), t3)
     t5 = inverse(t4)
@@ -81,7 +82,7 @@ def grad_input_device32(input, target):
 def grad2_input_device32(input, target):
     t1 = fmul(input, target)
     t2 = f32(0.0) <= t1
-    t3 = libdevice.expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
+    t3 = near_expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
     t4 = f32(1.0) if t2 else t3
     t5 = t4 == f32(0.0)
     t6 = -t1
@@ -123,7 +124,7 @@ def grad_target_device32(input, target):
     t1 = fmul(input, target)
     t2 = -t1
     t3 = f32(0.0) <= t2
-    t4 = libdevice.expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
+    t4 = near_expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
     t5 = f32(1.0) if t3 else t4
     t6 = t5 == f32(0.0)
     t7 = fmul(t4, t4)
@@ -150,7 +151,7 @@ def grad_target_device32(input, target):
 def grad2_target_device32(input, target):
     t1 = fmul(input, target)
     t2 = f32(0.0) <= t1
-    t3 = libdevice.expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
+    t3 = near_expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
     t4 = f32(1.0) if t2 else t3
     t5 = t4 == f32(0.0)
     t6 = -t1
@@ -190,7 +191,7 @@ def grad2_target_device32(input, target):
 @core
 def grads_device32(input, target):
     t1 = fmul(input, target)
-    t2 = libdevice.expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
+    t2 = near_expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
     t3 = fmul(t2, t2)
     t4 = fadd(f32(1.0), t3)
     t5 = inverse(t4)
@@ -230,7 +231,7 @@ def value_and_grad_device32(input, target):
     t3 = f32(0.0) < t2
     t4 = t2 if t3 else f32(0.0)
     t5 = libdevice.fabsf(t1)
-    t6 = libdevice.expf(-t5)
+    t6 = near_expf(-t5)
     t7 = libdevice.log1pf(t6)
     t8 = fadd(t4, t7)
     t9 = fsub(t8, t4)
@@ -241,7 +242,7 @@ def value_and_grad_device32(input, target):
     t14 = fmul(t11, t13)
     t15 = fmul(t10, libdevice.fmaf(libdevice.fmaf(-t14, t12, t11), t13, t14))
     t16 = fadd(fadd(fsub(t4, fsub(t8, t9)), fsub(t7, t9)), t15)
-    t17 = libdevice.expf(-fmul(t5, f32(0.5)))
+    t17 = near_expf(-fmul(t5, f32(0.5)))
     t18 = fmul(t17, t17)
     t19 = fadd(f32(1.0), t18)
     t20 = inverse(t19)
