@@ -164,9 +164,11 @@ def emit_cuda(derivation: Derivation | RowDerivation, job: Job) -> dict[str, str
 
 
 def emit_elementwise_cuda(derivation: Derivation, runtime: str) -> str:
-    """The text of the module of an elementwise function for GPUs."""
+    """The text of the module of an elementwise function for GPUs; empty where its kernels would be too dear."""
     from symgen.backends import numba_cuda
 
+    if any(o.device is None for v in derivation.variants for o in v.outputs):
+        return ""
     return numba_cuda.emit(_module(derivation, tuple(map(_device_variant, derivation.variants)), runtime))
 
 

@@ -81,6 +81,7 @@ __all__ = [
     "rms_norm",
     "selu",
     "sigmoid",
+    "sigmoid_focal_loss",
     "silu",
     "sine",
     "siren",
@@ -3667,6 +3668,84 @@ class _sigmoid(Kernel):
     ) -> tuple[_Array, _Array]: ...
 
 sigmoid: _sigmoid
+
+class _sigmoid_focal_loss(Kernel):
+    """Binary cross entropy, less for examples that are already right.
+
+        p = sigmoid(input)
+        wrong = target * (1 - p) + (1 - target) * p
+        share = 1 if alpha is None else alpha * target + (1 - alpha) * (1 - target)
+        return share * wrong**gamma * binary_cross_entropy_with_logits(input, target)
+
+    alpha: a number >= 0 and <= 1 or None.
+    gamma: a number >= 0.
+    PyTorch: torchvision.ops.sigmoid_focal_loss. Source: specs/losses/sigmoid_focal_loss.py:8.
+    """
+
+    def __call__(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        alpha: float | None = 0.25,
+        gamma: float = 2.0,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'none',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        alpha: float | None = 0.25,
+        gamma: float = 2.0,
+        order: Literal[1, 2] = 1,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'none',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+    def vjp(
+        self,
+        g: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        alpha: float | None = 0.25,
+        gamma: float = 2.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'none',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        alpha: float | None = 0.25,
+        gamma: float = 2.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'none',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> tuple[_Array, _Array]: ...
+    def hvp(
+        self,
+        v: _ArrayLike,
+        input: _ArrayLike,
+        target: _ArrayLike,
+        *,
+        alpha: float | None = 0.25,
+        gamma: float = 2.0,
+        wrt: _Wrt = None,
+        reduction: Literal["none", "mean", "sum", "batchmean"] = 'none',
+        out: _Outs = None,
+        check: bool = False,
+    ) -> _Array: ...
+
+sigmoid_focal_loss: _sigmoid_focal_loss
 
 class _silu(Kernel):
     """Sigmoid linear unit: the input weighted by its logistic function.

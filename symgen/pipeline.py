@@ -17,6 +17,7 @@ from sympy import Expr, Symbol
 
 from symgen.arithmetic import PLAIN, Pair, computing_in, negative, parts
 from symgen.calculus import DerivativeError, derivative
+from symgen.cost import cost
 from symgen.derivation import Derivation, DerivedVariant, Device, Output
 from symgen.heads import Cases, weighted
 from symgen.kernel import Node, ScalarFunction, const, node, select, var, verify
@@ -65,9 +66,20 @@ def derive(op: Op, *, pieces: bool = True, only: str | None = None, device: bool
     """
     try:
         variants = (derive_variant(op, v, pieces=pieces, only=only, device=device) for v in op.variants)
-        return Derivation(op, tuple(variants))
+        return Derivation(op, affordable(tuple(variants)))
     except (DerivativeError, LoweringError, OracleError) as missing:
         raise ProgramError(f"{op.source.file}:{op.source.line}: {op.name}: {missing}") from missing
+
+
+DEAREST = 1000.0  # operations of one output on a GPU, see `cost`; the dearest kernel that the contract allows has 750
+
+
+def affordable(variants: tuple[DerivedVariant, ...]) -> tuple[DerivedVariant, ...]:
+    """The same without graphs for a GPU where one of them is too dear: a function has all of its kernels or none."""
+    graphs = [o.device.core for v in variants for o in v.outputs if o.device is not None]
+    if all(cost(g.results) <= DEAREST for g in graphs):
+        return variants
+    return tuple(replace(v, outputs=tuple(replace(o, device=None) for o in v.outputs)) for v in variants)
 
 
 def derive_variant(

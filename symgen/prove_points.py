@@ -36,6 +36,7 @@ KEPT: dict[str, Callable[[Any], bool]] = {
     "nonnegative": lambda x: x >= 0,
     "negative": lambda x: x < 0,
     "nonpositive": lambda x: x <= 0,
+    "a real exponent": lambda x: not x.is_Integer,
     "number below 2": lambda x: x < 2,
 }
 

@@ -115,5 +115,6 @@ def annihilated(value: Any, light: frozenset[Symbol]) -> Any:
 
 
 def _may_be_infinite(e: Expr) -> bool:
-    """Whether a factor has a pole or a logarithm in it."""
-    return bool(e.has(sp.log)) or any(p.exp.is_negative for p in e.atoms(sp.Pow))
+    """Whether a factor has a pole or a logarithm in it; none over what is never below 1, as in a sigmoid."""
+    divisors = (p.base for p in e.atoms(sp.Pow) if p.exp.is_negative)
+    return bool(e.has(sp.log)) or not all((d - 1).is_nonnegative for d in divisors)

@@ -112,6 +112,18 @@ class hypot(Head):
         return True
 
 
+class log_mixture(Head):
+    """log(a sigmoid(-u) + (1 - a) sigmoid(u)), of a share a from 0 to 1."""
+
+    nargs = 2
+
+
+class mixture_slope(Head):
+    """What log_mixture rises by in u: (1 - 2a)/(1 + a e^-u + (1 - a) e^u), between -1 and 1."""
+
+    nargs = 2
+
+
 class quotient(Head):
     """u/v as one number, whose powers keep the range that those of u and v leave."""
 
@@ -135,6 +147,8 @@ DEFINITIONS: dict[type[Expr], Callable[..., Expr]] = {
     log_half_erfc: lambda u: sp.log((1 - sp.erf(u)) / 2),
     hypot: lambda u, v: sqrt(u**2 + v**2),
     quotient: lambda u, v: u / v,
+    log_mixture: lambda u, a: sp.log(a / (1 + sp.exp(u)) + (1 - a) / (1 + sp.exp(-u))),
+    mixture_slope: lambda u, a: (1 - 2 * a) / (1 + a * sp.exp(-u) + (1 - a) * sp.exp(u)),
 }
 
 sigmoid.partials = (lambda u: sigmoid(u) * sigmoid(-u),)
@@ -150,6 +164,11 @@ erfcx.partials = (lambda u: 2 * u * erfcx(u) - 2 / sqrt(pi),)
 log_half_erfc.partials = (lambda u: -2 / sqrt(pi) / erfcx(u),)
 quotient.partials = (lambda u, v: 1 / v, lambda u, v: -u / v**2)
 hypot.partials = (lambda u, v: u / hypot(u, v), lambda u, v: v / hypot(u, v))
+log_mixture.partials = (mixture_slope, lambda u, a: -tanh(u / 2) * sp.exp(-log_mixture(u, a)))
+mixture_slope.partials = (
+    lambda u, a: -mixture_slope(u, a) * (mixture_slope(u, a) + tanh(u / 2)),
+    lambda u, a: sp.exp(-log_mixture(u, a)) * (tanh(u / 2) * mixture_slope(u, a) - sech2(u / 2) / 2),
+)
 
 HEADS: tuple[type[Expr], ...] = tuple(DEFINITIONS)
 

@@ -17,6 +17,7 @@ from symgen.vocabulary import (
     log1mexp,
     log1p,
     log_half_erfc,
+    log_mixture,
     sech2,
     sigmoid,
     softplus,
@@ -77,6 +78,8 @@ WRONG = {
     "acosh on the other branch": (acosh(u), log(u - sqrt(u**2 - 1)), ()),
     "atanh without its half": (atanh(u), log((1 + u) / (1 - u)), ()),
     "focal factor, turned round": (sigmoid(-u) ** 2, exp(-2 * softplus(-u)), ()),
+    "mixture of the wrong shares": (
+        a * sigmoid(u) + (1 - a) * sigmoid(-u), exp(log_mixture(u, a)), ((a, "nonnegative"), (1 - a, "nonnegative"))),
     # error functions
     "erfc reflected about one": (erfc(-u), 1 - erfc(u), ()),
     "erf even": (erf(-u), erf(u), ()),

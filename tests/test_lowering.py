@@ -20,7 +20,19 @@ from symgen.heads import Cases, first_max, first_min, maximum, minimum, straight
 from symgen.kernel import ScalarFunction, const, select, topological, var, verify
 from symgen.lowering import TABLE, Lowering, LoweringError, lower, number
 from symgen.oracle import Oracle
-from symgen.vocabulary import HEADS, erfc, erfcx, hypot, log1mexp, log1p, quotient, sech2, sigmoid
+from symgen.vocabulary import (
+    HEADS,
+    erfc,
+    erfcx,
+    hypot,
+    log1mexp,
+    log1p,
+    log_mixture,
+    mixture_slope,
+    quotient,
+    sech2,
+    sigmoid,
+)
 
 x, y = Symbol("x", real=True), Symbol("y", real=True)
 beta, threshold = Symbol("beta", real=True), Symbol("threshold", real=True)
@@ -135,6 +147,42 @@ def test_hypot_neither_overflows_nor_cancels(name: str) -> None:
     assert worst(hypot(x, 3), ARITHMETICS[name], points()) <= 1.0
     if name != "plain":
         assert worst(hypot(x / 3, x + 1), ARITHMETICS[name], points(LEAST, 2.0**900)) <= 0.51
+
+
+SHARES = (Rational(0), Rational(1), Rational(1, 4), 1 - Rational(2) ** -53, Rational(2) ** -100)
+
+
+@pytest.mark.parametrize("share", SHARES, ids=str)
+@pytest.mark.parametrize("name", ARITHMETICS)
+def test_a_mixture_is_right_over_the_whole_range(share: Rational, name: str) -> None:
+    """Its logarithm keeps both tails, also where the mixture underflows; its slope is never 0/0."""
+    wide, bound = points(), 8.0 if name == "plain" else 1.6
+    for head in (log_mixture, mixture_slope):
+        assert worst(head(x, share, evaluate=False), ARITHMETICS[name], wide) <= bound
+        if name != "plain":
+            inside = points(LEAST, 2.0**9)
+            assert worst(head(x / 3, share, evaluate=False), ARITHMETICS[name], inside) <= 2.0
+
+
+@pytest.mark.parametrize("share", SHARES, ids=str)
+@pytest.mark.parametrize("name", ["compensated", "halved", "annihilating"])
+def test_a_power_of_a_mixture_rounds_no_exponent(share: Rational, name: str) -> None:
+    """A logarithm times 20 that is rounded first would be worth hundreds of ULP."""
+    for power in (Rational(1, 2), Rational(2), Rational(20)):
+        e = sp.exp(power * log_mixture(x, share), evaluate=False)
+        assert worst(e, ARITHMETICS[name], points(0.0, 30.0)) <= 2.0
+        assert worst(e.xreplace({x: x / 3}), ARITHMETICS[name], points(LEAST, 90.0)) <= 2.0
+
+
+@pytest.mark.parametrize(
+    ("share", "logit", "mixture"), [(0, math.inf, 1), (0, -math.inf, 0), (1, -math.inf, 1), (0.25, -math.inf, 0.25)]
+)
+def test_a_power_of_a_mixture_at_infinity(share: float, logit: float, mixture: float) -> None:
+    """Where one share is zero the mixture is the other's probability; its power zero is one even there."""
+    e = sp.exp(p * log_mixture(x, y))
+    for name in ("plain", "halved", "annihilating"):
+        assert at(e, 2.0, logit, share, arithmetic=ARITHMETICS[name]) == mixture**2
+        assert at(e, 0.0, logit, share, arithmetic=ARITHMETICS[name]) == 1
 
 
 # -- sums, products, powers -------------------------------------------------------------------------------------------
@@ -353,7 +401,7 @@ def test_every_head_has_code_and_every_code_is_tested() -> None:
     piecewise -= {heads.RealFunction}
     assert set(HEADS) <= set(TABLE)
     assert piecewise <= set(TABLE)
-    assert set(TABLE) == {*BOUNDS, *piecewise, hypot, quotient, sp.Add, sp.Mul, sp.Pow}
+    assert set(TABLE) == {*BOUNDS, *piecewise, hypot, log_mixture, mixture_slope, quotient, sp.Add, sp.Mul, sp.Pow}
 
 
 @pytest.mark.parametrize(

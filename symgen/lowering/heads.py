@@ -14,12 +14,16 @@ import sympy as sp
 from sympy import Expr
 
 from symgen import vocabulary
-from symgen.arithmetic import ONE, ZERO, Pair, absolute, exact, negative, number_format
+from symgen.arithmetic import ONE, ZERO, Arithmetic, Pair, absolute, exact, negative, number_format
 from symgen.kernel import Node, call, const, node, select
 from symgen.lowering.walk import Code, Walk, choose
 
 
 def exponential(s: Walk, argument: Expr) -> Pair:
+    mixture = _power_of_mixture(argument)
+    if mixture:
+        rest, power = mixture_power(s, *mixture)
+        return s.arithmetic.mul(rest, power)
     u = s.pair(argument)
     value = s.arithmetic.function("exp", u.high)
     return s.arithmetic.correct(value, u, value.high)
@@ -98,6 +102,92 @@ def split_softplus(s: Walk, e: Expr) -> tuple[Pair, Pair]:
     return Pair(select(up, whole.high, kept.high), low), choose(up, exact(ONE), half)
 
 
+def _mixed(s: Walk, e: Expr, z: Pair) -> tuple[Pair, Pair, Pair, Node]:
+    """With z = e^-|u|: the share that stays without z, the other one, both as they mix, and whether the first is 0."""
+    a, share, up = s.arithmetic, s.pair(e.args[1]), node("lt", ZERO, s.pair(e.args[0]).high)
+    other = s.pair(1 - e.args[1])
+    stays, goes = choose(up, other, share), choose(up, share, other)
+    return stays, goes, a.add(stays, a.mul(goes, z)), node("eq", stays.high, ZERO)
+
+
+def _mixture_slope_parts(s: Walk, e: Expr, z: Pair) -> tuple[Pair, Node]:
+    """(1 - 2a)/((1 + z) m), and whether its other factor z/m has become one; m is what `_mixed` mixes."""
+    a, u = s.arithmetic, s.pair(e.args[0])
+    _, _, both, alone = _mixed(s, e, z)
+    kept = a.div(a.div(s.pair(1 - 2 * e.args[1]), a.add(exact(ONE), z)), choose(alone, exact(ONE), both))
+    if u.low is not None:
+        value = kept.high * select(alone, ONE, z.high)
+        falls = value + node("copysign", (ONE - z.high) / (ONE + z.high), u.high)
+        kept = a.with_low(kept.high, kept.low, negative(u.low * (kept.high * falls)))
+    return kept, alone
+
+
+def _lower_mixture_slope(s: Walk, e: Expr) -> Pair:
+    z = negative_exp(s, s.pair(e.args[0]))
+    kept, alone = _mixture_slope_parts(s, e, z)
+    return s.arithmetic.mul(kept, choose(alone, exact(ONE), z))
+
+
+def split_mixture_slope(s: Walk, e: Expr) -> tuple[Pair, Pair]:
+    half = negative_exp(s, s.pair(e.args[0]), 0.5)
+    kept, alone = _mixture_slope_parts(s, e, s.arithmetic.mul(half, half))
+    return kept, choose(alone, exact(ONE), half)
+
+
+def _lower_log_mixture(s: Walk, e: Expr) -> Pair:
+    """The logarithm of the mixture below one half, log1p of what it lacks to one above; -|u| apart where z is all."""
+    a, u = s.arithmetic, s.pair(e.args[0])
+    z = negative_exp(s, u)
+    stays, goes, both, alone = _mixed(s, e, z)
+    under = a.add(exact(ONE), z)
+    lacks = a.div(a.add(goes, a.mul(stays, z)), under)
+    mixture = a.div(choose(alone, exact(ONE), both), under)
+    near = a.correct(a.function("log1p", negative(lacks.high)), a.neg(lacks), ONE / (ONE - lacks.high))
+    far = a.correct(a.function("log", mixture.high), mixture, ONE / mixture.high)
+    far = choose(alone, a.add(a.neg(a.abs(Pair(u.high))), far), far)
+    value = choose(node("lt", lacks.high, const(0.5)), near, far)
+    if u.low is None:
+        return value
+    return a.with_low(value.high, value.low, u.low * _lower_mixture_slope(s, e).high)
+
+
+def _power_of_mixture(argument: Expr) -> tuple[Expr, Expr] | None:
+    """What the logarithm of a mixture is multiplied by, and the logarithm, where an argument is their product."""
+    exponent, rest = argument.as_independent(vocabulary.log_mixture, as_Add=False)
+    return (exponent, rest) if isinstance(rest, vocabulary.log_mixture) else None
+
+
+def mixture_power(s: Walk, exponent: Expr, log: Expr) -> tuple[Pair, Pair]:
+    """A power of a mixture, as e^(-n |u|) where z is all of it, else one, times a power of the rest.
+
+    No logarithm is rounded before it is multiplied by a long exponent.
+    """
+    a, n, u = s.arithmetic, s.pair(exponent), s.pair(log.args[0])
+    z = negative_exp(s, u)
+    _, _, both, alone = _mixed(s, log, z)
+    mixture = a.div(choose(alone, exact(ONE), both), a.add(exact(ONE), z))
+    power = general_power(a, mixture, n)
+    if u.low is not None:
+        slope = n.high * _lower_mixture_slope(s, log).high
+        power = a.with_low(power.high, power.low, u.low * (power.high * slope))
+    down = a.neg(a.mul(n, exact(absolute(u.high))))
+    gone = node("and", alone, node("ne", n.high, ZERO))
+    outside = choose(gone, down, exact(ZERO))
+    rest = a.function("exp", outside.high)
+    return a.correct(rest, outside, rest.high), power
+
+
+def general_power(a: Arithmetic, base: Pair, exponent: Pair) -> Pair:
+    """``base**exponent`` for a positive base."""
+    b, x = a.normal(base), a.normal(exponent)
+    found = a.function("pow", b.high, x.high)
+    result = found.high
+    # a long exponent times a large logarithm, or a base with a rounding error, is worth many ULP
+    from_base = None if b.low is None else result * (x.high * (b.low / b.high))
+    from_exponent = None if x.low is None else result * (x.low * call("log", b.high))
+    return a.with_low(result, found.low, from_base, from_exponent)
+
+
 def _lower_tanh(s: Walk, e: Expr) -> Pair:
     a, u = s.arithmetic, s.pair(e.args[0])
     m = a.function("expm1", absolute(u.high) * const(-2.0))
@@ -137,6 +227,10 @@ def split_sech2(s: Walk, e: Expr) -> tuple[Pair, Pair]:
 
 
 def split_exp(s: Walk, e: Expr) -> tuple[Pair, Pair]:
+    mixture = _power_of_mixture(e.args[0])
+    if mixture:
+        rest, power = mixture_power(s, mixture[0] / 2, mixture[1])
+        return exact(ONE), s.arithmetic.mul(rest, power)
     return exact(ONE), _half_exp(s, s.pair(e.args[0]))
 
 
@@ -269,5 +363,7 @@ TABLE: Mapping[type, Code] = {
     vocabulary.log1p: _lower_log1p,
     vocabulary.log1mexp: _lower_log1mexp,
     vocabulary.hypot: _lower_hypot,
+    vocabulary.log_mixture: _lower_log_mixture,
+    vocabulary.mixture_slope: _lower_mixture_slope,
     vocabulary.quotient: lambda s, e: s.arithmetic.div(*map(s.pair, e.args)),
 }

@@ -11,9 +11,17 @@ from sympy import Expr
 
 from symgen import vocabulary
 from symgen.arithmetic import ONE, ZERO, Arithmetic, Pair, exact, nearest
-from symgen.kernel import call, const, node, select
+from symgen.kernel import const, node, select
 from symgen.lowering.gaussian import split_erfc, split_reciprocal_erfcx
-from symgen.lowering.heads import exponential, split_exp, split_sech2, split_sigmoid, split_softplus
+from symgen.lowering.heads import (
+    exponential,
+    general_power,
+    split_exp,
+    split_mixture_slope,
+    split_sech2,
+    split_sigmoid,
+    split_softplus,
+)
 from symgen.lowering.walk import Code, Walk, number
 
 # Beyond it, bringing a sum over one denominator loses more range than it saves rounding.
@@ -28,6 +36,7 @@ SPLIT: Mapping[type, Splitter] = {
     vocabulary.sigmoid: split_sigmoid,
     vocabulary.softplus: split_softplus,
     vocabulary.sech2: split_sech2,
+    vocabulary.mixture_slope: split_mixture_slope,
     vocabulary.erfc: split_erfc,
 }
 
@@ -187,13 +196,7 @@ def lower_pow(s: Walk, e: Expr) -> Pair:
         n = int(exponent.p)
         value = a.power(root, abs(n)) if abs(n) != 3 else a.mul(s.pair(base), root)
         return value if n > 0 else a.div(exact(ONE), value)
-    b, x = a.normal(s.pair(base)), a.normal(s.pair(exponent))
-    found = a.function("pow", b.high, x.high)
-    result = found.high
-    # a long exponent times a large logarithm, or a base with a rounding error, is worth many ULP
-    from_base = None if b.low is None else result * (x.high * (b.low / b.high))
-    from_exponent = None if x.low is None else result * (x.low * call("log", b.high))
-    return a.with_low(result, found.low, from_base, from_exponent)
+    return general_power(a, s.pair(base), s.pair(exponent))
 
 
 def _is_float(value: Fraction) -> bool:

@@ -6,7 +6,7 @@ from sympy import Abs, Expr, Symbol, exp, log, sign
 
 from symgen.heads import maximum
 from symgen.rules.rule import Procedure, Rule, a, b, u, v
-from symgen.vocabulary import expm1, log1mexp, log1p, sigmoid, softplus, tanh
+from symgen.vocabulary import expm1, log1mexp, log1p, log_mixture, sigmoid, softplus, tanh
 
 _POSITIVE_FACTOR = ((a, "positive"),)
 _TWO_NUMBERS = ((a, "positive"), (b, "positive"), (a, "number"), (b, "number"))
@@ -23,6 +23,9 @@ RECOGNIZE = (
     Rule("sigmoid-power", sigmoid(u) ** v, exp(-v * softplus(-u)),
          "recognize", "no power of an underflow, and none of it divided out in a derivative", "exponential",
          "definition of softplus", ((v, "not a number"),)),
+    Rule("mixture-power", (a * sigmoid(-u) + (1 - a) * sigmoid(u)) ** v, exp(v * log_mixture(u, a)),
+         "recognize", "no power of an underflow, and none of it divided out in a derivative", "exponential",
+         "definition of log_mixture", ((v, "a real exponent"),)),
     Rule("sigmoid-complement", 1 - sigmoid(u), sigmoid(-u),
          "recognize", "no cancellation where sigmoid is near 1", "exponential", "PyTensor, local_1msigmoid"),
     Rule("log-sigmoid", log(a * sigmoid(u)), log(a) - softplus(-u),
@@ -59,6 +62,8 @@ STABILIZE = (
          "stabilize", "nothing cancels against the smaller one", "order", "Blanchard, Higham and Higham 2021"),
     Rule("softplus-reflect", softplus(u) - u, softplus(-u),
          "stabilize", "no cancellation for large u", "exponentiate", "definition of softplus"),
+    Rule("softplus-odd", softplus(-u) - softplus(u), -u,
+         "stabilize", "exact", "exponentiate", "definition of softplus"),
     Rule("logistic-entropy", softplus(u) - u * sigmoid(u), sigmoid(u) * softplus(-u) + sigmoid(-u) * softplus(u),
          "stabilize", "two terms of one sign instead of a difference", "exponential", "binary entropy of sigmoid"),
 )

@@ -188,7 +188,7 @@ class Kernel(Quick):
         """The CUDA kernels of this function."""
         if not self.function.cuda:
             why = (
-                "CUDA kernels are not part of this build; say `cuda = true` in [tool.symgen]"
+                "CUDA kernels are not part of this build; say `cuda = true` in [tool.symgen], unless too dear"
                 if not self.function.is_rows
                 else "no CUDA kernel of this version walks over several axes of a sample"
             )

@@ -129,12 +129,14 @@ def candidates(stable: Expr, raw: Sequence[Expr], x: Symbol, arithmetics: Sequen
         arithmetics: names of `form.ARITHMETICS`, cheapest first.
     """
     shapes: list[tuple[Expr, int, str]] = [(stable, 0, "rules"), *((r, 0, "as derived") for r in raw)]
+    both = len(sides(x)) == 2
     for side in sides(x):
         seen: list[Expr] = []
         for e in (stable, *raw):
             half = sided(e, x, side)
             for form in (attempt(half), half):
-                if form not in seen and form != e:
+                # what only spells x as y, or as -y, is the same code twice
+                if form not in seen and not (both and form.xreplace({MAGNITUDE: side * x}) == e) and form != e:
                     seen.append(form)
                     shapes.append((form, side, "rules"))
         normal = [form for e in (stable, *raw) for form in reduced(sided(e, x, side))]

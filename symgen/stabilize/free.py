@@ -53,8 +53,8 @@ def _measured(problem: Problem, candidates: Sequence[Body], counted: Flags) -> t
 
 
 def _best(problem: Problem, table: Floats, most: Floats, where: Flags) -> int:
-    """The first candidate within a limit everywhere, or but for the infinities; else the one that misses least."""
-    for part_of in (where, where & np.isfinite(problem.probe.x)):
+    """The first candidate within a limit everywhere, or where no constant will do; else the one that misses least."""
+    for part_of in (where, where & ~_alike(problem)):
         if not part_of.any():
             return 0
         worst = most[:, part_of].max(axis=1)
@@ -64,6 +64,14 @@ def _best(problem: Problem, table: Floats, most: Floats, where: Flags) -> int:
     part = np.nan_to_num(table[:, :, part_of], nan=0.0, posinf=1e300)
     missing = _severity(part, problem.target.bar).sum(axis=(1, 2))
     return int(np.lexsort((worst, missing))[0])
+
+
+def _alike(problem: Problem) -> Flags:
+    """The infinities at which every setting has the same limit."""
+    truth = problem.probe.high
+    known = ~np.isnan(truth)
+    first = np.take_along_axis(truth, known.argmax(axis=0)[None], axis=0)
+    return np.asarray(np.isinf(problem.probe.x) & ((truth == first) | ~known).all(axis=0))
 
 
 def _severity(errors: Floats, bar: float) -> Floats:

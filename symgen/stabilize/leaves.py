@@ -23,7 +23,7 @@ from symgen.heads import Cases, weighted
 from symgen.kernel import ScalarFunction, const, select
 from symgen.lowering import Lowering
 from symgen.oracle import Oracle
-from symgen.stabilize.candidates import attempt, candidates, leading
+from symgen.stabilize.candidates import attempt, candidates, leading, reduced, sided, sides
 from symgen.stabilize.form import Body, Form
 from symgen.stabilize.free import choose_free
 from symgen.stabilize.inner import Inner, U, split, split_argument
@@ -92,6 +92,10 @@ class Leaf:
             return None
         return replace(self, stable=stable, shapes=tuple(map(cases, self.shapes)))
 
+    def hides(self, x: Symbol) -> bool:
+        """Whether there are forms of its products that weights keep from being seen."""
+        whole = self.stable.replace(weighted, lambda weight, value: weight * value)
+        return attempt(whole) != whole or any(reduced(sided(whole, x, side)) for side in sides(x))
 
     def halved(self, x: Symbol) -> Iterator[Leaf]:
         """The same in two cases, where it is homogeneous in x and another: whether x is at most so many times that."""
@@ -140,7 +144,7 @@ class Bench:
     def _opened(self, leaf: Leaf) -> Iterator[Leaf]:
         """The same leaf in cases, which may be easier one by one."""
         cases = leaf.opened()
-        if cases is not None:
+        if cases is not None and leaf.hides(self.sampler.x):
             yield cases
         if self.several and leaf.whole:
             yield from leaf.halved(self.sampler.x)
@@ -189,7 +193,8 @@ class Bench:
     def _chosen_free(self, leaf: Leaf, problem: Problem, bodies: list[Body]) -> Choice:
         choice = choose_free(problem, bodies)
         if choice.unresolved or self._misses_an_end(problem, choice):
-            choice = choose_free(problem, [*bodies, *self._inner(problem, (leaf.stable, *leaf.shapes))])
+            inner = self._inner(problem, (leaf.stable, *leaf.shapes))
+            choice = choose_free(problem, [*bodies, *inner]) if inner else choice
         return choice
 
     def _misses_an_end(self, problem: Problem, choice: Choice) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -348,3 +349,39 @@ def test_sums_too_large_are_infinite_without_a_warning() -> None:
     x, y = np.full(9, 3e20, np.float32), np.zeros(9, np.float32)
     for _ in range(2):
         assert F.mse_loss(x, y, reduction="sum") == np.inf
+
+
+FOCUS = (0.0, 0.5, 1.0, 2.0, 5.0, 1000.0)
+LOGITS = (0.0, 1e-30, -0.3, 0.7, -5.0, 12.0, -90.0, 300.0, -3e38, 3e38)
+
+
+def focal(x: Any, t: Any, alpha: float | None, gamma: float) -> Any:
+    """The focal loss as its paper has it, with a thousand digits to lose."""
+    p = 1 / (1 + mpmath.exp(-x))
+    share = 1 if alpha is None else alpha * t + (1 - alpha) * (1 - t)
+    wrong = t * (1 - p) + (1 - t) * p
+    entropy = (t * mpmath.log1p(mpmath.exp(-x)) if t else 0) + ((1 - t) * mpmath.log1p(mpmath.exp(x)) if t != 1 else 0)
+    return share * wrong**gamma * entropy
+
+
+@pytest.mark.parametrize("alpha", [None, 0.0, 0.25, 1.0])
+@pytest.mark.parametrize("gamma", FOCUS)
+def test_a_focal_loss_keeps_its_tails(alpha: float | None, gamma: float) -> None:
+    """Of float32, over its whole range: hard targets and soft ones, any focus, any balance."""
+    for target in (0.0, 0.25, 1.0):
+        found = F.sigmoid_focal_loss(
+            np.float32(LOGITS), np.float32(target), alpha=alpha, gamma=gamma, reduction="none"
+        )  # fmt: skip
+        with mpmath.workdps(1000):
+            wanted = [focal(mpmath.mpf(float(np.float32(x))), mpmath.mpf(target), alpha, gamma) for x in LOGITS]
+        with np.errstate(over="ignore", under="ignore"):
+            assert found.tolist() == [float(np.float32(float(w))) for w in wanted]
+
+
+@pytest.mark.parametrize("gamma", FOCUS)
+def test_a_focal_loss_of_infinite_logits(gamma: float) -> None:
+    """What is certainly right costs nothing and pulls at nothing; what is certainly wrong costs without end."""
+    logits, targets = np.array([np.inf, -np.inf, -np.inf, np.inf]), np.array([1.0, 0.0, 1.0, 0.0])
+    loss, pull = F.sigmoid_focal_loss.value_and_grad(logits, targets, alpha=None, gamma=gamma, reduction="none")
+    np.testing.assert_array_equal(loss, [0.0, 0.0, np.inf, np.inf])
+    np.testing.assert_array_equal(pull, [0.0, 0.0, -1.0, 1.0])
