@@ -61,6 +61,7 @@ DEFAULTS = {
     "sine": {"omega_0": 30}, "squareplus": {"b": 4}, "softcap": {"c": 30}, "linear": {"c": 1},
     "smooth_l1_loss": {"beta": 1}, "huber_loss": {"delta": 1}, "quantile_loss": {"q": 0.5},
     "pseudo_huber_loss": {"delta": 1}, "contrastive_loss": {"margin": 1}, "student_t_nll_loss": {"df": 3},
+    "sigmoid_focal_loss": {"alpha": 0.25, "gamma": 2},
     "hinge_embedding_loss": {"margin": 1}, "margin_ranking_loss": {"margin": 0}, "kl_div": {"log_target": False},
     "gaussian_nll_loss": {"full": False, "eps": 1e-6},
     "poisson_nll_loss": {"log_input": True, "full": False, "eps": 1e-8},

@@ -16,6 +16,7 @@ from symgen.stabilize.probe import Flags, Floats
 from symgen.stabilize.regimes import Choice, Problem, Unresolved, all_errors, closed, codes_of
 
 LOST = 64  # bits; nothing is worse than a wrong result
+NEARLY = 4  # bits that do not make up for all others
 
 
 def choose_free(problem: Problem, candidates: Sequence[Body]) -> Choice:
@@ -62,8 +63,11 @@ def _best(problem: Problem, table: Floats, most: Floats, where: Flags) -> int:
             if (worst <= limit).any():
                 return int(np.argmax(worst <= limit))
     part = np.nan_to_num(table[:, :, part_of], nan=0.0, posinf=1e300)
-    missing = _severity(part, problem.target.bar).sum(axis=(1, 2))
-    return int(np.lexsort((worst, missing))[0])
+    missing = _severity(part, problem.target.bar)
+    # a setting at which every candidate has lost all digits somewhere tells little of which is better elsewhere
+    lost = (missing.max(axis=2) > problem.target.digits - NEARLY).all(axis=0)
+    served, all_of_them = missing[:, ~lost].sum(axis=(1, 2)), missing.sum(axis=(1, 2))
+    return int(np.lexsort((worst, all_of_them, served))[0])
 
 
 def _alike(problem: Problem) -> Flags:
