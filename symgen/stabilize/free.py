@@ -17,6 +17,7 @@ from symgen.stabilize.regimes import Choice, Problem, Unresolved, all_errors, cl
 
 LOST = 64  # bits; nothing is worse than a wrong result
 NEARLY = 4  # bits that do not make up for all others
+SOME = 0.05  # of the points
 
 
 def choose_free(problem: Problem, candidates: Sequence[Body]) -> Choice:
@@ -64,8 +65,8 @@ def _best(problem: Problem, table: Floats, most: Floats, where: Flags) -> int:
                 return int(np.argmax(worst <= limit))
     part = np.nan_to_num(table[:, :, part_of], nan=0.0, posinf=1e300)
     missing = _severity(part, problem.target.bar)
-    # a setting at which every candidate has lost all digits somewhere tells little of which is better elsewhere
-    lost = (missing.max(axis=2) > problem.target.digits - NEARLY).all(axis=0)
+    # a setting at which every candidate loses all digits on some of the line tells little of which is better
+    lost = ((missing > problem.target.digits - NEARLY).mean(axis=2) > SOME).all(axis=0)
     served, all_of_them = missing[:, ~lost].sum(axis=(1, 2)), missing.sum(axis=(1, 2))
     return int(np.lexsort((worst, all_of_them, served))[0])
 
