@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from sympy import Symbol
 
-from symgen import ulp
+from symgen import pipeline, ulp
+from symgen.catalogue import silu
+from symgen.cost import cost
 from symgen.derivation import DerivedVariant, Output
 from symgen.kernel import verify
 from symgen.oracle import Oracle
@@ -250,3 +252,14 @@ def test_deriving_twice_gives_the_same_graphs(tmp_path: Path) -> None:
     op = traced(tmp_path, "x", "return x / sqrt(1 + x**2)")
     first, again = (derive(op).variants[0].output("grad2") for _ in range(2))
     assert {t: c.results for t, c in first.cores.items()} == {t: c.results for t, c in again.cores.items()}
+
+
+def test_what_is_too_dear_for_a_gpu_has_no_graph_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function has all of its CUDA kernels or none: one output that is too dear takes the others along."""
+    op = silu.op
+    graphs = [o.device for v in derive(op, device=True).variants for o in v.outputs]
+    assert len(graphs) > 1
+    assert all(g is not None for g in graphs)
+    dearest = max(cost(g.core.results) for g in graphs if g is not None)
+    monkeypatch.setattr(pipeline, "DEAREST", dearest - 1)
+    assert {o.device for v in derive(op, device=True).variants for o in v.outputs} == {None}

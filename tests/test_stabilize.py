@@ -34,7 +34,7 @@ from symgen.stabilize.probe import (
     together,
 )
 from symgen.stabilize.sampler import Question, Sampler, products
-from symgen.vocabulary import erfc, expm1, hypot, log1p, sigmoid, softplus, tanh
+from symgen.vocabulary import erfc, expm1, hypot, log1p, log_mixture, sigmoid, softplus, tanh
 
 x = Symbol("x", real=True)
 w, beta = Symbol("w", real=True), Symbol("beta", real=True, nonzero=True)
@@ -199,6 +199,12 @@ def test_a_leaf_is_opened_where_a_weight_hides_a_product() -> None:
     assert opened.stable == Cases(zero, 1, 1 + w * log(x))
     assert opened.branch(False) == Leaf(1 + w * log(x), (1 + w * log(x),), ((x > 0, True), (zero, False)))
     assert opened.branch(True).opened() is None
+
+
+def test_a_weight_hides_what_its_product_would_be_rewritten_to() -> None:
+    """w e^x + e^x has a common factor, which a head keeps from being seen; what has no other form stays."""
+    assert Leaf(weighted(w, exp(x)) + exp(x), ()).hides(x)
+    assert not Leaf(weighted(w, log_mixture(x, w)), ()).hides(x)
 
 
 def test_candidates_on_a_side_hold_there() -> None:
