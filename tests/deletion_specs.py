@@ -164,3 +164,10 @@ def occupation(x, a: Real > 0 = 0.5):
 def level(x: Tensor >= 0, a: Real > 0 = 2):
     """The logarithm of a ratio, above and below a given level."""
     return log(1 + x) - log(1 + a)
+
+
+@activation()
+def noisy_bit(x, flips: 0 <= Real <= 1 = 0.25, gamma: Real >= 0 = 2):
+    """A power of the probability of a bit behind a channel that flips it with another one."""
+    p = 1 / (1 + exp(-x))
+    return (flips * (1 - p) + (1 - flips) * p) ** gamma
