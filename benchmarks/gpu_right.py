@@ -126,8 +126,9 @@ def _swept(call: Callable[[Any], Any], truth: Callable[[Any], Any]) -> dict[str,
         x = bits.view(torch.float32)
         single, true = call(x), truth(x.double())
         rounded = true.float()
-        size = torch.clamp(true.abs(), min=smallest)
-        ulp = (single.double() - true).abs() / torch.exp2(torch.floor(torch.log2(size)) - 23)
+        exponent = torch.frexp(torch.clamp(true.abs(), min=smallest)).exponent.long()
+        unit = ((exponent - 24 + 1023) << 52).view(torch.float64)  # the float32's last place: two to that power
+        ulp = (single.double() - true).abs() / unit
         ulp = torch.nan_to_num(torch.where(rounded.abs() <= largest, ulp, 0.0), nan=0.0, posinf=float("inf"))
         numbers = ~rounded.isnan()
         inexact += int(((single != rounded) & numbers).sum())
