@@ -39,6 +39,8 @@ def plain_functions(path: Path) -> dict[str, Any]:
         if isinstance(node, ast.ImportFrom) and node.level:
             other = plain_functions(path.parent / f"{node.module}.py")
             names |= {a.name: other[a.name] for a in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "symgen.catalogue":
+            names |= {a.name: plain_functions(source(a.name))[a.name] for a in node.names}
         elif isinstance(node, ast.ImportFrom):
             names |= {a.asname or a.name: MATHEMATICS[a.name] for a in node.names if a.name in MATHEMATICS}
         elif isinstance(node, ast.FunctionDef):
@@ -48,6 +50,11 @@ def plain_functions(path: Path) -> dict[str, Any]:
             body.append(node)
     exec(compile(ast.Module(body, []), str(path), "exec"), names)
     return names
+
+
+def source(name: str) -> Path:
+    """The file that a function of the catalogue is defined in."""
+    return folder().parent / OPS[name].source.file
 
 
 def allowed(option: Argument, value: float) -> bool:
