@@ -158,6 +158,10 @@ class Launcher:
             if error.name is None or not self._module.startswith(error.name):
                 raise CudaMissingError(f"{self.__name__}: {error}; pip install 'symgen[cuda]'") from error
             raise GeneratedPackageError(f"{self.__name__}: {error}; run `symgen build`") from error
+        except AttributeError as error:  # numba-cuda asks NumPy for what newer ones have no more
+            raise CudaMissingError(
+                f"{self.__name__}: numba-cuda does not go with this NumPy ({error}); pip install 'symgen[cuda]'"
+            ) from error
         if not hasattr(module, name):
             raise GeneratedPackageError(f"{self.__name__}: {self._module} has no {name}; run `symgen build`")
         return getattr(module, name)

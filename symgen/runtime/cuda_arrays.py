@@ -196,6 +196,8 @@ LIBRARIES: dict[str, Library] = {
         lambda a: importlib.import_module("cupy").empty_like(a),
         lambda a: int(importlib.import_module("cupy").cuda.get_current_stream().ptr),
         lambda a, shape, dtype: importlib.import_module("cupy").empty(shape, dtype or a.dtype),
+        lambda a: ((a.shape, a.strides, a.dtype, a.device.id), int(a.data.ptr)),
+        lambda a: int(a.data.ptr),
     ),
     "numba": Library(_numba_like, lambda a: 0, _numba_new),
     "numba_cuda": Library(_numba_like, lambda a: 0, _numba_new),

@@ -55,7 +55,7 @@ def _fact(value: Any, arrays: list[Any], addresses: list[int]) -> Hashable:
     """What of one argument decides; None where it is not known."""
     kind = type(value)
     if kind in PLAIN:
-        return kind, value
+        return kind, value, value == 0 and str(value)  # minus zero is equal to zero, and another number
     if kind is tuple or kind is list:
         each = tuple([_fact(v, arrays, addresses) for v in value])
         return None if None in each else (kind, each)

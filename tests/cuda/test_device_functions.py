@@ -10,7 +10,7 @@ import pytest
 from symgen import ptx
 from symgen.cuda_code import compile_ptx
 
-ERROR = 0.76  # ULP; it was 0.755 over all float32
+ERROR = 0.76  # ULP; on an H100 it was 0.755 over every 37th float32
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from symgen.runtime import cuda_launch, cuda_recorded
+from symgen.runtime import cuda, cuda_launch, cuda_recorded
 from symgen.runtime.cuda_arrays import FORMATS, LIBRARIES, Library, View
 from symgen.runtime.cuda_driver import Driver, Emulated
 from symgen.runtime.cuda_launch import Compiled, LaunchError, Parameters, places, words
 from symgen.runtime.cuda_recorded import Remembered, read
+from symgen.runtime.errors import CudaMissingError
 
 F4 = FORMATS["<f4"]
 
@@ -120,6 +121,8 @@ KEYS = {
     "another dtype": lambda a: read("m", [Array(0x1000, typestr="<f8")], {}),
     "another alignment": lambda a: read("m", [Array(0x1004)], {}),
     "a number": lambda a: read("m", [a], {"alpha": 1}),
+    "zero": lambda a: read("m", [a], {"alpha": 0.0}),
+    "minus zero": lambda a: read("m", [a], {"alpha": -0.0}),
     "a number of another type": lambda a: read("m", [a], {"alpha": 1.0}),
     "another name": lambda a: read("m", [a], {"beta": 1}),
     "the same array twice": lambda a: read("m", [a, a], {}),
@@ -169,6 +172,16 @@ def test_a_replay_makes_its_own_arrays_and_keeps_what_never_changes():
     assert last[1] == two[2][1] == fill[2][0]
     assert last[2][0] == id(again)
     assert last[3] == (last[0][0], last[0][1] + 256 + 16)  # all scratch memory is one array
+
+
+def test_a_compiler_that_does_not_go_with_numpy_is_named(monkeypatch):
+    def missing(name: str) -> Any:
+        raise AttributeError("module 'numpy' has no attribute 'row_stack'")
+
+    monkeypatch.setattr(cuda.importlib, "import_module", missing)
+    launcher = cuda.Launcher(SimpleNamespace(function=SimpleNamespace(name="silu")), "kernels.cuda.silu", Fake())
+    with pytest.raises(CudaMissingError, match=r"silu\.cuda: numba-cuda does not go with this NumPy .*row_stack"):
+        launcher._kernel(["value", "f32"])
 
 
 def test_a_call_that_fails_is_not_remembered():
