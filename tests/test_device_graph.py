@@ -114,6 +114,15 @@ def test_a_condition_that_never_holds_is_no_selection() -> None:
     assert plain((select(const(0.0) < -abs(u), u, v),)) == (v,)
 
 
+@pytest.mark.parametrize("comparison", ["le", "eq"])
+def test_a_condition_that_holds_at_an_end_of_its_bounds_stays(comparison: str) -> None:
+    """What is at most zero, or equal to it, may be: only what is below it never is."""
+    at_zero = select(node(comparison, abs(u), const(0.0)), const(7.0), v)
+    (kept,) = plain([at_zero])
+    same(values(ScalarFunction("f", ("x", "y"), (kept,))), values(ScalarFunction("f", ("x", "y"), (at_zero,))))
+    assert kept.op == "select"
+
+
 @pytest.mark.parametrize("compensated", [False, True])
 def test_quotients_by_moderate_numbers_are_as_good_by_their_inverse(compensated: bool) -> None:
     """1 / (1 + exp(-|x|)) in float32, where an inverse errs by two units; of a compensated one also the low part."""
