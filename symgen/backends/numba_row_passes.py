@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from sympy import Expr, Indexed
 
 from symgen.kernel import topological
-from symgen.rows.indices import axis_of, base_of, index, places
+from symgen.rows.indices import axis_of, base_of, index, list_of, places
 from symgen.rows.schedule import Step
 
 
 def walks(steps: Sequence[Step]) -> list[list[str]]:
-    """The axes that each pass of a kernel walks, of passes that walk any: what a row costs."""
+    """The axes that each pass of a kernel walks, of passes that walk any: what a row costs, its lists being short."""
     loops = [(*p.steps[0].stage.axes, *p.steps[0].stage.over) for p in passes(steps)]
-    return [[axis_of(i) for i in each] for each in loops if each]
+    return [[axis_of(i) for i in each if not list_of(i)] for each in loops if each]
 
 
 @dataclass(frozen=True)

@@ -26,49 +26,25 @@ from symgen.backends.numba_cpu import (
     function_name,
 )
 from symgen.backends.numba_row_passes import Pass, innermost, passes
+from symgen.backends.numba_row_reductions import REDUCTIONS, monoid_of
 from symgen.backends.python_text import fold, local_names, print_graph
 from symgen.backends.render import render
 from symgen.kernel import ScalarFunction
 from symgen.rows.doubt import doubts
-from symgen.rows.indices import axis_of, base_of, is_index, places, size
+from symgen.rows.indices import axis_of, base_of, is_index, list_of, places, size
 from symgen.rows.schedule import LOW, Schedule, Step
+from symgen.spec.model import LISTED
 
-
-@dataclass(frozen=True)
-class Monoid:
-    """A reduction: where it begins, and the functions that take one more entry and that join the lanes.
-
-    Attributes:
-        whole: what makes the result of a reduction that goes without lanes, in variables: its entries may be taken in
-            whatever order compilers like. Empty where they may not.
-        alone: the function that takes one more entry where there are no lanes, if it is another.
-    """
-
-    start: str
-    step: str
-    end: str
-    whole: str = ""
-    alone: str = ""
-
-
-REDUCTIONS = {
-    "sum": Monoid("0.0", "added", "sum_up"),
-    "estimate": Monoid("0.0", "plus", "estimate", "{}"),  # a sum of which nobody asks what is missing
-    "one": Monoid("0.0", "beside_one", "one_and_more", "settled_sum({})"),
-    "prod": Monoid("1.0", "multiplied", "multiply_up"),
-    "max": Monoid("-math.inf", "larger", "largest"),
-    "min": Monoid("-math.inf", "smaller", "smallest"),
-    "peak": Monoid("-math.inf", "nearer", "peak", "settled_peak({})", "nearer_number"),
-    "scale": Monoid("-math.inf", "wider", "scale", "settled_scale({})", "wider_number"),
-}
 EXTREMES = frozenset({"nearer_number", "wider_number", "settled_peak", "settled_scale"})
 AGAIN = "in_pairs"  # what the kernel is called that computes rows again
 SINGLE_ROWS = frozenset({"first_of", "rows_at"})
+LISTS = frozenset({"listed", "negated"})
 OWN = frozenset(
     {"row", "row_of", "tile", "entry", "error", "start", "stop", "i", "min", "max", "two_sum", "inside", "LANES"}
-    | {"cleared", "lanes_of", "settled_sum"}
+    | {"cleared", "lanes_of", "settled", "settled_sum"}
     | EXTREMES
     | SINGLE_ROWS
+    | LISTS
     | {name for m in REDUCTIONS.values() for name in (m.step, m.end)}
 )
 
@@ -161,7 +137,8 @@ def emit(module: ModuleText, variants: Iterable[RowVariant]) -> str:
         "intrinsics": sorted(needs & INTRINSICS | uses & {"two_sum"}),
         "extremes": sorted(uses & EXTREMES),
         "single_rows": sorted(uses & SINGLE_ROWS),
-        "reductions": sorted(uses - {"two_sum"} - EXTREMES - SINGLE_ROWS),
+        "lists": sorted(uses & LISTS),
+        "reductions": sorted(uses - {"two_sum"} - EXTREMES - SINGLE_ROWS - LISTS),
         "trig": sorted(needs & TRIG),
         "elementary": sorted(needs & ELEMENTARY),
     }
@@ -216,9 +193,11 @@ class _Writer:
     uses: set[str] = field(default_factory=set)
     depth: int = 0
     free: bool = False  # whether the pass that is printed goes without lanes
+    beside: bool = False  # whether each entry of a row is a lane of its own, as beside a list
     inner: str = ""  # the index of the innermost loop of the step that is printed
     here: set[str] = field(default_factory=set)  # the stages of this pass, whose entries are at hand
     tiles: dict[str, str] = field(default_factory=dict)  # the views of this pass, by what they are of
+    still: dict[str, str] = field(default_factory=dict)  # what every entry of this pass reads, by its text
 
     def __post_init__(self) -> None:
         self.steps = {s.stage.out: s for s in self.function.schedule.steps}
@@ -236,6 +215,9 @@ class _Writer:
                 self.uses |= {"row_of"} if array.optional else set()
                 one = f"row_of({name}, row)" if array.optional else f"{name}[row if {name}.shape[0] > 1 else 0]"
                 self.line(f"{name}_row = {one}")
+        for axis in self.lists():
+            self.uses.add("listed")
+            self.line(f"{_size(axis)} = listed({self.names[list_of(axis)]}_row)")
         for array in self.function.gives:
             if array.axes and not array.shared:
                 self.line(f"{self.names[array.name]}_row = {self.names[array.name]}[row]")
@@ -279,6 +261,16 @@ class _Writer:
                     seen.add(axis)
                     yield _size(axis), f"{self.names[array.name]}.shape[{position + (not array.shared)}]"
 
+    def lists(self) -> list[str]:
+        """The axes that run along lists, which end where the row says."""
+        looped = [i for s in self.steps.values() for i in (*s.stage.axes, *s.stage.over)]
+        return list(dict.fromkeys(axis_of(i) for i in looped if list_of(i)))
+
+    def room(self, axes: Sequence[str]) -> str:
+        """The shape of a buffer along axes; a list has room for all that its operand holds."""
+        lengths = [_size(self.arrays[list_of(a)].axes[-1] if list_of(a) else a) for a in axes]
+        return f"({', '.join(lengths)})" if len(axes) > 1 else lengths[0]
+
     def line(self, text: str) -> None:
         self.lines.append("    " * self.depth + text)
 
@@ -290,28 +282,56 @@ class _Writer:
         if not stage.axes and not stage.over:
             self.number(each.steps[0])
             return
+        if stage.over and all(map(list_of, stage.over)) and any(not list_of(i) for i in stage.axes[-1:]):
+            self.beside_list(each.steps[0])
+            return
         reduced = [s for s in each.steps if s.stage.over]
         around = self.loops(stage.axes if stage.over else stage.axes[:-1])
-        self.free = all(_monoid(s).whole for s in reduced)
-        width = f"width_{each.inner}"
+        self.free = all(monoid_of(s).whole for s in reduced)
+        width = f"width_{_identifier(each.inner)}"
         for step in reduced:
-            for lanes, start in zip(self.lanes(step), (_monoid(step).start, "0.0"), strict=False):
+            for lanes, start in zip(self.lanes(step), (monoid_of(step).start, "0.0"), strict=False):
                 if self.free:
                     self.line(f"{lanes} = {start}")
                 else:
                     self.uses |= {"cleared", "lanes_of"}
-                    self.widths[width] = f"lanes_of({_size(each.inner)})"
+                    if list_of(each.inner):
+                        self.line(f"{width} = lanes_of({_size(each.inner)})")
+                    else:
+                        self.widths[width] = f"lanes_of({_size(each.inner)})"
                     self.line(f"cleared({lanes}, {width}, {start})")
         within = self.loops(stage.over[:-1])
-        self.tiled(each)
+        self.tiled(each, innermost(each.steps[0]))
         self.depth -= within
         for step in reduced:
             self.store(step, self.joined(step, width))
         self.depth -= around
 
+    def beside_list(self, step: Step) -> None:
+        """A reduction along lists for every entry of a row: its entries are lanes, the lists loop around."""
+        monoid, stage = monoid_of(step), step.stage
+        parts, (*outer, last) = self.parts(step), stage.axes
+        self.buffers |= dict.fromkeys(parts, self.room(stage.axes))
+        around = self.loops(outer)
+        lanes = [f"{p}[{', '.join(map(_index, outer))}]" if outer else p for p in parts]
+        self.uses.add("cleared")
+        for lane, start in zip(lanes, (monoid.start, "0.0"), strict=False):
+            self.line(f"cleared({lane}, {_size(last)}, {start})")
+        within = self.loops(stage.over)
+        self.free, self.beside = True, True
+        self.tiled(Pass((step,)), last)
+        self.beside = False
+        self.depth -= within
+        if monoid.ended:
+            self.uses.add(monoid.ended.partition("(")[0])
+            at = ", ".join(f"{lane}[i]" for lane in lanes)
+            self.line(f"for i in range({_size(last)}):")
+            self.line(f"    {at} = {monoid.ended.format(at)}")
+        self.depth -= around
+
     def joined(self, step: Step, width: str) -> str:
         """What a reduction comes to."""
-        monoid, lanes = _monoid(step), ", ".join(self.lanes(step))
+        monoid, lanes = monoid_of(step), ", ".join(self.lanes(step))
         if self.free:
             self.uses |= {monoid.whole.partition("{")[0].removesuffix("(")} - {""}
             return monoid.whole.format(lanes)
@@ -324,9 +344,9 @@ class _Writer:
             self.depth += 1
         return len(indices)
 
-    def tiled(self, each: Pass) -> None:
+    def tiled(self, each: Pass, inner: str) -> None:
         """The innermost loop: over the whole row at once, or tile by tile where there are lanes."""
-        size = _size(each.inner)
+        size = _size(inner)
         if self.free:
             self.line(f"start, stop = 0, {size}")
         else:
@@ -337,9 +357,9 @@ class _Writer:
         before = len(self.lines)
         self.line("for i in range(stop - start):")
         self.depth += 1
-        self.tiles, self.here = {}, set()
+        self.tiles, self.still, self.here = {}, {}, set()
         for step in each.steps:
-            self.inner = innermost(step)
+            self.inner = inner if self.beside else innermost(step)
             self.entry(step, step.stage.out in each.kept)
         self.depth -= 1
         indent = "    " * self.depth
@@ -347,8 +367,8 @@ class _Writer:
         self.lines[before:before] = [
             f"{indent}{tile} = " + (f"tile({of}, start, stop)" if of in self.optional else f"{of}[start:stop]")
             for of, tile in self.tiles.items()
-        ]
-        self.inner, self.tiles, self.here = "", {}, set()
+        ] + [f"{indent}{name} = {text}" for text, name in self.still.items()]
+        self.inner, self.tiles, self.still, self.here = "", {}, {}, set()
         self.depth -= not self.free
 
     def entry(self, step: Step, kept: bool) -> None:
@@ -364,17 +384,18 @@ class _Writer:
             self.here.add(stage.out)
             for name, part in zip(names, self.parts(step), strict=True):
                 if kept:
-                    shape = ", ".join(map(_size, stage.axes))
-                    self.buffers[part] = f"({shape})" if len(stage.axes) > 1 else shape
+                    self.buffers[part] = self.room(stage.axes)
                     self.line(f"{self.tile(part, stage.axes[:-1])}[i] = {name}")
 
     def reduce(self, step: Step, call: str) -> None:
         """One more entry for a reduction."""
-        lanes, monoid = self.lanes(step), _monoid(step)
-        name = monoid.alone if self.free and monoid.alone else monoid.step
+        lanes, monoid = self.lanes(step), monoid_of(step)
+        name = monoid.alone if self.free and not self.beside and monoid.alone else monoid.step
         self.uses.add(name)
         if not self.free:
             self.buffers |= dict.fromkeys(lanes, "LANES")
+        if self.beside:
+            lanes = [self.tile(p, step.stage.axes[:-1]) for p in self.parts(step)]
         own = f"{self.names[step.stage.out]}_here"
         now = [own, own + LOW][: len(lanes)]
         if len(step.core.results) == len(lanes):
@@ -382,7 +403,7 @@ class _Writer:
         else:
             self.line(f"{now[0]} = {call}")
             now[1] = "0.0"
-        at = lanes if self.free else [f"{n}[i]" for n in lanes]
+        at = lanes if self.free and not self.beside else [f"{n}[i]" for n in lanes]
         self.line(f"{', '.join(at)} = {name}({', '.join([*at, *(now[:1] if step.one else now)])})")
 
     def lanes(self, step: Step) -> list[str]:
@@ -406,8 +427,7 @@ class _Writer:
         """Keep a number that is no entry of a tile."""
         names, axes = self.parts(step), step.stage.axes
         if axes:
-            shape = ", ".join(map(_size, axes))
-            self.buffers |= dict.fromkeys(names, f"({shape})" if len(axes) > 1 else shape)
+            self.buffers |= dict.fromkeys(names, self.room(axes))
             names = [f"{n}[{', '.join(map(_index, axes))}]" for n in names]
         self.line(f"{', '.join(names)} = {value}")
 
@@ -475,7 +495,10 @@ class _Writer:
         runs = is_index(last) and last.name == self.inner
         if runs and not any(self.inner in {str(s) for s in i.free_symbols} for i in outer):
             return f"{self.view(array, [self.place(i, a) for i, a in zip(outer, axes[:-1], strict=True)])}[i]"
-        return f"{array}[{', '.join(self.place(i, a) for i, a in zip(places(e), axes, strict=True))}]"
+        element = f"{array}[{', '.join(self.place(i, a) for i, a in zip(places(e), axes, strict=True))}]"
+        if not self.inner or array in self.optional or self.inner in {str(s) for s in e.free_symbols}:
+            return element
+        return self.still.setdefault(element, f"{array}_at_{len(self.still)}")
 
     def place(self, e: Any, axis: str) -> str:
         """A position along an axis; one that is gathered is kept inside, so that an ignored one is never followed."""
@@ -491,16 +514,15 @@ class _Writer:
         return "start + i" if e.name == self.inner else _index(e.name)
 
 
-def _monoid(step: Step) -> Monoid:
-    if step.stage.op == "sum" and (step.one or not step.pair):
-        return REDUCTIONS["one" if step.one else "estimate"]
-    return REDUCTIONS[step.stage.op]
-
-
 def _index(name: str) -> str:
-    return f"i_{name.replace('.', '')}"
+    return f"i_{_identifier(name)}"
 
 
 def _size(name: str) -> str:
     known = size(name)
-    return str(known) if known.is_Integer else f"n_{axis_of(name)}"
+    return str(known) if known.is_Integer else f"n_{_identifier(axis_of(name))}"
+
+
+def _identifier(name: str) -> str:
+    """An index or an axis as part of a name in code."""
+    return name.replace(".", "").replace(LISTED, "each_")

@@ -23,7 +23,7 @@ from symgen.backends.latex_variant import label
 from symgen.heads import nearest
 from symgen.program import Stage
 from symgen.rows.derive import DerivedRows, RowDerivation, RowOutput, gradient_of
-from symgen.rows.indices import base_of, index, is_index, reads
+from symgen.rows.indices import base_of, index, is_index, list_of, reads
 from symgen.rows.plot import plot
 from symgen.rows.readable import plain, readable, restricted
 from symgen.spec import Op
@@ -153,5 +153,5 @@ def _place(i: Any, display: Mapping[str, str]) -> str:
 
 def _letter(i: Symbol) -> str:
     axis, _, depth = i.name.partition(".")
-    letter = axis[0].lower() if not axis.isdigit() else "h"
+    letter = (list_of(axis) or axis)[0].lower() if not axis.isdigit() else "h"
     return letter + "'" * int(depth or 0)

@@ -9,6 +9,8 @@ from typing import Any
 import sympy as sp
 from sympy import Basic, Dummy, Expr, Indexed, IndexedBase, Symbol
 
+from symgen.spec.model import LISTED
+
 
 def index(name: str) -> Symbol:
     """The loop index of this name: an axis, or an axis and a nesting depth, as in ``C.1``."""
@@ -23,6 +25,17 @@ def is_index(e: Any) -> bool:
 def axis_of(name: str) -> str:
     """The axis along which an index runs."""
     return name.partition(".")[0]
+
+
+def list_of(name: str) -> str:
+    """The operand whose list of classes an index or an axis runs along, empty if it is another one."""
+    axis = axis_of(name)
+    return axis.removeprefix(LISTED) if axis.startswith(LISTED) else ""
+
+
+def lists_first(indices: Iterable[Symbol]) -> tuple[Symbol, ...]:
+    """Indices of nested loops, those along lists outside: lists are short, and what is inside becomes vector code."""
+    return tuple(sorted(indices, key=lambda i: not list_of(i.name)))
 
 
 def size(name: str) -> Expr:

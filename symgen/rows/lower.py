@@ -12,7 +12,7 @@ import sympy as sp
 from sympy import Expr, Indexed, Symbol
 
 from symgen.program import Program, ProgramError, Stage
-from symgen.rows.indices import axis_of, base_of, free_symbols, index, is_index, loops, read, reads
+from symgen.rows.indices import axis_of, base_of, free_symbols, index, is_index, lists_first, loops, read, reads
 from symgen.spec import Op
 from symgen.spec.axes import AxisMax, AxisMin
 
@@ -33,7 +33,7 @@ class Stages:
 
     def reduce(self, op: str, body: Expr, over: Iterable[Symbol], name: str = "") -> Expr:
         """The read of a reduction of the body, at the indices that stay free."""
-        bound = tuple(over)
+        bound = lists_first(over)
         free = tuple(i for i in loops(body) if i not in bound)
         return self.table(op, body, free, bound, name)
 

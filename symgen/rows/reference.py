@@ -21,6 +21,7 @@ from symgen.oracle import working_precision
 from symgen.oracle_balls import OracleError
 from symgen.rows.indices import axis_of, loops, size
 from symgen.spec.axes import AxisMax, AxisMin
+from symgen.spec.model import along_list
 
 LADDER = (128, 256, 512, 1024, 2304)
 ENOUGH = 64  # bits that a ball has to be right to
@@ -274,6 +275,7 @@ def _leaves(value: Any, whole: bool) -> Any:
 
 def _run(formula: Expr, arrays: Arrays, lengths: Mapping[str, int], cotangent: Any, wrt: Sequence[str]
          ) -> tuple[Any, dict[str, Any]]:
+    lengths = {**lengths, **_lists(arrays)}
     leaves = {n: _leaves(v, np.asarray(v).dtype.kind in "iub") for n, v in arrays.items()}
     walk = Walk(leaves, lengths)
     axes = loops(formula)
@@ -294,6 +296,12 @@ def _run(formula: Expr, arrays: Arrays, lengths: Mapping[str, int], cotangent: A
         flat = [x.slope for x in _flat(leaves[name])]
         gradients[name] = _objects(flat, np.shape(arrays[name]))
     return value, gradients
+
+
+def _lists(arrays: Arrays) -> dict[str, int]:
+    """The lengths of the axes that run along lists of classes, each of which ends at its first negative number."""
+    lists = {n: a for n, a in arrays.items() if np.ndim(a) and np.asarray(a).dtype.kind == "i"}
+    return {along_list(n).name: int(np.argmax(np.append(a, -1) < 0)) for n, a in lists.items()}
 
 
 def _flat(leaves: Any) -> list[Number]:

@@ -40,6 +40,7 @@ from symgen.rows.precision import Facts, Loose, loose, relative, units
 from symgen.rows.share import DEAR, inverted, lifted
 from symgen.rows.shift import Family
 from symgen.rows.tidy import hoisted, in_passes
+from symgen.spec.model import LISTED
 
 LOW = "_l"  # what is missing goes by the name of the number and this
 SINGLES = frozenset({"peak", "scale"})  # reductions that give a number, of which nothing is missing
@@ -240,14 +241,19 @@ def _both(pair: Pair, stage: Stage, arithmetic: Arithmetic) -> tuple[Node, ...]:
 def parameter(e: Expr) -> str:
     """What a core calls something that it takes."""
     if is_index(e):
-        return f"i_{e.name.replace('.', '')}"
+        return f"i_{_plain(e.name)}"
     name = base_of(e)
     if isinstance(e, Indexed):
         return "_".join([name, *(_place(i) for i in places(e))])
-    return f"n_{name.strip('|')}" if name.startswith("|") else name
+    return f"n_{_plain(name.strip('|'))}" if name.startswith("|") else name
 
 
 def _place(e: Expr) -> str:
     if is_index(e):
-        return str(e.name).replace(".", "")
+        return _plain(e.name)
     return str(e) if e.is_Integer else parameter(e)
+
+
+def _plain(name: str) -> str:
+    """The name of an index or of an axis as part of a parameter's."""
+    return name.replace(".", "").replace(LISTED, "each_")

@@ -10,7 +10,7 @@ import sympy as sp
 from sympy import Dummy, Expr, Indexed, IndexedBase, Symbol
 
 from symgen.heads import Cases, RealFunction
-from symgen.spec.model import Axis, Mistake
+from symgen.spec.model import Axis, Mistake, along_list
 from symgen.spec.trace import Trace
 from symgen.spec.words import Word, cases, formula, relation
 
@@ -50,13 +50,11 @@ class LabelList:
     """A Labels argument: classes in order, ended by -1."""
 
     base: IndexedBase
-    axis: Axis
 
-    def listed(self, trace: Trace, position: Any) -> Any:
-        """Whether the list has not ended at or before a position."""
-        k = fresh(trace, self.axis)
-        ended = Cases(sp.And(k <= position, self.base[k] < 0), 1, 0)
-        return sp.Lt(closed(trace, "amax", self.axis, k, sp.true, ended), 1)
+    @property
+    def axis(self) -> Axis:
+        """The axis along which the list runs, up to its end."""
+        return along_list(str(self.base))
 
 
 NEUTRAL = {"sum": sp.S.Zero, "prod": sp.S.One, "amax": -sp.oo, "amin": sp.oo}
@@ -142,8 +140,7 @@ def iterated(trace: Trace, source: Any, body: Callable[[Any], tuple[Any, Any]]) 
     if isinstance(source, LabelList):
         k = fresh(trace, source.axis)
         condition, value = body(source.base[k])
-        listed = source.listed(trace, k)
-        return Generator(source.axis, k, listed if condition is True else sp.And(listed, condition), value)
+        return Generator(source.axis, k, condition, value)
     if not isinstance(source, Axis):
         raise Mistake(f"'{source}' is not an axis", 'a sum runs over an axis, C = Axis("C"), or over Labels')
     k = fresh(trace, source)
@@ -161,7 +158,7 @@ def vector(generator: Generator) -> Expr:
 def listed_in(trace: Trace, value: Any, labels: LabelList) -> Any:
     """Whether a class occurs in a label list before its end."""
     j = fresh(trace, labels.axis)
-    here = Cases(sp.And(sp.Eq(labels.base[j], value), labels.listed(trace, j)), 1, 0)
+    here = Cases(sp.Eq(labels.base[j], value), 1, 0)
     return sp.Gt(closed(trace, "amax", labels.axis, j, sp.true, here), 0)
 
 

@@ -83,6 +83,14 @@ class Axis:
         return self.name
 
 
+LISTED = "~"  # begins the name of an axis that runs along a list of classes, which no name in a spec does
+
+
+def along_list(operand: str) -> Axis:
+    """The axis of the classes that an operand lists: as long as the list of the row."""
+    return Axis(LISTED + operand)
+
+
 @dataclass(frozen=True)
 class Parts:
     """``2 * C`` in an annotation: the axis is split into that many equal parts."""

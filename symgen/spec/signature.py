@@ -134,7 +134,7 @@ def placeholder(parameter: Parameter, choice: object, trace: Trace) -> Any:
     if role.kind == "labels" and role.of is not None:
         base = IndexedBase(parameter.name, integer=True)
         trace.value_axes[parameter.name] = trace.axis(role.of)
-        return LabelList(base, role.of)
+        return LabelList(base)
     if role.kind == "index" and role.of is not None:
         trace.value_axes[parameter.name] = trace.axis(role.of)
     return array(Argument(parameter.name, role), role)
