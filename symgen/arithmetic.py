@@ -16,7 +16,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from symgen.kernel import MEDIUM, Node, call, const, fma, node, select
+from symgen.kernel import FINE, MEDIUM, Node, call, const, fma, node, select
 
 ZERO, ONE, TWO = const(0.0), const(1.0), const(2.0)
 DOUBLE, SINGLE = 53, 24  # bits of a float64 and of a float32
@@ -119,7 +119,8 @@ class Arithmetic:
     factor is zero, so that ``x * exp(x)`` is 0 at minus infinity. `short` calls the short forms of elementary
     functions, which a result that is rounded to float32 does not tell from the full ones. `tracked` takes from them
     also what rounding their values to float64 loses, which a sum that is rounded to float32 does not tell. Without
-    `own` low parts that are there are carried on, and the roundings of the arithmetic itself are not looked at.
+    `own` low parts that are there are carried on, and the roundings of the arithmetic itself are not looked at. `fine`
+    takes from exponentials, logarithms and powers low parts that know more, for results in which they cancel.
     """
 
     compensated: bool = False
@@ -128,6 +129,7 @@ class Arithmetic:
     short: bool = False
     tracked: bool = True
     own: bool = True
+    fine: bool = False
 
     def constant(self, high: float, low: float) -> Pair:
         high, low = parts(high, low)
@@ -223,6 +225,8 @@ class Arithmetic:
             return Pair(call(f"{name}_short", *at))
         if not self.tracked and f"{name}_medium" in MEDIUM:
             return Pair(call(f"{name}_medium", *at))
+        if self.fine and f"{name}_fine" in FINE:
+            name = f"{name}_fine"
         telling = _telling.get()  # most of a GPU's own functions, which stand behind the name in float32, do not
         tracked = self.compensated and self.tracked and (telling is None or name in telling)
         return Pair(call(name, *at), call(f"{name}_low", *at) if tracked else None)
@@ -260,5 +264,6 @@ COMPENSATED = Arithmetic(compensated=True)
 SHORTENED = Arithmetic(compensated=True, short=True, tracked=False)
 UNTRACKED = Arithmetic(compensated=True, tracked=False)
 CARRIED = Arithmetic(compensated=True, tracked=False, own=False)
+FINELY = Arithmetic(compensated=True, fine=True)
 HALVED = Arithmetic(compensated=True, halved=True)
 ANNIHILATING = Arithmetic(compensated=True, halved=True, annihilating=True)

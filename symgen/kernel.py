@@ -124,10 +124,11 @@ def _short_wave(wave: str) -> Callable[..., Any]:
 # Of each, the full form's high part goes by its name, and NAME_low and NAME_short are there too; of some NAME_medium.
 GENERATED = (
     "exp", "expm1", "log", "log1p", "log1p_unit", "erfcx", "erf", "hypot", "sinh", "cosh", "asinh", "atan",
-    "pow", "sin_near", "cos_near", "rest_near",
+    "pow", "sin_near", "cos_near", "rest_near", "exp_fine", "log_fine", "pow_fine",
 )  # fmt: skip
 PARTS = ("", "_low", "_short")
 MEDIUM = frozenset({"exp_medium"})
+FINE = frozenset(name for name in GENERATED if name.endswith("_fine"))  # whose low parts know more
 BRANCH_FREE = frozenset(name + part for name in GENERATED for part in PARTS) | MEDIUM
 
 # The seam to the elementary functions: what a graph may call. A backend has one such table.

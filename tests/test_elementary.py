@@ -49,6 +49,10 @@ ENDS = {
 }
 
 
+for table in (EXACT, DOMAIN, ENDS):  # the same functions, with low parts that know more
+    table |= {f"{name}_fine": table[name] for name in ("exp", "log")}  # type: ignore[attr-defined]
+
+
 @pytest.fixture(autouse=True)
 def precise() -> Iterator[None]:
     """The truth of this file is computed with 256 bits."""
@@ -91,6 +95,26 @@ def test_the_full_form_is_a_sum_of_more_than_float64(name: str) -> None:
     relative, rounded = worst(name, evaluate(name, (x,)), evaluate(f"{name}_low", (x,)), x, 2.0**-960)
     assert relative <= 2.0**-54
     assert rounded <= 0.7
+
+
+@pytest.mark.parametrize("name", ["exp_fine", "log_fine"])
+def test_the_fine_form_is_right_to_69_bits(name: str) -> None:
+    """Next to the root of the logarithm too, where all of the sum is small."""
+    x = np.concatenate([points(name), 1 + np.outer([-1, 1], 2.0 ** np.arange(-50, -1)).ravel()])
+    x = x[(x > 2.0**-1000)] if name == "log_fine" else x
+    assert worst(name, evaluate(name, (x,)), evaluate(f"{name}_low", (x,)), x, 2.0**-900)[0] <= 2.0**-69
+
+
+def test_the_fine_power_is_right_to_62_bits_wherever_it_is_a_float() -> None:
+    """Its logarithm is multiplied by up to 700; of small powers of numbers around one it is right to 67 bits."""
+    random = np.random.default_rng(3)
+    for bases, most, bits in (((-900.0, 900.0), 700.0, 62), ((-3.0, 3.0), 8.0, 67)):
+        b = 2.0 ** random.uniform(*bases, 2000)
+        x = random.uniform(-1, 1, 2000) * most / np.maximum(abs(np.log(b)), 1)
+        high, low = evaluate("pow_fine", (b, x)), evaluate("pow_fine_low", (b, x))
+        for at, n, h, r in zip(b.tolist(), x.tolist(), high.tolist(), low.tolist(), strict=True):
+            if 2.0**-900 < h < 2.0**900:
+                assert abs((arb(h) + arb(r)) / arb(at) ** arb(n) - 1) <= arb(2) ** -bits, (at, n)
 
 
 @pytest.mark.parametrize("name", OF_ONE)

@@ -2,8 +2,8 @@
 
 from flint import arb
 
-from symgen.elementary import BIAS, Core, constant, elementary, quick_sum, two_sum
-from symgen.kernel import const, copysign, exponent, fma, mantissa, pow2, select
+from symgen.elementary import BIAS, Core, constant, elementary, product, quick_sum, two_sum
+from symgen.kernel import call, const, copysign, exponent, fma, mantissa, pow2, select
 
 LN2 = constant(lambda: arb(2).log(), bits=42)  # n times the high part is exact
 
@@ -58,6 +58,27 @@ class log:
     def full(x):
         y, shift = normal(x)
         high, low = scaled(exponent(y) + shift, mantissa(y) - 1, const(0))
+        return ended(high, x, -float("inf")), low
+
+
+@elementary
+class log_fine:
+    """The natural logarithm, the sum of high and low right to 2^-70: what is near it, and a step of Newton's method."""
+
+    def short(x):
+        return call("log_short", x)
+
+    def full(x):
+        y, shift = normal(x)
+        n, f = exponent(y) + shift, mantissa(y) - 1
+        near, rest_of = quick_sum(*twice_atanh(f, const(0), rest))
+        # (1 + f) e^-near - 1, of which f and e^-near - 1 nearly cancel; next to one the step is less than rest_of knows
+        e, e_rest = call("exp_fine", -near), call("exp_fine_low", -near)
+        of, gone = product((f, const(0)), (e - 1, e_rest))
+        total, lost = two_sum(f, e - 1)
+        step = select(abs(f) < const(2.0**-10), rest_of, (total + of) + (lost + gone + e_rest))
+        head, tail = quick_sum(n * LN2.high, near)
+        high, low = quick_sum(head, tail + fma(n, const(LN2.low), step))
         return ended(high, x, -float("inf")), low
 
 

@@ -48,6 +48,17 @@ def ended(value, b, x):
     return select(x.equals(0) | b.equals(1) | unit, const(1), known)
 
 
+def of_logarithm(b, x, high, low, suffix):
+    """e^(x (high + low)) as a sum, by the exponential of this name: b^x, where high + low is the logarithm of abs(b)."""
+    y = x * high
+    e = call("exp" + suffix, y)
+    near = (const(0) < e) & (e < INFINITY)
+    y_rest = select(near, fma(x, high, -y) + x * low, const(0))
+    head, tail = quick_sum(e, fma(e, y_rest, call(f"exp{suffix}_low", y)))
+    value = ended(select(near, head, e), b, x)
+    return value, select(near, select(value < const(0), -tail, tail), const(0))
+
+
 @elementary
 class pow:
     """b^x."""
@@ -59,10 +70,16 @@ class pow:
         size = abs(b)
         high, low = logarithm(size)
         high = select((const(0) < size) & (size < INFINITY), high, call("log", size))
-        y = x * high
-        e = call("exp", y)
-        near = (const(0) < e) & (e < INFINITY)
-        y_rest = select(near, fma(x, high, -y) + x * low, const(0))
-        head, tail = quick_sum(e, fma(e, y_rest, call("exp_low", y)))
-        value = ended(select(near, head, e), b, x)
-        return value, select(near, select(value < const(0), -tail, tail), const(0))
+        return of_logarithm(b, x, high, low, "")
+
+
+@elementary
+class pow_fine:
+    """b^x, the sum of high and low right to 2^-65."""
+
+    def short(b, x):
+        return call("pow_short", b, x)
+
+    def full(b, x):
+        size = abs(b)
+        return of_logarithm(b, x, call("log_fine", size), call("log_fine_low", size), "_fine")

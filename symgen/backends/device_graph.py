@@ -38,6 +38,15 @@ def plain(results: Sequence[Node], given: Known | None = None) -> tuple[Node, ..
     return _decided(_signs(results), given)
 
 
+def usual(results: Sequence[Node]) -> tuple[Node, ...]:
+    """The results with elementary functions as good as float64 needs: more is dear on a GPU."""
+
+    def change(n: Node, args: tuple[Node, ...]) -> Node:
+        return node(n.op, *args, value=n.value.replace("_fine", "")) if n.op == "call" else _same(n, args)
+
+    return _rebuilt(results, change)
+
+
 def _rebuilt(results: Sequence[Node], change: Callable[[Node, tuple[Node, ...]], Node]) -> tuple[Node, ...]:
     """The results, each node made again of its new arguments."""
     made: dict[Node, Node] = {}

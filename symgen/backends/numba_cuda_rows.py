@@ -121,7 +121,7 @@ def _core(
     cores: dict[tuple[Any, ...], Core], function: RowFunction, step: Step, suffix: str, precision: Precision
 ) -> str:
     """The name of a step's core, which is printed once for all kernels that have it."""
-    results = step.core.results
+    results = device_graph.usual(step.core.results)
     if precision.name == "f32":
         results = device_graph.quick(results, {var(name): UNIT for name in function.schedule.units})
     key = (precision.name, step.core.parameters, results)

@@ -10,7 +10,7 @@ from symgen.backends import numba_cpu, numba_cuda
 from symgen.backends.python_text import Body, Dialect, fold, print_graph
 from symgen.backends.render import render
 from symgen.elementary import SUFFIXES, catalogue, graph_of
-from symgen.kernel import BRANCH_FREE, GENERATED, topological
+from symgen.kernel import BRANCH_FREE, FINE, GENERATED, topological
 
 FILE = "elementary.py"
 
@@ -42,7 +42,7 @@ def emit(runtime: str, names: Iterable[str] | None = None) -> str:
 
 def emit_cuda(runtime: str) -> str:
     """The text of the module for the GPU: what float64 kernels call."""
-    wanted = [n + s for n in GENERATED for s in (SUFFIXES["high"], SUFFIXES["low"])]
+    wanted = [n + s for n in GENERATED if n not in FINE for s in (SUFFIXES["high"], SUFFIXES["low"])]
     return _text(runtime, wanted, numba_cuda.BACKEND, numba_cuda.DOUBLE)
 
 

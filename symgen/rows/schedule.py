@@ -19,6 +19,7 @@ from symgen.arithmetic import (
     CARRIED,
     COMPENSATED,
     DOUBLE,
+    FINELY,
     PLAIN,
     QUICK,
     SHORTENED,
@@ -120,10 +121,34 @@ def schedules(name: str, long: Parametrised, short: Parametrised, facts: Facts, 
     quick = None
     if not once and _carries(careful):
         quick = _quick(name, in_passes(hoisted(inverted(piloted(lifted(narrow, finite=True))), inverses)), facts)
+    double = FINELY if _cancels(program, families, facts) else COMPENSATED
     return (
-        _schedule(name, inverted(program, units(program, families)), "f64", COMPENSATED),
+        _schedule(name, inverted(program, units(program, families)), "f64", double),
         replace(careful, quick=quick),
     )
+
+
+def _cancels(program: Program, families: Sequence[Family], facts: Facts) -> bool:
+    """Whether a float64 result asks more of exponentials, logarithms and powers than what rounding them has lost.
+
+    Such are powers of an order that is no number, which differ from each other by little, and entries where something
+    passed is added to an exponential: there is one for each of a row, and of one number or another little is left.
+    """
+    powers = (e for s in program.stages for e in parts(s.body) if isinstance(e, sp.Pow))
+    entries = {s.out for s in program.stages if s.axes and s.body.has(sp.exp)}
+    made = {s.out for s in program.stages}
+    sums = (e for s in program.stages if s.out in program.results for e in parts(s.body) if isinstance(e, sp.Add))
+    wanted = any(not p.exp.is_number for p in powers) or any(_mixes(e, entries, made) for e in sums)
+    return wanted and not relative(program, families, facts.light)
+
+
+def _mixes(e: Expr, entries: Collection[str], made: Collection[str]) -> bool:
+    """Whether a sum has a term with one of some entries, and a term with an entry of an operand alone."""
+    names = [_names(term) for term in e.args]
+    exponentials = [not n.isdisjoint(entries) for n in names]
+    passed = ({r for r in free_symbols(term) if base_of(r) not in made and places(r)} for term in e.args)
+    alone = [any(all(map(is_index, places(r))) for r in found) for found in passed]
+    return any(exponentials) and any(a and not x for a, x in zip(alone, exponentials, strict=True))
 
 
 def _carries(made: Schedule) -> bool:
