@@ -191,7 +191,7 @@ def evaluate(primitive: str, arrays: tuple[Any, ...]) -> Any:
     arguments, known = _recent.get(spec.name, ((), {}))
     if len(arguments) != len(arrays) or any(a is not b for a, b in zip(arguments, arrays, strict=True)):
         _recent[spec.name] = arrays, (known := {})
-    return spec.graph(part).evaluate(arrays, known)[0]
+    return spec.graph(part).evaluate(arrays, known, keeping=1 << 40)[0]
 
 
 _recent: dict[str, tuple[tuple[Any, ...], dict[Node, Any]]] = {}

@@ -8,6 +8,7 @@ is a named graph with several results; backends wrap it in the loops of an arche
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,6 +31,7 @@ class Operation:
     numpy: Callable[..., Any]
 
 
+SMALL = 1 << 14  # elements of an array that is kept for the next candidate
 ROUNDING = 1.5 * 2.0**52  # added to a number of moderate size, it leaves the nearest integer in the last bits
 _HALF_ROOT = int(np.float64(2.0**-0.5).view(np.int64))
 
@@ -326,26 +328,40 @@ class ScalarFunction:
     results: tuple[Node, ...]
 
     def evaluate(
-        self, values: Sequence[Array | float], known: dict[Node, Any] | None = None, dtype: type = np.float64
-    ) -> tuple[Array, ...]:
+        self, values: Sequence[Array | float], known: dict[Node, Any] | None = None, dtype: type = np.float64,
+        keeping: int = SMALL,
+    ) -> tuple[Array, ...]:  # fmt: skip
         """The results by NumPy, elementwise: for measuring a candidate without compiling it.
 
         Args:
             values: an array or a number for each parameter.
             known: results of nodes from earlier calls with the same values, read and added to; candidates share much.
+                Of long arrays only those of calls: memory that nothing has touched yet costs more than arithmetic.
             dtype: what every operation computes in; in float32, primitives are the float64 ones, rounded once.
+            keeping: the size up to which every result is added to `known`.
         """
         bound = dict(zip(self.parameters, values, strict=True))
         table = _operations(dtype)
-        computed: dict[Node, Any] = {} if known is None else known
+        kept: dict[Node, Any] = {} if known is None else known
+        order = topological(self.results, kept) if kept else self.order
+        computed: dict[Node, Any] = {}
+        left = Counter(a for n in order for a in n.args)  # uses to come
+        left.update(self.results)
         with np.errstate(all="ignore"):
-            for n in topological(self.results, computed) if computed else self.order:
+            for n in order:
                 if n.op == "const":
                     computed[n] = dtype(n.value)
                 elif n.op == "var":
                     computed[n] = np.asarray(bound[n.value], dtype)
                 else:
-                    computed[n] = table(n)(*[computed[a] for a in n.args])
+                    computed[n] = table(n)(*[kept[a] if a in kept else computed[a] for a in n.args])
+                    if known is not None and (n.op == "call" or np.size(computed[n]) <= keeping):
+                        known[n] = computed[n]
+                for a in n.args:
+                    left[a] -= 1
+                    if not left[a]:  # its memory is in the cache, for the next result
+                        computed.pop(a, None)
+        computed |= {r: kept[r] for r in self.results if r in kept}
         shape = np.broadcast_shapes(*(np.shape(v) for v in values)) if values else ()
         return tuple(np.broadcast_to(np.asarray(computed[r], dtype=np.float64), shape) for r in self.results)
 

@@ -13,6 +13,7 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import pairwise, takewhile
+from math import inf
 from types import MappingProxyType
 from typing import Any
 
@@ -23,7 +24,7 @@ from sympy import Expr, Symbol, default_sort_key
 
 from symgen.oracle_balls import OracleError, UndecidedError, UndefinedError
 from symgen.oracle_jets import Body, compile_jet
-from symgen.truth import BITS, Floats, Table, Truth, is_tiny, power_of_two
+from symgen.truth import BITS, PAIR_NEEDS_SCALING, Floats, Table, Truth, is_tiny, power_of_two
 
 __all__ = ["Oracle", "OracleError", "Truth", "shared"]
 
@@ -276,11 +277,22 @@ class Oracle:
         columns = (map(arb, column[pending].tolist()) for column in (xs, *(arrays[name] for name in names)))
         body: Body | None = None
         checked: Body | None = None
-        puts = [(k, table.put) for k, table in tables.items() if k <= top]
+        rows = [(k, t, (t.unknown_list, t.high, t.low)) for k, t in tables.items() if k <= top]
         for i, point in zip(pending.tolist(), zip(*columns, strict=True), strict=True):
             try:
                 body = body or self._bind(top, scalars, names, final=final)
                 jet = body(*point)
+                found = []
+                for k, _, (unknown, highs, lows) in rows:  # nearly all points are settled here, at once
+                    if unknown[i]:
+                        ball = jet[k]
+                        if ball.rel_accuracy_bits() < BITS or not PAIR_NEEDS_SCALING < abs(high := float(ball)) < inf:
+                            break
+                        found.append((unknown, highs, lows, high, float(ball - high)))
+                else:
+                    for unknown, highs, lows, high, low in found:
+                        unknown[i], highs[i], lows[i] = False, high, low
+                    continue
                 if not (jet[0].is_finite() and jet[top].is_finite()):
                     checked = checked or self._bind(top, scalars, names, checked=True, final=final)
                     checked(*point)
@@ -289,8 +301,8 @@ class Oracle:
             except UndefinedError:
                 self._mark_undefined(tables, i, xs, scalars, arrays)
                 continue
-            for k, put in puts:
-                put(i, jet[k])
+            for k, table, _ in rows:
+                table.put(i, jet[k])
 
     def _mark_undefined(
         self, tables: Mapping[int, Table], i: int, xs: Floats, scalars: Parameters, arrays: Mapping[str, Floats]

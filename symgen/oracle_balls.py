@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import sympy as sp
@@ -113,8 +114,8 @@ def namespace(checked: bool, final: bool) -> dict[str, Any]:
         "ZERO": arb(0),
         "ONE": arb(1),
         "inverse": _checked_inverse if checked else _inverse,
-        "power": lambda base, exponent, j: _power_coefficient(base, exponent, j, checked),
-        "order": lambda a, b: _order(a, b, final),
+        "power": partial(_power_coefficient, checked=checked),
+        "order": partial(_order, final=final),
         "erfc": _erfc,
         "trigamma": lambda u: arb(2).zeta(u),
         **plain,

@@ -23,7 +23,7 @@ from symgen.rules import ALL_RULES
 from symgen.rules.engine import fixpoint
 from symgen.settings import free
 from symgen.spec import Op, load
-from symgen.stabilize import candidates, recognize, rewrite
+from symgen.stabilize import candidates, ratio, recognize, rewrite
 from symgen.stabilize.leaves import Bench, Leaf
 from symgen.stabilize.probe import TARGETS, Probe
 
@@ -67,7 +67,7 @@ def _rules(change: object) -> Iterator[None]:
 
 
 def _forget() -> None:
-    for remembered in (rewrite.rewrite, candidates.attempt, candidates.reduced):
+    for remembered in (candidates.attempt, candidates.reduced, candidates.shapes, ratio.halves):
         remembered.cache_clear()
 
 

@@ -18,8 +18,9 @@ from symgen.rows.shift import Family, combined
 from symgen.vocabulary import hypot
 
 SIZED = 1 << 20  # beyond the places of the symbols that stand for reads
-DIGITS, PLAINLY = 30, 1e-9  # to which a number is computed, and beyond which it is not zero
-USUAL = tuple(map(sp.Integer, (0, 1, -1, 2, -2)))  # degrees that are tried before the quotient is simplified
+DIGITS, CLOSE = 30, 1e-9  # to which a number is computed, and how near a whole one it must come to be taken for it
+MOST = 64  # no degree is beyond that
+USUAL = tuple(map(sp.Integer, (0, 1, -1, 2, -2)))  # degrees that are tried before any number is computed
 
 
 def proved(program: Program, families: Iterable[Family]) -> bool:
@@ -76,10 +77,8 @@ def _agrees(slope: Expr, degree: Expr, body: Expr) -> bool:
 
 @lru_cache(maxsize=1 << 12)  # the kernels of a function share most of their stages
 def is_zero(e: Expr) -> bool:
-    """Whether an expression is zero; most are when they are multiplied out, which is far quicker than to simplify."""
-    if e == 0 or any(form(e) == 0 for form in (sp.expand, _gathered, _over_one_divisor)):
-        return True
-    return bool(not _somewhere(e) and sp.simplify(e) == 0)
+    """Whether an expression is shown to be zero: multiplied out, with powers gathered, over one divisor, or both."""
+    return bool(e == 0 or any(form(e) == 0 for form in (sp.expand, _gathered, _over_one_divisor, _gathered_over_one)))
 
 
 def _gathered(e: Expr) -> Expr:
@@ -91,13 +90,16 @@ def _over_one_divisor(e: Expr) -> Expr:
     return sp.expand(sp.fraction(sp.together(e))[0])
 
 
-def _somewhere(e: Expr) -> bool:
-    """Whether an expression is plainly not zero at one point, which nothing has to be simplified for."""
+def _gathered_over_one(e: Expr) -> Expr:
+    return _gathered(sp.fraction(sp.together(_gathered(e)))[0])
+
+
+def _at_one_point(e: Expr) -> Expr:
+    """What an expression is where all of its symbols are numbers, none of them like another."""
     symbols = sorted(e.free_symbols, key=sp.default_sort_key)
     numbers = zip(symbols, map(sp.prime, itertools.count(5)), strict=False)
     there = {s: n / (sp.S.One if s.is_integer else sp.Integer(7)) for s, n in numbers}
-    value = e.evalf(DIGITS, subs=there)
-    return bool(value.is_comparable and abs(value) > PLAINLY)
+    return e.evalf(DIGITS, subs=there)
 
 
 def _quotient(slope: Expr, body: Expr, made: Collection[str]) -> Expr | None:
@@ -108,8 +110,13 @@ def _quotient(slope: Expr, body: Expr, made: Collection[str]) -> Expr | None:
 
 @lru_cache(maxsize=1 << 12)
 def _ratio(slope: Expr, body: Expr) -> Expr | None:
+    """A number that is to be proved, or else the quotient with the powers of each base gathered."""
     usual = next((c for c in USUAL if sp.expand(slope + c * body) == 0), None)
-    return usual if usual is not None or body == 0 else sp.simplify(-slope / body)
+    if usual is not None or body == 0:
+        return usual
+    there = _at_one_point(MOST - slope / body)  # of zero itself no digit could be computed
+    whole = sp.Integer(round(there)) if there.is_comparable and abs(there) < 2 * MOST else None
+    return whole - MOST if whole is not None and abs(there - whole) < CLOSE else _gathered(-slope / body)
 
 
 def branches(slope: Expr, body: Expr) -> Iterable[tuple[Expr, Expr]]:

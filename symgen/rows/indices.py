@@ -95,6 +95,7 @@ def reads(e: Any) -> tuple[Expr, ...]:
     return tuple(sorted(found, key=lambda i: (bool(i.atoms(Indexed) - {i}), sp.default_sort_key(i))))
 
 
+@lru_cache(maxsize=1 << 16)
 def base_of(e: Expr) -> str:
     """The name of the array, or of the number, that a read takes from."""
     name = e.base.label if isinstance(e, Indexed) else e

@@ -111,7 +111,12 @@ def fixpoint(rules: Sequence[Rule | Procedure], expression: Expr) -> tuple[Expr,
     Raises:
         RewriteError: the rules do not come to an end.
     """
-    search = _search(tuple(rules))
+    return _fixpoint(tuple(rules), expression)
+
+
+@lru_cache(maxsize=4096)  # both targets, every round of refinement and many forms ask for the same ones
+def _fixpoint(rules: tuple[Rule | Procedure, ...], expression: Expr) -> tuple[Expr, tuple[Step, ...]]:
+    search = _search(rules)
     steps: list[Step] = []
     start, allowed = expression, LARGEST_GROWTH * (10 + sum(1 for _ in nodes(expression)))
     while (step := search.first(expression)) is not None:

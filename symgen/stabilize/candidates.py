@@ -128,7 +128,14 @@ def candidates(stable: Expr, raw: Sequence[Expr], x: Symbol, arithmetics: Sequen
         x: the variable.
         arithmetics: names of `form.ARITHMETICS`, cheapest first.
     """
-    shapes: list[tuple[Expr, int, str]] = [(stable, 0, "rules"), *((r, 0, "as derived") for r in raw)]
+    known = shapes(stable, tuple(raw), x)
+    return [Formula(e, a, side, source, x.name) for a in arithmetics for e, side, source in known]
+
+
+@lru_cache(maxsize=256)  # of one function at a time: its targets differ in their arithmetic alone
+def shapes(stable: Expr, raw: tuple[Expr, ...], x: Symbol) -> tuple[tuple[Expr, int, str], ...]:
+    """The expressions of the candidates, each with the side of zero that it is for and where it comes from."""
+    found: list[tuple[Expr, int, str]] = [(stable, 0, "rules"), *((r, 0, "as derived") for r in raw)]
     both = len(sides(x)) == 2
     for side in sides(x):
         seen: list[Expr] = []
@@ -138,16 +145,16 @@ def candidates(stable: Expr, raw: Sequence[Expr], x: Symbol, arithmetics: Sequen
                 # what only spells x as y, or as -y, is the same code twice
                 if form not in seen and not (both and form.xreplace({MAGNITUDE: side * x}) == e) and form != e:
                     seen.append(form)
-                    shapes.append((form, side, "rules"))
+                    found.append((form, side, "rules"))
         normal = [form for e in (stable, *raw) for form in reduced(sided(e, x, side))]
         normal += [other for form in normal for other in (collected(form, MAGNITUDE), fixpoint(ROOTS, form)[0])]
-        shapes += [(form, side, "normal form") for form in normal]
+        found += [(form, side, "normal form") for form in normal]
     unfolded, steps = fixpoint(UNFOLD, stable)
     if steps:
-        shapes.append((unfolded, 0, "rules, unfolded"))
+        found.append((unfolded, 0, "rules, unfolded"))
     spread = distributed(stable, x)
     if spread != stable:
-        shapes.append((spread, 0, "rules, scaled term by term"))
-    unique = list(dict.fromkeys(shapes))
+        found.append((spread, 0, "rules, scaled term by term"))
+    unique = list(dict.fromkeys(found))
     unique += [(t, 0, "leading term at zero") for t in leading(stable, x) if (t, 0, "rules") not in unique]
-    return [Formula(e, a, side, source, x.name) for a in arithmetics for e, side, source in unique]
+    return tuple(unique)

@@ -7,9 +7,10 @@ and roots are found and surrounded by their neighbours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -72,26 +73,34 @@ TARGETS = (
 DEVICE = Target("cuda32", (2.2,), 2.8, 25.0, 24, -126, float(np.finfo(np.float32).max), 4, np.float32)
 
 
+def powers(exponents: Floats) -> Floats:
+    """Powers of two by the C library: NumPy's own differ in the last bit from processor to processor, and cuts stand
+    at these points.
+    """
+    return np.array([2.0**e for e in exponents.tolist()])
+
+
+@cache
 def magnitudes() -> Floats:
     """Positive probe points, ascending, from the smallest subnormal to the largest float64."""
     single = np.concatenate(
         [
-            2.0 ** np.arange(-149.0, DENSE[0], SPARSE),
-            2.0 ** np.arange(float(DENSE[0]), float(DENSE[1]), 1 / PER_OCTAVE),
-            2.0 ** np.arange(float(DENSE[1]), 127.9, SPARSE),
+            powers(np.arange(-149.0, DENSE[0], SPARSE)),
+            powers(np.arange(float(DENSE[0]), float(DENSE[1]), 1 / PER_OCTAVE)),
+            powers(np.arange(float(DENSE[1]), 127.9, SPARSE)),
         ]
     )
     single = single.astype(np.float32).astype(np.float64)
     # float64 points need all their bits: the square of a float32 value is exact, and would hide what a square loses
     double = np.concatenate(
         [
-            2.0 ** np.arange(-1074.0, -149.0, 13.7),
-            2.0 ** np.arange(-148.6, PRECISE[0], 2.9),
-            2.0 ** np.arange(PRECISE[0], DENSE[0], SPARSE),
-            2.0 ** np.arange(DENSE[0] + 0.013, float(DENSE[1]), 1 / PER_OCTAVE),
-            2.0 ** np.arange(DENSE[1] + 0.3, PRECISE[1], SPARSE),
-            2.0 ** np.arange(PRECISE[1] + 0.3, 128.0, 2.9),
-            2.0 ** np.arange(128.5, 1023.99, 13.7),
+            powers(np.arange(-1074.0, -149.0, 13.7)),
+            powers(np.arange(-148.6, PRECISE[0], 2.9)),
+            powers(np.arange(PRECISE[0], DENSE[0], SPARSE)),
+            powers(np.arange(DENSE[0] + 0.013, float(DENSE[1]), 1 / PER_OCTAVE)),
+            powers(np.arange(DENSE[1] + 0.3, PRECISE[1], SPARSE)),
+            powers(np.arange(PRECISE[1] + 0.3, 128.0, 2.9)),
+            powers(np.arange(128.5, 1023.99, 13.7)),
         ]
     )
     return np.unique(np.concatenate([single, double, LARGEST]))
@@ -109,7 +118,7 @@ def grid(low: float, high: float, thin: int = 1) -> Floats:
 def cells(x: Floats) -> Floats:
     """Where points lie, in steps of the grid: lengths that do not change where more points are measured."""
     with np.errstate(divide="ignore"):
-        octave = np.clip(np.log2(np.abs(x)), -1080.0, 1024.0)
+        octave = np.clip([math.log2(v) if v else -math.inf for v in np.abs(x).tolist()], -1080.0, 1024.0)
     knots, steps = (-1080.0, -149.0, *map(float, DENSE), 128.0, 1024.0), (13.7, SPARSE, 1 / PER_OCTAVE, SPARSE, 13.7)
     ends = np.cumsum([0.0, *((b - a) / step for (a, b), step in zip(pairwise(knots), steps, strict=True))])
     return np.asarray(np.sign(x) * np.interp(octave, knots, ends))
@@ -136,7 +145,7 @@ def neighbours(root: float, thin: int = 1) -> Floats:
         return np.unique(double)
     near = np.float32(root)
     octaves = np.arange(0.0, 14.0, thin)
-    small = np.concatenate([-(2.0 ** octaves[::-1]), [0.0], 2.0**octaves])
+    small = np.concatenate([-powers(octaves[::-1]), [0.0], powers(octaves)])
     single = (np.float64(near) + small * np.float64(np.spacing(np.abs(near)))).astype(np.float32).astype(np.float64)
     return np.unique(np.concatenate([double, single]))
 
@@ -221,7 +230,7 @@ def _all_orders(oracle: Oracle, points: bytes, setting: tuple[tuple[str, float],
 
 def scaled(settings: Sequence[Mapping[str, float]], thin: int) -> Floats:
     """Points at which extreme parameters move what a function does near one: around p, 1/p and their roots."""
-    bend = 2.0 ** np.arange(float(DENSE[0]), float(DENSE[1]), thin / PER_OCTAVE)
+    bend = powers(np.arange(float(DENSE[0]), float(DENSE[1]), thin / PER_OCTAVE))
     values = {abs(v) for s in settings for v in s.values() if v and not 0.05 < abs(v) < 20}
     factors = {f for v in values for f in (v, 1 / v, v**0.5, v**-0.5)}
     points = [bend * f for f in sorted(factors)]
@@ -258,7 +267,10 @@ def around(x: Floats, at: npt.NDArray[np.int64]) -> Floats:
 def _spaced(a: float, b: float, count: int) -> Floats:
     """Points inside (a, b), by ratio where the signs agree, the odd ones float32 values."""
     steps = np.arange(1, count + 1) / (count + 1)
-    points = np.sign(a) * abs(a) ** (1 - steps) * abs(b) ** steps if a * b > 0 else a + steps * (b - a)
+    if a * b > 0:
+        points = np.sign(a) * np.array([abs(a) ** (1 - s) * abs(b) ** s for s in steps.tolist()])
+    else:
+        points = a + steps * (b - a)
     with np.errstate(over="ignore"):
         single = points.astype(np.float32).astype(np.float64)
     points = np.concatenate([points, single[1::2]])

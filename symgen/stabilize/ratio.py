@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import sympy as sp
 from sympy import Abs, Expr, Symbol, log, sign
@@ -168,8 +169,13 @@ def split(e: Expr, ratio: Symbol) -> tuple[Expr, Expr]:
     return power, e / ratio**power
 
 
-def halves(e: Expr, x: Symbol) -> Iterator[tuple[Expr, Expr, Expr]]:
+@lru_cache(maxsize=256)  # of one function at a time: its targets ask for the same ones
+def halves(e: Expr, x: Symbol) -> tuple[tuple[Expr, Expr, Expr], ...]:
     """What is positive and has a dimension that makes an expression homogeneous in x beside it, and its halves."""
+    return tuple(_halves(e, x))
+
+
+def _halves(e: Expr, x: Symbol) -> Iterator[tuple[Expr, Expr, Expr]]:
     for s, weight in itertools.product(positive(e, x), WEIGHTS):
         known = s if s.is_Symbol else Symbol("bound", positive=True)
         whole = e.xreplace({s: known})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from sympy import Expr
 
 from symgen.rules import PROCEDURES, RECOGNIZE, STABILIZE, Step
@@ -15,7 +13,6 @@ _LAST = tuple(p for p in PROCEDURES if not p.first)
 _RULES = (*_FIRST, *ordered((*RECOGNIZE, *STABILIZE)), *_LAST)
 
 
-@lru_cache(maxsize=4096)  # each target and each round of refinement asks for the same forms
 def rewrite(expression: Expr) -> tuple[Expr, tuple[Step, ...]]:
     """Rewrite a recognised value, or a derivative of one, into a form that floating point computes well.
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 import sympy as sp
@@ -15,7 +16,7 @@ from sympy import Expr, Symbol
 
 from symgen.kinks import switches
 from symgen.oracle import Oracle, shared
-from symgen.stabilize.probe import DENSE, TOUCHING, Floats, Probe, measure, merged, neighbours, roots, together
+from symgen.stabilize.probe import DENSE, TOUCHING, Floats, Probe, measure, merged, neighbours, powers, roots, together
 from symgen.truth import Truth
 from symgen.ulp import log_spaced
 
@@ -77,7 +78,7 @@ class Sampler:
         for switch, (row, setting) in itertools.product(self.products, enumerate(self.settings)):
             given = {s: sp.Rational(setting[s.name]) for s in switch.free_symbols - {self.x}}
             with np.errstate(all="ignore"):
-                rounded = sp.lambdify(self.x, switch.xreplace({s: float(v) for s, v in given.items()}))(probe.x)
+                rounded = _plainly(self.x, switch.xreplace({s: float(v) for s, v in given.items()}))(probe.x)
             for i in np.flatnonzero((rounded == 0) & (probe.x != 0)):
                 exact = switch.xreplace({**given, self.x: sp.Rational(float(probe.x[i]))})
                 lost[row, i] |= bool(0 < abs(exact) < LEAST)
@@ -137,7 +138,8 @@ class Sampler:
         single = log_spaced(count, "float32", 1)
         double = log_spaced(count // 2, "float64", 1)
         octaves = random.uniform(*DENSE, count)
-        bends = np.concatenate([2.0**octaves, -(2.0**octaves)])
+        bends = powers(octaves)
+        bends = np.concatenate([bends, -bends])
         bends = np.concatenate([bends[::2], bends[1::2].astype(np.float32).astype(np.float64)])
         points = np.unique(np.concatenate([single, double, bends]))
         return self._together(question, points[(points >= low) & (points <= high)])
@@ -173,6 +175,12 @@ class Sampler:
                 if not inside[end] and high[row, last] == 0:
                     high[row, end] = 0.0
         return Probe(points, self.settings, high, low)
+
+
+@lru_cache(maxsize=1024)  # every output of a variant asks for the same ones
+def _plainly(x: Symbol, switch: Expr) -> Callable[[Floats], Floats]:
+    """A switch as NumPy computes it."""
+    return cast(Callable[[Floats], Floats], sp.lambdify(x, switch))
 
 
 def products(formula: Expr, x: Symbol) -> tuple[Expr, ...]:
