@@ -17,7 +17,6 @@ from symgen import catalogue
 from symgen.arithmetic import Pair
 from symgen.cost import cost
 from symgen.kernel import var
-from symgen.pipeline import Wanted, Workshop
 from symgen.rows.lower import is_row_function
 from symgen.rules import ALL_RULES
 from symgen.rules.engine import fixpoint
@@ -26,6 +25,8 @@ from symgen.spec import Op, load
 from symgen.stabilize import candidates, ratio, recognize, rewrite
 from symgen.stabilize.leaves import Bench, Leaf
 from symgen.stabilize.probe import TARGETS, Probe
+from symgen.wanted import Wanted
+from symgen.workshop import Workshop
 
 HERE = Path(__file__).parent
 WORSE = 1.02  # a larger error, or dearer code, by less than that is chance
@@ -99,7 +100,7 @@ class Formula:
         shop = self.shop()
         naive = candidates.hoist(shop.parts.core)
         known, steps = recognize.recognize(naive)
-        outputs = Wanted.all_of(shop, naive, candidates.hoist(known), steps)
+        outputs = Wanted.all_of(shop.sampler.x, *shop.variables, naive, candidates.hoist(known), steps)
         return (w for w in outputs if w.name in {"value", "grad", "grad2"})
 
     @cache  # noqa: B019

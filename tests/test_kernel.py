@@ -11,7 +11,9 @@ import pytest
 from symgen.kernel import (
     OPERATIONS,
     PRIMITIVES,
+    SMALL,
     KernelError,
+    Node,
     ScalarFunction,
     call,
     const,
@@ -168,3 +170,16 @@ def test_what_breaks_the_rules_is_refused_by_name(graph: object, message: str) -
     """A wrong type, a free variable or an unknown word is a KernelError that says which."""
     with pytest.raises(KernelError, match=message):
         verify(graph())
+
+
+def test_of_long_arrays_only_what_calls_gave_is_kept() -> None:
+    """Short arrays keep every result for the next candidate; of long ones arithmetic is cheaper to do again."""
+    core = function(call("exp", X * X) + X * X, parameters=("x",))
+    kept: dict[int, set[str]] = {}
+    for size in (SMALL, SMALL + 1):
+        known: dict[Node, object] = {}
+        values = np.linspace(0.0, 1.0, size)
+        assert np.allclose(core.evaluate([values], known)[0], np.exp(values**2) + values**2, rtol=1e-15)
+        assert np.array_equal(core.evaluate([values], known)[0], core.evaluate([values])[0])
+        kept[size] = {n.op for n in known}
+    assert kept == {SMALL: {"mul", "call", "add"}, SMALL + 1: {"call"}}

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from sympy import Symbol
 
-from symgen import pipeline, ulp
+from symgen import device_budget, ulp
 from symgen.catalogue import silu
 from symgen.cost import cost
 from symgen.derivation import DerivedVariant, Output
 from symgen.kernel import verify
+from symgen.operands import domain, finite
 from symgen.oracle import Oracle
-from symgen.pipeline import derive, domain, finite
+from symgen.pipeline import derive
 from symgen.program import ProgramError
 from symgen.rules import ALL_RULES
 from symgen.spec import Op, load
@@ -261,5 +262,5 @@ def test_what_is_too_dear_for_a_gpu_has_no_graph_there(monkeypatch: pytest.Monke
     assert len(graphs) > 1
     assert all(g is not None for g in graphs)
     dearest = max(cost(g.core.results) for g in graphs if g is not None)
-    monkeypatch.setattr(pipeline, "DEAREST", dearest - 1)
+    monkeypatch.setattr(device_budget, "DEAREST", dearest - 1)
     assert {o.device for v in derive(op, device=True).variants for o in v.outputs} == {None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ from symgen.stabilize.probe import (
     measure,
     merged,
     neighbours,
+    powers,
     roots,
     together,
 )
@@ -256,6 +258,14 @@ def test_the_grid_spans_everything() -> None:
     assert ratio.max() < 2.0**14
     inside = (magnitudes()[1:] > 2.0**-12) & (magnitudes()[1:] < 2.0**11)
     assert ratio[inside].max() < 2.0 ** (1.1 / 20)
+
+
+def test_points_of_the_grid_are_the_same_on_every_processor() -> None:
+    """Cuts stand at them, so that powers are rounded correctly: 2^(k/8) is the float64 nearest to the root of 2^k."""
+    exponents = np.arange(-300.0, 300.0) / 8  # exact
+    for exponent, power in zip(exponents.tolist(), powers(exponents).tolist(), strict=True):
+        below, above = (Fraction(power) + s * Fraction(math.ulp(power)) / 2 for s in (-1, 1))
+        assert below**8 < Fraction(2) ** int(8 * exponent) < above**8
 
 
 def test_the_grid_keeps_to_the_domain() -> None:

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import sympy as sp
+from flint import arb
 from sympy import Expr, Symbol
 
 from symgen.kernel import Node
 from symgen.kinks import switches
-from symgen.oracle import Oracle, Truth
+from symgen.oracle import Oracle, Truth, working_precision
 from symgen.stabilize.form import Segment
 
 Floats = npt.NDArray[np.float64]
@@ -33,6 +34,7 @@ SPARSE = 0.71  # octaves from one point to the next outside
 PRECISE = (-110, 55)  # octaves in which float64 loses one term beside another, or the square of it
 APART = 12  # points on each side of a root of even order at which the function is well away from zero
 LARGEST = (float(np.finfo(np.float32).max), 2.0**1023 * 1.5, float(np.finfo(np.float64).max))  # doubled, they overflow
+EXACTLY = 160  # bits that tell which float64 is the nearest
 TOUCHING = 2.0**-36  # of the values there
 MOST_ROOTS = 12  # an oscillating function has more than anybody can treat one by one
 
@@ -74,10 +76,15 @@ DEVICE = Target("cuda32", (2.2,), 2.8, 25.0, 24, -126, float(np.finfo(np.float32
 
 
 def powers(exponents: Floats) -> Floats:
-    """Powers of two by the C library: NumPy's own differ in the last bit from processor to processor, and cuts stand
-    at these points.
+    """Powers of two, correctly rounded: NumPy's differ in the last bit from processor to processor, and cuts stand at
+    these points.
+
+    Example:
+        >>> powers(np.array([-1.0, 0.5])).tolist()
+        [0.5, 1.4142135623730951]
     """
-    return np.array([2.0**e for e in exponents.tolist()])
+    with working_precision(EXACTLY):
+        return np.array([float(arb(2) ** arb(e)) for e in exponents.tolist()])
 
 
 @cache
@@ -144,8 +151,8 @@ def neighbours(root: float, thin: int = 1) -> Floats:
     if abs(root) > float(np.finfo(np.float32).max):
         return np.unique(double)
     near = np.float32(root)
-    octaves = np.arange(0.0, 14.0, thin)
-    small = np.concatenate([-powers(octaves[::-1]), [0.0], powers(octaves)])
+    away = np.ldexp(1.0, np.arange(0, 14, thin))
+    small = np.concatenate([-away[::-1], [0.0], away])
     single = (np.float64(near) + small * np.float64(np.spacing(np.abs(near)))).astype(np.float32).astype(np.float64)
     return np.unique(np.concatenate([double, single]))
 

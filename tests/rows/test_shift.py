@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 import sympy as sp
+from sympy import Symbol
 
+from symgen.rows import free
 from symgen.rows.derive import derive
+from symgen.rows.free import is_zero
 from symgen.rows.indices import index, read
 from symgen.rows.shift import Family, Shifting
 from tests.rows.test_lower import spec
@@ -40,3 +43,27 @@ def test_what_is_taken_off() -> None:
     assert shifting.shift(3 * x) == 3 * m
     assert shifting.shift(x.xreplace({k: index("K")}) + 2 * read("x", [index("K.2")])) == 3 * m
     assert shifting.shift(2 * read("y", [k])) == 0
+
+
+def test_what_gathers_to_zero_is_shown_to_be_zero() -> None:
+    """Powers of one base, terms over one divisor, and both together; what is not zero stays open."""
+    s, t, p = Symbol("s", positive=True), Symbol("t", positive=True), Symbol("p", positive=True)
+    assert is_zero(s * s ** (1 / p - 1) - s ** (1 / p))
+    assert is_zero(1 / (s * (s + t)) + 1 / (t * (s + t)) - 1 / (s * t))
+    assert is_zero(s * s ** (1 / p - 1) / (s + t) + t * s ** (1 / p) / (s**2 + s * t) - s ** (1 / p) / s)
+    assert not is_zero(s ** (1 / p) - s**p)
+
+
+def test_a_degree_is_a_number_or_made_of_options() -> None:
+    """The slope of what scales with a power is that power times it, whatever shape calculus left it in."""
+    s, y, p = Symbol("s", positive=True), Symbol("y", positive=True), Symbol("p", positive=True)
+    root = sp.sqrt(s + y**2)
+    assert degree(s / root**3 + y**2 / root**3, 1 / root) == -1
+    assert degree(-p * y ** (p - 1) * y, y**p) == p
+    assert degree(s * s ** (1 / p - 2) * (1 / p - 1), s ** (1 / p - 1)) == 1 - 1 / p
+    assert degree(y, y + s) is None
+
+
+def degree(slope: sp.Expr, body: sp.Expr) -> sp.Expr | None:
+    found = free._degree(slope, body, ("s", "y"))
+    return None if found is None else sp.expand(found)

@@ -12,8 +12,9 @@ import numpy as np
 
 from symgen import ulp
 from symgen.derivation import DerivedVariant, Output
+from symgen.operands import domain
 from symgen.oracle import Oracle
-from symgen.pipeline import derive, domain
+from symgen.pipeline import derive
 from symgen.program import ProgramError
 from symgen.settings import first_tensor, settings
 from symgen.spec import Op, load
