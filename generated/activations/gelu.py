@@ -455,7 +455,7 @@ def grad_scalar_tanh(x):
     t60 = fma(t56, t57, -t58) + t56 * (t49 - (t57 - t59) + (-3.635560509207687e-17 - t59))
     t61 = t60 + (t55 - (t56 - 0.4304000910248585)) * t57
     t62 = t58 + t61 if t61 - t61 == 0.0 else t58
-    t63 = t62 if x < -0.5792579224908653 else t48 if x < 1146.4835979821912 else 1.0
+    t63 = t62 if x < -0.5792579224908655 else t48 if x < 1146.4835979821912 else 1.0
     return x if x != x else 0.0 if x < -1978.237548828125 else t48 if x < -1.0005006790161133 else t63
 
 
@@ -713,7 +713,7 @@ def value_and_grad_scalar_tanh(x):
     t65 = fma(t61, t62, -t63) + t61 * (t54 - (t62 - t64) + (-3.635560509207687e-17 - t64))
     t66 = t65 + (t60 - (t61 - 0.4304000910248585)) * t62
     t67 = t63 + t66 if t66 - t66 == 0.0 else t63
-    t68 = t67 if x < -0.5792579224908653 else t53 if x < 1146.4835979821912 else 1.0
+    t68 = t67 if x < -0.5792579224908655 else t53 if x < 1146.4835979821912 else 1.0
     t69 = x if x == 0.0 else 0.0 if x < -751805.5 else t15 + t28 if t28 - t28 == 0.0 else t15
     t70 = x if x != x else 0.0 if x < -1978.237548828125 else t53 if x < -1.0005006790161133 else t68
     return t69, t70

@@ -293,7 +293,7 @@ def grad2_scalar(x):
     t96 = t95 if x < 1.6106764037381782 else t70 if x < 435600817651712.0 else 0.0
     t97 = t79 + t82 if t82 - t82 == 0.0 else t79
     t98 = t97 if x < -2.067581937092507 else t70 if x < 1.4156302213668823 else t96
-    return x if x != x else 0.0 if x < -5.975877050223821e+16 else t70 if x < -2.4987770904083537 else t98
+    return x if x != x else 0.0 if x < -5.975877050223821e+16 else t70 if x < -2.498777090408354 else t98
 
 
 @core

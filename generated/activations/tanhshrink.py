@@ -47,7 +47,7 @@ def value_scalar(x):
     t22 = t21 * x
     t23 = (fma(t20, x, -t21) + (fma(t19, x, -t20) + (t18 - (t19 - 0.3333333333333333)) * x) * x) * x
     t24 = fma(t21, x, -t22) + t23
-    t25 = (t22 + t24 if t24 - t24 == 0.0 else t22) if x < 0.31101488894304813 else t13
+    t25 = (t22 + t24 if t24 - t24 == 0.0 else t22) if x < 0.3110148889430482 else t13
     return t13 if x < -0.31101488894304813 else t25
 
 
@@ -171,7 +171,7 @@ def value_and_grad_scalar(x):
     t24 = t23 * x
     t25 = (fma(t22, x, -t23) + (fma(t21, x, -t22) + (t20 - (t21 - 0.3333333333333333)) * x) * x) * x
     t26 = fma(t23, x, -t24) + t25
-    t27 = (t24 + t26 if t26 - t26 == 0.0 else t24) if x < 0.31101488894304813 else t15
+    t27 = (t24 + t26 if t26 - t26 == 0.0 else t24) if x < 0.3110148889430482 else t15
     t28 = t6 * t6
     t29 = fma(t6, t6, -t28) + t6 * t13 + t13 * t6
     t30 = t15 if x < -0.31101488894304813 else t27

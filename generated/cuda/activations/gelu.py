@@ -1283,7 +1283,7 @@ def grad_device_tanh(x):
     t69 = dmul(dadd(t63, -dadd(t64, -0.4304000910248585)), t65)
     t70 = dadd(dadd(libdevice.fma(t64, t65, -t66), t68), t69)
     t71 = dadd(t66, t70) if dadd(t70, -t70) == 0.0 else t66
-    t72 = t71 if x < -0.5792579224908653 else t55 if x < 1146.4835979821912 else 1.0
+    t72 = t71 if x < -0.5792579224908655 else t55 if x < 1146.4835979821912 else 1.0
     return x if x != x else 0.0 if x < -1978.237548828125 else t55 if x < -1.0005006790161133 else t72
 
 
@@ -1496,7 +1496,7 @@ def value_and_grad_device_tanh(x):
     t75 = dmul(dadd(t69, -dadd(t70, -0.4304000910248585)), t71)
     t76 = dadd(dadd(libdevice.fma(t70, t71, -t72), t74), t75)
     t77 = dadd(t72, t76) if dadd(t76, -t76) == 0.0 else t72
-    t78 = t77 if x < -0.5792579224908653 else t61 if x < 1146.4835979821912 else 1.0
+    t78 = t77 if x < -0.5792579224908655 else t61 if x < 1146.4835979821912 else 1.0
     t79 = x if x == 0.0 else 0.0 if x < -751805.5 else dadd(t15, t31) if dadd(t31, -t31) == 0.0 else t15
     t80 = x if x != x else 0.0 if x < -1978.237548828125 else t61 if x < -1.0005006790161133 else t78
     return t79, t80

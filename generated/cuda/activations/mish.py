@@ -691,7 +691,7 @@ def grad2_device(x):
     t116 = t115 if x < 1.6106764037381782 else t86 if x < 435600817651712.0 else 0.0
     t117 = dadd(t96, t100) if dadd(t100, -t100) == 0.0 else t96
     t118 = t117 if x < -2.067581937092507 else t86 if x < 1.4156302213668823 else t116
-    return x if x != x else 0.0 if x < -5.975877050223821e+16 else t86 if x < -2.4987770904083537 else t118
+    return x if x != x else 0.0 if x < -5.975877050223821e+16 else t86 if x < -2.498777090408354 else t118
 
 
 @core

@@ -498,7 +498,7 @@ def grad2_device(x):
     t80 = dadd(dadd(dadd(dadd(t31, -dadd(t38, -t39)), dadd(t37, -t39)), t71), t79)
     t81 = dadd(t38, t80) if dadd(t80, -t80) == 0.0 else t38
     t82 = dadd(x, -(-1.4097281319127306))
-    t83 = libdevice.fma(-2.718615473271706e-05, t82, -0.0005315373267241243)
+    t83 = libdevice.fma(-2.718615473271724e-05, t82, -0.0005315373267241243)
     t84 = libdevice.fma(libdevice.fma(t83, t82, -0.0011972264527430748), t82, -0.0007365166519904926)
     t85 = libdevice.fma(libdevice.fma(t84, t82, 0.002927554119071255), t82, 0.009679181994317467)
     t86 = libdevice.fma(libdevice.fma(t85, t82, 0.01155835087903564), t82, -0.00810713862562981)

@@ -237,7 +237,7 @@ def value_device(x):
     t24 = dmul(t23, x)
     t25 = dmul(dadd(libdevice.fma(t21, x, -t22), dmul(dadd(t20, -dadd(t21, -0.3333333333333333)), x)), x)
     t26 = dadd(libdevice.fma(t23, x, -t24), dmul(dadd(libdevice.fma(t22, x, -t23), t25), x))
-    t27 = (dadd(t24, t26) if dadd(t26, -t26) == 0.0 else t24) if x < 0.31101488894304813 else t14
+    t27 = (dadd(t24, t26) if dadd(t26, -t26) == 0.0 else t24) if x < 0.3110148889430482 else t14
     return t14 if x < -0.31101488894304813 else t27
 
 
@@ -323,7 +323,7 @@ def value_and_grad_device(x):
     t26 = dmul(t25, x)
     t27 = dmul(dadd(libdevice.fma(t23, x, -t24), dmul(dadd(t22, -dadd(t23, -0.3333333333333333)), x)), x)
     t28 = dadd(libdevice.fma(t25, x, -t26), dmul(dadd(libdevice.fma(t24, x, -t25), t27), x))
-    t29 = (dadd(t26, t28) if dadd(t28, -t28) == 0.0 else t26) if x < 0.31101488894304813 else t16
+    t29 = (dadd(t26, t28) if dadd(t28, -t28) == 0.0 else t26) if x < 0.3110148889430482 else t16
     t30 = dmul(t6, t6)
     t31 = dadd(dadd(libdevice.fma(t6, t6, -t30), dmul(t6, t14)), dmul(t14, t6))
     t32 = t16 if x < -0.31101488894304813 else t29
