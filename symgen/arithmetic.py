@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -66,12 +66,19 @@ def parts(high: float, low: float) -> tuple[float, float]:
 class Pair:
     """``high + low``; `low` is None where the number is exact or its error is not tracked.
 
-    `bits` is how many an exact number has at most: products of short ones are exact.
+    `bits` is how many an exact number has at most: products of short ones are exact. `nearest` tells that `high` is
+    what the exact number rounds to, as it is where one operation on exact numbers gave both.
     """
 
     high: Node
     low: Node | None = None
     bits: int = DOUBLE
+    nearest: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether `high` alone orders the number among floats, up to ties that `low` decides."""
+        return self.low is None or self.nearest
 
 
 def exact(value: Node) -> Pair:
@@ -133,15 +140,17 @@ class Arithmetic:
 
     def constant(self, high: float, low: float) -> Pair:
         high, low = parts(high, low)
-        return Pair(const(high), const(low) if self.compensated and low else None)
+        rest = const(low) if self.compensated and low else None
+        return Pair(const(high), rest, nearest=rest is not None)
 
     def neg(self, a: Pair) -> Pair:
-        return Pair(negative(a.high), None if a.low is None else negative(a.low), a.bits)
+        return Pair(negative(a.high), None if a.low is None else negative(a.low), a.bits, a.nearest)
 
     def abs(self, a: Pair) -> Pair:
         if a.low is None:
             return Pair(absolute(a.high), None, a.bits)
-        return Pair(absolute(a.high), select(node("lt", a.high, ZERO), negative(a.low), a.low))
+        low = select(node("lt", a.high, ZERO), negative(a.low), a.low)
+        return Pair(absolute(a.high), low, nearest=a.nearest)
 
     def add(self, a: Pair, b: Pair) -> Pair:
         if b.high.op == "neg" and b.low is None:
@@ -156,7 +165,7 @@ class Arithmetic:
             return Pair(total, _sum(a.low, b.low))
         back = total - a.high
         lost = (a.high - (total - back)) + (b.high - back)
-        return Pair(total, _sum(lost, a.low, b.low))
+        return Pair(total, _sum(lost, a.low, b.low), nearest=a.low is None and b.low is None)
 
     def sub(self, a: Pair, b: Pair) -> Pair:
         return self.add(a, self.neg(b))
@@ -176,7 +185,8 @@ class Arithmetic:
         if a.low is None and b.low is None and a.bits + b.bits <= DOUBLE:
             return Pair(product, None, a.bits + b.bits)
         lost = fma(a.high, b.high, negative(product)) if self.own else None
-        return Pair(product, _sum(lost, _times(a.high, b.low), _times(a.low, b.high)))
+        once = self.own and a.low is None and b.low is None
+        return Pair(product, _sum(lost, _times(a.high, b.low), _times(a.low, b.high)), nearest=once)
 
     def div(self, a: Pair, b: Pair) -> Pair:
         if b.high.op == "const" and b.low is None and _is_power_of_two(b.high) and abs(b.high.value) > 2.0**-1024:
@@ -192,7 +202,7 @@ class Arithmetic:
             rest = rest + a.low
         if b.low is not None:
             rest = rest - quotient * b.low
-        return Pair(quotient, rest / b.high)
+        return Pair(quotient, rest / b.high, nearest=a.low is None and b.low is None)
 
     def sqrt(self, a: Pair) -> Pair:
         root = node("sqrt", a.high)
@@ -204,7 +214,7 @@ class Arithmetic:
         if a.low is not None:
             rest = rest + a.low
         # at zero the quotient is 0/0, and the final rounding then takes the high part alone
-        return Pair(root, rest / (root + root))
+        return Pair(root, rest / (root + root), nearest=a.low is None)
 
     def power(self, a: Pair, n: int) -> Pair:
         """a**n for n >= 1 by squaring."""
@@ -242,7 +252,7 @@ class Arithmetic:
 
     def rounded(self, a: Pair) -> Node:
         """The number as one float64."""
-        if a.low is None:
+        if a.low is None or a.nearest:
             return a.high
         total = a.high + a.low
         # an overflowed low part, infinite or no number, says nothing; the plain result is the answer then
@@ -252,8 +262,10 @@ class Arithmetic:
         """The same number with the high part correctly rounded."""
         if a.low is None:
             return a
-        total = a.high + a.low
         known = node("eq", a.low - a.low, ZERO)
+        if a.nearest:
+            return replace(a, low=select(known, a.low, ZERO))
+        total = a.high + a.low
         return Pair(select(known, total, a.high), select(known, a.low - (total - a.high), ZERO))
 
 

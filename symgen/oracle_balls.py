@@ -90,8 +90,8 @@ def _erfc(u: arb) -> arb:
     return u.lower().erfc().union(u.upper().erfc()) if u > 2 else u.erfc()
 
 
-def _order(a: arb, b: arb, final: bool) -> int:
-    """Sign of a - b; at the last precision, balls that still overlap count as equal."""
+def order(a: arb, b: arb, final: bool = False) -> int:
+    """The sign of a - b for all values in the two balls; of those that overlap at the last precision, zero."""
     if a < b:
         return -1
     if a > b:
@@ -115,7 +115,7 @@ def namespace(checked: bool, final: bool) -> dict[str, Any]:
         "ONE": arb(1),
         "inverse": _checked_inverse if checked else _inverse,
         "power": partial(_power_coefficient, checked=checked),
-        "order": partial(_order, final=final),
+        "order": partial(order, final=final),
         "erfc": _erfc,
         "trigamma": lambda u: arb(2).zeta(u),
         **plain,

@@ -19,7 +19,7 @@ from sympy.logic.boolalg import And, BooleanFalse, BooleanTrue, Not, Or
 
 from symgen import heads, vocabulary
 from symgen.kinks import unfold
-from symgen.oracle_balls import OracleError, UndecidedError
+from symgen.oracle_balls import OracleError, order
 
 Series = list[arb]
 Slope = Callable[[Sequence[Series], int], arb]
@@ -123,17 +123,6 @@ class _Expansion:
         if type(condition) not in COMPARISONS:
             raise OracleError(f"the condition {condition} cannot be decided")
         return COMPARISONS[type(condition)](order(self.series(condition.lhs)[0], self.series(condition.rhs)[0]))
-
-
-def order(a: arb, b: arb) -> int:
-    """The sign of a - b for every choice of values in the two balls."""
-    if a < b:
-        return -1
-    if a > b:
-        return 1
-    if a.is_exact() and b.is_exact() and a == b:
-        return 0
-    raise UndecidedError
 
 
 # --- arithmetic of series -------------------------------------------------------------------------------------------

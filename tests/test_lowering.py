@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -347,6 +348,58 @@ def test_a_tie_that_rounding_would_invent_is_none() -> None:
     assert not decided(sp.Eq(x, Rational(1, 10), evaluate=False), x=0.1)
 
 
+# an expression, its value at a rational number, and where what is inside its bounds has a value
+SIDES: list[tuple[Expr, Callable[[Any], Any], Callable[[Any], Any]]] = [
+    (first_max(0, 2 * x + 3), lambda v: max(0, 2 * v + 3), lambda q: (q - 3) / 2),
+    (first_min(x / 3 - 1, 5), lambda v: min(v / 3 - 1, 5), lambda q: 3 * (q + 1)),
+    (first_min(6, first_max(0, x + 3)), lambda v: min(6, max(0, v + 3)), lambda q: q - 3),
+    (1 - maximum(x, -2), lambda v: 1 - max(v, -2), lambda q: 1 - q),
+]
+
+
+@pytest.mark.parametrize(("kind", "meaning"), RELATIONS[:4], ids=[k.__name__ for k, _ in RELATIONS[:4]])
+@pytest.mark.parametrize(("side", "value", "inverse"), SIDES, ids=[str(e) for e, _, _ in SIDES])
+@given(bound=st.fractions(-7, 7, max_denominator=12), steps=st.integers(-2, 2), reverse=st.booleans())
+def test_an_order_against_a_number_is_decided_beside_every_tie(
+    side: Expr,
+    value: Callable[[Any], Any],
+    inverse: Callable[[Any], Any],
+    kind: type,
+    meaning: Callable[[Any, Any], bool],
+    bound: Fraction,
+    steps: int,
+    reverse: bool,
+) -> None:
+    """Sums, factors and bounds by numbers are taken off the expression, and the order stays what it was."""
+    number = Rational(bound.numerator, bound.denominator)
+    tie = float(inverse(bound))
+    near = tie + steps * math.ulp(tie)
+    relation = kind(number, side, evaluate=False) if reverse else kind(side, number, evaluate=False)
+    truth = value(Fraction(near))
+    assert decided(relation, x=near) == (meaning(bound, truth) if reverse else meaning(truth, bound))
+
+
+def test_an_order_against_a_number_computes_no_sum() -> None:
+    """max(0, x + 3) >= 6 asks x alone: one comparison with a constant."""
+    condition = Lowering(PLAIN, {x: Pair(var("x"))}).condition(sp.Ge(first_max(0, x + 3), 6))
+    assert [n.op for n in topological([condition]) if n.args] == ["le"]
+
+
+@pytest.mark.parametrize(("kind", "meaning"), RELATIONS, ids=[k.__name__ for k, _ in RELATIONS])
+@given(a=st.floats(-8, 8), b=st.floats(-1e-3, 1e-3), steps=st.integers(-2, 2))
+def test_a_distance_is_compared_exactly(
+    kind: type, meaning: Callable[[Any, Any], bool], a: float, b: float, steps: int
+) -> None:
+    """|x - y| against a float beside what it rounds to, or against another difference that rounds to the same."""
+    t = abs(abs(a - b) + steps * math.ulp(a - b))
+    exact = abs(Rational(a) - Rational(b))
+    values = {"x": a, "y": b, "threshold": t, "beta": 0.0}
+    assert decided(kind(sp.Abs(x - y), threshold, evaluate=False), **values) == bool(meaning(exact, Rational(t)))
+    other = kind(sp.Abs(x - y), threshold + beta, evaluate=False)
+    values["beta"] = math.ulp(t) / 4
+    assert decided(other, **values) == bool(meaning(exact, Rational(t) + Rational(values["beta"])))
+
+
 def test_conditions_combine_and_constants_are_conditions() -> None:
     """and, or, not, true and false."""
     both, either = sp.And(x > 0, x < 1), sp.Or(x < 0, x > 1)
@@ -365,6 +418,9 @@ def test_a_comparison_with_nan_or_an_infinity_is_ieee() -> None:
     assert decided(sp.Gt(beta * x, threshold), beta=2.0, x=math.inf, threshold=1.0)
     assert decided(sp.Gt(beta * x, threshold), beta=1e200, x=1e200, threshold=1.0)
     assert not decided(sp.Gt(beta * x, threshold), beta=1e200, x=-1e200, threshold=1.0)
+    assert decided(sp.Le(sp.Abs(x - y), threshold), x=math.inf, y=0.0, threshold=math.inf)
+    assert not decided(sp.Lt(sp.Abs(x - y), threshold), x=math.inf, y=0.0, threshold=math.inf)
+    assert not decided(sp.Le(sp.Abs(x - y), threshold), x=math.nan, y=0.0, threshold=math.inf)
 
 
 # -- kinks ------------------------------------------------------------------------------------------------------------

@@ -36,10 +36,18 @@ def _erfc_slope(u: Node) -> Node:
     return const(-2.0 / math.sqrt(math.pi)) * call("exp", negative(u * u))
 
 
+def _bell(s: Walk, u: Expr, size: Node) -> Pair:
+    """exp(-u^2) of an expression, whose size is given: where no rounding is put back, of u^2 as it is written.
+
+    So it is shared: beside erfc(x/sqrt(2)) its derivative's exp(-x^2/2) stands.
+    """
+    return _square_exp(s, size) if s.arithmetic.compensated else s.pair(sp.exp(-(u**2)))
+
+
 def _lower_erfc(s: Walk, e: Expr) -> Pair:
     a, u = s.arithmetic, s.pair(e.args[0])
     size = absolute(u.high)
-    tail = a.mul(a.function("erfcx", size), _square_exp(s, size))
+    tail = a.mul(a.function("erfcx", size), _bell(s, e.args[0], size))
     rest = a.sub(exact(const(2.0)), tail)
     up = node("le", ZERO, u.high)
     value = choose(up, tail, rest)

@@ -15,6 +15,7 @@ from sympy.core.relational import Relational
 
 from symgen.arithmetic import COMPENSATED, ZERO, Arithmetic, Pair
 from symgen.kernel import Node, node, select
+from symgen.lowering.relations import in_order, solved
 
 
 class LoweringError(ValueError):
@@ -88,6 +89,9 @@ class Walk:
         raise LoweringError(f"no code for the condition {c}")
 
     def _compare(self, c: Relational) -> Node:
+        c = solved(c)
+        if not isinstance(c, Relational):
+            return self.condition(c)
         op, swap = RELATIONS[type(c)]
         sides = type(self)(COMPENSATED, self.bound)
         a, b = sides.pair(c.lhs), sides.pair(c.rhs)
@@ -95,6 +99,8 @@ class Walk:
             a, b = b, a
         if a.low is None and b.low is None:
             return node(op, a.high, b.high)
+        if a.settled and b.settled:
+            return in_order(op, a, b)
         gap = COMPENSATED.normal(COMPENSATED.sub(a, b))
         assert gap.low is not None
         if op in ("eq", "ne"):
@@ -121,4 +127,4 @@ def choose(condition: Node, a: Pair, b: Pair) -> Pair:
     low = None
     if a.low is not None or b.low is not None:
         low = select(condition, a.low or ZERO, b.low or ZERO)
-    return Pair(select(condition, a.high, b.high), low)
+    return Pair(select(condition, a.high, b.high), low, nearest=a.settled and b.settled)

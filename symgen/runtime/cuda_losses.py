@@ -9,7 +9,7 @@ from .calls import given_outputs
 from .cuda import DeviceCall, DeviceKernel, Sums, remembered
 from .cuda_arrays import View
 from .execute import bare
-from .losses import DIFFERENTIABLE, _reduction
+from .losses import DIFFERENTIABLE, reduction_of
 from .manifest import Argument
 
 Keywords = Mapping[str, Any]
@@ -75,7 +75,7 @@ class DeviceLoss(DeviceKernel):
         )
 
     def _how(self, method: str, kwargs: Keywords) -> str:
-        return _reduction(method, kwargs.get("reduction", self._caller.function.reduction))
+        return reduction_of(method, kwargs.get("reduction", self._caller.function.reduction))
 
     @staticmethod
     def _plain(kwargs: Keywords) -> dict[str, Any]:
@@ -85,11 +85,7 @@ class DeviceLoss(DeviceKernel):
                  ) -> tuple[DeviceCall, str]:
         how = self._how(method, kwargs)
         call = self._prepared(method, args, self._plain(kwargs), extras, leading)
-        if how == "batchmean" and not call.shape:
-            raise ValueError(
-                f"{method}(): reduction='batchmean' divides by the length of the first axis, and there is none"
-            )
-        return call, how
+        return call, reduction_of(method, how, call.shape)
 
     def _divisor(self, call: DeviceCall, how: str) -> tuple[float, Sums | None]:
         """What the sum of the losses is divided by: a number, and the sum of the shares where samples have one."""

@@ -17,7 +17,7 @@ from .cuda_arrays import FORMATS, Face, View, face_of, step
 from .cuda_launch import THREADS
 from .execute import bare
 from .layout import Given, lengths_of, place
-from .losses import _reduction
+from .losses import reduction_of
 from .manifest import Argument, Variant
 from .operands import Operand
 from .options import choose_variant
@@ -315,12 +315,7 @@ class DeviceRowLoss(DeviceRows):
         function = self._caller.function
         more = {**defaults(function), **extras, "reduction": function.reduction}
         call = self._prepared(method, args, kwargs, more, leading)
-        how = _reduction(method, call.call.extras["reduction"])
-        if how == "batchmean" and not call.batch:
-            raise ValueError(
-                f"{method}(): reduction='batchmean' divides by the length of the first axis, and there is none"
-            )
-        return call, how
+        return call, reduction_of(method, call.call.extras["reduction"], call.batch)
 
     def _divisor(self, call: DeviceRowCall, how: str) -> tuple[float, Sums | None]:
         """What the sum of the losses is divided by: a number, and the sum of the shares where samples have one."""

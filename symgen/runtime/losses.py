@@ -112,12 +112,21 @@ def _combined(rows: Array, terms: list[tuple[int, float]]) -> Array:
     return np.ascontiguousarray(total)
 
 
-def _reduction(method: str, given: Any) -> str:
-    if isinstance(given, str) and given in REDUCTIONS:
-        return given
-    known = listing(map(repr, REDUCTIONS))
-    hint = did_you_mean(given, REDUCTIONS) if isinstance(given, str) else ""
-    raise ValueError(f"{method}(): reduction must be {known}, got {given!r}{hint}")
+def reduction_of(method: str, given: Any, shape: Sequence[int] = (1,)) -> str:
+    """A reduction that there is, and that losses of this shape have.
+
+    Raises:
+        ValueError: there is none of this name, or "batchmean" lacks a first axis.
+    """
+    if not (isinstance(given, str) and given in REDUCTIONS):
+        known = listing(map(repr, REDUCTIONS))
+        hint = did_you_mean(given, REDUCTIONS) if isinstance(given, str) else ""
+        raise ValueError(f"{method}(): reduction must be {known}, got {given!r}{hint}")
+    if given == "batchmean" and not shape:
+        raise ValueError(
+            f"{method}(): reduction='batchmean' divides by the length of the first axis, and there is none"
+        )
+    return given
 
 
 def _prepared(caller: Caller, method: str, args: Arguments, kwargs: Keywords, extras: dict[str, Any],
@@ -125,12 +134,7 @@ def _prepared(caller: Caller, method: str, args: Arguments, kwargs: Keywords, ex
     """A checked call, and how it is reduced."""
     extras = {**extras, "reduction": caller.function.reduction}
     call = caller.prepare(method, args, kwargs, extras, leading)
-    how = _reduction(method, call.extras["reduction"])
-    if how == "batchmean" and not call.shape:
-        raise ValueError(
-            f"{method}(): reduction='batchmean' divides by the length of the first axis, and there is none"
-        )
-    return call, how
+    return call, reduction_of(method, call.extras["reduction"], call.shape)
 
 
 def _without_reduction(kwargs: Keywords) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .dtypes import FLOAT64, Array, store
 from .execute import bare, check_out, finish
-from .losses import _reduction
+from .losses import reduction_of
 from .manifest import Argument
 from .operands import to_array
 from .quick_losses import LARGEST
@@ -40,12 +40,7 @@ def _prepared(caller: RowCaller, method: str, args: Arguments, kwargs: Keywords,
               leading: str = "") -> tuple[RowCall, str]:
     extras = {**defaults(caller.function), **extras, "reduction": caller.function.reduction}
     call = caller.prepare(method, args, kwargs, extras, leading)
-    how = _reduction(method, call.extras["reduction"])
-    if how == "batchmean" and not call.shape:
-        raise ValueError(
-            f"{method}(): reduction='batchmean' divides by the length of the first axis, and there is none"
-        )
-    return call, how
+    return call, reduction_of(method, call.extras["reduction"], call.shape)
 
 
 def _divisor(caller: RowCaller, call: RowCall, how: str) -> float:
