@@ -34,11 +34,8 @@ def value_f64_y0_core(m0, x1_C):
     x1_C = np.float64(x1_C)
     t1 = x1_C * m0
     t2 = fma(x1_C, m0, -t1)
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # s0 = sum over C.1 of y0[C.1]**2
@@ -66,11 +63,8 @@ def value_f64_y1_core(m1, x2_C):
     x2_C = np.float64(x2_C)
     t1 = x2_C * m1
     t2 = fma(x2_C, m1, -t1)
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # s1 = sum over C.1 of y1[C.1]**2
@@ -170,24 +164,13 @@ def value_f32_in_pairs_out_core(eps, s0, s1, s2, s2_l):
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     t1 = math.sqrt(s0)
-    t2 = t1 + -0.0
-    t3 = t2 - t1
-    t4 = t1 - (t2 - t3) + (-0.0 - t3) + fma(-t1, t1, s0) / (t1 + t1)
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = math.sqrt(s1)
-    t8 = t7 + -0.0
-    t9 = t8 - t7
-    t10 = t7 - (t8 - t9) + (-0.0 - t9) + fma(-t7, t7, s1) / (t7 + t7)
-    t11 = t10 - t10 == 0.0
-    t12 = t8 + t10
-    t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
-    t14 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t13
-    t15 = eps if t1 < eps else t1
-    t16 = eps if t7 < eps else t7
-    t17 = 0.0 if t14 else s2_l / t15 / t16
-    t18 = 0.0 if t14 else s2 / t15 / t16
-    return t18 + t17 if t17 - t17 == 0.0 else t18
+    t2 = math.sqrt(s1)
+    t3 = t1 == 0.0 or t2 == 0.0
+    t4 = eps if t1 < eps else t1
+    t5 = eps if t2 < eps else t2
+    t6 = 0.0 if t3 else s2_l / t4 / t5
+    t7 = 0.0 if t3 else s2 / t4 / t5
+    return t7 + t6 if t6 - t6 == 0.0 else t7
 
 
 # size_s2 = sum over C.1 of Abs(x1[C.1]*x2[C.1])
@@ -206,20 +189,8 @@ def value_f32_near_out_core(eps, s0, s1, s2):
     s1 = np.float64(s1)
     s2 = np.float64(s2)
     t1 = math.sqrt(s0)
-    t2 = t1 + -0.0
-    t3 = t2 - t1
-    t4 = t1 - (t2 - t3) + (-0.0 - t3) + fma(-t1, t1, s0) / (t1 + t1)
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = math.sqrt(s1)
-    t8 = t7 + -0.0
-    t9 = t8 - t7
-    t10 = t7 - (t8 - t9) + (-0.0 - t9) + fma(-t7, t7, s1) / (t7 + t7)
-    t11 = t10 - t10 == 0.0
-    t12 = t8 + t10
-    t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
-    t14 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t13
-    return 0.0 if t14 else s2 / ((eps if t1 < eps else t1) * (eps if t7 < eps else t7))
+    t2 = math.sqrt(s1)
+    return 0.0 if t1 == 0.0 or t2 == 0.0 else s2 / ((eps if t1 < eps else t1) * (eps if t2 < eps else t2))
 
 
 # out = near_out
@@ -238,20 +209,9 @@ def value_f32_size_out_core(eps, s0, s1, size_s2):
     s1 = np.float64(s1)
     size_s2 = np.float64(size_s2)
     t1 = math.sqrt(s0)
-    t2 = t1 + -0.0
-    t3 = t2 - t1
-    t4 = t1 - (t2 - t3) + (-0.0 - t3) + fma(-t1, t1, s0) / (t1 + t1)
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = math.sqrt(s1)
-    t8 = t7 + -0.0
-    t9 = t8 - t7
-    t10 = t7 - (t8 - t9) + (-0.0 - t9) + fma(-t7, t7, s1) / (t7 + t7)
-    t11 = t10 - t10 == 0.0
-    t12 = t8 + t10
-    t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
-    t14 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t13
-    return 0.0 if t14 else size_s2 / abs((eps if t1 < eps else t1) * (eps if t7 < eps else t7))
+    t2 = math.sqrt(s1)
+    t3 = size_s2 / abs((eps if t1 < eps else t1) * (eps if t2 < eps else t2))
+    return 0.0 if t1 == 0.0 or t2 == 0.0 else t3
 
 
 # doubt_out = (0 if 16777216*Abs(near_out) >= size_out else 1)

@@ -37,9 +37,8 @@ def value_scalar(x):
 @core
 def value_scalar32(x):
     x = np.float64(x)
-    t1 = abs(x)
-    t2 = erfcx_short(t1) * exp_short(-(t1 * t1))
-    return t2 if 0.0 <= x else 2.0 - t2
+    t1 = erfcx_short(abs(x)) * exp_short(-(x * x))
+    return t1 if 0.0 <= x else 2.0 - t1
 
 
 # -2*exp(-x**2)/sqrt(pi) (compensated)
@@ -114,10 +113,10 @@ def value_and_grad_scalar(x):
 @core
 def value_and_grad_scalar32(x):
     x = np.float64(x)
-    t1 = abs(x)
-    t2 = erfcx_short(t1) * exp_short(-(t1 * t1))
+    t1 = exp_short(-(x * x))
+    t2 = erfcx_short(abs(x)) * t1
     t3 = t2 if 0.0 <= x else 2.0 - t2
-    t4 = -(1.1283791670955126 * exp_short(-(x * x)))
+    t4 = -(1.1283791670955126 * t1)
     return t3, t4
 
 

@@ -60,10 +60,10 @@ def value_scalar_none(x):
 @core
 def value_scalar32_none(x):
     x = np.float64(x)
-    t1 = 0.7071067811865476 * x
-    t2 = abs(t1)
-    t3 = erfcx_short(t2) * exp_short(-(t2 * t2))
-    return 0.0 if x < -280958.96875 else x * 0.5 * (t3 if 0.0 <= -t1 else 2.0 - t3)
+    t1 = x * 0.5
+    t2 = 0.7071067811865476 * x
+    t3 = erfcx_short(abs(t2)) * exp_short(-(t1 * x))
+    return 0.0 if x < -280958.96875 else t1 * (t3 if 0.0 <= -t2 else 2.0 - t3)
 
 
 # -inf to -4.74531e+07: 0.0, which the function has reached to the last bit
@@ -136,10 +136,10 @@ def grad_scalar_none(x):
 @core
 def grad_scalar32_none(x):
     x = np.float64(x)
-    t1 = 0.7071067811865476 * x
-    t2 = abs(t1)
-    t3 = erfcx_short(t2) * exp_short(-(t2 * t2))
-    t4 = 0.3989422804014327 * x * exp_short(-(x * 0.5 * x)) + (t3 if 0.0 <= -t1 else 2.0 - t3) * 0.5
+    t1 = exp_short(-(x * 0.5 * x))
+    t2 = 0.7071067811865476 * x
+    t3 = erfcx_short(abs(t2)) * t1
+    t4 = 0.3989422804014327 * x * t1 + (t3 if 0.0 <= -t2 else 2.0 - t3) * 0.5
     t5 = x - -0.7517915246935645
     t6 = fma(fma(-1.6795607058687416e-06, t5, 8.74445124246388e-05), t5, 0.00018401555851024464)
     t7 = fma(fma(fma(t6, t5, -0.0007455209680889645), t5, -0.002239338721559828), t5, 0.0045393050751135165)
@@ -258,10 +258,10 @@ def value_and_grad_scalar32_none(x):
     t1 = x < -280958.96875
     t2 = x * 0.5
     t3 = 0.7071067811865476 * x
-    t4 = abs(t3)
-    t5 = erfcx_short(t4) * exp_short(-(t4 * t4))
+    t4 = exp_short(-(t2 * x))
+    t5 = erfcx_short(abs(t3)) * t4
     t6 = t5 if 0.0 <= -t3 else 2.0 - t5
-    t7 = 0.3989422804014327 * x * exp_short(-(t2 * x)) + t6 * 0.5
+    t7 = 0.3989422804014327 * x * t4 + t6 * 0.5
     t8 = x - -0.7517915246935645
     t9 = fma(fma(-1.6795607058687416e-06, t8, 8.74445124246388e-05), t8, 0.00018401555851024464)
     t10 = fma(fma(fma(t9, t8, -0.0007455209680889645), t8, -0.002239338721559828), t8, 0.0045393050751135165)

@@ -28,26 +28,7 @@ value_scalar32 = value_scalar
 @core
 def grad_scalar(x):
     x = np.float64(x)
-    t1 = x + 3.0
-    t2 = t1 < 0.0
-    t3 = -(0.0 if t2 else t1)
-    t4 = 6.0 + t3
-    t5 = t4 - 6.0
-    t6 = t1 - x
-    t7 = x - (t1 - t6) + (3.0 - t6)
-    t8 = 6.0 - (t4 - t5) + (t3 - t5) + -(0.0 if t2 else t7)
-    t9 = t8 - t8 == 0.0
-    t10 = t4 + t8
-    t11 = t10 if t9 else t4
-    t12 = t1 + -0.0
-    t13 = t12 - t1
-    t14 = t1 - (t12 - t13) + (-0.0 - t13) + t7
-    t15 = t14 - t14 == 0.0
-    t16 = t12 + t14
-    t17 = t16 if t15 else t12
-    t18 = 0.0 if t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t12) if t15 else 0.0) <= 0.0 else 1.0
-    t19 = (0.0 if t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t4) if t9 else 0.0) <= 0.0 else t18) / 6.0
-    return x if x != x else t19
+    return x if x != x else (0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0) / 6.0
 
 
 grad_scalar32 = grad_scalar
@@ -68,28 +49,10 @@ grad2_scalar32 = grad2_scalar
 def value_and_grad_scalar(x):
     x = np.float64(x)
     t1 = x + 3.0
-    t2 = t1 < 0.0
-    t3 = 0.0 if t2 else t1
-    t4 = -t3
-    t5 = 6.0 + t4
-    t6 = t5 - 6.0
-    t7 = t1 - x
-    t8 = x - (t1 - t7) + (3.0 - t7)
-    t9 = 6.0 - (t5 - t6) + (t4 - t6) + -(0.0 if t2 else t8)
-    t10 = t9 - t9 == 0.0
-    t11 = t5 + t9
-    t12 = t11 if t10 else t5
-    t13 = t1 + -0.0
-    t14 = t13 - t1
-    t15 = t1 - (t13 - t14) + (-0.0 - t14) + t8
-    t16 = t15 - t15 == 0.0
-    t17 = t13 + t15
-    t18 = t17 if t16 else t13
-    t19 = 0.0 if t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t13) if t16 else 0.0) <= 0.0 else 1.0
-    t20 = (0.0 if t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t5) if t10 else 0.0) <= 0.0 else t19) / 6.0
-    t21 = (6.0 if 6.0 < t3 else t3) / 6.0
-    t22 = x if x != x else t20
-    return t21, t22
+    t2 = 0.0 if t1 < 0.0 else t1
+    t3 = (6.0 if 6.0 < t2 else t2) / 6.0
+    t4 = x if x != x else (0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0) / 6.0
+    return t3, t4
 
 
 value_and_grad_scalar32 = value_and_grad_scalar

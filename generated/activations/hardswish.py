@@ -55,90 +55,37 @@ def value_scalar32(x):
 @core
 def grad_scalar(x):
     x = np.float64(x)
-    t1 = x + 3.0
-    t2 = t1 < 0.0
-    t3 = 0.0 if t2 else t1
-    t4 = -t3
-    t5 = 6.0 + t4
-    t6 = t5 - 6.0
-    t7 = t1 - x
-    t8 = x - (t1 - t7) + (3.0 - t7)
-    t9 = 0.0 if t2 else t8
-    t10 = 6.0 - (t5 - t6) + (t4 - t6) + -t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t1 + -0.0
-    t15 = t14 - t1
-    t16 = t1 - (t14 - t15) + (-0.0 - t15) + t8
-    t17 = t16 - t16 == 0.0
-    t18 = t14 + t16
-    t19 = t18 if t17 else t14
-    t20 = 0.0 if t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t14) if t17 else 0.0) <= 0.0 else 1.0
-    t21 = 0.0 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else t20
-    t22 = x * t21
-    t23 = 6.0 < t3
-    t24 = 6.0 if t23 else t3
-    t25 = t22 + t24
-    t26 = t25 / 6.0
-    t27 = t25 - t22
-    t28 = fma(-t26, 6.0, t25) + (t22 - (t25 - t27) + (t24 - t27) + fma(x, t21, -t22) + (0.0 if t23 else t9))
-    t29 = t28 / 6.0
-    t30 = (t26 + t29 if t29 - t29 == 0.0 else t26) if x < 1146.4835979821912 else 1.0
-    return x if x != x else 0.0 if x < -899.5127994762755 else t30
+    t1 = 0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0
+    t2 = x * t1
+    t3 = x + 3.0
+    t4 = t3 < 0.0
+    t5 = 0.0 if t4 else t3
+    t6 = 6.0 < t5
+    t7 = 6.0 if t6 else t5
+    t8 = t2 + t7
+    t9 = t8 / 6.0
+    t10 = t8 - t2
+    t11 = t3 - x
+    t12 = 0.0 if t6 else 0.0 if t4 else x - (t3 - t11) + (3.0 - t11)
+    t13 = (fma(-t9, 6.0, t8) + (t2 - (t8 - t10) + (t7 - t10) + fma(x, t1, -t2) + t12)) / 6.0
+    t14 = (t9 + t13 if t13 - t13 == 0.0 else t9) if x < 1146.4835979821912 else 1.0
+    return x if x != x else 0.0 if x < -899.5127994762755 else t14
 
 
 @core
 def grad_scalar32(x):
     x = np.float64(x)
     t1 = x + 3.0
-    t2 = t1 < 0.0
-    t3 = 0.0 if t2 else t1
-    t4 = -t3
-    t5 = 6.0 + t4
-    t6 = t5 - 6.0
-    t7 = t1 - x
-    t8 = x - (t1 - t7) + (3.0 - t7)
-    t9 = 6.0 - (t5 - t6) + (t4 - t6) + -(0.0 if t2 else t8)
-    t10 = t9 - t9 == 0.0
-    t11 = t5 + t9
-    t12 = t11 if t10 else t5
-    t13 = t1 + -0.0
-    t14 = t13 - t1
-    t15 = t1 - (t13 - t14) + (-0.0 - t14) + t8
-    t16 = t15 - t15 == 0.0
-    t17 = t13 + t15
-    t18 = t17 if t16 else t13
-    t19 = 0.0 if t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t13) if t16 else 0.0) <= 0.0 else 1.0
-    t20 = x * (0.0 if t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t5) if t10 else 0.0) <= 0.0 else t19)
-    t21 = 0.0 if x < -1024.0 else (t20 + (6.0 if 6.0 < t3 else t3)) / 6.0 if x < 1305.1500244140625 else 1.0
-    return x if x != x else t21
+    t2 = 0.0 if t1 < 0.0 else t1
+    t3 = (x * (0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0) + (6.0 if 6.0 < t2 else t2)) / 6.0
+    return x if x != x else 0.0 if x < -1024.0 else t3 if x < 1305.1500244140625 else 1.0
 
 
 # (0 if 6 <= first_max(0, x + 3) else (0 if 0 >= x + 3 else 1))/3
 @core
 def grad2_scalar(x):
     x = np.float64(x)
-    t1 = x + 3.0
-    t2 = t1 < 0.0
-    t3 = -(0.0 if t2 else t1)
-    t4 = 6.0 + t3
-    t5 = t4 - 6.0
-    t6 = t1 - x
-    t7 = x - (t1 - t6) + (3.0 - t6)
-    t8 = 6.0 - (t4 - t5) + (t3 - t5) + -(0.0 if t2 else t7)
-    t9 = t8 - t8 == 0.0
-    t10 = t4 + t8
-    t11 = t10 if t9 else t4
-    t12 = t1 + -0.0
-    t13 = t12 - t1
-    t14 = t1 - (t12 - t13) + (-0.0 - t13) + t7
-    t15 = t14 - t14 == 0.0
-    t16 = t12 + t14
-    t17 = t16 if t15 else t12
-    t18 = 0.0 if t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t12) if t15 else 0.0) <= 0.0 else 1.0
-    t19 = (0.0 if t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t4) if t9 else 0.0) <= 0.0 else t18) / 3.0
-    return x if x != x else t19
+    return x if x != x else (0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0) / 3.0
 
 
 grad2_scalar32 = grad2_scalar
@@ -157,39 +104,23 @@ def value_and_grad_scalar(x):
     t7 = 6.0 if t6 else t5
     t8 = t2 * t7
     t9 = t3 - x
-    t10 = x - (t3 - t9) + (3.0 - t9)
-    t11 = 0.0 if t4 else t10
-    t12 = 0.0 if t6 else t11
-    t13 = fma(t2, t7, -t8) + t2 * t12 + fma(-t2, 6.0, x) / 6.0 * t7
-    t14 = t8 + t13 if t13 - t13 == 0.0 else t8
-    t15 = 1.0 * x
-    t16 = fma(1.0, x, -t15) + -8.636168555094445e-78 * x
-    t17 = t14 if x < 1.9025623629477707e+265 else t15 + t16 if t16 - t16 == 0.0 else t15
-    t18 = t14 if x < -9.855332099596438e-42 else x * t7 / 6.0 if x < 2.251886632169981e-42 else t17
-    t19 = -t5
-    t20 = 6.0 + t19
-    t21 = t20 - 6.0
-    t22 = 6.0 - (t20 - t21) + (t19 - t21) + -t11
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = t24 if t23 else t20
-    t26 = t3 + -0.0
-    t27 = t26 - t3
-    t28 = t3 - (t26 - t27) + (-0.0 - t27) + t10
-    t29 = t28 - t28 == 0.0
-    t30 = t26 + t28
-    t31 = t30 if t29 else t26
-    t32 = 0.0 if t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t26) if t29 else 0.0) <= 0.0 else 1.0
-    t33 = 0.0 if t25 < 0.0 or t25 == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) <= 0.0 else t32
-    t34 = x * t33
-    t35 = t34 + t7
-    t36 = t35 / 6.0
-    t37 = t35 - t34
-    t38 = (fma(-t36, 6.0, t35) + (t34 - (t35 - t37) + (t7 - t37) + fma(x, t33, -t34) + t12)) / 6.0
-    t39 = 0.0 if t1 else (t36 + t38 if t38 - t38 == 0.0 else t36) if x < 1146.4835979821912 else 1.0
-    t40 = 0.0 if t1 else t18
-    t41 = x if x != x else t39
-    return t40, t41
+    t10 = 0.0 if t6 else 0.0 if t4 else x - (t3 - t9) + (3.0 - t9)
+    t11 = fma(t2, t7, -t8) + t2 * t10 + fma(-t2, 6.0, x) / 6.0 * t7
+    t12 = t8 + t11 if t11 - t11 == 0.0 else t8
+    t13 = 1.0 * x
+    t14 = fma(1.0, x, -t13) + -8.636168555094445e-78 * x
+    t15 = t12 if x < 1.9025623629477707e+265 else t13 + t14 if t14 - t14 == 0.0 else t13
+    t16 = t12 if x < -9.855332099596438e-42 else x * t7 / 6.0 if x < 2.251886632169981e-42 else t15
+    t17 = 0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0
+    t18 = x * t17
+    t19 = t18 + t7
+    t20 = t19 / 6.0
+    t21 = t19 - t18
+    t22 = (fma(-t20, 6.0, t19) + (t18 - (t19 - t21) + (t7 - t21) + fma(x, t17, -t18) + t10)) / 6.0
+    t23 = 0.0 if t1 else (t20 + t22 if t22 - t22 == 0.0 else t20) if x < 1146.4835979821912 else 1.0
+    t24 = 0.0 if t1 else t16
+    t25 = x if x != x else t23
+    return t24, t25
 
 
 @core
@@ -197,29 +128,12 @@ def value_and_grad_scalar32(x):
     x = np.float64(x)
     t1 = x < -1024.0
     t2 = x + 3.0
-    t3 = t2 < 0.0
-    t4 = 0.0 if t3 else t2
-    t5 = 6.0 if 6.0 < t4 else t4
-    t6 = -t4
-    t7 = 6.0 + t6
-    t8 = t7 - 6.0
-    t9 = t2 - x
-    t10 = x - (t2 - t9) + (3.0 - t9)
-    t11 = 6.0 - (t7 - t8) + (t6 - t8) + -(0.0 if t3 else t10)
-    t12 = t11 - t11 == 0.0
-    t13 = t7 + t11
-    t14 = t13 if t12 else t7
-    t15 = t2 + -0.0
-    t16 = t15 - t2
-    t17 = t2 - (t15 - t16) + (-0.0 - t16) + t10
-    t18 = t17 - t17 == 0.0
-    t19 = t15 + t17
-    t20 = t19 if t18 else t15
-    t21 = 0.0 if t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) <= 0.0 else 1.0
-    t22 = x * (0.0 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t7) if t12 else 0.0) <= 0.0 else t21) + t5
-    t23 = 0.0 if t1 else x * t5 / 6.0
-    t24 = x if x != x else 0.0 if t1 else t22 / 6.0 if x < 1305.1500244140625 else 1.0
-    return t23, t24
+    t3 = 0.0 if t2 < 0.0 else t2
+    t4 = 6.0 if 6.0 < t3 else t3
+    t5 = (x * (0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0) + t4) / 6.0 if x < 1305.1500244140625 else 1.0
+    t6 = 0.0 if t1 else x * t4 / 6.0
+    t7 = x if x != x else 0.0 if t1 else t5
+    return t6, t7
 
 
 @loop

@@ -79,11 +79,8 @@ def value_f64_h4_core(eps):
     eps = np.float64(eps)
     t1 = math.sqrt(eps)
     t2 = fma(-t1, t1, eps) / (t1 + t1)
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # e0 = hypot(sqrt(s1)/sqrt(|C|), h4*m0)

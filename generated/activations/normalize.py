@@ -1086,11 +1086,8 @@ def value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_C):
     x_C = np.float64(x_C)
     t1 = x_C * m0
     t2 = fma(x_C, m0, -t1)
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # s0 = sum over C.1 of y0[C.1]**2
@@ -3543,11 +3540,8 @@ def value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_C):
     x_C = np.float64(x_C)
     t1 = x_C * m0
     t2 = fma(x_C, m0, -t1)
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # s0 = sum over C.1 of Abs(y0[C.1])**p
@@ -3577,18 +3571,15 @@ def value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     t2 = s0 + s0_l
     t3 = t2 if t1 else s0
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow_fine(t3, t8)
-    t10 = pow_fine_low(t3, t8) + t9 * (t8 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3))
-    t11 = t10 + t9 * ((t5 - (t7 - t4) if t6 else 0.0) * log(t3))
-    t12 = t11 - t11 == 0.0
-    t13 = t9 + t11
-    t14 = t13 if t12 else t9
-    t15 = (t11 - (t13 - t9) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
-    return t14, t15
+    t5 = pow_fine(t3, t4)
+    t6 = fma(-t4, p, 1.0) / p
+    t7 = pow_fine_low(t3, t4) + t5 * (t4 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3))
+    t8 = t7 + t5 * ((t6 if t6 - t6 == 0.0 else 0.0) * log(t3))
+    t9 = t8 - t8 == 0.0
+    t10 = t5 + t8
+    t11 = t10 if t9 else t5
+    t12 = (t8 - (t10 - t5) if t9 else 0.0) if t11 - t11 == 0.0 else 0.0
+    return t11, t12
 
 
 # out[C] = (0 if Eq(e0, 0) else y0[C]/first_max(eps*m0, e0))
@@ -3642,18 +3633,15 @@ def value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     t2 = s0 + s0_l
     t3 = t2 if t1 else s0
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = t9 * (t8 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3))
-    t11 = t10 + t9 * ((t5 - (t7 - t4) if t6 else 0.0) * log(t3))
-    t12 = t11 - t11 == 0.0
-    t13 = t9 + t11
-    t14 = t13 if t12 else t9
-    t15 = (t11 - (t13 - t9) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
-    return t14, t15
+    t5 = pow(t3, t4)
+    t6 = fma(-t4, p, 1.0) / p
+    t7 = t5 * (t4 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3))
+    t8 = t7 + t5 * ((t6 if t6 - t6 == 0.0 else 0.0) * log(t3))
+    t9 = t8 - t8 == 0.0
+    t10 = t5 + t8
+    t11 = t10 if t9 else t5
+    t12 = (t8 - (t10 - t5) if t9 else 0.0) if t11 - t11 == 0.0 else 0.0
+    return t11, t12
 
 
 # e1 = s0**(-1 + 1/p)
@@ -3795,26 +3783,23 @@ def vjp_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, p, s3, s3_l, g_C, 
     t15 = t14 + t12
     t16 = t15 if t13 else t14
     t17 = p + -1.0
-    t18 = t17 - p
-    t19 = p - (t17 - t18) + (-1.0 - t18)
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = pow_fine(t16, t22)
-    t24 = t11 * t23
-    t25 = y0_C + y0_C_l if y0_C_l - y0_C_l == 0.0 else y0_C
-    t26 = 1.0 if 0.0 < t25 else -1.0 if t25 < 0.0 else 0.0
-    t27 = t24 * t26
-    t28 = t10 + t27
-    t29 = 0.0 if t6 else t28
-    t30 = m0 * t29
-    t31 = t28 - t10
-    t32 = (fma(-t10, t9, g_C) - t10 * (fma(eps, m0, -t7) if t8 else e0_l)) / t9
-    t33 = pow_fine_low(t16, t22) + t23 * (t22 * ((t12 - (t15 - t14) if t13 else 0.0) / t16))
-    t34 = fma(t11, t23, -t24) + t11 * (t33 + t23 * ((t19 - (t21 - t17) if t20 else 0.0) * log(t16)))
-    t35 = fma(t24, t26, -t27) + (t34 + (fma(p, s3, -t11) + p * s3_l) * t23) * t26
-    t36 = fma(m0, t29, -t30) + m0 * (0.0 if t6 else t10 - (t28 - t31) + (t27 - t31) + t32 + t35)
-    return t30 + t36 if t36 - t36 == 0.0 else t30
+    t18 = pow_fine(t16, t17)
+    t19 = t11 * t18
+    t20 = y0_C + y0_C_l if y0_C_l - y0_C_l == 0.0 else y0_C
+    t21 = 1.0 if 0.0 < t20 else -1.0 if t20 < 0.0 else 0.0
+    t22 = t19 * t21
+    t23 = t10 + t22
+    t24 = 0.0 if t6 else t23
+    t25 = m0 * t24
+    t26 = t23 - t10
+    t27 = (fma(-t10, t9, g_C) - t10 * (fma(eps, m0, -t7) if t8 else e0_l)) / t9
+    t28 = t17 - p
+    t29 = p - (t17 - t28) + (-1.0 - t28)
+    t30 = pow_fine_low(t16, t17) + t18 * (t17 * ((t12 - (t15 - t14) if t13 else 0.0) / t16))
+    t31 = fma(t11, t18, -t19) + t11 * (t30 + t18 * ((t29 if t29 - t29 == 0.0 else 0.0) * log(t16)))
+    t32 = fma(t19, t21, -t22) + (t31 + (fma(p, s3, -t11) + p * s3_l) * t18) * t21
+    t33 = fma(m0, t24, -t25) + m0 * (0.0 if t6 else t10 - (t23 - t26) + (t22 - t26) + t27 + t32)
+    return t25 + t33 if t33 - t33 == 0.0 else t25
 
 
 # n1 = p - 1
@@ -3824,11 +3809,8 @@ def vjp_f32_n1_core_p_ne_inf_p_ne_2_p_ne_1(p):
     t1 = p + -1.0
     t2 = t1 - p
     t3 = p - (t1 - t2) + (-1.0 - t2)
-    t4 = t3 - t3 == 0.0
-    t5 = t1 + t3
-    t6 = t5 if t4 else t1
-    t7 = (t3 - (t5 - t1) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
-    return t6, t7
+    t4 = (t3 if t3 - t3 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t4
 
 
 # s2_of = sum over C.1 of g[C.1]*y0[C.1]
@@ -3950,18 +3932,15 @@ def hvp_x_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, x_C):
     x_C = np.float64(x_C)
     t1 = abs(x_C)
     t2 = p + -1.0
-    t3 = t2 - p
-    t4 = p - (t2 - t3) + (-1.0 - t3)
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = t6 if t5 else t2
-    t8 = pow_fine(t1, t7)
-    t9 = pow_fine_low(t1, t7) + t8 * ((t4 - (t6 - t2) if t5 else 0.0) * log(t1))
-    t10 = t9 - t9 == 0.0
-    t11 = t8 + t9
-    t12 = t11 if t10 else t8
-    t13 = (t9 - (t11 - t8) if t10 else 0.0) if t12 - t12 == 0.0 else 0.0
-    return t12, t13
+    t3 = pow_fine(t1, t2)
+    t4 = t2 - p
+    t5 = p - (t2 - t4) + (-1.0 - t4)
+    t6 = pow_fine_low(t1, t2) + t3 * ((t5 if t5 - t5 == 0.0 else 0.0) * log(t1))
+    t7 = t6 - t6 == 0.0
+    t8 = t3 + t6
+    t9 = t8 if t7 else t3
+    t10 = (t6 - (t8 - t3) if t7 else 0.0) if t9 - t9 == 0.0 else 0.0
+    return t9, t10
 
 
 # s0_rate_of = sum over C.1 of sign(x[C.1])*direction[C.1]*e0[C.1]
@@ -4250,32 +4229,29 @@ def hvp_x_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(
     t36 = t34 * t35
     t37 = abs(x_C)
     t38 = p + -2.0
-    t39 = t38 - p
-    t40 = p - (t38 - t39) + (-2.0 - t39)
-    t41 = t40 - t40 == 0.0
-    t42 = t38 + t40
-    t43 = t42 if t41 else t38
-    t44 = pow_fine(t37, t43)
-    t45 = t36 * t44
-    t46 = t45 * t3
-    t47 = t46 * t3
-    t48 = t32 + t47
-    t49 = 0.0 if t10 else t48
-    t50 = t4 + t49
-    t51 = t50 - t4
-    t52 = fma(t2, t3, -t4) + (fma(t1, s4, -t2) + t1 * s4_l + (fma(e0_C, p, -t1) + e0_C_l * p) * s4) * t3
-    t53 = t48 - t32
-    t54 = 0.0 if t11 else e1_l
-    t55 = fma(t13, s0_rate, -t14) + t13 * s0_rate_l + (fma(-t13, t12, g_C) - t13 * t54) / t12 * s0_rate
-    t56 = fma(t15, t31, t32) + t15 * (0.0 if t22 else (fma(-t30, p, t29) + (0.0 if t28 else e2_l)) / p)
-    t57 = t36 * (pow_fine_low(t37, t43) + t44 * ((t40 - (t42 - t38) if t41 else 0.0) * log(t37)))
-    t58 = t35 - p
-    t59 = (fma(t33, s6, -t34) + t33 * s6_l + fma(direction_C, p, -t33) * s6) * t35
-    t60 = (fma(t34, t35, -t36) + t34 * (p - (t35 - t58) + (-1.0 - t58)) + t59) * t44
-    t61 = t32 - (t48 - t53) + (t47 - t53) + -(t56 + (fma(-t15, t12, t14) + t55 - t15 * t54) / t12 * t31)
-    t62 = t61 + (fma(t46, t3, -t47) + (fma(t45, t3, -t46) + (fma(t36, t44, -t45) + t57 + t60) * t3) * t3)
-    t63 = t4 - (t50 - t51) + (t49 - t51) + t52 + (0.0 if t10 else t62)
-    return t50 + t63 if t63 - t63 == 0.0 else t50
+    t39 = pow_fine(t37, t38)
+    t40 = t36 * t39
+    t41 = t40 * t3
+    t42 = t41 * t3
+    t43 = t32 + t42
+    t44 = 0.0 if t10 else t43
+    t45 = t4 + t44
+    t46 = t45 - t4
+    t47 = fma(t2, t3, -t4) + (fma(t1, s4, -t2) + t1 * s4_l + (fma(e0_C, p, -t1) + e0_C_l * p) * s4) * t3
+    t48 = t43 - t32
+    t49 = 0.0 if t11 else e1_l
+    t50 = fma(t13, s0_rate, -t14) + t13 * s0_rate_l + (fma(-t13, t12, g_C) - t13 * t49) / t12 * s0_rate
+    t51 = fma(t15, t31, t32) + t15 * (0.0 if t22 else (fma(-t30, p, t29) + (0.0 if t28 else e2_l)) / p)
+    t52 = t38 - p
+    t53 = p - (t38 - t52) + (-2.0 - t52)
+    t54 = t36 * (pow_fine_low(t37, t38) + t39 * ((t53 if t53 - t53 == 0.0 else 0.0) * log(t37)))
+    t55 = t35 - p
+    t56 = (fma(t33, s6, -t34) + t33 * s6_l + fma(direction_C, p, -t33) * s6) * t35
+    t57 = (fma(t34, t35, -t36) + t34 * (p - (t35 - t55) + (-1.0 - t55)) + t56) * t39
+    t58 = t32 - (t43 - t48) + (t42 - t48) + -(t51 + (fma(-t15, t12, t14) + t50 - t15 * t49) / t12 * t31)
+    t59 = t58 + (fma(t41, t3, -t42) + (fma(t40, t3, -t41) + (fma(t36, t39, -t40) + t54 + t57) * t3) * t3)
+    t60 = t4 - (t45 - t46) + (t44 - t46) + t47 + (0.0 if t10 else t59)
+    return t45 + t60 if t60 - t60 == 0.0 else t45
 
 
 # n7 = p - 2
@@ -4285,11 +4261,8 @@ def hvp_x_f32_n7_core_p_ne_inf_p_ne_2_p_ne_1(p):
     t1 = p + -2.0
     t2 = t1 - p
     t3 = p - (t1 - t2) + (-2.0 - t2)
-    t4 = t3 - t3 == 0.0
-    t5 = t1 + t3
-    t6 = t5 if t4 else t1
-    t7 = (t3 - (t5 - t1) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
-    return t6, t7
+    t4 = (t3 if t3 - t3 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t4
 
 
 # s0 = sum over C.1 of Abs(x[C.1])**p

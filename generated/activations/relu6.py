@@ -29,7 +29,7 @@ value_scalar32 = value_scalar
 @core
 def grad_scalar(x):
     x = np.float64(x)
-    return x if x != x else 0.0 if 6.0 <= (0.0 if x < 0.0 else x) else 0.0 if x <= 0.0 else 1.0
+    return x if x != x else 0.0 if 6.0 <= x else 0.0 if x <= 0.0 else 1.0
 
 
 grad_scalar32 = grad_scalar
@@ -51,7 +51,7 @@ def value_and_grad_scalar(x):
     x = np.float64(x)
     t1 = 0.0 if x < 0.0 else x
     t2 = 6.0 if 6.0 < t1 else t1
-    t3 = x if x != x else 0.0 if 6.0 <= t1 else 0.0 if x <= 0.0 else 1.0
+    t3 = x if x != x else 0.0 if 6.0 <= x else 0.0 if x <= 0.0 else 1.0
     return t2, t3
 
 

@@ -34,11 +34,8 @@ def value_f64_y0_core(m0, x_C):
     x_C = np.float64(x_C)
     t1 = x_C * m0
     t2 = fma(x_C, m0, -t1)
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # s0 = sum over C.1 of y0[C.1]**2
@@ -58,11 +55,8 @@ def value_f64_h3_core(eps):
     eps = np.float64(eps)
     t1 = math.sqrt(eps)
     t2 = fma(-t1, t1, eps) / (t1 + t1)
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # e0 = hypot(sqrt(s0)/sqrt(|C|), h3*m0)

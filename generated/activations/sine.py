@@ -69,10 +69,7 @@ def value_scalar32_far(x, omega_0):
 def grad_scalar(x, omega_0):
     x = np.float64(x)
     omega_0 = np.float64(omega_0)
-    t1 = cos_product(omega_0, x)
-    t2 = omega_0 * t1
-    t3 = fma(omega_0, t1, -t2)
-    return t2 + t3 if t3 - t3 == 0.0 else t2
+    return omega_0 * cos_product(omega_0, x)
 
 
 @core
@@ -80,10 +77,7 @@ def grad_scalar_near(x, omega_0):
     x = np.float64(x)
     omega_0 = np.float64(omega_0)
     t1 = omega_0 * x
-    t2 = cos_near(t1, fma(omega_0, x, -t1))
-    t3 = omega_0 * t2
-    t4 = fma(omega_0, t2, -t3)
-    return t3 + t4 if t4 - t4 == 0.0 else t3
+    return omega_0 * cos_near(t1, fma(omega_0, x, -t1))
 
 
 @core
@@ -179,10 +173,7 @@ def grad2_scalar32_far(x, omega_0):
 def grad_omega_0_scalar(x, omega_0):
     x = np.float64(x)
     omega_0 = np.float64(omega_0)
-    t1 = cos_product(omega_0, x)
-    t2 = x * t1
-    t3 = fma(x, t1, -t2)
-    return x if x == 0.0 else t2 + t3 if t3 - t3 == 0.0 else t2
+    return x * cos_product(omega_0, x)
 
 
 @core
@@ -190,10 +181,7 @@ def grad_omega_0_scalar_near(x, omega_0):
     x = np.float64(x)
     omega_0 = np.float64(omega_0)
     t1 = omega_0 * x
-    t2 = cos_near(t1, fma(omega_0, x, -t1))
-    t3 = x * t2
-    t4 = fma(x, t2, -t3)
-    return x if x == 0.0 else t3 + t4 if t4 - t4 == 0.0 else t3
+    return x * cos_near(t1, fma(omega_0, x, -t1))
 
 
 @core
@@ -233,11 +221,8 @@ def grad_omega_0_scalar32_far(x, omega_0):
 def value_and_grad_scalar(x, omega_0):
     x = np.float64(x)
     omega_0 = np.float64(omega_0)
-    t1 = cos_product(omega_0, x)
-    t2 = omega_0 * t1
-    t3 = fma(omega_0, t1, -t2)
-    t4 = t2 + t3 if t3 - t3 == 0.0 else t2
-    return sin_product(omega_0, x), t4
+    t1 = omega_0 * cos_product(omega_0, x)
+    return sin_product(omega_0, x), t1
 
 
 @core
@@ -246,11 +231,8 @@ def value_and_grad_scalar_near(x, omega_0):
     omega_0 = np.float64(omega_0)
     t1 = omega_0 * x
     t2 = fma(omega_0, x, -t1)
-    t3 = cos_near(t1, t2)
-    t4 = omega_0 * t3
-    t5 = fma(omega_0, t3, -t4)
-    t6 = t4 + t5 if t5 - t5 == 0.0 else t4
-    return sin_near(t1, t2), t6
+    t3 = omega_0 * cos_near(t1, t2)
+    return sin_near(t1, t2), t3
 
 
 @core
@@ -506,10 +488,19 @@ def value_and_grad_f32(x, omega_0, out, dx):
 
 @loop
 def _add_vjp_omega_0_f64(g, x, omega_0, total, lost):
+    far = 0
     for i in range(total.size):
-        v = g[i] * grad_omega_0_scalar(x[i], omega_0)
-        total[i], error = two_sum(total[i], v)
-        lost[i] += error
+        far += 0 if grad_omega_0_scalar_far(x[i], omega_0) == 0.0 else 1
+    if far == 0:
+        for i in range(total.size):
+            v = g[i] * grad_omega_0_scalar_near(x[i], omega_0)
+            total[i], error = two_sum(total[i], v)
+            lost[i] += error
+    else:
+        for i in range(total.size):
+            v = g[i] * grad_omega_0_scalar(x[i], omega_0)
+            total[i], error = two_sum(total[i], v)
+            lost[i] += error
 
 
 @loop
@@ -540,10 +531,19 @@ def vjp_omega_0_f64(g, x, omega_0, out):
 
 @loop
 def _add_vjp_omega_0_f32(g, x, omega_0, total, lost):
+    far = 0
     for i in range(total.size):
-        v = np.float64(g[i]) * grad_omega_0_scalar32(np.float64(x[i]), omega_0)
-        total[i], error = two_sum(total[i], v)
-        lost[i] += error
+        far += 0 if grad_omega_0_scalar32_far(np.float64(x[i]), omega_0) == 0.0 else 1
+    if far == 0:
+        for i in range(total.size):
+            v = np.float64(g[i]) * grad_omega_0_scalar32_near(np.float64(x[i]), omega_0)
+            total[i], error = two_sum(total[i], v)
+            lost[i] += error
+    else:
+        for i in range(total.size):
+            v = np.float64(g[i]) * grad_omega_0_scalar32(np.float64(x[i]), omega_0)
+            total[i], error = two_sum(total[i], v)
+            lost[i] += error
 
 
 @loop

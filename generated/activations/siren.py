@@ -75,10 +75,7 @@ def grad_scalar(product, bias, omega_0):
     t1 = bias + product
     t2 = omega_0 * t1
     t3 = t1 - bias
-    t4 = cos_sum(t2, fma(omega_0, t1, -t2) + omega_0 * (bias - (t1 - t3) + (product - t3)))
-    t5 = omega_0 * t4
-    t6 = fma(omega_0, t4, -t5)
-    return t5 + t6 if t6 - t6 == 0.0 else t5
+    return omega_0 * cos_sum(t2, fma(omega_0, t1, -t2) + omega_0 * (bias - (t1 - t3) + (product - t3)))
 
 
 @core
@@ -89,10 +86,7 @@ def grad_scalar_near(product, bias, omega_0):
     t1 = bias + product
     t2 = omega_0 * t1
     t3 = t1 - bias
-    t4 = cos_near(t2, fma(omega_0, t1, -t2) + omega_0 * (bias - (t1 - t3) + (product - t3)))
-    t5 = omega_0 * t4
-    t6 = fma(omega_0, t4, -t5)
-    return t5 + t6 if t6 - t6 == 0.0 else t5
+    return omega_0 * cos_near(t2, fma(omega_0, t1, -t2) + omega_0 * (bias - (t1 - t3) + (product - t3)))
 
 
 @core
@@ -189,10 +183,7 @@ def grad_bias_scalar(product, bias, omega_0):
     t1 = bias + product
     t2 = omega_0 * t1
     t3 = t1 - bias
-    t4 = cos_sum(t2, fma(omega_0, t1, -t2) + omega_0 * (bias - (t1 - t3) + (product - t3)))
-    t5 = omega_0 * t4
-    t6 = fma(omega_0, t4, -t5)
-    return t5 + t6 if t6 - t6 == 0.0 else t5
+    return omega_0 * cos_sum(t2, fma(omega_0, t1, -t2) + omega_0 * (bias - (t1 - t3) + (product - t3)))
 
 
 @core
@@ -203,10 +194,7 @@ def grad_bias_scalar_near(product, bias, omega_0):
     t1 = bias + product
     t2 = omega_0 * t1
     t3 = t1 - bias
-    t4 = cos_near(t2, fma(omega_0, t1, -t2) + omega_0 * (bias - (t1 - t3) + (product - t3)))
-    t5 = omega_0 * t4
-    t6 = fma(omega_0, t4, -t5)
-    return t5 + t6 if t6 - t6 == 0.0 else t5
+    return omega_0 * cos_near(t2, fma(omega_0, t1, -t2) + omega_0 * (bias - (t1 - t3) + (product - t3)))
 
 
 @core
@@ -304,11 +292,8 @@ def value_and_grad_scalar(product, bias, omega_0):
     t2 = omega_0 * t1
     t3 = t1 - bias
     t4 = fma(omega_0, t1, -t2) + omega_0 * (bias - (t1 - t3) + (product - t3))
-    t5 = cos_sum(t2, t4)
-    t6 = omega_0 * t5
-    t7 = fma(omega_0, t5, -t6)
-    t8 = t6 + t7 if t7 - t7 == 0.0 else t6
-    return sin_sum(t2, t4), t8
+    t5 = omega_0 * cos_sum(t2, t4)
+    return sin_sum(t2, t4), t5
 
 
 @core
@@ -320,11 +305,8 @@ def value_and_grad_scalar_near(product, bias, omega_0):
     t2 = omega_0 * t1
     t3 = t1 - bias
     t4 = fma(omega_0, t1, -t2) + omega_0 * (bias - (t1 - t3) + (product - t3))
-    t5 = cos_near(t2, t4)
-    t6 = omega_0 * t5
-    t7 = fma(omega_0, t5, -t6)
-    t8 = t6 + t7 if t7 - t7 == 0.0 else t6
-    return sin_near(t2, t4), t8
+    t5 = omega_0 * cos_near(t2, t4)
+    return sin_near(t2, t4), t5
 
 
 @core
@@ -648,10 +630,19 @@ def value_and_grad_f32(product, bias, omega_0, out, dproduct):
 
 @loop
 def _add_vjp_bias_f64(g, product, bias, omega_0, total, lost):
+    far = 0
     for i in range(total.size):
-        v = g[i] * grad_bias_scalar(product[i], bias[i], omega_0)
-        total[i], error = two_sum(total[i], v)
-        lost[i] += error
+        far += 0 if grad_bias_scalar_far(product[i], bias[i], omega_0) == 0.0 else 1
+    if far == 0:
+        for i in range(total.size):
+            v = g[i] * grad_bias_scalar_near(product[i], bias[i], omega_0)
+            total[i], error = two_sum(total[i], v)
+            lost[i] += error
+    else:
+        for i in range(total.size):
+            v = g[i] * grad_bias_scalar(product[i], bias[i], omega_0)
+            total[i], error = two_sum(total[i], v)
+            lost[i] += error
 
 
 @loop
@@ -688,10 +679,19 @@ def vjp_bias_f64(g, product, bias, omega_0, out):
 
 @loop
 def _add_vjp_omega_0_f64(g, product, bias, omega_0, total, lost):
+    far = 0
     for i in range(total.size):
-        v = g[i] * grad_omega_0_scalar(product[i], bias[i], omega_0)
-        total[i], error = two_sum(total[i], v)
-        lost[i] += error
+        far += 0 if grad_omega_0_scalar_far(product[i], bias[i], omega_0) == 0.0 else 1
+    if far == 0:
+        for i in range(total.size):
+            v = g[i] * grad_omega_0_scalar_near(product[i], bias[i], omega_0)
+            total[i], error = two_sum(total[i], v)
+            lost[i] += error
+    else:
+        for i in range(total.size):
+            v = g[i] * grad_omega_0_scalar(product[i], bias[i], omega_0)
+            total[i], error = two_sum(total[i], v)
+            lost[i] += error
 
 
 @loop
@@ -728,10 +728,19 @@ def vjp_omega_0_f64(g, product, bias, omega_0, out):
 
 @loop
 def _add_vjp_bias_f32(g, product, bias, omega_0, total, lost):
+    far = 0
     for i in range(total.size):
-        v = np.float64(g[i]) * grad_bias_scalar32(np.float64(product[i]), np.float64(bias[i]), omega_0)
-        total[i], error = two_sum(total[i], v)
-        lost[i] += error
+        far += 0 if grad_bias_scalar32_far(np.float64(product[i]), np.float64(bias[i]), omega_0) == 0.0 else 1
+    if far == 0:
+        for i in range(total.size):
+            v = np.float64(g[i]) * grad_bias_scalar32_near(np.float64(product[i]), np.float64(bias[i]), omega_0)
+            total[i], error = two_sum(total[i], v)
+            lost[i] += error
+    else:
+        for i in range(total.size):
+            v = np.float64(g[i]) * grad_bias_scalar32(np.float64(product[i]), np.float64(bias[i]), omega_0)
+            total[i], error = two_sum(total[i], v)
+            lost[i] += error
 
 
 @loop
@@ -768,10 +777,19 @@ def vjp_bias_f32(g, product, bias, omega_0, out):
 
 @loop
 def _add_vjp_omega_0_f32(g, product, bias, omega_0, total, lost):
+    far = 0
     for i in range(total.size):
-        v = np.float64(g[i]) * grad_omega_0_scalar32(np.float64(product[i]), np.float64(bias[i]), omega_0)
-        total[i], error = two_sum(total[i], v)
-        lost[i] += error
+        far += 0 if grad_omega_0_scalar32_far(np.float64(product[i]), np.float64(bias[i]), omega_0) == 0.0 else 1
+    if far == 0:
+        for i in range(total.size):
+            v = np.float64(g[i]) * grad_omega_0_scalar32_near(np.float64(product[i]), np.float64(bias[i]), omega_0)
+            total[i], error = two_sum(total[i], v)
+            lost[i] += error
+    else:
+        for i in range(total.size):
+            v = np.float64(g[i]) * grad_omega_0_scalar32(np.float64(product[i]), np.float64(bias[i]), omega_0)
+            total[i], error = two_sum(total[i], v)
+            lost[i] += error
 
 
 @loop

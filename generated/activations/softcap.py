@@ -23,26 +23,23 @@ def value_scalar(x, c):
     x = np.float64(x)
     c = np.float64(c)
     t1 = x / c
-    t2 = fma(-t1, c, x) / c
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = abs(t5)
-    t7 = t6 * -2.0
-    t8 = expm1(t7)
-    t9 = -t8
-    t10 = 2.0 + t8
-    t11 = t9 / t10
-    t12 = math.copysign(t11, t5)
-    t13 = c * t12
-    t14 = expm1_low(t7)
-    t15 = t10 - 2.0
-    t16 = (fma(-t11, t10, t9) + -t14 - t11 * (2.0 - (t10 - t15) + (t8 - t15) + t14)) / t10
-    t17 = 1.0 + t8
-    t18 = 1.0 + t17
-    t19 = c * ((-t16 if t5 < 0.0 else t16) + (t2 - (t4 - t1) if t3 else 0.0) * (4.0 * t17 / (t18 * t18)))
-    t20 = fma(c, t12, -t13) + t19
-    return x if t6 < 5.421010862427522e-20 else t13 + t20 if t20 - t20 == 0.0 else t13
+    t2 = abs(t1)
+    t3 = t2 * -2.0
+    t4 = expm1(t3)
+    t5 = -t4
+    t6 = 2.0 + t4
+    t7 = t5 / t6
+    t8 = math.copysign(t7, t1)
+    t9 = c * t8
+    t10 = expm1_low(t3)
+    t11 = t6 - 2.0
+    t12 = (fma(-t7, t6, t5) + -t10 - t7 * (2.0 - (t6 - t11) + (t4 - t11) + t10)) / t6
+    t13 = fma(-t1, c, x) / c
+    t14 = 1.0 + t4
+    t15 = 1.0 + t14
+    t16 = c * ((-t12 if t1 < 0.0 else t12) + (t13 if t13 - t13 == 0.0 else 0.0) * (4.0 * t14 / (t15 * t15)))
+    t17 = fma(c, t8, -t9) + t16
+    return x if t2 < 5.421010862427522e-20 else t9 + t17 if t17 - t17 == 0.0 else t9
 
 
 @core
@@ -147,57 +144,54 @@ def grad_c_scalar(x, c):
     x = np.float64(x)
     c = np.float64(c)
     t1 = x / c
-    t2 = fma(-t1, c, x) / c
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = abs(t5)
-    t7 = -(t6 * 2.0)
-    t8 = exp(t7)
-    t9 = 1.0 + t8
-    t10 = t9 * t9
-    t11 = 4.0 / t10
-    t12 = t11 * t8
-    t13 = -(t5 * t12)
-    t14 = t6 * -2.0
-    t15 = expm1(t14)
-    t16 = -t15
-    t17 = 2.0 + t15
-    t18 = t16 / t17
-    t19 = math.copysign(t18, t5)
-    t20 = t13 + t19
-    t21 = t20 - t13
-    t22 = exp_low(t7)
-    t23 = t9 - 1.0
-    t24 = 1.0 - (t9 - t23) + (t8 - t23) + t22
-    t25 = t2 - (t4 - t1) if t3 else 0.0
-    t26 = t5 < 0.0
-    t27 = abs(math.copysign((t8 - 1.0) / t9 * 2.0, t5))
-    t28 = (fma(-t11, t10, 4.0) - t11 * (fma(t9, t9, -t10) + t9 * t24 + t24 * t9)) / t10
-    t29 = t5 * (fma(t11, t8, -t12) + t11 * t22 + (t28 + t25 * (t11 * (t27 if t26 else -t27))) * t8)
-    t30 = expm1_low(t14)
-    t31 = t17 - 2.0
-    t32 = (fma(-t18, t17, t16) + -t30 - t18 * (2.0 - (t17 - t31) + (t15 - t31) + t30)) / t17
-    t33 = 1.0 + t15
-    t34 = 1.0 + t33
-    t35 = t13 - (t20 - t21) + (t19 - t21) + -(fma(t5, t12, t13) + t29 + t25 * t12)
-    t36 = t35 + ((-t32 if t26 else t32) + t25 * (4.0 * t33 / (t34 * t34)))
-    t37 = t20 + t36 if t36 - t36 == 0.0 else t20
-    t38 = t5 * t5
-    t39 = fma(fma(-0.0015204684443180022, t38, 0.004210436363087407), t38, -0.009428479405169277)
-    t40 = fma(fma(fma(t39, t38, 0.020380751878395626), t38, -0.04310549150564349), t38, 0.0886323539729506)
-    t41 = fma(fma(fma(t40, t38, -0.17495590826672155), t38, 0.3238095238093293), t38, -0.5333333333333327)
-    t42 = fma(t41, t38, 3.664623710689061e-17)
-    t43 = 0.6666666666666666 + t42
-    t44 = t43 * t5
-    t45 = t44 * t5
-    t46 = t45 * t5
-    t47 = (fma(t43, t5, -t44) + t43 * t25 + (t42 - (t43 - 0.6666666666666666)) * t5) * t5
-    t48 = fma(t45, t5, -t46) + t45 * t25 + (fma(t44, t5, -t45) + t44 * t25 + t47) * t5
-    t49 = t46 + t48 if t48 - t48 == 0.0 else t46
-    t50 = t49 if t5 < 0.3328629033091268 else t37 if t5 < 565826.4136604371 else 1.0
-    t51 = x if x == 0.0 else -1.0 if t5 < -565826.4136604371 else t37 if t5 < -0.3328629033091268 else t50
-    return x if x != x else t51
+    t2 = abs(t1)
+    t3 = -(t2 * 2.0)
+    t4 = exp(t3)
+    t5 = 1.0 + t4
+    t6 = t5 * t5
+    t7 = 4.0 / t6
+    t8 = t7 * t4
+    t9 = -(t1 * t8)
+    t10 = t2 * -2.0
+    t11 = expm1(t10)
+    t12 = -t11
+    t13 = 2.0 + t11
+    t14 = t12 / t13
+    t15 = math.copysign(t14, t1)
+    t16 = t9 + t15
+    t17 = t16 - t9
+    t18 = exp_low(t3)
+    t19 = t5 - 1.0
+    t20 = 1.0 - (t5 - t19) + (t4 - t19) + t18
+    t21 = fma(-t1, c, x) / c
+    t22 = t21 if t21 - t21 == 0.0 else 0.0
+    t23 = t1 < 0.0
+    t24 = abs(math.copysign((t4 - 1.0) / t5 * 2.0, t1))
+    t25 = (fma(-t7, t6, 4.0) - t7 * (fma(t5, t5, -t6) + t5 * t20 + t20 * t5)) / t6
+    t26 = t1 * (fma(t7, t4, -t8) + t7 * t18 + (t25 + t22 * (t7 * (t24 if t23 else -t24))) * t4)
+    t27 = expm1_low(t10)
+    t28 = t13 - 2.0
+    t29 = (fma(-t14, t13, t12) + -t27 - t14 * (2.0 - (t13 - t28) + (t11 - t28) + t27)) / t13
+    t30 = 1.0 + t11
+    t31 = 1.0 + t30
+    t32 = t9 - (t16 - t17) + (t15 - t17) + -(fma(t1, t8, t9) + t26 + t22 * t8)
+    t33 = t32 + ((-t29 if t23 else t29) + t22 * (4.0 * t30 / (t31 * t31)))
+    t34 = t16 + t33 if t33 - t33 == 0.0 else t16
+    t35 = t1 * t1
+    t36 = fma(fma(-0.0015204684443180022, t35, 0.004210436363087407), t35, -0.009428479405169277)
+    t37 = fma(fma(fma(t36, t35, 0.020380751878395626), t35, -0.04310549150564349), t35, 0.0886323539729506)
+    t38 = fma(fma(fma(t37, t35, -0.17495590826672155), t35, 0.3238095238093293), t35, -0.5333333333333327)
+    t39 = fma(t38, t35, 3.664623710689061e-17)
+    t40 = 0.6666666666666666 + t39
+    t41 = t40 * t1
+    t42 = t41 * t1
+    t43 = t42 * t1
+    t44 = (fma(t40, t1, -t41) + t40 * t22 + (t39 - (t40 - 0.6666666666666666)) * t1) * t1
+    t45 = fma(t42, t1, -t43) + t42 * t22 + (fma(t41, t1, -t42) + t41 * t22 + t44) * t1
+    t46 = t43 + t45 if t45 - t45 == 0.0 else t43
+    t47 = t46 if t1 < 0.3328629033091268 else t34 if t1 < 565826.4136604371 else 1.0
+    t48 = x if x == 0.0 else -1.0 if t1 < -565826.4136604371 else t34 if t1 < -0.3328629033091268 else t47
+    return x if x != x else t48
 
 
 @core
@@ -205,47 +199,44 @@ def grad_c_scalar32(x, c):
     x = np.float64(x)
     c = np.float64(c)
     t1 = x / c
-    t2 = fma(-t1, c, x) / c
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = abs(t5)
-    t7 = -(t6 * 2.0)
-    t8 = exp(t7)
-    t9 = 1.0 + t8
-    t10 = t9 * t9
-    t11 = 4.0 / t10
-    t12 = t11 * t8
-    t13 = -(t5 * t12)
-    t14 = t6 * -2.0
-    t15 = expm1(t14)
-    t16 = -t15
-    t17 = 2.0 + t15
-    t18 = t16 / t17
-    t19 = math.copysign(t18, t5)
-    t20 = t13 + t19
-    t21 = t20 - t13
-    t22 = exp_low(t7)
-    t23 = t9 - 1.0
-    t24 = 1.0 - (t9 - t23) + (t8 - t23) + t22
-    t25 = t2 - (t4 - t1) if t3 else 0.0
-    t26 = t5 < 0.0
-    t27 = abs(math.copysign((t8 - 1.0) / t9 * 2.0, t5))
-    t28 = (fma(-t11, t10, 4.0) - t11 * (fma(t9, t9, -t10) + t9 * t24 + t24 * t9)) / t10
-    t29 = t5 * (fma(t11, t8, -t12) + t11 * t22 + (t28 + t25 * (t11 * (t27 if t26 else -t27))) * t8)
-    t30 = expm1_low(t14)
-    t31 = t17 - 2.0
-    t32 = (fma(-t18, t17, t16) + -t30 - t18 * (2.0 - (t17 - t31) + (t15 - t31) + t30)) / t17
-    t33 = 1.0 + t15
-    t34 = 1.0 + t33
-    t35 = t13 - (t20 - t21) + (t19 - t21) + -(fma(t5, t12, t13) + t29 + t25 * t12)
-    t36 = t35 + ((-t32 if t26 else t32) + t25 * (4.0 * t33 / (t34 * t34)))
-    t37 = t20 + t36 if t36 - t36 == 0.0 else t20
-    t38 = 0.6666666666666666 * t5 * t5 * t5
-    t39 = t38 if t5 < 2.583417646473407e-10 else t37 if t5 < 171755.890625 else 1.0
-    t40 = t38 if t5 < -1.397431482221572e-17 else t37 if t5 < 1.397431482221572e-17 else t39
-    t41 = x if x == 0.0 else -1.0 if t5 < -171755.890625 else t37 if t5 < -2.583417646473407e-10 else t40
-    return x if x != x else t41
+    t2 = abs(t1)
+    t3 = -(t2 * 2.0)
+    t4 = exp(t3)
+    t5 = 1.0 + t4
+    t6 = t5 * t5
+    t7 = 4.0 / t6
+    t8 = t7 * t4
+    t9 = -(t1 * t8)
+    t10 = t2 * -2.0
+    t11 = expm1(t10)
+    t12 = -t11
+    t13 = 2.0 + t11
+    t14 = t12 / t13
+    t15 = math.copysign(t14, t1)
+    t16 = t9 + t15
+    t17 = t16 - t9
+    t18 = exp_low(t3)
+    t19 = t5 - 1.0
+    t20 = 1.0 - (t5 - t19) + (t4 - t19) + t18
+    t21 = fma(-t1, c, x) / c
+    t22 = t21 if t21 - t21 == 0.0 else 0.0
+    t23 = t1 < 0.0
+    t24 = abs(math.copysign((t4 - 1.0) / t5 * 2.0, t1))
+    t25 = (fma(-t7, t6, 4.0) - t7 * (fma(t5, t5, -t6) + t5 * t20 + t20 * t5)) / t6
+    t26 = t1 * (fma(t7, t4, -t8) + t7 * t18 + (t25 + t22 * (t7 * (t24 if t23 else -t24))) * t4)
+    t27 = expm1_low(t10)
+    t28 = t13 - 2.0
+    t29 = (fma(-t14, t13, t12) + -t27 - t14 * (2.0 - (t13 - t28) + (t11 - t28) + t27)) / t13
+    t30 = 1.0 + t11
+    t31 = 1.0 + t30
+    t32 = t9 - (t16 - t17) + (t15 - t17) + -(fma(t1, t8, t9) + t26 + t22 * t8)
+    t33 = t32 + ((-t29 if t23 else t29) + t22 * (4.0 * t30 / (t31 * t31)))
+    t34 = t16 + t33 if t33 - t33 == 0.0 else t16
+    t35 = 0.6666666666666666 * t1 * t1 * t1
+    t36 = t35 if t1 < 2.583417646473407e-10 else t34 if t1 < 171755.890625 else 1.0
+    t37 = t35 if t1 < -1.397431482221572e-17 else t34 if t1 < 1.397431482221572e-17 else t36
+    t38 = x if x == 0.0 else -1.0 if t1 < -171755.890625 else t34 if t1 < -2.583417646473407e-10 else t37
+    return x if x != x else t38
 
 
 # Together, so that what they share is computed once.
@@ -254,43 +245,41 @@ def value_and_grad_scalar(x, c):
     x = np.float64(x)
     c = np.float64(c)
     t1 = x / c
-    t2 = fma(-t1, c, x) / c
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = abs(t5)
-    t7 = t6 * -2.0
-    t8 = expm1(t7)
-    t9 = -t8
-    t10 = 2.0 + t8
-    t11 = t9 / t10
-    t12 = math.copysign(t11, t5)
-    t13 = c * t12
-    t14 = expm1_low(t7)
-    t15 = t10 - 2.0
-    t16 = (fma(-t11, t10, t9) + -t14 - t11 * (2.0 - (t10 - t15) + (t8 - t15) + t14)) / t10
-    t17 = 1.0 + t8
-    t18 = 1.0 + t17
-    t19 = c * ((-t16 if t5 < 0.0 else t16) + (t2 - (t4 - t1) if t3 else 0.0) * (4.0 * t17 / (t18 * t18)))
-    t20 = fma(c, t12, -t13) + t19
-    t21 = -abs(t1)
-    t22 = exp(t21)
+    t2 = abs(t1)
+    t3 = t2 * -2.0
+    t4 = expm1(t3)
+    t5 = -t4
+    t6 = 2.0 + t4
+    t7 = t5 / t6
+    t8 = math.copysign(t7, t1)
+    t9 = c * t8
+    t10 = t1 < 0.0
+    t11 = expm1_low(t3)
+    t12 = t6 - 2.0
+    t13 = (fma(-t7, t6, t5) + -t11 - t7 * (2.0 - (t6 - t12) + (t4 - t12) + t11)) / t6
+    t14 = fma(-t1, c, x) / c
+    t15 = 1.0 + t4
+    t16 = 1.0 + t15
+    t17 = c * ((-t13 if t10 else t13) + (t14 if t14 - t14 == 0.0 else 0.0) * (4.0 * t15 / (t16 * t16)))
+    t18 = fma(c, t8, -t9) + t17
+    t19 = -t2
+    t20 = exp(t19)
+    t21 = t20 * t20
+    t22 = 1.0 + t21
     t23 = t22 * t22
-    t24 = 1.0 + t23
-    t25 = t24 * t24
-    t26 = 4.0 / t25
-    t27 = t26 * t22
-    t28 = t27 * t22
-    t29 = exp_low(t21)
-    t30 = t24 - 1.0
-    t31 = 1.0 - (t24 - t30) + (t23 - t30) + (fma(t22, t22, -t23) + t22 * t29 + t29 * t22)
-    t32 = abs(math.copysign((t23 - 1.0) / t24 * 2.0, t1))
-    t33 = (fma(-t26, t25, 4.0) - t26 * (fma(t24, t24, -t25) + t24 * t31 + t31 * t24)) / t25
-    t34 = (fma(t26, t22, -t27) + t26 * t29 + (t33 + t2 * (t26 * (t32 if t1 < 0.0 else -t32))) * t22) * t22
-    t35 = fma(t27, t22, -t28) + t27 * t29 + t34
-    t36 = x if t6 < 5.421010862427522e-20 else t13 + t20 if t20 - t20 == 0.0 else t13
-    t37 = t28 + t35 if t35 - t35 == 0.0 else t28
-    return t36, t37
+    t24 = 4.0 / t23
+    t25 = t24 * t20
+    t26 = t25 * t20
+    t27 = exp_low(t19)
+    t28 = t22 - 1.0
+    t29 = 1.0 - (t22 - t28) + (t21 - t28) + (fma(t20, t20, -t21) + t20 * t27 + t27 * t20)
+    t30 = abs(math.copysign((t21 - 1.0) / t22 * 2.0, t1))
+    t31 = (fma(-t24, t23, 4.0) - t24 * (fma(t22, t22, -t23) + t22 * t29 + t29 * t22)) / t23
+    t32 = (fma(t24, t20, -t25) + t24 * t27 + (t31 + t14 * (t24 * (t30 if t10 else -t30))) * t20) * t20
+    t33 = fma(t25, t20, -t26) + t25 * t27 + t32
+    t34 = x if t2 < 5.421010862427522e-20 else t9 + t18 if t18 - t18 == 0.0 else t9
+    t35 = t26 + t33 if t33 - t33 == 0.0 else t26
+    return t34, t35
 
 
 @core

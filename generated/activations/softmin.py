@@ -229,9 +229,7 @@ def vjp_f32_s3_core(e0_C1, g_C1, where_C1):
 def vjp_f32_c0_core(s0, s3):
     s0 = np.float64(s0)
     s3 = np.float64(s3)
-    t1 = s3 / s0
-    t2 = fma(-t1, s0, s3) / s0
-    return t1 + t2 if t2 - t2 == 0.0 else t1
+    return s3 / s0
 
 
 # s2_of = sum over C.1 of (-c0 + g[C.1])*(e0[C.1] if where[C.1] > 0 else 0)

@@ -555,46 +555,38 @@ def value_scalar_threshold_given(x, beta, threshold):
     beta = np.float64(beta)
     threshold = np.float64(threshold)
     t1 = beta * x
-    t2 = -t1
-    t3 = threshold + t2
-    t4 = t3 - threshold
-    t5 = fma(beta, x, t2)
-    t6 = threshold - (t3 - t4) + (t2 - t4) + -t5
-    t7 = t6 - t6 == 0.0
-    t8 = t3 + t6
-    t9 = t8 if t7 else t3
-    t10 = 0.0 < t1
-    t11 = t1 if t10 else 0.0
-    t12 = abs(t1)
-    t13 = -t12
-    t14 = exp(t13)
-    t15 = log1p_unit(t14)
-    t16 = t11 + t15
-    t17 = -(t12 * 0.5)
-    t18 = exp(t17)
-    t19 = t18 * t18
-    t20 = t19 < 8.673617379884035e-19
-    t21 = log1p_unit(t19)
-    t22 = t21 / t19
-    t23 = 1.0 if t20 else t22
-    t24 = t16 if t10 else t23
-    t25 = t24 / beta
-    t26 = 1.0 if t10 else t18
-    t27 = t25 * t26
-    t28 = t27 * t26
-    t29 = exp_low(t17)
-    t30 = 0.0 if t10 else t29
-    t31 = t16 - t11
-    t32 = 1.0 + t14
-    t33 = t11 - (t16 - t31) + (t15 - t31) + (log1p_unit_low(t14) + exp_low(t13) * (1.0 / t32))
-    t34 = fma(t18, t18, -t19) + t18 * t29 + t29 * t18
-    t35 = 1.0 + t19
-    t36 = 0.0 if t20 else (fma(-t22, t19, t21) + (log1p_unit_low(t19) + t34 * (1.0 / t35)) - t22 * t34) / t19
-    t37 = t36 + t5 * (t23 * (1.0 + (0.0 if t20 else t19 / (t35 * t21) - 1.0)))
-    t38 = (fma(-t25, beta, t24) + (t33 + t5 * ((1.0 if t10 else t14) / t32) if t10 else t37)) / beta * t26
-    t39 = fma(t27, t26, -t28) + t27 * t30 + (fma(t25, t26, -t27) + t25 * t30 + t38) * t26
-    t40 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t3) if t7 else 0.0) < 0.0
-    return x if t40 else t28 + t39 if t39 - t39 == 0.0 else t28
+    t2 = fma(beta, x, -t1)
+    t3 = 0.0 < t1
+    t4 = t1 if t3 else 0.0
+    t5 = abs(t1)
+    t6 = -t5
+    t7 = exp(t6)
+    t8 = log1p_unit(t7)
+    t9 = t4 + t8
+    t10 = -(t5 * 0.5)
+    t11 = exp(t10)
+    t12 = t11 * t11
+    t13 = t12 < 8.673617379884035e-19
+    t14 = log1p_unit(t12)
+    t15 = t14 / t12
+    t16 = 1.0 if t13 else t15
+    t17 = t9 if t3 else t16
+    t18 = t17 / beta
+    t19 = 1.0 if t3 else t11
+    t20 = t18 * t19
+    t21 = t20 * t19
+    t22 = exp_low(t10)
+    t23 = 0.0 if t3 else t22
+    t24 = t9 - t4
+    t25 = 1.0 + t7
+    t26 = t4 - (t9 - t24) + (t8 - t24) + (log1p_unit_low(t7) + exp_low(t6) * (1.0 / t25))
+    t27 = fma(t11, t11, -t12) + t11 * t22 + t22 * t11
+    t28 = 1.0 + t12
+    t29 = 0.0 if t13 else (fma(-t15, t12, t14) + (log1p_unit_low(t12) + t27 * (1.0 / t28)) - t15 * t27) / t12
+    t30 = t29 + t2 * (t16 * (1.0 + (0.0 if t13 else t12 / (t28 * t14) - 1.0)))
+    t31 = (fma(-t18, beta, t17) + (t26 + t2 * ((1.0 if t3 else t7) / t25) if t3 else t30)) / beta * t19
+    t32 = fma(t20, t19, -t21) + t20 * t23 + (fma(t18, t19, -t20) + t18 * t23 + t31) * t19
+    return x if threshold < t1 or threshold == t1 and 0.0 < t2 else t21 + t32 if t32 - t32 == 0.0 else t21
 
 
 @core
@@ -603,15 +595,8 @@ def value_scalar32_threshold_given(x, beta, threshold):
     beta = np.float64(beta)
     threshold = np.float64(threshold)
     t1 = beta * x
-    t2 = -t1
-    t3 = threshold + t2
-    t4 = t3 - threshold
-    t5 = threshold - (t3 - t4) + (t2 - t4) + -fma(beta, x, t2)
-    t6 = t5 - t5 == 0.0
-    t7 = t3 + t5
-    t8 = t7 if t6 else t3
-    t9 = ((t1 if 0.0 < t1 else 0.0) + log1p_unit_short(exp_short(-abs(t1)))) / beta
-    return x if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) < 0.0 else t9
+    t2 = ((t1 if 0.0 < t1 else 0.0) + log1p_unit_short(exp_short(-abs(t1)))) / beta
+    return x if threshold < t1 or threshold == t1 and 0.0 < fma(beta, x, -t1) else t2
 
 
 # where beta*x > threshold: 1
@@ -622,26 +607,18 @@ def grad_scalar_threshold_given(x, beta, threshold):
     beta = np.float64(beta)
     threshold = np.float64(threshold)
     t1 = beta * x
-    t2 = -t1
-    t3 = threshold + t2
-    t4 = t3 - threshold
-    t5 = fma(beta, x, t2)
-    t6 = threshold - (t3 - t4) + (t2 - t4) + -t5
-    t7 = t6 - t6 == 0.0
-    t8 = t3 + t6
-    t9 = t8 if t7 else t3
-    t10 = 0.0 <= t1
-    t11 = -abs(t1)
-    t12 = exp(t11)
-    t13 = 1.0 if t10 else t12
-    t14 = 1.0 + t12
-    t15 = t13 / t14
-    t16 = exp_low(t11)
-    t17 = t14 - 1.0
-    t18 = (fma(-t15, t14, t13) + (0.0 if t10 else t16) - t15 * (1.0 - (t14 - t17) + (t12 - t17) + t16)) / t14
-    t19 = t18 + t5 * (t15 * ((t12 if t10 else 1.0) / t14))
-    t20 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t3) if t7 else 0.0) < 0.0
-    return 1.0 if t20 else t15 + t19 if t19 - t19 == 0.0 else t15
+    t2 = fma(beta, x, -t1)
+    t3 = 0.0 <= t1
+    t4 = -abs(t1)
+    t5 = exp(t4)
+    t6 = 1.0 if t3 else t5
+    t7 = 1.0 + t5
+    t8 = t6 / t7
+    t9 = exp_low(t4)
+    t10 = t7 - 1.0
+    t11 = (fma(-t8, t7, t6) + (0.0 if t3 else t9) - t8 * (1.0 - (t7 - t10) + (t5 - t10) + t9)) / t7
+    t12 = t11 + t2 * (t8 * ((t5 if t3 else 1.0) / t7))
+    return 1.0 if threshold < t1 or threshold == t1 and 0.0 < t2 else t8 + t12 if t12 - t12 == 0.0 else t8
 
 
 @core
@@ -650,16 +627,9 @@ def grad_scalar32_threshold_given(x, beta, threshold):
     beta = np.float64(beta)
     threshold = np.float64(threshold)
     t1 = beta * x
-    t2 = -t1
-    t3 = threshold + t2
-    t4 = t3 - threshold
-    t5 = threshold - (t3 - t4) + (t2 - t4) + -fma(beta, x, t2)
-    t6 = t5 - t5 == 0.0
-    t7 = t3 + t5
-    t8 = t7 if t6 else t3
-    t9 = exp_short(-abs(t1))
-    t10 = t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) < 0.0
-    return 1.0 if t10 else (1.0 if 0.0 <= t1 else t9) / (1.0 + t9)
+    t2 = exp_short(-abs(t1))
+    t3 = threshold < t1 or threshold == t1 and 0.0 < fma(beta, x, -t1)
+    return 1.0 if t3 else (1.0 if 0.0 <= t1 else t2) / (1.0 + t2)
 
 
 # where beta*x > threshold: 0
@@ -671,41 +641,33 @@ def grad2_scalar_threshold_given(x, beta, threshold):
     threshold = np.float64(threshold)
     t1 = beta * x
     t2 = -t1
-    t3 = threshold + t2
-    t4 = t3 - threshold
-    t5 = fma(beta, x, t2)
-    t6 = -t5
-    t7 = threshold - (t3 - t4) + (t2 - t4) + t6
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = -(abs(t1) * 0.5)
-    t12 = exp(t11)
-    t13 = t12 * t12
-    t14 = 1.0 + t13
-    t15 = 1.0 / t14
-    t16 = beta * t15
-    t17 = t16 * t15
-    t18 = 0.0 <= t2
-    t19 = 1.0 if t18 else t12
-    t20 = t17 * t19
-    t21 = t20 * t19
-    t22 = 0.0 <= t1
-    t23 = 1.0 if t22 else t12
-    t24 = t21 * t23
-    t25 = t24 * t23
-    t26 = exp_low(t11)
-    t27 = 0.0 if t22 else t26
-    t28 = 0.0 if t18 else t26
-    t29 = t14 - 1.0
-    t30 = t15 * (1.0 - (t14 - t29) + (t13 - t29) + (fma(t12, t12, -t13) + t12 * t26 + t26 * t12))
-    t31 = (fma(-t15, t14, 1.0) - t30) / t14
-    t32 = (fma(beta, t15, -t16) + beta * (t31 + t6 * (t15 * ((t13 if t18 else 1.0) / t14)))) * t15
-    t33 = (fma(t16, t15, -t17) + t16 * (t31 + t5 * (t15 * ((t13 if t22 else 1.0) / t14))) + t32) * t19
-    t34 = (fma(t20, t19, -t21) + t20 * t28 + (fma(t17, t19, -t20) + t17 * t28 + t33) * t19) * t23
-    t35 = fma(t24, t23, -t25) + t24 * t27 + (fma(t21, t23, -t24) + t21 * t27 + t34) * t23
-    t36 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    return 0.0 if t36 else t25 + t35 if t35 - t35 == 0.0 else t25
+    t3 = fma(beta, x, t2)
+    t4 = -(abs(t1) * 0.5)
+    t5 = exp(t4)
+    t6 = t5 * t5
+    t7 = 1.0 + t6
+    t8 = 1.0 / t7
+    t9 = beta * t8
+    t10 = t9 * t8
+    t11 = 0.0 <= t2
+    t12 = 1.0 if t11 else t5
+    t13 = t10 * t12
+    t14 = t13 * t12
+    t15 = 0.0 <= t1
+    t16 = 1.0 if t15 else t5
+    t17 = t14 * t16
+    t18 = t17 * t16
+    t19 = exp_low(t4)
+    t20 = 0.0 if t15 else t19
+    t21 = 0.0 if t11 else t19
+    t22 = t7 - 1.0
+    t23 = fma(-t8, t7, 1.0) - t8 * (1.0 - (t7 - t22) + (t6 - t22) + (fma(t5, t5, -t6) + t5 * t19 + t19 * t5))
+    t24 = t23 / t7
+    t25 = (fma(beta, t8, -t9) + beta * (t24 + -t3 * (t8 * ((t6 if t11 else 1.0) / t7)))) * t8
+    t26 = (fma(t9, t8, -t10) + t9 * (t24 + t3 * (t8 * ((t6 if t15 else 1.0) / t7))) + t25) * t12
+    t27 = (fma(t13, t12, -t14) + t13 * t21 + (fma(t10, t12, -t13) + t10 * t21 + t26) * t12) * t16
+    t28 = fma(t17, t16, -t18) + t17 * t20 + (fma(t14, t16, -t17) + t14 * t20 + t27) * t16
+    return 0.0 if threshold < t1 or threshold == t1 and 0.0 < t3 else t18 + t28 if t28 - t28 == 0.0 else t18
 
 
 @core
@@ -715,16 +677,10 @@ def grad2_scalar32_threshold_given(x, beta, threshold):
     threshold = np.float64(threshold)
     t1 = beta * x
     t2 = -t1
-    t3 = threshold + t2
-    t4 = t3 - threshold
-    t5 = threshold - (t3 - t4) + (t2 - t4) + -fma(beta, x, t2)
-    t6 = t5 - t5 == 0.0
-    t7 = t3 + t5
-    t8 = t7 if t6 else t3
-    t9 = exp_short(-abs(t1))
-    t10 = 1.0 + t9
-    t11 = beta * ((1.0 if 0.0 <= t2 else t9) / t10) * ((1.0 if 0.0 <= t1 else t9) / t10)
-    return 0.0 if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) < 0.0 else t11
+    t3 = exp_short(-abs(t1))
+    t4 = 1.0 + t3
+    t5 = beta * ((1.0 if 0.0 <= t2 else t3) / t4) * ((1.0 if 0.0 <= t1 else t3) / t4)
+    return 0.0 if threshold < t1 or threshold == t1 and 0.0 < fma(beta, x, t2) else t5
 
 
 # where beta*x > threshold: 0
@@ -735,67 +691,59 @@ def grad_beta_scalar_threshold_given(x, beta, threshold):
     beta = np.float64(beta)
     threshold = np.float64(threshold)
     t1 = beta * x
-    t2 = -t1
-    t3 = threshold + t2
-    t4 = t3 - threshold
-    t5 = fma(beta, x, t2)
-    t6 = threshold - (t3 - t4) + (t2 - t4) + -t5
-    t7 = t6 - t6 == 0.0
-    t8 = t3 + t6
-    t9 = t8 if t7 else t3
-    t10 = 0.0 < t1
-    t11 = abs(t1)
-    t12 = -(t11 * 0.5)
-    t13 = exp(t12)
-    t14 = 1.0 if t10 else t13
-    t15 = t14 == 0.0
-    t16 = t1 if t10 else 0.0
-    t17 = -t11
-    t18 = exp(t17)
-    t19 = log1p_unit(t18)
-    t20 = t16 + t19
-    t21 = t13 * t13
-    t22 = t21 < 8.673617379884035e-19
-    t23 = log1p_unit(t21)
-    t24 = t23 / t21
-    t25 = 1.0 if t22 else t24
-    t26 = t20 if t10 else t25
-    t27 = t26 / beta
-    t28 = -(t27 / beta)
-    t29 = t28 * t14
-    t30 = t29 * t14
-    t31 = 0.0 if t15 else t30
-    t32 = 0.0 <= t1
-    t33 = 1.0 if t32 else t13
-    t34 = t33 == 0.0
-    t35 = x / beta
-    t36 = 1.0 + t21
-    t37 = 1.0 / t36
-    t38 = t35 * t37
-    t39 = t38 * t33
-    t40 = t39 * t33
-    t41 = 0.0 if t34 else t40
-    t42 = t31 + t41
-    t43 = t42 - t31
-    t44 = exp_low(t12)
-    t45 = 0.0 if t10 else t44
-    t46 = t20 - t16
-    t47 = 1.0 + t18
-    t48 = t16 - (t20 - t46) + (t19 - t46) + (log1p_unit_low(t18) + exp_low(t17) * (1.0 / t47))
-    t49 = fma(t13, t13, -t21) + t13 * t44 + t44 * t13
-    t50 = 0.0 if t22 else (fma(-t24, t21, t23) + (log1p_unit_low(t21) + t49 * t37) - t24 * t49) / t21
-    t51 = t50 + t5 * (t25 * (1.0 + (0.0 if t22 else t21 / (t36 * t23) - 1.0)))
-    t52 = (fma(-t27, beta, t26) + (t48 + t5 * ((1.0 if t10 else t18) / t47) if t10 else t51)) / beta
-    t53 = (fma(t28, t14, -t29) + t28 * t45 + -((fma(t28, beta, t27) + t52) / beta) * t14) * t14
-    t54 = 0.0 if t32 else t44
-    t55 = t36 - 1.0
-    t56 = (fma(-t37, t36, 1.0) - t37 * (1.0 - (t36 - t55) + (t21 - t55) + t49)) / t36
-    t57 = fma(t35, t37, -t38) + t35 * (t56 + t5 * (t37 * ((t21 if t32 else 1.0) / t36)))
-    t58 = (fma(t38, t33, -t39) + t38 * t54 + (t57 + fma(-t35, beta, x) / beta * t37) * t33) * t33
-    t59 = t31 - (t42 - t43) + (t41 - t43) + (0.0 if t15 else fma(t29, t14, -t30) + t29 * t45 + t53)
-    t60 = t59 + (0.0 if t34 else fma(t39, t33, -t40) + t39 * t54 + t58)
-    t61 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t3) if t7 else 0.0) < 0.0
-    return 0.0 if t61 else t42 + t60 if t60 - t60 == 0.0 else t42
+    t2 = fma(beta, x, -t1)
+    t3 = 0.0 < t1
+    t4 = abs(t1)
+    t5 = -(t4 * 0.5)
+    t6 = exp(t5)
+    t7 = 1.0 if t3 else t6
+    t8 = t7 == 0.0
+    t9 = t1 if t3 else 0.0
+    t10 = -t4
+    t11 = exp(t10)
+    t12 = log1p_unit(t11)
+    t13 = t9 + t12
+    t14 = t6 * t6
+    t15 = t14 < 8.673617379884035e-19
+    t16 = log1p_unit(t14)
+    t17 = t16 / t14
+    t18 = 1.0 if t15 else t17
+    t19 = t13 if t3 else t18
+    t20 = t19 / beta
+    t21 = -(t20 / beta)
+    t22 = t21 * t7
+    t23 = t22 * t7
+    t24 = 0.0 if t8 else t23
+    t25 = 0.0 <= t1
+    t26 = 1.0 if t25 else t6
+    t27 = t26 == 0.0
+    t28 = x / beta
+    t29 = 1.0 + t14
+    t30 = 1.0 / t29
+    t31 = t28 * t30
+    t32 = t31 * t26
+    t33 = t32 * t26
+    t34 = 0.0 if t27 else t33
+    t35 = t24 + t34
+    t36 = t35 - t24
+    t37 = exp_low(t5)
+    t38 = 0.0 if t3 else t37
+    t39 = t13 - t9
+    t40 = 1.0 + t11
+    t41 = t9 - (t13 - t39) + (t12 - t39) + (log1p_unit_low(t11) + exp_low(t10) * (1.0 / t40))
+    t42 = fma(t6, t6, -t14) + t6 * t37 + t37 * t6
+    t43 = 0.0 if t15 else (fma(-t17, t14, t16) + (log1p_unit_low(t14) + t42 * t30) - t17 * t42) / t14
+    t44 = t43 + t2 * (t18 * (1.0 + (0.0 if t15 else t14 / (t29 * t16) - 1.0)))
+    t45 = (fma(-t20, beta, t19) + (t41 + t2 * ((1.0 if t3 else t11) / t40) if t3 else t44)) / beta
+    t46 = (fma(t21, t7, -t22) + t21 * t38 + -((fma(t21, beta, t20) + t45) / beta) * t7) * t7
+    t47 = 0.0 if t25 else t37
+    t48 = t29 - 1.0
+    t49 = (fma(-t30, t29, 1.0) - t30 * (1.0 - (t29 - t48) + (t14 - t48) + t42)) / t29
+    t50 = fma(t28, t30, -t31) + t28 * (t49 + t2 * (t30 * ((t14 if t25 else 1.0) / t29)))
+    t51 = (fma(t31, t26, -t32) + t31 * t47 + (t50 + fma(-t28, beta, x) / beta * t30) * t26) * t26
+    t52 = t24 - (t35 - t36) + (t34 - t36) + (0.0 if t8 else fma(t22, t7, -t23) + t22 * t38 + t46)
+    t53 = t52 + (0.0 if t27 else fma(t32, t26, -t33) + t32 * t47 + t51)
+    return 0.0 if threshold < t1 or threshold == t1 and 0.0 < t2 else t35 + t53 if t53 - t53 == 0.0 else t35
 
 
 @core
@@ -805,89 +753,81 @@ def grad_beta_scalar32_threshold_given(x, beta, threshold):
     threshold = np.float64(threshold)
     t1 = beta * x
     t2 = -t1
-    t3 = threshold + t2
-    t4 = t3 - threshold
-    t5 = fma(beta, x, t2)
-    t6 = -t5
-    t7 = threshold - (t3 - t4) + (t2 - t4) + t6
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = 0.0 < t1
-    t12 = abs(t1)
-    t13 = -(t12 * 0.5)
-    t14 = exp(t13)
-    t15 = 1.0 if t11 else t14
-    t16 = t15 == 0.0
-    t17 = 0.0 <= t2
-    t18 = 1.0 if t17 else t14
-    t19 = t18 == 0.0
-    t20 = t14 * t14
-    t21 = 1.0 + t20
-    t22 = 1.0 / t21
-    t23 = t1 if t11 else 0.0
-    t24 = -t12
-    t25 = exp(t24)
-    t26 = log1p_unit(t25)
-    t27 = t23 + t26
-    t28 = t20 < 8.673617379884035e-19
-    t29 = log1p_unit(t20)
-    t30 = t29 / t20
-    t31 = 1.0 if t28 else t30
-    t32 = t27 if t11 else t31
-    t33 = t22 * t32
-    t34 = t33 * t18
-    t35 = t34 * t18
-    t36 = t35 * t15
-    t37 = t36 * t15
-    t38 = 0.0 if t16 else 0.0 if t19 else t37
-    t39 = 0.0 < t2
-    t40 = 1.0 if t39 else t14
-    t41 = t40 == 0.0
-    t42 = 0.0 <= t1
-    t43 = 1.0 if t42 else t14
-    t44 = t43 == 0.0
-    t45 = t2 if t39 else 0.0
-    t46 = t45 + t26
-    t47 = t46 if t39 else t31
-    t48 = t22 * t47
-    t49 = t48 * t43
-    t50 = t49 * t43
-    t51 = t50 * t40
-    t52 = t51 * t40
-    t53 = 0.0 if t41 else 0.0 if t44 else t52
-    t54 = t38 + t53
-    t55 = t54 / beta
-    t56 = -(t55 / beta)
-    t57 = t54 - t38
-    t58 = exp_low(t13)
-    t59 = 0.0 if t11 else t58
-    t60 = 0.0 if t17 else t58
-    t61 = t27 - t23
-    t62 = 1.0 + t25
-    t63 = log1p_unit_low(t25) + exp_low(t24) * (1.0 / t62)
-    t64 = fma(t14, t14, -t20) + t14 * t58 + t58 * t14
-    t65 = 0.0 if t28 else (fma(-t30, t20, t29) + (log1p_unit_low(t20) + t64 * t22) - t30 * t64) / t20
-    t66 = t31 * (1.0 + (0.0 if t28 else t20 / (t21 * t29) - 1.0))
-    t67 = t23 - (t27 - t61) + (t26 - t61) + t63 + t5 * ((1.0 if t11 else t25) / t62)
-    t68 = t21 - 1.0
-    t69 = (fma(-t22, t21, 1.0) - t22 * (1.0 - (t21 - t68) + (t20 - t68) + t64)) / t21
-    t70 = fma(t22, t32, -t33) + t22 * (t67 if t11 else t65 + t5 * t66)
-    t71 = (t70 + (t69 + t6 * (t22 * ((t20 if t17 else 1.0) / t21))) * t32) * t18
-    t72 = (fma(t34, t18, -t35) + t34 * t60 + (fma(t33, t18, -t34) + t33 * t60 + t71) * t18) * t15
-    t73 = 0.0 if t19 else fma(t36, t15, -t37) + t36 * t59 + (fma(t35, t15, -t36) + t35 * t59 + t72) * t15
-    t74 = 0.0 if t39 else t58
-    t75 = 0.0 if t42 else t58
-    t76 = t46 - t45
-    t77 = t45 - (t46 - t76) + (t26 - t76) + t63 + t6 * ((1.0 if t39 else t25) / t62)
-    t78 = fma(t22, t47, -t48) + t22 * (t77 if t39 else t65 + t6 * t66)
-    t79 = (t78 + (t69 + t5 * (t22 * ((t20 if t42 else 1.0) / t21))) * t47) * t43
-    t80 = (fma(t49, t43, -t50) + t49 * t75 + (fma(t48, t43, -t49) + t48 * t75 + t79) * t43) * t40
-    t81 = 0.0 if t44 else fma(t51, t40, -t52) + t51 * t74 + (fma(t50, t40, -t51) + t50 * t74 + t80) * t40
-    t82 = t38 - (t54 - t57) + (t53 - t57) + (0.0 if t16 else t73) + (0.0 if t41 else t81)
-    t83 = -((fma(t56, beta, t55) + (fma(-t55, beta, t54) + t82) / beta) / beta)
-    t84 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    return 0.0 if t84 else t56 + t83 if t83 - t83 == 0.0 else t56
+    t3 = fma(beta, x, t2)
+    t4 = 0.0 < t1
+    t5 = abs(t1)
+    t6 = -(t5 * 0.5)
+    t7 = exp(t6)
+    t8 = 1.0 if t4 else t7
+    t9 = t8 == 0.0
+    t10 = 0.0 <= t2
+    t11 = 1.0 if t10 else t7
+    t12 = t11 == 0.0
+    t13 = t7 * t7
+    t14 = 1.0 + t13
+    t15 = 1.0 / t14
+    t16 = t1 if t4 else 0.0
+    t17 = -t5
+    t18 = exp(t17)
+    t19 = log1p_unit(t18)
+    t20 = t16 + t19
+    t21 = t13 < 8.673617379884035e-19
+    t22 = log1p_unit(t13)
+    t23 = t22 / t13
+    t24 = 1.0 if t21 else t23
+    t25 = t20 if t4 else t24
+    t26 = t15 * t25
+    t27 = t26 * t11
+    t28 = t27 * t11
+    t29 = t28 * t8
+    t30 = t29 * t8
+    t31 = 0.0 if t9 else 0.0 if t12 else t30
+    t32 = 0.0 < t2
+    t33 = 1.0 if t32 else t7
+    t34 = t33 == 0.0
+    t35 = 0.0 <= t1
+    t36 = 1.0 if t35 else t7
+    t37 = t36 == 0.0
+    t38 = t2 if t32 else 0.0
+    t39 = t38 + t19
+    t40 = t39 if t32 else t24
+    t41 = t15 * t40
+    t42 = t41 * t36
+    t43 = t42 * t36
+    t44 = t43 * t33
+    t45 = t44 * t33
+    t46 = 0.0 if t34 else 0.0 if t37 else t45
+    t47 = t31 + t46
+    t48 = t47 / beta
+    t49 = -(t48 / beta)
+    t50 = t47 - t31
+    t51 = exp_low(t6)
+    t52 = 0.0 if t4 else t51
+    t53 = 0.0 if t10 else t51
+    t54 = t20 - t16
+    t55 = 1.0 + t18
+    t56 = log1p_unit_low(t18) + exp_low(t17) * (1.0 / t55)
+    t57 = fma(t7, t7, -t13) + t7 * t51 + t51 * t7
+    t58 = 0.0 if t21 else (fma(-t23, t13, t22) + (log1p_unit_low(t13) + t57 * t15) - t23 * t57) / t13
+    t59 = t24 * (1.0 + (0.0 if t21 else t13 / (t14 * t22) - 1.0))
+    t60 = t16 - (t20 - t54) + (t19 - t54) + t56 + t3 * ((1.0 if t4 else t18) / t55) if t4 else t58 + t3 * t59
+    t61 = t14 - 1.0
+    t62 = (fma(-t15, t14, 1.0) - t15 * (1.0 - (t14 - t61) + (t13 - t61) + t57)) / t14
+    t63 = -t3
+    t64 = (fma(t15, t25, -t26) + t15 * t60 + (t62 + t63 * (t15 * ((t13 if t10 else 1.0) / t14))) * t25) * t11
+    t65 = (fma(t27, t11, -t28) + t27 * t53 + (fma(t26, t11, -t27) + t26 * t53 + t64) * t11) * t8
+    t66 = 0.0 if t12 else fma(t29, t8, -t30) + t29 * t52 + (fma(t28, t8, -t29) + t28 * t52 + t65) * t8
+    t67 = 0.0 if t32 else t51
+    t68 = 0.0 if t35 else t51
+    t69 = t39 - t38
+    t70 = t38 - (t39 - t69) + (t19 - t69) + t56 + t63 * ((1.0 if t32 else t18) / t55)
+    t71 = fma(t15, t40, -t41) + t15 * (t70 if t32 else t58 + t63 * t59)
+    t72 = (t71 + (t62 + t3 * (t15 * ((t13 if t35 else 1.0) / t14))) * t40) * t36
+    t73 = (fma(t42, t36, -t43) + t42 * t68 + (fma(t41, t36, -t42) + t41 * t68 + t72) * t36) * t33
+    t74 = 0.0 if t37 else fma(t44, t33, -t45) + t44 * t67 + (fma(t43, t33, -t44) + t43 * t67 + t73) * t33
+    t75 = t31 - (t47 - t50) + (t46 - t50) + (0.0 if t9 else t66) + (0.0 if t34 else t74)
+    t76 = -((fma(t49, beta, t48) + (fma(-t48, beta, t47) + t75) / beta) / beta)
+    return 0.0 if threshold < t1 or threshold == t1 and 0.0 < t3 else t49 + t76 if t76 - t76 == 0.0 else t49
 
 
 # 0
@@ -907,55 +847,48 @@ def value_and_grad_scalar_threshold_given(x, beta, threshold):
     beta = np.float64(beta)
     threshold = np.float64(threshold)
     t1 = beta * x
-    t2 = -t1
-    t3 = threshold + t2
-    t4 = t3 - threshold
-    t5 = fma(beta, x, t2)
-    t6 = threshold - (t3 - t4) + (t2 - t4) + -t5
-    t7 = t6 - t6 == 0.0
-    t8 = t3 + t6
-    t9 = t8 if t7 else t3
-    t10 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t3) if t7 else 0.0) < 0.0
-    t11 = 0.0 < t1
-    t12 = t1 if t11 else 0.0
-    t13 = abs(t1)
-    t14 = -t13
-    t15 = exp(t14)
-    t16 = log1p_unit(t15)
-    t17 = t12 + t16
-    t18 = -(t13 * 0.5)
-    t19 = exp(t18)
-    t20 = t19 * t19
-    t21 = t20 < 8.673617379884035e-19
-    t22 = log1p_unit(t20)
-    t23 = t22 / t20
-    t24 = 1.0 if t21 else t23
-    t25 = t17 if t11 else t24
-    t26 = t25 / beta
-    t27 = 1.0 if t11 else t19
-    t28 = t26 * t27
-    t29 = t28 * t27
-    t30 = exp_low(t18)
-    t31 = 0.0 if t11 else t30
-    t32 = t17 - t12
-    t33 = exp_low(t14)
-    t34 = 1.0 + t15
-    t35 = t12 - (t17 - t32) + (t16 - t32) + (log1p_unit_low(t15) + t33 * (1.0 / t34))
-    t36 = fma(t19, t19, -t20) + t19 * t30 + t30 * t19
-    t37 = 1.0 + t20
-    t38 = 0.0 if t21 else (fma(-t23, t20, t22) + (log1p_unit_low(t20) + t36 * (1.0 / t37)) - t23 * t36) / t20
-    t39 = t38 + t5 * (t24 * (1.0 + (0.0 if t21 else t20 / (t37 * t22) - 1.0)))
-    t40 = (fma(-t26, beta, t25) + (t35 + t5 * ((1.0 if t11 else t15) / t34) if t11 else t39)) / beta * t27
-    t41 = fma(t28, t27, -t29) + t28 * t31 + (fma(t26, t27, -t28) + t26 * t31 + t40) * t27
-    t42 = 0.0 <= t1
-    t43 = 1.0 if t42 else t15
-    t44 = t43 / t34
-    t45 = t34 - 1.0
-    t46 = (fma(-t44, t34, t43) + (0.0 if t42 else t33) - t44 * (1.0 - (t34 - t45) + (t15 - t45) + t33)) / t34
-    t47 = t46 + t5 * (t44 * ((t15 if t42 else 1.0) / t34))
-    t48 = x if t10 else t29 + t41 if t41 - t41 == 0.0 else t29
-    t49 = 1.0 if t10 else t44 + t47 if t47 - t47 == 0.0 else t44
-    return t48, t49
+    t2 = fma(beta, x, -t1)
+    t3 = threshold < t1 or threshold == t1 and 0.0 < t2
+    t4 = 0.0 < t1
+    t5 = t1 if t4 else 0.0
+    t6 = abs(t1)
+    t7 = -t6
+    t8 = exp(t7)
+    t9 = log1p_unit(t8)
+    t10 = t5 + t9
+    t11 = -(t6 * 0.5)
+    t12 = exp(t11)
+    t13 = t12 * t12
+    t14 = t13 < 8.673617379884035e-19
+    t15 = log1p_unit(t13)
+    t16 = t15 / t13
+    t17 = 1.0 if t14 else t16
+    t18 = t10 if t4 else t17
+    t19 = t18 / beta
+    t20 = 1.0 if t4 else t12
+    t21 = t19 * t20
+    t22 = t21 * t20
+    t23 = exp_low(t11)
+    t24 = 0.0 if t4 else t23
+    t25 = t10 - t5
+    t26 = exp_low(t7)
+    t27 = 1.0 + t8
+    t28 = t5 - (t10 - t25) + (t9 - t25) + (log1p_unit_low(t8) + t26 * (1.0 / t27))
+    t29 = fma(t12, t12, -t13) + t12 * t23 + t23 * t12
+    t30 = 1.0 + t13
+    t31 = 0.0 if t14 else (fma(-t16, t13, t15) + (log1p_unit_low(t13) + t29 * (1.0 / t30)) - t16 * t29) / t13
+    t32 = t31 + t2 * (t17 * (1.0 + (0.0 if t14 else t13 / (t30 * t15) - 1.0)))
+    t33 = (fma(-t19, beta, t18) + (t28 + t2 * ((1.0 if t4 else t8) / t27) if t4 else t32)) / beta * t20
+    t34 = fma(t21, t20, -t22) + t21 * t24 + (fma(t19, t20, -t21) + t19 * t24 + t33) * t20
+    t35 = 0.0 <= t1
+    t36 = 1.0 if t35 else t8
+    t37 = t36 / t27
+    t38 = t27 - 1.0
+    t39 = (fma(-t37, t27, t36) + (0.0 if t35 else t26) - t37 * (1.0 - (t27 - t38) + (t8 - t38) + t26)) / t27
+    t40 = t39 + t2 * (t37 * ((t8 if t35 else 1.0) / t27))
+    t41 = x if t3 else t22 + t34 if t34 - t34 == 0.0 else t22
+    t42 = 1.0 if t3 else t37 + t40 if t40 - t40 == 0.0 else t37
+    return t41, t42
 
 
 @core
@@ -964,18 +897,11 @@ def value_and_grad_scalar32_threshold_given(x, beta, threshold):
     beta = np.float64(beta)
     threshold = np.float64(threshold)
     t1 = beta * x
-    t2 = -t1
-    t3 = threshold + t2
-    t4 = t3 - threshold
-    t5 = threshold - (t3 - t4) + (t2 - t4) + -fma(beta, x, t2)
-    t6 = t5 - t5 == 0.0
-    t7 = t3 + t5
-    t8 = t7 if t6 else t3
-    t9 = t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) < 0.0
-    t10 = exp_short(-abs(t1))
-    t11 = x if t9 else ((t1 if 0.0 < t1 else 0.0) + log1p_unit_short(t10)) / beta
-    t12 = 1.0 if t9 else (1.0 if 0.0 <= t1 else t10) / (1.0 + t10)
-    return t11, t12
+    t2 = threshold < t1 or threshold == t1 and 0.0 < fma(beta, x, -t1)
+    t3 = exp_short(-abs(t1))
+    t4 = x if t2 else ((t1 if 0.0 < t1 else 0.0) + log1p_unit_short(t3)) / beta
+    t5 = 1.0 if t2 else (1.0 if 0.0 <= t1 else t3) / (1.0 + t3)
+    return t4, t5
 
 
 @loop

@@ -34,23 +34,20 @@ def value_scalar(input, target, margin):
     t9 = t8 - margin
     t10 = margin - (t8 - t9) + (-t2 - t9)
     t11 = t8 < 0.0 or t8 == 0.0 and t10 < 0.0
-    t12 = 0.0 if t11 else t10
-    t13 = t12 - t12 == 0.0
-    t14 = 0.0 if t11 else t8
-    t15 = t14 + t12
-    t16 = t15 if t13 else t14
-    t17 = t6 * t16
-    t18 = t17 * t16
-    t19 = 0.0 if t7 else t18
-    t20 = t5 + t19
-    t21 = t20 - t5
-    t22 = t12 - (t15 - t14) if t13 else 0.0
-    t23 = -target
-    t24 = t6 - t23
-    t25 = (fma(t6, t16, -t17) + t6 * t22 + (t23 - (t6 - t24) + (1.0 - t24)) * t16) * t16
-    t26 = t5 - (t20 - t21) + (t19 - t21) + (0.0 if t1 else fma(t3, t2, -t4) + fma(target, t2, -t3) * t2)
-    t27 = t26 + (0.0 if t7 else fma(t17, t16, -t18) + t17 * t22 + t25)
-    return (t20 + t27 if t27 - t27 == 0.0 else t20) if 0.0 <= input else math.nan
+    t12 = 0.0 if t11 else t8
+    t13 = t6 * t12
+    t14 = t13 * t12
+    t15 = 0.0 if t7 else t14
+    t16 = t5 + t15
+    t17 = t16 - t5
+    t18 = 0.0 if t11 else t10
+    t19 = t18 if t18 - t18 == 0.0 else 0.0
+    t20 = -target
+    t21 = t6 - t20
+    t22 = (fma(t6, t12, -t13) + t6 * t19 + (t20 - (t6 - t21) + (1.0 - t21)) * t12) * t12
+    t23 = t5 - (t16 - t17) + (t15 - t17) + (0.0 if t1 else fma(t3, t2, -t4) + fma(target, t2, -t3) * t2)
+    t24 = t23 + (0.0 if t7 else fma(t13, t12, -t14) + t13 * t19 + t22)
+    return (t16 + t24 if t24 - t24 == 0.0 else t16) if 0.0 <= input else math.nan
 
 
 @core
@@ -84,30 +81,20 @@ def grad_scalar(input, target, margin):
     t10 = t9 - margin
     t11 = margin - (t9 - t10) + (-t3 - t10)
     t12 = t9 < 0.0 or t9 == 0.0 and t11 < 0.0
-    t13 = 0.0 if t12 else t11
-    t14 = t13 - t13 == 0.0
-    t15 = 0.0 if t12 else t9
-    t16 = t15 + t13
-    t17 = t16 if t14 else t15
-    t18 = t8 * t17
-    t19 = -t9
-    t20 = 0.0 + t19
-    t21 = t20 - 0.0
-    t22 = 0.0 - (t20 - t21) + (t19 - t21) + -t11
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = t24 if t23 else t20
-    t26 = -1.0 if t25 < 0.0 or t25 == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) <= 0.0 else 0.0
-    t27 = t18 * t26
-    t28 = 0.0 if t7 else t27
-    t29 = t5 + t28
-    t30 = t29 - t5
-    t31 = -target
-    t32 = t6 - t31
-    t33 = fma(t8, t17, -t18) + t8 * (t13 - (t16 - t15) if t14 else 0.0)
-    t34 = 0.0 if t7 else fma(t18, t26, -t27) + (t33 + (t31 - (t6 - t32) + (1.0 - t32)) * 2.0 * t17) * t26
-    t35 = t5 - (t29 - t30) + (t28 - t30) + (0.0 if t1 else fma(t2, t3, -t4)) + t34
-    return (t29 + t35 if t35 - t35 == 0.0 else t29) if 0.0 <= input else math.nan
+    t13 = 0.0 if t12 else t9
+    t14 = t8 * t13
+    t15 = -1.0 if 0.0 <= t9 else 0.0
+    t16 = t14 * t15
+    t17 = 0.0 if t7 else t16
+    t18 = t5 + t17
+    t19 = t18 - t5
+    t20 = 0.0 if t12 else t11
+    t21 = -target
+    t22 = t6 - t21
+    t23 = fma(t8, t13, -t14) + t8 * (t20 if t20 - t20 == 0.0 else 0.0)
+    t24 = 0.0 if t7 else fma(t14, t15, -t16) + (t23 + (t21 - (t6 - t22) + (1.0 - t22)) * 2.0 * t13) * t15
+    t25 = t5 - (t18 - t19) + (t17 - t19) + (0.0 if t1 else fma(t2, t3, -t4)) + t24
+    return (t18 + t25 if t25 - t25 == 0.0 else t18) if 0.0 <= input else math.nan
 
 
 @core
@@ -117,18 +104,8 @@ def grad_scalar32(input, target, margin):
     margin = np.float64(margin)
     t1 = 1.0 - target
     t2 = margin - input
-    t3 = -t2
-    t4 = 0.0 + t3
-    t5 = t4 - 0.0
-    t6 = -input
-    t7 = t2 - t6
-    t8 = 0.0 - (t4 - t5) + (t3 - t5) + -(t6 - (t2 - t7) + (margin - t7))
-    t9 = t8 - t8 == 0.0
-    t10 = t4 + t8
-    t11 = t10 if t9 else t4
-    t12 = -1.0 if t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t4) if t9 else 0.0) <= 0.0 else 0.0
-    t13 = 0.0 if t1 == 0.0 else t1 * 2.0 * (0.0 if t2 < 0.0 else t2) * t12
-    return (0.0 if target == 0.0 else input * 2.0 * target) + t13 if 0.0 <= input else math.nan
+    t3 = 0.0 if t1 == 0.0 else t1 * 2.0 * (0.0 if t2 < 0.0 else t2) * (-1.0 if 0.0 <= t2 else 0.0)
+    return (0.0 if target == 0.0 else input * 2.0 * target) + t3 if 0.0 <= input else math.nan
 
 
 # weighted(target, 2) + weighted(1 - target, 2*(-1 if -input + margin >= 0 else 0)**2)
@@ -138,19 +115,9 @@ def grad2_scalar(input, target, margin):
     target = np.float64(target)
     margin = np.float64(margin)
     t1 = 1.0 - target
-    t2 = margin - input
-    t3 = -t2
-    t4 = 0.0 + t3
-    t5 = t4 - 0.0
-    t6 = -input
-    t7 = t2 - t6
-    t8 = 0.0 - (t4 - t5) + (t3 - t5) + -(t6 - (t2 - t7) + (margin - t7))
-    t9 = t8 - t8 == 0.0
-    t10 = t4 + t8
-    t11 = t10 if t9 else t4
-    t12 = -1.0 if t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t4) if t9 else 0.0) <= 0.0 else 0.0
-    t13 = (0.0 if target == 0.0 else target * 2.0) + (0.0 if t1 == 0.0 else t1 * 2.0 * t12 * t12)
-    return t13 if 0.0 <= input else math.nan
+    t2 = -1.0 if 0.0 <= margin - input else 0.0
+    t3 = (0.0 if target == 0.0 else target * 2.0) + (0.0 if t1 == 0.0 else t1 * 2.0 * t2 * t2)
+    return t3 if 0.0 <= input else math.nan
 
 
 grad2_scalar32 = grad2_scalar
@@ -166,21 +133,18 @@ def grad_target_scalar(input, target, margin):
     t3 = t1 - t2
     t4 = t2 - (t1 - t3) + (margin - t3)
     t5 = t1 < 0.0 or t1 == 0.0 and t4 < 0.0
-    t6 = 0.0 if t5 else t4
-    t7 = t6 - t6 == 0.0
-    t8 = 0.0 if t5 else t1
-    t9 = t8 + t6
-    t10 = t9 if t7 else t8
-    t11 = -t10
-    t12 = input + t11
-    t13 = input + t10
-    t14 = t12 * t13
-    t15 = t13 - input
-    t16 = t6 - (t9 - t8) if t7 else 0.0
-    t17 = t12 - input
-    t18 = fma(t12, t13, -t14) + t12 * (input - (t13 - t15) + (t10 - t15) + t16)
-    t19 = t18 + (input - (t12 - t17) + (t11 - t17) + -t16) * t13
-    return (t14 + t19 if t19 - t19 == 0.0 else t14) if 0.0 <= input else math.nan
+    t6 = 0.0 if t5 else t1
+    t7 = -t6
+    t8 = input + t7
+    t9 = input + t6
+    t10 = t8 * t9
+    t11 = t9 - input
+    t12 = 0.0 if t5 else t4
+    t13 = t12 if t12 - t12 == 0.0 else 0.0
+    t14 = t8 - input
+    t15 = fma(t8, t9, -t10) + t8 * (input - (t9 - t11) + (t6 - t11) + t13)
+    t16 = t15 + (input - (t8 - t14) + (t7 - t14) + -t13) * t9
+    return (t10 + t16 if t16 - t16 == 0.0 else t10) if 0.0 <= input else math.nan
 
 
 @core
@@ -206,27 +170,17 @@ def grad_margin_scalar(input, target, margin):
     t6 = t4 - t5
     t7 = t5 - (t4 - t6) + (margin - t6)
     t8 = t4 < 0.0 or t4 == 0.0 and t7 < 0.0
-    t9 = 0.0 if t8 else t7
-    t10 = t9 - t9 == 0.0
-    t11 = 0.0 if t8 else t4
-    t12 = t11 + t9
-    t13 = t12 if t10 else t11
-    t14 = t3 * t13
-    t15 = -t4
-    t16 = 0.0 + t15
-    t17 = t16 - 0.0
-    t18 = 0.0 - (t16 - t17) + (t15 - t17) + -t7
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = t20 if t19 else t16
-    t22 = 1.0 if t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0 else 0.0
-    t23 = t14 * t22
-    t24 = -target
-    t25 = t1 - t24
-    t26 = fma(t3, t13, -t14) + t3 * (t9 - (t12 - t11) if t10 else 0.0)
-    t27 = 0.0 if t2 else fma(t14, t22, -t23) + (t26 + (t24 - (t1 - t25) + (1.0 - t25)) * 2.0 * t13) * t22
-    t28 = 0.0 if t2 else t23
-    return (t28 + t27 if t27 - t27 == 0.0 else t28) if 0.0 <= input else math.nan
+    t9 = 0.0 if t8 else t4
+    t10 = t3 * t9
+    t11 = 1.0 if 0.0 <= t4 else 0.0
+    t12 = t10 * t11
+    t13 = 0.0 if t8 else t7
+    t14 = -target
+    t15 = t1 - t14
+    t16 = fma(t3, t9, -t10) + t3 * (t13 if t13 - t13 == 0.0 else 0.0)
+    t17 = 0.0 if t2 else fma(t10, t11, -t12) + (t16 + (t14 - (t1 - t15) + (1.0 - t15)) * 2.0 * t9) * t11
+    t18 = 0.0 if t2 else t12
+    return (t18 + t17 if t17 - t17 == 0.0 else t18) if 0.0 <= input else math.nan
 
 
 @core
@@ -236,17 +190,8 @@ def grad_margin_scalar32(input, target, margin):
     margin = np.float64(margin)
     t1 = 1.0 - target
     t2 = margin - input
-    t3 = -t2
-    t4 = 0.0 + t3
-    t5 = t4 - 0.0
-    t6 = -input
-    t7 = t2 - t6
-    t8 = 0.0 - (t4 - t5) + (t3 - t5) + -(t6 - (t2 - t7) + (margin - t7))
-    t9 = t8 - t8 == 0.0
-    t10 = t4 + t8
-    t11 = t10 if t9 else t4
-    t12 = 1.0 if t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t4) if t9 else 0.0) <= 0.0 else 0.0
-    return (0.0 if t1 == 0.0 else t1 * 2.0 * (0.0 if t2 < 0.0 else t2) * t12) if 0.0 <= input else math.nan
+    t3 = 0.0 if t1 == 0.0 else t1 * 2.0 * (0.0 if t2 < 0.0 else t2) * (1.0 if 0.0 <= t2 else 0.0)
+    return t3 if 0.0 <= input else math.nan
 
 
 # Together, so that what they share is computed once.
@@ -267,44 +212,34 @@ def value_and_grad_scalar(input, target, margin):
     t10 = t9 - margin
     t11 = margin - (t9 - t10) + (-t3 - t10)
     t12 = t9 < 0.0 or t9 == 0.0 and t11 < 0.0
-    t13 = 0.0 if t12 else t11
-    t14 = t13 - t13 == 0.0
-    t15 = 0.0 if t12 else t9
-    t16 = t15 + t13
-    t17 = t16 if t14 else t15
-    t18 = t7 * t17
-    t19 = t18 * t17
-    t20 = 0.0 if t8 else t19
-    t21 = t6 + t20
-    t22 = t21 - t6
-    t23 = t13 - (t16 - t15) if t14 else 0.0
-    t24 = -target
-    t25 = t7 - t24
-    t26 = t24 - (t7 - t25) + (1.0 - t25)
-    t27 = 0.0 if t8 else fma(t18, t17, -t19) + t18 * t23 + (fma(t7, t17, -t18) + t7 * t23 + t26 * t17) * t17
-    t28 = t6 - (t21 - t22) + (t20 - t22) + (0.0 if t2 else fma(t4, t3, -t5) + fma(target, t3, -t4) * t3) + t27
-    t29 = target * 2.0
-    t30 = t29 * t3
-    t31 = 0.0 if t2 else t30
-    t32 = t7 * 2.0
-    t33 = t32 * t17
-    t34 = -t9
-    t35 = 0.0 + t34
-    t36 = t35 - 0.0
-    t37 = 0.0 - (t35 - t36) + (t34 - t36) + -t11
-    t38 = t37 - t37 == 0.0
-    t39 = t35 + t37
-    t40 = t39 if t38 else t35
-    t41 = -1.0 if t40 < 0.0 or t40 == 0.0 and (t37 - (t39 - t35) if t38 else 0.0) <= 0.0 else 0.0
-    t42 = t33 * t41
-    t43 = 0.0 if t8 else t42
-    t44 = t31 + t43
-    t45 = t44 - t31
-    t46 = 0.0 if t8 else fma(t33, t41, -t42) + (fma(t32, t17, -t33) + t32 * t23 + t26 * 2.0 * t17) * t41
-    t47 = t31 - (t44 - t45) + (t43 - t45) + (0.0 if t2 else fma(t29, t3, -t30)) + t46
-    t48 = (t21 + t28 if t28 - t28 == 0.0 else t21) if t1 else math.nan
-    t49 = (t44 + t47 if t47 - t47 == 0.0 else t44) if t1 else math.nan
-    return t48, t49
+    t13 = 0.0 if t12 else t9
+    t14 = t7 * t13
+    t15 = t14 * t13
+    t16 = 0.0 if t8 else t15
+    t17 = t6 + t16
+    t18 = t17 - t6
+    t19 = 0.0 if t12 else t11
+    t20 = t19 if t19 - t19 == 0.0 else 0.0
+    t21 = -target
+    t22 = t7 - t21
+    t23 = t21 - (t7 - t22) + (1.0 - t22)
+    t24 = 0.0 if t8 else fma(t14, t13, -t15) + t14 * t20 + (fma(t7, t13, -t14) + t7 * t20 + t23 * t13) * t13
+    t25 = t6 - (t17 - t18) + (t16 - t18) + (0.0 if t2 else fma(t4, t3, -t5) + fma(target, t3, -t4) * t3) + t24
+    t26 = target * 2.0
+    t27 = t26 * t3
+    t28 = 0.0 if t2 else t27
+    t29 = t7 * 2.0
+    t30 = t29 * t13
+    t31 = -1.0 if 0.0 <= t9 else 0.0
+    t32 = t30 * t31
+    t33 = 0.0 if t8 else t32
+    t34 = t28 + t33
+    t35 = t34 - t28
+    t36 = 0.0 if t8 else fma(t30, t31, -t32) + (fma(t29, t13, -t30) + t29 * t20 + t23 * 2.0 * t13) * t31
+    t37 = t28 - (t34 - t35) + (t33 - t35) + (0.0 if t2 else fma(t26, t3, -t27)) + t36
+    t38 = (t17 + t25 if t25 - t25 == 0.0 else t17) if t1 else math.nan
+    t39 = (t34 + t37 if t37 - t37 == 0.0 else t34) if t1 else math.nan
+    return t38, t39
 
 
 @core
@@ -318,19 +253,10 @@ def value_and_grad_scalar32(input, target, margin):
     t4 = t3 == 0.0
     t5 = margin - input
     t6 = 0.0 if t5 < 0.0 else t5
-    t7 = -t5
-    t8 = 0.0 + t7
-    t9 = t8 - 0.0
-    t10 = -input
-    t11 = t5 - t10
-    t12 = 0.0 - (t8 - t9) + (t7 - t9) + -(t10 - (t5 - t11) + (margin - t11))
-    t13 = t12 - t12 == 0.0
-    t14 = t8 + t12
-    t15 = t14 if t13 else t8
-    t16 = -1.0 if t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t8) if t13 else 0.0) <= 0.0 else 0.0
-    t17 = (0.0 if t2 else input * input * target) + (0.0 if t4 else t3 * t6 * t6) if t1 else math.nan
-    t18 = (0.0 if t2 else input * 2.0 * target) + (0.0 if t4 else t3 * 2.0 * t6 * t16) if t1 else math.nan
-    return t17, t18
+    t7 = 0.0 if t4 else t3 * 2.0 * t6 * (-1.0 if 0.0 <= t5 else 0.0)
+    t8 = (0.0 if t2 else input * input * target) + (0.0 if t4 else t3 * t6 * t6) if t1 else math.nan
+    t9 = (0.0 if t2 else input * 2.0 * target) + t7 if t1 else math.nan
+    return t8, t9
 
 
 @loop

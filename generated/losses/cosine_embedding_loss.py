@@ -39,11 +39,8 @@ def value_f64_y0_core(m0, input1_D):
     input1_D = np.float64(input1_D)
     t1 = input1_D * m0
     t2 = fma(input1_D, m0, -t1)
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # s0 = sum over D.1 of y0[D.1]**2
@@ -71,11 +68,8 @@ def value_f64_y1_core(m1, input2_D):
     input2_D = np.float64(input2_D)
     t1 = input2_D * m1
     t2 = fma(input2_D, m1, -t1)
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # s1 = sum over D.1 of y1[D.1]**2
@@ -105,11 +99,9 @@ def value_f64_s2_core(y0_D1, y0_D1_l, y1_D1, y1_D1_l):
 # h7 = 1/1000000
 @core
 def value_f64_h7_core():
-    t1 = 4.525188817411374e-23 - 4.525188817411374e-23 == 0.0
-    t2 = 1e-06 + 4.525188817411374e-23
-    t3 = t2 if t1 else 1e-06
-    t4 = (4.525188817411374e-23 - (t2 - 1e-06) if t1 else 0.0) if t3 - t3 == 0.0 else 0.0
-    return t3, t4
+    t1 = 4.525188817411374e-23 if 4.525188817411374e-23 - 4.525188817411374e-23 == 0.0 else 0.0
+    t2 = t1 if 1e-06 - 1e-06 == 0.0 else 0.0
+    return 1e-06, t2
 
 
 # out = (1 - (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(hypot(sqrt(s0), h7*m0)*hypot(sqrt(s1), h7*m1))) if Eq(target, 1)

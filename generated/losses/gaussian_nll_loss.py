@@ -107,21 +107,11 @@ def grad2_input_scalar_no_full(input, target, var, eps):
     target = np.float64(target)
     var = np.float64(var)
     eps = np.float64(eps)
-    t1 = var if eps < var else eps
-    t2 = 1.0 / t1
-    t3 = fma(-t2, t1, 1.0) / t1
-    t4 = target if target != target else input if input != input else t2 + t3 if t3 - t3 == 0.0 else t2
-    return var if var != var else t4
-
-
-@core
-def grad2_input_scalar32_no_full(input, target, var, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    var = np.float64(var)
-    eps = np.float64(eps)
     t1 = target if target != target else input if input != input else 1.0 / (var if eps < var else eps)
     return var if var != var else t1
+
+
+grad2_input_scalar32_no_full = grad2_input_scalar_no_full
 
 
 # 1/straight_through(first_max(var, eps), var) (compensated)
@@ -132,21 +122,11 @@ def grad2_target_scalar_no_full(input, target, var, eps):
     target = np.float64(target)
     var = np.float64(var)
     eps = np.float64(eps)
-    t1 = var if eps < var else eps
-    t2 = 1.0 / t1
-    t3 = fma(-t2, t1, 1.0) / t1
-    t4 = target if target != target else input if input != input else t2 + t3 if t3 - t3 == 0.0 else t2
-    return var if var != var else t4
-
-
-@core
-def grad2_target_scalar32_no_full(input, target, var, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    var = np.float64(var)
-    eps = np.float64(eps)
     t1 = target if target != target else input if input != input else 1.0 / (var if eps < var else eps)
     return var if var != var else t1
+
+
+grad2_target_scalar32_no_full = grad2_target_scalar_no_full
 
 
 # where Abs(r) <= 65536*sqrt(straight_through(first_max(var, eps), var)): quotient(-(quotient(r,
@@ -999,21 +979,11 @@ def grad2_input_scalar_full(input, target, var, eps):
     target = np.float64(target)
     var = np.float64(var)
     eps = np.float64(eps)
-    t1 = var if eps < var else eps
-    t2 = 1.0 / t1
-    t3 = fma(-t2, t1, 1.0) / t1
-    t4 = target if target != target else input if input != input else t2 + t3 if t3 - t3 == 0.0 else t2
-    return var if var != var else t4
-
-
-@core
-def grad2_input_scalar32_full(input, target, var, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    var = np.float64(var)
-    eps = np.float64(eps)
     t1 = target if target != target else input if input != input else 1.0 / (var if eps < var else eps)
     return var if var != var else t1
+
+
+grad2_input_scalar32_full = grad2_input_scalar_full
 
 
 # 1/straight_through(first_max(var, eps), var) (compensated)
@@ -1024,21 +994,11 @@ def grad2_target_scalar_full(input, target, var, eps):
     target = np.float64(target)
     var = np.float64(var)
     eps = np.float64(eps)
-    t1 = var if eps < var else eps
-    t2 = 1.0 / t1
-    t3 = fma(-t2, t1, 1.0) / t1
-    t4 = target if target != target else input if input != input else t2 + t3 if t3 - t3 == 0.0 else t2
-    return var if var != var else t4
-
-
-@core
-def grad2_target_scalar32_full(input, target, var, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    var = np.float64(var)
-    eps = np.float64(eps)
     t1 = target if target != target else input if input != input else 1.0 / (var if eps < var else eps)
     return var if var != var else t1
+
+
+grad2_target_scalar32_full = grad2_target_scalar_full
 
 
 # where Abs(r) <= 65536*sqrt(straight_through(first_max(var, eps), var)): quotient(-(quotient(r,

@@ -42,19 +42,8 @@ def grad_input_scalar(input, target, margin):
     input = np.float64(input)
     target = np.float64(target)
     margin = np.float64(margin)
-    t1 = margin - input
-    t2 = -t1
-    t3 = 0.0 + t2
-    t4 = t3 - 0.0
-    t5 = -input
-    t6 = t1 - t5
-    t7 = 0.0 - (t3 - t4) + (t2 - t4) + -(t5 - (t1 - t6) + (margin - t6))
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = -1.0 if t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) <= 0.0 else 0.0
-    t12 = input if input != input else 1.0 if target == 1.0 else t11 if target == -1.0 else 0.0
-    return target if target != target else t12
+    t1 = 1.0 if target == 1.0 else (-1.0 if 0.0 <= margin - input else 0.0) if target == -1.0 else 0.0
+    return target if target != target else input if input != input else t1
 
 
 grad_input_scalar32 = grad_input_scalar
@@ -102,19 +91,8 @@ def grad_margin_scalar(input, target, margin):
     input = np.float64(input)
     target = np.float64(target)
     margin = np.float64(margin)
-    t1 = margin - input
-    t2 = -t1
-    t3 = 0.0 + t2
-    t4 = t3 - 0.0
-    t5 = -input
-    t6 = t1 - t5
-    t7 = 0.0 - (t3 - t4) + (t2 - t4) + -(t5 - (t1 - t6) + (margin - t6))
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = 1.0 if t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) <= 0.0 else 0.0
-    t12 = input if input != input else 0.0 if target == 1.0 else t11 if target == -1.0 else 0.0
-    return target if target != target else t12
+    t1 = 0.0 if target == 1.0 else (1.0 if 0.0 <= margin - input else 0.0) if target == -1.0 else 0.0
+    return target if target != target else input if input != input else t1
 
 
 grad_margin_scalar32 = grad_margin_scalar
@@ -128,20 +106,10 @@ def grads_scalar(input, target, margin):
     margin = np.float64(margin)
     t1 = target != target
     t2 = input != input
-    t3 = margin - input
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = -input
-    t8 = t3 - t7
-    t9 = 0.0 - (t5 - t6) + (t4 - t6) + -(t7 - (t3 - t8) + (margin - t8))
-    t10 = t9 - t9 == 0.0
-    t11 = t5 + t9
-    t12 = t11 if t10 else t5
-    t13 = -1.0 if t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t5) if t10 else 0.0) <= 0.0 else 0.0
-    t14 = target if t1 else input if t2 else 1.0 if target == 1.0 else t13 if target == -1.0 else 0.0
-    t15 = target if t1 else input if t2 else 0.0
-    return t14, t15
+    t3 = 1.0 if target == 1.0 else (-1.0 if 0.0 <= margin - input else 0.0) if target == -1.0 else 0.0
+    t4 = target if t1 else input if t2 else t3
+    t5 = target if t1 else input if t2 else 0.0
+    return t4, t5
 
 
 grads_scalar32 = grads_scalar
@@ -158,20 +126,10 @@ def value_and_grad_scalar(input, target, margin):
     t3 = target == 1.0
     t4 = target == -1.0
     t5 = margin - input
-    t6 = -t5
-    t7 = 0.0 + t6
-    t8 = t7 - 0.0
-    t9 = -input
-    t10 = t5 - t9
-    t11 = 0.0 - (t7 - t8) + (t6 - t8) + -(t9 - (t5 - t10) + (margin - t10))
-    t12 = t11 - t11 == 0.0
-    t13 = t7 + t11
-    t14 = t13 if t12 else t7
-    t15 = -1.0 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t7) if t12 else 0.0) <= 0.0 else 0.0
-    t16 = target if t1 else input if t2 else input if t3 else (0.0 if t5 < 0.0 else t5) if t4 else 0.0
-    t17 = target if t1 else input if t2 else 1.0 if t3 else t15 if t4 else 0.0
-    t18 = target if t1 else input if t2 else 0.0
-    return t16, t17, t18
+    t6 = target if t1 else input if t2 else input if t3 else (0.0 if t5 < 0.0 else t5) if t4 else 0.0
+    t7 = target if t1 else input if t2 else 1.0 if t3 else (-1.0 if 0.0 <= t5 else 0.0) if t4 else 0.0
+    t8 = target if t1 else input if t2 else 0.0
+    return t6, t7, t8
 
 
 value_and_grad_scalar32 = value_and_grad_scalar

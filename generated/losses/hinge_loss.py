@@ -48,18 +48,9 @@ def value_scalar32(input, target):
 def grad_input_scalar(input, target):
     input = np.float64(input)
     target = np.float64(target)
-    t1 = -(input * target)
-    t2 = t1 + 1.0
-    t3 = -t2
-    t4 = 0.0 + t3
-    t5 = t4 - 0.0
-    t6 = t2 - t1
-    t7 = 0.0 - (t4 - t5) + (t3 - t5) + -(t1 - (t2 - t6) + (1.0 - t6) + -fma(input, target, t1))
-    t8 = t7 - t7 == 0.0
-    t9 = t4 + t7
-    t10 = t9 if t8 else t4
-    t11 = -target if t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t4) if t8 else 0.0) <= 0.0 else 0.0
-    return target if target != target else input if input != input else t11
+    t1 = input * target
+    t2 = -target if t1 < 1.0 or t1 == 1.0 and not 0.0 < fma(input, target, -t1) else 0.0
+    return target if target != target else input if input != input else t2
 
 
 grad_input_scalar32 = grad_input_scalar
@@ -82,18 +73,9 @@ grad2_input_scalar32 = grad2_input_scalar
 def grad_target_scalar(input, target):
     input = np.float64(input)
     target = np.float64(target)
-    t1 = -(input * target)
-    t2 = t1 + 1.0
-    t3 = -t2
-    t4 = 0.0 + t3
-    t5 = t4 - 0.0
-    t6 = t2 - t1
-    t7 = 0.0 - (t4 - t5) + (t3 - t5) + -(t1 - (t2 - t6) + (1.0 - t6) + -fma(input, target, t1))
-    t8 = t7 - t7 == 0.0
-    t9 = t4 + t7
-    t10 = t9 if t8 else t4
-    t11 = -input if t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t4) if t8 else 0.0) <= 0.0 else 0.0
-    return target if target != target else input if input != input else t11
+    t1 = input * target
+    t2 = -input if t1 < 1.0 or t1 == 1.0 and not 0.0 < fma(input, target, -t1) else 0.0
+    return target if target != target else input if input != input else t2
 
 
 grad_target_scalar32 = grad_target_scalar
@@ -117,20 +99,11 @@ def grads_scalar(input, target):
     target = np.float64(target)
     t1 = target != target
     t2 = input != input
-    t3 = -(input * target)
-    t4 = t3 + 1.0
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t3
-    t9 = 0.0 - (t6 - t7) + (t5 - t7) + -(t3 - (t4 - t8) + (1.0 - t8) + -fma(input, target, t3))
-    t10 = t9 - t9 == 0.0
-    t11 = t6 + t9
-    t12 = t11 if t10 else t6
-    t13 = t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t6) if t10 else 0.0) <= 0.0
-    t14 = target if t1 else input if t2 else -target if t13 else 0.0
-    t15 = target if t1 else input if t2 else -input if t13 else 0.0
-    return t14, t15
+    t3 = input * target
+    t4 = t3 < 1.0 or t3 == 1.0 and not 0.0 < fma(input, target, -t3)
+    t5 = target if t1 else input if t2 else -target if t4 else 0.0
+    t6 = target if t1 else input if t2 else -input if t4 else 0.0
+    return t5, t6
 
 
 grads_scalar32 = grads_scalar
@@ -141,31 +114,26 @@ grads_scalar32 = grads_scalar
 def value_and_grad_scalar(input, target):
     input = np.float64(input)
     target = np.float64(target)
-    t1 = -(input * target)
-    t2 = t1 + 1.0
-    t3 = t2 - t1
-    t4 = t1 - (t2 - t3) + (1.0 - t3) + -fma(input, target, t1)
-    t5 = t2 < 0.0 or t2 == 0.0 and t4 < 0.0
-    t6 = 0.0 if t5 else t4
-    t7 = t6 - t6 == 0.0
-    t8 = 0.0 if t5 else t2
-    t9 = t8 + t6
-    t10 = t6 - (t9 - t8) if t7 else 0.0
-    t11 = t9 if t7 else t8
-    t12 = target != target
-    t13 = input != input
-    t14 = -t2
-    t15 = 0.0 + t14
-    t16 = t15 - 0.0
-    t17 = 0.0 - (t15 - t16) + (t14 - t16) + -t4
-    t18 = t17 - t17 == 0.0
-    t19 = t15 + t17
-    t20 = t19 if t18 else t15
-    t21 = t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) <= 0.0
-    t22 = t11 + t10 if t10 - t10 == 0.0 else t11
-    t23 = target if t12 else input if t13 else -target if t21 else 0.0
-    t24 = target if t12 else input if t13 else -input if t21 else 0.0
-    return t22, t23, t24
+    t1 = input * target
+    t2 = -t1
+    t3 = t2 + 1.0
+    t4 = t3 - t2
+    t5 = fma(input, target, t2)
+    t6 = t2 - (t3 - t4) + (1.0 - t4) + -t5
+    t7 = t3 < 0.0 or t3 == 0.0 and t6 < 0.0
+    t8 = 0.0 if t7 else t6
+    t9 = t8 - t8 == 0.0
+    t10 = 0.0 if t7 else t3
+    t11 = t10 + t8
+    t12 = t8 - (t11 - t10) if t9 else 0.0
+    t13 = t11 if t9 else t10
+    t14 = target != target
+    t15 = input != input
+    t16 = t1 < 1.0 or t1 == 1.0 and not 0.0 < t5
+    t17 = t13 + t12 if t12 - t12 == 0.0 else t13
+    t18 = target if t14 else input if t15 else -target if t16 else 0.0
+    t19 = target if t14 else input if t15 else -input if t16 else 0.0
+    return t17, t18, t19
 
 
 @core
@@ -176,21 +144,11 @@ def value_and_grad_scalar32(input, target):
     t2 = 1.0 - t1
     t3 = target != target
     t4 = input != input
-    t5 = -t1
-    t6 = t5 + 1.0
-    t7 = -t6
-    t8 = 0.0 + t7
-    t9 = t8 - 0.0
-    t10 = t6 - t5
-    t11 = 0.0 - (t8 - t9) + (t7 - t9) + -(t5 - (t6 - t10) + (1.0 - t10) + -fma(input, target, t5))
-    t12 = t11 - t11 == 0.0
-    t13 = t8 + t11
-    t14 = t13 if t12 else t8
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t8) if t12 else 0.0) <= 0.0
-    t16 = 0.0 if t2 < 0.0 else t2
-    t17 = target if t3 else input if t4 else -target if t15 else 0.0
-    t18 = target if t3 else input if t4 else -input if t15 else 0.0
-    return t16, t17, t18
+    t5 = t1 < 1.0 or t1 == 1.0 and not 0.0 < fma(input, target, -t1)
+    t6 = 0.0 if t2 < 0.0 else t2
+    t7 = target if t3 else input if t4 else -target if t5 else 0.0
+    t8 = target if t3 else input if t4 else -input if t5 else 0.0
+    return t6, t7, t8
 
 
 @loop

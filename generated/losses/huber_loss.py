@@ -27,27 +27,21 @@ def value_scalar(input, target, weight, delta):
     delta = np.float64(delta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - delta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = -t6 if t1 < 0.0 else t6
-    t8 = t2 - (t3 - t4) + (-delta - t4) + t7
-    t9 = t8 - t8 == 0.0
-    t10 = t3 + t8
-    t11 = t10 if t9 else t3
-    t12 = t1 * 0.5
-    t13 = t12 * t1
-    t14 = fma(t12, t1, -t13) + t12 * t6 + t6 * 0.5 * t1
-    t15 = delta * 0.5
-    t16 = t2 - t15
-    t17 = delta * t16
-    t18 = -t15
-    t19 = t16 - t18
-    t20 = fma(delta, t16, -t17) + delta * (t18 - (t16 - t19) + (t2 - t19) + t7)
-    t21 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t3) if t9 else 0.0) < 0.0
-    t22 = (t13 + t14 if t14 - t14 == 0.0 else t13) if t21 else t17 + t20 if t20 - t20 == 0.0 else t17
-    return 0.0 if weight == 0.0 else weight * t22
+    t3 = t1 - input
+    t4 = input - (t1 - t3) + (-target - t3)
+    t5 = -t4 if t1 < 0.0 else t4
+    t6 = t1 * 0.5
+    t7 = t6 * t1
+    t8 = fma(t6, t1, -t7) + t6 * t4 + t4 * 0.5 * t1
+    t9 = delta * 0.5
+    t10 = t2 - t9
+    t11 = delta * t10
+    t12 = -t9
+    t13 = t10 - t12
+    t14 = fma(delta, t10, -t11) + delta * (t12 - (t10 - t13) + (t2 - t13) + t5)
+    t15 = t2 < delta or t2 == delta and t5 < 0.0
+    t16 = weight * ((t7 + t8 if t8 - t8 == 0.0 else t7) if t15 else t11 + t14 if t14 - t14 == 0.0 else t11)
+    return 0.0 if weight == 0.0 else t16
 
 
 @core
@@ -58,16 +52,10 @@ def value_scalar32(input, target, weight, delta):
     delta = np.float64(delta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - delta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-delta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    return 0.0 if weight == 0.0 else weight * (t1 * 0.5 * t1 if t11 else delta * (t2 - delta * 0.5))
+    t3 = t1 - input
+    t4 = input - (t1 - t3) + (-target - t3)
+    t5 = t2 < delta or t2 == delta and (-t4 if t1 < 0.0 else t4) < 0.0
+    return 0.0 if weight == 0.0 else weight * (t1 * 0.5 * t1 if t5 else delta * (t2 - delta * 0.5))
 
 
 # where Abs(r) < delta: r**2/2 (compensated)
@@ -80,26 +68,20 @@ def grad_weight_scalar(input, target, weight, delta):
     delta = np.float64(delta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - delta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = -t6 if t1 < 0.0 else t6
-    t8 = t2 - (t3 - t4) + (-delta - t4) + t7
-    t9 = t8 - t8 == 0.0
-    t10 = t3 + t8
-    t11 = t10 if t9 else t3
-    t12 = t1 * 0.5
-    t13 = t12 * t1
-    t14 = fma(t12, t1, -t13) + t12 * t6 + t6 * 0.5 * t1
-    t15 = delta * 0.5
-    t16 = t2 - t15
-    t17 = delta * t16
-    t18 = -t15
-    t19 = t16 - t18
-    t20 = fma(delta, t16, -t17) + delta * (t18 - (t16 - t19) + (t2 - t19) + t7)
-    t21 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t3) if t9 else 0.0) < 0.0
-    return (t13 + t14 if t14 - t14 == 0.0 else t13) if t21 else t17 + t20 if t20 - t20 == 0.0 else t17
+    t3 = t1 - input
+    t4 = input - (t1 - t3) + (-target - t3)
+    t5 = -t4 if t1 < 0.0 else t4
+    t6 = t1 * 0.5
+    t7 = t6 * t1
+    t8 = fma(t6, t1, -t7) + t6 * t4 + t4 * 0.5 * t1
+    t9 = delta * 0.5
+    t10 = t2 - t9
+    t11 = delta * t10
+    t12 = -t9
+    t13 = t10 - t12
+    t14 = fma(delta, t10, -t11) + delta * (t12 - (t10 - t13) + (t2 - t13) + t5)
+    t15 = t2 < delta or t2 == delta and t5 < 0.0
+    return (t7 + t8 if t8 - t8 == 0.0 else t7) if t15 else t11 + t14 if t14 - t14 == 0.0 else t11
 
 
 @core
@@ -109,16 +91,10 @@ def grad_weight_scalar32(input, target, weight, delta):
     delta = np.float64(delta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - delta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-delta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    return t1 * 0.5 * t1 if t11 else delta * (t2 - delta * 0.5)
+    t3 = t1 - input
+    t4 = input - (t1 - t3) + (-target - t3)
+    t5 = t2 < delta or t2 == delta and (-t4 if t1 < 0.0 else t4) < 0.0
+    return t1 * 0.5 * t1 if t5 else delta * (t2 - delta * 0.5)
 
 
 # where Abs(r) < delta: r (compensated)
@@ -132,44 +108,15 @@ def grad_input_scalar(input, target, weight, delta):
     delta = np.float64(delta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - delta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-delta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = t1 + t6 if t6 - t6 == 0.0 else t1
-    t12 = 1.0 if 0.0 < t11 else -1.0 if t11 < 0.0 else 0.0
-    t13 = delta * t12
-    t14 = fma(delta, t12, -t13)
-    t15 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    t16 = input if input != input else t11 if t15 else t13 + t14 if t14 - t14 == 0.0 else t13
-    return 0.0 if weight == 0.0 else weight * (target if target != target else t16)
+    t3 = t1 < 0.0
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = t2 < delta or t2 == delta and (-t5 if t3 else t5) < 0.0
+    t7 = input if input != input else t1 if t6 else delta * (1.0 if 0.0 < t1 else -1.0 if t3 else 0.0)
+    return 0.0 if weight == 0.0 else weight * (target if target != target else t7)
 
 
-@core
-def grad_input_scalar32(input, target, weight, delta):
-    input = np.float64(input)
-    target = np.float64(target)
-    weight = np.float64(weight)
-    delta = np.float64(delta)
-    t1 = input - target
-    t2 = abs(t1)
-    t3 = t2 - delta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-delta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = t1 + t6 if t6 - t6 == 0.0 else t1
-    t12 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    t13 = t11 if t12 else delta * (1.0 if 0.0 < t11 else -1.0 if t11 < 0.0 else 0.0)
-    t14 = weight * (target if target != target else input if input != input else t13)
-    return 0.0 if weight == 0.0 else t14
+grad_input_scalar32 = grad_input_scalar
 
 
 # where Abs(r) < delta: r (compensated)
@@ -183,44 +130,15 @@ def grad_target_scalar(input, target, weight, delta):
     delta = np.float64(delta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - delta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-delta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = t1 + t6 if t6 - t6 == 0.0 else t1
-    t12 = 1.0 if 0.0 < t11 else -1.0 if t11 < 0.0 else 0.0
-    t13 = delta * t12
-    t14 = fma(delta, t12, -t13)
-    t15 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    t16 = input if input != input else t11 if t15 else t13 + t14 if t14 - t14 == 0.0 else t13
-    return 0.0 if weight == 0.0 else weight * -(target if target != target else t16)
+    t3 = t1 < 0.0
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = t2 < delta or t2 == delta and (-t5 if t3 else t5) < 0.0
+    t7 = input if input != input else t1 if t6 else delta * (1.0 if 0.0 < t1 else -1.0 if t3 else 0.0)
+    return 0.0 if weight == 0.0 else weight * -(target if target != target else t7)
 
 
-@core
-def grad_target_scalar32(input, target, weight, delta):
-    input = np.float64(input)
-    target = np.float64(target)
-    weight = np.float64(weight)
-    delta = np.float64(delta)
-    t1 = input - target
-    t2 = abs(t1)
-    t3 = t2 - delta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-delta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = t1 + t6 if t6 - t6 == 0.0 else t1
-    t12 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    t13 = t11 if t12 else delta * (1.0 if 0.0 < t11 else -1.0 if t11 < 0.0 else 0.0)
-    t14 = weight * -(target if target != target else input if input != input else t13)
-    return 0.0 if weight == 0.0 else t14
+grad_target_scalar32 = grad_target_scalar
 
 
 # where Abs(r) < delta: 1 (compensated)
@@ -234,17 +152,10 @@ def grad2_input_scalar(input, target, weight, delta):
     delta = np.float64(delta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - delta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-delta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = 1.0 if t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0 else 0.0
-    t12 = weight * (target if target != target else input if input != input else t11)
-    return 0.0 if weight == 0.0 else t12
+    t3 = t1 - input
+    t4 = input - (t1 - t3) + (-target - t3)
+    t5 = 1.0 if t2 < delta or t2 == delta and (-t4 if t1 < 0.0 else t4) < 0.0 else 0.0
+    return 0.0 if weight == 0.0 else weight * (target if target != target else input if input != input else t5)
 
 
 grad2_input_scalar32 = grad2_input_scalar
@@ -261,17 +172,10 @@ def grad2_target_scalar(input, target, weight, delta):
     delta = np.float64(delta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - delta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-delta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = 1.0 if t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0 else 0.0
-    t12 = weight * (target if target != target else input if input != input else t11)
-    return 0.0 if weight == 0.0 else t12
+    t3 = t1 - input
+    t4 = input - (t1 - t3) + (-target - t3)
+    t5 = 1.0 if t2 < delta or t2 == delta and (-t4 if t1 < 0.0 else t4) < 0.0 else 0.0
+    return 0.0 if weight == 0.0 else weight * (target if target != target else input if input != input else t5)
 
 
 grad2_target_scalar32 = grad2_target_scalar
@@ -288,20 +192,15 @@ def grad_delta_scalar(input, target, weight, delta):
     delta = np.float64(delta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - delta
-    t4 = t3 - t2
-    t5 = -delta
-    t6 = t1 - input
-    t7 = input - (t1 - t6) + (-target - t6)
-    t8 = -t7 if t1 < 0.0 else t7
-    t9 = t2 - (t3 - t4) + (t5 - t4) + t8
-    t10 = t9 - t9 == 0.0
-    t11 = t3 + t9
-    t12 = t11 if t10 else t3
-    t13 = t3 - t5
-    t14 = t5 - (t3 - t13) + (t2 - t13) + t8
-    t15 = t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t3) if t10 else 0.0) < 0.0
-    return 0.0 if weight == 0.0 else weight * (0.0 if t15 else t3 + t14 if t14 - t14 == 0.0 else t3)
+    t3 = t1 - input
+    t4 = input - (t1 - t3) + (-target - t3)
+    t5 = -t4 if t1 < 0.0 else t4
+    t6 = -delta
+    t7 = t2 - delta
+    t8 = t7 - t6
+    t9 = t6 - (t7 - t8) + (t2 - t8) + t5
+    t10 = weight * (0.0 if t2 < delta or t2 == delta and t5 < 0.0 else t7 + t9 if t9 - t9 == 0.0 else t7)
+    return 0.0 if weight == 0.0 else t10
 
 
 @core
@@ -312,16 +211,10 @@ def grad_delta_scalar32(input, target, weight, delta):
     delta = np.float64(delta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - delta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-delta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = weight * (0.0 if t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0 else t3)
-    return 0.0 if weight == 0.0 else t11
+    t3 = t1 - input
+    t4 = input - (t1 - t3) + (-target - t3)
+    t5 = weight * (0.0 if t2 < delta or t2 == delta and (-t4 if t1 < 0.0 else t4) < 0.0 else t2 - delta)
+    return 0.0 if weight == 0.0 else t5
 
 
 # Together, so that what they share is computed once.
@@ -334,50 +227,18 @@ def grads_scalar(input, target, weight, delta):
     t1 = weight == 0.0
     t2 = input - target
     t3 = abs(t2)
-    t4 = t3 - delta
-    t5 = t4 - t3
-    t6 = t2 - input
-    t7 = input - (t2 - t6) + (-target - t6)
-    t8 = t3 - (t4 - t5) + (-delta - t5) + (-t7 if t2 < 0.0 else t7)
-    t9 = t8 - t8 == 0.0
-    t10 = t4 + t8
-    t11 = t10 if t9 else t4
-    t12 = t2 + t7 if t7 - t7 == 0.0 else t2
-    t13 = 1.0 if 0.0 < t12 else -1.0 if t12 < 0.0 else 0.0
-    t14 = delta * t13
-    t15 = fma(delta, t13, -t14)
-    t16 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t4) if t9 else 0.0) < 0.0
-    t17 = input if input != input else t12 if t16 else t14 + t15 if t15 - t15 == 0.0 else t14
-    t18 = target if target != target else t17
-    t19 = 0.0 if t1 else weight * t18
-    t20 = 0.0 if t1 else weight * -t18
-    return t19, t20
+    t4 = t2 < 0.0
+    t5 = t2 - input
+    t6 = input - (t2 - t5) + (-target - t5)
+    t7 = t3 < delta or t3 == delta and (-t6 if t4 else t6) < 0.0
+    t8 = input if input != input else t2 if t7 else delta * (1.0 if 0.0 < t2 else -1.0 if t4 else 0.0)
+    t9 = target if target != target else t8
+    t10 = 0.0 if t1 else weight * t9
+    t11 = 0.0 if t1 else weight * -t9
+    return t10, t11
 
 
-@core
-def grads_scalar32(input, target, weight, delta):
-    input = np.float64(input)
-    target = np.float64(target)
-    weight = np.float64(weight)
-    delta = np.float64(delta)
-    t1 = weight == 0.0
-    t2 = input - target
-    t3 = abs(t2)
-    t4 = t3 - delta
-    t5 = t4 - t3
-    t6 = t2 - input
-    t7 = input - (t2 - t6) + (-target - t6)
-    t8 = t3 - (t4 - t5) + (-delta - t5) + (-t7 if t2 < 0.0 else t7)
-    t9 = t8 - t8 == 0.0
-    t10 = t4 + t8
-    t11 = t10 if t9 else t4
-    t12 = t2 + t7 if t7 - t7 == 0.0 else t2
-    t13 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t4) if t9 else 0.0) < 0.0
-    t14 = t12 if t13 else delta * (1.0 if 0.0 < t12 else -1.0 if t12 < 0.0 else 0.0)
-    t15 = target if target != target else input if input != input else t14
-    t16 = 0.0 if t1 else weight * t15
-    t17 = 0.0 if t1 else weight * -t15
-    return t16, t17
+grads_scalar32 = grads_scalar
 
 
 # Together, so that what they share is computed once.
@@ -390,36 +251,27 @@ def value_and_grad_scalar(input, target, weight, delta):
     t1 = weight == 0.0
     t2 = input - target
     t3 = abs(t2)
-    t4 = t3 - delta
-    t5 = t4 - t3
-    t6 = t2 - input
-    t7 = input - (t2 - t6) + (-target - t6)
-    t8 = -t7 if t2 < 0.0 else t7
-    t9 = t3 - (t4 - t5) + (-delta - t5) + t8
-    t10 = t9 - t9 == 0.0
-    t11 = t4 + t9
-    t12 = t11 if t10 else t4
-    t13 = t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t4) if t10 else 0.0) < 0.0
-    t14 = t2 * 0.5
-    t15 = t14 * t2
-    t16 = fma(t14, t2, -t15) + t14 * t7 + t7 * 0.5 * t2
-    t17 = delta * 0.5
-    t18 = t3 - t17
-    t19 = delta * t18
-    t20 = -t17
-    t21 = t18 - t20
-    t22 = fma(delta, t18, -t19) + delta * (t20 - (t18 - t21) + (t3 - t21) + t8)
-    t23 = (t15 + t16 if t16 - t16 == 0.0 else t15) if t13 else t19 + t22 if t22 - t22 == 0.0 else t19
-    t24 = t2 + t7 if t7 - t7 == 0.0 else t2
-    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
-    t26 = delta * t25
-    t27 = fma(delta, t25, -t26)
-    t28 = input if input != input else t24 if t13 else t26 + t27 if t27 - t27 == 0.0 else t26
-    t29 = target if target != target else t28
-    t30 = 0.0 if t1 else weight * t23
-    t31 = 0.0 if t1 else weight * t29
-    t32 = 0.0 if t1 else weight * -t29
-    return t30, t31, t32
+    t4 = t2 < 0.0
+    t5 = t2 - input
+    t6 = input - (t2 - t5) + (-target - t5)
+    t7 = -t6 if t4 else t6
+    t8 = t3 < delta or t3 == delta and t7 < 0.0
+    t9 = t2 * 0.5
+    t10 = t9 * t2
+    t11 = fma(t9, t2, -t10) + t9 * t6 + t6 * 0.5 * t2
+    t12 = delta * 0.5
+    t13 = t3 - t12
+    t14 = delta * t13
+    t15 = -t12
+    t16 = t13 - t15
+    t17 = fma(delta, t13, -t14) + delta * (t15 - (t13 - t16) + (t3 - t16) + t7)
+    t18 = (t10 + t11 if t11 - t11 == 0.0 else t10) if t8 else t14 + t17 if t17 - t17 == 0.0 else t14
+    t19 = input if input != input else t2 if t8 else delta * (1.0 if 0.0 < t2 else -1.0 if t4 else 0.0)
+    t20 = target if target != target else t19
+    t21 = 0.0 if t1 else weight * t18
+    t22 = 0.0 if t1 else weight * t20
+    t23 = 0.0 if t1 else weight * -t20
+    return t21, t22, t23
 
 
 @core
@@ -431,22 +283,16 @@ def value_and_grad_scalar32(input, target, weight, delta):
     t1 = weight == 0.0
     t2 = input - target
     t3 = abs(t2)
-    t4 = t3 - delta
-    t5 = t4 - t3
-    t6 = t2 - input
-    t7 = input - (t2 - t6) + (-target - t6)
-    t8 = t3 - (t4 - t5) + (-delta - t5) + (-t7 if t2 < 0.0 else t7)
-    t9 = t8 - t8 == 0.0
-    t10 = t4 + t8
-    t11 = t10 if t9 else t4
-    t12 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t4) if t9 else 0.0) < 0.0
-    t13 = t2 + t7 if t7 - t7 == 0.0 else t2
-    t14 = t13 if t12 else delta * (1.0 if 0.0 < t13 else -1.0 if t13 < 0.0 else 0.0)
-    t15 = target if target != target else input if input != input else t14
-    t16 = 0.0 if t1 else weight * (t2 * 0.5 * t2 if t12 else delta * (t3 - delta * 0.5))
-    t17 = 0.0 if t1 else weight * t15
-    t18 = 0.0 if t1 else weight * -t15
-    return t16, t17, t18
+    t4 = t2 < 0.0
+    t5 = t2 - input
+    t6 = input - (t2 - t5) + (-target - t5)
+    t7 = t3 < delta or t3 == delta and (-t6 if t4 else t6) < 0.0
+    t8 = input if input != input else t2 if t7 else delta * (1.0 if 0.0 < t2 else -1.0 if t4 else 0.0)
+    t9 = target if target != target else t8
+    t10 = 0.0 if t1 else weight * (t2 * 0.5 * t2 if t7 else delta * (t3 - delta * 0.5))
+    t11 = 0.0 if t1 else weight * t9
+    t12 = 0.0 if t1 else weight * -t9
+    return t10, t11, t12
 
 
 @loop

@@ -163,11 +163,8 @@ def vjp_f64_s5_core(n_N):
     n_N = np.float64(n_N)
     t1 = 1.0 / n_N
     t2 = fma(-t1, n_N, 1.0) / n_N
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # s6[N] = s5/s2[N]

@@ -21,12 +21,7 @@ def value_scalar(input, target, weight):
     input = np.float64(input)
     target = np.float64(target)
     weight = np.float64(weight)
-    t1 = input - target
-    t2 = t1 - input
-    t3 = input - (t1 - t2) + (-target - t2)
-    t4 = -t3 if t1 < 0.0 else t3
-    t5 = abs(t1)
-    return 0.0 if weight == 0.0 else weight * (t5 + t4 if t4 - t4 == 0.0 else t5)
+    return 0.0 if weight == 0.0 else weight * abs(input - target)
 
 
 value_scalar32 = value_scalar
@@ -38,12 +33,7 @@ value_scalar32 = value_scalar
 def grad_weight_scalar(input, target, weight):
     input = np.float64(input)
     target = np.float64(target)
-    t1 = input - target
-    t2 = t1 - input
-    t3 = input - (t1 - t2) + (-target - t2)
-    t4 = -t3 if t1 < 0.0 else t3
-    t5 = abs(t1)
-    return t5 + t4 if t4 - t4 == 0.0 else t5
+    return abs(input - target)
 
 
 grad_weight_scalar32 = grad_weight_scalar
@@ -57,11 +47,8 @@ def grad_input_scalar(input, target, weight):
     target = np.float64(target)
     weight = np.float64(weight)
     t1 = input - target
-    t2 = t1 - input
-    t3 = input - (t1 - t2) + (-target - t2)
-    t4 = t1 + t3 if t3 - t3 == 0.0 else t1
-    t5 = input if input != input else 1.0 if 0.0 < t4 else -1.0 if t4 < 0.0 else 0.0
-    return 0.0 if weight == 0.0 else weight * (target if target != target else t5)
+    t2 = input if input != input else 1.0 if 0.0 < t1 else -1.0 if t1 < 0.0 else 0.0
+    return 0.0 if weight == 0.0 else weight * (target if target != target else t2)
 
 
 grad_input_scalar32 = grad_input_scalar
@@ -75,11 +62,8 @@ def grad_target_scalar(input, target, weight):
     target = np.float64(target)
     weight = np.float64(weight)
     t1 = input - target
-    t2 = t1 - input
-    t3 = input - (t1 - t2) + (-target - t2)
-    t4 = t1 + t3 if t3 - t3 == 0.0 else t1
-    t5 = input if input != input else 1.0 if 0.0 < t4 else -1.0 if t4 < 0.0 else 0.0
-    return 0.0 if weight == 0.0 else weight * -(target if target != target else t5)
+    t2 = input if input != input else 1.0 if 0.0 < t1 else -1.0 if t1 < 0.0 else 0.0
+    return 0.0 if weight == 0.0 else weight * -(target if target != target else t2)
 
 
 grad_target_scalar32 = grad_target_scalar
@@ -140,14 +124,11 @@ def grads_scalar(input, target, weight):
     weight = np.float64(weight)
     t1 = weight == 0.0
     t2 = input - target
-    t3 = t2 - input
-    t4 = input - (t2 - t3) + (-target - t3)
-    t5 = t2 + t4 if t4 - t4 == 0.0 else t2
-    t6 = input if input != input else 1.0 if 0.0 < t5 else -1.0 if t5 < 0.0 else 0.0
-    t7 = target if target != target else t6
-    t8 = 0.0 if t1 else weight * t7
-    t9 = 0.0 if t1 else weight * -t7
-    return t8, t9
+    t3 = input if input != input else 1.0 if 0.0 < t2 else -1.0 if t2 < 0.0 else 0.0
+    t4 = target if target != target else t3
+    t5 = 0.0 if t1 else weight * t4
+    t6 = 0.0 if t1 else weight * -t4
+    return t5, t6
 
 
 grads_scalar32 = grads_scalar
@@ -161,17 +142,12 @@ def value_and_grad_scalar(input, target, weight):
     weight = np.float64(weight)
     t1 = weight == 0.0
     t2 = input - target
-    t3 = t2 - input
-    t4 = input - (t2 - t3) + (-target - t3)
-    t5 = -t4 if t2 < 0.0 else t4
-    t6 = abs(t2)
-    t7 = t2 + t4 if t4 - t4 == 0.0 else t2
-    t8 = input if input != input else 1.0 if 0.0 < t7 else -1.0 if t7 < 0.0 else 0.0
-    t9 = target if target != target else t8
-    t10 = 0.0 if t1 else weight * (t6 + t5 if t5 - t5 == 0.0 else t6)
-    t11 = 0.0 if t1 else weight * t9
-    t12 = 0.0 if t1 else weight * -t9
-    return t10, t11, t12
+    t3 = input if input != input else 1.0 if 0.0 < t2 else -1.0 if t2 < 0.0 else 0.0
+    t4 = target if target != target else t3
+    t5 = 0.0 if t1 else weight * abs(t2)
+    t6 = 0.0 if t1 else weight * t4
+    t7 = 0.0 if t1 else weight * -t4
+    return t5, t6, t7
 
 
 value_and_grad_scalar32 = value_and_grad_scalar

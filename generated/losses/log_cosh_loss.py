@@ -18,9 +18,9 @@ core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 
 
-# -inf to -11.0272: Abs(r) + softplus(-2*Abs(r)) - log(2) (compensated)
-# -11.0272 to 11.3137: log1p(2*sinh(Abs(r)/2)**2) (compensated)
-# 11.3137 to inf: Abs(r) + softplus(-2*Abs(r)) - log(2) (compensated)
+# -inf to -10.6516: Abs(r) + softplus(-2*Abs(r)) - log(2) (compensated)
+# -10.6516 to 10.9283: log1p(2*sinh(Abs(r)/2)**2) (compensated)
+# 10.9283 to inf: Abs(r) + softplus(-2*Abs(r)) - log(2) (compensated)
 # with r = input - target
 @core
 def value_scalar(input, target):
@@ -56,8 +56,8 @@ def value_scalar(input, target):
     t28 = sinh_low(t24) + t17 * 0.5 * cosh(t24)
     t29 = log1p_low(t27) + (fma(t26, t25, -t27) + t26 * t28 + t28 * 2.0 * t25) * (1.0 / (1.0 + t27))
     t30 = log1p(t27)
-    t31 = (t30 + t29 if t29 - t29 == 0.0 else t30) if t1 < 11.313708305358887 else t23
-    return t23 if t1 < -11.027241223806723 else t31
+    t31 = (t30 + t29 if t29 - t29 == 0.0 else t30) if t1 < 10.928321838378906 else t23
+    return t23 if t1 < -10.651612905892582 else t31
 
 
 @core
@@ -278,7 +278,7 @@ def value_and_grad_scalar(input, target):
     t29 = sinh_low(t25) + t18 * 0.5 * cosh(t25)
     t30 = log1p_low(t28) + (fma(t27, t26, -t28) + t27 * t29 + t29 * 2.0 * t26) * (1.0 / (1.0 + t28))
     t31 = log1p(t28)
-    t32 = (t31 + t30 if t30 - t30 == 0.0 else t31) if t1 < 11.313708305358887 else t24
+    t32 = (t31 + t30 if t30 - t30 == 0.0 else t31) if t1 < 10.928321838378906 else t24
     t33 = t2 * -2.0
     t34 = expm1(t33)
     t35 = -t34
@@ -292,7 +292,7 @@ def value_and_grad_scalar(input, target):
     t43 = (-t40 if t15 else t40) + t17 * (4.0 * t41 / (t42 * t42))
     t44 = math.copysign(t37, t1)
     t45 = t44 + t43 if t43 - t43 == 0.0 else t44
-    t46 = t24 if t1 < -11.027241223806723 else t32
+    t46 = t24 if t1 < -10.651612905892582 else t32
     t47 = -t45
     return t46, t45, t47
 

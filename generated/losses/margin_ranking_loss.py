@@ -152,17 +152,13 @@ def grad_target_scalar(input1, input2, target, margin):
     t6 = t5 - 0.0
     t7 = t3 - margin
     t8 = t1 - input1
-    t9 = input1 - (t1 - t8) + (-input2 - t8)
-    t10 = -(margin - (t3 - t7) + (t2 - t7) + -(fma(t1, target, t2) + t9 * target))
-    t11 = 0.0 - (t5 - t6) + (t4 - t6) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t5 + t11
-    t14 = t13 if t12 else t5
-    t15 = -t9
-    t16 = -t1
-    t17 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t5) if t12 else 0.0) <= 0.0
-    t18 = input1 if input1 != input1 else (t16 + t15 if t15 - t15 == 0.0 else t16) if t17 else 0.0
-    return target if target != target else input2 if input2 != input2 else t18
+    t9 = -(fma(t1, target, t2) + (input1 - (t1 - t8) + (-input2 - t8)) * target)
+    t10 = 0.0 - (t5 - t6) + (t4 - t6) + -(margin - (t3 - t7) + (t2 - t7) + t9)
+    t11 = t10 - t10 == 0.0
+    t12 = t5 + t10
+    t13 = t12 if t11 else t5
+    t14 = -t1 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+    return target if target != target else input2 if input2 != input2 else input1 if input1 != input1 else t14
 
 
 grad_target_scalar32 = grad_target_scalar
@@ -228,20 +224,16 @@ def grads_scalar(input1, input2, target, margin):
     t9 = t8 - 0.0
     t10 = t6 - margin
     t11 = t4 - input1
-    t12 = input1 - (t4 - t11) + (-input2 - t11)
-    t13 = -(margin - (t6 - t10) + (t5 - t10) + -(fma(t4, target, t5) + t12 * target))
-    t14 = 0.0 - (t8 - t9) + (t7 - t9) + t13
-    t15 = t14 - t14 == 0.0
-    t16 = t8 + t14
-    t17 = t16 if t15 else t8
-    t18 = t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t8) if t15 else 0.0) <= 0.0
-    t19 = target if t1 else input2 if t2 else input1 if t3 else -target if t18 else 0.0
-    t20 = -t12
-    t21 = -t4
-    t22 = input2 if t2 else input1 if t3 else (t21 + t20 if t20 - t20 == 0.0 else t21) if t18 else 0.0
-    t23 = -t19
-    t24 = target if t1 else t22
-    return t19, t23, t24
+    t12 = -(fma(t4, target, t5) + (input1 - (t4 - t11) + (-input2 - t11)) * target)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(margin - (t6 - t10) + (t5 - t10) + t12)
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = target if t1 else input2 if t2 else input1 if t3 else -target if t17 else 0.0
+    t19 = -t18
+    t20 = target if t1 else input2 if t2 else input1 if t3 else -t4 if t17 else 0.0
+    return t18, t19, t20
 
 
 grads_scalar32 = grads_scalar
@@ -259,8 +251,8 @@ def value_and_grad_scalar(input1, input2, target, margin):
     t3 = margin + t2
     t4 = t3 - margin
     t5 = t1 - input1
-    t6 = input1 - (t1 - t5) + (-input2 - t5)
-    t7 = margin - (t3 - t4) + (t2 - t4) + -(fma(t1, target, t2) + t6 * target)
+    t6 = -(fma(t1, target, t2) + (input1 - (t1 - t5) + (-input2 - t5)) * target)
+    t7 = margin - (t3 - t4) + (t2 - t4) + t6
     t8 = t3 < 0.0 or t3 == 0.0 and t7 < 0.0
     t9 = 0.0 if t8 else t7
     t10 = t9 - t9 == 0.0
@@ -280,13 +272,10 @@ def value_and_grad_scalar(input1, input2, target, margin):
     t24 = t23 if t22 else t19
     t25 = t24 < 0.0 or t24 == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) <= 0.0
     t26 = target if t15 else input2 if t16 else input1 if t17 else -target if t25 else 0.0
-    t27 = -t6
-    t28 = -t1
-    t29 = input2 if t16 else input1 if t17 else (t28 + t27 if t27 - t27 == 0.0 else t28) if t25 else 0.0
-    t30 = t14 + t13 if t13 - t13 == 0.0 else t14
-    t31 = -t26
-    t32 = target if t15 else t29
-    return t30, t26, t31, t32
+    t27 = t14 + t13 if t13 - t13 == 0.0 else t14
+    t28 = -t26
+    t29 = target if t15 else input2 if t16 else input1 if t17 else -t1 if t25 else 0.0
+    return t27, t26, t28, t29
 
 
 @core
@@ -308,21 +297,17 @@ def value_and_grad_scalar32(input1, input2, target, margin):
     t11 = t10 - 0.0
     t12 = t8 - margin
     t13 = t1 - input1
-    t14 = input1 - (t1 - t13) + (-input2 - t13)
-    t15 = -(margin - (t8 - t12) + (t7 - t12) + -(fma(t1, target, t7) + t14 * target))
-    t16 = 0.0 - (t10 - t11) + (t9 - t11) + t15
-    t17 = t16 - t16 == 0.0
-    t18 = t10 + t16
-    t19 = t18 if t17 else t10
-    t20 = t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t10) if t17 else 0.0) <= 0.0
-    t21 = target if t4 else input2 if t5 else input1 if t6 else -target if t20 else 0.0
-    t22 = -t14
-    t23 = -t1
-    t24 = input2 if t5 else input1 if t6 else (t23 + t22 if t22 - t22 == 0.0 else t23) if t20 else 0.0
-    t25 = 0.0 if t3 < 0.0 else t3
-    t26 = -t21
-    t27 = target if t4 else t24
-    return t25, t21, t26, t27
+    t14 = -(fma(t1, target, t7) + (input1 - (t1 - t13) + (-input2 - t13)) * target)
+    t15 = 0.0 - (t10 - t11) + (t9 - t11) + -(margin - (t8 - t12) + (t7 - t12) + t14)
+    t16 = t15 - t15 == 0.0
+    t17 = t10 + t15
+    t18 = t17 if t16 else t10
+    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t10) if t16 else 0.0) <= 0.0
+    t20 = target if t4 else input2 if t5 else input1 if t6 else -target if t19 else 0.0
+    t21 = 0.0 if t3 < 0.0 else t3
+    t22 = -t20
+    t23 = target if t4 else input2 if t5 else input1 if t6 else -t1 if t19 else 0.0
+    return t21, t20, t22, t23
 
 
 @loop

@@ -64,15 +64,12 @@ def value_f64_out_core_p_1(s0, s0_l, n_K, weight_target):
 def value_f32_in_pairs_n0_core_p_1(margin, input_target):
     margin = np.float64(margin)
     input_target = np.float64(input_target)
-    t1 = -input_target
-    t2 = margin - input_target
-    t3 = t2 - t1
-    t4 = t1 - (t2 - t3) + (margin - t3)
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = t6 if t5 else t2
-    t8 = (t4 - (t6 - t2) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
+    t1 = margin - input_target
+    t2 = -input_target
+    t3 = t1 - t2
+    t4 = t2 - (t1 - t3) + (margin - t3)
+    t5 = (t4 if t4 - t4 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t5
 
 
 # s0 = sum over K.1 of (first_max(0, n0 + input[K.1]) if Ne(K.1, target) else 0)
@@ -181,13 +178,10 @@ def vjp_f64_s2_core_p_1(n_K, weight_target):
     weight_target = np.float64(weight_target)
     t1 = weight_target == 0.0
     t2 = weight_target / n_K
-    t3 = 0.0 if t1 else fma(-t2, n_K, weight_target) / n_K
-    t4 = t3 - t3 == 0.0
-    t5 = 0.0 if t1 else t2
-    t6 = t5 + t3
-    t7 = t6 if t4 else t5
-    t8 = (t3 - (t6 - t5) if t4 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
+    t3 = 0.0 if t1 else t2
+    t4 = 0.0 if t1 else fma(-t2, n_K, weight_target) / n_K
+    t5 = (t4 if t4 - t4 == 0.0 else 0.0) if t3 - t3 == 0.0 else 0.0
+    return t3, t5
 
 
 # s3 = sum over K.1 of ((0 if 0 >= margin + input[K.1] - input[target] else -s2) if Ne(K.1, target) else 0)
@@ -357,16 +351,7 @@ def vjp_f32_s3_core_p_1(i_K1, n0, s2, target, input_K1):
     s2 = np.float64(s2)
     target = np.float64(target)
     input_K1 = np.float64(input_K1)
-    t1 = input_K1 + n0
-    t2 = t1 + -0.0
-    t3 = t2 - t1
-    t4 = t1 - input_K1
-    t5 = t1 - (t2 - t3) + (-0.0 - t3) + (input_K1 - (t1 - t4) + (n0 - t4))
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = 0.0 if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0 else -s2
-    return t9 if i_K1 != target else 0.0
+    return (0.0 if input_K1 + n0 <= 0.0 else -s2) if i_K1 != target else 0.0
 
 
 # size_s3 = sum over K.1 of Abs(((0 if 0 >= n0 + input[K.1] else -s2) if Ne(K.1, target) else 0))
@@ -377,16 +362,7 @@ def vjp_f32_size_s3_core_p_1(i_K1, n0, s2, target, input_K1):
     s2 = np.float64(s2)
     target = np.float64(target)
     input_K1 = np.float64(input_K1)
-    t1 = input_K1 + n0
-    t2 = t1 + -0.0
-    t3 = t2 - t1
-    t4 = t1 - input_K1
-    t5 = t1 - (t2 - t3) + (-0.0 - t3) + (input_K1 - (t1 - t4) + (n0 - t4))
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = 0.0 if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0 else -s2
-    return abs(t9 if i_K1 != target else 0.0)
+    return abs((0.0 if input_K1 + n0 <= 0.0 else -s2) if i_K1 != target else 0.0)
 
 
 # near_dinput[K] = g*((s3 if Eq(K, target) else 0) + ((0 if 0 >= n0 + input[K] else s2) if Ne(K, target) else 0))
@@ -399,16 +375,8 @@ def vjp_f32_near_dinput_core_p_1(i_K, g, n0, s2, s3, target, input_K):
     s3 = np.float64(s3)
     target = np.float64(target)
     input_K = np.float64(input_K)
-    t1 = input_K + n0
-    t2 = t1 + -0.0
-    t3 = t2 - t1
-    t4 = t1 - input_K
-    t5 = t1 - (t2 - t3) + (-0.0 - t3) + (input_K - (t1 - t4) + (n0 - t4))
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = 0.0 if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0 else s2
-    return g * ((s3 if i_K == target else 0.0) + (t9 if i_K != target else 0.0))
+    t1 = (s3 if i_K == target else 0.0) + ((0.0 if input_K + n0 <= 0.0 else s2) if i_K != target else 0.0)
+    return g * t1
 
 
 # dinput[K] = near_dinput[K]
@@ -429,16 +397,8 @@ def vjp_f32_size_dinput_core_p_1(i_K, g, n0, s2, size_s3, target, input_K):
     size_s3 = np.float64(size_s3)
     target = np.float64(target)
     input_K = np.float64(input_K)
-    t1 = input_K + n0
-    t2 = t1 + -0.0
-    t3 = t2 - t1
-    t4 = t1 - input_K
-    t5 = t1 - (t2 - t3) + (-0.0 - t3) + (input_K - (t1 - t4) + (n0 - t4))
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = 0.0 if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0 else s2
-    return (abs(t9 if i_K != target else 0.0) + (size_s3 if i_K == target else 0.0)) * abs(g)
+    t1 = abs((0.0 if input_K + n0 <= 0.0 else s2) if i_K != target else 0.0)
+    return (t1 + (size_s3 if i_K == target else 0.0)) * abs(g)
 
 
 # doubt_dinput = sum over K.1 of (0 if 16777216*Abs(near_dinput[K.1]) >= size_dinput[K.1] else 1)
@@ -1091,15 +1051,12 @@ def value_f64_out_core_p_2(s0, s0_l, n_K, weight_target):
 def value_f32_n0_core_p_2(margin, input_target):
     margin = np.float64(margin)
     input_target = np.float64(input_target)
-    t1 = -input_target
-    t2 = margin - input_target
-    t3 = t2 - t1
-    t4 = t1 - (t2 - t3) + (margin - t3)
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = t6 if t5 else t2
-    t8 = (t4 - (t6 - t2) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
+    t1 = margin - input_target
+    t2 = -input_target
+    t3 = t1 - t2
+    t4 = t2 - (t1 - t3) + (margin - t3)
+    t5 = (t4 if t4 - t4 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t5
 
 
 # s0 = sum over K.1 of (first_max(0, n0 + input[K.1])**2 if Ne(K.1, target) else 0)
@@ -1140,13 +1097,10 @@ def vjp_f64_s2_core_p_2(n_K, weight_target):
     weight_target = np.float64(weight_target)
     t1 = weight_target == 0.0
     t2 = weight_target / n_K
-    t3 = 0.0 if t1 else fma(-t2, n_K, weight_target) / n_K
-    t4 = t3 - t3 == 0.0
-    t5 = 0.0 if t1 else t2
-    t6 = t5 + t3
-    t7 = t6 if t4 else t5
-    t8 = (t3 - (t6 - t5) if t4 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
+    t3 = 0.0 if t1 else t2
+    t4 = 0.0 if t1 else fma(-t2, n_K, weight_target) / n_K
+    t5 = (t4 if t4 - t4 == 0.0 else 0.0) if t3 - t3 == 0.0 else 0.0
+    return t3, t5
 
 
 # s3 = sum over K.1 of (weighted(s2, 2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin +
@@ -1375,15 +1329,8 @@ def vjp_f32_s3_core_p_2(i_K1, n0, s2, target, input_K1):
     target = np.float64(target)
     input_K1 = np.float64(input_K1)
     t1 = input_K1 + n0
-    t2 = t1 + -0.0
-    t3 = t2 - t1
-    t4 = t1 - input_K1
-    t5 = t1 - (t2 - t3) + (-0.0 - t3) + (input_K1 - (t1 - t4) + (n0 - t4))
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = 0.0 if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0 else -1.0
-    return (0.0 if s2 == 0.0 else s2 * 2.0 * (0.0 if t1 < 0.0 else t1) * t9) if i_K1 != target else 0.0
+    t2 = 0.0 if s2 == 0.0 else s2 * 2.0 * (0.0 if t1 < 0.0 else t1) * (0.0 if t1 <= 0.0 else -1.0)
+    return t2 if i_K1 != target else 0.0
 
 
 # size_s3 = sum over K.1 of (2*(Abs(n0) + Abs(input[K.1]))*Abs(s2)*Abs((0 if 0 >= n0 + input[K.1] else -1)) if
@@ -1395,16 +1342,8 @@ def vjp_f32_size_s3_core_p_2(i_K1, n0, s2, target, input_K1):
     s2 = np.float64(s2)
     target = np.float64(target)
     input_K1 = np.float64(input_K1)
-    t1 = input_K1 + n0
-    t2 = t1 + -0.0
-    t3 = t2 - t1
-    t4 = t1 - input_K1
-    t5 = t1 - (t2 - t3) + (-0.0 - t3) + (input_K1 - (t1 - t4) + (n0 - t4))
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = abs(0.0 if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0 else -1.0)
-    return (abs(input_K1) + abs(n0)) * 2.0 * abs(s2) * t9 if i_K1 != target else 0.0
+    t1 = (abs(input_K1) + abs(n0)) * 2.0 * abs(s2) * abs(0.0 if input_K1 + n0 <= 0.0 else -1.0)
+    return t1 if i_K1 != target else 0.0
 
 
 # near_dinput[K] = g*((s3 if Eq(K, target) else 0) + (weighted(s2, 2*first_max(0, n0 + input[K])*(0 if 0 >= n0 +
@@ -1419,16 +1358,8 @@ def vjp_f32_near_dinput_core_p_2(i_K, g, n0, s2, s3, target, input_K):
     target = np.float64(target)
     input_K = np.float64(input_K)
     t1 = input_K + n0
-    t2 = t1 + -0.0
-    t3 = t2 - t1
-    t4 = t1 - input_K
-    t5 = t1 - (t2 - t3) + (-0.0 - t3) + (input_K - (t1 - t4) + (n0 - t4))
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = 0.0 if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0 else 1.0
-    t10 = (0.0 if s2 == 0.0 else s2 * 2.0 * (0.0 if t1 < 0.0 else t1) * t9) if i_K != target else 0.0
-    return g * ((s3 if i_K == target else 0.0) + t10)
+    t2 = 0.0 if s2 == 0.0 else s2 * 2.0 * (0.0 if t1 < 0.0 else t1) * (0.0 if t1 <= 0.0 else 1.0)
+    return g * ((s3 if i_K == target else 0.0) + (t2 if i_K != target else 0.0))
 
 
 # dinput[K] = near_dinput[K]
@@ -1449,17 +1380,8 @@ def vjp_f32_size_dinput_core_p_2(i_K, g, n0, s2, size_s3, target, input_K):
     size_s3 = np.float64(size_s3)
     target = np.float64(target)
     input_K = np.float64(input_K)
-    t1 = input_K + n0
-    t2 = t1 + -0.0
-    t3 = t2 - t1
-    t4 = t1 - input_K
-    t5 = t1 - (t2 - t3) + (-0.0 - t3) + (input_K - (t1 - t4) + (n0 - t4))
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = abs(0.0 if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0 else 1.0)
-    t10 = (abs(input_K) + abs(n0)) * 2.0 * abs(s2) * t9 if i_K != target else 0.0
-    return ((size_s3 if i_K == target else 0.0) + t10) * abs(g)
+    t1 = (abs(input_K) + abs(n0)) * 2.0 * abs(s2) * abs(0.0 if input_K + n0 <= 0.0 else 1.0)
+    return ((size_s3 if i_K == target else 0.0) + (t1 if i_K != target else 0.0)) * abs(g)
 
 
 # doubt_dinput = sum over K.1 of (0 if 16777216*Abs(near_dinput[K.1]) >= size_dinput[K.1] else 1)

@@ -84,11 +84,8 @@ def vjp_f64_s3_core(n_C):
     n_C = np.float64(n_C)
     t1 = 1.0 / n_C
     t2 = fma(-t1, n_C, 1.0) / n_C
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # s4[C] = sum over ~target.1 of (0 if 0 >= input[C] - input[target[~target.1]] + 1 else s3)
@@ -99,21 +96,12 @@ def vjp_f64_s4_core(s3, s3_l, input_C, input_target_each_target1):
     input_C = np.float64(input_C)
     input_target_each_target1 = np.float64(input_target_each_target1)
     t1 = input_C - input_target_each_target1
-    t2 = t1 + 1.0
-    t3 = t2 + -0.0
-    t4 = t3 - t2
-    t5 = t2 - t1
-    t6 = t1 - input_C
-    t7 = t1 - (t2 - t5) + (1.0 - t5) + (input_C - (t1 - t6) + (-input_target_each_target1 - t6))
-    t8 = t2 - (t3 - t4) + (-0.0 - t4) + t7
-    t9 = t8 - t8 == 0.0
-    t10 = t3 + t8
-    t11 = t10 if t9 else t3
-    t12 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t3) if t9 else 0.0) <= 0.0
-    t13 = 0.0 if t12 else s3_l
-    t14 = 0.0 if t12 else s3
-    t15 = t13 if t13 - t13 == 0.0 else 0.0
-    return t14, t15
+    t2 = t1 - input_C
+    t3 = t1 < -1.0 or t1 == -1.0 and not 0.0 < input_C - (t1 - t2) + (-input_target_each_target1 - t2)
+    t4 = 0.0 if t3 else s3_l
+    t5 = 0.0 if t3 else s3
+    t6 = t4 if t4 - t4 == 0.0 else 0.0
+    return t5, t6
 
 
 # s5[~target] = sum over C.1 of ((0 if 0 >= input[C.1] - input[target[~target]] + 1 else -s3) if s0[C.1] <= 0 else
@@ -134,21 +122,12 @@ def vjp_f64_s5_core(s3, s3_l, input_C1, input_target_each_target, s0_C1, s0_C1_l
     t6 = t5 if t4 else t1
     t7 = t6 < 0.0 or t6 == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) <= 0.0
     t8 = input_C1 - input_target_each_target
-    t9 = t8 + 1.0
-    t10 = t9 + -0.0
-    t11 = t10 - t9
-    t12 = t9 - t8
-    t13 = t8 - input_C1
-    t14 = t8 - (t9 - t12) + (1.0 - t12) + (input_C1 - (t8 - t13) + (-input_target_each_target - t13))
-    t15 = t9 - (t10 - t11) + (-0.0 - t11) + t14
-    t16 = t15 - t15 == 0.0
-    t17 = t10 + t15
-    t18 = t17 if t16 else t10
-    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t10) if t16 else 0.0) <= 0.0
-    t20 = (0.0 if t19 else -s3_l) if t7 else 0.0
-    t21 = (0.0 if t19 else -s3) if t7 else 0.0
-    t22 = t20 if t20 - t20 == 0.0 else 0.0
-    return t21, t22
+    t9 = t8 - input_C1
+    t10 = t8 < -1.0 or t8 == -1.0 and not 0.0 < input_C1 - (t8 - t9) + (-input_target_each_target - t9)
+    t11 = (0.0 if t10 else -s3_l) if t7 else 0.0
+    t12 = (0.0 if t10 else -s3) if t7 else 0.0
+    t13 = t11 if t11 - t11 == 0.0 else 0.0
+    return t12, t13
 
 
 # s6[C] = sum over ~target.1 of (s5[~target.1] if Eq(C, target[~target.1]) else 0)

@@ -10,7 +10,7 @@ return -weight[target] * input[target], weight[target]
 import numpy as np
 from numba import njit
 
-from symgen.runtime.intrinsics import fma, two_sum
+from symgen.runtime.intrinsics import two_sum
 from symgen.runtime.reductions import inside
 
 core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
@@ -24,44 +24,12 @@ def value_f64_out_core(ignore_index, target, input_target, weight_target):
     target = np.float64(target)
     input_target = np.float64(input_target)
     weight_target = np.float64(weight_target)
-    t1 = target == ignore_index
-    t2 = weight_target == 0.0
-    t3 = input_target * weight_target
-    t4 = 0.0 if t1 else -(0.0 if t2 else fma(input_target, weight_target, -t3))
-    t5 = 0.0 if t1 else -(0.0 if t2 else t3)
-    return t5 + t4 if t4 - t4 == 0.0 else t5
-
-
-# out = (0 if Eq(target, ignore_index) else -weighted(weight[target], input[target]))
-@core
-def value_f32_out_core(ignore_index, target, input_target, weight_target):
-    ignore_index = np.float64(ignore_index)
-    target = np.float64(target)
-    input_target = np.float64(input_target)
-    weight_target = np.float64(weight_target)
     return 0.0 if target == ignore_index else -(0.0 if weight_target == 0.0 else input_target * weight_target)
 
 
 # dinput[K] = ((0 if Eq(target, ignore_index) else -g*weighted(weight[target], 1)) if Eq(K, target) else 0)
 @core
 def vjp_f64_dinput_core(i_K, g, ignore_index, target, weight_target):
-    i_K = np.float64(i_K)
-    g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
-    target = np.float64(target)
-    weight_target = np.float64(weight_target)
-    t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = 0.0 if weight_target == 0.0 else weight_target
-    t4 = -(g * t3)
-    t5 = (0.0 if t2 else -fma(g, t3, t4)) if t1 else 0.0
-    t6 = (0.0 if t2 else t4) if t1 else 0.0
-    return t6 + t5 if t5 - t5 == 0.0 else t6
-
-
-# dinput[K] = ((0 if Eq(target, ignore_index) else -g*weighted(weight[target], 1)) if Eq(K, target) else 0)
-@core
-def vjp_f32_dinput_core(i_K, g, ignore_index, target, weight_target):
     i_K = np.float64(i_K)
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
@@ -80,22 +48,6 @@ def hvp_input_f64_dinput_core():
 # dweight[K] = ((0 if Eq(target, ignore_index) else -g*input[target]) if Eq(K, target) else 0)
 @core
 def vjp_weight_f64_dweight_core(i_K, g, ignore_index, target, input_target):
-    i_K = np.float64(i_K)
-    g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
-    target = np.float64(target)
-    input_target = np.float64(input_target)
-    t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = -(input_target * g)
-    t4 = (0.0 if t2 else -fma(input_target, g, t3)) if t1 else 0.0
-    t5 = (0.0 if t2 else t3) if t1 else 0.0
-    return t5 + t4 if t4 - t4 == 0.0 else t5
-
-
-# dweight[K] = ((0 if Eq(target, ignore_index) else -g*input[target]) if Eq(K, target) else 0)
-@core
-def vjp_weight_f32_dweight_core(i_K, g, ignore_index, target, input_target):
     i_K = np.float64(i_K)
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
@@ -140,7 +92,7 @@ def value_f32(input, target, weight, ignore_index, out_):
     for row in range(out_.shape[0]):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        out_[row] = value_f32_out_core(
+        out_[row] = value_f64_out_core(
             ignore_index, target_row, input_row[inside(target_row, n_K)], weight[inside(target_row, n_K)]
         )
 
@@ -172,7 +124,7 @@ def vjp_f32(g, input, target, weight, ignore_index, dinput_):
         dinput__row_0 = dinput__row[start:stop]
         weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
-            dinput__row_0[i] = vjp_f32_dinput_core(start + i, g_row, ignore_index, target_row, weight_at_0)
+            dinput__row_0[i] = vjp_f64_dinput_core(start + i, g_row, ignore_index, target_row, weight_at_0)
 
 
 @loop
@@ -201,14 +153,14 @@ def value_and_grad_f32(g, input, target, weight, ignore_index, out_, dinput_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
-        out_[row] = value_f32_out_core(
+        out_[row] = value_f64_out_core(
             ignore_index, target_row, input_row[inside(target_row, n_K)], weight[inside(target_row, n_K)]
         )
         start, stop = 0, n_K
         dinput__row_0 = dinput__row[start:stop]
         weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
-            dinput__row_0[i] = vjp_f32_dinput_core(start + i, g_row, ignore_index, target_row, weight_at_0)
+            dinput__row_0[i] = vjp_f64_dinput_core(start + i, g_row, ignore_index, target_row, weight_at_0)
 
 
 @loop
@@ -272,7 +224,7 @@ def vjp_weight_f32(g, input, target, weight, ignore_index, dweight_, dweight__l)
         input_row_at_0 = input_row[inside(target_row, n_K)]
         for i in range(stop - start):
             dweight__0[i], error = two_sum(
-                dweight__0[i], vjp_weight_f32_dweight_core(start + i, g_row, ignore_index, target_row, input_row_at_0)
+                dweight__0[i], vjp_weight_f64_dweight_core(start + i, g_row, ignore_index, target_row, input_row_at_0)
             )
             dweight__l_1[i] += error
 

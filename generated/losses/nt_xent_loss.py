@@ -37,11 +37,8 @@ def value_f64_y0_core(m0_N_V, views_N_V_D):
     views_N_V_D = np.float64(views_N_V_D)
     t1 = m0_N_V * views_N_V_D
     t2 = fma(m0_N_V, views_N_V_D, -t1)
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # s0[N, V] = sum over D.1 of y0[D.1, N, V]**2
@@ -377,11 +374,8 @@ def vjp_f64_s9_core(n_N):
     n_N = np.float64(n_N)
     t1 = 1.0 / n_N
     t2 = fma(-t1, n_N, 1.0) / n_N
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # s10[N] = s9/|V|

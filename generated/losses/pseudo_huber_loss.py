@@ -78,21 +78,19 @@ def grad_input_scalar(input, target, delta):
     t1 = input - target
     t2 = t1 / delta
     t3 = t1 - input
-    t4 = input - (t1 - t3) + (-target - t3)
-    t5 = (fma(-t2, delta, t1) + t4) / delta
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = hypot(t8, 1.0)
-    t10 = delta / t9
-    t11 = t10 * t8
-    t12 = t5 - (t7 - t2) if t6 else 0.0
-    t13 = (fma(-t10, t9, delta) - t10 * (hypot_low(t8, 1.0) + t8 / t9 * t12)) / t9 * t8
-    t14 = fma(t10, t8, -t11) + t10 * t12 + t13
-    t15 = (t11 + t14 if t14 - t14 == 0.0 else t11) if t8 < 3.4624605495800096e+25 else delta
-    t16 = -delta if t8 < -3.4624605495800096e+25 else t15
-    t17 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t16
-    return target if target != target else input if input != input else t17
+    t4 = (fma(-t2, delta, t1) + (input - (t1 - t3) + (-target - t3))) / delta
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = t6 if t5 else t2
+    t8 = hypot(t7, 1.0)
+    t9 = delta / t8
+    t10 = t9 * t7
+    t11 = t4 - (t6 - t2) if t5 else 0.0
+    t12 = (fma(-t9, t8, delta) - t9 * (hypot_low(t7, 1.0) + t7 / t8 * t11)) / t8 * t7
+    t13 = fma(t9, t7, -t10) + t9 * t11 + t12
+    t14 = (t10 + t13 if t13 - t13 == 0.0 else t10) if t7 < 3.4624605495800096e+25 else delta
+    t15 = t1 if abs(t7) < 5.421010862427522e-20 else -delta if t7 < -3.4624605495800096e+25 else t14
+    return target if target != target else input if input != input else t15
 
 
 @core
@@ -103,21 +101,19 @@ def grad_input_scalar32(input, target, delta):
     t1 = input - target
     t2 = t1 / delta
     t3 = t1 - input
-    t4 = input - (t1 - t3) + (-target - t3)
-    t5 = (fma(-t2, delta, t1) + t4) / delta
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = hypot(t8, 1.0)
-    t10 = delta / t9
-    t11 = t10 * t8
-    t12 = t5 - (t7 - t2) if t6 else 0.0
-    t13 = (fma(-t10, t9, delta) - t10 * (hypot_low(t8, 1.0) + t8 / t9 * t12)) / t9 * t8
-    t14 = fma(t10, t8, -t11) + t10 * t12 + t13
-    t15 = (t11 + t14 if t14 - t14 == 0.0 else t11) if t8 < 3.009471059770248e+21 else delta
-    t16 = -delta if t8 < -3.009471059770248e+21 else t15
-    t17 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t16
-    return target if target != target else input if input != input else t17
+    t4 = (fma(-t2, delta, t1) + (input - (t1 - t3) + (-target - t3))) / delta
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = t6 if t5 else t2
+    t8 = hypot(t7, 1.0)
+    t9 = delta / t8
+    t10 = t9 * t7
+    t11 = t4 - (t6 - t2) if t5 else 0.0
+    t12 = (fma(-t9, t8, delta) - t9 * (hypot_low(t7, 1.0) + t7 / t8 * t11)) / t8 * t7
+    t13 = fma(t9, t7, -t10) + t9 * t11 + t12
+    t14 = (t10 + t13 if t13 - t13 == 0.0 else t10) if t7 < 3.009471059770248e+21 else delta
+    t15 = t1 if abs(t7) < 5.421010862427522e-20 else -delta if t7 < -3.009471059770248e+21 else t14
+    return target if target != target else input if input != input else t15
 
 
 # r/hypot(r/delta, 1) (compensated)
@@ -130,21 +126,19 @@ def grad_target_scalar(input, target, delta):
     t1 = input - target
     t2 = t1 / delta
     t3 = t1 - input
-    t4 = input - (t1 - t3) + (-target - t3)
-    t5 = (fma(-t2, delta, t1) + t4) / delta
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = hypot(t8, 1.0)
-    t10 = delta / t9
-    t11 = t10 * t8
-    t12 = t5 - (t7 - t2) if t6 else 0.0
-    t13 = (fma(-t10, t9, delta) - t10 * (hypot_low(t8, 1.0) + t8 / t9 * t12)) / t9 * t8
-    t14 = fma(t10, t8, -t11) + t10 * t12 + t13
-    t15 = (t11 + t14 if t14 - t14 == 0.0 else t11) if t8 < 3.4624605495800096e+25 else delta
-    t16 = -delta if t8 < -3.4624605495800096e+25 else t15
-    t17 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t16
-    return -(target if target != target else input if input != input else t17)
+    t4 = (fma(-t2, delta, t1) + (input - (t1 - t3) + (-target - t3))) / delta
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = t6 if t5 else t2
+    t8 = hypot(t7, 1.0)
+    t9 = delta / t8
+    t10 = t9 * t7
+    t11 = t4 - (t6 - t2) if t5 else 0.0
+    t12 = (fma(-t9, t8, delta) - t9 * (hypot_low(t7, 1.0) + t7 / t8 * t11)) / t8 * t7
+    t13 = fma(t9, t7, -t10) + t9 * t11 + t12
+    t14 = (t10 + t13 if t13 - t13 == 0.0 else t10) if t7 < 3.4624605495800096e+25 else delta
+    t15 = t1 if abs(t7) < 5.421010862427522e-20 else -delta if t7 < -3.4624605495800096e+25 else t14
+    return -(target if target != target else input if input != input else t15)
 
 
 @core
@@ -155,21 +149,19 @@ def grad_target_scalar32(input, target, delta):
     t1 = input - target
     t2 = t1 / delta
     t3 = t1 - input
-    t4 = input - (t1 - t3) + (-target - t3)
-    t5 = (fma(-t2, delta, t1) + t4) / delta
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = hypot(t8, 1.0)
-    t10 = delta / t9
-    t11 = t10 * t8
-    t12 = t5 - (t7 - t2) if t6 else 0.0
-    t13 = (fma(-t10, t9, delta) - t10 * (hypot_low(t8, 1.0) + t8 / t9 * t12)) / t9 * t8
-    t14 = fma(t10, t8, -t11) + t10 * t12 + t13
-    t15 = (t11 + t14 if t14 - t14 == 0.0 else t11) if t8 < 3.009471059770248e+21 else delta
-    t16 = -delta if t8 < -3.009471059770248e+21 else t15
-    t17 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t16
-    return -(target if target != target else input if input != input else t17)
+    t4 = (fma(-t2, delta, t1) + (input - (t1 - t3) + (-target - t3))) / delta
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = t6 if t5 else t2
+    t8 = hypot(t7, 1.0)
+    t9 = delta / t8
+    t10 = t9 * t7
+    t11 = t4 - (t6 - t2) if t5 else 0.0
+    t12 = (fma(-t9, t8, delta) - t9 * (hypot_low(t7, 1.0) + t7 / t8 * t11)) / t8 * t7
+    t13 = fma(t9, t7, -t10) + t9 * t11 + t12
+    t14 = (t10 + t13 if t13 - t13 == 0.0 else t10) if t7 < 3.009471059770248e+21 else delta
+    t15 = t1 if abs(t7) < 5.421010862427522e-20 else -delta if t7 < -3.009471059770248e+21 else t14
+    return -(target if target != target else input if input != input else t15)
 
 
 # hypot(r/delta, 1)**(-3) (compensated)
@@ -245,49 +237,42 @@ def grad_delta_scalar(input, target, delta):
     t1 = input - target
     t2 = abs(t1)
     t3 = delta * 65536.0
-    t4 = t2 - t3
-    t5 = t4 - t2
-    t6 = t1 - input
-    t7 = input - (t1 - t6) + (-target - t6)
-    t8 = -t7 if t1 < 0.0 else t7
-    t9 = t2 - (t4 - t5) + (-t3 - t5) + t8
-    t10 = t9 - t9 == 0.0
-    t11 = t4 + t9
-    t12 = t11 if t10 else t4
-    t13 = t1 / delta
-    t14 = hypot(t13, 1.0)
-    t15 = t14 + 1.0
-    t16 = delta / t15
-    t17 = t16 * t13
-    t18 = t17 / t15
-    t19 = t18 * t13
-    t20 = t19 / t14
-    t21 = t20 * t13
-    t22 = t21 * t13
-    t23 = (fma(-t13, delta, t1) + t7) / delta
-    t24 = t15 - t14
-    t25 = hypot_low(t13, 1.0) + t13 / t14 * t23
-    t26 = t14 - (t15 - t24) + (1.0 - t24) + t25
-    t27 = fma(t16, t13, -t17) + t16 * t23 + (fma(-t16, t15, delta) - t16 * t26) / t15 * t13
-    t28 = fma(t18, t13, -t19) + t18 * t23 + (fma(-t18, t15, t17) + t27 - t18 * t26) / t15 * t13
-    t29 = (fma(t20, t13, -t21) + t20 * t23 + (fma(-t20, t14, t19) + t28 - t20 * t25) / t14 * t13) * t13
-    t30 = fma(t21, t13, -t22) + t21 * t23 + t29
-    t31 = delta / t2
-    t32 = hypot(1.0, t31)
-    t33 = t31 / t32
-    t34 = t33 + -1.0
-    t35 = t32 + t31
-    t36 = t34 / t35
-    t37 = -(t36 * t2)
-    t38 = t34 - t33
-    t39 = (fma(-t31, t2, delta) - t31 * t8) / t2
-    t40 = hypot_low(1.0, t31) + t33 * t39
-    t41 = t33 - (t34 - t38) + (-1.0 - t38) + (fma(-t33, t32, t31) + t39 - t33 * t40) / t32
-    t42 = t35 - t32
-    t43 = (fma(-t36, t35, t34) + t41 - t36 * (t32 - (t35 - t42) + (t31 - t42) + t40 + t39)) / t35 * t2
-    t44 = -(fma(t36, t2, t37) + t36 * t8 + t43)
-    t45 = t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t4) if t10 else 0.0) <= 0.0
-    return (t22 + t30 if t30 - t30 == 0.0 else t22) if t45 else t37 + t44 if t44 - t44 == 0.0 else t37
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = -t5 if t1 < 0.0 else t5
+    t7 = t1 / delta
+    t8 = hypot(t7, 1.0)
+    t9 = t8 + 1.0
+    t10 = delta / t9
+    t11 = t10 * t7
+    t12 = t11 / t9
+    t13 = t12 * t7
+    t14 = t13 / t8
+    t15 = t14 * t7
+    t16 = t15 * t7
+    t17 = (fma(-t7, delta, t1) + t5) / delta
+    t18 = t9 - t8
+    t19 = hypot_low(t7, 1.0) + t7 / t8 * t17
+    t20 = t8 - (t9 - t18) + (1.0 - t18) + t19
+    t21 = fma(-t12, t9, t11) + (fma(t10, t7, -t11) + t10 * t17 + (fma(-t10, t9, delta) - t10 * t20) / t9 * t7)
+    t22 = fma(-t14, t8, t13) + (fma(t12, t7, -t13) + t12 * t17 + (t21 - t12 * t20) / t9 * t7) - t14 * t19
+    t23 = fma(t15, t7, -t16) + t15 * t17 + (fma(t14, t7, -t15) + t14 * t17 + t22 / t8 * t7) * t7
+    t24 = delta / t2
+    t25 = hypot(1.0, t24)
+    t26 = t24 / t25
+    t27 = t26 + -1.0
+    t28 = t25 + t24
+    t29 = t27 / t28
+    t30 = -(t29 * t2)
+    t31 = t27 - t26
+    t32 = (fma(-t24, t2, delta) - t24 * t6) / t2
+    t33 = hypot_low(1.0, t24) + t26 * t32
+    t34 = t26 - (t27 - t31) + (-1.0 - t31) + (fma(-t26, t25, t24) + t32 - t26 * t33) / t25
+    t35 = t28 - t25
+    t36 = (fma(-t29, t28, t27) + t34 - t29 * (t25 - (t28 - t35) + (t24 - t35) + t33 + t32)) / t28 * t2
+    t37 = -(fma(t29, t2, t30) + t29 * t6 + t36)
+    t38 = t16 + t23 if t23 - t23 == 0.0 else t16
+    return t38 if t2 < t3 or t2 == t3 and not 0.0 < t6 else t30 + t37 if t37 - t37 == 0.0 else t30
 
 
 @core
@@ -311,23 +296,21 @@ def grads_scalar(input, target, delta):
     t1 = input - target
     t2 = t1 / delta
     t3 = t1 - input
-    t4 = input - (t1 - t3) + (-target - t3)
-    t5 = (fma(-t2, delta, t1) + t4) / delta
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = hypot(t8, 1.0)
-    t10 = delta / t9
-    t11 = t10 * t8
-    t12 = t5 - (t7 - t2) if t6 else 0.0
-    t13 = (fma(-t10, t9, delta) - t10 * (hypot_low(t8, 1.0) + t8 / t9 * t12)) / t9 * t8
-    t14 = fma(t10, t8, -t11) + t10 * t12 + t13
-    t15 = (t11 + t14 if t14 - t14 == 0.0 else t11) if t8 < 3.4624605495800096e+25 else delta
-    t16 = -delta if t8 < -3.4624605495800096e+25 else t15
-    t17 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t16
-    t18 = target if target != target else input if input != input else t17
-    t19 = -t18
-    return t18, t19
+    t4 = (fma(-t2, delta, t1) + (input - (t1 - t3) + (-target - t3))) / delta
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = t6 if t5 else t2
+    t8 = hypot(t7, 1.0)
+    t9 = delta / t8
+    t10 = t9 * t7
+    t11 = t4 - (t6 - t2) if t5 else 0.0
+    t12 = (fma(-t9, t8, delta) - t9 * (hypot_low(t7, 1.0) + t7 / t8 * t11)) / t8 * t7
+    t13 = fma(t9, t7, -t10) + t9 * t11 + t12
+    t14 = (t10 + t13 if t13 - t13 == 0.0 else t10) if t7 < 3.4624605495800096e+25 else delta
+    t15 = t1 if abs(t7) < 5.421010862427522e-20 else -delta if t7 < -3.4624605495800096e+25 else t14
+    t16 = target if target != target else input if input != input else t15
+    t17 = -t16
+    return t16, t17
 
 
 @core
@@ -338,23 +321,21 @@ def grads_scalar32(input, target, delta):
     t1 = input - target
     t2 = t1 / delta
     t3 = t1 - input
-    t4 = input - (t1 - t3) + (-target - t3)
-    t5 = (fma(-t2, delta, t1) + t4) / delta
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = hypot(t8, 1.0)
-    t10 = delta / t9
-    t11 = t10 * t8
-    t12 = t5 - (t7 - t2) if t6 else 0.0
-    t13 = (fma(-t10, t9, delta) - t10 * (hypot_low(t8, 1.0) + t8 / t9 * t12)) / t9 * t8
-    t14 = fma(t10, t8, -t11) + t10 * t12 + t13
-    t15 = (t11 + t14 if t14 - t14 == 0.0 else t11) if t8 < 3.009471059770248e+21 else delta
-    t16 = -delta if t8 < -3.009471059770248e+21 else t15
-    t17 = (t1 + t4 if t4 - t4 == 0.0 else t1) if abs(t8) < 5.421010862427522e-20 else t16
-    t18 = target if target != target else input if input != input else t17
-    t19 = -t18
-    return t18, t19
+    t4 = (fma(-t2, delta, t1) + (input - (t1 - t3) + (-target - t3))) / delta
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = t6 if t5 else t2
+    t8 = hypot(t7, 1.0)
+    t9 = delta / t8
+    t10 = t9 * t7
+    t11 = t4 - (t6 - t2) if t5 else 0.0
+    t12 = (fma(-t9, t8, delta) - t9 * (hypot_low(t7, 1.0) + t7 / t8 * t11)) / t8 * t7
+    t13 = fma(t9, t7, -t10) + t9 * t11 + t12
+    t14 = (t10 + t13 if t13 - t13 == 0.0 else t10) if t7 < 3.009471059770248e+21 else delta
+    t15 = t1 if abs(t7) < 5.421010862427522e-20 else -delta if t7 < -3.009471059770248e+21 else t14
+    t16 = target if target != target else input if input != input else t15
+    t17 = -t16
+    return t16, t17
 
 
 # Together, so that what they share is computed once.
@@ -395,12 +376,11 @@ def value_and_grad_scalar(input, target, delta):
     t30 = (fma(-t27, t26, delta) - t27 * (hypot_low(t25, 1.0) + t25 / t26 * t29)) / t26 * t25
     t31 = fma(t27, t25, -t28) + t27 * t29 + t30
     t32 = (t28 + t31 if t31 - t31 == 0.0 else t28) if t25 < 3.4624605495800096e+25 else delta
-    t33 = -delta if t25 < -3.4624605495800096e+25 else t32
-    t34 = input if t2 else (t3 + t14 if t14 - t14 == 0.0 else t3) if abs(t25) < 5.421010862427522e-20 else t33
-    t35 = target if t1 else t34
-    t36 = target if t1 else input if t2 else math.inf if t3 < -1.7976931348623157e+308 else t20
-    t37 = -t35
-    return t36, t35, t37
+    t33 = t3 if abs(t25) < 5.421010862427522e-20 else -delta if t25 < -3.4624605495800096e+25 else t32
+    t34 = target if t1 else input if t2 else t33
+    t35 = target if t1 else input if t2 else math.inf if t3 < -1.7976931348623157e+308 else t20
+    t36 = -t34
+    return t35, t34, t36
 
 
 @core
@@ -416,26 +396,24 @@ def value_and_grad_scalar32(input, target, delta):
     t6 = t1 * t5
     t7 = t5 - t4
     t8 = t2 - input
-    t9 = input - (t2 - t8) + (-target - t8)
-    t10 = (fma(-t3, delta, t2) + t9) / delta
-    t11 = fma(t1, t5, -t6) + t1 * (t4 - (t5 - t7) + (-1.0 - t7) + (hypot_low(t3, 1.0) + t3 / t4 * t10))
-    t12 = t11 + fma(delta, delta, -t1) * t5
-    t13 = t10 - t10 == 0.0
-    t14 = t3 + t10
-    t15 = t14 if t13 else t3
-    t16 = hypot(t15, 1.0)
-    t17 = delta / t16
-    t18 = t17 * t15
-    t19 = t10 - (t14 - t3) if t13 else 0.0
-    t20 = (fma(-t17, t16, delta) - t17 * (hypot_low(t15, 1.0) + t15 / t16 * t19)) / t16 * t15
-    t21 = fma(t17, t15, -t18) + t17 * t19 + t20
-    t22 = (t18 + t21 if t21 - t21 == 0.0 else t18) if t15 < 3.009471059770248e+21 else delta
-    t23 = -delta if t15 < -3.009471059770248e+21 else t22
-    t24 = (t2 + t9 if t9 - t9 == 0.0 else t2) if abs(t15) < 5.421010862427522e-20 else t23
-    t25 = target if target != target else input if input != input else t24
-    t26 = t6 + t12 if t12 - t12 == 0.0 else t6
-    t27 = -t25
-    return t26, t25, t27
+    t9 = (fma(-t3, delta, t2) + (input - (t2 - t8) + (-target - t8))) / delta
+    t10 = fma(t1, t5, -t6) + t1 * (t4 - (t5 - t7) + (-1.0 - t7) + (hypot_low(t3, 1.0) + t3 / t4 * t9))
+    t11 = t10 + fma(delta, delta, -t1) * t5
+    t12 = t9 - t9 == 0.0
+    t13 = t3 + t9
+    t14 = t13 if t12 else t3
+    t15 = hypot(t14, 1.0)
+    t16 = delta / t15
+    t17 = t16 * t14
+    t18 = t9 - (t13 - t3) if t12 else 0.0
+    t19 = (fma(-t16, t15, delta) - t16 * (hypot_low(t14, 1.0) + t14 / t15 * t18)) / t15 * t14
+    t20 = fma(t16, t14, -t17) + t16 * t18 + t19
+    t21 = (t17 + t20 if t20 - t20 == 0.0 else t17) if t14 < 3.009471059770248e+21 else delta
+    t22 = t2 if abs(t14) < 5.421010862427522e-20 else -delta if t14 < -3.009471059770248e+21 else t21
+    t23 = target if target != target else input if input != input else t22
+    t24 = t6 + t11 if t11 - t11 == 0.0 else t6
+    t25 = -t23
+    return t24, t23, t25
 
 
 @loop

@@ -25,22 +25,15 @@ def value_scalar(input, target, q):
     target = np.float64(target)
     q = np.float64(q)
     t1 = input - target
-    t2 = 0.0 + t1
-    t3 = t2 - 0.0
-    t4 = t1 - input
-    t5 = input - (t1 - t4) + (-target - t4)
-    t6 = 0.0 - (t2 - t3) + (t1 - t3) + t5
-    t7 = t6 - t6 == 0.0
-    t8 = t2 + t6
-    t9 = t8 if t7 else t2
-    t10 = -(q * t1)
-    t11 = -(fma(q, t1, t10) + q * t5)
-    t12 = q + -1.0
-    t13 = -(t1 * t12)
-    t14 = t12 - q
-    t15 = -(fma(t1, t12, t13) + t1 * (q - (t12 - t14) + (-1.0 - t14)) + t5 * t12)
-    t16 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t2) if t7 else 0.0) <= 0.0
-    return (t10 + t11 if t11 - t11 == 0.0 else t10) if t16 else t13 + t15 if t15 - t15 == 0.0 else t13
+    t2 = -(q * t1)
+    t3 = t1 - input
+    t4 = input - (t1 - t3) + (-target - t3)
+    t5 = -(fma(q, t1, t2) + q * t4)
+    t6 = q + -1.0
+    t7 = -(t1 * t6)
+    t8 = t6 - q
+    t9 = -(fma(t1, t6, t7) + t1 * (q - (t6 - t8) + (-1.0 - t8)) + t4 * t6)
+    return (t2 + t5 if t5 - t5 == 0.0 else t2) if t1 <= 0.0 else t7 + t9 if t9 - t9 == 0.0 else t7
 
 
 @core
@@ -49,15 +42,7 @@ def value_scalar32(input, target, q):
     target = np.float64(target)
     q = np.float64(q)
     t1 = input - target
-    t2 = 0.0 + t1
-    t3 = t2 - 0.0
-    t4 = t1 - input
-    t5 = 0.0 - (t2 - t3) + (t1 - t3) + (input - (t1 - t4) + (-target - t4))
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0
-    return -(q * t1) if t9 else -(t1 * (q + -1.0))
+    return -(q * t1) if t1 <= 0.0 else -(t1 * (q + -1.0))
 
 
 # where -r >= 0: -q (compensated)
@@ -68,38 +53,11 @@ def grad_input_scalar(input, target, q):
     input = np.float64(input)
     target = np.float64(target)
     q = np.float64(q)
-    t1 = input - target
-    t2 = 0.0 + t1
-    t3 = t2 - 0.0
-    t4 = t1 - input
-    t5 = 0.0 - (t2 - t3) + (t1 - t3) + (input - (t1 - t4) + (-target - t4))
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = -q
-    t10 = 1.0 - q
-    t11 = t10 - t9
-    t12 = t9 - (t10 - t11) + (1.0 - t11)
-    t13 = t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0
-    t14 = input if input != input else t9 if t13 else t10 + t12 if t12 - t12 == 0.0 else t10
-    return target if target != target else t14
+    t1 = input if input != input else -q if input - target <= 0.0 else 1.0 - q
+    return target if target != target else t1
 
 
-@core
-def grad_input_scalar32(input, target, q):
-    input = np.float64(input)
-    target = np.float64(target)
-    q = np.float64(q)
-    t1 = input - target
-    t2 = 0.0 + t1
-    t3 = t2 - 0.0
-    t4 = t1 - input
-    t5 = 0.0 - (t2 - t3) + (t1 - t3) + (input - (t1 - t4) + (-target - t4))
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = -q if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0 else 1.0 - q
-    return target if target != target else input if input != input else t9
+grad_input_scalar32 = grad_input_scalar
 
 
 # where -r >= 0: -q (compensated)
@@ -110,38 +68,11 @@ def grad_target_scalar(input, target, q):
     input = np.float64(input)
     target = np.float64(target)
     q = np.float64(q)
-    t1 = input - target
-    t2 = 0.0 + t1
-    t3 = t2 - 0.0
-    t4 = t1 - input
-    t5 = 0.0 - (t2 - t3) + (t1 - t3) + (input - (t1 - t4) + (-target - t4))
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = -q
-    t10 = 1.0 - q
-    t11 = t10 - t9
-    t12 = t9 - (t10 - t11) + (1.0 - t11)
-    t13 = t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0
-    t14 = input if input != input else t9 if t13 else t10 + t12 if t12 - t12 == 0.0 else t10
-    return -(target if target != target else t14)
+    t1 = input if input != input else -q if input - target <= 0.0 else 1.0 - q
+    return -(target if target != target else t1)
 
 
-@core
-def grad_target_scalar32(input, target, q):
-    input = np.float64(input)
-    target = np.float64(target)
-    q = np.float64(q)
-    t1 = input - target
-    t2 = 0.0 + t1
-    t3 = t2 - 0.0
-    t4 = t1 - input
-    t5 = 0.0 - (t2 - t3) + (t1 - t3) + (input - (t1 - t4) + (-target - t4))
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = -q if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0 else 1.0 - q
-    return -(target if target != target else input if input != input else t9)
+grad_target_scalar32 = grad_target_scalar
 
 
 # 0 (compensated)
@@ -174,11 +105,7 @@ grad2_target_scalar32 = grad2_target_scalar
 def grad_q_scalar(input, target, q):
     input = np.float64(input)
     target = np.float64(target)
-    t1 = input - target
-    t2 = t1 - input
-    t3 = -(input - (t1 - t2) + (-target - t2))
-    t4 = -t1
-    return t4 + t3 if t3 - t3 == 0.0 else t4
+    return -(input - target)
 
 
 grad_q_scalar32 = grad_q_scalar
@@ -190,42 +117,13 @@ def grads_scalar(input, target, q):
     input = np.float64(input)
     target = np.float64(target)
     q = np.float64(q)
-    t1 = input - target
-    t2 = 0.0 + t1
-    t3 = t2 - 0.0
-    t4 = t1 - input
-    t5 = 0.0 - (t2 - t3) + (t1 - t3) + (input - (t1 - t4) + (-target - t4))
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = -q
-    t10 = 1.0 - q
-    t11 = t10 - t9
-    t12 = t9 - (t10 - t11) + (1.0 - t11)
-    t13 = t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0
-    t14 = input if input != input else t9 if t13 else t10 + t12 if t12 - t12 == 0.0 else t10
-    t15 = target if target != target else t14
-    t16 = -t15
-    return t15, t16
+    t1 = input if input != input else -q if input - target <= 0.0 else 1.0 - q
+    t2 = target if target != target else t1
+    t3 = -t2
+    return t2, t3
 
 
-@core
-def grads_scalar32(input, target, q):
-    input = np.float64(input)
-    target = np.float64(target)
-    q = np.float64(q)
-    t1 = input - target
-    t2 = 0.0 + t1
-    t3 = t2 - 0.0
-    t4 = t1 - input
-    t5 = 0.0 - (t2 - t3) + (t1 - t3) + (input - (t1 - t4) + (-target - t4))
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = -q if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0 else 1.0 - q
-    t10 = target if target != target else input if input != input else t9
-    t11 = -t10
-    return t10, t11
+grads_scalar32 = grads_scalar
 
 
 # Together, so that what they share is computed once.
@@ -235,30 +133,19 @@ def value_and_grad_scalar(input, target, q):
     target = np.float64(target)
     q = np.float64(q)
     t1 = input - target
-    t2 = 0.0 + t1
-    t3 = t2 - 0.0
+    t2 = t1 <= 0.0
+    t3 = -(q * t1)
     t4 = t1 - input
     t5 = input - (t1 - t4) + (-target - t4)
-    t6 = 0.0 - (t2 - t3) + (t1 - t3) + t5
-    t7 = t6 - t6 == 0.0
-    t8 = t2 + t6
-    t9 = t8 if t7 else t2
-    t10 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t2) if t7 else 0.0) <= 0.0
-    t11 = -(q * t1)
-    t12 = -(fma(q, t1, t11) + q * t5)
-    t13 = q + -1.0
-    t14 = -(t1 * t13)
-    t15 = t13 - q
-    t16 = -(fma(t1, t13, t14) + t1 * (q - (t13 - t15) + (-1.0 - t15)) + t5 * t13)
-    t17 = -q
-    t18 = 1.0 - q
-    t19 = t18 - t17
-    t20 = t17 - (t18 - t19) + (1.0 - t19)
-    t21 = input if input != input else t17 if t10 else t18 + t20 if t20 - t20 == 0.0 else t18
-    t22 = target if target != target else t21
-    t23 = (t11 + t12 if t12 - t12 == 0.0 else t11) if t10 else t14 + t16 if t16 - t16 == 0.0 else t14
-    t24 = -t22
-    return t23, t22, t24
+    t6 = -(fma(q, t1, t3) + q * t5)
+    t7 = q + -1.0
+    t8 = -(t1 * t7)
+    t9 = t7 - q
+    t10 = -(fma(t1, t7, t8) + t1 * (q - (t7 - t9) + (-1.0 - t9)) + t5 * t7)
+    t11 = target if target != target else input if input != input else -q if t2 else 1.0 - q
+    t12 = (t3 + t6 if t6 - t6 == 0.0 else t3) if t2 else t8 + t10 if t10 - t10 == 0.0 else t8
+    t13 = -t11
+    return t12, t11, t13
 
 
 @core
@@ -267,18 +154,11 @@ def value_and_grad_scalar32(input, target, q):
     target = np.float64(target)
     q = np.float64(q)
     t1 = input - target
-    t2 = 0.0 + t1
-    t3 = t2 - 0.0
-    t4 = t1 - input
-    t5 = 0.0 - (t2 - t3) + (t1 - t3) + (input - (t1 - t4) + (-target - t4))
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0
-    t10 = target if target != target else input if input != input else -q if t9 else 1.0 - q
-    t11 = -(q * t1) if t9 else -(t1 * (q + -1.0))
-    t12 = -t10
-    return t11, t10, t12
+    t2 = t1 <= 0.0
+    t3 = target if target != target else input if input != input else -q if t2 else 1.0 - q
+    t4 = -(q * t1) if t2 else -(t1 * (q + -1.0))
+    t5 = -t3
+    return t4, t3, t5
 
 
 @loop

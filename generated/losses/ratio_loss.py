@@ -31,10 +31,7 @@ loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 def value_f64_m0_core_no_swap(anchor_D1, negative_D1):
     anchor_D1 = np.float64(anchor_D1)
     negative_D1 = np.float64(negative_D1)
-    t1 = anchor_D1 - negative_D1
-    t2 = t1 - anchor_D1
-    t3 = anchor_D1 - (t1 - t2) + (-negative_D1 - t2)
-    return t1 + t3 if t3 - t3 == 0.0 else t1
+    return anchor_D1 - negative_D1
 
 
 # y0[D] = m0*(anchor[D] - negative[D])
@@ -70,10 +67,7 @@ def value_f64_s0_core_no_swap(y0_D1, y0_D1_l):
 def value_f64_m1_core_no_swap(anchor_D1, positive_D1):
     anchor_D1 = np.float64(anchor_D1)
     positive_D1 = np.float64(positive_D1)
-    t1 = anchor_D1 - positive_D1
-    t2 = t1 - anchor_D1
-    t3 = anchor_D1 - (t1 - t2) + (-positive_D1 - t2)
-    return t1 + t3 if t3 - t3 == 0.0 else t1
+    return anchor_D1 - positive_D1
 
 
 # y1[D] = m1*(anchor[D] - positive[D])
@@ -2049,10 +2043,7 @@ def hvp_negative_f32_no_swap(g, direction, anchor, positive, negative, dnegative
 def value_f64_m0_core_swap(anchor_D1, positive_D1):
     anchor_D1 = np.float64(anchor_D1)
     positive_D1 = np.float64(positive_D1)
-    t1 = anchor_D1 - positive_D1
-    t2 = t1 - anchor_D1
-    t3 = anchor_D1 - (t1 - t2) + (-positive_D1 - t2)
-    return t1 + t3 if t3 - t3 == 0.0 else t1
+    return anchor_D1 - positive_D1
 
 
 # y0[D] = m0*(anchor[D] - positive[D])
@@ -2088,10 +2079,7 @@ def value_f64_s0_core_swap(y0_D1, y0_D1_l):
 def value_f64_m1_core_swap(anchor_D1, negative_D1):
     anchor_D1 = np.float64(anchor_D1)
     negative_D1 = np.float64(negative_D1)
-    t1 = anchor_D1 - negative_D1
-    t2 = t1 - anchor_D1
-    t3 = anchor_D1 - (t1 - t2) + (-negative_D1 - t2)
-    return t1 + t3 if t3 - t3 == 0.0 else t1
+    return anchor_D1 - negative_D1
 
 
 # y1[D] = m1*(anchor[D] - negative[D])
@@ -2127,10 +2115,7 @@ def value_f64_s1_core_swap(y1_D1, y1_D1_l):
 def value_f64_m2_core_swap(negative_D1, positive_D1):
     negative_D1 = np.float64(negative_D1)
     positive_D1 = np.float64(positive_D1)
-    t1 = negative_D1 - positive_D1
-    t2 = t1 - negative_D1
-    t3 = negative_D1 - (t1 - t2) + (-positive_D1 - t2)
-    return t1 + t3 if t3 - t3 == 0.0 else t1
+    return negative_D1 - positive_D1
 
 
 # y2[D] = m2*(negative[D] - positive[D])

@@ -27,12 +27,7 @@ loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 def value_scalar_beta_eq_0(input, target, beta):
     input = np.float64(input)
     target = np.float64(target)
-    t1 = input - target
-    t2 = t1 - input
-    t3 = input - (t1 - t2) + (-target - t2)
-    t4 = -t3 if t1 < 0.0 else t3
-    t5 = abs(t1)
-    return t5 + t4 if t4 - t4 == 0.0 else t5
+    return abs(input - target)
 
 
 value_scalar32_beta_eq_0 = value_scalar_beta_eq_0
@@ -45,11 +40,8 @@ def grad_input_scalar_beta_eq_0(input, target, beta):
     input = np.float64(input)
     target = np.float64(target)
     t1 = input - target
-    t2 = t1 - input
-    t3 = input - (t1 - t2) + (-target - t2)
-    t4 = t1 + t3 if t3 - t3 == 0.0 else t1
-    t5 = input if input != input else 1.0 if 0.0 < t4 else -1.0 if t4 < 0.0 else 0.0
-    return target if target != target else t5
+    t2 = input if input != input else 1.0 if 0.0 < t1 else -1.0 if t1 < 0.0 else 0.0
+    return target if target != target else t2
 
 
 grad_input_scalar32_beta_eq_0 = grad_input_scalar_beta_eq_0
@@ -62,11 +54,8 @@ def grad_target_scalar_beta_eq_0(input, target, beta):
     input = np.float64(input)
     target = np.float64(target)
     t1 = input - target
-    t2 = t1 - input
-    t3 = input - (t1 - t2) + (-target - t2)
-    t4 = t1 + t3 if t3 - t3 == 0.0 else t1
-    t5 = input if input != input else 1.0 if 0.0 < t4 else -1.0 if t4 < 0.0 else 0.0
-    return -(target if target != target else t5)
+    t2 = input if input != input else 1.0 if 0.0 < t1 else -1.0 if t1 < 0.0 else 0.0
+    return -(target if target != target else t2)
 
 
 grad_target_scalar32_beta_eq_0 = grad_target_scalar_beta_eq_0
@@ -114,13 +103,10 @@ def grads_scalar_beta_eq_0(input, target, beta):
     input = np.float64(input)
     target = np.float64(target)
     t1 = input - target
-    t2 = t1 - input
-    t3 = input - (t1 - t2) + (-target - t2)
-    t4 = t1 + t3 if t3 - t3 == 0.0 else t1
-    t5 = input if input != input else 1.0 if 0.0 < t4 else -1.0 if t4 < 0.0 else 0.0
-    t6 = target if target != target else t5
-    t7 = -t6
-    return t6, t7
+    t2 = input if input != input else 1.0 if 0.0 < t1 else -1.0 if t1 < 0.0 else 0.0
+    t3 = target if target != target else t2
+    t4 = -t3
+    return t3, t4
 
 
 grads_scalar32_beta_eq_0 = grads_scalar_beta_eq_0
@@ -132,16 +118,10 @@ def value_and_grad_scalar_beta_eq_0(input, target, beta):
     input = np.float64(input)
     target = np.float64(target)
     t1 = input - target
-    t2 = t1 - input
-    t3 = input - (t1 - t2) + (-target - t2)
-    t4 = -t3 if t1 < 0.0 else t3
-    t5 = abs(t1)
-    t6 = t1 + t3 if t3 - t3 == 0.0 else t1
-    t7 = input if input != input else 1.0 if 0.0 < t6 else -1.0 if t6 < 0.0 else 0.0
-    t8 = target if target != target else t7
-    t9 = t5 + t4 if t4 - t4 == 0.0 else t5
-    t10 = -t8
-    return t9, t8, t10
+    t2 = input if input != input else 1.0 if 0.0 < t1 else -1.0 if t1 < 0.0 else 0.0
+    t3 = target if target != target else t2
+    t4 = -t3
+    return abs(t1), t3, t4
 
 
 value_and_grad_scalar32_beta_eq_0 = value_and_grad_scalar_beta_eq_0
@@ -472,26 +452,20 @@ def value_scalar_beta_ne_0(input, target, beta):
     beta = np.float64(beta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - beta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = -t6 if t1 < 0.0 else t6
-    t8 = t2 - (t3 - t4) + (-beta - t4) + t7
-    t9 = t8 - t8 == 0.0
-    t10 = t3 + t8
-    t11 = t10 if t9 else t3
-    t12 = t1 / beta
-    t13 = t12 * t1
-    t14 = (fma(t12, t1, -t13) + t12 * t6 + (fma(-t12, beta, t1) + t6) / beta * t1) * 0.5
-    t15 = t13 * 0.5
-    t16 = beta * 0.5
-    t17 = -t16
-    t18 = t2 - t16
-    t19 = t18 - t17
-    t20 = t17 - (t18 - t19) + (t2 - t19) + t7
-    t21 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t3) if t9 else 0.0) < 0.0
-    return (t15 + t14 if t14 - t14 == 0.0 else t15) if t21 else t18 + t20 if t20 - t20 == 0.0 else t18
+    t3 = t1 - input
+    t4 = input - (t1 - t3) + (-target - t3)
+    t5 = -t4 if t1 < 0.0 else t4
+    t6 = t1 / beta
+    t7 = t6 * t1
+    t8 = (fma(t6, t1, -t7) + t6 * t4 + (fma(-t6, beta, t1) + t4) / beta * t1) * 0.5
+    t9 = t7 * 0.5
+    t10 = beta * 0.5
+    t11 = -t10
+    t12 = t2 - t10
+    t13 = t12 - t11
+    t14 = t11 - (t12 - t13) + (t2 - t13) + t5
+    t15 = t12 + t14 if t14 - t14 == 0.0 else t12
+    return (t9 + t8 if t8 - t8 == 0.0 else t9) if t2 < beta or t2 == beta and t5 < 0.0 else t15
 
 
 @core
@@ -501,16 +475,10 @@ def value_scalar32_beta_ne_0(input, target, beta):
     beta = np.float64(beta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - beta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-beta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    return t1 * 0.5 * t1 / beta if t11 else t2 - beta * 0.5
+    t3 = t1 - input
+    t4 = input - (t1 - t3) + (-target - t3)
+    t5 = t2 < beta or t2 == beta and (-t4 if t1 < 0.0 else t4) < 0.0
+    return t1 * 0.5 * t1 / beta if t5 else t2 - beta * 0.5
 
 
 # where Abs(r) < beta: r/beta (compensated)
@@ -523,21 +491,14 @@ def grad_input_scalar_beta_ne_0(input, target, beta):
     beta = np.float64(beta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - beta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-beta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = t1 / beta
-    t12 = (fma(-t11, beta, t1) + t6) / beta
-    t13 = t1 + t6 if t6 - t6 == 0.0 else t1
-    t14 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    t15 = 1.0 if 0.0 < t13 else -1.0 if t13 < 0.0 else 0.0
-    t16 = input if input != input else (t11 + t12 if t12 - t12 == 0.0 else t11) if t14 else t15
-    return target if target != target else t16
+    t3 = t1 < 0.0
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = t1 / beta
+    t7 = (fma(-t6, beta, t1) + t5) / beta
+    t8 = t2 < beta or t2 == beta and (-t5 if t3 else t5) < 0.0
+    t9 = (t6 + t7 if t7 - t7 == 0.0 else t6) if t8 else 1.0 if 0.0 < t1 else -1.0 if t3 else 0.0
+    return target if target != target else input if input != input else t9
 
 
 @core
@@ -547,18 +508,12 @@ def grad_input_scalar32_beta_ne_0(input, target, beta):
     beta = np.float64(beta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - beta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-beta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = t1 + t6 if t6 - t6 == 0.0 else t1
-    t12 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    t13 = input if input != input else t1 / beta if t12 else 1.0 if 0.0 < t11 else -1.0 if t11 < 0.0 else 0.0
-    return target if target != target else t13
+    t3 = t1 < 0.0
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = t2 < beta or t2 == beta and (-t5 if t3 else t5) < 0.0
+    t7 = input if input != input else t1 / beta if t6 else 1.0 if 0.0 < t1 else -1.0 if t3 else 0.0
+    return target if target != target else t7
 
 
 # where Abs(r) < beta: r/beta (compensated)
@@ -571,21 +526,14 @@ def grad_target_scalar_beta_ne_0(input, target, beta):
     beta = np.float64(beta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - beta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-beta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = t1 / beta
-    t12 = (fma(-t11, beta, t1) + t6) / beta
-    t13 = t1 + t6 if t6 - t6 == 0.0 else t1
-    t14 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    t15 = 1.0 if 0.0 < t13 else -1.0 if t13 < 0.0 else 0.0
-    t16 = input if input != input else (t11 + t12 if t12 - t12 == 0.0 else t11) if t14 else t15
-    return -(target if target != target else t16)
+    t3 = t1 < 0.0
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = t1 / beta
+    t7 = (fma(-t6, beta, t1) + t5) / beta
+    t8 = t2 < beta or t2 == beta and (-t5 if t3 else t5) < 0.0
+    t9 = (t6 + t7 if t7 - t7 == 0.0 else t6) if t8 else 1.0 if 0.0 < t1 else -1.0 if t3 else 0.0
+    return -(target if target != target else input if input != input else t9)
 
 
 @core
@@ -595,18 +543,12 @@ def grad_target_scalar32_beta_ne_0(input, target, beta):
     beta = np.float64(beta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - beta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-beta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = t1 + t6 if t6 - t6 == 0.0 else t1
-    t12 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    t13 = input if input != input else t1 / beta if t12 else 1.0 if 0.0 < t11 else -1.0 if t11 < 0.0 else 0.0
-    return -(target if target != target else t13)
+    t3 = t1 < 0.0
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = t2 < beta or t2 == beta and (-t5 if t3 else t5) < 0.0
+    t7 = input if input != input else t1 / beta if t6 else 1.0 if 0.0 < t1 else -1.0 if t3 else 0.0
+    return -(target if target != target else t7)
 
 
 # where Abs(r) < beta: 1/beta (compensated)
@@ -619,38 +561,13 @@ def grad2_input_scalar_beta_ne_0(input, target, beta):
     beta = np.float64(beta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - beta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-beta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = 1.0 / beta
-    t12 = fma(-t11, beta, 1.0) / beta
-    t13 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    t14 = input if input != input else (t11 + t12 if t12 - t12 == 0.0 else t11) if t13 else 0.0
-    return target if target != target else t14
+    t3 = t1 - input
+    t4 = input - (t1 - t3) + (-target - t3)
+    t5 = 1.0 / beta if t2 < beta or t2 == beta and (-t4 if t1 < 0.0 else t4) < 0.0 else 0.0
+    return target if target != target else input if input != input else t5
 
 
-@core
-def grad2_input_scalar32_beta_ne_0(input, target, beta):
-    input = np.float64(input)
-    target = np.float64(target)
-    beta = np.float64(beta)
-    t1 = input - target
-    t2 = abs(t1)
-    t3 = t2 - beta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-beta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = 1.0 / beta if t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0 else 0.0
-    return target if target != target else input if input != input else t11
+grad2_input_scalar32_beta_ne_0 = grad2_input_scalar_beta_ne_0
 
 
 # where Abs(r) < beta: 1/beta (compensated)
@@ -663,38 +580,13 @@ def grad2_target_scalar_beta_ne_0(input, target, beta):
     beta = np.float64(beta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - beta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-beta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = 1.0 / beta
-    t12 = fma(-t11, beta, 1.0) / beta
-    t13 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    t14 = input if input != input else (t11 + t12 if t12 - t12 == 0.0 else t11) if t13 else 0.0
-    return target if target != target else t14
+    t3 = t1 - input
+    t4 = input - (t1 - t3) + (-target - t3)
+    t5 = 1.0 / beta if t2 < beta or t2 == beta and (-t4 if t1 < 0.0 else t4) < 0.0 else 0.0
+    return target if target != target else input if input != input else t5
 
 
-@core
-def grad2_target_scalar32_beta_ne_0(input, target, beta):
-    input = np.float64(input)
-    target = np.float64(target)
-    beta = np.float64(beta)
-    t1 = input - target
-    t2 = abs(t1)
-    t3 = t2 - beta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-beta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = 1.0 / beta if t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0 else 0.0
-    return target if target != target else input if input != input else t11
+grad2_target_scalar32_beta_ne_0 = grad2_target_scalar_beta_ne_0
 
 
 # where Abs(r) < beta: -r**2/(2*beta**2) (halved)
@@ -707,23 +599,17 @@ def grad_beta_scalar_beta_ne_0(input, target, beta):
     beta = np.float64(beta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - beta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-beta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = t1 / beta
-    t12 = t11 * 0.5
-    t13 = t12 / beta
-    t14 = -(t13 * t1)
-    t15 = (fma(-t13, beta, t12) + (fma(-t11, beta, t1) + t6) / beta * 0.5) / beta * t1
-    t16 = -(fma(t13, t1, t14) + t13 * t6 + t15)
-    t17 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    t18 = input if input != input else (t14 + t16 if t16 - t16 == 0.0 else t14) if t17 else -0.5
-    return target if target != target else t18
+    t3 = t1 - input
+    t4 = input - (t1 - t3) + (-target - t3)
+    t5 = t1 / beta
+    t6 = t5 * 0.5
+    t7 = t6 / beta
+    t8 = -(t7 * t1)
+    t9 = (fma(-t7, beta, t6) + (fma(-t5, beta, t1) + t4) / beta * 0.5) / beta * t1
+    t10 = -(fma(t7, t1, t8) + t7 * t4 + t9)
+    t11 = t2 < beta or t2 == beta and (-t4 if t1 < 0.0 else t4) < 0.0
+    t12 = input if input != input else (t8 + t10 if t10 - t10 == 0.0 else t8) if t11 else -0.5
+    return target if target != target else t12
 
 
 @core
@@ -733,17 +619,11 @@ def grad_beta_scalar32_beta_ne_0(input, target, beta):
     beta = np.float64(beta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - beta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-beta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    t12 = input if input != input else -(t1 * 0.5 * t1 / (beta * beta)) if t11 else -0.5
-    return target if target != target else t12
+    t3 = t1 - input
+    t4 = input - (t1 - t3) + (-target - t3)
+    t5 = t2 < beta or t2 == beta and (-t4 if t1 < 0.0 else t4) < 0.0
+    t6 = input if input != input else -(t1 * 0.5 * t1 / (beta * beta)) if t5 else -0.5
+    return target if target != target else t6
 
 
 # Together, so that what they share is computed once.
@@ -754,23 +634,16 @@ def grads_scalar_beta_ne_0(input, target, beta):
     beta = np.float64(beta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - beta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-beta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = t1 / beta
-    t12 = (fma(-t11, beta, t1) + t6) / beta
-    t13 = t1 + t6 if t6 - t6 == 0.0 else t1
-    t14 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    t15 = 1.0 if 0.0 < t13 else -1.0 if t13 < 0.0 else 0.0
-    t16 = input if input != input else (t11 + t12 if t12 - t12 == 0.0 else t11) if t14 else t15
-    t17 = target if target != target else t16
-    t18 = -t17
-    return t17, t18
+    t3 = t1 < 0.0
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = t1 / beta
+    t7 = (fma(-t6, beta, t1) + t5) / beta
+    t8 = t2 < beta or t2 == beta and (-t5 if t3 else t5) < 0.0
+    t9 = (t6 + t7 if t7 - t7 == 0.0 else t6) if t8 else 1.0 if 0.0 < t1 else -1.0 if t3 else 0.0
+    t10 = target if target != target else input if input != input else t9
+    t11 = -t10
+    return t10, t11
 
 
 @core
@@ -780,20 +653,14 @@ def grads_scalar32_beta_ne_0(input, target, beta):
     beta = np.float64(beta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - beta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-beta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = t1 + t6 if t6 - t6 == 0.0 else t1
-    t12 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    t13 = input if input != input else t1 / beta if t12 else 1.0 if 0.0 < t11 else -1.0 if t11 < 0.0 else 0.0
-    t14 = target if target != target else t13
-    t15 = -t14
-    return t14, t15
+    t3 = t1 < 0.0
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = t2 < beta or t2 == beta and (-t5 if t3 else t5) < 0.0
+    t7 = input if input != input else t1 / beta if t6 else 1.0 if 0.0 < t1 else -1.0 if t3 else 0.0
+    t8 = target if target != target else t7
+    t9 = -t8
+    return t8, t9
 
 
 # Together, so that what they share is computed once.
@@ -804,33 +671,26 @@ def value_and_grad_scalar_beta_ne_0(input, target, beta):
     beta = np.float64(beta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - beta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = -t6 if t1 < 0.0 else t6
-    t8 = t2 - (t3 - t4) + (-beta - t4) + t7
-    t9 = t8 - t8 == 0.0
-    t10 = t3 + t8
-    t11 = t10 if t9 else t3
-    t12 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t3) if t9 else 0.0) < 0.0
-    t13 = t1 / beta
-    t14 = t13 * t1
-    t15 = (fma(-t13, beta, t1) + t6) / beta
-    t16 = (fma(t13, t1, -t14) + t13 * t6 + t15 * t1) * 0.5
-    t17 = t14 * 0.5
-    t18 = beta * 0.5
-    t19 = -t18
-    t20 = t2 - t18
-    t21 = t20 - t19
-    t22 = t19 - (t20 - t21) + (t2 - t21) + t7
-    t23 = t1 + t6 if t6 - t6 == 0.0 else t1
-    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
-    t25 = input if input != input else (t13 + t15 if t15 - t15 == 0.0 else t13) if t12 else t24
-    t26 = target if target != target else t25
-    t27 = (t17 + t16 if t16 - t16 == 0.0 else t17) if t12 else t20 + t22 if t22 - t22 == 0.0 else t20
-    t28 = -t26
-    return t27, t26, t28
+    t3 = t1 < 0.0
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = -t5 if t3 else t5
+    t7 = t2 < beta or t2 == beta and t6 < 0.0
+    t8 = t1 / beta
+    t9 = t8 * t1
+    t10 = (fma(-t8, beta, t1) + t5) / beta
+    t11 = (fma(t8, t1, -t9) + t8 * t5 + t10 * t1) * 0.5
+    t12 = t9 * 0.5
+    t13 = beta * 0.5
+    t14 = -t13
+    t15 = t2 - t13
+    t16 = t15 - t14
+    t17 = t14 - (t15 - t16) + (t2 - t16) + t6
+    t18 = (t8 + t10 if t10 - t10 == 0.0 else t8) if t7 else 1.0 if 0.0 < t1 else -1.0 if t3 else 0.0
+    t19 = target if target != target else input if input != input else t18
+    t20 = (t12 + t11 if t11 - t11 == 0.0 else t12) if t7 else t15 + t17 if t17 - t17 == 0.0 else t15
+    t21 = -t19
+    return t20, t19, t21
 
 
 @core
@@ -840,21 +700,15 @@ def value_and_grad_scalar32_beta_ne_0(input, target, beta):
     beta = np.float64(beta)
     t1 = input - target
     t2 = abs(t1)
-    t3 = t2 - beta
-    t4 = t3 - t2
-    t5 = t1 - input
-    t6 = input - (t1 - t5) + (-target - t5)
-    t7 = t2 - (t3 - t4) + (-beta - t4) + (-t6 if t1 < 0.0 else t6)
-    t8 = t7 - t7 == 0.0
-    t9 = t3 + t7
-    t10 = t9 if t8 else t3
-    t11 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t3) if t8 else 0.0) < 0.0
-    t12 = t1 + t6 if t6 - t6 == 0.0 else t1
-    t13 = input if input != input else t1 / beta if t11 else 1.0 if 0.0 < t12 else -1.0 if t12 < 0.0 else 0.0
-    t14 = target if target != target else t13
-    t15 = t1 * 0.5 * t1 / beta if t11 else t2 - beta * 0.5
-    t16 = -t14
-    return t15, t14, t16
+    t3 = t1 < 0.0
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = t2 < beta or t2 == beta and (-t5 if t3 else t5) < 0.0
+    t7 = input if input != input else t1 / beta if t6 else 1.0 if 0.0 < t1 else -1.0 if t3 else 0.0
+    t8 = target if target != target else t7
+    t9 = t1 * 0.5 * t1 / beta if t6 else t2 - beta * 0.5
+    t10 = -t8
+    return t9, t8, t10
 
 
 @loop

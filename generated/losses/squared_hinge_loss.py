@@ -53,26 +53,20 @@ def grad_input_scalar(input, target):
     t1 = input * target
     t2 = 1.0 - t1
     t3 = -t1
-    t4 = t3 + 1.0
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t3
-    t9 = t3 - (t4 - t8) + (1.0 - t8) + -fma(input, target, t3)
-    t10 = 0.0 - (t6 - t7) + (t5 - t7) + -t9
+    t4 = fma(input, target, t3)
+    t5 = -target if t1 < 1.0 or t1 == 1.0 and not 0.0 < t4 else 0.0
+    t6 = t3 + 1.0
+    t7 = t6 - t3
+    t8 = t3 - (t6 - t7) + (1.0 - t7) + -t4
+    t9 = t6 < 0.0 or t6 == 0.0 and t8 < 0.0
+    t10 = 0.0 if t9 else t8
     t11 = t10 - t10 == 0.0
-    t12 = t6 + t10
-    t13 = t12 if t11 else t6
-    t14 = -target if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t6) if t11 else 0.0) <= 0.0 else 0.0
-    t15 = t4 < 0.0 or t4 == 0.0 and t9 < 0.0
-    t16 = 0.0 if t15 else t9
-    t17 = t16 - t16 == 0.0
-    t18 = 0.0 if t15 else t4
-    t19 = t18 + t16
-    t20 = (t19 if t17 else t18) * 2.0
-    t21 = t20 * t14
-    t22 = fma(t20, t14, -t21) + (t16 - (t19 - t18) if t17 else 0.0) * 2.0 * t14
-    return (0.0 if t2 < 0.0 else t2) * 2.0 * t14 if input == 0.0 else t21 + t22 if t22 - t22 == 0.0 else t21
+    t12 = 0.0 if t9 else t6
+    t13 = t12 + t10
+    t14 = (t13 if t11 else t12) * 2.0
+    t15 = t14 * t5
+    t16 = fma(t14, t5, -t15) + (t10 - (t13 - t12) if t11 else 0.0) * 2.0 * t5
+    return (0.0 if t2 < 0.0 else t2) * 2.0 * t5 if input == 0.0 else t15 + t16 if t16 - t16 == 0.0 else t15
 
 
 @core
@@ -81,18 +75,8 @@ def grad_input_scalar32(input, target):
     target = np.float64(target)
     t1 = input * target
     t2 = 1.0 - t1
-    t3 = -t1
-    t4 = t3 + 1.0
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t3
-    t9 = 0.0 - (t6 - t7) + (t5 - t7) + -(t3 - (t4 - t8) + (1.0 - t8) + -fma(input, target, t3))
-    t10 = t9 - t9 == 0.0
-    t11 = t6 + t9
-    t12 = t11 if t10 else t6
-    t13 = -target if t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t6) if t10 else 0.0) <= 0.0 else 0.0
-    return (0.0 if t2 < 0.0 else t2) * 2.0 * t13
+    t3 = -target if t1 < 1.0 or t1 == 1.0 and not 0.0 < fma(input, target, -t1) else 0.0
+    return (0.0 if t2 < 0.0 else t2) * 2.0 * t3
 
 
 # 2*(-target if -input*target + 1 >= 0 else 0)**2
@@ -100,18 +84,9 @@ def grad_input_scalar32(input, target):
 def grad2_input_scalar(input, target):
     input = np.float64(input)
     target = np.float64(target)
-    t1 = -(input * target)
-    t2 = t1 + 1.0
-    t3 = -t2
-    t4 = 0.0 + t3
-    t5 = t4 - 0.0
-    t6 = t2 - t1
-    t7 = 0.0 - (t4 - t5) + (t3 - t5) + -(t1 - (t2 - t6) + (1.0 - t6) + -fma(input, target, t1))
-    t8 = t7 - t7 == 0.0
-    t9 = t4 + t7
-    t10 = t9 if t8 else t4
-    t11 = -target if t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t4) if t8 else 0.0) <= 0.0 else 0.0
-    return target if target != target else input if input != input else t11 * 2.0 * t11
+    t1 = input * target
+    t2 = -target if t1 < 1.0 or t1 == 1.0 and not 0.0 < fma(input, target, -t1) else 0.0
+    return target if target != target else input if input != input else t2 * 2.0 * t2
 
 
 grad2_input_scalar32 = grad2_input_scalar
@@ -122,27 +97,22 @@ grad2_input_scalar32 = grad2_input_scalar
 def grad_target_scalar(input, target):
     input = np.float64(input)
     target = np.float64(target)
-    t1 = -(input * target)
-    t2 = t1 + 1.0
-    t3 = t2 - t1
-    t4 = t1 - (t2 - t3) + (1.0 - t3) + -fma(input, target, t1)
-    t5 = t2 < 0.0 or t2 == 0.0 and t4 < 0.0
-    t6 = 0.0 if t5 else t4
-    t7 = t6 - t6 == 0.0
-    t8 = 0.0 if t5 else t2
-    t9 = t8 + t6
-    t10 = (t9 if t7 else t8) * 2.0
-    t11 = -t2
-    t12 = 0.0 + t11
-    t13 = t12 - 0.0
-    t14 = 0.0 - (t12 - t13) + (t11 - t13) + -t4
-    t15 = t14 - t14 == 0.0
-    t16 = t12 + t14
-    t17 = t16 if t15 else t12
-    t18 = -input if t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t12) if t15 else 0.0) <= 0.0 else 0.0
-    t19 = t10 * t18
-    t20 = fma(t10, t18, -t19) + (t6 - (t9 - t8) if t7 else 0.0) * 2.0 * t18
-    return t19 + t20 if t20 - t20 == 0.0 else t19
+    t1 = input * target
+    t2 = -t1
+    t3 = t2 + 1.0
+    t4 = t3 - t2
+    t5 = fma(input, target, t2)
+    t6 = t2 - (t3 - t4) + (1.0 - t4) + -t5
+    t7 = t3 < 0.0 or t3 == 0.0 and t6 < 0.0
+    t8 = 0.0 if t7 else t6
+    t9 = t8 - t8 == 0.0
+    t10 = 0.0 if t7 else t3
+    t11 = t10 + t8
+    t12 = (t11 if t9 else t10) * 2.0
+    t13 = -input if t1 < 1.0 or t1 == 1.0 and not 0.0 < t5 else 0.0
+    t14 = t12 * t13
+    t15 = fma(t12, t13, -t14) + (t8 - (t11 - t10) if t9 else 0.0) * 2.0 * t13
+    return t14 + t15 if t15 - t15 == 0.0 else t14
 
 
 @core
@@ -151,18 +121,8 @@ def grad_target_scalar32(input, target):
     target = np.float64(target)
     t1 = input * target
     t2 = 1.0 - t1
-    t3 = -t1
-    t4 = t3 + 1.0
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t3
-    t9 = 0.0 - (t6 - t7) + (t5 - t7) + -(t3 - (t4 - t8) + (1.0 - t8) + -fma(input, target, t3))
-    t10 = t9 - t9 == 0.0
-    t11 = t6 + t9
-    t12 = t11 if t10 else t6
-    t13 = -input if t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t6) if t10 else 0.0) <= 0.0 else 0.0
-    return (0.0 if t2 < 0.0 else t2) * 2.0 * t13
+    t3 = -input if t1 < 1.0 or t1 == 1.0 and not 0.0 < fma(input, target, -t1) else 0.0
+    return (0.0 if t2 < 0.0 else t2) * 2.0 * t3
 
 
 # 2*(-input if -input*target + 1 >= 0 else 0)**2
@@ -170,18 +130,9 @@ def grad_target_scalar32(input, target):
 def grad2_target_scalar(input, target):
     input = np.float64(input)
     target = np.float64(target)
-    t1 = -(input * target)
-    t2 = t1 + 1.0
-    t3 = -t2
-    t4 = 0.0 + t3
-    t5 = t4 - 0.0
-    t6 = t2 - t1
-    t7 = 0.0 - (t4 - t5) + (t3 - t5) + -(t1 - (t2 - t6) + (1.0 - t6) + -fma(input, target, t1))
-    t8 = t7 - t7 == 0.0
-    t9 = t4 + t7
-    t10 = t9 if t8 else t4
-    t11 = -input if t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t4) if t8 else 0.0) <= 0.0 else 0.0
-    return target if target != target else input if input != input else t11 * 2.0 * t11
+    t1 = input * target
+    t2 = -input if t1 < 1.0 or t1 == 1.0 and not 0.0 < fma(input, target, -t1) else 0.0
+    return target if target != target else input if input != input else t2 * 2.0 * t2
 
 
 grad2_target_scalar32 = grad2_target_scalar
@@ -195,33 +146,27 @@ def grads_scalar(input, target):
     t1 = input * target
     t2 = 1.0 - t1
     t3 = -t1
-    t4 = t3 + 1.0
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t3
-    t9 = t3 - (t4 - t8) + (1.0 - t8) + -fma(input, target, t3)
-    t10 = 0.0 - (t6 - t7) + (t5 - t7) + -t9
-    t11 = t10 - t10 == 0.0
-    t12 = t6 + t10
-    t13 = t12 if t11 else t6
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t6) if t11 else 0.0) <= 0.0
-    t15 = -target if t14 else 0.0
-    t16 = t4 < 0.0 or t4 == 0.0 and t9 < 0.0
-    t17 = 0.0 if t16 else t9
-    t18 = t17 - t17 == 0.0
-    t19 = 0.0 if t16 else t4
-    t20 = t19 + t17
-    t21 = (t20 if t18 else t19) * 2.0
-    t22 = t21 * t15
-    t23 = (t17 - (t20 - t19) if t18 else 0.0) * 2.0
-    t24 = fma(t21, t15, -t22) + t23 * t15
-    t25 = -input if t14 else 0.0
-    t26 = t21 * t25
-    t27 = fma(t21, t25, -t26) + t23 * t25
-    t28 = (0.0 if t2 < 0.0 else t2) * 2.0 * t15 if input == 0.0 else t22 + t24 if t24 - t24 == 0.0 else t22
-    t29 = t26 + t27 if t27 - t27 == 0.0 else t26
-    return t28, t29
+    t4 = fma(input, target, t3)
+    t5 = t1 < 1.0 or t1 == 1.0 and not 0.0 < t4
+    t6 = -target if t5 else 0.0
+    t7 = t3 + 1.0
+    t8 = t7 - t3
+    t9 = t3 - (t7 - t8) + (1.0 - t8) + -t4
+    t10 = t7 < 0.0 or t7 == 0.0 and t9 < 0.0
+    t11 = 0.0 if t10 else t9
+    t12 = t11 - t11 == 0.0
+    t13 = 0.0 if t10 else t7
+    t14 = t13 + t11
+    t15 = (t14 if t12 else t13) * 2.0
+    t16 = t15 * t6
+    t17 = (t11 - (t14 - t13) if t12 else 0.0) * 2.0
+    t18 = fma(t15, t6, -t16) + t17 * t6
+    t19 = -input if t5 else 0.0
+    t20 = t15 * t19
+    t21 = fma(t15, t19, -t20) + t17 * t19
+    t22 = (0.0 if t2 < 0.0 else t2) * 2.0 * t6 if input == 0.0 else t16 + t18 if t18 - t18 == 0.0 else t16
+    t23 = t20 + t21 if t21 - t21 == 0.0 else t20
+    return t22, t23
 
 
 @core
@@ -231,20 +176,10 @@ def grads_scalar32(input, target):
     t1 = input * target
     t2 = 1.0 - t1
     t3 = (0.0 if t2 < 0.0 else t2) * 2.0
-    t4 = -t1
-    t5 = t4 + 1.0
-    t6 = -t5
-    t7 = 0.0 + t6
-    t8 = t7 - 0.0
-    t9 = t5 - t4
-    t10 = 0.0 - (t7 - t8) + (t6 - t8) + -(t4 - (t5 - t9) + (1.0 - t9) + -fma(input, target, t4))
-    t11 = t10 - t10 == 0.0
-    t12 = t7 + t10
-    t13 = t12 if t11 else t7
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t7) if t11 else 0.0) <= 0.0
-    t15 = t3 * (-target if t14 else 0.0)
-    t16 = t3 * (-input if t14 else 0.0)
-    return t15, t16
+    t4 = t1 < 1.0 or t1 == 1.0 and not 0.0 < fma(input, target, -t1)
+    t5 = t3 * (-target if t4 else 0.0)
+    t6 = t3 * (-input if t4 else 0.0)
+    return t5, t6
 
 
 # Together, so that what they share is computed once.
@@ -256,37 +191,31 @@ def value_and_grad_scalar(input, target):
     t2 = -t1
     t3 = t2 + 1.0
     t4 = t3 - t2
-    t5 = t2 - (t3 - t4) + (1.0 - t4) + -fma(input, target, t2)
-    t6 = t3 < 0.0 or t3 == 0.0 and t5 < 0.0
-    t7 = 0.0 if t6 else t5
-    t8 = t7 - t7 == 0.0
-    t9 = 0.0 if t6 else t3
-    t10 = t9 + t7
-    t11 = t10 if t8 else t9
-    t12 = t11 * t11
-    t13 = t7 - (t10 - t9) if t8 else 0.0
-    t14 = fma(t11, t11, -t12) + t11 * t13 + t13 * t11
-    t15 = 1.0 - t1
-    t16 = -t3
-    t17 = 0.0 + t16
-    t18 = t17 - 0.0
-    t19 = 0.0 - (t17 - t18) + (t16 - t18) + -t5
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) <= 0.0
-    t24 = -target if t23 else 0.0
-    t25 = t11 * 2.0
-    t26 = t25 * t24
-    t27 = t13 * 2.0
-    t28 = fma(t25, t24, -t26) + t27 * t24
-    t29 = -input if t23 else 0.0
-    t30 = t25 * t29
-    t31 = fma(t25, t29, -t30) + t27 * t29
-    t32 = t12 + t14 if t14 - t14 == 0.0 else t12
-    t33 = (0.0 if t15 < 0.0 else t15) * 2.0 * t24 if input == 0.0 else t26 + t28 if t28 - t28 == 0.0 else t26
-    t34 = t30 + t31 if t31 - t31 == 0.0 else t30
-    return t32, t33, t34
+    t5 = fma(input, target, t2)
+    t6 = t2 - (t3 - t4) + (1.0 - t4) + -t5
+    t7 = t3 < 0.0 or t3 == 0.0 and t6 < 0.0
+    t8 = 0.0 if t7 else t6
+    t9 = t8 - t8 == 0.0
+    t10 = 0.0 if t7 else t3
+    t11 = t10 + t8
+    t12 = t11 if t9 else t10
+    t13 = t12 * t12
+    t14 = t8 - (t11 - t10) if t9 else 0.0
+    t15 = fma(t12, t12, -t13) + t12 * t14 + t14 * t12
+    t16 = 1.0 - t1
+    t17 = t1 < 1.0 or t1 == 1.0 and not 0.0 < t5
+    t18 = -target if t17 else 0.0
+    t19 = t12 * 2.0
+    t20 = t19 * t18
+    t21 = t14 * 2.0
+    t22 = fma(t19, t18, -t20) + t21 * t18
+    t23 = -input if t17 else 0.0
+    t24 = t19 * t23
+    t25 = fma(t19, t23, -t24) + t21 * t23
+    t26 = t13 + t15 if t15 - t15 == 0.0 else t13
+    t27 = (0.0 if t16 < 0.0 else t16) * 2.0 * t18 if input == 0.0 else t20 + t22 if t22 - t22 == 0.0 else t20
+    t28 = t24 + t25 if t25 - t25 == 0.0 else t24
+    return t26, t27, t28
 
 
 @core
@@ -297,21 +226,11 @@ def value_and_grad_scalar32(input, target):
     t2 = 1.0 - t1
     t3 = 0.0 if t2 < 0.0 else t2
     t4 = t3 * 2.0
-    t5 = -t1
-    t6 = t5 + 1.0
-    t7 = -t6
-    t8 = 0.0 + t7
-    t9 = t8 - 0.0
-    t10 = t6 - t5
-    t11 = 0.0 - (t8 - t9) + (t7 - t9) + -(t5 - (t6 - t10) + (1.0 - t10) + -fma(input, target, t5))
-    t12 = t11 - t11 == 0.0
-    t13 = t8 + t11
-    t14 = t13 if t12 else t8
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t8) if t12 else 0.0) <= 0.0
-    t16 = t3 * t3
-    t17 = t4 * (-target if t15 else 0.0)
-    t18 = t4 * (-input if t15 else 0.0)
-    return t16, t17, t18
+    t5 = t1 < 1.0 or t1 == 1.0 and not 0.0 < fma(input, target, -t1)
+    t6 = t3 * t3
+    t7 = t4 * (-target if t5 else 0.0)
+    t8 = t4 * (-input if t5 else 0.0)
+    return t6, t7, t8
 
 
 @loop

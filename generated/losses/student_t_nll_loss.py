@@ -33,65 +33,58 @@ def value_scalar(input, target, scale, df):
     t1 = input - target
     t2 = abs(t1)
     t3 = scale * 65536.0
-    t4 = t2 - t3
-    t5 = t4 - t2
-    t6 = t1 - input
-    t7 = input - (t1 - t6) + (-target - t6)
-    t8 = -t7 if t1 < 0.0 else t7
-    t9 = t2 - (t4 - t5) + (-t3 - t5) + t8
-    t10 = t9 - t9 == 0.0
-    t11 = t4 + t9
-    t12 = t11 if t10 else t4
-    t13 = df * 0.5
-    t14 = t13 + 0.5
-    t15 = t1 / scale
-    t16 = t15 / df
-    t17 = t16 * t15
-    t18 = log1p(t17)
-    t19 = t14 * t18
-    t20 = log(scale)
-    t21 = t19 + t20
-    t22 = t21 - t19
-    t23 = (fma(-t15, scale, t1) + t7) / scale
-    t24 = (fma(t16, t15, -t17) + t16 * t23 + (fma(-t16, df, t15) + t23) / df * t15) * (1.0 / (1.0 + t17))
-    t25 = t14 - t13
-    t26 = t13 - (t14 - t25) + (0.5 - t25)
-    t27 = log_low(scale)
-    t28 = t19 - (t21 - t22) + (t20 - t22) + (fma(t14, t18, -t19) + t14 * (log1p_low(t17) + t24) + t26 * t18)
-    t29 = t28 + t27
-    t30 = -log(df)
-    t31 = scale / t2
-    t32 = t31 < 2.2250738585072014e-308
-    t33 = log(t2)
-    t34 = -t33
-    t35 = t20 + t34
-    t36 = t35 if t32 else log(t31)
-    t37 = -(t36 * 2.0)
-    t38 = t30 + t37
-    t39 = df * t31
-    t40 = t39 * t31
-    t41 = log1p(t40)
-    t42 = t38 + t41
-    t43 = t14 * t42
-    t44 = t43 + t33
-    t45 = t44 + t36
-    t46 = t45 - t44
-    t47 = t44 - t43
-    t48 = t42 - t38
-    t49 = t38 - t30
-    t50 = t35 - t20
-    t51 = log_low(t2) + t8 * (1.0 / t2)
-    t52 = (fma(-t31, t2, scale) - t31 * t8) / t2
-    t53 = t20 - (t35 - t50) + (t34 - t50) + t27 + -t51 if t32 else log_low(t31) + t52 * (1.0 / t31)
-    t54 = (fma(t39, t31, -t40) + t39 * t52 + (fma(df, t31, -t39) + df * t52) * t31) * (1.0 / (1.0 + t40))
-    t55 = t38 - (t42 - t48) + (t41 - t48) + (t30 - (t38 - t49) + (t37 - t49) + -log_low(df) + -(t53 * 2.0))
-    t56 = fma(t14, t42, -t43) + t14 * (t55 + (log1p_low(t40) + t54)) + t26 * t42
-    t57 = t44 - (t45 - t46) + (t36 - t46) + (t43 - (t44 - t47) + (t33 - t47) + t56 + t51) + t53
-    t58 = (t45 + t57 if t57 - t57 == 0.0 else t45) if t1 < math.inf else math.inf
-    t59 = t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t4) if t10 else 0.0) <= 0.0
-    t60 = math.inf if t1 < -1.7976931348623157e+308 else t58
-    t61 = input if input != input else (t21 + t29 if t29 - t29 == 0.0 else t21) if t59 else t60
-    return target if target != target else t61
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = -t5 if t1 < 0.0 else t5
+    t7 = df * 0.5
+    t8 = t7 + 0.5
+    t9 = t1 / scale
+    t10 = t9 / df
+    t11 = t10 * t9
+    t12 = log1p(t11)
+    t13 = t8 * t12
+    t14 = log(scale)
+    t15 = t13 + t14
+    t16 = t15 - t13
+    t17 = (fma(-t9, scale, t1) + t5) / scale
+    t18 = (fma(t10, t9, -t11) + t10 * t17 + (fma(-t10, df, t9) + t17) / df * t9) * (1.0 / (1.0 + t11))
+    t19 = t8 - t7
+    t20 = t7 - (t8 - t19) + (0.5 - t19)
+    t21 = log_low(scale)
+    t22 = t13 - (t15 - t16) + (t14 - t16) + (fma(t8, t12, -t13) + t8 * (log1p_low(t11) + t18) + t20 * t12)
+    t23 = t22 + t21
+    t24 = -log(df)
+    t25 = scale / t2
+    t26 = t25 < 2.2250738585072014e-308
+    t27 = log(t2)
+    t28 = -t27
+    t29 = t14 + t28
+    t30 = t29 if t26 else log(t25)
+    t31 = -(t30 * 2.0)
+    t32 = t24 + t31
+    t33 = df * t25
+    t34 = t33 * t25
+    t35 = log1p(t34)
+    t36 = t32 + t35
+    t37 = t8 * t36
+    t38 = t37 + t27
+    t39 = t38 + t30
+    t40 = t39 - t38
+    t41 = t38 - t37
+    t42 = t36 - t32
+    t43 = t32 - t24
+    t44 = t29 - t14
+    t45 = log_low(t2) + t6 * (1.0 / t2)
+    t46 = (fma(-t25, t2, scale) - t25 * t6) / t2
+    t47 = t14 - (t29 - t44) + (t28 - t44) + t21 + -t45 if t26 else log_low(t25) + t46 * (1.0 / t25)
+    t48 = (fma(t33, t25, -t34) + t33 * t46 + (fma(df, t25, -t33) + df * t46) * t25) * (1.0 / (1.0 + t34))
+    t49 = t32 - (t36 - t42) + (t35 - t42) + (t24 - (t32 - t43) + (t31 - t43) + -log_low(df) + -(t47 * 2.0))
+    t50 = fma(t8, t36, -t37) + t8 * (t49 + (log1p_low(t34) + t48)) + t20 * t36
+    t51 = t38 - (t39 - t40) + (t30 - t40) + (t37 - (t38 - t41) + (t27 - t41) + t50 + t45) + t47
+    t52 = (t39 + t51 if t51 - t51 == 0.0 else t39) if t1 < math.inf else math.inf
+    t53 = math.inf if t1 < -1.7976931348623157e+308 else t52
+    t54 = (t15 + t23 if t23 - t23 == 0.0 else t15) if t2 < t3 or t2 == t3 and not 0.0 < t6 else t53
+    return target if target != target else input if input != input else t54
 
 
 @core
@@ -135,58 +128,42 @@ def grad_input_scalar(input, target, scale, df):
     t1 = input - target
     t2 = abs(t1)
     t3 = scale * 65536.0
-    t4 = t2 - t3
-    t5 = t4 - t2
-    t6 = t1 - input
-    t7 = input - (t1 - t6) + (-target - t6)
-    t8 = -t7
-    t9 = t8 if t1 < 0.0 else t7
-    t10 = t2 - (t4 - t5) + (-t3 - t5) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t4 + t10
-    t13 = t12 if t11 else t4
-    t14 = df + 1.0
-    t15 = t14 / scale
-    t16 = t15 * 0.5
-    t17 = df * 0.5
-    t18 = t1 / scale
-    t19 = t18 * 0.5
-    t20 = t19 * t18
-    t21 = t17 + t20
-    t22 = t16 / t21
-    t23 = t22 * t18
-    t24 = (fma(-t18, scale, t1) + t7) / scale
-    t25 = t14 - df
-    t26 = df - (t14 - t25) + (1.0 - t25)
-    t27 = t21 - t17
-    t28 = t22 * (t17 - (t21 - t27) + (t20 - t27) + (fma(t19, t18, -t20) + t19 * t24 + t24 * 0.5 * t18))
-    t29 = (fma(-t22, t21, t16) + (fma(-t15, scale, t14) + t26) / scale * 0.5 - t28) / t21 * t18
-    t30 = fma(t22, t18, -t23) + t22 * t24 + t29
-    t31 = -t1
-    t32 = 0.0 + t31
-    t33 = t32 - 0.0
-    t34 = 0.0 - (t32 - t33) + (t31 - t33) + t8
-    t35 = t34 - t34 == 0.0
-    t36 = t32 + t34
-    t37 = t36 if t35 else t32
-    t38 = scale / t2
-    t39 = df * t38
-    t40 = t39 * t38
-    t41 = t40 + 1.0
-    t42 = t14 / t41
-    t43 = t42 / t2
-    t44 = -t42
-    t45 = t41 - t40
-    t46 = (fma(-t38, t2, scale) - t38 * t9) / t2
-    t47 = fma(t39, t38, -t40) + t39 * t46 + (fma(df, t38, -t39) + df * t46) * t38
-    t48 = (fma(t44, t41, t14) + t26 - t42 * (t40 - (t41 - t45) + (1.0 - t45) + t47)) / t41
-    t49 = (fma(-t43, t2, t42) + t48 - t43 * t9) / t2
-    t50 = t44 / t2
-    t51 = (fma(-t50, t2, t44) + -t48 - t50 * t9) / t2
-    t52 = t37 < 0.0 or t37 == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) < 0.0
-    t53 = (t43 + t49 if t49 - t49 == 0.0 else t43) if t52 else t50 + t51 if t51 - t51 == 0.0 else t50
-    t54 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t4) if t11 else 0.0) <= 0.0
-    return (t23 + t30 if t30 - t30 == 0.0 else t23) if t54 else t53
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = -t5 if t1 < 0.0 else t5
+    t7 = df + 1.0
+    t8 = t7 / scale
+    t9 = t8 * 0.5
+    t10 = df * 0.5
+    t11 = t1 / scale
+    t12 = t11 * 0.5
+    t13 = t12 * t11
+    t14 = t10 + t13
+    t15 = t9 / t14
+    t16 = t15 * t11
+    t17 = (fma(-t11, scale, t1) + t5) / scale
+    t18 = t7 - df
+    t19 = df - (t7 - t18) + (1.0 - t18)
+    t20 = t14 - t10
+    t21 = t15 * (t10 - (t14 - t20) + (t13 - t20) + (fma(t12, t11, -t13) + t12 * t17 + t17 * 0.5 * t11))
+    t22 = (fma(-t15, t14, t9) + (fma(-t8, scale, t7) + t19) / scale * 0.5 - t21) / t14 * t11
+    t23 = fma(t15, t11, -t16) + t15 * t17 + t22
+    t24 = scale / t2
+    t25 = df * t24
+    t26 = t25 * t24
+    t27 = t26 + 1.0
+    t28 = t7 / t27
+    t29 = t28 / t2
+    t30 = -t28
+    t31 = t27 - t26
+    t32 = (fma(-t24, t2, scale) - t24 * t6) / t2
+    t33 = fma(t25, t24, -t26) + t25 * t32 + (fma(df, t24, -t25) + df * t32) * t24
+    t34 = (fma(t30, t27, t7) + t19 - t28 * (t26 - (t27 - t31) + (1.0 - t31) + t33)) / t27
+    t35 = (fma(-t29, t2, t28) + t34 - t29 * t6) / t2
+    t36 = t30 / t2
+    t37 = (fma(-t36, t2, t30) + -t34 - t36 * t6) / t2
+    t38 = (t29 + t35 if t35 - t35 == 0.0 else t29) if 0.0 < t1 else t36 + t37 if t37 - t37 == 0.0 else t36
+    return (t16 + t23 if t23 - t23 == 0.0 else t16) if t2 < t3 or t2 == t3 and not 0.0 < t6 else t38
 
 
 @core
@@ -216,58 +193,42 @@ def grad_target_scalar(input, target, scale, df):
     t1 = input - target
     t2 = abs(t1)
     t3 = scale * 65536.0
-    t4 = t2 - t3
-    t5 = t4 - t2
-    t6 = t1 - input
-    t7 = input - (t1 - t6) + (-target - t6)
-    t8 = -t7
-    t9 = t8 if t1 < 0.0 else t7
-    t10 = t2 - (t4 - t5) + (-t3 - t5) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t4 + t10
-    t13 = t12 if t11 else t4
-    t14 = df + 1.0
-    t15 = t14 / scale
-    t16 = t15 * 0.5
-    t17 = df * 0.5
-    t18 = t1 / scale
-    t19 = t18 * 0.5
-    t20 = t19 * t18
-    t21 = t17 + t20
-    t22 = t16 / t21
-    t23 = t22 * t18
-    t24 = (fma(-t18, scale, t1) + t7) / scale
-    t25 = t14 - df
-    t26 = df - (t14 - t25) + (1.0 - t25)
-    t27 = t21 - t17
-    t28 = t22 * (t17 - (t21 - t27) + (t20 - t27) + (fma(t19, t18, -t20) + t19 * t24 + t24 * 0.5 * t18))
-    t29 = (fma(-t22, t21, t16) + (fma(-t15, scale, t14) + t26) / scale * 0.5 - t28) / t21 * t18
-    t30 = fma(t22, t18, -t23) + t22 * t24 + t29
-    t31 = -t1
-    t32 = 0.0 + t31
-    t33 = t32 - 0.0
-    t34 = 0.0 - (t32 - t33) + (t31 - t33) + t8
-    t35 = t34 - t34 == 0.0
-    t36 = t32 + t34
-    t37 = t36 if t35 else t32
-    t38 = scale / t2
-    t39 = df * t38
-    t40 = t39 * t38
-    t41 = t40 + 1.0
-    t42 = t14 / t41
-    t43 = t42 / t2
-    t44 = -t42
-    t45 = t41 - t40
-    t46 = (fma(-t38, t2, scale) - t38 * t9) / t2
-    t47 = fma(t39, t38, -t40) + t39 * t46 + (fma(df, t38, -t39) + df * t46) * t38
-    t48 = (fma(t44, t41, t14) + t26 - t42 * (t40 - (t41 - t45) + (1.0 - t45) + t47)) / t41
-    t49 = (fma(-t43, t2, t42) + t48 - t43 * t9) / t2
-    t50 = t44 / t2
-    t51 = (fma(-t50, t2, t44) + -t48 - t50 * t9) / t2
-    t52 = t37 < 0.0 or t37 == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) < 0.0
-    t53 = (t43 + t49 if t49 - t49 == 0.0 else t43) if t52 else t50 + t51 if t51 - t51 == 0.0 else t50
-    t54 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t4) if t11 else 0.0) <= 0.0
-    return -((t23 + t30 if t30 - t30 == 0.0 else t23) if t54 else t53)
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = -t5 if t1 < 0.0 else t5
+    t7 = df + 1.0
+    t8 = t7 / scale
+    t9 = t8 * 0.5
+    t10 = df * 0.5
+    t11 = t1 / scale
+    t12 = t11 * 0.5
+    t13 = t12 * t11
+    t14 = t10 + t13
+    t15 = t9 / t14
+    t16 = t15 * t11
+    t17 = (fma(-t11, scale, t1) + t5) / scale
+    t18 = t7 - df
+    t19 = df - (t7 - t18) + (1.0 - t18)
+    t20 = t14 - t10
+    t21 = t15 * (t10 - (t14 - t20) + (t13 - t20) + (fma(t12, t11, -t13) + t12 * t17 + t17 * 0.5 * t11))
+    t22 = (fma(-t15, t14, t9) + (fma(-t8, scale, t7) + t19) / scale * 0.5 - t21) / t14 * t11
+    t23 = fma(t15, t11, -t16) + t15 * t17 + t22
+    t24 = scale / t2
+    t25 = df * t24
+    t26 = t25 * t24
+    t27 = t26 + 1.0
+    t28 = t7 / t27
+    t29 = t28 / t2
+    t30 = -t28
+    t31 = t27 - t26
+    t32 = (fma(-t24, t2, scale) - t24 * t6) / t2
+    t33 = fma(t25, t24, -t26) + t25 * t32 + (fma(df, t24, -t25) + df * t32) * t24
+    t34 = (fma(t30, t27, t7) + t19 - t28 * (t26 - (t27 - t31) + (1.0 - t31) + t33)) / t27
+    t35 = (fma(-t29, t2, t28) + t34 - t29 * t6) / t2
+    t36 = t30 / t2
+    t37 = (fma(-t36, t2, t30) + -t34 - t36 * t6) / t2
+    t38 = (t29 + t35 if t35 - t35 == 0.0 else t29) if 0.0 < t1 else t36 + t37 if t37 - t37 == 0.0 else t36
+    return -((t16 + t23 if t23 - t23 == 0.0 else t16) if t2 < t3 or t2 == t3 and not 0.0 < t6 else t38)
 
 
 @core
@@ -297,58 +258,52 @@ def grad2_input_scalar(input, target, scale, df):
     t1 = input - target
     t2 = abs(t1)
     t3 = scale * 65536.0
-    t4 = t2 - t3
-    t5 = t4 - t2
-    t6 = t1 - input
-    t7 = input - (t1 - t6) + (-target - t6)
-    t8 = -t7 if t1 < 0.0 else t7
-    t9 = t2 - (t4 - t5) + (-t3 - t5) + t8
-    t10 = t9 - t9 == 0.0
-    t11 = t4 + t9
-    t12 = t11 if t10 else t4
-    t13 = t1 / scale
-    t14 = t13 * t13
-    t15 = t14 - df
-    t16 = df + t14
-    t17 = t15 / t16
-    t18 = df + 1.0
-    t19 = t17 * t18
-    t20 = t19 / t16
-    t21 = -t20
-    t22 = t21 / scale
-    t23 = t22 / scale
-    t24 = t18 - df
-    t25 = df - (t18 - t24) + (1.0 - t24)
-    t26 = -df
-    t27 = t15 - t26
-    t28 = (fma(-t13, scale, t1) + t7) / scale
-    t29 = fma(t13, t13, -t14) + t13 * t28 + t28 * t13
-    t30 = t16 - df
-    t31 = df - (t16 - t30) + (t14 - t30) + t29
-    t32 = (fma(-t17, t16, t15) + (t26 - (t15 - t27) + (t14 - t27) + t29) - t17 * t31) / t16 * t18
-    t33 = -((fma(t21, t16, t19) + (fma(t17, t18, -t19) + t17 * t25 + t32) - t20 * t31) / t16)
-    t34 = (fma(-t23, scale, t22) + (fma(-t22, scale, t21) + t33) / scale) / scale
-    t35 = scale / t2
-    t36 = df * t35
-    t37 = t36 * t35
-    t38 = t37 + 1.0
-    t39 = t18 / t38
-    t40 = t37 + -1.0
-    t41 = t39 * t40
-    t42 = t41 / t38
-    t43 = t42 / t1
-    t44 = t43 / t1
-    t45 = t40 - t37
-    t46 = (fma(-t35, t2, scale) - t35 * t8) / t2
-    t47 = fma(t36, t35, -t37) + t36 * t46 + (fma(df, t35, -t36) + df * t46) * t35
-    t48 = t38 - t37
-    t49 = t37 - (t38 - t48) + (1.0 - t48) + t47
-    t50 = fma(t39, t40, -t41) + t39 * (t37 - (t40 - t45) + (-1.0 - t45) + t47)
-    t51 = fma(-t42, t38, t41) + (t50 + (fma(-t39, t38, t18) + t25 - t39 * t49) / t38 * t40) - t42 * t49
-    t52 = (fma(-t44, t1, t43) + (fma(-t43, t1, t42) + t51 / t38 - t43 * t7) / t1 - t44 * t7) / t1
-    t53 = t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t4) if t10 else 0.0) <= 0.0
-    t54 = (t23 + t34 if t34 - t34 == 0.0 else t23) if t53 else t44 + t52 if t52 - t52 == 0.0 else t44
-    return 0.0 if scale == -math.inf else t54
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = -t5 if t1 < 0.0 else t5
+    t7 = t1 / scale
+    t8 = t7 * t7
+    t9 = t8 - df
+    t10 = df + t8
+    t11 = t9 / t10
+    t12 = df + 1.0
+    t13 = t11 * t12
+    t14 = t13 / t10
+    t15 = -t14
+    t16 = t15 / scale
+    t17 = t16 / scale
+    t18 = t12 - df
+    t19 = df - (t12 - t18) + (1.0 - t18)
+    t20 = -df
+    t21 = t9 - t20
+    t22 = (fma(-t7, scale, t1) + t5) / scale
+    t23 = fma(t7, t7, -t8) + t7 * t22 + t22 * t7
+    t24 = t10 - df
+    t25 = df - (t10 - t24) + (t8 - t24) + t23
+    t26 = (fma(-t11, t10, t9) + (t20 - (t9 - t21) + (t8 - t21) + t23) - t11 * t25) / t10 * t12
+    t27 = -((fma(t15, t10, t13) + (fma(t11, t12, -t13) + t11 * t19 + t26) - t14 * t25) / t10)
+    t28 = (fma(-t17, scale, t16) + (fma(-t16, scale, t15) + t27) / scale) / scale
+    t29 = scale / t2
+    t30 = df * t29
+    t31 = t30 * t29
+    t32 = t31 + 1.0
+    t33 = t12 / t32
+    t34 = t31 + -1.0
+    t35 = t33 * t34
+    t36 = t35 / t32
+    t37 = t36 / t1
+    t38 = t37 / t1
+    t39 = t34 - t31
+    t40 = (fma(-t29, t2, scale) - t29 * t6) / t2
+    t41 = fma(t30, t29, -t31) + t30 * t40 + (fma(df, t29, -t30) + df * t40) * t29
+    t42 = t32 - t31
+    t43 = t31 - (t32 - t42) + (1.0 - t42) + t41
+    t44 = fma(t33, t34, -t35) + t33 * (t31 - (t34 - t39) + (-1.0 - t39) + t41)
+    t45 = fma(-t36, t32, t35) + (t44 + (fma(-t33, t32, t12) + t19 - t33 * t43) / t32 * t34) - t36 * t43
+    t46 = (fma(-t38, t1, t37) + (fma(-t37, t1, t36) + t45 / t32 - t37 * t5) / t1 - t38 * t5) / t1
+    t47 = t17 + t28 if t28 - t28 == 0.0 else t17
+    t48 = t47 if t2 < t3 or t2 == t3 and not 0.0 < t6 else t38 + t46 if t46 - t46 == 0.0 else t38
+    return 0.0 if scale == -math.inf else t48
 
 
 @core
@@ -406,58 +361,52 @@ def grad2_target_scalar(input, target, scale, df):
     t1 = input - target
     t2 = abs(t1)
     t3 = scale * 65536.0
-    t4 = t2 - t3
-    t5 = t4 - t2
-    t6 = t1 - input
-    t7 = input - (t1 - t6) + (-target - t6)
-    t8 = -t7 if t1 < 0.0 else t7
-    t9 = t2 - (t4 - t5) + (-t3 - t5) + t8
-    t10 = t9 - t9 == 0.0
-    t11 = t4 + t9
-    t12 = t11 if t10 else t4
-    t13 = t1 / scale
-    t14 = t13 * t13
-    t15 = t14 - df
-    t16 = df + t14
-    t17 = t15 / t16
-    t18 = df + 1.0
-    t19 = t17 * t18
-    t20 = t19 / t16
-    t21 = -t20
-    t22 = t21 / scale
-    t23 = t22 / scale
-    t24 = t18 - df
-    t25 = df - (t18 - t24) + (1.0 - t24)
-    t26 = -df
-    t27 = t15 - t26
-    t28 = (fma(-t13, scale, t1) + t7) / scale
-    t29 = fma(t13, t13, -t14) + t13 * t28 + t28 * t13
-    t30 = t16 - df
-    t31 = df - (t16 - t30) + (t14 - t30) + t29
-    t32 = (fma(-t17, t16, t15) + (t26 - (t15 - t27) + (t14 - t27) + t29) - t17 * t31) / t16 * t18
-    t33 = -((fma(t21, t16, t19) + (fma(t17, t18, -t19) + t17 * t25 + t32) - t20 * t31) / t16)
-    t34 = (fma(-t23, scale, t22) + (fma(-t22, scale, t21) + t33) / scale) / scale
-    t35 = scale / t2
-    t36 = df * t35
-    t37 = t36 * t35
-    t38 = t37 + 1.0
-    t39 = t18 / t38
-    t40 = t37 + -1.0
-    t41 = t39 * t40
-    t42 = t41 / t38
-    t43 = t42 / t1
-    t44 = t43 / t1
-    t45 = t40 - t37
-    t46 = (fma(-t35, t2, scale) - t35 * t8) / t2
-    t47 = fma(t36, t35, -t37) + t36 * t46 + (fma(df, t35, -t36) + df * t46) * t35
-    t48 = t38 - t37
-    t49 = t37 - (t38 - t48) + (1.0 - t48) + t47
-    t50 = fma(t39, t40, -t41) + t39 * (t37 - (t40 - t45) + (-1.0 - t45) + t47)
-    t51 = fma(-t42, t38, t41) + (t50 + (fma(-t39, t38, t18) + t25 - t39 * t49) / t38 * t40) - t42 * t49
-    t52 = (fma(-t44, t1, t43) + (fma(-t43, t1, t42) + t51 / t38 - t43 * t7) / t1 - t44 * t7) / t1
-    t53 = t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t4) if t10 else 0.0) <= 0.0
-    t54 = (t23 + t34 if t34 - t34 == 0.0 else t23) if t53 else t44 + t52 if t52 - t52 == 0.0 else t44
-    return 0.0 if scale == -math.inf else t54
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = -t5 if t1 < 0.0 else t5
+    t7 = t1 / scale
+    t8 = t7 * t7
+    t9 = t8 - df
+    t10 = df + t8
+    t11 = t9 / t10
+    t12 = df + 1.0
+    t13 = t11 * t12
+    t14 = t13 / t10
+    t15 = -t14
+    t16 = t15 / scale
+    t17 = t16 / scale
+    t18 = t12 - df
+    t19 = df - (t12 - t18) + (1.0 - t18)
+    t20 = -df
+    t21 = t9 - t20
+    t22 = (fma(-t7, scale, t1) + t5) / scale
+    t23 = fma(t7, t7, -t8) + t7 * t22 + t22 * t7
+    t24 = t10 - df
+    t25 = df - (t10 - t24) + (t8 - t24) + t23
+    t26 = (fma(-t11, t10, t9) + (t20 - (t9 - t21) + (t8 - t21) + t23) - t11 * t25) / t10 * t12
+    t27 = -((fma(t15, t10, t13) + (fma(t11, t12, -t13) + t11 * t19 + t26) - t14 * t25) / t10)
+    t28 = (fma(-t17, scale, t16) + (fma(-t16, scale, t15) + t27) / scale) / scale
+    t29 = scale / t2
+    t30 = df * t29
+    t31 = t30 * t29
+    t32 = t31 + 1.0
+    t33 = t12 / t32
+    t34 = t31 + -1.0
+    t35 = t33 * t34
+    t36 = t35 / t32
+    t37 = t36 / t1
+    t38 = t37 / t1
+    t39 = t34 - t31
+    t40 = (fma(-t29, t2, scale) - t29 * t6) / t2
+    t41 = fma(t30, t29, -t31) + t30 * t40 + (fma(df, t29, -t30) + df * t40) * t29
+    t42 = t32 - t31
+    t43 = t31 - (t32 - t42) + (1.0 - t42) + t41
+    t44 = fma(t33, t34, -t35) + t33 * (t31 - (t34 - t39) + (-1.0 - t39) + t41)
+    t45 = fma(-t36, t32, t35) + (t44 + (fma(-t33, t32, t12) + t19 - t33 * t43) / t32 * t34) - t36 * t43
+    t46 = (fma(-t38, t1, t37) + (fma(-t37, t1, t36) + t45 / t32 - t37 * t5) / t1 - t38 * t5) / t1
+    t47 = t17 + t28 if t28 - t28 == 0.0 else t17
+    t48 = t47 if t2 < t3 or t2 == t3 and not 0.0 < t6 else t38 + t46 if t46 - t46 == 0.0 else t38
+    return 0.0 if scale == -math.inf else t48
 
 
 @core
@@ -515,54 +464,48 @@ def grad_scale_scalar(input, target, scale, df):
     t1 = input - target
     t2 = abs(t1)
     t3 = scale * 65536.0
-    t4 = t2 - t3
-    t5 = t4 - t2
-    t6 = t1 - input
-    t7 = input - (t1 - t6) + (-target - t6)
-    t8 = -t7 if t1 < 0.0 else t7
-    t9 = t2 - (t4 - t5) + (-t3 - t5) + t8
-    t10 = t9 - t9 == 0.0
-    t11 = t4 + t9
-    t12 = t11 if t10 else t4
-    t13 = t1 / scale
-    t14 = t13 * t13
-    t15 = df + t14
-    t16 = df / t15
-    t17 = t13 + -1.0
-    t18 = t16 * t17
-    t19 = t13 + 1.0
-    t20 = -(t18 * t19)
-    t21 = t20 / scale
-    t22 = t19 - t13
-    t23 = (fma(-t13, scale, t1) + t7) / scale
-    t24 = t17 - t13
-    t25 = t15 - df
-    t26 = t16 * (df - (t15 - t25) + (t14 - t25) + (fma(t13, t13, -t14) + t13 * t23 + t23 * t13))
-    t27 = fma(t16, t17, -t18) + t16 * (t13 - (t17 - t24) + (-1.0 - t24) + t23)
-    t28 = fma(t18, t19, t20) + t18 * (t13 - (t19 - t22) + (1.0 - t22) + t23)
-    t29 = (fma(-t21, scale, t20) + -(t28 + (t27 + (fma(-t16, t15, df) - t26) / t15 * t17) * t19)) / scale
-    t30 = df / scale
-    t31 = scale / t2
-    t32 = t31 + -1.0
-    t33 = t30 * t32
-    t34 = df * t31
-    t35 = t34 * t31
-    t36 = t35 + 1.0
-    t37 = t33 / t36
-    t38 = t31 + 1.0
-    t39 = t37 * t38
-    t40 = t38 - t31
-    t41 = (fma(-t31, t2, scale) - t31 * t8) / t2
-    t42 = t32 - t31
-    t43 = fma(t30, t32, -t33) + t30 * (t31 - (t32 - t42) + (-1.0 - t42) + t41)
-    t44 = t36 - t35
-    t45 = fma(t34, t31, -t35) + t34 * t41 + (fma(df, t31, -t34) + df * t41) * t31
-    t46 = fma(-t37, t36, t33) + (t43 + fma(-t30, scale, df) / scale * t32)
-    t47 = fma(t37, t38, -t39) + t37 * (t31 - (t38 - t40) + (1.0 - t40) + t41)
-    t48 = t47 + (t46 - t37 * (t35 - (t36 - t44) + (1.0 - t44) + t45)) / t36 * t38
-    t49 = t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t4) if t10 else 0.0) <= 0.0
-    t50 = (t21 + t29 if t29 - t29 == 0.0 else t21) if t49 else t39 + t48 if t48 - t48 == 0.0 else t39
-    return 0.0 if scale == -math.inf else t50
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = -t5 if t1 < 0.0 else t5
+    t7 = t1 / scale
+    t8 = t7 * t7
+    t9 = df + t8
+    t10 = df / t9
+    t11 = t7 + -1.0
+    t12 = t10 * t11
+    t13 = t7 + 1.0
+    t14 = -(t12 * t13)
+    t15 = t14 / scale
+    t16 = t13 - t7
+    t17 = (fma(-t7, scale, t1) + t5) / scale
+    t18 = t11 - t7
+    t19 = t9 - df
+    t20 = fma(-t10, t9, df) - t10 * (df - (t9 - t19) + (t8 - t19) + (fma(t7, t7, -t8) + t7 * t17 + t17 * t7))
+    t21 = (fma(t10, t11, -t12) + t10 * (t7 - (t11 - t18) + (-1.0 - t18) + t17) + t20 / t9 * t11) * t13
+    t22 = fma(-t15, scale, t14) + -(fma(t12, t13, t14) + t12 * (t7 - (t13 - t16) + (1.0 - t16) + t17) + t21)
+    t23 = t22 / scale
+    t24 = df / scale
+    t25 = scale / t2
+    t26 = t25 + -1.0
+    t27 = t24 * t26
+    t28 = df * t25
+    t29 = t28 * t25
+    t30 = t29 + 1.0
+    t31 = t27 / t30
+    t32 = t25 + 1.0
+    t33 = t31 * t32
+    t34 = t32 - t25
+    t35 = (fma(-t25, t2, scale) - t25 * t6) / t2
+    t36 = t26 - t25
+    t37 = fma(t24, t26, -t27) + t24 * (t25 - (t26 - t36) + (-1.0 - t36) + t35)
+    t38 = t30 - t29
+    t39 = fma(t28, t25, -t29) + t28 * t35 + (fma(df, t25, -t28) + df * t35) * t25
+    t40 = fma(-t31, t30, t27) + (t37 + fma(-t24, scale, df) / scale * t26)
+    t41 = fma(t31, t32, -t33) + t31 * (t25 - (t32 - t34) + (1.0 - t34) + t35)
+    t42 = t41 + (t40 - t31 * (t29 - (t30 - t38) + (1.0 - t38) + t39)) / t30 * t32
+    t43 = t15 + t23 if t23 - t23 == 0.0 else t15
+    t44 = t43 if t2 < t3 or t2 == t3 and not 0.0 < t6 else t33 + t42 if t42 - t42 == 0.0 else t33
+    return 0.0 if scale == -math.inf else t44
 
 
 @core
@@ -608,78 +551,72 @@ def grad2_scale_scalar(input, target, scale, df):
     t1 = input - target
     t2 = abs(t1)
     t3 = scale * 65536.0
-    t4 = t2 - t3
-    t5 = t4 - t2
-    t6 = t1 - input
-    t7 = input - (t1 - t6) + (-target - t6)
-    t8 = -t7 if t1 < 0.0 else t7
-    t9 = t2 - (t4 - t5) + (-t3 - t5) + t8
-    t10 = t9 - t9 == 0.0
-    t11 = t4 + t9
-    t12 = t11 if t10 else t4
-    t13 = t1 / scale
-    t14 = t13 * t13
-    t15 = df + t14
-    t16 = df / t15
-    t17 = 3.0 * df
-    t18 = t17 * t13
-    t19 = t18 * t13
-    t20 = t19 - df
-    t21 = t20 + t14
-    t22 = t14 * t14
-    t23 = t21 + t22
-    t24 = t16 * t23
-    t25 = t24 / t15
-    t26 = t25 / scale
-    t27 = t26 / scale
-    t28 = t23 - t21
-    t29 = t21 - t20
-    t30 = -df
-    t31 = t20 - t30
-    t32 = (fma(-t13, scale, t1) + t7) / scale
-    t33 = fma(3.0, df, -t17)
-    t34 = fma(t18, t13, -t19) + t18 * t32 + (fma(t17, t13, -t18) + t17 * t32 + t33 * t13) * t13
-    t35 = fma(t13, t13, -t14) + t13 * t32 + t32 * t13
-    t36 = t20 - (t21 - t29) + (t14 - t29) + (t30 - (t20 - t31) + (t19 - t31) + t34) + t35
-    t37 = t16 * (t21 - (t23 - t28) + (t22 - t28) + t36 + (fma(t14, t14, -t22) + t14 * t35 + t35 * t14))
-    t38 = t15 - df
-    t39 = df - (t15 - t38) + (t14 - t38) + t35
-    t40 = fma(-t25, t15, t24) + (fma(t16, t23, -t24) + t37 + (fma(-t16, t15, df) - t16 * t39) / t15 * t23)
-    t41 = (fma(-t27, scale, t26) + (fma(-t26, scale, t25) + (t40 - t25 * t39) / t15) / scale) / scale
-    t42 = df / scale
-    t43 = scale / t2
-    t44 = t17 * t43
-    t45 = -(t44 * t43)
-    t46 = df * t43
-    t47 = t46 * t43
-    t48 = t47 * t43
-    t49 = t48 * t43
-    t50 = t45 + t49
-    t51 = -(t43 * t43)
-    t52 = t50 + t51
-    t53 = t52 + -1.0
-    t54 = t42 * t53
-    t55 = t54 / scale
-    t56 = t47 + 1.0
-    t57 = t55 / t56
-    t58 = t57 / t56
-    t59 = -t58
-    t60 = t53 - t52
-    t61 = t52 - t50
-    t62 = t50 - t45
-    t63 = (fma(-t43, t2, scale) - t43 * t8) / t2
-    t64 = -(fma(t44, t43, t45) + t44 * t63 + (fma(t17, t43, -t44) + t17 * t63 + t33 * t43) * t43)
-    t65 = fma(t46, t43, -t47) + t46 * t63 + (fma(df, t43, -t46) + df * t63) * t43
-    t66 = fma(t48, t43, -t49) + t48 * t63 + (fma(t47, t43, -t48) + t47 * t63 + t65 * t43) * t43
-    t67 = t50 - (t52 - t61) + (t51 - t61) + (t45 - (t50 - t62) + (t49 - t62) + t64 + t66)
-    t68 = t42 * (t52 - (t53 - t60) + (-1.0 - t60) + (t67 + -(fma(t43, t43, t51) + t43 * t63 + t63 * t43)))
-    t69 = (fma(-t55, scale, t54) + (fma(t42, t53, -t54) + t68 + fma(-t42, scale, df) / scale * t53)) / scale
-    t70 = t56 - t47
-    t71 = t47 - (t56 - t70) + (1.0 - t70) + t65
-    t72 = -((fma(t59, t56, t57) + (fma(-t57, t56, t55) + t69 - t57 * t71) / t56 - t58 * t71) / t56)
-    t73 = t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t4) if t10 else 0.0) <= 0.0
-    t74 = (t27 + t41 if t41 - t41 == 0.0 else t27) if t73 else t59 + t72 if t72 - t72 == 0.0 else t59
-    return 0.0 if scale == -math.inf else t74
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = -t5 if t1 < 0.0 else t5
+    t7 = t1 / scale
+    t8 = t7 * t7
+    t9 = df + t8
+    t10 = df / t9
+    t11 = 3.0 * df
+    t12 = t11 * t7
+    t13 = t12 * t7
+    t14 = t13 - df
+    t15 = t14 + t8
+    t16 = t8 * t8
+    t17 = t15 + t16
+    t18 = t10 * t17
+    t19 = t18 / t9
+    t20 = t19 / scale
+    t21 = t20 / scale
+    t22 = t17 - t15
+    t23 = t15 - t14
+    t24 = -df
+    t25 = t14 - t24
+    t26 = (fma(-t7, scale, t1) + t5) / scale
+    t27 = fma(3.0, df, -t11)
+    t28 = fma(t12, t7, -t13) + t12 * t26 + (fma(t11, t7, -t12) + t11 * t26 + t27 * t7) * t7
+    t29 = fma(t7, t7, -t8) + t7 * t26 + t26 * t7
+    t30 = t14 - (t15 - t23) + (t8 - t23) + (t24 - (t14 - t25) + (t13 - t25) + t28) + t29
+    t31 = t10 * (t15 - (t17 - t22) + (t16 - t22) + t30 + (fma(t8, t8, -t16) + t8 * t29 + t29 * t8))
+    t32 = t9 - df
+    t33 = df - (t9 - t32) + (t8 - t32) + t29
+    t34 = fma(-t19, t9, t18) + (fma(t10, t17, -t18) + t31 + (fma(-t10, t9, df) - t10 * t33) / t9 * t17)
+    t35 = (fma(-t21, scale, t20) + (fma(-t20, scale, t19) + (t34 - t19 * t33) / t9) / scale) / scale
+    t36 = df / scale
+    t37 = scale / t2
+    t38 = t11 * t37
+    t39 = -(t38 * t37)
+    t40 = df * t37
+    t41 = t40 * t37
+    t42 = t41 * t37
+    t43 = t42 * t37
+    t44 = t39 + t43
+    t45 = -(t37 * t37)
+    t46 = t44 + t45
+    t47 = t46 + -1.0
+    t48 = t36 * t47
+    t49 = t48 / scale
+    t50 = t41 + 1.0
+    t51 = t49 / t50
+    t52 = t51 / t50
+    t53 = -t52
+    t54 = t47 - t46
+    t55 = t46 - t44
+    t56 = t44 - t39
+    t57 = (fma(-t37, t2, scale) - t37 * t6) / t2
+    t58 = -(fma(t38, t37, t39) + t38 * t57 + (fma(t11, t37, -t38) + t11 * t57 + t27 * t37) * t37)
+    t59 = fma(t40, t37, -t41) + t40 * t57 + (fma(df, t37, -t40) + df * t57) * t37
+    t60 = fma(t42, t37, -t43) + t42 * t57 + (fma(t41, t37, -t42) + t41 * t57 + t59 * t37) * t37
+    t61 = t44 - (t46 - t55) + (t45 - t55) + (t39 - (t44 - t56) + (t43 - t56) + t58 + t60)
+    t62 = t36 * (t46 - (t47 - t54) + (-1.0 - t54) + (t61 + -(fma(t37, t37, t45) + t37 * t57 + t57 * t37)))
+    t63 = (fma(-t49, scale, t48) + (fma(t36, t47, -t48) + t62 + fma(-t36, scale, df) / scale * t47)) / scale
+    t64 = t50 - t41
+    t65 = t41 - (t50 - t64) + (1.0 - t64) + t59
+    t66 = -((fma(t53, t50, t51) + (fma(-t51, t50, t49) + t63 - t51 * t65) / t50 - t52 * t65) / t50)
+    t67 = t21 + t35 if t35 - t35 == 0.0 else t21
+    t68 = t67 if t2 < t3 or t2 == t3 and not 0.0 < t6 else t53 + t66 if t66 - t66 == 0.0 else t53
+    return 0.0 if scale == -math.inf else t68
 
 
 @core
@@ -756,70 +693,64 @@ def grad_df_scalar(input, target, scale, df):
     t1 = input - target
     t2 = abs(t1)
     t3 = scale * 65536.0
-    t4 = t2 - t3
-    t5 = t4 - t2
-    t6 = t1 - input
-    t7 = input - (t1 - t6) + (-target - t6)
-    t8 = -t7 if t1 < 0.0 else t7
-    t9 = t2 - (t4 - t5) + (-t3 - t5) + t8
-    t10 = t9 - t9 == 0.0
-    t11 = t4 + t9
-    t12 = t11 if t10 else t4
-    t13 = df + 1.0
-    t14 = t13 / df
-    t15 = t1 / scale
-    t16 = t14 * t15
-    t17 = t15 * t15
-    t18 = df + t17
-    t19 = t16 / t18
-    t20 = t19 * t15
-    t21 = -(t20 * 0.5)
-    t22 = t15 / df
-    t23 = t22 * t15
-    t24 = log1p(t23) * 0.5
-    t25 = t21 + t24
-    t26 = t25 - t21
-    t27 = (fma(-t15, scale, t1) + t7) / scale
-    t28 = t13 - df
-    t29 = (fma(-t14, df, t13) + (df - (t13 - t28) + (1.0 - t28))) / df
-    t30 = t18 - df
-    t31 = t19 * (df - (t18 - t30) + (t17 - t30) + (fma(t15, t15, -t17) + t15 * t27 + t27 * t15))
-    t32 = (fma(-t19, t18, t16) + (fma(t14, t15, -t16) + t14 * t27 + t29 * t15) - t31) / t18 * t15
-    t33 = (fma(t22, t15, -t23) + t22 * t27 + (fma(-t22, df, t15) + t27) / df * t15) * (1.0 / (1.0 + t23))
-    t34 = t21 - (t25 - t26) + (t24 - t26) + -((fma(t19, t15, -t20) + t19 * t27 + t32) * 0.5)
-    t35 = t34 + (log1p_low(t23) + t33) * 0.5
-    t36 = t14 * 0.5
-    t37 = scale / t2
-    t38 = df * t37
-    t39 = t38 * t37
-    t40 = t39 + 1.0
-    t41 = t36 / t40
-    t42 = -t41
-    t43 = -(log(df) * 0.5)
-    t44 = t42 + t43
-    t45 = t37 < 2.2250738585072014e-308
-    t46 = log(scale)
-    t47 = -log(t2)
-    t48 = t46 + t47
-    t49 = -(t48 if t45 else log(t37))
-    t50 = t44 + t49
-    t51 = log1p(t39) * 0.5
-    t52 = t50 + t51
-    t53 = t52 - t50
-    t54 = t50 - t44
-    t55 = t44 - t42
-    t56 = t40 - t39
-    t57 = (fma(-t37, t2, scale) - t37 * t8) / t2
-    t58 = fma(t38, t37, -t39) + t38 * t57 + (fma(df, t37, -t38) + df * t57) * t37
-    t59 = -((fma(t42, t40, t36) + t29 * 0.5 - t41 * (t39 - (t40 - t56) + (1.0 - t56) + t58)) / t40)
-    t60 = t48 - t46
-    t61 = t46 - (t48 - t60) + (t47 - t60) + log_low(scale) + -(log_low(t2) + t8 * (1.0 / t2))
-    t62 = t44 - (t50 - t54) + (t49 - t54) + (t42 - (t44 - t55) + (t43 - t55) + t59 + -(log_low(df) * 0.5))
-    t63 = t50 - (t52 - t53) + (t51 - t53) + (t62 + -(t61 if t45 else log_low(t37) + t57 * (1.0 / t37)))
-    t64 = t63 + (log1p_low(t39) + t58 * (1.0 / (1.0 + t39))) * 0.5
-    t65 = t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t4) if t10 else 0.0) <= 0.0
-    t66 = (t25 + t35 if t35 - t35 == 0.0 else t25) if t65 else t52 + t64 if t64 - t64 == 0.0 else t52
-    return 0.0 if scale == -math.inf else t66
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = -t5 if t1 < 0.0 else t5
+    t7 = df + 1.0
+    t8 = t7 / df
+    t9 = t1 / scale
+    t10 = t8 * t9
+    t11 = t9 * t9
+    t12 = df + t11
+    t13 = t10 / t12
+    t14 = t13 * t9
+    t15 = -(t14 * 0.5)
+    t16 = t9 / df
+    t17 = t16 * t9
+    t18 = log1p(t17) * 0.5
+    t19 = t15 + t18
+    t20 = t19 - t15
+    t21 = (fma(-t9, scale, t1) + t5) / scale
+    t22 = t7 - df
+    t23 = (fma(-t8, df, t7) + (df - (t7 - t22) + (1.0 - t22))) / df
+    t24 = t12 - df
+    t25 = t13 * (df - (t12 - t24) + (t11 - t24) + (fma(t9, t9, -t11) + t9 * t21 + t21 * t9))
+    t26 = (fma(-t13, t12, t10) + (fma(t8, t9, -t10) + t8 * t21 + t23 * t9) - t25) / t12 * t9
+    t27 = (fma(t16, t9, -t17) + t16 * t21 + (fma(-t16, df, t9) + t21) / df * t9) * (1.0 / (1.0 + t17))
+    t28 = t15 - (t19 - t20) + (t18 - t20) + -((fma(t13, t9, -t14) + t13 * t21 + t26) * 0.5)
+    t29 = t28 + (log1p_low(t17) + t27) * 0.5
+    t30 = t8 * 0.5
+    t31 = scale / t2
+    t32 = df * t31
+    t33 = t32 * t31
+    t34 = t33 + 1.0
+    t35 = t30 / t34
+    t36 = -t35
+    t37 = -(log(df) * 0.5)
+    t38 = t36 + t37
+    t39 = t31 < 2.2250738585072014e-308
+    t40 = log(scale)
+    t41 = -log(t2)
+    t42 = t40 + t41
+    t43 = -(t42 if t39 else log(t31))
+    t44 = t38 + t43
+    t45 = log1p(t33) * 0.5
+    t46 = t44 + t45
+    t47 = t46 - t44
+    t48 = t44 - t38
+    t49 = t38 - t36
+    t50 = t34 - t33
+    t51 = (fma(-t31, t2, scale) - t31 * t6) / t2
+    t52 = fma(t32, t31, -t33) + t32 * t51 + (fma(df, t31, -t32) + df * t51) * t31
+    t53 = -((fma(t36, t34, t30) + t23 * 0.5 - t35 * (t33 - (t34 - t50) + (1.0 - t50) + t52)) / t34)
+    t54 = t42 - t40
+    t55 = t40 - (t42 - t54) + (t41 - t54) + log_low(scale) + -(log_low(t2) + t6 * (1.0 / t2))
+    t56 = t38 - (t44 - t48) + (t43 - t48) + (t36 - (t38 - t49) + (t37 - t49) + t53 + -(log_low(df) * 0.5))
+    t57 = t44 - (t46 - t47) + (t45 - t47) + (t56 + -(t55 if t39 else log_low(t31) + t51 * (1.0 / t31)))
+    t58 = t57 + (log1p_low(t33) + t52 * (1.0 / (1.0 + t33))) * 0.5
+    t59 = t19 + t29 if t29 - t29 == 0.0 else t19
+    t60 = t59 if t2 < t3 or t2 == t3 and not 0.0 < t6 else t46 + t58 if t58 - t58 == 0.0 else t46
+    return 0.0 if scale == -math.inf else t60
 
 
 @core
@@ -868,89 +799,74 @@ def grads_scalar(input, target, scale, df):
     t1 = input - target
     t2 = abs(t1)
     t3 = scale * 65536.0
-    t4 = t2 - t3
-    t5 = t4 - t2
-    t6 = t1 - input
-    t7 = input - (t1 - t6) + (-target - t6)
-    t8 = -t7
-    t9 = t8 if t1 < 0.0 else t7
-    t10 = t2 - (t4 - t5) + (-t3 - t5) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t4 + t10
-    t13 = t12 if t11 else t4
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t4) if t11 else 0.0) <= 0.0
-    t15 = df + 1.0
-    t16 = t15 / scale
-    t17 = t16 * 0.5
-    t18 = df * 0.5
-    t19 = t1 / scale
-    t20 = t19 * 0.5
-    t21 = t20 * t19
-    t22 = t18 + t21
-    t23 = t17 / t22
-    t24 = t23 * t19
-    t25 = (fma(-t19, scale, t1) + t7) / scale
-    t26 = t15 - df
-    t27 = df - (t15 - t26) + (1.0 - t26)
-    t28 = t22 - t18
-    t29 = t23 * (t18 - (t22 - t28) + (t21 - t28) + (fma(t20, t19, -t21) + t20 * t25 + t25 * 0.5 * t19))
-    t30 = (fma(-t23, t22, t17) + (fma(-t16, scale, t15) + t27) / scale * 0.5 - t29) / t22 * t19
-    t31 = fma(t23, t19, -t24) + t23 * t25 + t30
-    t32 = -t1
-    t33 = 0.0 + t32
-    t34 = t33 - 0.0
-    t35 = 0.0 - (t33 - t34) + (t32 - t34) + t8
-    t36 = t35 - t35 == 0.0
-    t37 = t33 + t35
-    t38 = t37 if t36 else t33
-    t39 = scale / t2
-    t40 = df * t39
-    t41 = t40 * t39
-    t42 = t41 + 1.0
-    t43 = t15 / t42
-    t44 = t43 / t2
-    t45 = -t43
-    t46 = t42 - t41
-    t47 = (fma(-t39, t2, scale) - t39 * t9) / t2
-    t48 = fma(t40, t39, -t41) + t40 * t47 + (fma(df, t39, -t40) + df * t47) * t39
-    t49 = t41 - (t42 - t46) + (1.0 - t46) + t48
-    t50 = (fma(t45, t42, t15) + t27 - t43 * t49) / t42
-    t51 = (fma(-t44, t2, t43) + t50 - t44 * t9) / t2
-    t52 = t45 / t2
-    t53 = (fma(-t52, t2, t45) + -t50 - t52 * t9) / t2
-    t54 = t38 < 0.0 or t38 == 0.0 and (t35 - (t37 - t33) if t36 else 0.0) < 0.0
-    t55 = (t44 + t51 if t51 - t51 == 0.0 else t44) if t54 else t52 + t53 if t53 - t53 == 0.0 else t52
-    t56 = (t24 + t31 if t31 - t31 == 0.0 else t24) if t14 else t55
-    t57 = t19 * t19
-    t58 = df + t57
-    t59 = df / t58
-    t60 = t19 + -1.0
-    t61 = t59 * t60
-    t62 = t19 + 1.0
-    t63 = -(t61 * t62)
-    t64 = t63 / scale
-    t65 = t62 - t19
-    t66 = t60 - t19
-    t67 = t58 - df
-    t68 = t59 * (df - (t58 - t67) + (t57 - t67) + (fma(t19, t19, -t57) + t19 * t25 + t25 * t19))
-    t69 = fma(t59, t60, -t61) + t59 * (t19 - (t60 - t66) + (-1.0 - t66) + t25)
-    t70 = fma(t61, t62, t63) + t61 * (t19 - (t62 - t65) + (1.0 - t65) + t25)
-    t71 = (fma(-t64, scale, t63) + -(t70 + (t69 + (fma(-t59, t58, df) - t68) / t58 * t60) * t62)) / scale
-    t72 = df / scale
-    t73 = t39 + -1.0
-    t74 = t72 * t73
-    t75 = t74 / t42
-    t76 = t39 + 1.0
-    t77 = t75 * t76
-    t78 = t76 - t39
-    t79 = t73 - t39
-    t80 = fma(t72, t73, -t74) + t72 * (t39 - (t73 - t79) + (-1.0 - t79) + t47)
-    t81 = (fma(-t75, t42, t74) + (t80 + fma(-t72, scale, df) / scale * t73) - t75 * t49) / t42 * t76
-    t82 = fma(t75, t76, -t77) + t75 * (t39 - (t76 - t78) + (1.0 - t78) + t47) + t81
-    t83 = (t64 + t71 if t71 - t71 == 0.0 else t64) if t14 else t77 + t82 if t82 - t82 == 0.0 else t77
-    t84 = -t56
-    t85 = 0.0 if scale == -math.inf else t83
-    return t56, t84, t85
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = -t5 if t1 < 0.0 else t5
+    t7 = t2 < t3 or t2 == t3 and not 0.0 < t6
+    t8 = df + 1.0
+    t9 = t8 / scale
+    t10 = t9 * 0.5
+    t11 = df * 0.5
+    t12 = t1 / scale
+    t13 = t12 * 0.5
+    t14 = t13 * t12
+    t15 = t11 + t14
+    t16 = t10 / t15
+    t17 = t16 * t12
+    t18 = (fma(-t12, scale, t1) + t5) / scale
+    t19 = t8 - df
+    t20 = df - (t8 - t19) + (1.0 - t19)
+    t21 = t15 - t11
+    t22 = t16 * (t11 - (t15 - t21) + (t14 - t21) + (fma(t13, t12, -t14) + t13 * t18 + t18 * 0.5 * t12))
+    t23 = (fma(-t16, t15, t10) + (fma(-t9, scale, t8) + t20) / scale * 0.5 - t22) / t15 * t12
+    t24 = fma(t16, t12, -t17) + t16 * t18 + t23
+    t25 = scale / t2
+    t26 = df * t25
+    t27 = t26 * t25
+    t28 = t27 + 1.0
+    t29 = t8 / t28
+    t30 = t29 / t2
+    t31 = -t29
+    t32 = t28 - t27
+    t33 = (fma(-t25, t2, scale) - t25 * t6) / t2
+    t34 = fma(t26, t25, -t27) + t26 * t33 + (fma(df, t25, -t26) + df * t33) * t25
+    t35 = t27 - (t28 - t32) + (1.0 - t32) + t34
+    t36 = (fma(t31, t28, t8) + t20 - t29 * t35) / t28
+    t37 = (fma(-t30, t2, t29) + t36 - t30 * t6) / t2
+    t38 = t31 / t2
+    t39 = (fma(-t38, t2, t31) + -t36 - t38 * t6) / t2
+    t40 = (t30 + t37 if t37 - t37 == 0.0 else t30) if 0.0 < t1 else t38 + t39 if t39 - t39 == 0.0 else t38
+    t41 = (t17 + t24 if t24 - t24 == 0.0 else t17) if t7 else t40
+    t42 = t12 * t12
+    t43 = df + t42
+    t44 = df / t43
+    t45 = t12 + -1.0
+    t46 = t44 * t45
+    t47 = t12 + 1.0
+    t48 = -(t46 * t47)
+    t49 = t48 / scale
+    t50 = t47 - t12
+    t51 = t45 - t12
+    t52 = t43 - df
+    t53 = t44 * (df - (t43 - t52) + (t42 - t52) + (fma(t12, t12, -t42) + t12 * t18 + t18 * t12))
+    t54 = fma(t44, t45, -t46) + t44 * (t12 - (t45 - t51) + (-1.0 - t51) + t18)
+    t55 = fma(t46, t47, t48) + t46 * (t12 - (t47 - t50) + (1.0 - t50) + t18)
+    t56 = (fma(-t49, scale, t48) + -(t55 + (t54 + (fma(-t44, t43, df) - t53) / t43 * t45) * t47)) / scale
+    t57 = df / scale
+    t58 = t25 + -1.0
+    t59 = t57 * t58
+    t60 = t59 / t28
+    t61 = t25 + 1.0
+    t62 = t60 * t61
+    t63 = t61 - t25
+    t64 = t58 - t25
+    t65 = fma(t57, t58, -t59) + t57 * (t25 - (t58 - t64) + (-1.0 - t64) + t33)
+    t66 = (fma(-t60, t28, t59) + (t65 + fma(-t57, scale, df) / scale * t58) - t60 * t35) / t28 * t61
+    t67 = fma(t60, t61, -t62) + t60 * (t25 - (t61 - t63) + (1.0 - t63) + t33) + t66
+    t68 = (t49 + t56 if t56 - t56 == 0.0 else t49) if t7 else t62 + t67 if t67 - t67 == 0.0 else t62
+    t69 = -t41
+    t70 = 0.0 if scale == -math.inf else t68
+    return t41, t69, t70
 
 
 @core
@@ -997,131 +913,115 @@ def value_and_grad_scalar(input, target, scale, df):
     t1 = input - target
     t2 = abs(t1)
     t3 = scale * 65536.0
-    t4 = t2 - t3
-    t5 = t4 - t2
-    t6 = t1 - input
-    t7 = input - (t1 - t6) + (-target - t6)
-    t8 = -t7
-    t9 = t8 if t1 < 0.0 else t7
-    t10 = t2 - (t4 - t5) + (-t3 - t5) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t4 + t10
-    t13 = t12 if t11 else t4
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t4) if t11 else 0.0) <= 0.0
-    t15 = df * 0.5
-    t16 = t15 + 0.5
-    t17 = t1 / scale
-    t18 = t17 / df
-    t19 = t18 * t17
-    t20 = log1p(t19)
-    t21 = t16 * t20
-    t22 = log(scale)
-    t23 = t21 + t22
-    t24 = t23 - t21
-    t25 = (fma(-t17, scale, t1) + t7) / scale
-    t26 = (fma(t18, t17, -t19) + t18 * t25 + (fma(-t18, df, t17) + t25) / df * t17) * (1.0 / (1.0 + t19))
-    t27 = t16 - t15
-    t28 = t15 - (t16 - t27) + (0.5 - t27)
-    t29 = log_low(scale)
-    t30 = t21 - (t23 - t24) + (t22 - t24) + (fma(t16, t20, -t21) + t16 * (log1p_low(t19) + t26) + t28 * t20)
-    t31 = t30 + t29
-    t32 = -log(df)
-    t33 = scale / t2
-    t34 = t33 < 2.2250738585072014e-308
-    t35 = log(t2)
-    t36 = -t35
-    t37 = t22 + t36
-    t38 = t37 if t34 else log(t33)
-    t39 = -(t38 * 2.0)
-    t40 = t32 + t39
-    t41 = df * t33
-    t42 = t41 * t33
-    t43 = log1p(t42)
-    t44 = t40 + t43
-    t45 = t16 * t44
-    t46 = t45 + t35
-    t47 = t46 + t38
-    t48 = t47 - t46
-    t49 = t46 - t45
-    t50 = t44 - t40
-    t51 = t40 - t32
-    t52 = t37 - t22
-    t53 = log_low(t2) + t9 * (1.0 / t2)
-    t54 = (fma(-t33, t2, scale) - t33 * t9) / t2
-    t55 = t22 - (t37 - t52) + (t36 - t52) + t29 + -t53 if t34 else log_low(t33) + t54 * (1.0 / t33)
-    t56 = fma(t41, t33, -t42) + t41 * t54 + (fma(df, t33, -t41) + df * t54) * t33
-    t57 = t40 - (t44 - t50) + (t43 - t50) + (t32 - (t40 - t51) + (t39 - t51) + -log_low(df) + -(t55 * 2.0))
-    t58 = fma(t16, t44, -t45) + t16 * (t57 + (log1p_low(t42) + t56 * (1.0 / (1.0 + t42)))) + t28 * t44
-    t59 = t46 - (t47 - t48) + (t38 - t48) + (t45 - (t46 - t49) + (t35 - t49) + t58 + t53) + t55
-    t60 = (t47 + t59 if t59 - t59 == 0.0 else t47) if t1 < math.inf else math.inf
-    t61 = math.inf if t1 < -1.7976931348623157e+308 else t60
-    t62 = input if input != input else (t23 + t31 if t31 - t31 == 0.0 else t23) if t14 else t61
-    t63 = df + 1.0
-    t64 = t63 / scale
-    t65 = t64 * 0.5
-    t66 = t17 * 0.5
-    t67 = t66 * t17
-    t68 = t15 + t67
-    t69 = t65 / t68
-    t70 = t69 * t17
-    t71 = t63 - df
-    t72 = df - (t63 - t71) + (1.0 - t71)
-    t73 = t68 - t15
-    t74 = t69 * (t15 - (t68 - t73) + (t67 - t73) + (fma(t66, t17, -t67) + t66 * t25 + t25 * 0.5 * t17))
-    t75 = (fma(-t69, t68, t65) + (fma(-t64, scale, t63) + t72) / scale * 0.5 - t74) / t68 * t17
-    t76 = fma(t69, t17, -t70) + t69 * t25 + t75
-    t77 = -t1
-    t78 = 0.0 + t77
-    t79 = t78 - 0.0
-    t80 = 0.0 - (t78 - t79) + (t77 - t79) + t8
-    t81 = t80 - t80 == 0.0
-    t82 = t78 + t80
-    t83 = t82 if t81 else t78
-    t84 = t42 + 1.0
-    t85 = t63 / t84
-    t86 = t85 / t2
-    t87 = -t85
-    t88 = t84 - t42
-    t89 = t42 - (t84 - t88) + (1.0 - t88) + t56
-    t90 = (fma(t87, t84, t63) + t72 - t85 * t89) / t84
-    t91 = (fma(-t86, t2, t85) + t90 - t86 * t9) / t2
-    t92 = t87 / t2
-    t93 = (fma(-t92, t2, t87) + -t90 - t92 * t9) / t2
-    t94 = t83 < 0.0 or t83 == 0.0 and (t80 - (t82 - t78) if t81 else 0.0) < 0.0
-    t95 = (t86 + t91 if t91 - t91 == 0.0 else t86) if t94 else t92 + t93 if t93 - t93 == 0.0 else t92
-    t96 = (t70 + t76 if t76 - t76 == 0.0 else t70) if t14 else t95
-    t97 = t17 * t17
-    t98 = df + t97
-    t99 = df / t98
-    t100 = t17 + -1.0
-    t101 = t99 * t100
-    t102 = t17 + 1.0
-    t103 = -(t101 * t102)
-    t104 = t103 / scale
-    t105 = t102 - t17
-    t106 = t100 - t17
-    t107 = t98 - df
-    t108 = t99 * (df - (t98 - t107) + (t97 - t107) + (fma(t17, t17, -t97) + t17 * t25 + t25 * t17))
-    t109 = fma(t99, t100, -t101) + t99 * (t17 - (t100 - t106) + (-1.0 - t106) + t25)
-    t110 = fma(t101, t102, t103) + t101 * (t17 - (t102 - t105) + (1.0 - t105) + t25)
-    t111 = fma(-t104, scale, t103) + -(t110 + (t109 + (fma(-t99, t98, df) - t108) / t98 * t100) * t102)
-    t112 = t111 / scale
-    t113 = df / scale
-    t114 = t33 + -1.0
-    t115 = t113 * t114
-    t116 = t115 / t84
-    t117 = t33 + 1.0
-    t118 = t116 * t117
-    t119 = t117 - t33
-    t120 = t114 - t33
-    t121 = fma(t113, t114, -t115) + t113 * (t33 - (t114 - t120) + (-1.0 - t120) + t54)
-    t122 = (fma(-t116, t84, t115) + (t121 + fma(-t113, scale, df) / scale * t114) - t116 * t89) / t84 * t117
-    t123 = fma(t116, t117, -t118) + t116 * (t33 - (t117 - t119) + (1.0 - t119) + t54) + t122
-    t124 = t104 + t112 if t112 - t112 == 0.0 else t104
-    t125 = target if target != target else t62
-    t126 = -t96
-    t127 = 0.0 if scale == -math.inf else t124 if t14 else t118 + t123 if t123 - t123 == 0.0 else t118
-    return t125, t96, t126, t127
+    t4 = t1 - input
+    t5 = input - (t1 - t4) + (-target - t4)
+    t6 = -t5 if t1 < 0.0 else t5
+    t7 = t2 < t3 or t2 == t3 and not 0.0 < t6
+    t8 = df * 0.5
+    t9 = t8 + 0.5
+    t10 = t1 / scale
+    t11 = t10 / df
+    t12 = t11 * t10
+    t13 = log1p(t12)
+    t14 = t9 * t13
+    t15 = log(scale)
+    t16 = t14 + t15
+    t17 = t16 - t14
+    t18 = (fma(-t10, scale, t1) + t5) / scale
+    t19 = (fma(t11, t10, -t12) + t11 * t18 + (fma(-t11, df, t10) + t18) / df * t10) * (1.0 / (1.0 + t12))
+    t20 = t9 - t8
+    t21 = t8 - (t9 - t20) + (0.5 - t20)
+    t22 = log_low(scale)
+    t23 = t14 - (t16 - t17) + (t15 - t17) + (fma(t9, t13, -t14) + t9 * (log1p_low(t12) + t19) + t21 * t13)
+    t24 = t23 + t22
+    t25 = -log(df)
+    t26 = scale / t2
+    t27 = t26 < 2.2250738585072014e-308
+    t28 = log(t2)
+    t29 = -t28
+    t30 = t15 + t29
+    t31 = t30 if t27 else log(t26)
+    t32 = -(t31 * 2.0)
+    t33 = t25 + t32
+    t34 = df * t26
+    t35 = t34 * t26
+    t36 = log1p(t35)
+    t37 = t33 + t36
+    t38 = t9 * t37
+    t39 = t38 + t28
+    t40 = t39 + t31
+    t41 = t40 - t39
+    t42 = t39 - t38
+    t43 = t37 - t33
+    t44 = t33 - t25
+    t45 = t30 - t15
+    t46 = log_low(t2) + t6 * (1.0 / t2)
+    t47 = (fma(-t26, t2, scale) - t26 * t6) / t2
+    t48 = t15 - (t30 - t45) + (t29 - t45) + t22 + -t46 if t27 else log_low(t26) + t47 * (1.0 / t26)
+    t49 = fma(t34, t26, -t35) + t34 * t47 + (fma(df, t26, -t34) + df * t47) * t26
+    t50 = t33 - (t37 - t43) + (t36 - t43) + (t25 - (t33 - t44) + (t32 - t44) + -log_low(df) + -(t48 * 2.0))
+    t51 = fma(t9, t37, -t38) + t9 * (t50 + (log1p_low(t35) + t49 * (1.0 / (1.0 + t35)))) + t21 * t37
+    t52 = t39 - (t40 - t41) + (t31 - t41) + (t38 - (t39 - t42) + (t28 - t42) + t51 + t46) + t48
+    t53 = (t40 + t52 if t52 - t52 == 0.0 else t40) if t1 < math.inf else math.inf
+    t54 = math.inf if t1 < -1.7976931348623157e+308 else t53
+    t55 = input if input != input else (t16 + t24 if t24 - t24 == 0.0 else t16) if t7 else t54
+    t56 = df + 1.0
+    t57 = t56 / scale
+    t58 = t57 * 0.5
+    t59 = t10 * 0.5
+    t60 = t59 * t10
+    t61 = t8 + t60
+    t62 = t58 / t61
+    t63 = t62 * t10
+    t64 = t56 - df
+    t65 = df - (t56 - t64) + (1.0 - t64)
+    t66 = t61 - t8
+    t67 = t62 * (t8 - (t61 - t66) + (t60 - t66) + (fma(t59, t10, -t60) + t59 * t18 + t18 * 0.5 * t10))
+    t68 = (fma(-t62, t61, t58) + (fma(-t57, scale, t56) + t65) / scale * 0.5 - t67) / t61 * t10
+    t69 = fma(t62, t10, -t63) + t62 * t18 + t68
+    t70 = t35 + 1.0
+    t71 = t56 / t70
+    t72 = t71 / t2
+    t73 = -t71
+    t74 = t70 - t35
+    t75 = t35 - (t70 - t74) + (1.0 - t74) + t49
+    t76 = (fma(t73, t70, t56) + t65 - t71 * t75) / t70
+    t77 = (fma(-t72, t2, t71) + t76 - t72 * t6) / t2
+    t78 = t73 / t2
+    t79 = (fma(-t78, t2, t73) + -t76 - t78 * t6) / t2
+    t80 = (t72 + t77 if t77 - t77 == 0.0 else t72) if 0.0 < t1 else t78 + t79 if t79 - t79 == 0.0 else t78
+    t81 = (t63 + t69 if t69 - t69 == 0.0 else t63) if t7 else t80
+    t82 = t10 * t10
+    t83 = df + t82
+    t84 = df / t83
+    t85 = t10 + -1.0
+    t86 = t84 * t85
+    t87 = t10 + 1.0
+    t88 = -(t86 * t87)
+    t89 = t88 / scale
+    t90 = t87 - t10
+    t91 = t85 - t10
+    t92 = t83 - df
+    t93 = t84 * (df - (t83 - t92) + (t82 - t92) + (fma(t10, t10, -t82) + t10 * t18 + t18 * t10))
+    t94 = fma(t84, t85, -t86) + t84 * (t10 - (t85 - t91) + (-1.0 - t91) + t18)
+    t95 = fma(t86, t87, t88) + t86 * (t10 - (t87 - t90) + (1.0 - t90) + t18)
+    t96 = (fma(-t89, scale, t88) + -(t95 + (t94 + (fma(-t84, t83, df) - t93) / t83 * t85) * t87)) / scale
+    t97 = df / scale
+    t98 = t26 + -1.0
+    t99 = t97 * t98
+    t100 = t99 / t70
+    t101 = t26 + 1.0
+    t102 = t100 * t101
+    t103 = t101 - t26
+    t104 = t98 - t26
+    t105 = fma(t97, t98, -t99) + t97 * (t26 - (t98 - t104) + (-1.0 - t104) + t47)
+    t106 = (fma(-t100, t70, t99) + (t105 + fma(-t97, scale, df) / scale * t98) - t100 * t75) / t70 * t101
+    t107 = fma(t100, t101, -t102) + t100 * (t26 - (t101 - t103) + (1.0 - t103) + t47) + t106
+    t108 = (t89 + t96 if t96 - t96 == 0.0 else t89) if t7 else t102 + t107 if t107 - t107 == 0.0 else t102
+    t109 = target if target != target else t55
+    t110 = -t81
+    t111 = 0.0 if scale == -math.inf else t108
+    return t109, t81, t110, t111
 
 
 @core

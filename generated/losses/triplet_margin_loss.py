@@ -5642,11 +5642,8 @@ def vjp_f32_n0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, s3):
     s3 = np.float64(s3)
     t1 = -(g * s3)
     t2 = -fma(g, s3, t1)
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # n1 = -g*s4
@@ -5656,11 +5653,8 @@ def vjp_f32_n1_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, s4):
     s4 = np.float64(s4)
     t1 = -(g * s4)
     t2 = -fma(g, s4, t1)
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # dpositive[D] = (n0*sign(eps + anchor[D] - positive[D]) if margin - s0 + s1 >= 0 else 0)
@@ -6666,34 +6660,31 @@ def value_f64_out_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, margin, p, s0, s0_
     t2 = s0 + s0_l
     t3 = t2 if t1 else s0
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow_fine(t3, t8)
-    t10 = t9 / m0
-    t11 = margin + t10
-    t12 = s1_l - s1_l == 0.0
-    t13 = s1 + s1_l
-    t14 = t13 if t12 else s1
-    t15 = pow_fine(t14, t8)
-    t16 = -(t15 / m1)
-    t17 = t11 + t16
-    t18 = t17 - t11
-    t19 = t11 - margin
-    t20 = t5 - (t7 - t4) if t6 else 0.0
-    t21 = pow_fine_low(t3, t8) + t9 * (t8 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3)) + t9 * (t20 * log(t3))
-    t22 = margin - (t11 - t19) + (t10 - t19) + (fma(-t10, m0, t9) + t21) / m0
-    t23 = pow_fine_low(t14, t8) + t15 * (t8 * ((s1_l - (t13 - s1) if t12 else 0.0) / t14))
-    t24 = t11 - (t17 - t18) + (t16 - t18) + t22 + -((fma(t16, m1, t15) + (t23 + t15 * (t20 * log(t14)))) / m1)
-    t25 = t17 < 0.0 or t17 == 0.0 and t24 < 0.0
-    t26 = 0.0 if t25 else t24
-    t27 = t26 - t26 == 0.0
-    t28 = 0.0 if t25 else t17
-    t29 = t28 + t26
-    t30 = t26 - (t29 - t28) if t27 else 0.0
-    t31 = t29 if t27 else t28
-    return t31 + t30 if t30 - t30 == 0.0 else t31
+    t5 = pow_fine(t3, t4)
+    t6 = t5 / m0
+    t7 = margin + t6
+    t8 = s1_l - s1_l == 0.0
+    t9 = s1 + s1_l
+    t10 = t9 if t8 else s1
+    t11 = pow_fine(t10, t4)
+    t12 = -(t11 / m1)
+    t13 = t7 + t12
+    t14 = t13 - t7
+    t15 = t7 - margin
+    t16 = fma(-t4, p, 1.0) / p
+    t17 = t16 if t16 - t16 == 0.0 else 0.0
+    t18 = pow_fine_low(t3, t4) + t5 * (t4 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3)) + t5 * (t17 * log(t3))
+    t19 = pow_fine_low(t10, t4) + t11 * (t4 * ((s1_l - (t9 - s1) if t8 else 0.0) / t10))
+    t20 = t7 - (t13 - t14) + (t12 - t14) + (margin - (t7 - t15) + (t6 - t15) + (fma(-t6, m0, t5) + t18) / m0)
+    t21 = t20 + -((fma(t12, m1, t11) + (t19 + t11 * (t17 * log(t10)))) / m1)
+    t22 = t13 < 0.0 or t13 == 0.0 and t21 < 0.0
+    t23 = 0.0 if t22 else t21
+    t24 = t23 - t23 == 0.0
+    t25 = 0.0 if t22 else t13
+    t26 = t25 + t23
+    t27 = t23 - (t26 - t25) if t24 else 0.0
+    t28 = t26 if t24 else t25
+    return t28 + t27 if t27 - t27 == 0.0 else t28
 
 
 # s0 = sum over D.1 of Abs(y0[D.1])**p
@@ -6745,34 +6736,31 @@ def value_f32_out_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, margin, p, s0, s0_
     t2 = s0 + s0_l
     t3 = t2 if t1 else s0
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = t9 / m0
-    t11 = margin + t10
-    t12 = s1_l - s1_l == 0.0
-    t13 = s1 + s1_l
-    t14 = t13 if t12 else s1
-    t15 = pow(t14, t8)
-    t16 = -(t15 / m1)
-    t17 = t11 + t16
-    t18 = t17 - t11
-    t19 = t11 - margin
-    t20 = t5 - (t7 - t4) if t6 else 0.0
-    t21 = fma(-t10, m0, t9) + (t9 * (t8 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3)) + t9 * (t20 * log(t3)))
-    t22 = t15 * (t8 * ((s1_l - (t13 - s1) if t12 else 0.0) / t14)) + t15 * (t20 * log(t14))
-    t23 = t11 - (t17 - t18) + (t16 - t18) + (margin - (t11 - t19) + (t10 - t19) + t21 / m0)
-    t24 = t23 + -((fma(t16, m1, t15) + t22) / m1)
-    t25 = t17 < 0.0 or t17 == 0.0 and t24 < 0.0
-    t26 = 0.0 if t25 else t24
-    t27 = t26 - t26 == 0.0
-    t28 = 0.0 if t25 else t17
-    t29 = t28 + t26
-    t30 = t26 - (t29 - t28) if t27 else 0.0
-    t31 = t29 if t27 else t28
-    return t31 + t30 if t30 - t30 == 0.0 else t31
+    t5 = pow(t3, t4)
+    t6 = t5 / m0
+    t7 = margin + t6
+    t8 = s1_l - s1_l == 0.0
+    t9 = s1 + s1_l
+    t10 = t9 if t8 else s1
+    t11 = pow(t10, t4)
+    t12 = -(t11 / m1)
+    t13 = t7 + t12
+    t14 = t13 - t7
+    t15 = t7 - margin
+    t16 = fma(-t4, p, 1.0) / p
+    t17 = t16 if t16 - t16 == 0.0 else 0.0
+    t18 = fma(-t6, m0, t5) + (t5 * (t4 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3)) + t5 * (t17 * log(t3)))
+    t19 = t11 * (t4 * ((s1_l - (t9 - s1) if t8 else 0.0) / t10)) + t11 * (t17 * log(t10))
+    t20 = t7 - (t13 - t14) + (t12 - t14) + (margin - (t7 - t15) + (t6 - t15) + t18 / m0)
+    t21 = t20 + -((fma(t12, m1, t11) + t19) / m1)
+    t22 = t13 < 0.0 or t13 == 0.0 and t21 < 0.0
+    t23 = 0.0 if t22 else t21
+    t24 = t23 - t23 == 0.0
+    t25 = 0.0 if t22 else t13
+    t26 = t25 + t23
+    t27 = t23 - (t26 - t25) if t24 else 0.0
+    t28 = t26 if t24 else t25
+    return t28 + t27 if t27 - t27 == 0.0 else t28
 
 
 # e0 = s0**(1/p)
@@ -6785,18 +6773,15 @@ def vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     t2 = s0 + s0_l
     t3 = t2 if t1 else s0
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow_fine(t3, t8)
-    t10 = pow_fine_low(t3, t8) + t9 * (t8 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3))
-    t11 = t10 + t9 * ((t5 - (t7 - t4) if t6 else 0.0) * log(t3))
-    t12 = t11 - t11 == 0.0
-    t13 = t9 + t11
-    t14 = t13 if t12 else t9
-    t15 = (t11 - (t13 - t9) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
-    return t14, t15
+    t5 = pow_fine(t3, t4)
+    t6 = fma(-t4, p, 1.0) / p
+    t7 = pow_fine_low(t3, t4) + t5 * (t4 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3))
+    t8 = t7 + t5 * ((t6 if t6 - t6 == 0.0 else 0.0) * log(t3))
+    t9 = t8 - t8 == 0.0
+    t10 = t5 + t8
+    t11 = t10 if t9 else t5
+    t12 = (t8 - (t10 - t5) if t9 else 0.0) if t11 - t11 == 0.0 else 0.0
+    return t11, t12
 
 
 # e1 = s1**(1/p)
@@ -6809,18 +6794,15 @@ def vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l):
     t2 = s1 + s1_l
     t3 = t2 if t1 else s1
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow_fine(t3, t8)
-    t10 = pow_fine_low(t3, t8) + t9 * (t8 * ((s1_l - (t2 - s1) if t1 else 0.0) / t3))
-    t11 = t10 + t9 * ((t5 - (t7 - t4) if t6 else 0.0) * log(t3))
-    t12 = t11 - t11 == 0.0
-    t13 = t9 + t11
-    t14 = t13 if t12 else t9
-    t15 = (t11 - (t13 - t9) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
-    return t14, t15
+    t5 = pow_fine(t3, t4)
+    t6 = fma(-t4, p, 1.0) / p
+    t7 = pow_fine_low(t3, t4) + t5 * (t4 * ((s1_l - (t2 - s1) if t1 else 0.0) / t3))
+    t8 = t7 + t5 * ((t6 if t6 - t6 == 0.0 else 0.0) * log(t3))
+    t9 = t8 - t8 == 0.0
+    t10 = t5 + t8
+    t11 = t10 if t9 else t5
+    t12 = (t8 - (t10 - t5) if t9 else 0.0) if t11 - t11 == 0.0 else 0.0
+    return t11, t12
 
 
 # s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -6951,19 +6933,16 @@ def vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D, y1_D_l):
     t4 = t3 + t1
     t5 = t4 if t2 else t3
     t6 = p + -1.0
-    t7 = t6 - p
-    t8 = p - (t6 - t7) + (-1.0 - t7)
-    t9 = t8 - t8 == 0.0
-    t10 = t6 + t8
-    t11 = t10 if t9 else t6
-    t12 = pow_fine(t5, t11)
-    t13 = pow_fine_low(t5, t11) + t12 * (t11 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
-    t14 = t13 + t12 * ((t8 - (t10 - t6) if t9 else 0.0) * log(t5))
-    t15 = t14 - t14 == 0.0
-    t16 = t12 + t14
-    t17 = t16 if t15 else t12
-    t18 = (t14 - (t16 - t12) if t15 else 0.0) if t17 - t17 == 0.0 else 0.0
-    return t17, t18
+    t7 = pow_fine(t5, t6)
+    t8 = t6 - p
+    t9 = p - (t6 - t8) + (-1.0 - t8)
+    t10 = pow_fine_low(t5, t6) + t7 * (t6 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
+    t11 = t10 + t7 * ((t9 if t9 - t9 == 0.0 else 0.0) * log(t5))
+    t12 = t11 - t11 == 0.0
+    t13 = t7 + t11
+    t14 = t13 if t12 else t7
+    t15 = (t11 - (t13 - t7) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
+    return t14, t15
 
 
 # e3[D] = Abs(y0[D])**(p - 1)
@@ -6978,19 +6957,16 @@ def vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D, y0_D_l):
     t4 = t3 + t1
     t5 = t4 if t2 else t3
     t6 = p + -1.0
-    t7 = t6 - p
-    t8 = p - (t6 - t7) + (-1.0 - t7)
-    t9 = t8 - t8 == 0.0
-    t10 = t6 + t8
-    t11 = t10 if t9 else t6
-    t12 = pow_fine(t5, t11)
-    t13 = pow_fine_low(t5, t11) + t12 * (t11 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
-    t14 = t13 + t12 * ((t8 - (t10 - t6) if t9 else 0.0) * log(t5))
-    t15 = t14 - t14 == 0.0
-    t16 = t12 + t14
-    t17 = t16 if t15 else t12
-    t18 = (t14 - (t16 - t12) if t15 else 0.0) if t17 - t17 == 0.0 else 0.0
-    return t17, t18
+    t7 = pow_fine(t5, t6)
+    t8 = t6 - p
+    t9 = p - (t6 - t8) + (-1.0 - t8)
+    t10 = pow_fine_low(t5, t6) + t7 * (t6 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
+    t11 = t10 + t7 * ((t9 if t9 - t9 == 0.0 else 0.0) * log(t5))
+    t12 = t11 - t11 == 0.0
+    t13 = t7 + t11
+    t14 = t13 if t12 else t7
+    t15 = (t11 - (t13 - t7) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
+    return t14, t15
 
 
 # danchor[D] = (g*(p*s3*sign(y1[D])*e2[D] + p*s4*sign(y0[D])*e3[D]) if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -7156,11 +7132,8 @@ def vjp_f32_n0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p):
     t1 = p + -1.0
     t2 = t1 - p
     t3 = p - (t1 - t2) + (-1.0 - t2)
-    t4 = t3 - t3 == 0.0
-    t5 = t1 + t3
-    t6 = t5 if t4 else t1
-    t7 = (t3 - (t5 - t1) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
-    return t6, t7
+    t4 = (t3 if t3 - t3 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t4
 
 
 # r_m0 = 1/m0
@@ -7169,11 +7142,8 @@ def vjp_f32_r_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0):
     m0 = np.float64(m0)
     t1 = 1.0 / m0
     t2 = fma(-t1, m0, 1.0) / m0
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # r_m1 = 1/m1
@@ -7182,11 +7152,8 @@ def vjp_f32_r_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m1):
     m1 = np.float64(m1)
     t1 = 1.0 / m1
     t2 = fma(-t1, m1, 1.0) / m1
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # e0 = s0**(1/p)
@@ -7199,18 +7166,15 @@ def vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     t2 = s0 + s0_l
     t3 = t2 if t1 else s0
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = t9 * (t8 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3))
-    t11 = t10 + t9 * ((t5 - (t7 - t4) if t6 else 0.0) * log(t3))
-    t12 = t11 - t11 == 0.0
-    t13 = t9 + t11
-    t14 = t13 if t12 else t9
-    t15 = (t11 - (t13 - t9) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
-    return t14, t15
+    t5 = pow(t3, t4)
+    t6 = fma(-t4, p, 1.0) / p
+    t7 = t5 * (t4 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3))
+    t8 = t7 + t5 * ((t6 if t6 - t6 == 0.0 else 0.0) * log(t3))
+    t9 = t8 - t8 == 0.0
+    t10 = t5 + t8
+    t11 = t10 if t9 else t5
+    t12 = (t8 - (t10 - t5) if t9 else 0.0) if t11 - t11 == 0.0 else 0.0
+    return t11, t12
 
 
 # e1 = s1**(1/p)
@@ -7223,18 +7187,15 @@ def vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l):
     t2 = s1 + s1_l
     t3 = t2 if t1 else s1
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = t9 * (t8 * ((s1_l - (t2 - s1) if t1 else 0.0) / t3))
-    t11 = t10 + t9 * ((t5 - (t7 - t4) if t6 else 0.0) * log(t3))
-    t12 = t11 - t11 == 0.0
-    t13 = t9 + t11
-    t14 = t13 if t12 else t9
-    t15 = (t11 - (t13 - t9) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
-    return t14, t15
+    t5 = pow(t3, t4)
+    t6 = fma(-t4, p, 1.0) / p
+    t7 = t5 * (t4 * ((s1_l - (t2 - s1) if t1 else 0.0) / t3))
+    t8 = t7 + t5 * ((t6 if t6 - t6 == 0.0 else 0.0) * log(t3))
+    t9 = t8 - t8 == 0.0
+    t10 = t5 + t8
+    t11 = t10 if t9 else t5
+    t12 = (t8 - (t10 - t5) if t9 else 0.0) if t11 - t11 == 0.0 else 0.0
+    return t11, t12
 
 
 # s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -7731,19 +7692,16 @@ def hvp_anchor_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D, posi
     t9 = t8 + t6
     t10 = t9 if t7 else t8
     t11 = p + -1.0
-    t12 = t11 - p
-    t13 = p - (t11 - t12) + (-1.0 - t12)
-    t14 = t13 - t13 == 0.0
-    t15 = t11 + t13
-    t16 = t15 if t14 else t11
-    t17 = pow_fine(t10, t16)
-    t18 = pow_fine_low(t10, t16) + t17 * (t16 * ((t6 - (t9 - t8) if t7 else 0.0) / t10))
-    t19 = t18 + t17 * ((t13 - (t15 - t11) if t14 else 0.0) * log(t10))
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = (t19 - (t21 - t17) if t20 else 0.0) if t22 - t22 == 0.0 else 0.0
-    return t22, t23
+    t12 = pow_fine(t10, t11)
+    t13 = t11 - p
+    t14 = p - (t11 - t13) + (-1.0 - t13)
+    t15 = pow_fine_low(t10, t11) + t12 * (t11 * ((t6 - (t9 - t8) if t7 else 0.0) / t10))
+    t16 = t15 + t12 * ((t14 if t14 - t14 == 0.0 else 0.0) * log(t10))
+    t17 = t16 - t16 == 0.0
+    t18 = t12 + t16
+    t19 = t18 if t17 else t12
+    t20 = (t16 - (t18 - t12) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
+    return t19, t20
 
 
 # s0_rate_of = sum over D.1 of sign(eps + anchor[D.1] - positive[D.1])*direction[D.1]*e0[D.1]
@@ -7804,19 +7762,16 @@ def hvp_anchor_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D, nega
     t9 = t8 + t6
     t10 = t9 if t7 else t8
     t11 = p + -1.0
-    t12 = t11 - p
-    t13 = p - (t11 - t12) + (-1.0 - t12)
-    t14 = t13 - t13 == 0.0
-    t15 = t11 + t13
-    t16 = t15 if t14 else t11
-    t17 = pow_fine(t10, t16)
-    t18 = pow_fine_low(t10, t16) + t17 * (t16 * ((t6 - (t9 - t8) if t7 else 0.0) / t10))
-    t19 = t18 + t17 * ((t13 - (t15 - t11) if t14 else 0.0) * log(t10))
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = (t19 - (t21 - t17) if t20 else 0.0) if t22 - t22 == 0.0 else 0.0
-    return t22, t23
+    t12 = pow_fine(t10, t11)
+    t13 = t11 - p
+    t14 = p - (t11 - t13) + (-1.0 - t13)
+    t15 = pow_fine_low(t10, t11) + t12 * (t11 * ((t6 - (t9 - t8) if t7 else 0.0) / t10))
+    t16 = t15 + t12 * ((t14 if t14 - t14 == 0.0 else 0.0) * log(t10))
+    t17 = t16 - t16 == 0.0
+    t18 = t12 + t16
+    t19 = t18 if t17 else t12
+    t20 = (t16 - (t18 - t12) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
+    return t19, t20
 
 
 # s1_rate_of = sum over D.1 of sign(eps + anchor[D.1] - negative[D.1])*direction[D.1]*e1[D.1]
@@ -8197,50 +8152,47 @@ def hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     t43 = t42 + t40
     t44 = t43 if t41 else t42
     t45 = p + -2.0
-    t46 = t45 - p
-    t47 = p - (t45 - t46) + (-2.0 - t46)
-    t48 = t47 - t47 == 0.0
-    t49 = t45 + t47
-    t50 = t49 if t48 else t45
-    t51 = pow_fine(t44, t50)
-    t52 = t39 * t51
-    t53 = t52 * t33
-    t54 = t53 * t33
-    t55 = t35 + t54
-    t56 = t36 * s7
-    t57 = t56 * t38
-    t58 = -t21 if t18 < 0.0 else t21
-    t59 = t58 - t58 == 0.0
-    t60 = abs(t18)
-    t61 = t60 + t58
-    t62 = t61 if t59 else t60
-    t63 = pow_fine(t62, t50)
-    t64 = t57 * t63
-    t65 = t64 * t23
-    t66 = t65 * t23
-    t67 = t55 + t66
-    t68 = g * t67
-    t69 = t67 - t55
-    t70 = t55 - t35
-    t71 = t35 - t24
-    t72 = (fma(t15, s9, -t16) + t15 * s9_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s9) * t23
-    t73 = (fma(t25, s8, -t26) + t25 * s8_l + (fma(e1_D, p, -t25) + e1_D_l * p) * s8) * t33
-    t74 = t24 - (t35 - t71) + (t34 - t71) + (fma(t16, t23, -t24) + t72) + (fma(t26, t33, -t34) + t73)
-    t75 = t47 - (t49 - t45) if t48 else 0.0
-    t76 = pow_fine_low(t44, t50) + t51 * (t50 * ((t40 - (t43 - t42) if t41 else 0.0) / t44))
-    t77 = t38 - p
-    t78 = p - (t38 - t77) + (-1.0 - t77)
-    t79 = fma(direction_D, p, -t36)
-    t80 = (fma(t37, t38, -t39) + t37 * t78 + (fma(t36, s6, -t37) + t36 * s6_l + t79 * s6) * t38) * t51
-    t81 = fma(t52, t33, -t53) + (fma(t39, t51, -t52) + t39 * (t76 + t51 * (t75 * log(t44))) + t80) * t33
-    t82 = t35 - (t55 - t70) + (t54 - t70) + t74 + (fma(t53, t33, -t54) + t81 * t33)
-    t83 = pow_fine_low(t62, t50) + t63 * (t50 * ((t58 - (t61 - t60) if t59 else 0.0) / t62))
-    t84 = (fma(t56, t38, -t57) + t56 * t78 + (fma(t36, s7, -t56) + t36 * s7_l + t79 * s7) * t38) * t63
-    t85 = fma(t64, t23, -t65) + (fma(t57, t63, -t64) + t57 * (t83 + t63 * (t75 * log(t62))) + t84) * t23
-    t86 = fma(g, t67, -t68) + g * (t55 - (t67 - t69) + (t66 - t69) + t82 + (fma(t65, t23, -t66) + t85 * t23))
-    t87 = t86 if t14 else 0.0
-    t88 = t68 if t14 else 0.0
-    return t88 + t87 if t87 - t87 == 0.0 else t88
+    t46 = pow_fine(t44, t45)
+    t47 = t39 * t46
+    t48 = t47 * t33
+    t49 = t48 * t33
+    t50 = t35 + t49
+    t51 = t36 * s7
+    t52 = t51 * t38
+    t53 = -t21 if t18 < 0.0 else t21
+    t54 = t53 - t53 == 0.0
+    t55 = abs(t18)
+    t56 = t55 + t53
+    t57 = t56 if t54 else t55
+    t58 = pow_fine(t57, t45)
+    t59 = t52 * t58
+    t60 = t59 * t23
+    t61 = t60 * t23
+    t62 = t50 + t61
+    t63 = g * t62
+    t64 = t62 - t50
+    t65 = t50 - t35
+    t66 = t35 - t24
+    t67 = (fma(t15, s9, -t16) + t15 * s9_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s9) * t23
+    t68 = (fma(t25, s8, -t26) + t25 * s8_l + (fma(e1_D, p, -t25) + e1_D_l * p) * s8) * t33
+    t69 = t24 - (t35 - t66) + (t34 - t66) + (fma(t16, t23, -t24) + t67) + (fma(t26, t33, -t34) + t68)
+    t70 = t45 - p
+    t71 = p - (t45 - t70) + (-2.0 - t70)
+    t72 = t71 if t71 - t71 == 0.0 else 0.0
+    t73 = pow_fine_low(t44, t45) + t46 * (t45 * ((t40 - (t43 - t42) if t41 else 0.0) / t44))
+    t74 = t38 - p
+    t75 = p - (t38 - t74) + (-1.0 - t74)
+    t76 = fma(direction_D, p, -t36)
+    t77 = (fma(t37, t38, -t39) + t37 * t75 + (fma(t36, s6, -t37) + t36 * s6_l + t76 * s6) * t38) * t46
+    t78 = fma(t47, t33, -t48) + (fma(t39, t46, -t47) + t39 * (t73 + t46 * (t72 * log(t44))) + t77) * t33
+    t79 = t35 - (t50 - t65) + (t49 - t65) + t69 + (fma(t48, t33, -t49) + t78 * t33)
+    t80 = pow_fine_low(t57, t45) + t58 * (t45 * ((t53 - (t56 - t55) if t54 else 0.0) / t57))
+    t81 = (fma(t51, t38, -t52) + t51 * t75 + (fma(t36, s7, -t51) + t36 * s7_l + t76 * s7) * t38) * t58
+    t82 = fma(t59, t23, -t60) + (fma(t52, t58, -t59) + t52 * (t80 + t58 * (t72 * log(t57))) + t81) * t23
+    t83 = fma(g, t62, -t63) + g * (t50 - (t62 - t64) + (t61 - t64) + t79 + (fma(t60, t23, -t61) + t82 * t23))
+    t84 = t83 if t14 else 0.0
+    t85 = t63 if t14 else 0.0
+    return t85 + t84 if t84 - t84 == 0.0 else t85
 
 
 # n5 = p - 2
@@ -8250,11 +8202,8 @@ def hvp_anchor_f32_n5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p):
     t1 = p + -2.0
     t2 = t1 - p
     t3 = p - (t1 - t2) + (-2.0 - t2)
-    t4 = t3 - t3 == 0.0
-    t5 = t1 + t3
-    t6 = t5 if t4 else t1
-    t7 = (t3 - (t5 - t1) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
-    return t6, t7
+    t4 = (t3 if t3 - t3 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t4
 
 
 # s0 = sum over D.1 of Abs(eps + anchor[D.1] - positive[D.1])**p
@@ -8997,29 +8946,26 @@ def hvp_positive_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     t32 = t31 + t29
     t33 = t32 if t30 else t31
     t34 = p + -2.0
-    t35 = t34 - p
-    t36 = p - (t34 - t35) + (-2.0 - t35)
-    t37 = t36 - t36 == 0.0
-    t38 = t34 + t36
-    t39 = t38 if t37 else t34
-    t40 = pow_fine(t33, t39)
-    t41 = t28 * t40
-    t42 = t41 * t23
-    t43 = t42 * t23
-    t44 = t24 + t43
-    t45 = g * t44
-    t46 = t44 - t24
-    t47 = (fma(t15, s6, -t16) + t15 * s6_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s6) * t23
-    t48 = pow_fine_low(t33, t39) + t40 * (t39 * ((t29 - (t32 - t31) if t30 else 0.0) / t33))
-    t49 = t27 - p
-    t50 = (fma(t25, s5, -t26) + t25 * s5_l + fma(direction_D, p, -t25) * s5) * t27
-    t51 = fma(t28, t40, -t41) + t28 * (t48 + t40 * ((t36 - (t38 - t34) if t37 else 0.0) * log(t33)))
-    t52 = (t51 + (fma(t26, t27, -t28) + t26 * (p - (t27 - t49) + (-1.0 - t49)) + t50) * t40) * t23
-    t53 = t24 - (t44 - t46) + (t43 - t46) + -(fma(t16, t23, t24) + t47)
-    t54 = fma(g, t44, -t45) + g * (t53 + (fma(t42, t23, -t43) + (fma(t41, t23, -t42) + t52) * t23))
-    t55 = t54 if t14 else 0.0
-    t56 = t45 if t14 else 0.0
-    return t56 + t55 if t55 - t55 == 0.0 else t56
+    t35 = pow_fine(t33, t34)
+    t36 = t28 * t35
+    t37 = t36 * t23
+    t38 = t37 * t23
+    t39 = t24 + t38
+    t40 = g * t39
+    t41 = t39 - t24
+    t42 = (fma(t15, s6, -t16) + t15 * s6_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s6) * t23
+    t43 = t34 - p
+    t44 = p - (t34 - t43) + (-2.0 - t43)
+    t45 = pow_fine_low(t33, t34) + t35 * (t34 * ((t29 - (t32 - t31) if t30 else 0.0) / t33))
+    t46 = t27 - p
+    t47 = (fma(t25, s5, -t26) + t25 * s5_l + fma(direction_D, p, -t25) * s5) * t27
+    t48 = fma(t28, t35, -t36) + t28 * (t45 + t35 * ((t44 if t44 - t44 == 0.0 else 0.0) * log(t33)))
+    t49 = (t48 + (fma(t26, t27, -t28) + t26 * (p - (t27 - t46) + (-1.0 - t46)) + t47) * t35) * t23
+    t50 = t24 - (t39 - t41) + (t38 - t41) + -(fma(t16, t23, t24) + t42)
+    t51 = fma(g, t39, -t40) + g * (t50 + (fma(t37, t23, -t38) + (fma(t36, t23, -t37) + t49) * t23))
+    t52 = t51 if t14 else 0.0
+    t53 = t40 if t14 else 0.0
+    return t53 + t52 if t52 - t52 == 0.0 else t53
 
 
 # s5 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
@@ -9468,29 +9414,26 @@ def hvp_negative_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     t32 = t31 + t29
     t33 = t32 if t30 else t31
     t34 = p + -2.0
-    t35 = t34 - p
-    t36 = p - (t34 - t35) + (-2.0 - t35)
-    t37 = t36 - t36 == 0.0
-    t38 = t34 + t36
-    t39 = t38 if t37 else t34
-    t40 = pow_fine(t33, t39)
-    t41 = t28 * t40
-    t42 = t41 * t23
-    t43 = t42 * t23
-    t44 = t24 + t43
-    t45 = g * t44
-    t46 = t44 - t24
-    t47 = (fma(t15, s6, -t16) + t15 * s6_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s6) * t23
-    t48 = pow_fine_low(t33, t39) + t40 * (t39 * ((t29 - (t32 - t31) if t30 else 0.0) / t33))
-    t49 = t27 - p
-    t50 = (fma(t25, s5, -t26) + t25 * s5_l + fma(direction_D, p, -t25) * s5) * t27
-    t51 = fma(t28, t40, -t41) + t28 * (t48 + t40 * ((t36 - (t38 - t34) if t37 else 0.0) * log(t33)))
-    t52 = (t51 + (fma(t26, t27, -t28) + t26 * (p - (t27 - t49) + (-1.0 - t49)) + t50) * t40) * t23
-    t53 = t24 - (t44 - t46) + (t43 - t46) + -(fma(t16, t23, t24) + t47)
-    t54 = fma(g, t44, -t45) + g * (t53 + (fma(t42, t23, -t43) + (fma(t41, t23, -t42) + t52) * t23))
-    t55 = t54 if t14 else 0.0
-    t56 = t45 if t14 else 0.0
-    return t56 + t55 if t55 - t55 == 0.0 else t56
+    t35 = pow_fine(t33, t34)
+    t36 = t28 * t35
+    t37 = t36 * t23
+    t38 = t37 * t23
+    t39 = t24 + t38
+    t40 = g * t39
+    t41 = t39 - t24
+    t42 = (fma(t15, s6, -t16) + t15 * s6_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s6) * t23
+    t43 = t34 - p
+    t44 = p - (t34 - t43) + (-2.0 - t43)
+    t45 = pow_fine_low(t33, t34) + t35 * (t34 * ((t29 - (t32 - t31) if t30 else 0.0) / t33))
+    t46 = t27 - p
+    t47 = (fma(t25, s5, -t26) + t25 * s5_l + fma(direction_D, p, -t25) * s5) * t27
+    t48 = fma(t28, t35, -t36) + t28 * (t45 + t35 * ((t44 if t44 - t44 == 0.0 else 0.0) * log(t33)))
+    t49 = (t48 + (fma(t26, t27, -t28) + t26 * (p - (t27 - t46) + (-1.0 - t46)) + t47) * t35) * t23
+    t50 = t24 - (t39 - t41) + (t38 - t41) + -(fma(t16, t23, t24) + t42)
+    t51 = fma(g, t39, -t40) + g * (t50 + (fma(t37, t23, -t38) + (fma(t36, t23, -t37) + t49) * t23))
+    t52 = t51 if t14 else 0.0
+    t53 = t40 if t14 else 0.0
+    return t53 + t52 if t52 - t52 == 0.0 else t53
 
 
 # s5 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
@@ -9703,34 +9646,30 @@ def vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, m0, m1, margin
     t2 = s0 + s0_l
     t3 = t2 if t1 else s0
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = t9 / m0
-    t11 = margin + t10
-    t12 = s1_l - s1_l == 0.0
-    t13 = s1 + s1_l
-    t14 = t13 if t12 else s1
-    t15 = pow(t14, t8)
-    t16 = -(t15 / m1)
-    t17 = t11 + t16
-    t18 = -t17
-    t19 = 0.0 + t18
-    t20 = t19 - 0.0
-    t21 = t17 - t11
-    t22 = t11 - margin
-    t23 = t5 - (t7 - t4) if t6 else 0.0
-    t24 = pow_low(t3, t8) + t9 * (t8 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3)) + t9 * (t23 * log(t3))
-    t25 = margin - (t11 - t22) + (t10 - t22) + (fma(-t10, m0, t9) + t24) / m0
-    t26 = pow_low(t14, t8) + t15 * (t8 * ((s1_l - (t13 - s1) if t12 else 0.0) / t14)) + t15 * (t23 * log(t14))
-    t27 = -(t11 - (t17 - t21) + (t16 - t21) + t25 + -((fma(t16, m1, t15) + t26) / m1))
-    t28 = 0.0 - (t19 - t20) + (t18 - t20) + t27
-    t29 = t28 - t28 == 0.0
-    t30 = t19 + t28
-    t31 = t30 if t29 else t19
-    return g if t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t19) if t29 else 0.0) <= 0.0 else 0.0
+    t5 = pow(t3, t4)
+    t6 = t5 / m0
+    t7 = margin + t6
+    t8 = s1_l - s1_l == 0.0
+    t9 = s1 + s1_l
+    t10 = t9 if t8 else s1
+    t11 = pow(t10, t4)
+    t12 = -(t11 / m1)
+    t13 = t7 + t12
+    t14 = -t13
+    t15 = 0.0 + t14
+    t16 = t15 - 0.0
+    t17 = t13 - t7
+    t18 = t7 - margin
+    t19 = fma(-t4, p, 1.0) / p
+    t20 = t19 if t19 - t19 == 0.0 else 0.0
+    t21 = pow_low(t3, t4) + t5 * (t4 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3)) + t5 * (t20 * log(t3))
+    t22 = pow_low(t10, t4) + t11 * (t4 * ((s1_l - (t9 - s1) if t8 else 0.0) / t10)) + t11 * (t20 * log(t10))
+    t23 = t7 - (t13 - t17) + (t12 - t17) + (margin - (t7 - t18) + (t6 - t18) + (fma(-t6, m0, t5) + t21) / m0)
+    t24 = 0.0 - (t15 - t16) + (t14 - t16) + -(t23 + -((fma(t12, m1, t11) + t22) / m1))
+    t25 = t24 - t24 == 0.0
+    t26 = t15 + t24
+    t27 = t26 if t25 else t15
+    return g if t27 < 0.0 or t27 == 0.0 and (t24 - (t26 - t15) if t25 else 0.0) <= 0.0 else 0.0
 
 
 # e0[D] = Abs(y0[D])**p
@@ -10402,19 +10341,16 @@ def vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D1, y1_D1_l):
     t4 = t3 + t1
     t5 = t4 if t2 else t3
     t6 = p + -1.0
-    t7 = t6 - p
-    t8 = p - (t6 - t7) + (-1.0 - t7)
-    t9 = t8 - t8 == 0.0
-    t10 = t6 + t8
-    t11 = t10 if t9 else t6
-    t12 = pow_fine(t5, t11)
-    t13 = y1_D1 + y1_D1_l if y1_D1_l - y1_D1_l == 0.0 else y1_D1
-    t14 = 1.0 if 0.0 < t13 else -1.0 if t13 < 0.0 else 0.0
-    t15 = t12 * t14
-    t16 = pow_fine_low(t5, t11) + t12 * (t11 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
-    t17 = fma(t12, t14, -t15) + (t16 + t12 * ((t8 - (t10 - t6) if t9 else 0.0) * log(t5))) * t14
-    t18 = t17 if t17 - t17 == 0.0 else 0.0
-    return t15, t18
+    t7 = pow_fine(t5, t6)
+    t8 = y1_D1 + y1_D1_l if y1_D1_l - y1_D1_l == 0.0 else y1_D1
+    t9 = 1.0 if 0.0 < t8 else -1.0 if t8 < 0.0 else 0.0
+    t10 = t7 * t9
+    t11 = t6 - p
+    t12 = p - (t6 - t11) + (-1.0 - t11)
+    t13 = pow_fine_low(t5, t6) + t7 * (t6 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
+    t14 = fma(t7, t9, -t10) + (t13 + t7 * ((t12 if t12 - t12 == 0.0 else 0.0) * log(t5))) * t9
+    t15 = t14 if t14 - t14 == 0.0 else 0.0
+    return t10, t15
 
 
 # s4 = p*s3*s4_of
@@ -10447,19 +10383,16 @@ def vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D1, y0_D1_l):
     t4 = t3 + t1
     t5 = t4 if t2 else t3
     t6 = p + -1.0
-    t7 = t6 - p
-    t8 = p - (t6 - t7) + (-1.0 - t7)
-    t9 = t8 - t8 == 0.0
-    t10 = t6 + t8
-    t11 = t10 if t9 else t6
-    t12 = pow_fine(t5, t11)
-    t13 = y0_D1 + y0_D1_l if y0_D1_l - y0_D1_l == 0.0 else y0_D1
-    t14 = 1.0 if 0.0 < t13 else -1.0 if t13 < 0.0 else 0.0
-    t15 = t12 * t14
-    t16 = pow_fine_low(t5, t11) + t12 * (t11 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
-    t17 = fma(t12, t14, -t15) + (t16 + t12 * ((t8 - (t10 - t6) if t9 else 0.0) * log(t5))) * t14
-    t18 = t17 if t17 - t17 == 0.0 else 0.0
-    return t15, t18
+    t7 = pow_fine(t5, t6)
+    t8 = y0_D1 + y0_D1_l if y0_D1_l - y0_D1_l == 0.0 else y0_D1
+    t9 = 1.0 if 0.0 < t8 else -1.0 if t8 < 0.0 else 0.0
+    t10 = t7 * t9
+    t11 = t6 - p
+    t12 = p - (t6 - t11) + (-1.0 - t11)
+    t13 = pow_fine_low(t5, t6) + t7 * (t6 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
+    t14 = fma(t7, t9, -t10) + (t13 + t7 * ((t12 if t12 - t12 == 0.0 else 0.0) * log(t5))) * t9
+    t15 = t14 if t14 - t14 == 0.0 else 0.0
+    return t10, t15
 
 
 # s6 = p*s5*s6_of
@@ -15141,15 +15074,8 @@ def value_f32_size_gap1_core_swap_p_ne_inf_p_eq_2(margin, s0, s1, s2, size_s0, s
     size_s2 = np.float64(size_s2)
     t1 = math.sqrt(s1)
     t2 = math.sqrt(s2)
-    t3 = -t2
-    t4 = t1 + t3
-    t5 = t4 - t1
-    t6 = t1 - (t4 - t5) + (t3 - t5) + fma(-t1, t1, s1) / (t1 + t1) + -(fma(t3, t2, s2) / (t2 + t2))
-    t7 = t6 - t6 == 0.0
-    t8 = t4 + t6
-    t9 = t8 if t7 else t4
-    t10 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) < 0.0
-    return size_s0 / abs(math.sqrt(s0)) + abs(margin) + (size_s1 / abs(t1) if t10 else size_s2 / abs(t2))
+    t3 = t1 < t2 or t1 == t2 and fma(-t1, t1, s1) / (t1 + t1) < fma(-t2, t2, s2) / (t2 + t2)
+    return size_s0 / abs(math.sqrt(s0)) + abs(margin) + (size_s1 / abs(t1) if t3 else size_s2 / abs(t2))
 
 
 # doubt_gap1 = (0 if 16777216*Abs(gap1) >= size_gap1 else 1)
@@ -15204,22 +15130,15 @@ def value_f32_size_out_core_swap_p_ne_inf_p_eq_2(margin, s0, s1, s2, size_s0, si
     t11 = t7 - t2
     t12 = t2 - margin
     t13 = fma(-t3, t3, s1) / (t3 + t3)
-    t14 = -t4
-    t15 = fma(t14, t4, s2) / (t4 + t4)
-    t16 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + fma(-t1, t1, s0) / (t1 + t1))
-    t17 = 0.0 - (t9 - t10) + (t8 - t10) + -(t16 + -(t13 if t5 else t15))
-    t18 = t17 - t17 == 0.0
-    t19 = t9 + t17
-    t20 = t19 if t18 else t9
-    t21 = t3 + t14
-    t22 = t21 - t3
-    t23 = t3 - (t21 - t22) + (t14 - t22) + t13 + -t15
-    t24 = t23 - t23 == 0.0
-    t25 = t21 + t23
-    t26 = t25 if t24 else t21
-    t27 = t26 < 0.0 or t26 == 0.0 and (t23 - (t25 - t21) if t24 else 0.0) < 0.0
-    t28 = size_s0 / abs(t1) + abs(margin) + (size_s1 / abs(t3) if t27 else size_s2 / abs(t4))
-    return t28 if t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t9) if t18 else 0.0) < 0.0 else 0.0
+    t14 = fma(-t4, t4, s2) / (t4 + t4)
+    t15 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + fma(-t1, t1, s0) / (t1 + t1))
+    t16 = 0.0 - (t9 - t10) + (t8 - t10) + -(t15 + -(t13 if t5 else t14))
+    t17 = t16 - t16 == 0.0
+    t18 = t9 + t16
+    t19 = t18 if t17 else t9
+    t20 = size_s1 / abs(t3) if t5 or t3 == t4 and t13 < t14 else size_s2 / abs(t4)
+    t21 = t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t9) if t17 else 0.0) < 0.0
+    return size_s0 / abs(t1) + abs(margin) + t20 if t21 else 0.0
 
 
 # doubt_out = (0 if 16777216*Abs(near_out) >= size_out else 1)
@@ -21727,44 +21646,40 @@ def value_f64_out_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, m2, margin, p, s0, s0
     t2 = s0 + s0_l
     t3 = t2 if t1 else s0
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow_fine(t3, t8)
-    t10 = t9 / m0
-    t11 = margin + t10
-    t12 = s1_l - s1_l == 0.0
-    t13 = s1 + s1_l
-    t14 = t13 if t12 else s1
-    t15 = pow_fine(t14, t8)
-    t16 = t15 / m1
-    t17 = s2_l - s2_l == 0.0
-    t18 = s2 + s2_l
-    t19 = t18 if t17 else s2
-    t20 = pow_fine(t19, t8)
-    t21 = t20 / m2
-    t22 = t16 < t21
-    t23 = -(t16 if t22 else t21)
-    t24 = t11 + t23
-    t25 = t24 - t11
-    t26 = t11 - margin
-    t27 = t5 - (t7 - t4) if t6 else 0.0
-    t28 = pow_fine_low(t3, t8) + t9 * (t8 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3)) + t9 * (t27 * log(t3))
-    t29 = margin - (t11 - t26) + (t10 - t26) + (fma(-t10, m0, t9) + t28) / m0
-    t30 = pow_fine_low(t14, t8) + t15 * (t8 * ((s1_l - (t13 - s1) if t12 else 0.0) / t14))
-    t31 = pow_fine_low(t19, t8) + t20 * (t8 * ((s2_l - (t18 - s2) if t17 else 0.0) / t19))
-    t32 = (fma(-t16, m1, t15) + (t30 + t15 * (t27 * log(t14)))) / m1
-    t33 = -(t32 if t22 else (fma(-t21, m2, t20) + (t31 + t20 * (t27 * log(t19)))) / m2)
-    t34 = t11 - (t24 - t25) + (t23 - t25) + t29 + t33
-    t35 = t24 < 0.0 or t24 == 0.0 and t34 < 0.0
-    t36 = 0.0 if t35 else t34
-    t37 = t36 - t36 == 0.0
-    t38 = 0.0 if t35 else t24
-    t39 = t38 + t36
-    t40 = t36 - (t39 - t38) if t37 else 0.0
-    t41 = t39 if t37 else t38
-    return t41 + t40 if t40 - t40 == 0.0 else t41
+    t5 = pow_fine(t3, t4)
+    t6 = t5 / m0
+    t7 = margin + t6
+    t8 = s1_l - s1_l == 0.0
+    t9 = s1 + s1_l
+    t10 = t9 if t8 else s1
+    t11 = pow_fine(t10, t4)
+    t12 = t11 / m1
+    t13 = s2_l - s2_l == 0.0
+    t14 = s2 + s2_l
+    t15 = t14 if t13 else s2
+    t16 = pow_fine(t15, t4)
+    t17 = t16 / m2
+    t18 = t12 < t17
+    t19 = -(t12 if t18 else t17)
+    t20 = t7 + t19
+    t21 = t20 - t7
+    t22 = t7 - margin
+    t23 = fma(-t4, p, 1.0) / p
+    t24 = t23 if t23 - t23 == 0.0 else 0.0
+    t25 = pow_fine_low(t3, t4) + t5 * (t4 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3)) + t5 * (t24 * log(t3))
+    t26 = pow_fine_low(t10, t4) + t11 * (t4 * ((s1_l - (t9 - s1) if t8 else 0.0) / t10))
+    t27 = pow_fine_low(t15, t4) + t16 * (t4 * ((s2_l - (t14 - s2) if t13 else 0.0) / t15))
+    t28 = (fma(-t12, m1, t11) + (t26 + t11 * (t24 * log(t10)))) / m1
+    t29 = t7 - (t20 - t21) + (t19 - t21) + (margin - (t7 - t22) + (t6 - t22) + (fma(-t6, m0, t5) + t25) / m0)
+    t30 = t29 + -(t28 if t18 else (fma(-t17, m2, t16) + (t27 + t16 * (t24 * log(t15)))) / m2)
+    t31 = t20 < 0.0 or t20 == 0.0 and t30 < 0.0
+    t32 = 0.0 if t31 else t30
+    t33 = t32 - t32 == 0.0
+    t34 = 0.0 if t31 else t20
+    t35 = t34 + t32
+    t36 = t32 - (t35 - t34) if t33 else 0.0
+    t37 = t35 if t33 else t34
+    return t37 + t36 if t36 - t36 == 0.0 else t37
 
 
 # s0 = sum over D.1 of Abs(y0[D.1])**p
@@ -21836,42 +21751,39 @@ def value_f32_out_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, m2, margin, p, s0, s0
     t2 = s0 + s0_l
     t3 = t2 if t1 else s0
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = t9 / m0
-    t11 = margin + t10
-    t12 = s1_l - s1_l == 0.0
-    t13 = s1 + s1_l
-    t14 = t13 if t12 else s1
-    t15 = pow(t14, t8)
-    t16 = t15 / m1
-    t17 = s2_l - s2_l == 0.0
-    t18 = s2 + s2_l
-    t19 = t18 if t17 else s2
-    t20 = pow(t19, t8)
-    t21 = t20 / m2
-    t22 = t16 < t21
-    t23 = -(t16 if t22 else t21)
-    t24 = t11 + t23
-    t25 = t24 - t11
-    t26 = t11 - margin
-    t27 = t5 - (t7 - t4) if t6 else 0.0
-    t28 = fma(-t10, m0, t9) + (t9 * (t8 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3)) + t9 * (t27 * log(t3)))
-    t29 = t15 * (t8 * ((s1_l - (t13 - s1) if t12 else 0.0) / t14)) + t15 * (t27 * log(t14))
-    t30 = t20 * (t8 * ((s2_l - (t18 - s2) if t17 else 0.0) / t19)) + t20 * (t27 * log(t19))
-    t31 = t11 - (t24 - t25) + (t23 - t25) + (margin - (t11 - t26) + (t10 - t26) + t28 / m0)
-    t32 = t31 + -((fma(-t16, m1, t15) + t29) / m1 if t22 else (fma(-t21, m2, t20) + t30) / m2)
-    t33 = t24 < 0.0 or t24 == 0.0 and t32 < 0.0
-    t34 = 0.0 if t33 else t32
-    t35 = t34 - t34 == 0.0
-    t36 = 0.0 if t33 else t24
-    t37 = t36 + t34
-    t38 = t34 - (t37 - t36) if t35 else 0.0
-    t39 = t37 if t35 else t36
-    return t39 + t38 if t38 - t38 == 0.0 else t39
+    t5 = pow(t3, t4)
+    t6 = t5 / m0
+    t7 = margin + t6
+    t8 = s1_l - s1_l == 0.0
+    t9 = s1 + s1_l
+    t10 = t9 if t8 else s1
+    t11 = pow(t10, t4)
+    t12 = t11 / m1
+    t13 = s2_l - s2_l == 0.0
+    t14 = s2 + s2_l
+    t15 = t14 if t13 else s2
+    t16 = pow(t15, t4)
+    t17 = t16 / m2
+    t18 = t12 < t17
+    t19 = -(t12 if t18 else t17)
+    t20 = t7 + t19
+    t21 = t20 - t7
+    t22 = t7 - margin
+    t23 = fma(-t4, p, 1.0) / p
+    t24 = t23 if t23 - t23 == 0.0 else 0.0
+    t25 = fma(-t6, m0, t5) + (t5 * (t4 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3)) + t5 * (t24 * log(t3)))
+    t26 = t11 * (t4 * ((s1_l - (t9 - s1) if t8 else 0.0) / t10)) + t11 * (t24 * log(t10))
+    t27 = t16 * (t4 * ((s2_l - (t14 - s2) if t13 else 0.0) / t15)) + t16 * (t24 * log(t15))
+    t28 = t7 - (t20 - t21) + (t19 - t21) + (margin - (t7 - t22) + (t6 - t22) + t25 / m0)
+    t29 = t28 + -((fma(-t12, m1, t11) + t26) / m1 if t18 else (fma(-t17, m2, t16) + t27) / m2)
+    t30 = t20 < 0.0 or t20 == 0.0 and t29 < 0.0
+    t31 = 0.0 if t30 else t29
+    t32 = t31 - t31 == 0.0
+    t33 = 0.0 if t30 else t20
+    t34 = t33 + t31
+    t35 = t31 - (t34 - t33) if t32 else 0.0
+    t36 = t34 if t32 else t33
+    return t36 + t35 if t35 - t35 == 0.0 else t36
 
 
 # e0 = s1**(1/p)
@@ -21884,18 +21796,15 @@ def vjp_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l):
     t2 = s1 + s1_l
     t3 = t2 if t1 else s1
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow_fine(t3, t8)
-    t10 = pow_fine_low(t3, t8) + t9 * (t8 * ((s1_l - (t2 - s1) if t1 else 0.0) / t3))
-    t11 = t10 + t9 * ((t5 - (t7 - t4) if t6 else 0.0) * log(t3))
-    t12 = t11 - t11 == 0.0
-    t13 = t9 + t11
-    t14 = t13 if t12 else t9
-    t15 = (t11 - (t13 - t9) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
-    return t14, t15
+    t5 = pow_fine(t3, t4)
+    t6 = fma(-t4, p, 1.0) / p
+    t7 = pow_fine_low(t3, t4) + t5 * (t4 * ((s1_l - (t2 - s1) if t1 else 0.0) / t3))
+    t8 = t7 + t5 * ((t6 if t6 - t6 == 0.0 else 0.0) * log(t3))
+    t9 = t8 - t8 == 0.0
+    t10 = t5 + t8
+    t11 = t10 if t9 else t5
+    t12 = (t8 - (t10 - t5) if t9 else 0.0) if t11 - t11 == 0.0 else 0.0
+    return t11, t12
 
 
 # e1 = s2**(1/p)
@@ -21908,18 +21817,15 @@ def vjp_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l):
     t2 = s2 + s2_l
     t3 = t2 if t1 else s2
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow_fine(t3, t8)
-    t10 = pow_fine_low(t3, t8) + t9 * (t8 * ((s2_l - (t2 - s2) if t1 else 0.0) / t3))
-    t11 = t10 + t9 * ((t5 - (t7 - t4) if t6 else 0.0) * log(t3))
-    t12 = t11 - t11 == 0.0
-    t13 = t9 + t11
-    t14 = t13 if t12 else t9
-    t15 = (t11 - (t13 - t9) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
-    return t14, t15
+    t5 = pow_fine(t3, t4)
+    t6 = fma(-t4, p, 1.0) / p
+    t7 = pow_fine_low(t3, t4) + t5 * (t4 * ((s2_l - (t2 - s2) if t1 else 0.0) / t3))
+    t8 = t7 + t5 * ((t6 if t6 - t6 == 0.0 else 0.0) * log(t3))
+    t9 = t8 - t8 == 0.0
+    t10 = t5 + t8
+    t11 = t10 if t9 else t5
+    t12 = (t8 - (t10 - t5) if t9 else 0.0) if t11 - t11 == 0.0 else 0.0
+    return t11, t12
 
 
 # e2 = s0**(1/p)
@@ -21932,18 +21838,15 @@ def vjp_f64_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     t2 = s0 + s0_l
     t3 = t2 if t1 else s0
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow_fine(t3, t8)
-    t10 = pow_fine_low(t3, t8) + t9 * (t8 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3))
-    t11 = t10 + t9 * ((t5 - (t7 - t4) if t6 else 0.0) * log(t3))
-    t12 = t11 - t11 == 0.0
-    t13 = t9 + t11
-    t14 = t13 if t12 else t9
-    t15 = (t11 - (t13 - t9) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
-    return t14, t15
+    t5 = pow_fine(t3, t4)
+    t6 = fma(-t4, p, 1.0) / p
+    t7 = pow_fine_low(t3, t4) + t5 * (t4 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3))
+    t8 = t7 + t5 * ((t6 if t6 - t6 == 0.0 else 0.0) * log(t3))
+    t9 = t8 - t8 == 0.0
+    t10 = t5 + t8
+    t11 = t10 if t9 else t5
+    t12 = (t8 - (t10 - t5) if t9 else 0.0) if t11 - t11 == 0.0 else 0.0
+    return t11, t12
 
 
 # s4 = (-(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e1/m2 < e0/m1 else (0 if Eq(s2, 0)
@@ -22191,19 +22094,16 @@ def vjp_f64_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D, y1_D_l):
     t4 = t3 + t1
     t5 = t4 if t2 else t3
     t6 = p + -1.0
-    t7 = t6 - p
-    t8 = p - (t6 - t7) + (-1.0 - t7)
-    t9 = t8 - t8 == 0.0
-    t10 = t6 + t8
-    t11 = t10 if t9 else t6
-    t12 = pow_fine(t5, t11)
-    t13 = pow_fine_low(t5, t11) + t12 * (t11 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
-    t14 = t13 + t12 * ((t8 - (t10 - t6) if t9 else 0.0) * log(t5))
-    t15 = t14 - t14 == 0.0
-    t16 = t12 + t14
-    t17 = t16 if t15 else t12
-    t18 = (t14 - (t16 - t12) if t15 else 0.0) if t17 - t17 == 0.0 else 0.0
-    return t17, t18
+    t7 = pow_fine(t5, t6)
+    t8 = t6 - p
+    t9 = p - (t6 - t8) + (-1.0 - t8)
+    t10 = pow_fine_low(t5, t6) + t7 * (t6 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
+    t11 = t10 + t7 * ((t9 if t9 - t9 == 0.0 else 0.0) * log(t5))
+    t12 = t11 - t11 == 0.0
+    t13 = t7 + t11
+    t14 = t13 if t12 else t7
+    t15 = (t11 - (t13 - t7) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
+    return t14, t15
 
 
 # e4[D] = Abs(y0[D])**(p - 1)
@@ -22218,19 +22118,16 @@ def vjp_f64_e4_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D, y0_D_l):
     t4 = t3 + t1
     t5 = t4 if t2 else t3
     t6 = p + -1.0
-    t7 = t6 - p
-    t8 = p - (t6 - t7) + (-1.0 - t7)
-    t9 = t8 - t8 == 0.0
-    t10 = t6 + t8
-    t11 = t10 if t9 else t6
-    t12 = pow_fine(t5, t11)
-    t13 = pow_fine_low(t5, t11) + t12 * (t11 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
-    t14 = t13 + t12 * ((t8 - (t10 - t6) if t9 else 0.0) * log(t5))
-    t15 = t14 - t14 == 0.0
-    t16 = t12 + t14
-    t17 = t16 if t15 else t12
-    t18 = (t14 - (t16 - t12) if t15 else 0.0) if t17 - t17 == 0.0 else 0.0
-    return t17, t18
+    t7 = pow_fine(t5, t6)
+    t8 = t6 - p
+    t9 = p - (t6 - t8) + (-1.0 - t8)
+    t10 = pow_fine_low(t5, t6) + t7 * (t6 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
+    t11 = t10 + t7 * ((t9 if t9 - t9 == 0.0 else 0.0) * log(t5))
+    t12 = t11 - t11 == 0.0
+    t13 = t7 + t11
+    t14 = t13 if t12 else t7
+    t15 = (t11 - (t13 - t7) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
+    return t14, t15
 
 
 # danchor[D] = (g*(p*s5*sign(y1[D])*e3[D] + p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
@@ -22338,19 +22235,16 @@ def vjp_f64_e5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_D, y2_D_l):
     t4 = t3 + t1
     t5 = t4 if t2 else t3
     t6 = p + -1.0
-    t7 = t6 - p
-    t8 = p - (t6 - t7) + (-1.0 - t7)
-    t9 = t8 - t8 == 0.0
-    t10 = t6 + t8
-    t11 = t10 if t9 else t6
-    t12 = pow_fine(t5, t11)
-    t13 = pow_fine_low(t5, t11) + t12 * (t11 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
-    t14 = t13 + t12 * ((t8 - (t10 - t6) if t9 else 0.0) * log(t5))
-    t15 = t14 - t14 == 0.0
-    t16 = t12 + t14
-    t17 = t16 if t15 else t12
-    t18 = (t14 - (t16 - t12) if t15 else 0.0) if t17 - t17 == 0.0 else 0.0
-    return t17, t18
+    t7 = pow_fine(t5, t6)
+    t8 = t6 - p
+    t9 = p - (t6 - t8) + (-1.0 - t8)
+    t10 = pow_fine_low(t5, t6) + t7 * (t6 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
+    t11 = t10 + t7 * ((t9 if t9 - t9 == 0.0 else 0.0) * log(t5))
+    t12 = t11 - t11 == 0.0
+    t13 = t7 + t11
+    t14 = t13 if t12 else t7
+    t15 = (t11 - (t13 - t7) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
+    return t14, t15
 
 
 # dpositive[D] = (g*(p*s4*sign(y2[D])*e5[D] - p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >=
@@ -22546,11 +22440,8 @@ def vjp_f32_n0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p):
     t1 = p + -1.0
     t2 = t1 - p
     t3 = p - (t1 - t2) + (-1.0 - t2)
-    t4 = t3 - t3 == 0.0
-    t5 = t1 + t3
-    t6 = t5 if t4 else t1
-    t7 = (t3 - (t5 - t1) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
-    return t6, t7
+    t4 = (t3 if t3 - t3 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t4
 
 
 # r_m0 = 1/m0
@@ -22559,11 +22450,8 @@ def vjp_f32_r_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0):
     m0 = np.float64(m0)
     t1 = 1.0 / m0
     t2 = fma(-t1, m0, 1.0) / m0
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # r_m1 = 1/m1
@@ -22572,11 +22460,8 @@ def vjp_f32_r_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(m1):
     m1 = np.float64(m1)
     t1 = 1.0 / m1
     t2 = fma(-t1, m1, 1.0) / m1
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # r_m2 = 1/m2
@@ -22585,11 +22470,8 @@ def vjp_f32_r_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(m2):
     m2 = np.float64(m2)
     t1 = 1.0 / m2
     t2 = fma(-t1, m2, 1.0) / m2
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if t2 - t2 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t3
 
 
 # e0 = s1**(1/p)
@@ -22602,18 +22484,15 @@ def vjp_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l):
     t2 = s1 + s1_l
     t3 = t2 if t1 else s1
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = t9 * (t8 * ((s1_l - (t2 - s1) if t1 else 0.0) / t3))
-    t11 = t10 + t9 * ((t5 - (t7 - t4) if t6 else 0.0) * log(t3))
-    t12 = t11 - t11 == 0.0
-    t13 = t9 + t11
-    t14 = t13 if t12 else t9
-    t15 = (t11 - (t13 - t9) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
-    return t14, t15
+    t5 = pow(t3, t4)
+    t6 = fma(-t4, p, 1.0) / p
+    t7 = t5 * (t4 * ((s1_l - (t2 - s1) if t1 else 0.0) / t3))
+    t8 = t7 + t5 * ((t6 if t6 - t6 == 0.0 else 0.0) * log(t3))
+    t9 = t8 - t8 == 0.0
+    t10 = t5 + t8
+    t11 = t10 if t9 else t5
+    t12 = (t8 - (t10 - t5) if t9 else 0.0) if t11 - t11 == 0.0 else 0.0
+    return t11, t12
 
 
 # e1 = s2**(1/p)
@@ -22626,18 +22505,15 @@ def vjp_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l):
     t2 = s2 + s2_l
     t3 = t2 if t1 else s2
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = t9 * (t8 * ((s2_l - (t2 - s2) if t1 else 0.0) / t3))
-    t11 = t10 + t9 * ((t5 - (t7 - t4) if t6 else 0.0) * log(t3))
-    t12 = t11 - t11 == 0.0
-    t13 = t9 + t11
-    t14 = t13 if t12 else t9
-    t15 = (t11 - (t13 - t9) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
-    return t14, t15
+    t5 = pow(t3, t4)
+    t6 = fma(-t4, p, 1.0) / p
+    t7 = t5 * (t4 * ((s2_l - (t2 - s2) if t1 else 0.0) / t3))
+    t8 = t7 + t5 * ((t6 if t6 - t6 == 0.0 else 0.0) * log(t3))
+    t9 = t8 - t8 == 0.0
+    t10 = t5 + t8
+    t11 = t10 if t9 else t5
+    t12 = (t8 - (t10 - t5) if t9 else 0.0) if t11 - t11 == 0.0 else 0.0
+    return t11, t12
 
 
 # e2 = s0**(1/p)
@@ -22650,18 +22526,15 @@ def vjp_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     t2 = s0 + s0_l
     t3 = t2 if t1 else s0
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = t9 * (t8 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3))
-    t11 = t10 + t9 * ((t5 - (t7 - t4) if t6 else 0.0) * log(t3))
-    t12 = t11 - t11 == 0.0
-    t13 = t9 + t11
-    t14 = t13 if t12 else t9
-    t15 = (t11 - (t13 - t9) if t12 else 0.0) if t14 - t14 == 0.0 else 0.0
-    return t14, t15
+    t5 = pow(t3, t4)
+    t6 = fma(-t4, p, 1.0) / p
+    t7 = t5 * (t4 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3))
+    t8 = t7 + t5 * ((t6 if t6 - t6 == 0.0 else 0.0) * log(t3))
+    t9 = t8 - t8 == 0.0
+    t10 = t5 + t8
+    t11 = t10 if t9 else t5
+    t12 = (t8 - (t10 - t5) if t9 else 0.0) if t11 - t11 == 0.0 else 0.0
+    return t11, t12
 
 
 # s4 = (-(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e1/m2 < e0/m1 else (0 if Eq(s2, 0)
@@ -23469,19 +23342,16 @@ def hvp_anchor_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D, positiv
     t9 = t8 + t6
     t10 = t9 if t7 else t8
     t11 = p + -1.0
-    t12 = t11 - p
-    t13 = p - (t11 - t12) + (-1.0 - t12)
-    t14 = t13 - t13 == 0.0
-    t15 = t11 + t13
-    t16 = t15 if t14 else t11
-    t17 = pow_fine(t10, t16)
-    t18 = pow_fine_low(t10, t16) + t17 * (t16 * ((t6 - (t9 - t8) if t7 else 0.0) / t10))
-    t19 = t18 + t17 * ((t13 - (t15 - t11) if t14 else 0.0) * log(t10))
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = (t19 - (t21 - t17) if t20 else 0.0) if t22 - t22 == 0.0 else 0.0
-    return t22, t23
+    t12 = pow_fine(t10, t11)
+    t13 = t11 - p
+    t14 = p - (t11 - t13) + (-1.0 - t13)
+    t15 = pow_fine_low(t10, t11) + t12 * (t11 * ((t6 - (t9 - t8) if t7 else 0.0) / t10))
+    t16 = t15 + t12 * ((t14 if t14 - t14 == 0.0 else 0.0) * log(t10))
+    t17 = t16 - t16 == 0.0
+    t18 = t12 + t16
+    t19 = t18 if t17 else t12
+    t20 = (t16 - (t18 - t12) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
+    return t19, t20
 
 
 # s0_rate_of = sum over D.1 of sign(eps + anchor[D.1] - positive[D.1])*direction[D.1]*e0[D.1]
@@ -23542,19 +23412,16 @@ def hvp_anchor_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, anchor_D, negativ
     t9 = t8 + t6
     t10 = t9 if t7 else t8
     t11 = p + -1.0
-    t12 = t11 - p
-    t13 = p - (t11 - t12) + (-1.0 - t12)
-    t14 = t13 - t13 == 0.0
-    t15 = t11 + t13
-    t16 = t15 if t14 else t11
-    t17 = pow_fine(t10, t16)
-    t18 = pow_fine_low(t10, t16) + t17 * (t16 * ((t6 - (t9 - t8) if t7 else 0.0) / t10))
-    t19 = t18 + t17 * ((t13 - (t15 - t11) if t14 else 0.0) * log(t10))
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = (t19 - (t21 - t17) if t20 else 0.0) if t22 - t22 == 0.0 else 0.0
-    return t22, t23
+    t12 = pow_fine(t10, t11)
+    t13 = t11 - p
+    t14 = p - (t11 - t13) + (-1.0 - t13)
+    t15 = pow_fine_low(t10, t11) + t12 * (t11 * ((t6 - (t9 - t8) if t7 else 0.0) / t10))
+    t16 = t15 + t12 * ((t14 if t14 - t14 == 0.0 else 0.0) * log(t10))
+    t17 = t16 - t16 == 0.0
+    t18 = t12 + t16
+    t19 = t18 if t17 else t12
+    t20 = (t16 - (t18 - t12) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
+    return t19, t20
 
 
 # s1_rate_of = sum over D.1 of sign(eps + anchor[D.1] - negative[D.1])*direction[D.1]*e1[D.1]
@@ -23994,50 +23861,47 @@ def hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t44 = t43 + t41
     t45 = t44 if t42 else t43
     t46 = p + -2.0
-    t47 = t46 - p
-    t48 = p - (t46 - t47) + (-2.0 - t47)
-    t49 = t48 - t48 == 0.0
-    t50 = t46 + t48
-    t51 = t50 if t49 else t46
-    t52 = pow_fine(t45, t51)
-    t53 = t40 * t52
-    t54 = t53 * t34
-    t55 = t54 * t34
-    t56 = t36 + t55
-    t57 = t37 * s8
-    t58 = t57 * t39
-    t59 = -t22 if t19 < 0.0 else t22
-    t60 = t59 - t59 == 0.0
-    t61 = abs(t19)
-    t62 = t61 + t59
-    t63 = t62 if t60 else t61
-    t64 = pow_fine(t63, t51)
-    t65 = t58 * t64
-    t66 = t65 * t24
-    t67 = t66 * t24
-    t68 = t56 + t67
-    t69 = g * t68
-    t70 = t68 - t56
-    t71 = t56 - t36
-    t72 = t36 - t25
-    t73 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t24
-    t74 = (fma(t26, s9, -t27) + t26 * s9_l + (fma(e1_D, p, -t26) + e1_D_l * p) * s9) * t34
-    t75 = t25 - (t36 - t72) + (t35 - t72) + (fma(t17, t24, -t25) + t73) + (fma(t27, t34, -t35) + t74)
-    t76 = t48 - (t50 - t46) if t49 else 0.0
-    t77 = pow_fine_low(t45, t51) + t52 * (t51 * ((t41 - (t44 - t43) if t42 else 0.0) / t45))
-    t78 = t39 - p
-    t79 = p - (t39 - t78) + (-1.0 - t78)
-    t80 = fma(direction_D, p, -t37)
-    t81 = (fma(t38, t39, -t40) + t38 * t79 + (fma(t37, s7, -t38) + t37 * s7_l + t80 * s7) * t39) * t52
-    t82 = fma(t53, t34, -t54) + (fma(t40, t52, -t53) + t40 * (t77 + t52 * (t76 * log(t45))) + t81) * t34
-    t83 = t36 - (t56 - t71) + (t55 - t71) + t75 + (fma(t54, t34, -t55) + t82 * t34)
-    t84 = pow_fine_low(t63, t51) + t64 * (t51 * ((t59 - (t62 - t61) if t60 else 0.0) / t63))
-    t85 = (fma(t57, t39, -t58) + t57 * t79 + (fma(t37, s8, -t57) + t37 * s8_l + t80 * s8) * t39) * t64
-    t86 = fma(t65, t24, -t66) + (fma(t58, t64, -t65) + t58 * (t84 + t64 * (t76 * log(t63))) + t85) * t24
-    t87 = fma(g, t68, -t69) + g * (t56 - (t68 - t70) + (t67 - t70) + t83 + (fma(t66, t24, -t67) + t86 * t24))
-    t88 = t87 if t15 else 0.0
-    t89 = t69 if t15 else 0.0
-    return t89 + t88 if t88 - t88 == 0.0 else t89
+    t47 = pow_fine(t45, t46)
+    t48 = t40 * t47
+    t49 = t48 * t34
+    t50 = t49 * t34
+    t51 = t36 + t50
+    t52 = t37 * s8
+    t53 = t52 * t39
+    t54 = -t22 if t19 < 0.0 else t22
+    t55 = t54 - t54 == 0.0
+    t56 = abs(t19)
+    t57 = t56 + t54
+    t58 = t57 if t55 else t56
+    t59 = pow_fine(t58, t46)
+    t60 = t53 * t59
+    t61 = t60 * t24
+    t62 = t61 * t24
+    t63 = t51 + t62
+    t64 = g * t63
+    t65 = t63 - t51
+    t66 = t51 - t36
+    t67 = t36 - t25
+    t68 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t24
+    t69 = (fma(t26, s9, -t27) + t26 * s9_l + (fma(e1_D, p, -t26) + e1_D_l * p) * s9) * t34
+    t70 = t25 - (t36 - t67) + (t35 - t67) + (fma(t17, t24, -t25) + t68) + (fma(t27, t34, -t35) + t69)
+    t71 = t46 - p
+    t72 = p - (t46 - t71) + (-2.0 - t71)
+    t73 = t72 if t72 - t72 == 0.0 else 0.0
+    t74 = pow_fine_low(t45, t46) + t47 * (t46 * ((t41 - (t44 - t43) if t42 else 0.0) / t45))
+    t75 = t39 - p
+    t76 = p - (t39 - t75) + (-1.0 - t75)
+    t77 = fma(direction_D, p, -t37)
+    t78 = (fma(t38, t39, -t40) + t38 * t76 + (fma(t37, s7, -t38) + t37 * s7_l + t77 * s7) * t39) * t47
+    t79 = fma(t48, t34, -t49) + (fma(t40, t47, -t48) + t40 * (t74 + t47 * (t73 * log(t45))) + t78) * t34
+    t80 = t36 - (t51 - t66) + (t50 - t66) + t70 + (fma(t49, t34, -t50) + t79 * t34)
+    t81 = pow_fine_low(t58, t46) + t59 * (t46 * ((t54 - (t57 - t56) if t55 else 0.0) / t58))
+    t82 = (fma(t52, t39, -t53) + t52 * t76 + (fma(t37, s8, -t52) + t37 * s8_l + t77 * s8) * t39) * t59
+    t83 = fma(t60, t24, -t61) + (fma(t53, t59, -t60) + t53 * (t81 + t59 * (t73 * log(t58))) + t82) * t24
+    t84 = fma(g, t63, -t64) + g * (t51 - (t63 - t65) + (t62 - t65) + t80 + (fma(t61, t24, -t62) + t83 * t24))
+    t85 = t84 if t15 else 0.0
+    t86 = t64 if t15 else 0.0
+    return t86 + t85 if t85 - t85 == 0.0 else t86
 
 
 # n5 = p - 2
@@ -24047,11 +23911,8 @@ def hvp_anchor_f32_n5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p):
     t1 = p + -2.0
     t2 = t1 - p
     t3 = p - (t1 - t2) + (-2.0 - t2)
-    t4 = t3 - t3 == 0.0
-    t5 = t1 + t3
-    t6 = t5 if t4 else t1
-    t7 = (t3 - (t5 - t1) if t4 else 0.0) if t6 - t6 == 0.0 else 0.0
-    return t6, t7
+    t4 = (t3 if t3 - t3 == 0.0 else 0.0) if t1 - t1 == 0.0 else 0.0
+    return t1, t4
 
 
 # s0 = sum over D.1 of Abs(eps + anchor[D.1] - positive[D.1])**p
@@ -24717,19 +24578,16 @@ def hvp_positive_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, p, negative_D, pos
     t10 = t9 + t7
     t11 = t10 if t8 else t9
     t12 = p + -1.0
-    t13 = t12 - p
-    t14 = p - (t12 - t13) + (-1.0 - t13)
-    t15 = t14 - t14 == 0.0
-    t16 = t12 + t14
-    t17 = t16 if t15 else t12
-    t18 = pow_fine(t11, t17)
-    t19 = pow_fine_low(t11, t17) + t18 * (t17 * ((t7 - (t10 - t9) if t8 else 0.0) / t11))
-    t20 = t19 + t18 * ((t14 - (t16 - t12) if t15 else 0.0) * log(t11))
-    t21 = t20 - t20 == 0.0
-    t22 = t18 + t20
-    t23 = t22 if t21 else t18
-    t24 = (t20 - (t22 - t18) if t21 else 0.0) if t23 - t23 == 0.0 else 0.0
-    return t23, t24
+    t13 = pow_fine(t11, t12)
+    t14 = t12 - p
+    t15 = p - (t12 - t14) + (-1.0 - t14)
+    t16 = pow_fine_low(t11, t12) + t13 * (t12 * ((t7 - (t10 - t9) if t8 else 0.0) / t11))
+    t17 = t16 + t13 * ((t15 if t15 - t15 == 0.0 else 0.0) * log(t11))
+    t18 = t17 - t17 == 0.0
+    t19 = t13 + t17
+    t20 = t19 if t18 else t13
+    t21 = (t17 - (t19 - t13) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
+    return t20, t21
 
 
 # s2_rate_of = sum over D.1 of sign(eps - negative[D.1] + positive[D.1])*direction[D.1]*e1[D.1]
@@ -25044,50 +24902,47 @@ def hvp_positive_f64_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t45 = t44 + t42
     t46 = t45 if t43 else t44
     t47 = p + -2.0
-    t48 = t47 - p
-    t49 = p - (t47 - t48) + (-2.0 - t48)
-    t50 = t49 - t49 == 0.0
-    t51 = t47 + t49
-    t52 = t51 if t50 else t47
-    t53 = pow_fine(t46, t52)
-    t54 = t41 * t53
-    t55 = t54 * t35
-    t56 = t55 * t35
-    t57 = t37 + t56
-    t58 = t38 * s8
-    t59 = t58 * t40
-    t60 = -t22 if t19 < 0.0 else t22
-    t61 = t60 - t60 == 0.0
-    t62 = abs(t19)
-    t63 = t62 + t60
-    t64 = t63 if t61 else t62
-    t65 = pow_fine(t64, t52)
-    t66 = t59 * t65
-    t67 = t66 * t24
-    t68 = t67 * t24
-    t69 = t57 + t68
-    t70 = g * t69
-    t71 = t69 - t57
-    t72 = t57 - t37
-    t73 = t37 - t25
-    t74 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t24
-    t75 = (fma(t26, s9, -t27) + t26 * s9_l + (fma(e1_D, p, -t26) + e1_D_l * p) * s9) * t35
-    t76 = t25 - (t37 - t73) + (t36 - t73) + -(fma(t17, t24, t25) + t74) + (fma(t27, t35, -t36) + t75)
-    t77 = t49 - (t51 - t47) if t50 else 0.0
-    t78 = pow_fine_low(t46, t52) + t53 * (t52 * ((t42 - (t45 - t44) if t43 else 0.0) / t46))
-    t79 = t40 - p
-    t80 = p - (t40 - t79) + (-1.0 - t79)
-    t81 = fma(direction_D, p, -t38)
-    t82 = (fma(t39, t40, -t41) + t39 * t80 + (fma(t38, s7, -t39) + t38 * s7_l + t81 * s7) * t40) * t53
-    t83 = fma(t54, t35, -t55) + (fma(t41, t53, -t54) + t41 * (t78 + t53 * (t77 * log(t46))) + t82) * t35
-    t84 = t37 - (t57 - t72) + (t56 - t72) + t76 + (fma(t55, t35, -t56) + t83 * t35)
-    t85 = pow_fine_low(t64, t52) + t65 * (t52 * ((t60 - (t63 - t62) if t61 else 0.0) / t64))
-    t86 = (fma(t58, t40, -t59) + t58 * t80 + (fma(t38, s8, -t58) + t38 * s8_l + t81 * s8) * t40) * t65
-    t87 = fma(t66, t24, -t67) + (fma(t59, t65, -t66) + t59 * (t85 + t65 * (t77 * log(t64))) + t86) * t24
-    t88 = fma(g, t69, -t70) + g * (t57 - (t69 - t71) + (t68 - t71) + t84 + (fma(t67, t24, -t68) + t87 * t24))
-    t89 = t88 if t15 else 0.0
-    t90 = t70 if t15 else 0.0
-    return t90 + t89 if t89 - t89 == 0.0 else t90
+    t48 = pow_fine(t46, t47)
+    t49 = t41 * t48
+    t50 = t49 * t35
+    t51 = t50 * t35
+    t52 = t37 + t51
+    t53 = t38 * s8
+    t54 = t53 * t40
+    t55 = -t22 if t19 < 0.0 else t22
+    t56 = t55 - t55 == 0.0
+    t57 = abs(t19)
+    t58 = t57 + t55
+    t59 = t58 if t56 else t57
+    t60 = pow_fine(t59, t47)
+    t61 = t54 * t60
+    t62 = t61 * t24
+    t63 = t62 * t24
+    t64 = t52 + t63
+    t65 = g * t64
+    t66 = t64 - t52
+    t67 = t52 - t37
+    t68 = t37 - t25
+    t69 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t24
+    t70 = (fma(t26, s9, -t27) + t26 * s9_l + (fma(e1_D, p, -t26) + e1_D_l * p) * s9) * t35
+    t71 = t25 - (t37 - t68) + (t36 - t68) + -(fma(t17, t24, t25) + t69) + (fma(t27, t35, -t36) + t70)
+    t72 = t47 - p
+    t73 = p - (t47 - t72) + (-2.0 - t72)
+    t74 = t73 if t73 - t73 == 0.0 else 0.0
+    t75 = pow_fine_low(t46, t47) + t48 * (t47 * ((t42 - (t45 - t44) if t43 else 0.0) / t46))
+    t76 = t40 - p
+    t77 = p - (t40 - t76) + (-1.0 - t76)
+    t78 = fma(direction_D, p, -t38)
+    t79 = (fma(t39, t40, -t41) + t39 * t77 + (fma(t38, s7, -t39) + t38 * s7_l + t78 * s7) * t40) * t48
+    t80 = fma(t49, t35, -t50) + (fma(t41, t48, -t49) + t41 * (t75 + t48 * (t74 * log(t46))) + t79) * t35
+    t81 = t37 - (t52 - t67) + (t51 - t67) + t71 + (fma(t50, t35, -t51) + t80 * t35)
+    t82 = pow_fine_low(t59, t47) + t60 * (t47 * ((t55 - (t58 - t57) if t56 else 0.0) / t59))
+    t83 = (fma(t53, t40, -t54) + t53 * t77 + (fma(t38, s8, -t53) + t38 * s8_l + t78 * s8) * t40) * t60
+    t84 = fma(t61, t24, -t62) + (fma(t54, t60, -t61) + t54 * (t82 + t60 * (t74 * log(t59))) + t83) * t24
+    t85 = fma(g, t64, -t65) + g * (t52 - (t64 - t66) + (t63 - t66) + t81 + (fma(t62, t24, -t63) + t84 * t24))
+    t86 = t85 if t15 else 0.0
+    t87 = t65 if t15 else 0.0
+    return t87 + t86 if t86 - t86 == 0.0 else t87
 
 
 # e1[D] = Abs(eps - negative[D] + positive[D])**n0
@@ -25603,50 +25458,47 @@ def hvp_negative_f64_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t45 = t44 + t42
     t46 = t45 if t43 else t44
     t47 = p + -2.0
-    t48 = t47 - p
-    t49 = p - (t47 - t48) + (-2.0 - t48)
-    t50 = t49 - t49 == 0.0
-    t51 = t47 + t49
-    t52 = t51 if t50 else t47
-    t53 = pow_fine(t46, t52)
-    t54 = t41 * t53
-    t55 = t54 * t35
-    t56 = t55 * t35
-    t57 = t37 + t56
-    t58 = t38 * s8
-    t59 = t58 * t40
-    t60 = -t23 if t19 < 0.0 else t23
-    t61 = t60 - t60 == 0.0
-    t62 = abs(t19)
-    t63 = t62 + t60
-    t64 = t63 if t61 else t62
-    t65 = pow_fine(t64, t52)
-    t66 = t59 * t65
-    t67 = t66 * t25
-    t68 = t67 * t25
-    t69 = t57 + t68
-    t70 = g * t69
-    t71 = t69 - t57
-    t72 = t57 - t37
-    t73 = t37 - t26
-    t74 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t25
-    t75 = (fma(t27, s9, -t28) + t27 * s9_l + (fma(e1_D, p, -t27) + e1_D_l * p) * s9) * t35
-    t76 = t26 - (t37 - t73) + (t36 - t73) + -(fma(t17, t25, t26) + t74) + -(fma(t28, t35, t36) + t75)
-    t77 = t49 - (t51 - t47) if t50 else 0.0
-    t78 = pow_fine_low(t46, t52) + t53 * (t52 * ((t42 - (t45 - t44) if t43 else 0.0) / t46))
-    t79 = t40 - p
-    t80 = p - (t40 - t79) + (-1.0 - t79)
-    t81 = fma(direction_D, p, -t38)
-    t82 = (fma(t39, t40, -t41) + t39 * t80 + (fma(t38, s7, -t39) + t38 * s7_l + t81 * s7) * t40) * t53
-    t83 = fma(t54, t35, -t55) + (fma(t41, t53, -t54) + t41 * (t78 + t53 * (t77 * log(t46))) + t82) * t35
-    t84 = t37 - (t57 - t72) + (t56 - t72) + t76 + (fma(t55, t35, -t56) + t83 * t35)
-    t85 = pow_fine_low(t64, t52) + t65 * (t52 * ((t60 - (t63 - t62) if t61 else 0.0) / t64))
-    t86 = (fma(t58, t40, -t59) + t58 * t80 + (fma(t38, s8, -t58) + t38 * s8_l + t81 * s8) * t40) * t65
-    t87 = fma(t66, t25, -t67) + (fma(t59, t65, -t66) + t59 * (t85 + t65 * (t77 * log(t64))) + t86) * t25
-    t88 = fma(g, t69, -t70) + g * (t57 - (t69 - t71) + (t68 - t71) + t84 + (fma(t67, t25, -t68) + t87 * t25))
-    t89 = t88 if t15 else 0.0
-    t90 = t70 if t15 else 0.0
-    return t90 + t89 if t89 - t89 == 0.0 else t90
+    t48 = pow_fine(t46, t47)
+    t49 = t41 * t48
+    t50 = t49 * t35
+    t51 = t50 * t35
+    t52 = t37 + t51
+    t53 = t38 * s8
+    t54 = t53 * t40
+    t55 = -t23 if t19 < 0.0 else t23
+    t56 = t55 - t55 == 0.0
+    t57 = abs(t19)
+    t58 = t57 + t55
+    t59 = t58 if t56 else t57
+    t60 = pow_fine(t59, t47)
+    t61 = t54 * t60
+    t62 = t61 * t25
+    t63 = t62 * t25
+    t64 = t52 + t63
+    t65 = g * t64
+    t66 = t64 - t52
+    t67 = t52 - t37
+    t68 = t37 - t26
+    t69 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t25
+    t70 = (fma(t27, s9, -t28) + t27 * s9_l + (fma(e1_D, p, -t27) + e1_D_l * p) * s9) * t35
+    t71 = t26 - (t37 - t68) + (t36 - t68) + -(fma(t17, t25, t26) + t69) + -(fma(t28, t35, t36) + t70)
+    t72 = t47 - p
+    t73 = p - (t47 - t72) + (-2.0 - t72)
+    t74 = t73 if t73 - t73 == 0.0 else 0.0
+    t75 = pow_fine_low(t46, t47) + t48 * (t47 * ((t42 - (t45 - t44) if t43 else 0.0) / t46))
+    t76 = t40 - p
+    t77 = p - (t40 - t76) + (-1.0 - t76)
+    t78 = fma(direction_D, p, -t38)
+    t79 = (fma(t39, t40, -t41) + t39 * t77 + (fma(t38, s7, -t39) + t38 * s7_l + t78 * s7) * t40) * t48
+    t80 = fma(t49, t35, -t50) + (fma(t41, t48, -t49) + t41 * (t75 + t48 * (t74 * log(t46))) + t79) * t35
+    t81 = t37 - (t52 - t67) + (t51 - t67) + t71 + (fma(t50, t35, -t51) + t80 * t35)
+    t82 = pow_fine_low(t59, t47) + t60 * (t47 * ((t55 - (t58 - t57) if t56 else 0.0) / t59))
+    t83 = (fma(t53, t40, -t54) + t53 * t77 + (fma(t38, s8, -t53) + t38 * s8_l + t78 * s8) * t40) * t60
+    t84 = fma(t61, t25, -t62) + (fma(t54, t60, -t61) + t54 * (t82 + t60 * (t74 * log(t59))) + t83) * t25
+    t85 = fma(g, t64, -t65) + g * (t52 - (t64 - t66) + (t63 - t66) + t81 + (fma(t62, t25, -t63) + t84 * t25))
+    t86 = t85 if t15 else 0.0
+    t87 = t65 if t15 else 0.0
+    return t87 + t86 if t86 - t86 == 0.0 else t87
 
 
 # n2 = -p*s9
@@ -25823,42 +25675,39 @@ def vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_ne_2_p_ne_1(g, m0, m1, m2, margi
     t2 = s0 + s0_l
     t3 = t2 if t1 else s0
     t4 = 1.0 / p
-    t5 = fma(-t4, p, 1.0) / p
-    t6 = t5 - t5 == 0.0
-    t7 = t4 + t5
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = t9 / m0
-    t11 = margin + t10
-    t12 = s1_l - s1_l == 0.0
-    t13 = s1 + s1_l
-    t14 = t13 if t12 else s1
-    t15 = pow(t14, t8)
-    t16 = t15 / m1
-    t17 = s2_l - s2_l == 0.0
-    t18 = s2 + s2_l
-    t19 = t18 if t17 else s2
-    t20 = pow(t19, t8)
-    t21 = t20 / m2
-    t22 = t16 < t21
-    t23 = -(t16 if t22 else t21)
-    t24 = t11 + t23
-    t25 = -t24
-    t26 = 0.0 + t25
-    t27 = t26 - 0.0
-    t28 = t24 - t11
-    t29 = t11 - margin
-    t30 = t5 - (t7 - t4) if t6 else 0.0
-    t31 = pow_low(t3, t8) + t9 * (t8 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3)) + t9 * (t30 * log(t3))
-    t32 = margin - (t11 - t29) + (t10 - t29) + (fma(-t10, m0, t9) + t31) / m0
-    t33 = pow_low(t14, t8) + t15 * (t8 * ((s1_l - (t13 - s1) if t12 else 0.0) / t14)) + t15 * (t30 * log(t14))
-    t34 = pow_low(t19, t8) + t20 * (t8 * ((s2_l - (t18 - s2) if t17 else 0.0) / t19)) + t20 * (t30 * log(t19))
-    t35 = -((fma(-t16, m1, t15) + t33) / m1 if t22 else (fma(-t21, m2, t20) + t34) / m2)
-    t36 = 0.0 - (t26 - t27) + (t25 - t27) + -(t11 - (t24 - t28) + (t23 - t28) + t32 + t35)
-    t37 = t36 - t36 == 0.0
-    t38 = t26 + t36
-    t39 = t38 if t37 else t26
-    return g if t39 < 0.0 or t39 == 0.0 and (t36 - (t38 - t26) if t37 else 0.0) <= 0.0 else 0.0
+    t5 = pow(t3, t4)
+    t6 = t5 / m0
+    t7 = margin + t6
+    t8 = s1_l - s1_l == 0.0
+    t9 = s1 + s1_l
+    t10 = t9 if t8 else s1
+    t11 = pow(t10, t4)
+    t12 = t11 / m1
+    t13 = s2_l - s2_l == 0.0
+    t14 = s2 + s2_l
+    t15 = t14 if t13 else s2
+    t16 = pow(t15, t4)
+    t17 = t16 / m2
+    t18 = t12 < t17
+    t19 = -(t12 if t18 else t17)
+    t20 = t7 + t19
+    t21 = -t20
+    t22 = 0.0 + t21
+    t23 = t22 - 0.0
+    t24 = t20 - t7
+    t25 = t7 - margin
+    t26 = fma(-t4, p, 1.0) / p
+    t27 = t26 if t26 - t26 == 0.0 else 0.0
+    t28 = pow_low(t3, t4) + t5 * (t4 * ((s0_l - (t2 - s0) if t1 else 0.0) / t3)) + t5 * (t27 * log(t3))
+    t29 = pow_low(t10, t4) + t11 * (t4 * ((s1_l - (t9 - s1) if t8 else 0.0) / t10)) + t11 * (t27 * log(t10))
+    t30 = pow_low(t15, t4) + t16 * (t4 * ((s2_l - (t14 - s2) if t13 else 0.0) / t15)) + t16 * (t27 * log(t15))
+    t31 = t7 - (t20 - t24) + (t19 - t24) + (margin - (t7 - t25) + (t6 - t25) + (fma(-t6, m0, t5) + t28) / m0)
+    t32 = -(t31 + -((fma(-t12, m1, t11) + t29) / m1 if t18 else (fma(-t17, m2, t16) + t30) / m2))
+    t33 = 0.0 - (t22 - t23) + (t21 - t23) + t32
+    t34 = t33 - t33 == 0.0
+    t35 = t22 + t33
+    t36 = t35 if t34 else t22
+    return g if t36 < 0.0 or t36 == 0.0 and (t33 - (t35 - t22) if t34 else 0.0) <= 0.0 else 0.0
 
 
 # e0[D] = Abs(y0[D])**p
@@ -27056,19 +26905,16 @@ def vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_D1, y2_D1_l):
     t4 = t3 + t1
     t5 = t4 if t2 else t3
     t6 = p + -1.0
-    t7 = t6 - p
-    t8 = p - (t6 - t7) + (-1.0 - t7)
-    t9 = t8 - t8 == 0.0
-    t10 = t6 + t8
-    t11 = t10 if t9 else t6
-    t12 = pow_fine(t5, t11)
-    t13 = y2_D1 + y2_D1_l if y2_D1_l - y2_D1_l == 0.0 else y2_D1
-    t14 = 1.0 if 0.0 < t13 else -1.0 if t13 < 0.0 else 0.0
-    t15 = t12 * t14
-    t16 = pow_fine_low(t5, t11) + t12 * (t11 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
-    t17 = fma(t12, t14, -t15) + (t16 + t12 * ((t8 - (t10 - t6) if t9 else 0.0) * log(t5))) * t14
-    t18 = t17 if t17 - t17 == 0.0 else 0.0
-    return t15, t18
+    t7 = pow_fine(t5, t6)
+    t8 = y2_D1 + y2_D1_l if y2_D1_l - y2_D1_l == 0.0 else y2_D1
+    t9 = 1.0 if 0.0 < t8 else -1.0 if t8 < 0.0 else 0.0
+    t10 = t7 * t9
+    t11 = t6 - p
+    t12 = p - (t6 - t11) + (-1.0 - t11)
+    t13 = pow_fine_low(t5, t6) + t7 * (t6 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
+    t14 = fma(t7, t9, -t10) + (t13 + t7 * ((t12 if t12 - t12 == 0.0 else 0.0) * log(t5))) * t9
+    t15 = t14 if t14 - t14 == 0.0 else 0.0
+    return t10, t15
 
 
 # s5 = p*s4*s5_of
@@ -27101,19 +26947,16 @@ def vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D1, y1_D1_l):
     t4 = t3 + t1
     t5 = t4 if t2 else t3
     t6 = p + -1.0
-    t7 = t6 - p
-    t8 = p - (t6 - t7) + (-1.0 - t7)
-    t9 = t8 - t8 == 0.0
-    t10 = t6 + t8
-    t11 = t10 if t9 else t6
-    t12 = pow_fine(t5, t11)
-    t13 = y1_D1 + y1_D1_l if y1_D1_l - y1_D1_l == 0.0 else y1_D1
-    t14 = 1.0 if 0.0 < t13 else -1.0 if t13 < 0.0 else 0.0
-    t15 = t12 * t14
-    t16 = pow_fine_low(t5, t11) + t12 * (t11 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
-    t17 = fma(t12, t14, -t15) + (t16 + t12 * ((t8 - (t10 - t6) if t9 else 0.0) * log(t5))) * t14
-    t18 = t17 if t17 - t17 == 0.0 else 0.0
-    return t15, t18
+    t7 = pow_fine(t5, t6)
+    t8 = y1_D1 + y1_D1_l if y1_D1_l - y1_D1_l == 0.0 else y1_D1
+    t9 = 1.0 if 0.0 < t8 else -1.0 if t8 < 0.0 else 0.0
+    t10 = t7 * t9
+    t11 = t6 - p
+    t12 = p - (t6 - t11) + (-1.0 - t11)
+    t13 = pow_fine_low(t5, t6) + t7 * (t6 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
+    t14 = fma(t7, t9, -t10) + (t13 + t7 * ((t12 if t12 - t12 == 0.0 else 0.0) * log(t5))) * t9
+    t15 = t14 if t14 - t14 == 0.0 else 0.0
+    return t10, t15
 
 
 # s7 = p*s6*s7_of
@@ -27146,19 +26989,16 @@ def vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D1, y0_D1_l):
     t4 = t3 + t1
     t5 = t4 if t2 else t3
     t6 = p + -1.0
-    t7 = t6 - p
-    t8 = p - (t6 - t7) + (-1.0 - t7)
-    t9 = t8 - t8 == 0.0
-    t10 = t6 + t8
-    t11 = t10 if t9 else t6
-    t12 = pow_fine(t5, t11)
-    t13 = y0_D1 + y0_D1_l if y0_D1_l - y0_D1_l == 0.0 else y0_D1
-    t14 = 1.0 if 0.0 < t13 else -1.0 if t13 < 0.0 else 0.0
-    t15 = t12 * t14
-    t16 = pow_fine_low(t5, t11) + t12 * (t11 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
-    t17 = fma(t12, t14, -t15) + (t16 + t12 * ((t8 - (t10 - t6) if t9 else 0.0) * log(t5))) * t14
-    t18 = t17 if t17 - t17 == 0.0 else 0.0
-    return t15, t18
+    t7 = pow_fine(t5, t6)
+    t8 = y0_D1 + y0_D1_l if y0_D1_l - y0_D1_l == 0.0 else y0_D1
+    t9 = 1.0 if 0.0 < t8 else -1.0 if t8 < 0.0 else 0.0
+    t10 = t7 * t9
+    t11 = t6 - p
+    t12 = p - (t6 - t11) + (-1.0 - t11)
+    t13 = pow_fine_low(t5, t6) + t7 * (t6 * ((t1 - (t4 - t3) if t2 else 0.0) / t5))
+    t14 = fma(t7, t9, -t10) + (t13 + t7 * ((t12 if t12 - t12 == 0.0 else 0.0) * log(t5))) * t9
+    t15 = t14 if t14 - t14 == 0.0 else 0.0
+    return t10, t15
 
 
 # s9 = p*s8*s9_of

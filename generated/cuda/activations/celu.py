@@ -165,16 +165,13 @@ def value_and_grad_device32(x, alpha, alpha_low):
 @core
 def value_device(x, alpha):
     t1 = ddiv(x, alpha)
-    t2 = ddiv(libdevice.fma(-t1, alpha, x), alpha)
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = expm1(t5)
-    t7 = dmul(alpha, t6)
-    t8 = dmul(alpha, dadd(expm1_low(t5), dmul(dadd(t2, -dadd(t4, -t1)) if t3 else 0.0, dadd(t6, 1.0))))
-    t9 = dadd(libdevice.fma(alpha, t6, -t7), t8)
-    t10 = x if libdevice.fabs(t5) < 5.421010862427522e-20 else dadd(t7, t9) if dadd(t9, -t9) == 0.0 else t7
-    return x if 0.0 < x else t10
+    t2 = expm1(t1)
+    t3 = dmul(alpha, t2)
+    t4 = ddiv(libdevice.fma(-t1, alpha, x), alpha)
+    t5 = dmul(alpha, dadd(expm1_low(t1), dmul(t4 if dadd(t4, -t4) == 0.0 else 0.0, dadd(t2, 1.0))))
+    t6 = dadd(libdevice.fma(alpha, t2, -t3), t5)
+    t7 = x if libdevice.fabs(t1) < 5.421010862427522e-20 else dadd(t3, t6) if dadd(t6, -t6) == 0.0 else t3
+    return x if 0.0 < x else t7
 
 
 @core
@@ -203,81 +200,75 @@ def grad2_device(x, alpha):
 @core
 def grad_alpha_device(x, alpha):
     t1 = ddiv(x, alpha)
-    t2 = ddiv(libdevice.fma(-t1, alpha, x), alpha)
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = exp(t5)
-    t7 = -dmul(t5, t6)
-    t8 = expm1(t5)
-    t9 = dadd(t7, t8)
-    t10 = dadd(t9, -t7)
-    t11 = dadd(t2, -dadd(t4, -t1)) if t3 else 0.0
-    t12 = dmul(t11, t6)
-    t13 = -dadd(dadd(libdevice.fma(t5, t6, t7), dmul(t5, dadd(exp_low(t5), t12))), t12)
-    t14 = dadd(dadd(dadd(t7, -dadd(t9, -t10)), dadd(t8, -t10)), t13)
-    t15 = dadd(t14, dadd(expm1_low(t5), dmul(t11, dadd(t8, 1.0))))
-    t16 = dadd(t9, t15) if dadd(t15, -t15) == 0.0 else t9
-    t17 = dadd(t5, -(-0.4365515559911728))
-    t18 = libdevice.fma(-1.3470749959987288e-05, t17, -0.0001052091553714893)
-    t19 = libdevice.fma(libdevice.fma(t18, t17, -0.0007133810990917615), t17, -0.004096082719173136)
-    t20 = libdevice.fma(libdevice.fma(t19, t17, -0.019190986588028213), t17, -0.06902738384049247)
-    t21 = libdevice.fma(libdevice.fma(t20, t17, -0.1683993389633043), t17, -0.1820674276940593)
-    t22 = libdevice.fma(libdevice.fma(t21, t17, 0.2821263230035887), t17, 1.103616713702629e-18)
-    t23 = dadd(-0.07161249860470405, t22)
-    t24 = libdevice.fma(-0.0001212367496398856, t17, -0.0008416732429719144)
-    t25 = libdevice.fma(libdevice.fma(t24, t17, -0.0049936676936423305), t17, -0.024576496315038818)
-    t26 = libdevice.fma(libdevice.fma(t25, t17, -0.09595493294014107), t17, -0.27610953536196986)
-    t27 = libdevice.fma(libdevice.fma(t26, t17, -0.505198016889913), t17, -0.3641348553881186)
-    t28 = dmul(t11, libdevice.fma(t27, t17, 0.2821263230035887))
-    t29 = dadd(dadd(t22, -dadd(t23, -(-0.07161249860470405))), t28)
-    t30 = dadd(t5, -(-0.34371836483478546))
-    t31 = libdevice.fma(-1.4962587359816583e-05, t30, -0.00011707656645520315)
-    t32 = libdevice.fma(libdevice.fma(t31, t30, -0.0007958395150694144), t30, -0.004585975745664171)
-    t33 = libdevice.fma(libdevice.fma(t32, t30, -0.021606449448020867), t30, -0.0784852215949663)
-    t34 = libdevice.fma(libdevice.fma(t33, t30, -0.19575278379923416), t30, -0.2326940436559679)
-    t35 = libdevice.fma(libdevice.fma(t34, t30, 0.24374052817153335), t30, -8.503248975672229e-19)
-    t36 = dadd(-0.047130856344997495, t35)
-    t37 = libdevice.fma(-0.00013466328623834925, t30, -0.0009366125316416252)
-    t38 = libdevice.fma(libdevice.fma(t37, t30, -0.005570876605485901), t30, -0.027515854473985024)
-    t39 = libdevice.fma(libdevice.fma(t38, t30, -0.10803224724010434), t30, -0.3139408863798652)
-    t40 = libdevice.fma(libdevice.fma(t39, t30, -0.5872583513977025), t30, -0.4653880873119358)
-    t41 = dmul(t11, libdevice.fma(t40, t30, 0.24374052817153335))
-    t42 = dadd(dadd(t35, -dadd(t36, -(-0.047130856344997495))), t41)
-    t43 = libdevice.fma(-0.3333333333333333, t5, -3.151229458380823e-29)
-    t44 = dadd(-0.5, t43)
-    t45 = dmul(t44, t5)
-    t46 = dmul(t45, t5)
-    t47 = dmul(dadd(dadd(t43, -dadd(t44, -(-0.5))), dmul(t11, -0.3333333333333333)), t5)
-    t48 = dmul(dadd(dadd(libdevice.fma(t44, t5, -t45), dmul(t44, t11)), t47), t5)
-    t49 = dadd(dadd(libdevice.fma(t45, t5, -t46), dmul(t45, t11)), t48)
-    t50 = dadd(t46, t49) if dadd(t49, -t49) == 0.0 else t46
-    t51 = t50 if t5 < 2.2454325047547782e-14 else t16 if t5 < 705.743438323672 else -math.inf
-    t52 = dadd(t36, t42) if dadd(t42, -t42) == 0.0 else t36
-    t53 = t52 if t5 < -0.2973017692565918 else t16 if t5 < -8.391457152626472e-15 else t51
-    t54 = (dadd(t23, t29) if dadd(t29, -t29) == 0.0 else t23) if t5 < -0.3901349604129791 else t53
-    t55 = 0.0 if 0.0 < x else -1.0 if t5 < -63050304.0 else t16 if t5 < -0.48296815156936646 else t54
-    return x if x != x else x if x == 0.0 else t55
+    t2 = exp(t1)
+    t3 = -dmul(t1, t2)
+    t4 = expm1(t1)
+    t5 = dadd(t3, t4)
+    t6 = dadd(t5, -t3)
+    t7 = ddiv(libdevice.fma(-t1, alpha, x), alpha)
+    t8 = t7 if dadd(t7, -t7) == 0.0 else 0.0
+    t9 = dmul(t8, t2)
+    t10 = -dadd(dadd(libdevice.fma(t1, t2, t3), dmul(t1, dadd(exp_low(t1), t9))), t9)
+    t11 = dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), t10)
+    t12 = dadd(t11, dadd(expm1_low(t1), dmul(t8, dadd(t4, 1.0))))
+    t13 = dadd(t5, t12) if dadd(t12, -t12) == 0.0 else t5
+    t14 = dadd(t1, -(-0.4365515559911728))
+    t15 = libdevice.fma(-1.3470749959987288e-05, t14, -0.0001052091553714893)
+    t16 = libdevice.fma(libdevice.fma(t15, t14, -0.0007133810990917615), t14, -0.004096082719173136)
+    t17 = libdevice.fma(libdevice.fma(t16, t14, -0.019190986588028213), t14, -0.06902738384049247)
+    t18 = libdevice.fma(libdevice.fma(t17, t14, -0.1683993389633043), t14, -0.1820674276940593)
+    t19 = libdevice.fma(libdevice.fma(t18, t14, 0.2821263230035887), t14, 1.103616713702629e-18)
+    t20 = dadd(-0.07161249860470405, t19)
+    t21 = libdevice.fma(-0.0001212367496398856, t14, -0.0008416732429719144)
+    t22 = libdevice.fma(libdevice.fma(t21, t14, -0.0049936676936423305), t14, -0.024576496315038818)
+    t23 = libdevice.fma(libdevice.fma(t22, t14, -0.09595493294014107), t14, -0.27610953536196986)
+    t24 = libdevice.fma(libdevice.fma(t23, t14, -0.505198016889913), t14, -0.3641348553881186)
+    t25 = dmul(t8, libdevice.fma(t24, t14, 0.2821263230035887))
+    t26 = dadd(dadd(t19, -dadd(t20, -(-0.07161249860470405))), t25)
+    t27 = dadd(t1, -(-0.34371836483478546))
+    t28 = libdevice.fma(-1.4962587359816583e-05, t27, -0.00011707656645520315)
+    t29 = libdevice.fma(libdevice.fma(t28, t27, -0.0007958395150694144), t27, -0.004585975745664171)
+    t30 = libdevice.fma(libdevice.fma(t29, t27, -0.021606449448020867), t27, -0.0784852215949663)
+    t31 = libdevice.fma(libdevice.fma(t30, t27, -0.19575278379923416), t27, -0.2326940436559679)
+    t32 = libdevice.fma(libdevice.fma(t31, t27, 0.24374052817153335), t27, -8.503248975672229e-19)
+    t33 = dadd(-0.047130856344997495, t32)
+    t34 = libdevice.fma(-0.00013466328623834925, t27, -0.0009366125316416252)
+    t35 = libdevice.fma(libdevice.fma(t34, t27, -0.005570876605485901), t27, -0.027515854473985024)
+    t36 = libdevice.fma(libdevice.fma(t35, t27, -0.10803224724010434), t27, -0.3139408863798652)
+    t37 = libdevice.fma(libdevice.fma(t36, t27, -0.5872583513977025), t27, -0.4653880873119358)
+    t38 = dmul(t8, libdevice.fma(t37, t27, 0.24374052817153335))
+    t39 = dadd(dadd(t32, -dadd(t33, -(-0.047130856344997495))), t38)
+    t40 = libdevice.fma(-0.3333333333333333, t1, -3.151229458380823e-29)
+    t41 = dadd(-0.5, t40)
+    t42 = dmul(t41, t1)
+    t43 = dmul(t42, t1)
+    t44 = dmul(dadd(dadd(t40, -dadd(t41, -(-0.5))), dmul(t8, -0.3333333333333333)), t1)
+    t45 = dmul(dadd(dadd(libdevice.fma(t41, t1, -t42), dmul(t41, t8)), t44), t1)
+    t46 = dadd(dadd(libdevice.fma(t42, t1, -t43), dmul(t42, t8)), t45)
+    t47 = dadd(t43, t46) if dadd(t46, -t46) == 0.0 else t43
+    t48 = t47 if t1 < 2.2454325047547782e-14 else t13 if t1 < 705.743438323672 else -math.inf
+    t49 = dadd(t33, t39) if dadd(t39, -t39) == 0.0 else t33
+    t50 = t49 if t1 < -0.2973017692565918 else t13 if t1 < -8.391457152626472e-15 else t48
+    t51 = (dadd(t20, t26) if dadd(t26, -t26) == 0.0 else t20) if t1 < -0.3901349604129791 else t50
+    t52 = 0.0 if 0.0 < x else -1.0 if t1 < -63050304.0 else t13 if t1 < -0.48296815156936646 else t51
+    return x if x != x else x if x == 0.0 else t52
 
 
 @core
 def value_and_grad_device(x, alpha):
     t1 = 0.0 < x
     t2 = ddiv(x, alpha)
-    t3 = ddiv(libdevice.fma(-t2, alpha, x), alpha)
-    t4 = dadd(t3, -t3) == 0.0
-    t5 = dadd(t2, t3)
-    t6 = t5 if t4 else t2
-    t7 = expm1(t6)
-    t8 = dmul(alpha, t7)
-    t9 = dmul(alpha, dadd(expm1_low(t6), dmul(dadd(t3, -dadd(t5, -t2)) if t4 else 0.0, dadd(t7, 1.0))))
-    t10 = dadd(libdevice.fma(alpha, t7, -t8), t9)
-    t11 = x if libdevice.fabs(t6) < 5.421010862427522e-20 else dadd(t8, t10) if dadd(t10, -t10) == 0.0 else t8
-    t12 = exp(t2)
-    t13 = dadd(exp_low(t2), dmul(t3, t12))
-    t14 = x if t1 else t11
-    t15 = 1.0 if t1 else dadd(t12, t13) if dadd(t13, -t13) == 0.0 else t12
-    return t14, t15
+    t3 = expm1(t2)
+    t4 = dmul(alpha, t3)
+    t5 = ddiv(libdevice.fma(-t2, alpha, x), alpha)
+    t6 = dmul(alpha, dadd(expm1_low(t2), dmul(t5 if dadd(t5, -t5) == 0.0 else 0.0, dadd(t3, 1.0))))
+    t7 = dadd(libdevice.fma(alpha, t3, -t4), t6)
+    t8 = x if libdevice.fabs(t2) < 5.421010862427522e-20 else dadd(t4, t7) if dadd(t7, -t7) == 0.0 else t4
+    t9 = exp(t2)
+    t10 = dadd(exp_low(t2), dmul(t5, t9))
+    t11 = x if t1 else t8
+    t12 = 1.0 if t1 else dadd(t9, t10) if dadd(t10, -t10) == 0.0 else t9
+    return t11, t12
 
 
 @kernel

@@ -64,11 +64,8 @@ def value_f32_m0_core(x1_C1):
 def value_f32_y0_core(m0, x1_C):
     t1 = fmul(x1_C, m0)
     t2 = libdevice.fmaf(x1_C, m0, -t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t3 = (t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)) if fsub(t1, t1) == f32(0.0) else f32(0.0)
+    return t1, t3
 
 
 # s0 = sum over C.1 of y0[C.1]**2
@@ -91,11 +88,8 @@ def value_f32_m1_core(x2_C1):
 def value_f32_y1_core(m1, x2_C):
     t1 = fmul(x2_C, m1)
     t2 = libdevice.fmaf(x2_C, m1, -t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t3 = (t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)) if fsub(t1, t1) == f32(0.0) else f32(0.0)
+    return t1, t3
 
 
 # s1 = sum over C.1 of y1[C.1]**2
@@ -162,11 +156,8 @@ def value_f64_m0_core(x1_C1):
 def value_f64_y0_core(m0, x1_C):
     t1 = dmul(x1_C, m0)
     t2 = libdevice.fma(x1_C, m0, -t1)
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (dadd(t2, -dadd(t4, -t1)) if t3 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if dadd(t2, -t2) == 0.0 else 0.0) if dadd(t1, -t1) == 0.0 else 0.0
+    return t1, t3
 
 
 # s0 = sum over C.1 of y0[C.1]**2
@@ -189,11 +180,8 @@ def value_f64_m1_core(x2_C1):
 def value_f64_y1_core(m1, x2_C):
     t1 = dmul(x2_C, m1)
     t2 = libdevice.fma(x2_C, m1, -t1)
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (dadd(t2, -dadd(t4, -t1)) if t3 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if dadd(t2, -t2) == 0.0 else 0.0) if dadd(t1, -t1) == 0.0 else 0.0
+    return t1, t3
 
 
 # s1 = sum over C.1 of y1[C.1]**2

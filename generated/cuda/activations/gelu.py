@@ -69,70 +69,85 @@ def value_device32_none(x):
     return x if x == f32(0.0) else t26
 
 
-# -inf to -171756: 0.0, which the function has reached to the last bit
-# -171756 to -1.70197: sqrt(2)*x*exp(-x**2/2)/(2*sqrt(pi)) + erfc(-sqrt(2)*x/2)/2 (halved)
-# -1.70197 to -0.390063: polynomial of degree 11 around the root -0.7517915368080139, within 2^-26.0 at the points
+# -inf to -158719: 0.0, which the function has reached to the last bit
+# -158719 to -16.0481: sqrt(2)*x*exp(-x**2/2)/(2*sqrt(pi)) + erfc(-sqrt(2)*x/2)/2 (compensated)
+# -16.0481 to -12.4465: sqrt(2)*x*exp(-x**2/2)/(2*sqrt(pi)) + erfc(-sqrt(2)*x/2)/2 (halved)
+# -12.4465 to -1.18077: sqrt(2)*x*exp(-x**2/2)/(2*sqrt(pi)) + erfc(-sqrt(2)*x/2)/2 (compensated)
+# -1.18077 to -0.392292: polynomial of degree 9 around the root -0.7517915368080139, within 2^-27.9 at the points
 # checked (compensated)
-# -0.390063 to 1722.16: sqrt(2)*x*exp(-x**2/2)/(2*sqrt(pi)) + erfc(-sqrt(2)*x/2)/2 (halved)
+# -0.392292 to 1722.16: sqrt(2)*x*exp(-x**2/2)/(2*sqrt(pi)) + erfc(-sqrt(2)*x/2)/2 (compensated)
 # 1722.16 to inf: 1.0, which the function has reached to the last bit
 @core
 def grad_device32_none(x):
     t1 = fmul(f32(0.3989422917366028), x)
     t2 = fmul(x, f32(0.5))
     t3 = -fmul(t2, x)
-    t4 = near_expf(fmul(t3, f32(0.5)))
+    t4 = near_expf(t3)
     t5 = fmul(t1, t4)
-    t6 = fmul(t5, t4)
-    t7 = fmul(f32(0.7071067690849304), x)
-    t8 = -t7
-    t9 = f32(0.0) <= t8
-    t10 = libdevice.erfcxf(libdevice.fabsf(t7))
-    t11 = fmul(t7, t7)
-    t12 = -t11
-    t13 = near_expf(-fmul(t11, f32(0.5)) if t9 else t12)
-    t14 = -fmul(t10, t13)
+    t6 = fmul(f32(0.7071067690849304), x)
+    t7 = -t6
+    t8 = f32(0.0) <= t7
+    t9 = libdevice.erfcxf(libdevice.fabsf(t6))
+    t10 = fmul(t6, t6)
+    t11 = -t10
+    t12 = near_expf(t11)
+    t13 = fmul(t9, t12)
+    t14 = -t13
     t15 = fadd(f32(2.0), t14)
-    t16 = fmul(t10 if t9 else t15, f32(0.5))
-    t17 = t13 if t9 else f32(1.0)
-    t18 = fmul(t16, t17)
-    t19 = fmul(t18, t17)
-    t20 = fadd(t6, t19)
-    t21 = fsub(t20, t6)
-    t22 = fmul(-libdevice.fmaf(t2, x, t3), fmul(t4, f32(0.5)))
-    t23 = fadd(libdevice.fmaf(f32(0.3989422917366028), x, -t1), fmul(f32(-1.1335170135851058e-08), x))
-    t24 = fmul(fadd(fadd(libdevice.fmaf(t1, t4, -t5), fmul(t1, t22)), fmul(t23, t4)), t4)
-    t25 = fadd(fadd(libdevice.fmaf(t5, t4, -t6), fmul(t5, t22)), t24)
-    t26 = libdevice.fmaf(t7, t7, t12)
-    t27 = fmul(t26, -fmul(t13, f32(0.5))) if t9 else f32(0.0)
-    t28 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t8), fmul(f32(1.2101617485882343e-08), x))
-    t29 = fadd(libdevice.fmaf(t10, t13, t14), fmul(t10, fmul(t26, -t13)))
-    t30 = fsub(t15, f32(2.0))
-    t31 = t29 if t9 else fadd(fadd(fsub(f32(2.0), fsub(t15, t30)), fsub(t14, t30)), -t29)
-    t32 = fadd(t31, fmul(t28, fmul(f32(-1.1283791670955126), t13)))
-    t33 = fmul(fmul(fmul(t28, f32(-1.1283791670955126)) if t9 else t32, f32(0.5)), t17)
-    t34 = fmul(fadd(fadd(libdevice.fmaf(t16, t17, -t18), fmul(t16, t27)), t33), t17)
-    t35 = fadd(fadd(libdevice.fmaf(t18, t17, -t19), fmul(t18, t27)), t34)
-    t36 = fadd(fadd(fadd(fsub(t6, fsub(t20, t21)), fsub(t19, t21)), t25), t35)
-    t37 = fadd(t20, t36) if fsub(t36, t36) == f32(0.0) else t20
-    t38 = fsub(x, f32(-0.7517915368080139))
-    t39 = libdevice.fmaf(f32(1.6672664060024545e-05), t38, f32(0.00012731816968880594))
-    t40 = libdevice.fmaf(t39, t38, f32(0.0002132268709829077))
-    t41 = libdevice.fmaf(t40, t38, f32(-0.0007434273138642311))
-    t42 = libdevice.fmaf(libdevice.fmaf(t41, t38, f32(-0.0022471435368061066)), t38, f32(0.00453630555421114))
-    t43 = libdevice.fmaf(libdevice.fmaf(t42, t38, f32(0.019422130659222603)), t38, f32(-0.014771162532269955))
-    t44 = libdevice.fmaf(libdevice.fmaf(t43, t38, f32(-0.11400822550058365)), t38, f32(-0.018199685961008072))
-    t45 = libdevice.fmaf(libdevice.fmaf(t44, t38, f32(0.38828498125076294)), t38, f32(-9.88543558122501e-09))
-    t46 = fadd(f32(0.43149399757385254), t45)
-    t47 = fadd(t38, f32(-1.211444988769017e-08))
-    t48 = fmul(t46, t47)
-    t49 = fsub(t47, t38)
-    t50 = fmul(t46, fadd(fsub(t38, fsub(t47, t49)), fsub(f32(-1.211444988769017e-08), t49)))
-    t51 = fmul(fsub(t45, fsub(t46, f32(0.43149399757385254))), t47)
-    t52 = fadd(fadd(libdevice.fmaf(t46, t47, -t48), t50), t51)
-    t53 = fadd(t48, t52) if fsub(t52, t52) == f32(0.0) else t48
-    t54 = t53 if x < f32(-0.3900626599788666) else t37 if x < f32(1722.1558837890625) else f32(1.0)
-    t55 = f32(0.0) if x < f32(-171755.890625) else t37 if x < f32(-1.7019704580307007) else t54
-    return x if x != x else t55
+    t16 = fmul(t13 if t8 else t15, f32(0.5))
+    t17 = fadd(t5, t16)
+    t18 = fsub(t17, t5)
+    t19 = -libdevice.fmaf(t2, x, t3)
+    t20 = fadd(libdevice.fmaf(f32(0.3989422917366028), x, -t1), fmul(f32(-1.1335170135851058e-08), x))
+    t21 = fadd(fadd(libdevice.fmaf(t1, t4, -t5), fmul(t1, fmul(t19, t4))), fmul(t20, t4))
+    t22 = libdevice.fmaf(t6, t6, t11)
+    t23 = fadd(libdevice.fmaf(t9, t12, t14), fmul(t9, fmul(t22, -t12)))
+    t24 = fsub(t15, f32(2.0))
+    t25 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t7), fmul(f32(1.2101617485882343e-08), x))
+    t26 = t23 if t8 else fadd(fadd(fsub(f32(2.0), fsub(t15, t24)), fsub(t14, t24)), -t23)
+    t27 = fadd(t26, fmul(t25, fmul(f32(-1.1283791670955126), t12)))
+    t28 = fadd(fadd(fadd(fsub(t5, fsub(t17, t18)), fsub(t16, t18)), t21), fmul(t27, f32(0.5)))
+    t29 = fadd(t17, t28) if fsub(t28, t28) == f32(0.0) else t17
+    if x < f32(-12.446486473083496):
+        t31 = near_expf(fmul(t3, f32(0.5)))
+        t32 = fmul(t1, t31)
+        t33 = fmul(t32, t31)
+        t34 = fmul(t9 if t8 else t15, f32(0.5))
+        t35 = near_expf(-fmul(t10, f32(0.5)))
+        t36 = t35 if t8 else f32(1.0)
+        t37 = fmul(t34, t36)
+        t38 = fmul(t37, t36)
+        t39 = fadd(t33, t38)
+        t40 = fsub(t39, t33)
+        t41 = fmul(t19, fmul(t31, f32(0.5)))
+        t42 = fmul(fadd(fadd(libdevice.fmaf(t1, t31, -t32), fmul(t1, t41)), fmul(t20, t31)), t31)
+        t43 = fadd(fadd(libdevice.fmaf(t32, t31, -t33), fmul(t32, t41)), t42)
+        t44 = fmul(t22, -fmul(t35, f32(0.5))) if t8 else f32(0.0)
+        t45 = fmul(fmul(fmul(t25, f32(-1.1283791670955126)) if t8 else t27, f32(0.5)), t36)
+        t46 = fmul(fadd(fadd(libdevice.fmaf(t34, t36, -t37), fmul(t34, t44)), t45), t36)
+        t47 = fadd(fadd(libdevice.fmaf(t37, t36, -t38), fmul(t37, t44)), t46)
+        t48 = fadd(fadd(fadd(fsub(t33, fsub(t39, t40)), fsub(t38, t40)), t43), t47)
+        t30 = fadd(t39, t48) if fsub(t48, t48) == f32(0.0) else t39
+    else:
+        t49 = fsub(x, f32(-0.7517915368080139))
+        t50 = libdevice.fmaf(f32(0.0001526637061033398), t49, f32(-0.0007164652924984694))
+        t51 = libdevice.fmaf(t50, t49, f32(-0.0022302146535366774))
+        t52 = libdevice.fmaf(libdevice.fmaf(t51, t49, f32(0.004535835236310959)), t49, f32(0.01942078396677971))
+        t53 = libdevice.fmaf(libdevice.fmaf(t52, t49, f32(-0.014771351590752602)), t49, f32(-0.11400820314884186))
+        t54 = libdevice.fmaf(libdevice.fmaf(t53, t49, f32(-0.018199674785137177)), t49, f32(0.38828498125076294))
+        t55 = libdevice.fmaf(t54, t49, f32(-9.953924795524927e-09))
+        t56 = fadd(f32(0.43149399757385254), t55)
+        t57 = fadd(t49, f32(-1.211444988769017e-08))
+        t58 = fmul(t56, t57)
+        t59 = fsub(t57, t49)
+        t60 = fmul(t56, fadd(fsub(t49, fsub(t57, t59)), fsub(f32(-1.211444988769017e-08), t59)))
+        t61 = fmul(fsub(t55, fsub(t56, f32(0.43149399757385254))), t57)
+        t62 = fadd(fadd(libdevice.fmaf(t56, t57, -t58), t60), t61)
+        t63 = fadd(t58, t62) if fsub(t62, t62) == f32(0.0) else t58
+        t64 = t63 if x < f32(-0.3922920525074005) else t29 if x < f32(1722.1558837890625) else f32(1.0)
+        t30 = t29 if x < f32(-1.1807652711868286) else t64
+    t65 = f32(0.0) if x < f32(-158718.546875) else t29 if x < f32(-16.04813003540039) else t30
+    return x if x != x else t65
 
 
 # sqrt(2)*(2 - x**2)*exp(-x**2/2)/(2*sqrt(pi)) (annihilating)
@@ -161,71 +176,85 @@ def grad2_device32_none(x):
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32_none(x):
-    t1 = x < f32(-171755.890625)
-    t2 = fmul(x, f32(0.5))
-    t3 = fmul(f32(0.7071067690849304), x)
-    t4 = -t3
-    t5 = f32(0.0) <= t4
-    t6 = libdevice.erfcxf(libdevice.fabsf(t3))
-    t7 = fmul(t3, t3)
-    t8 = -t7
-    t9 = near_expf(-fmul(t7, f32(0.5)) if t5 else t8)
-    t10 = -fmul(t6, t9)
+    t1 = fmul(x, f32(0.5))
+    t2 = fmul(f32(0.7071067690849304), x)
+    t3 = -t2
+    t4 = f32(0.0) <= t3
+    t5 = libdevice.erfcxf(libdevice.fabsf(t2))
+    t6 = fmul(t2, t2)
+    t7 = -t6
+    t8 = near_expf(t7)
+    t9 = fmul(t5, t8)
+    t10 = -t9
     t11 = fadd(f32(2.0), t10)
-    t12 = t6 if t5 else t11
-    t13 = fmul(t2, t12)
-    t14 = t9 if t5 else f32(1.0)
-    t15 = fmul(t13, t14)
-    t16 = fmul(t15, t14)
-    t17 = libdevice.fmaf(t3, t3, t8)
-    t18 = fmul(t17, -fmul(t9, f32(0.5))) if t5 else f32(0.0)
-    t19 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t4), fmul(f32(1.2101617485882343e-08), x))
-    t20 = fadd(libdevice.fmaf(t6, t9, t10), fmul(t6, fmul(t17, -t9)))
-    t21 = fsub(t11, f32(2.0))
-    t22 = t20 if t5 else fadd(fadd(fsub(f32(2.0), fsub(t11, t21)), fsub(t10, t21)), -t20)
-    t23 = fadd(t22, fmul(t19, fmul(f32(-1.1283791670955126), t9)))
-    t24 = fmul(t19, f32(-1.1283791670955126)) if t5 else t23
-    t25 = fmul(fadd(libdevice.fmaf(t2, t12, -t13), fmul(t2, t24)), t14)
-    t26 = fmul(fadd(fadd(libdevice.fmaf(t13, t14, -t15), fmul(t13, t18)), t25), t14)
-    t27 = fadd(fadd(libdevice.fmaf(t15, t14, -t16), fmul(t15, t18)), t26)
-    t28 = fmul(f32(0.3989422917366028), x)
-    t29 = -fmul(t2, x)
-    t30 = near_expf(fmul(t29, f32(0.5)))
-    t31 = fmul(t28, t30)
-    t32 = fmul(t31, t30)
-    t33 = fmul(t12, f32(0.5))
-    t34 = fmul(t33, t14)
-    t35 = fmul(t34, t14)
-    t36 = fadd(t32, t35)
-    t37 = fsub(t36, t32)
-    t38 = fmul(-libdevice.fmaf(t2, x, t29), fmul(t30, f32(0.5)))
-    t39 = fadd(libdevice.fmaf(f32(0.3989422917366028), x, -t28), fmul(f32(-1.1335170135851058e-08), x))
-    t40 = fmul(fadd(fadd(libdevice.fmaf(t28, t30, -t31), fmul(t28, t38)), fmul(t39, t30)), t30)
-    t41 = fadd(fadd(libdevice.fmaf(t31, t30, -t32), fmul(t31, t38)), t40)
-    t42 = fadd(fadd(libdevice.fmaf(t33, t14, -t34), fmul(t33, t18)), fmul(fmul(t24, f32(0.5)), t14))
-    t43 = fadd(fadd(libdevice.fmaf(t34, t14, -t35), fmul(t34, t18)), fmul(t42, t14))
-    t44 = fadd(fadd(fadd(fsub(t32, fsub(t36, t37)), fsub(t35, t37)), t41), t43)
-    t45 = fadd(t36, t44) if fsub(t44, t44) == f32(0.0) else t36
-    t46 = fsub(x, f32(-0.7517915368080139))
-    t47 = libdevice.fmaf(f32(1.6672664060024545e-05), t46, f32(0.00012731816968880594))
-    t48 = libdevice.fmaf(t47, t46, f32(0.0002132268709829077))
-    t49 = libdevice.fmaf(t48, t46, f32(-0.0007434273138642311))
-    t50 = libdevice.fmaf(libdevice.fmaf(t49, t46, f32(-0.0022471435368061066)), t46, f32(0.00453630555421114))
-    t51 = libdevice.fmaf(libdevice.fmaf(t50, t46, f32(0.019422130659222603)), t46, f32(-0.014771162532269955))
-    t52 = libdevice.fmaf(libdevice.fmaf(t51, t46, f32(-0.11400822550058365)), t46, f32(-0.018199685961008072))
-    t53 = libdevice.fmaf(libdevice.fmaf(t52, t46, f32(0.38828498125076294)), t46, f32(-9.88543558122501e-09))
-    t54 = fadd(f32(0.43149399757385254), t53)
-    t55 = fadd(t46, f32(-1.211444988769017e-08))
-    t56 = fmul(t54, t55)
-    t57 = fsub(t55, t46)
-    t58 = fmul(t54, fadd(fsub(t46, fsub(t55, t57)), fsub(f32(-1.211444988769017e-08), t57)))
-    t59 = fmul(fsub(t53, fsub(t54, f32(0.43149399757385254))), t55)
-    t60 = fadd(fadd(libdevice.fmaf(t54, t55, -t56), t58), t59)
-    t61 = fadd(t56, t60) if fsub(t60, t60) == f32(0.0) else t56
-    t62 = t61 if x < f32(-0.3900626599788666) else t45 if x < f32(1722.1558837890625) else f32(1.0)
-    t63 = x if x == f32(0.0) else f32(0.0) if t1 else fadd(t16, t27) if fsub(t27, t27) == f32(0.0) else t16
-    t64 = x if x != x else f32(0.0) if t1 else t45 if x < f32(-1.7019704580307007) else t62
-    return t63, t64
+    t12 = t5 if t4 else t11
+    t13 = fmul(t1, t12)
+    t14 = near_expf(-fmul(t6, f32(0.5)))
+    t15 = t14 if t4 else f32(1.0)
+    t16 = fmul(t13, t15)
+    t17 = fmul(t16, t15)
+    t18 = libdevice.fmaf(t2, t2, t7)
+    t19 = fmul(t18, -fmul(t14, f32(0.5))) if t4 else f32(0.0)
+    t20 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t3), fmul(f32(1.2101617485882343e-08), x))
+    t21 = fadd(libdevice.fmaf(t5, t8, t10), fmul(t5, fmul(t18, -t8)))
+    t22 = fsub(t11, f32(2.0))
+    t23 = t21 if t4 else fadd(fadd(fsub(f32(2.0), fsub(t11, t22)), fsub(t10, t22)), -t21)
+    t24 = fadd(t23, fmul(t20, fmul(f32(-1.1283791670955126), t8)))
+    t25 = fmul(t20, f32(-1.1283791670955126)) if t4 else t24
+    t26 = fmul(fadd(libdevice.fmaf(t1, t12, -t13), fmul(t1, t25)), t15)
+    t27 = fmul(fadd(fadd(libdevice.fmaf(t13, t15, -t16), fmul(t13, t19)), t26), t15)
+    t28 = fadd(fadd(libdevice.fmaf(t16, t15, -t17), fmul(t16, t19)), t27)
+    t29 = f32(0.0) if x < f32(-171755.890625) else fadd(t17, t28) if fsub(t28, t28) == f32(0.0) else t17
+    t30 = fmul(f32(0.3989422917366028), x)
+    t31 = -fmul(t1, x)
+    t32 = near_expf(t31)
+    t33 = fmul(t30, t32)
+    t34 = fmul(t9 if t4 else t11, f32(0.5))
+    t35 = fadd(t33, t34)
+    t36 = fsub(t35, t33)
+    t37 = -libdevice.fmaf(t1, x, t31)
+    t38 = fadd(libdevice.fmaf(f32(0.3989422917366028), x, -t30), fmul(f32(-1.1335170135851058e-08), x))
+    t39 = fadd(fadd(libdevice.fmaf(t30, t32, -t33), fmul(t30, fmul(t37, t32))), fmul(t38, t32))
+    t40 = fadd(fadd(fadd(fsub(t33, fsub(t35, t36)), fsub(t34, t36)), t39), fmul(t24, f32(0.5)))
+    t41 = fadd(t35, t40) if fsub(t40, t40) == f32(0.0) else t35
+    if x < f32(-12.446486473083496):
+        t43 = near_expf(fmul(t31, f32(0.5)))
+        t44 = fmul(t30, t43)
+        t45 = fmul(t44, t43)
+        t46 = fmul(t12, f32(0.5))
+        t47 = fmul(t46, t15)
+        t48 = fmul(t47, t15)
+        t49 = fadd(t45, t48)
+        t50 = fsub(t49, t45)
+        t51 = fmul(t37, fmul(t43, f32(0.5)))
+        t52 = fmul(fadd(fadd(libdevice.fmaf(t30, t43, -t44), fmul(t30, t51)), fmul(t38, t43)), t43)
+        t53 = fadd(fadd(libdevice.fmaf(t44, t43, -t45), fmul(t44, t51)), t52)
+        t54 = fadd(fadd(libdevice.fmaf(t46, t15, -t47), fmul(t46, t19)), fmul(fmul(t25, f32(0.5)), t15))
+        t55 = fadd(fadd(libdevice.fmaf(t47, t15, -t48), fmul(t47, t19)), fmul(t54, t15))
+        t56 = fadd(fadd(fadd(fsub(t45, fsub(t49, t50)), fsub(t48, t50)), t53), t55)
+        t42 = fadd(t49, t56) if fsub(t56, t56) == f32(0.0) else t49
+    else:
+        t57 = fsub(x, f32(-0.7517915368080139))
+        t58 = libdevice.fmaf(f32(0.0001526637061033398), t57, f32(-0.0007164652924984694))
+        t59 = libdevice.fmaf(t58, t57, f32(-0.0022302146535366774))
+        t60 = libdevice.fmaf(libdevice.fmaf(t59, t57, f32(0.004535835236310959)), t57, f32(0.01942078396677971))
+        t61 = libdevice.fmaf(libdevice.fmaf(t60, t57, f32(-0.014771351590752602)), t57, f32(-0.11400820314884186))
+        t62 = libdevice.fmaf(libdevice.fmaf(t61, t57, f32(-0.018199674785137177)), t57, f32(0.38828498125076294))
+        t63 = libdevice.fmaf(t62, t57, f32(-9.953924795524927e-09))
+        t64 = fadd(f32(0.43149399757385254), t63)
+        t65 = fadd(t57, f32(-1.211444988769017e-08))
+        t66 = fmul(t64, t65)
+        t67 = fsub(t65, t57)
+        t68 = fmul(t64, fadd(fsub(t57, fsub(t65, t67)), fsub(f32(-1.211444988769017e-08), t67)))
+        t69 = fmul(fsub(t63, fsub(t64, f32(0.43149399757385254))), t65)
+        t70 = fadd(fadd(libdevice.fmaf(t64, t65, -t66), t68), t69)
+        t71 = fadd(t66, t70) if fsub(t70, t70) == f32(0.0) else t66
+        t72 = t71 if x < f32(-0.3922920525074005) else t41 if x < f32(1722.1558837890625) else f32(1.0)
+        t42 = t41 if x < f32(-1.1807652711868286) else t72
+    t73 = f32(0.0) if x < f32(-158718.546875) else t41 if x < f32(-16.04813003540039) else t42
+    t74 = x if x == f32(0.0) else t29
+    t75 = x if x != x else t73
+    return t74, t75
 
 
 @core

@@ -6,24 +6,7 @@ return relu6(x + 3) / 6
 """
 
 from symgen.runtime.device import (
-    core,
-    dadd,
-    ddiv,
-    f32,
-    fadd,
-    fdiv,
-    fmul,
-    fsub,
-    kernel,
-    libdevice,
-    load,
-    load2,
-    load4,
-    store,
-    store2,
-    store4,
-    thread,
-    u32,
+    core, dadd, ddiv, f32, fadd, fdiv, fmul, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 
@@ -39,28 +22,9 @@ def value_device32(x):
 # (0 if 6 <= first_max(0, x + 3) else (0 if 0 >= x + 3 else 1))/6
 @core
 def grad_device32(x):
-    t1 = fadd(x, f32(3.0))
-    t2 = t1 < f32(0.0)
-    t3 = -(f32(0.0) if t2 else t1)
-    t4 = fadd(f32(6.0), t3)
-    t5 = fsub(t4, f32(6.0))
-    t6 = fsub(t1, x)
-    t7 = fadd(fsub(x, fsub(t1, t6)), fsub(f32(3.0), t6))
-    t8 = fadd(fadd(fsub(f32(6.0), fsub(t4, t5)), fsub(t3, t5)), -(f32(0.0) if t2 else t7))
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = fadd(t1, f32(-0.0))
-    t13 = fsub(t12, t1)
-    t14 = fadd(fadd(fsub(t1, fsub(t12, t13)), fsub(f32(-0.0), t13)), t7)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) <= f32(0.0)
-    t20 = f32(0.0) if t19 else f32(0.0) if t18 else f32(1.0)
-    t21 = fmul(t20, f32(0.1666666716337204))
-    return x if x != x else libdevice.fmaf(libdevice.fmaf(-t21, f32(6.0), t20), f32(0.1666666716337204), t21)
+    t1 = f32(0.0) if f32(3.0) <= x else f32(0.0) if x <= f32(-3.0) else f32(1.0)
+    t2 = fmul(t1, f32(0.1666666716337204))
+    return x if x != x else libdevice.fmaf(libdevice.fmaf(-t2, f32(6.0), t1), f32(0.1666666716337204), t2)
 
 
 # 0
@@ -73,29 +37,11 @@ def grad2_device32(x):
 @core
 def value_and_grad_device32(x):
     t1 = fadd(x, f32(3.0))
-    t2 = t1 < f32(0.0)
-    t3 = f32(0.0) if t2 else t1
-    t4 = -t3
-    t5 = fadd(f32(6.0), t4)
-    t6 = fsub(t5, f32(6.0))
-    t7 = fsub(t1, x)
-    t8 = fadd(fsub(x, fsub(t1, t7)), fsub(f32(3.0), t7))
-    t9 = fadd(fadd(fsub(f32(6.0), fsub(t5, t6)), fsub(t4, t6)), -(f32(0.0) if t2 else t8))
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t5, t9)
-    t12 = t11 if t10 else t5
-    t13 = fadd(t1, f32(-0.0))
-    t14 = fsub(t13, t1)
-    t15 = fadd(fadd(fsub(t1, fsub(t13, t14)), fsub(f32(-0.0), t14)), t8)
-    t16 = fsub(t15, t15) == f32(0.0)
-    t17 = fadd(t13, t15)
-    t18 = t17 if t16 else t13
-    t19 = t18 < f32(0.0) or t18 == f32(0.0) and (fsub(t15, fsub(t17, t13)) if t16 else f32(0.0)) <= f32(0.0)
-    t20 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t5)) if t10 else f32(0.0)) <= f32(0.0)
-    t21 = f32(0.0) if t20 else f32(0.0) if t19 else f32(1.0)
-    t22 = fmul(t21, f32(0.1666666716337204))
-    t23 = x if x != x else libdevice.fmaf(libdevice.fmaf(-t22, f32(6.0), t21), f32(0.1666666716337204), t22)
-    return fdiv(f32(6.0) if f32(6.0) < t3 else t3, f32(6.0)), t23
+    t2 = f32(0.0) if t1 < f32(0.0) else t1
+    t3 = f32(0.0) if f32(3.0) <= x else f32(0.0) if x <= f32(-3.0) else f32(1.0)
+    t4 = fmul(t3, f32(0.1666666716337204))
+    t5 = x if x != x else libdevice.fmaf(libdevice.fmaf(-t4, f32(6.0), t3), f32(0.1666666716337204), t4)
+    return fdiv(f32(6.0) if f32(6.0) < t2 else t2, f32(6.0)), t5
 
 
 @core
@@ -107,26 +53,7 @@ def value_device(x):
 
 @core
 def grad_device(x):
-    t1 = dadd(x, 3.0)
-    t2 = t1 < 0.0
-    t3 = -(0.0 if t2 else t1)
-    t4 = dadd(6.0, t3)
-    t5 = dadd(t4, -6.0)
-    t6 = dadd(t1, -x)
-    t7 = dadd(dadd(x, -dadd(t1, -t6)), dadd(3.0, -t6))
-    t8 = dadd(dadd(dadd(6.0, -dadd(t4, -t5)), dadd(t3, -t5)), -(0.0 if t2 else t7))
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = dadd(t1, -0.0)
-    t13 = dadd(t12, -t1)
-    t14 = dadd(dadd(dadd(t1, -dadd(t12, -t13)), dadd(-0.0, -t13)), t7)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = 0.0 if t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t12)) if t15 else 0.0) <= 0.0 else 1.0
-    t19 = 0.0 if t11 < 0.0 or t11 == 0.0 and (dadd(t8, -dadd(t10, -t4)) if t9 else 0.0) <= 0.0 else t18
-    return x if x != x else ddiv(t19, 6.0)
+    return x if x != x else ddiv(0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0, 6.0)
 
 
 @core
@@ -137,27 +64,9 @@ def grad2_device(x):
 @core
 def value_and_grad_device(x):
     t1 = dadd(x, 3.0)
-    t2 = t1 < 0.0
-    t3 = 0.0 if t2 else t1
-    t4 = -t3
-    t5 = dadd(6.0, t4)
-    t6 = dadd(t5, -6.0)
-    t7 = dadd(t1, -x)
-    t8 = dadd(dadd(x, -dadd(t1, -t7)), dadd(3.0, -t7))
-    t9 = dadd(dadd(dadd(6.0, -dadd(t5, -t6)), dadd(t4, -t6)), -(0.0 if t2 else t8))
-    t10 = dadd(t9, -t9) == 0.0
-    t11 = dadd(t5, t9)
-    t12 = t11 if t10 else t5
-    t13 = dadd(t1, -0.0)
-    t14 = dadd(t13, -t1)
-    t15 = dadd(dadd(dadd(t1, -dadd(t13, -t14)), dadd(-0.0, -t14)), t8)
-    t16 = dadd(t15, -t15) == 0.0
-    t17 = dadd(t13, t15)
-    t18 = t17 if t16 else t13
-    t19 = 0.0 if t18 < 0.0 or t18 == 0.0 and (dadd(t15, -dadd(t17, -t13)) if t16 else 0.0) <= 0.0 else 1.0
-    t20 = 0.0 if t12 < 0.0 or t12 == 0.0 and (dadd(t9, -dadd(t11, -t5)) if t10 else 0.0) <= 0.0 else t19
-    t21 = x if x != x else ddiv(t20, 6.0)
-    return ddiv(6.0 if 6.0 < t3 else t3, 6.0), t21
+    t2 = 0.0 if t1 < 0.0 else t1
+    t3 = x if x != x else ddiv(0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0, 6.0)
+    return ddiv(6.0 if 6.0 < t2 else t2, 6.0), t3
 
 
 @kernel

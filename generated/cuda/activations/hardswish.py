@@ -55,55 +55,19 @@ def value_device32(x):
 @core
 def grad_device32(x):
     t1 = fadd(x, f32(3.0))
-    t2 = t1 < f32(0.0)
-    t3 = f32(0.0) if t2 else t1
-    t4 = -t3
-    t5 = fadd(f32(6.0), t4)
-    t6 = fsub(t5, f32(6.0))
-    t7 = fsub(t1, x)
-    t8 = fadd(fsub(x, fsub(t1, t7)), fsub(f32(3.0), t7))
-    t9 = fadd(fadd(fsub(f32(6.0), fsub(t5, t6)), fsub(t4, t6)), -(f32(0.0) if t2 else t8))
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t5, t9)
-    t12 = t11 if t10 else t5
-    t13 = fadd(t1, f32(-0.0))
-    t14 = fsub(t13, t1)
-    t15 = fadd(fadd(fsub(t1, fsub(t13, t14)), fsub(f32(-0.0), t14)), t8)
-    t16 = fsub(t15, t15) == f32(0.0)
-    t17 = fadd(t13, t15)
-    t18 = t17 if t16 else t13
-    t19 = t18 < f32(0.0) or t18 == f32(0.0) and (fsub(t15, fsub(t17, t13)) if t16 else f32(0.0)) <= f32(0.0)
-    t20 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t5)) if t10 else f32(0.0)) <= f32(0.0)
-    t21 = fadd(fmul(x, f32(0.0) if t20 else f32(0.0) if t19 else f32(1.0)), f32(6.0) if f32(6.0) < t3 else t3)
-    t22 = fdiv(t21, f32(6.0)) if x < f32(1260.69189453125) else f32(1.0)
-    return x if x != x else f32(0.0) if x < f32(-989.1187744140625) else t22
+    t2 = f32(0.0) if t1 < f32(0.0) else t1
+    t3 = fmul(x, f32(0.0) if f32(3.0) <= x else f32(0.0) if x <= f32(-3.0) else f32(1.0))
+    t4 = fdiv(fadd(t3, f32(6.0) if f32(6.0) < t2 else t2), f32(6.0))
+    t5 = f32(0.0) if x < f32(-989.1187744140625) else t4 if x < f32(1260.69189453125) else f32(1.0)
+    return x if x != x else t5
 
 
 # (0 if 6 <= first_max(0, x + 3) else (0 if 0 >= x + 3 else 1))/3
 @core
 def grad2_device32(x):
-    t1 = fadd(x, f32(3.0))
-    t2 = t1 < f32(0.0)
-    t3 = -(f32(0.0) if t2 else t1)
-    t4 = fadd(f32(6.0), t3)
-    t5 = fsub(t4, f32(6.0))
-    t6 = fsub(t1, x)
-    t7 = fadd(fsub(x, fsub(t1, t6)), fsub(f32(3.0), t6))
-    t8 = fadd(fadd(fsub(f32(6.0), fsub(t4, t5)), fsub(t3, t5)), -(f32(0.0) if t2 else t7))
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = fadd(t1, f32(-0.0))
-    t13 = fsub(t12, t1)
-    t14 = fadd(fadd(fsub(t1, fsub(t12, t13)), fsub(f32(-0.0), t13)), t7)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) <= f32(0.0)
-    t20 = f32(0.0) if t19 else f32(0.0) if t18 else f32(1.0)
-    t21 = fmul(t20, f32(0.3333333432674408))
-    return x if x != x else libdevice.fmaf(libdevice.fmaf(-t21, f32(3.0), t20), f32(0.3333333432674408), t21)
+    t1 = f32(0.0) if f32(3.0) <= x else f32(0.0) if x <= f32(-3.0) else f32(1.0)
+    t2 = fmul(t1, f32(0.3333333432674408))
+    return x if x != x else libdevice.fmaf(libdevice.fmaf(-t2, f32(3.0), t1), f32(0.3333333432674408), t2)
 
 
 # Together, so that what they share is computed once.
@@ -118,29 +82,13 @@ def value_and_grad_device32(x):
     t7 = f32(6.0) if t6 else t5
     t8 = fmul(t2, t7)
     t9 = fsub(t3, x)
-    t10 = fadd(fsub(x, fsub(t3, t9)), fsub(f32(3.0), t9))
-    t11 = f32(0.0) if t4 else t10
-    t12 = fmul(fmul(libdevice.fmaf(-t2, f32(6.0), x), f32(0.1666666716337204)), t7)
-    t13 = fadd(fadd(libdevice.fmaf(t2, t7, -t8), fmul(t2, f32(0.0) if t6 else t11)), t12)
-    t14 = -t5
-    t15 = fadd(f32(6.0), t14)
-    t16 = fsub(t15, f32(6.0))
-    t17 = fadd(fadd(fsub(f32(6.0), fsub(t15, t16)), fsub(t14, t16)), -t11)
-    t18 = fsub(t17, t17) == f32(0.0)
-    t19 = fadd(t15, t17)
-    t20 = t19 if t18 else t15
-    t21 = fadd(t3, f32(-0.0))
-    t22 = fsub(t21, t3)
-    t23 = fadd(fadd(fsub(t3, fsub(t21, t22)), fsub(f32(-0.0), t22)), t10)
-    t24 = fsub(t23, t23) == f32(0.0)
-    t25 = fadd(t21, t23)
-    t26 = t25 if t24 else t21
-    t27 = t26 < f32(0.0) or t26 == f32(0.0) and (fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)) <= f32(0.0)
-    t28 = t20 < f32(0.0) or t20 == f32(0.0) and (fsub(t17, fsub(t19, t15)) if t18 else f32(0.0)) <= f32(0.0)
-    t29 = fdiv(fadd(fmul(x, f32(0.0) if t28 else f32(0.0) if t27 else f32(1.0)), t7), f32(6.0))
-    t30 = x if x == f32(0.0) else f32(0.0) if t1 else fadd(t8, t13) if fsub(t13, t13) == f32(0.0) else t8
-    t31 = x if x != x else f32(0.0) if t1 else t29 if x < f32(1260.69189453125) else f32(1.0)
-    return t30, t31
+    t10 = fmul(t2, f32(0.0) if t6 else f32(0.0) if t4 else fadd(fsub(x, fsub(t3, t9)), fsub(f32(3.0), t9)))
+    t11 = fmul(fmul(libdevice.fmaf(-t2, f32(6.0), x), f32(0.1666666716337204)), t7)
+    t12 = fadd(fadd(libdevice.fmaf(t2, t7, -t8), t10), t11)
+    t13 = fadd(fmul(x, f32(0.0) if f32(3.0) <= x else f32(0.0) if x <= f32(-3.0) else f32(1.0)), t7)
+    t14 = x if x == f32(0.0) else f32(0.0) if t1 else fadd(t8, t12) if fsub(t12, t12) == f32(0.0) else t8
+    t15 = x if x != x else f32(0.0) if t1 else fdiv(t13, f32(6.0)) if x < f32(1260.69189453125) else f32(1.0)
+    return t14, t15
 
 
 @core
@@ -168,61 +116,27 @@ def value_device(x):
 
 @core
 def grad_device(x):
-    t1 = dadd(x, 3.0)
-    t2 = t1 < 0.0
-    t3 = 0.0 if t2 else t1
-    t4 = -t3
-    t5 = dadd(6.0, t4)
-    t6 = dadd(t5, -6.0)
-    t7 = dadd(t1, -x)
-    t8 = dadd(dadd(x, -dadd(t1, -t7)), dadd(3.0, -t7))
-    t9 = 0.0 if t2 else t8
-    t10 = dadd(dadd(dadd(6.0, -dadd(t5, -t6)), dadd(t4, -t6)), -t9)
-    t11 = dadd(t10, -t10) == 0.0
-    t12 = dadd(t5, t10)
-    t13 = t12 if t11 else t5
-    t14 = dadd(t1, -0.0)
-    t15 = dadd(t14, -t1)
-    t16 = dadd(dadd(dadd(t1, -dadd(t14, -t15)), dadd(-0.0, -t15)), t8)
-    t17 = dadd(t16, -t16) == 0.0
-    t18 = dadd(t14, t16)
-    t19 = t18 if t17 else t14
-    t20 = 0.0 if t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t14)) if t17 else 0.0) <= 0.0 else 1.0
-    t21 = 0.0 if t13 < 0.0 or t13 == 0.0 and (dadd(t10, -dadd(t12, -t5)) if t11 else 0.0) <= 0.0 else t20
-    t22 = dmul(x, t21)
-    t23 = 6.0 < t3
-    t24 = 6.0 if t23 else t3
-    t25 = dadd(t22, t24)
-    t26 = ddiv(t25, 6.0)
-    t27 = dadd(t25, -t22)
-    t28 = dadd(dadd(dadd(t22, -dadd(t25, -t27)), dadd(t24, -t27)), libdevice.fma(x, t21, -t22))
-    t29 = ddiv(dadd(libdevice.fma(-t26, 6.0, t25), dadd(t28, 0.0 if t23 else t9)), 6.0)
-    t30 = (dadd(t26, t29) if dadd(t29, -t29) == 0.0 else t26) if x < 1146.4835979821912 else 1.0
-    return x if x != x else 0.0 if x < -899.5127994762755 else t30
+    t1 = 0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0
+    t2 = dmul(x, t1)
+    t3 = dadd(x, 3.0)
+    t4 = t3 < 0.0
+    t5 = 0.0 if t4 else t3
+    t6 = 6.0 < t5
+    t7 = 6.0 if t6 else t5
+    t8 = dadd(t2, t7)
+    t9 = ddiv(t8, 6.0)
+    t10 = dadd(t8, -t2)
+    t11 = dadd(t3, -x)
+    t12 = dadd(dadd(dadd(t2, -dadd(t8, -t10)), dadd(t7, -t10)), libdevice.fma(x, t1, -t2))
+    t13 = dadd(t12, 0.0 if t6 else 0.0 if t4 else dadd(dadd(x, -dadd(t3, -t11)), dadd(3.0, -t11)))
+    t14 = ddiv(dadd(libdevice.fma(-t9, 6.0, t8), t13), 6.0)
+    t15 = (dadd(t9, t14) if dadd(t14, -t14) == 0.0 else t9) if x < 1146.4835979821912 else 1.0
+    return x if x != x else 0.0 if x < -899.5127994762755 else t15
 
 
 @core
 def grad2_device(x):
-    t1 = dadd(x, 3.0)
-    t2 = t1 < 0.0
-    t3 = -(0.0 if t2 else t1)
-    t4 = dadd(6.0, t3)
-    t5 = dadd(t4, -6.0)
-    t6 = dadd(t1, -x)
-    t7 = dadd(dadd(x, -dadd(t1, -t6)), dadd(3.0, -t6))
-    t8 = dadd(dadd(dadd(6.0, -dadd(t4, -t5)), dadd(t3, -t5)), -(0.0 if t2 else t7))
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = dadd(t1, -0.0)
-    t13 = dadd(t12, -t1)
-    t14 = dadd(dadd(dadd(t1, -dadd(t12, -t13)), dadd(-0.0, -t13)), t7)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = 0.0 if t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t12)) if t15 else 0.0) <= 0.0 else 1.0
-    t19 = 0.0 if t11 < 0.0 or t11 == 0.0 and (dadd(t8, -dadd(t10, -t4)) if t9 else 0.0) <= 0.0 else t18
-    return x if x != x else ddiv(t19, 3.0)
+    return x if x != x else ddiv(0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0, 3.0)
 
 
 @core
@@ -236,44 +150,28 @@ def value_and_grad_device(x):
     t7 = 6.0 if t6 else t5
     t8 = dmul(t2, t7)
     t9 = dadd(t3, -x)
-    t10 = dadd(dadd(x, -dadd(t3, -t9)), dadd(3.0, -t9))
-    t11 = 0.0 if t4 else t10
-    t12 = 0.0 if t6 else t11
-    t13 = dadd(libdevice.fma(t2, t7, -t8), dmul(t2, t12))
-    t14 = dadd(t13, dmul(ddiv(libdevice.fma(-t2, 6.0, x), 6.0), t7))
-    t15 = dadd(t8, t14) if dadd(t14, -t14) == 0.0 else t8
+    t10 = 0.0 if t6 else 0.0 if t4 else dadd(dadd(x, -dadd(t3, -t9)), dadd(3.0, -t9))
+    t11 = dadd(libdevice.fma(t2, t7, -t8), dmul(t2, t10))
+    t12 = dadd(t11, dmul(ddiv(libdevice.fma(-t2, 6.0, x), 6.0), t7))
+    t13 = dadd(t8, t12) if dadd(t12, -t12) == 0.0 else t8
     if x < 1.9025623629477707e+265:
-        t16 = t15
+        t14 = t13
     else:
-        t17 = dmul(1.0, x)
-        t18 = dadd(libdevice.fma(1.0, x, -t17), dmul(-8.636168555094445e-78, x))
-        t16 = dadd(t17, t18) if dadd(t18, -t18) == 0.0 else t17
-    t19 = t15 if x < -9.855332099596438e-42 else ddiv(dmul(x, t7), 6.0) if x < 2.251886632169981e-42 else t16
-    t20 = -t5
-    t21 = dadd(6.0, t20)
-    t22 = dadd(t21, -6.0)
-    t23 = dadd(dadd(dadd(6.0, -dadd(t21, -t22)), dadd(t20, -t22)), -t11)
-    t24 = dadd(t23, -t23) == 0.0
-    t25 = dadd(t21, t23)
-    t26 = t25 if t24 else t21
-    t27 = dadd(t3, -0.0)
-    t28 = dadd(t27, -t3)
-    t29 = dadd(dadd(dadd(t3, -dadd(t27, -t28)), dadd(-0.0, -t28)), t10)
-    t30 = dadd(t29, -t29) == 0.0
-    t31 = dadd(t27, t29)
-    t32 = t31 if t30 else t27
-    t33 = 0.0 if t32 < 0.0 or t32 == 0.0 and (dadd(t29, -dadd(t31, -t27)) if t30 else 0.0) <= 0.0 else 1.0
-    t34 = 0.0 if t26 < 0.0 or t26 == 0.0 and (dadd(t23, -dadd(t25, -t21)) if t24 else 0.0) <= 0.0 else t33
-    t35 = dmul(x, t34)
-    t36 = dadd(t35, t7)
-    t37 = ddiv(t36, 6.0)
-    t38 = dadd(t36, -t35)
-    t39 = dadd(dadd(dadd(dadd(t35, -dadd(t36, -t38)), dadd(t7, -t38)), libdevice.fma(x, t34, -t35)), t12)
-    t40 = ddiv(dadd(libdevice.fma(-t37, 6.0, t36), t39), 6.0)
-    t41 = (dadd(t37, t40) if dadd(t40, -t40) == 0.0 else t37) if x < 1146.4835979821912 else 1.0
-    t42 = 0.0 if t1 else t19
-    t43 = x if x != x else 0.0 if t1 else t41
-    return t42, t43
+        t15 = dmul(1.0, x)
+        t16 = dadd(libdevice.fma(1.0, x, -t15), dmul(-8.636168555094445e-78, x))
+        t14 = dadd(t15, t16) if dadd(t16, -t16) == 0.0 else t15
+    t17 = t13 if x < -9.855332099596438e-42 else ddiv(dmul(x, t7), 6.0) if x < 2.251886632169981e-42 else t14
+    t18 = 0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0
+    t19 = dmul(x, t18)
+    t20 = dadd(t19, t7)
+    t21 = ddiv(t20, 6.0)
+    t22 = dadd(t20, -t19)
+    t23 = dadd(dadd(dadd(dadd(t19, -dadd(t20, -t22)), dadd(t7, -t22)), libdevice.fma(x, t18, -t19)), t10)
+    t24 = ddiv(dadd(libdevice.fma(-t21, 6.0, t20), t23), 6.0)
+    t25 = (dadd(t21, t24) if dadd(t24, -t24) == 0.0 else t21) if x < 1146.4835979821912 else 1.0
+    t26 = 0.0 if t1 else t17
+    t27 = x if x != x else 0.0 if t1 else t25
+    return t26, t27
 
 
 @kernel

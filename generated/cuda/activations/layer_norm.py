@@ -195,11 +195,8 @@ def value_f64_s1_core(y0_C1, y0_C1_l):
 def value_f64_h4_core(eps):
     t1 = libdevice.dsqrt_rn(eps)
     t2 = ddiv(libdevice.fma(-t1, t1, eps), dadd(t1, t1))
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (dadd(t2, -dadd(t4, -t1)) if t3 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if dadd(t2, -t2) == 0.0 else 0.0) if dadd(t1, -t1) == 0.0 else 0.0
+    return t1, t3
 
 
 # e0 = hypot(sqrt(s1)/sqrt(|C|), h4*m0)

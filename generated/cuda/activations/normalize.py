@@ -1351,11 +1351,8 @@ def value_f32_m0_core_p_ne_inf_p_eq_2(x_C1):
 def value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_C):
     t1 = fmul(x_C, m0)
     t2 = libdevice.fmaf(x_C, m0, -t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t3 = (t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)) if fsub(t1, t1) == f32(0.0) else f32(0.0)
+    return t1, t3
 
 
 # s0 = sum over C.1 of y0[C.1]**2
@@ -1409,11 +1406,8 @@ def value_f64_m0_core_p_ne_inf_p_eq_2(x_C1):
 def value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_C):
     t1 = dmul(x_C, m0)
     t2 = libdevice.fma(x_C, m0, -t1)
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (dadd(t2, -dadd(t4, -t1)) if t3 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if dadd(t2, -t2) == 0.0 else 0.0) if dadd(t1, -t1) == 0.0 else 0.0
+    return t1, t3
 
 
 # s0 = sum over C.1 of y0[C.1]**2
@@ -4359,11 +4353,8 @@ def value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_C1):
 def value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_C):
     t1 = fmul(x_C, m0)
     t2 = libdevice.fmaf(x_C, m0, -t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t3 = (t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)) if fsub(t1, t1) == f32(0.0) else f32(0.0)
+    return t1, t3
 
 
 # s0 = sum over C.1 of Abs(y0[C.1])**p
@@ -4435,11 +4426,8 @@ def value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_C1):
 def value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_C):
     t1 = dmul(x_C, m0)
     t2 = libdevice.fma(x_C, m0, -t1)
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (dadd(t2, -dadd(t4, -t1)) if t3 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if dadd(t2, -t2) == 0.0 else 0.0) if dadd(t1, -t1) == 0.0 else 0.0
+    return t1, t3
 
 
 # s0 = sum over C.1 of Abs(y0[C.1])**p
@@ -4463,18 +4451,15 @@ def value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     t2 = dadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = ddiv(1.0, p)
-    t5 = ddiv(libdevice.fma(-t4, p, 1.0), p)
-    t6 = dadd(t5, -t5) == 0.0
-    t7 = dadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = dadd(pow_low(t3, t8), dmul(t9, dmul(t8, ddiv(dadd(s0_l, -dadd(t2, -s0)) if t1 else 0.0, t3))))
-    t11 = dadd(t10, dmul(t9, dmul(dadd(t5, -dadd(t7, -t4)) if t6 else 0.0, log(t3))))
-    t12 = dadd(t11, -t11) == 0.0
-    t13 = dadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (dadd(t11, -dadd(t13, -t9)) if t12 else 0.0) if dadd(t14, -t14) == 0.0 else 0.0
-    return t14, t15
+    t5 = pow(t3, t4)
+    t6 = ddiv(libdevice.fma(-t4, p, 1.0), p)
+    t7 = dadd(pow_low(t3, t4), dmul(t5, dmul(t4, ddiv(dadd(s0_l, -dadd(t2, -s0)) if t1 else 0.0, t3))))
+    t8 = dadd(t7, dmul(t5, dmul(t6 if dadd(t6, -t6) == 0.0 else 0.0, log(t3))))
+    t9 = dadd(t8, -t8) == 0.0
+    t10 = dadd(t5, t8)
+    t11 = t10 if t9 else t5
+    t12 = (dadd(t8, -dadd(t10, -t5)) if t9 else 0.0) if dadd(t11, -t11) == 0.0 else 0.0
+    return t11, t12
 
 
 # out[C] = (0 if Eq(e0, 0) else y0[C]/first_max(eps*m0, e0))
@@ -4745,29 +4730,26 @@ def vjp_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, p, s3, s3_l, g_C, 
     t15 = dadd(t14, t12)
     t16 = t15 if t13 else t14
     t17 = dadd(p, -1.0)
-    t18 = dadd(t17, -p)
-    t19 = dadd(dadd(p, -dadd(t17, -t18)), dadd(-1.0, -t18))
-    t20 = dadd(t19, -t19) == 0.0
-    t21 = dadd(t17, t19)
-    t22 = t21 if t20 else t17
-    t23 = pow(t16, t22)
-    t24 = dmul(t11, t23)
-    t25 = dadd(y0_C, y0_C_l) if dadd(y0_C_l, -y0_C_l) == 0.0 else y0_C
-    t26 = 1.0 if 0.0 < t25 else -1.0 if t25 < 0.0 else 0.0
-    t27 = dmul(t24, t26)
-    t28 = dadd(t10, t27)
-    t29 = 0.0 if t6 else t28
-    t30 = dmul(m0, t29)
-    t31 = dadd(t28, -t10)
-    t32 = dadd(libdevice.fma(-t10, t9, g_C), -dmul(t10, libdevice.fma(eps, m0, -t7) if t8 else e0_l))
-    t33 = dmul(t23, dmul(t22, ddiv(dadd(t12, -dadd(t15, -t14)) if t13 else 0.0, t16)))
-    t34 = dmul(t23, dmul(dadd(t19, -dadd(t21, -t17)) if t20 else 0.0, log(t16)))
-    t35 = dadd(libdevice.fma(t11, t23, -t24), dmul(t11, dadd(dadd(pow_low(t16, t22), t33), t34)))
-    t36 = dmul(dadd(t35, dmul(dadd(libdevice.fma(p, s3, -t11), dmul(p, s3_l)), t23)), t26)
-    t37 = dadd(dadd(dadd(t10, -dadd(t28, -t31)), dadd(t27, -t31)), ddiv(t32, t9))
-    t38 = dmul(m0, 0.0 if t6 else dadd(t37, dadd(libdevice.fma(t24, t26, -t27), t36)))
-    t39 = dadd(libdevice.fma(m0, t29, -t30), t38)
-    return dadd(t30, t39) if dadd(t39, -t39) == 0.0 else t30
+    t18 = pow(t16, t17)
+    t19 = dmul(t11, t18)
+    t20 = dadd(y0_C, y0_C_l) if dadd(y0_C_l, -y0_C_l) == 0.0 else y0_C
+    t21 = 1.0 if 0.0 < t20 else -1.0 if t20 < 0.0 else 0.0
+    t22 = dmul(t19, t21)
+    t23 = dadd(t10, t22)
+    t24 = 0.0 if t6 else t23
+    t25 = dmul(m0, t24)
+    t26 = dadd(t23, -t10)
+    t27 = dadd(libdevice.fma(-t10, t9, g_C), -dmul(t10, libdevice.fma(eps, m0, -t7) if t8 else e0_l))
+    t28 = dmul(t18, dmul(t17, ddiv(dadd(t12, -dadd(t15, -t14)) if t13 else 0.0, t16)))
+    t29 = dadd(t17, -p)
+    t30 = dadd(dadd(p, -dadd(t17, -t29)), dadd(-1.0, -t29))
+    t31 = dmul(t18, dmul(t30 if dadd(t30, -t30) == 0.0 else 0.0, log(t16)))
+    t32 = dadd(libdevice.fma(t11, t18, -t19), dmul(t11, dadd(dadd(pow_low(t16, t17), t28), t31)))
+    t33 = dmul(dadd(t32, dmul(dadd(libdevice.fma(p, s3, -t11), dmul(p, s3_l)), t18)), t21)
+    t34 = dadd(dadd(dadd(t10, -dadd(t23, -t26)), dadd(t22, -t26)), ddiv(t27, t9))
+    t35 = dmul(m0, 0.0 if t6 else dadd(t34, dadd(libdevice.fma(t19, t21, -t22), t33)))
+    t36 = dadd(libdevice.fma(m0, t24, -t25), t35)
+    return dadd(t25, t36) if dadd(t36, -t36) == 0.0 else t25
 
 
 # e0[C] = Abs(y0[C])**p

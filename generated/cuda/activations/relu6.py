@@ -21,8 +21,7 @@ def value_device32(x):
 # where (0 < x) & (6 > first_max(0, x)): 1
 @core
 def grad_device32(x):
-    t1 = f32(6.0) <= (f32(0.0) if x < f32(0.0) else x)
-    return x if x != x else f32(0.0) if t1 else f32(0.0) if x <= f32(0.0) else f32(1.0)
+    return x if x != x else f32(0.0) if f32(6.0) <= x else f32(0.0) if x <= f32(0.0) else f32(1.0)
 
 
 # 0
@@ -36,7 +35,7 @@ def grad2_device32(x):
 def value_and_grad_device32(x):
     t1 = f32(0.0) if x < f32(0.0) else x
     t2 = f32(6.0) if f32(6.0) < t1 else t1
-    t3 = x if x != x else f32(0.0) if f32(6.0) <= t1 else f32(0.0) if x <= f32(0.0) else f32(1.0)
+    t3 = x if x != x else f32(0.0) if f32(6.0) <= x else f32(0.0) if x <= f32(0.0) else f32(1.0)
     return t2, t3
 
 
@@ -48,7 +47,7 @@ def value_device(x):
 
 @core
 def grad_device(x):
-    return x if x != x else 0.0 if 6.0 <= (0.0 if x < 0.0 else x) else 0.0 if x <= 0.0 else 1.0
+    return x if x != x else 0.0 if 6.0 <= x else 0.0 if x <= 0.0 else 1.0
 
 
 @core
@@ -60,7 +59,7 @@ def grad2_device(x):
 def value_and_grad_device(x):
     t1 = 0.0 if x < 0.0 else x
     t2 = 6.0 if 6.0 < t1 else t1
-    t3 = x if x != x else 0.0 if 6.0 <= t1 else 0.0 if x <= 0.0 else 1.0
+    t3 = x if x != x else 0.0 if 6.0 <= x else 0.0 if x <= 0.0 else 1.0
     return t2, t3
 
 

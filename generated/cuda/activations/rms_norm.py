@@ -64,11 +64,8 @@ def value_f32_m0_core(x_C1):
 def value_f32_y0_core(m0, x_C):
     t1 = fmul(x_C, m0)
     t2 = libdevice.fmaf(x_C, m0, -t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t3 = (t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)) if fsub(t1, t1) == f32(0.0) else f32(0.0)
+    return t1, t3
 
 
 # s0 = sum over C.1 of y0[C.1]**2
@@ -140,11 +137,8 @@ def value_f64_m0_core(x_C1):
 def value_f64_y0_core(m0, x_C):
     t1 = dmul(x_C, m0)
     t2 = libdevice.fma(x_C, m0, -t1)
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (dadd(t2, -dadd(t4, -t1)) if t3 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if dadd(t2, -t2) == 0.0 else 0.0) if dadd(t1, -t1) == 0.0 else 0.0
+    return t1, t3
 
 
 # s0 = sum over C.1 of y0[C.1]**2
@@ -161,11 +155,8 @@ def value_f64_s0_core(y0_C1, y0_C1_l):
 def value_f64_h3_core(eps):
     t1 = libdevice.dsqrt_rn(eps)
     t2 = ddiv(libdevice.fma(-t1, t1, eps), dadd(t1, t1))
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (dadd(t2, -dadd(t4, -t1)) if t3 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if dadd(t2, -t2) == 0.0 else 0.0) if dadd(t1, -t1) == 0.0 else 0.0
+    return t1, t3
 
 
 # e0 = hypot(sqrt(s0)/sqrt(|C|), h3*m0)

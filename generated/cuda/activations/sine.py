@@ -70,10 +70,7 @@ def grad2_device32(x, omega_0, omega_0_low):
 @core
 def grad_omega_0_device32(x, omega_0, omega_0_low):
     t1 = fmul(omega_0, x)
-    t2 = cos_sum(t1, fadd(libdevice.fmaf(omega_0, x, -t1), fmul(omega_0_low, x)))
-    t3 = fmul(x, t2)
-    t4 = libdevice.fmaf(x, t2, -t3)
-    return x if x == f32(0.0) else fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
+    return fmul(x, cos_sum(t1, fadd(libdevice.fmaf(omega_0, x, -t1), fmul(omega_0_low, x))))
 
 
 # Together, so that what they share is computed once.
@@ -95,10 +92,7 @@ def value_device(x, omega_0):
 
 @core
 def grad_device(x, omega_0):
-    t1 = cos_product(omega_0, x)
-    t2 = dmul(omega_0, t1)
-    t3 = libdevice.fma(omega_0, t1, -t2)
-    return dadd(t2, t3) if dadd(t3, -t3) == 0.0 else t2
+    return dmul(omega_0, cos_product(omega_0, x))
 
 
 @core
@@ -112,19 +106,12 @@ def grad2_device(x, omega_0):
 
 @core
 def grad_omega_0_device(x, omega_0):
-    t1 = cos_product(omega_0, x)
-    t2 = dmul(x, t1)
-    t3 = libdevice.fma(x, t1, -t2)
-    return x if x == 0.0 else dadd(t2, t3) if dadd(t3, -t3) == 0.0 else t2
+    return dmul(x, cos_product(omega_0, x))
 
 
 @core
 def value_and_grad_device(x, omega_0):
-    t1 = cos_product(omega_0, x)
-    t2 = dmul(omega_0, t1)
-    t3 = libdevice.fma(omega_0, t1, -t2)
-    t4 = dadd(t2, t3) if dadd(t3, -t3) == 0.0 else t2
-    return sin_product(omega_0, x), t4
+    return sin_product(omega_0, x), dmul(omega_0, cos_product(omega_0, x))
 
 
 @kernel

@@ -123,10 +123,7 @@ def grad_device(product, bias, omega_0):
     t2 = dmul(omega_0, t1)
     t3 = dadd(t1, -bias)
     t4 = dmul(omega_0, dadd(dadd(bias, -dadd(t1, -t3)), dadd(product, -t3)))
-    t5 = cos_sum(t2, dadd(libdevice.fma(omega_0, t1, -t2), t4))
-    t6 = dmul(omega_0, t5)
-    t7 = libdevice.fma(omega_0, t5, -t6)
-    return dadd(t6, t7) if dadd(t7, -t7) == 0.0 else t6
+    return dmul(omega_0, cos_sum(t2, dadd(libdevice.fma(omega_0, t1, -t2), t4)))
 
 
 @core
@@ -148,10 +145,7 @@ def grad_bias_device(product, bias, omega_0):
     t2 = dmul(omega_0, t1)
     t3 = dadd(t1, -bias)
     t4 = dmul(omega_0, dadd(dadd(bias, -dadd(t1, -t3)), dadd(product, -t3)))
-    t5 = cos_sum(t2, dadd(libdevice.fma(omega_0, t1, -t2), t4))
-    t6 = dmul(omega_0, t5)
-    t7 = libdevice.fma(omega_0, t5, -t6)
-    return dadd(t6, t7) if dadd(t7, -t7) == 0.0 else t6
+    return dmul(omega_0, cos_sum(t2, dadd(libdevice.fma(omega_0, t1, -t2), t4)))
 
 
 @core
@@ -173,11 +167,7 @@ def value_and_grad_device(product, bias, omega_0):
     t3 = dadd(t1, -bias)
     t4 = dmul(omega_0, dadd(dadd(bias, -dadd(t1, -t3)), dadd(product, -t3)))
     t5 = dadd(libdevice.fma(omega_0, t1, -t2), t4)
-    t6 = cos_sum(t2, t5)
-    t7 = dmul(omega_0, t6)
-    t8 = libdevice.fma(omega_0, t6, -t7)
-    t9 = dadd(t7, t8) if dadd(t8, -t8) == 0.0 else t7
-    return sin_sum(t2, t5), t9
+    return sin_sum(t2, t5), dmul(omega_0, cos_sum(t2, t5))
 
 
 @kernel

@@ -346,27 +346,24 @@ def value_and_grad_device32(x, c, c_low):
 @core
 def value_device(x, c):
     t1 = ddiv(x, c)
-    t2 = ddiv(libdevice.fma(-t1, c, x), c)
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = libdevice.fabs(t5)
-    t7 = dmul(t6, -2.0)
-    t8 = expm1(t7)
-    t9 = -t8
-    t10 = dadd(2.0, t8)
-    t11 = ddiv(t9, t10)
-    t12 = libdevice.copysign(t11, t5)
-    t13 = dmul(c, t12)
-    t14 = expm1_low(t7)
-    t15 = dadd(t10, -2.0)
-    t16 = dmul(t11, dadd(dadd(dadd(2.0, -dadd(t10, -t15)), dadd(t8, -t15)), t14))
-    t17 = ddiv(dadd(dadd(libdevice.fma(-t11, t10, t9), -t14), -t16), t10)
-    t18 = dadd(1.0, t8)
-    t19 = dadd(1.0, t18)
-    t20 = dmul(dadd(t2, -dadd(t4, -t1)) if t3 else 0.0, ddiv(dmul(4.0, t18), dmul(t19, t19)))
-    t21 = dadd(libdevice.fma(c, t12, -t13), dmul(c, dadd(-t17 if t5 < 0.0 else t17, t20)))
-    return x if t6 < 5.421010862427522e-20 else dadd(t13, t21) if dadd(t21, -t21) == 0.0 else t13
+    t2 = libdevice.fabs(t1)
+    t3 = dmul(t2, -2.0)
+    t4 = expm1(t3)
+    t5 = -t4
+    t6 = dadd(2.0, t4)
+    t7 = ddiv(t5, t6)
+    t8 = libdevice.copysign(t7, t1)
+    t9 = dmul(c, t8)
+    t10 = expm1_low(t3)
+    t11 = dadd(t6, -2.0)
+    t12 = dmul(t7, dadd(dadd(dadd(2.0, -dadd(t6, -t11)), dadd(t4, -t11)), t10))
+    t13 = ddiv(dadd(dadd(libdevice.fma(-t7, t6, t5), -t10), -t12), t6)
+    t14 = ddiv(libdevice.fma(-t1, c, x), c)
+    t15 = dadd(1.0, t4)
+    t16 = dadd(1.0, t15)
+    t17 = dmul(t14 if dadd(t14, -t14) == 0.0 else 0.0, ddiv(dmul(4.0, t15), dmul(t16, t16)))
+    t18 = dadd(libdevice.fma(c, t8, -t9), dmul(c, dadd(-t13 if t1 < 0.0 else t13, t17)))
+    return x if t2 < 5.421010862427522e-20 else dadd(t9, t18) if dadd(t18, -t18) == 0.0 else t9
 
 
 @core
@@ -440,110 +437,104 @@ def grad2_device(x, c):
 @core
 def grad_c_device(x, c):
     t1 = ddiv(x, c)
-    t2 = ddiv(libdevice.fma(-t1, c, x), c)
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = libdevice.fabs(t5)
-    t7 = -dmul(t6, 2.0)
-    t8 = exp(t7)
-    t9 = dadd(1.0, t8)
-    t10 = dmul(t9, t9)
-    t11 = ddiv(4.0, t10)
-    t12 = dmul(t11, t8)
-    t13 = -dmul(t5, t12)
-    t14 = dmul(t6, -2.0)
-    t15 = expm1(t14)
-    t16 = -t15
-    t17 = dadd(2.0, t15)
-    t18 = ddiv(t16, t17)
-    t19 = libdevice.copysign(t18, t5)
-    t20 = dadd(t13, t19)
-    t21 = dadd(t20, -t13)
-    t22 = exp_low(t7)
-    t23 = dadd(t9, -1.0)
-    t24 = dadd(dadd(dadd(1.0, -dadd(t9, -t23)), dadd(t8, -t23)), t22)
-    t25 = dmul(t11, dadd(dadd(libdevice.fma(t9, t9, -t10), dmul(t9, t24)), dmul(t24, t9)))
-    t26 = dadd(t2, -dadd(t4, -t1)) if t3 else 0.0
-    t27 = t5 < 0.0
-    t28 = libdevice.fabs(libdevice.copysign(dmul(ddiv(dadd(t8, -1.0), t9), 2.0), t5))
-    t29 = ddiv(dadd(libdevice.fma(-t11, t10, 4.0), -t25), t10)
-    t30 = dmul(dadd(t29, dmul(t26, dmul(t11, t28 if t27 else -t28))), t8)
-    t31 = dmul(t5, dadd(dadd(libdevice.fma(t11, t8, -t12), dmul(t11, t22)), t30))
-    t32 = -dadd(dadd(libdevice.fma(t5, t12, t13), t31), dmul(t26, t12))
-    t33 = expm1_low(t14)
-    t34 = dadd(t17, -2.0)
-    t35 = dmul(t18, dadd(dadd(dadd(2.0, -dadd(t17, -t34)), dadd(t15, -t34)), t33))
-    t36 = ddiv(dadd(dadd(libdevice.fma(-t18, t17, t16), -t33), -t35), t17)
-    t37 = dadd(1.0, t15)
-    t38 = dadd(1.0, t37)
-    t39 = dadd(-t36 if t27 else t36, dmul(t26, ddiv(dmul(4.0, t37), dmul(t38, t38))))
-    t40 = dadd(dadd(dadd(dadd(t13, -dadd(t20, -t21)), dadd(t19, -t21)), t32), t39)
-    t41 = dadd(t20, t40) if dadd(t40, -t40) == 0.0 else t20
-    t42 = dmul(t5, t5)
-    t43 = libdevice.fma(-0.0015204684443180022, t42, 0.004210436363087407)
-    t44 = libdevice.fma(libdevice.fma(t43, t42, -0.009428479405169277), t42, 0.020380751878395626)
-    t45 = libdevice.fma(libdevice.fma(t44, t42, -0.04310549150564349), t42, 0.0886323539729506)
-    t46 = libdevice.fma(libdevice.fma(t45, t42, -0.17495590826672155), t42, 0.3238095238093293)
-    t47 = libdevice.fma(libdevice.fma(t46, t42, -0.5333333333333327), t42, 3.664623710689061e-17)
-    t48 = dadd(0.6666666666666666, t47)
-    t49 = dmul(t48, t5)
-    t50 = dmul(t49, t5)
-    t51 = dmul(t50, t5)
-    t52 = dmul(dadd(t47, -dadd(t48, -0.6666666666666666)), t5)
-    t53 = dmul(dadd(dadd(libdevice.fma(t48, t5, -t49), dmul(t48, t26)), t52), t5)
-    t54 = dmul(dadd(dadd(libdevice.fma(t49, t5, -t50), dmul(t49, t26)), t53), t5)
-    t55 = dadd(dadd(libdevice.fma(t50, t5, -t51), dmul(t50, t26)), t54)
-    t56 = dadd(t51, t55) if dadd(t55, -t55) == 0.0 else t51
-    t57 = t56 if t5 < 0.3328629033091268 else t41 if t5 < 565826.4136604371 else 1.0
-    t58 = x if x == 0.0 else -1.0 if t5 < -565826.4136604371 else t41 if t5 < -0.3328629033091268 else t57
-    return x if x != x else t58
+    t2 = libdevice.fabs(t1)
+    t3 = -dmul(t2, 2.0)
+    t4 = exp(t3)
+    t5 = dadd(1.0, t4)
+    t6 = dmul(t5, t5)
+    t7 = ddiv(4.0, t6)
+    t8 = dmul(t7, t4)
+    t9 = -dmul(t1, t8)
+    t10 = dmul(t2, -2.0)
+    t11 = expm1(t10)
+    t12 = -t11
+    t13 = dadd(2.0, t11)
+    t14 = ddiv(t12, t13)
+    t15 = libdevice.copysign(t14, t1)
+    t16 = dadd(t9, t15)
+    t17 = dadd(t16, -t9)
+    t18 = exp_low(t3)
+    t19 = dadd(t5, -1.0)
+    t20 = dadd(dadd(dadd(1.0, -dadd(t5, -t19)), dadd(t4, -t19)), t18)
+    t21 = dmul(t7, dadd(dadd(libdevice.fma(t5, t5, -t6), dmul(t5, t20)), dmul(t20, t5)))
+    t22 = ddiv(libdevice.fma(-t1, c, x), c)
+    t23 = t22 if dadd(t22, -t22) == 0.0 else 0.0
+    t24 = t1 < 0.0
+    t25 = libdevice.fabs(libdevice.copysign(dmul(ddiv(dadd(t4, -1.0), t5), 2.0), t1))
+    t26 = dadd(ddiv(dadd(libdevice.fma(-t7, t6, 4.0), -t21), t6), dmul(t23, dmul(t7, t25 if t24 else -t25)))
+    t27 = dmul(t1, dadd(dadd(libdevice.fma(t7, t4, -t8), dmul(t7, t18)), dmul(t26, t4)))
+    t28 = -dadd(dadd(libdevice.fma(t1, t8, t9), t27), dmul(t23, t8))
+    t29 = expm1_low(t10)
+    t30 = dadd(t13, -2.0)
+    t31 = dmul(t14, dadd(dadd(dadd(2.0, -dadd(t13, -t30)), dadd(t11, -t30)), t29))
+    t32 = ddiv(dadd(dadd(libdevice.fma(-t14, t13, t12), -t29), -t31), t13)
+    t33 = dadd(1.0, t11)
+    t34 = dadd(1.0, t33)
+    t35 = dadd(-t32 if t24 else t32, dmul(t23, ddiv(dmul(4.0, t33), dmul(t34, t34))))
+    t36 = dadd(dadd(dadd(dadd(t9, -dadd(t16, -t17)), dadd(t15, -t17)), t28), t35)
+    t37 = dadd(t16, t36) if dadd(t36, -t36) == 0.0 else t16
+    t38 = dmul(t1, t1)
+    t39 = libdevice.fma(-0.0015204684443180022, t38, 0.004210436363087407)
+    t40 = libdevice.fma(libdevice.fma(t39, t38, -0.009428479405169277), t38, 0.020380751878395626)
+    t41 = libdevice.fma(libdevice.fma(t40, t38, -0.04310549150564349), t38, 0.0886323539729506)
+    t42 = libdevice.fma(libdevice.fma(t41, t38, -0.17495590826672155), t38, 0.3238095238093293)
+    t43 = libdevice.fma(libdevice.fma(t42, t38, -0.5333333333333327), t38, 3.664623710689061e-17)
+    t44 = dadd(0.6666666666666666, t43)
+    t45 = dmul(t44, t1)
+    t46 = dmul(t45, t1)
+    t47 = dmul(t46, t1)
+    t48 = dmul(dadd(t43, -dadd(t44, -0.6666666666666666)), t1)
+    t49 = dmul(dadd(dadd(libdevice.fma(t44, t1, -t45), dmul(t44, t23)), t48), t1)
+    t50 = dmul(dadd(dadd(libdevice.fma(t45, t1, -t46), dmul(t45, t23)), t49), t1)
+    t51 = dadd(dadd(libdevice.fma(t46, t1, -t47), dmul(t46, t23)), t50)
+    t52 = dadd(t47, t51) if dadd(t51, -t51) == 0.0 else t47
+    t53 = t52 if t1 < 0.3328629033091268 else t37 if t1 < 565826.4136604371 else 1.0
+    t54 = x if x == 0.0 else -1.0 if t1 < -565826.4136604371 else t37 if t1 < -0.3328629033091268 else t53
+    return x if x != x else t54
 
 
 @core
 def value_and_grad_device(x, c):
     t1 = ddiv(x, c)
-    t2 = ddiv(libdevice.fma(-t1, c, x), c)
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = libdevice.fabs(t5)
-    t7 = dmul(t6, -2.0)
-    t8 = expm1(t7)
-    t9 = -t8
-    t10 = dadd(2.0, t8)
-    t11 = ddiv(t9, t10)
-    t12 = libdevice.copysign(t11, t5)
-    t13 = dmul(c, t12)
-    t14 = expm1_low(t7)
-    t15 = dadd(t10, -2.0)
-    t16 = dmul(t11, dadd(dadd(dadd(2.0, -dadd(t10, -t15)), dadd(t8, -t15)), t14))
-    t17 = ddiv(dadd(dadd(libdevice.fma(-t11, t10, t9), -t14), -t16), t10)
-    t18 = dadd(1.0, t8)
-    t19 = dadd(1.0, t18)
-    t20 = dmul(dadd(t2, -dadd(t4, -t1)) if t3 else 0.0, ddiv(dmul(4.0, t18), dmul(t19, t19)))
-    t21 = dadd(libdevice.fma(c, t12, -t13), dmul(c, dadd(-t17 if t5 < 0.0 else t17, t20)))
-    t22 = -libdevice.fabs(t1)
-    t23 = exp(t22)
+    t2 = libdevice.fabs(t1)
+    t3 = dmul(t2, -2.0)
+    t4 = expm1(t3)
+    t5 = -t4
+    t6 = dadd(2.0, t4)
+    t7 = ddiv(t5, t6)
+    t8 = libdevice.copysign(t7, t1)
+    t9 = dmul(c, t8)
+    t10 = t1 < 0.0
+    t11 = expm1_low(t3)
+    t12 = dadd(t6, -2.0)
+    t13 = dmul(t7, dadd(dadd(dadd(2.0, -dadd(t6, -t12)), dadd(t4, -t12)), t11))
+    t14 = ddiv(dadd(dadd(libdevice.fma(-t7, t6, t5), -t11), -t13), t6)
+    t15 = ddiv(libdevice.fma(-t1, c, x), c)
+    t16 = dadd(1.0, t4)
+    t17 = dadd(1.0, t16)
+    t18 = dmul(t15 if dadd(t15, -t15) == 0.0 else 0.0, ddiv(dmul(4.0, t16), dmul(t17, t17)))
+    t19 = dadd(libdevice.fma(c, t8, -t9), dmul(c, dadd(-t14 if t10 else t14, t18)))
+    t20 = -t2
+    t21 = exp(t20)
+    t22 = dmul(t21, t21)
+    t23 = dadd(1.0, t22)
     t24 = dmul(t23, t23)
-    t25 = dadd(1.0, t24)
-    t26 = dmul(t25, t25)
-    t27 = ddiv(4.0, t26)
-    t28 = dmul(t27, t23)
-    t29 = dmul(t28, t23)
-    t30 = exp_low(t22)
-    t31 = dadd(t25, -1.0)
-    t32 = dadd(dadd(libdevice.fma(t23, t23, -t24), dmul(t23, t30)), dmul(t30, t23))
-    t33 = dadd(dadd(dadd(1.0, -dadd(t25, -t31)), dadd(t24, -t31)), t32)
-    t34 = dmul(t27, dadd(dadd(libdevice.fma(t25, t25, -t26), dmul(t25, t33)), dmul(t33, t25)))
-    t35 = libdevice.fabs(libdevice.copysign(dmul(ddiv(dadd(t24, -1.0), t25), 2.0), t1))
-    t36 = ddiv(dadd(libdevice.fma(-t27, t26, 4.0), -t34), t26)
-    t37 = dmul(dadd(t36, dmul(t2, dmul(t27, t35 if t1 < 0.0 else -t35))), t23)
-    t38 = dmul(dadd(dadd(libdevice.fma(t27, t23, -t28), dmul(t27, t30)), t37), t23)
-    t39 = dadd(dadd(libdevice.fma(t28, t23, -t29), dmul(t28, t30)), t38)
-    t40 = x if t6 < 5.421010862427522e-20 else dadd(t13, t21) if dadd(t21, -t21) == 0.0 else t13
-    t41 = dadd(t29, t39) if dadd(t39, -t39) == 0.0 else t29
-    return t40, t41
+    t25 = ddiv(4.0, t24)
+    t26 = dmul(t25, t21)
+    t27 = dmul(t26, t21)
+    t28 = exp_low(t20)
+    t29 = dadd(t23, -1.0)
+    t30 = dadd(dadd(libdevice.fma(t21, t21, -t22), dmul(t21, t28)), dmul(t28, t21))
+    t31 = dadd(dadd(dadd(1.0, -dadd(t23, -t29)), dadd(t22, -t29)), t30)
+    t32 = dmul(t25, dadd(dadd(libdevice.fma(t23, t23, -t24), dmul(t23, t31)), dmul(t31, t23)))
+    t33 = libdevice.fabs(libdevice.copysign(dmul(ddiv(dadd(t22, -1.0), t23), 2.0), t1))
+    t34 = ddiv(dadd(libdevice.fma(-t25, t24, 4.0), -t32), t24)
+    t35 = dmul(dadd(t34, dmul(t15, dmul(t25, t33 if t10 else -t33))), t21)
+    t36 = dmul(dadd(dadd(libdevice.fma(t25, t21, -t26), dmul(t25, t28)), t35), t21)
+    t37 = dadd(dadd(libdevice.fma(t26, t21, -t27), dmul(t26, t28)), t36)
+    t38 = x if t2 < 5.421010862427522e-20 else dadd(t9, t19) if dadd(t19, -t19) == 0.0 else t9
+    t39 = dadd(t27, t37) if dadd(t37, -t37) == 0.0 else t27
+    return t38, t39
 
 
 @kernel

@@ -1355,193 +1355,165 @@ def value_and_grad_device32_threshold_given(x, beta, beta_low, threshold, thresh
 @core
 def value_device_threshold_given(x, beta, threshold):
     t1 = dmul(beta, x)
-    t2 = -t1
-    t3 = dadd(threshold, t2)
-    t4 = dadd(t3, -threshold)
-    t5 = libdevice.fma(beta, x, t2)
-    t6 = dadd(dadd(dadd(threshold, -dadd(t3, -t4)), dadd(t2, -t4)), -t5)
-    t7 = dadd(t6, -t6) == 0.0
-    t8 = dadd(t3, t6)
-    t9 = t8 if t7 else t3
-    t10 = 0.0 < t1
-    t11 = t1 if t10 else 0.0
-    t12 = libdevice.fabs(t1)
-    t13 = -t12
-    t14 = exp(t13)
-    t15 = log1p_unit(t14)
-    t16 = dadd(t11, t15)
-    t17 = -dmul(t12, 0.5)
-    t18 = exp(t17)
-    t19 = dmul(t18, t18)
-    t20 = t19 < 8.673617379884035e-19
-    t21 = log1p_unit(t19)
-    t22 = ddiv(t21, t19)
-    t23 = 1.0 if t20 else t22
-    t24 = t16 if t10 else t23
-    t25 = ddiv(t24, beta)
-    t26 = 1.0 if t10 else t18
-    t27 = dmul(t25, t26)
-    t28 = dmul(t27, t26)
-    t29 = exp_low(t17)
-    t30 = 0.0 if t10 else t29
-    t31 = dadd(t16, -t11)
-    t32 = dadd(1.0, t14)
-    t33 = dadd(log1p_unit_low(t14), dmul(exp_low(t13), ddiv(1.0, t32)))
-    t34 = dadd(dadd(dadd(t11, -dadd(t16, -t31)), dadd(t15, -t31)), t33)
-    t35 = dadd(dadd(libdevice.fma(t18, t18, -t19), dmul(t18, t29)), dmul(t29, t18))
-    t36 = dadd(1.0, t19)
-    t37 = dadd(libdevice.fma(-t22, t19, t21), dadd(log1p_unit_low(t19), dmul(t35, ddiv(1.0, t36))))
-    t38 = dmul(t5, dmul(t23, dadd(1.0, 0.0 if t20 else dadd(ddiv(t19, dmul(t36, t21)), -1.0))))
-    t39 = dadd(0.0 if t20 else ddiv(dadd(t37, -dmul(t22, t35)), t19), t38)
-    t40 = dadd(t34, dmul(t5, ddiv(1.0 if t10 else t14, t32))) if t10 else t39
-    t41 = dmul(ddiv(dadd(libdevice.fma(-t25, beta, t24), t40), beta), t26)
-    t42 = dmul(dadd(dadd(libdevice.fma(t25, t26, -t27), dmul(t25, t30)), t41), t26)
-    t43 = dadd(dadd(libdevice.fma(t27, t26, -t28), dmul(t27, t30)), t42)
-    t44 = t9 < 0.0 or t9 == 0.0 and (dadd(t6, -dadd(t8, -t3)) if t7 else 0.0) < 0.0
-    return x if t44 else dadd(t28, t43) if dadd(t43, -t43) == 0.0 else t28
+    t2 = libdevice.fma(beta, x, -t1)
+    t3 = 0.0 < t1
+    t4 = t1 if t3 else 0.0
+    t5 = libdevice.fabs(t1)
+    t6 = -t5
+    t7 = exp(t6)
+    t8 = log1p_unit(t7)
+    t9 = dadd(t4, t8)
+    t10 = -dmul(t5, 0.5)
+    t11 = exp(t10)
+    t12 = dmul(t11, t11)
+    t13 = t12 < 8.673617379884035e-19
+    t14 = log1p_unit(t12)
+    t15 = ddiv(t14, t12)
+    t16 = 1.0 if t13 else t15
+    t17 = t9 if t3 else t16
+    t18 = ddiv(t17, beta)
+    t19 = 1.0 if t3 else t11
+    t20 = dmul(t18, t19)
+    t21 = dmul(t20, t19)
+    t22 = exp_low(t10)
+    t23 = 0.0 if t3 else t22
+    t24 = dadd(t9, -t4)
+    t25 = dadd(1.0, t7)
+    t26 = dadd(log1p_unit_low(t7), dmul(exp_low(t6), ddiv(1.0, t25)))
+    t27 = dadd(dadd(dadd(t4, -dadd(t9, -t24)), dadd(t8, -t24)), t26)
+    t28 = dadd(dadd(libdevice.fma(t11, t11, -t12), dmul(t11, t22)), dmul(t22, t11))
+    t29 = dadd(1.0, t12)
+    t30 = dadd(libdevice.fma(-t15, t12, t14), dadd(log1p_unit_low(t12), dmul(t28, ddiv(1.0, t29))))
+    t31 = dmul(t2, dmul(t16, dadd(1.0, 0.0 if t13 else dadd(ddiv(t12, dmul(t29, t14)), -1.0))))
+    t32 = dadd(0.0 if t13 else ddiv(dadd(t30, -dmul(t15, t28)), t12), t31)
+    t33 = dadd(t27, dmul(t2, ddiv(1.0 if t3 else t7, t25))) if t3 else t32
+    t34 = dmul(ddiv(dadd(libdevice.fma(-t18, beta, t17), t33), beta), t19)
+    t35 = dmul(dadd(dadd(libdevice.fma(t18, t19, -t20), dmul(t18, t23)), t34), t19)
+    t36 = dadd(dadd(libdevice.fma(t20, t19, -t21), dmul(t20, t23)), t35)
+    t37 = dadd(t21, t36) if dadd(t36, -t36) == 0.0 else t21
+    return x if threshold < t1 or threshold == t1 and 0.0 < t2 else t37
 
 
 @core
 def grad_device_threshold_given(x, beta, threshold):
     t1 = dmul(beta, x)
-    t2 = -t1
-    t3 = dadd(threshold, t2)
-    t4 = dadd(t3, -threshold)
-    t5 = libdevice.fma(beta, x, t2)
-    t6 = dadd(dadd(dadd(threshold, -dadd(t3, -t4)), dadd(t2, -t4)), -t5)
-    t7 = dadd(t6, -t6) == 0.0
-    t8 = dadd(t3, t6)
-    t9 = t8 if t7 else t3
-    t10 = 0.0 <= t1
-    t11 = -libdevice.fabs(t1)
-    t12 = exp(t11)
-    t13 = 1.0 if t10 else t12
-    t14 = dadd(1.0, t12)
-    t15 = ddiv(t13, t14)
-    t16 = exp_low(t11)
-    t17 = dadd(t14, -1.0)
-    t18 = dmul(t15, dadd(dadd(dadd(1.0, -dadd(t14, -t17)), dadd(t12, -t17)), t16))
-    t19 = ddiv(dadd(dadd(libdevice.fma(-t15, t14, t13), 0.0 if t10 else t16), -t18), t14)
-    t20 = dadd(t19, dmul(t5, dmul(t15, ddiv(t12 if t10 else 1.0, t14))))
-    t21 = t9 < 0.0 or t9 == 0.0 and (dadd(t6, -dadd(t8, -t3)) if t7 else 0.0) < 0.0
-    return 1.0 if t21 else dadd(t15, t20) if dadd(t20, -t20) == 0.0 else t15
+    t2 = libdevice.fma(beta, x, -t1)
+    t3 = 0.0 <= t1
+    t4 = -libdevice.fabs(t1)
+    t5 = exp(t4)
+    t6 = 1.0 if t3 else t5
+    t7 = dadd(1.0, t5)
+    t8 = ddiv(t6, t7)
+    t9 = exp_low(t4)
+    t10 = dadd(t7, -1.0)
+    t11 = dmul(t8, dadd(dadd(dadd(1.0, -dadd(t7, -t10)), dadd(t5, -t10)), t9))
+    t12 = ddiv(dadd(dadd(libdevice.fma(-t8, t7, t6), 0.0 if t3 else t9), -t11), t7)
+    t13 = dadd(t12, dmul(t2, dmul(t8, ddiv(t5 if t3 else 1.0, t7))))
+    t14 = dadd(t8, t13) if dadd(t13, -t13) == 0.0 else t8
+    return 1.0 if threshold < t1 or threshold == t1 and 0.0 < t2 else t14
 
 
 @core
 def grad2_device_threshold_given(x, beta, threshold):
     t1 = dmul(beta, x)
     t2 = -t1
-    t3 = dadd(threshold, t2)
-    t4 = dadd(t3, -threshold)
-    t5 = libdevice.fma(beta, x, t2)
-    t6 = -t5
-    t7 = dadd(dadd(dadd(threshold, -dadd(t3, -t4)), dadd(t2, -t4)), t6)
-    t8 = dadd(t7, -t7) == 0.0
-    t9 = dadd(t3, t7)
-    t10 = t9 if t8 else t3
-    t11 = -dmul(libdevice.fabs(t1), 0.5)
-    t12 = exp(t11)
-    t13 = dmul(t12, t12)
-    t14 = dadd(1.0, t13)
-    t15 = ddiv(1.0, t14)
-    t16 = dmul(beta, t15)
-    t17 = dmul(t16, t15)
-    t18 = 0.0 <= t2
-    t19 = 1.0 if t18 else t12
-    t20 = dmul(t17, t19)
-    t21 = dmul(t20, t19)
-    t22 = 0.0 <= t1
-    t23 = 1.0 if t22 else t12
-    t24 = dmul(t21, t23)
-    t25 = dmul(t24, t23)
-    t26 = exp_low(t11)
-    t27 = 0.0 if t22 else t26
-    t28 = 0.0 if t18 else t26
-    t29 = dadd(t14, -1.0)
-    t30 = dadd(dadd(libdevice.fma(t12, t12, -t13), dmul(t12, t26)), dmul(t26, t12))
-    t31 = dmul(t15, dadd(dadd(dadd(1.0, -dadd(t14, -t29)), dadd(t13, -t29)), t30))
-    t32 = ddiv(dadd(libdevice.fma(-t15, t14, 1.0), -t31), t14)
-    t33 = dmul(t16, dadd(t32, dmul(t5, dmul(t15, ddiv(t13 if t22 else 1.0, t14)))))
-    t34 = dmul(beta, dadd(t32, dmul(t6, dmul(t15, ddiv(t13 if t18 else 1.0, t14)))))
-    t35 = dadd(dadd(libdevice.fma(t16, t15, -t17), t33), dmul(dadd(libdevice.fma(beta, t15, -t16), t34), t15))
-    t36 = dmul(dadd(dadd(libdevice.fma(t17, t19, -t20), dmul(t17, t28)), dmul(t35, t19)), t19)
-    t37 = dmul(dadd(dadd(libdevice.fma(t20, t19, -t21), dmul(t20, t28)), t36), t23)
-    t38 = dmul(dadd(dadd(libdevice.fma(t21, t23, -t24), dmul(t21, t27)), t37), t23)
-    t39 = dadd(dadd(libdevice.fma(t24, t23, -t25), dmul(t24, t27)), t38)
-    t40 = t10 < 0.0 or t10 == 0.0 and (dadd(t7, -dadd(t9, -t3)) if t8 else 0.0) < 0.0
-    return 0.0 if t40 else dadd(t25, t39) if dadd(t39, -t39) == 0.0 else t25
+    t3 = libdevice.fma(beta, x, t2)
+    t4 = -dmul(libdevice.fabs(t1), 0.5)
+    t5 = exp(t4)
+    t6 = dmul(t5, t5)
+    t7 = dadd(1.0, t6)
+    t8 = ddiv(1.0, t7)
+    t9 = dmul(beta, t8)
+    t10 = dmul(t9, t8)
+    t11 = 0.0 <= t2
+    t12 = 1.0 if t11 else t5
+    t13 = dmul(t10, t12)
+    t14 = dmul(t13, t12)
+    t15 = 0.0 <= t1
+    t16 = 1.0 if t15 else t5
+    t17 = dmul(t14, t16)
+    t18 = dmul(t17, t16)
+    t19 = exp_low(t4)
+    t20 = 0.0 if t15 else t19
+    t21 = 0.0 if t11 else t19
+    t22 = dadd(t7, -1.0)
+    t23 = dadd(dadd(libdevice.fma(t5, t5, -t6), dmul(t5, t19)), dmul(t19, t5))
+    t24 = dmul(t8, dadd(dadd(dadd(1.0, -dadd(t7, -t22)), dadd(t6, -t22)), t23))
+    t25 = ddiv(dadd(libdevice.fma(-t8, t7, 1.0), -t24), t7)
+    t26 = dmul(t9, dadd(t25, dmul(t3, dmul(t8, ddiv(t6 if t15 else 1.0, t7)))))
+    t27 = dmul(beta, dadd(t25, dmul(-t3, dmul(t8, ddiv(t6 if t11 else 1.0, t7)))))
+    t28 = dadd(dadd(libdevice.fma(t9, t8, -t10), t26), dmul(dadd(libdevice.fma(beta, t8, -t9), t27), t8))
+    t29 = dmul(dadd(dadd(libdevice.fma(t10, t12, -t13), dmul(t10, t21)), dmul(t28, t12)), t12)
+    t30 = dmul(dadd(dadd(libdevice.fma(t13, t12, -t14), dmul(t13, t21)), t29), t16)
+    t31 = dmul(dadd(dadd(libdevice.fma(t14, t16, -t17), dmul(t14, t20)), t30), t16)
+    t32 = dadd(dadd(libdevice.fma(t17, t16, -t18), dmul(t17, t20)), t31)
+    t33 = dadd(t18, t32) if dadd(t32, -t32) == 0.0 else t18
+    return 0.0 if threshold < t1 or threshold == t1 and 0.0 < t3 else t33
 
 
 @core
 def grad_beta_device_threshold_given(x, beta, threshold):
     t1 = dmul(beta, x)
-    t2 = -t1
-    t3 = dadd(threshold, t2)
-    t4 = dadd(t3, -threshold)
-    t5 = libdevice.fma(beta, x, t2)
-    t6 = dadd(dadd(dadd(threshold, -dadd(t3, -t4)), dadd(t2, -t4)), -t5)
-    t7 = dadd(t6, -t6) == 0.0
-    t8 = dadd(t3, t6)
-    t9 = t8 if t7 else t3
-    t10 = 0.0 < t1
-    t11 = libdevice.fabs(t1)
-    t12 = -dmul(t11, 0.5)
-    t13 = exp(t12)
-    t14 = 1.0 if t10 else t13
-    t15 = t14 == 0.0
-    t16 = t1 if t10 else 0.0
-    t17 = -t11
-    t18 = exp(t17)
-    t19 = log1p_unit(t18)
-    t20 = dadd(t16, t19)
-    t21 = dmul(t13, t13)
-    t22 = t21 < 8.673617379884035e-19
-    t23 = log1p_unit(t21)
-    t24 = ddiv(t23, t21)
-    t25 = 1.0 if t22 else t24
-    t26 = t20 if t10 else t25
-    t27 = ddiv(t26, beta)
-    t28 = -ddiv(t27, beta)
-    t29 = dmul(t28, t14)
-    t30 = dmul(t29, t14)
-    t31 = 0.0 if t15 else t30
-    t32 = 0.0 <= t1
-    t33 = 1.0 if t32 else t13
-    t34 = t33 == 0.0
-    t35 = ddiv(x, beta)
-    t36 = dadd(1.0, t21)
-    t37 = ddiv(1.0, t36)
-    t38 = dmul(t35, t37)
-    t39 = dmul(t38, t33)
-    t40 = dmul(t39, t33)
-    t41 = 0.0 if t34 else t40
-    t42 = dadd(t31, t41)
-    t43 = dadd(t42, -t31)
-    t44 = exp_low(t12)
-    t45 = 0.0 if t10 else t44
-    t46 = dadd(t20, -t16)
-    t47 = dadd(1.0, t18)
-    t48 = dadd(log1p_unit_low(t18), dmul(exp_low(t17), ddiv(1.0, t47)))
-    t49 = dadd(dadd(dadd(t16, -dadd(t20, -t46)), dadd(t19, -t46)), t48)
-    t50 = dadd(dadd(libdevice.fma(t13, t13, -t21), dmul(t13, t44)), dmul(t44, t13))
-    t51 = dadd(libdevice.fma(-t24, t21, t23), dadd(log1p_unit_low(t21), dmul(t50, t37)))
-    t52 = dmul(t5, dmul(t25, dadd(1.0, 0.0 if t22 else dadd(ddiv(t21, dmul(t36, t23)), -1.0))))
-    t53 = dadd(0.0 if t22 else ddiv(dadd(t51, -dmul(t24, t50)), t21), t52)
-    t54 = dadd(t49, dmul(t5, ddiv(1.0 if t10 else t18, t47))) if t10 else t53
-    t55 = dadd(libdevice.fma(t28, beta, t27), ddiv(dadd(libdevice.fma(-t27, beta, t26), t54), beta))
-    t56 = dmul(dadd(dadd(libdevice.fma(t28, t14, -t29), dmul(t28, t45)), dmul(-ddiv(t55, beta), t14)), t14)
-    t57 = 0.0 if t15 else dadd(dadd(libdevice.fma(t29, t14, -t30), dmul(t29, t45)), t56)
-    t58 = 0.0 if t32 else t44
-    t59 = dadd(t36, -1.0)
-    t60 = dmul(t37, dadd(dadd(dadd(1.0, -dadd(t36, -t59)), dadd(t21, -t59)), t50))
-    t61 = ddiv(dadd(libdevice.fma(-t37, t36, 1.0), -t60), t36)
-    t62 = dmul(t35, dadd(t61, dmul(t5, dmul(t37, ddiv(t21 if t32 else 1.0, t36)))))
-    t63 = dadd(dadd(libdevice.fma(t35, t37, -t38), t62), dmul(ddiv(libdevice.fma(-t35, beta, x), beta), t37))
-    t64 = dmul(dadd(dadd(libdevice.fma(t38, t33, -t39), dmul(t38, t58)), dmul(t63, t33)), t33)
-    t65 = 0.0 if t34 else dadd(dadd(libdevice.fma(t39, t33, -t40), dmul(t39, t58)), t64)
-    t66 = dadd(dadd(dadd(dadd(t31, -dadd(t42, -t43)), dadd(t41, -t43)), t57), t65)
-    t67 = t9 < 0.0 or t9 == 0.0 and (dadd(t6, -dadd(t8, -t3)) if t7 else 0.0) < 0.0
-    return 0.0 if t67 else dadd(t42, t66) if dadd(t66, -t66) == 0.0 else t42
+    t2 = libdevice.fma(beta, x, -t1)
+    t3 = 0.0 < t1
+    t4 = libdevice.fabs(t1)
+    t5 = -dmul(t4, 0.5)
+    t6 = exp(t5)
+    t7 = 1.0 if t3 else t6
+    t8 = t7 == 0.0
+    t9 = t1 if t3 else 0.0
+    t10 = -t4
+    t11 = exp(t10)
+    t12 = log1p_unit(t11)
+    t13 = dadd(t9, t12)
+    t14 = dmul(t6, t6)
+    t15 = t14 < 8.673617379884035e-19
+    t16 = log1p_unit(t14)
+    t17 = ddiv(t16, t14)
+    t18 = 1.0 if t15 else t17
+    t19 = t13 if t3 else t18
+    t20 = ddiv(t19, beta)
+    t21 = -ddiv(t20, beta)
+    t22 = dmul(t21, t7)
+    t23 = dmul(t22, t7)
+    t24 = 0.0 if t8 else t23
+    t25 = 0.0 <= t1
+    t26 = 1.0 if t25 else t6
+    t27 = t26 == 0.0
+    t28 = ddiv(x, beta)
+    t29 = dadd(1.0, t14)
+    t30 = ddiv(1.0, t29)
+    t31 = dmul(t28, t30)
+    t32 = dmul(t31, t26)
+    t33 = dmul(t32, t26)
+    t34 = 0.0 if t27 else t33
+    t35 = dadd(t24, t34)
+    t36 = dadd(t35, -t24)
+    t37 = exp_low(t5)
+    t38 = 0.0 if t3 else t37
+    t39 = dadd(t13, -t9)
+    t40 = dadd(1.0, t11)
+    t41 = dadd(log1p_unit_low(t11), dmul(exp_low(t10), ddiv(1.0, t40)))
+    t42 = dadd(dadd(dadd(t9, -dadd(t13, -t39)), dadd(t12, -t39)), t41)
+    t43 = dadd(dadd(libdevice.fma(t6, t6, -t14), dmul(t6, t37)), dmul(t37, t6))
+    t44 = dadd(libdevice.fma(-t17, t14, t16), dadd(log1p_unit_low(t14), dmul(t43, t30)))
+    t45 = dmul(t2, dmul(t18, dadd(1.0, 0.0 if t15 else dadd(ddiv(t14, dmul(t29, t16)), -1.0))))
+    t46 = dadd(0.0 if t15 else ddiv(dadd(t44, -dmul(t17, t43)), t14), t45)
+    t47 = dadd(t42, dmul(t2, ddiv(1.0 if t3 else t11, t40))) if t3 else t46
+    t48 = dadd(libdevice.fma(t21, beta, t20), ddiv(dadd(libdevice.fma(-t20, beta, t19), t47), beta))
+    t49 = dmul(dadd(dadd(libdevice.fma(t21, t7, -t22), dmul(t21, t38)), dmul(-ddiv(t48, beta), t7)), t7)
+    t50 = 0.0 if t8 else dadd(dadd(libdevice.fma(t22, t7, -t23), dmul(t22, t38)), t49)
+    t51 = 0.0 if t25 else t37
+    t52 = dadd(t29, -1.0)
+    t53 = dmul(t30, dadd(dadd(dadd(1.0, -dadd(t29, -t52)), dadd(t14, -t52)), t43))
+    t54 = ddiv(dadd(libdevice.fma(-t30, t29, 1.0), -t53), t29)
+    t55 = dmul(t28, dadd(t54, dmul(t2, dmul(t30, ddiv(t14 if t25 else 1.0, t29)))))
+    t56 = dadd(dadd(libdevice.fma(t28, t30, -t31), t55), dmul(ddiv(libdevice.fma(-t28, beta, x), beta), t30))
+    t57 = dmul(dadd(dadd(libdevice.fma(t31, t26, -t32), dmul(t31, t51)), dmul(t56, t26)), t26)
+    t58 = 0.0 if t27 else dadd(dadd(libdevice.fma(t32, t26, -t33), dmul(t32, t51)), t57)
+    t59 = dadd(dadd(dadd(dadd(t24, -dadd(t35, -t36)), dadd(t34, -t36)), t50), t58)
+    t60 = dadd(t35, t59) if dadd(t59, -t59) == 0.0 else t35
+    return 0.0 if threshold < t1 or threshold == t1 and 0.0 < t2 else t60
 
 
 @core
@@ -1552,60 +1524,53 @@ def grad_threshold_device_threshold_given(x, beta, threshold):
 @core
 def value_and_grad_device_threshold_given(x, beta, threshold):
     t1 = dmul(beta, x)
-    t2 = -t1
-    t3 = dadd(threshold, t2)
-    t4 = dadd(t3, -threshold)
-    t5 = libdevice.fma(beta, x, t2)
-    t6 = dadd(dadd(dadd(threshold, -dadd(t3, -t4)), dadd(t2, -t4)), -t5)
-    t7 = dadd(t6, -t6) == 0.0
-    t8 = dadd(t3, t6)
-    t9 = t8 if t7 else t3
-    t10 = t9 < 0.0 or t9 == 0.0 and (dadd(t6, -dadd(t8, -t3)) if t7 else 0.0) < 0.0
-    t11 = 0.0 < t1
-    t12 = t1 if t11 else 0.0
-    t13 = libdevice.fabs(t1)
-    t14 = -t13
-    t15 = exp(t14)
-    t16 = log1p_unit(t15)
-    t17 = dadd(t12, t16)
-    t18 = -dmul(t13, 0.5)
-    t19 = exp(t18)
-    t20 = dmul(t19, t19)
-    t21 = t20 < 8.673617379884035e-19
-    t22 = log1p_unit(t20)
-    t23 = ddiv(t22, t20)
-    t24 = 1.0 if t21 else t23
-    t25 = t17 if t11 else t24
-    t26 = ddiv(t25, beta)
-    t27 = 1.0 if t11 else t19
-    t28 = dmul(t26, t27)
-    t29 = dmul(t28, t27)
-    t30 = exp_low(t18)
-    t31 = 0.0 if t11 else t30
-    t32 = dadd(t17, -t12)
-    t33 = exp_low(t14)
-    t34 = dadd(1.0, t15)
-    t35 = dadd(log1p_unit_low(t15), dmul(t33, ddiv(1.0, t34)))
-    t36 = dadd(dadd(dadd(t12, -dadd(t17, -t32)), dadd(t16, -t32)), t35)
-    t37 = dadd(dadd(libdevice.fma(t19, t19, -t20), dmul(t19, t30)), dmul(t30, t19))
-    t38 = dadd(1.0, t20)
-    t39 = dadd(libdevice.fma(-t23, t20, t22), dadd(log1p_unit_low(t20), dmul(t37, ddiv(1.0, t38))))
-    t40 = dmul(t5, dmul(t24, dadd(1.0, 0.0 if t21 else dadd(ddiv(t20, dmul(t38, t22)), -1.0))))
-    t41 = dadd(0.0 if t21 else ddiv(dadd(t39, -dmul(t23, t37)), t20), t40)
-    t42 = dadd(t36, dmul(t5, ddiv(1.0 if t11 else t15, t34))) if t11 else t41
-    t43 = dmul(ddiv(dadd(libdevice.fma(-t26, beta, t25), t42), beta), t27)
-    t44 = dmul(dadd(dadd(libdevice.fma(t26, t27, -t28), dmul(t26, t31)), t43), t27)
-    t45 = dadd(dadd(libdevice.fma(t28, t27, -t29), dmul(t28, t31)), t44)
-    t46 = 0.0 <= t1
-    t47 = 1.0 if t46 else t15
-    t48 = ddiv(t47, t34)
-    t49 = dadd(t34, -1.0)
-    t50 = dmul(t48, dadd(dadd(dadd(1.0, -dadd(t34, -t49)), dadd(t15, -t49)), t33))
-    t51 = ddiv(dadd(dadd(libdevice.fma(-t48, t34, t47), 0.0 if t46 else t33), -t50), t34)
-    t52 = dadd(t51, dmul(t5, dmul(t48, ddiv(t15 if t46 else 1.0, t34))))
-    t53 = x if t10 else dadd(t29, t45) if dadd(t45, -t45) == 0.0 else t29
-    t54 = 1.0 if t10 else dadd(t48, t52) if dadd(t52, -t52) == 0.0 else t48
-    return t53, t54
+    t2 = libdevice.fma(beta, x, -t1)
+    t3 = threshold < t1 or threshold == t1 and 0.0 < t2
+    t4 = 0.0 < t1
+    t5 = t1 if t4 else 0.0
+    t6 = libdevice.fabs(t1)
+    t7 = -t6
+    t8 = exp(t7)
+    t9 = log1p_unit(t8)
+    t10 = dadd(t5, t9)
+    t11 = -dmul(t6, 0.5)
+    t12 = exp(t11)
+    t13 = dmul(t12, t12)
+    t14 = t13 < 8.673617379884035e-19
+    t15 = log1p_unit(t13)
+    t16 = ddiv(t15, t13)
+    t17 = 1.0 if t14 else t16
+    t18 = t10 if t4 else t17
+    t19 = ddiv(t18, beta)
+    t20 = 1.0 if t4 else t12
+    t21 = dmul(t19, t20)
+    t22 = dmul(t21, t20)
+    t23 = exp_low(t11)
+    t24 = 0.0 if t4 else t23
+    t25 = dadd(t10, -t5)
+    t26 = exp_low(t7)
+    t27 = dadd(1.0, t8)
+    t28 = dadd(log1p_unit_low(t8), dmul(t26, ddiv(1.0, t27)))
+    t29 = dadd(dadd(dadd(t5, -dadd(t10, -t25)), dadd(t9, -t25)), t28)
+    t30 = dadd(dadd(libdevice.fma(t12, t12, -t13), dmul(t12, t23)), dmul(t23, t12))
+    t31 = dadd(1.0, t13)
+    t32 = dadd(libdevice.fma(-t16, t13, t15), dadd(log1p_unit_low(t13), dmul(t30, ddiv(1.0, t31))))
+    t33 = dmul(t2, dmul(t17, dadd(1.0, 0.0 if t14 else dadd(ddiv(t13, dmul(t31, t15)), -1.0))))
+    t34 = dadd(0.0 if t14 else ddiv(dadd(t32, -dmul(t16, t30)), t13), t33)
+    t35 = dadd(t29, dmul(t2, ddiv(1.0 if t4 else t8, t27))) if t4 else t34
+    t36 = dmul(ddiv(dadd(libdevice.fma(-t19, beta, t18), t35), beta), t20)
+    t37 = dmul(dadd(dadd(libdevice.fma(t19, t20, -t21), dmul(t19, t24)), t36), t20)
+    t38 = dadd(dadd(libdevice.fma(t21, t20, -t22), dmul(t21, t24)), t37)
+    t39 = 0.0 <= t1
+    t40 = 1.0 if t39 else t8
+    t41 = ddiv(t40, t27)
+    t42 = dadd(t27, -1.0)
+    t43 = dmul(t41, dadd(dadd(dadd(1.0, -dadd(t27, -t42)), dadd(t8, -t42)), t26))
+    t44 = ddiv(dadd(dadd(libdevice.fma(-t41, t27, t40), 0.0 if t39 else t26), -t43), t27)
+    t45 = dadd(t44, dmul(t2, dmul(t41, ddiv(t8 if t39 else 1.0, t27))))
+    t46 = x if t3 else dadd(t22, t38) if dadd(t38, -t38) == 0.0 else t22
+    t47 = 1.0 if t3 else dadd(t41, t45) if dadd(t45, -t45) == 0.0 else t41
+    return t46, t47
 
 
 @kernel

@@ -250,25 +250,22 @@ def value_device(input, target, margin):
     t9 = dadd(t8, -margin)
     t10 = dadd(dadd(margin, -dadd(t8, -t9)), dadd(-t2, -t9))
     t11 = t8 < 0.0 or t8 == 0.0 and t10 < 0.0
-    t12 = 0.0 if t11 else t10
-    t13 = dadd(t12, -t12) == 0.0
-    t14 = 0.0 if t11 else t8
-    t15 = dadd(t14, t12)
-    t16 = t15 if t13 else t14
-    t17 = dmul(t6, t16)
-    t18 = dmul(t17, t16)
-    t19 = 0.0 if t7 else t18
-    t20 = dadd(t5, t19)
-    t21 = dadd(t20, -t5)
-    t22 = 0.0 if t1 else dadd(libdevice.fma(t3, t2, -t4), dmul(libdevice.fma(target, t2, -t3), t2))
-    t23 = dadd(t12, -dadd(t15, -t14)) if t13 else 0.0
-    t24 = -target
-    t25 = dadd(t6, -t24)
-    t26 = dmul(dadd(dadd(t24, -dadd(t6, -t25)), dadd(1.0, -t25)), t16)
-    t27 = dmul(dadd(dadd(libdevice.fma(t6, t16, -t17), dmul(t6, t23)), t26), t16)
-    t28 = 0.0 if t7 else dadd(dadd(libdevice.fma(t17, t16, -t18), dmul(t17, t23)), t27)
-    t29 = dadd(dadd(dadd(dadd(t5, -dadd(t20, -t21)), dadd(t19, -t21)), t22), t28)
-    return (dadd(t20, t29) if dadd(t29, -t29) == 0.0 else t20) if 0.0 <= input else math.nan
+    t12 = 0.0 if t11 else t8
+    t13 = dmul(t6, t12)
+    t14 = dmul(t13, t12)
+    t15 = 0.0 if t7 else t14
+    t16 = dadd(t5, t15)
+    t17 = dadd(t16, -t5)
+    t18 = 0.0 if t1 else dadd(libdevice.fma(t3, t2, -t4), dmul(libdevice.fma(target, t2, -t3), t2))
+    t19 = 0.0 if t11 else t10
+    t20 = t19 if dadd(t19, -t19) == 0.0 else 0.0
+    t21 = -target
+    t22 = dadd(t6, -t21)
+    t23 = dmul(dadd(dadd(t21, -dadd(t6, -t22)), dadd(1.0, -t22)), t12)
+    t24 = dmul(dadd(dadd(libdevice.fma(t6, t12, -t13), dmul(t6, t20)), t23), t12)
+    t25 = 0.0 if t7 else dadd(dadd(libdevice.fma(t13, t12, -t14), dmul(t13, t20)), t24)
+    t26 = dadd(dadd(dadd(dadd(t5, -dadd(t16, -t17)), dadd(t15, -t17)), t18), t25)
+    return (dadd(t16, t26) if dadd(t26, -t26) == 0.0 else t16) if 0.0 <= input else math.nan
 
 
 @core
@@ -285,50 +282,29 @@ def grad_device(input, target, margin):
     t10 = dadd(t9, -margin)
     t11 = dadd(dadd(margin, -dadd(t9, -t10)), dadd(-t3, -t10))
     t12 = t9 < 0.0 or t9 == 0.0 and t11 < 0.0
-    t13 = 0.0 if t12 else t11
-    t14 = dadd(t13, -t13) == 0.0
-    t15 = 0.0 if t12 else t9
-    t16 = dadd(t15, t13)
-    t17 = t16 if t14 else t15
-    t18 = dmul(t8, t17)
-    t19 = -t9
-    t20 = dadd(0.0, t19)
-    t21 = dadd(t20, -0.0)
-    t22 = dadd(dadd(dadd(0.0, -dadd(t20, -t21)), dadd(t19, -t21)), -t11)
-    t23 = dadd(t22, -t22) == 0.0
-    t24 = dadd(t20, t22)
-    t25 = t24 if t23 else t20
-    t26 = -1.0 if t25 < 0.0 or t25 == 0.0 and (dadd(t22, -dadd(t24, -t20)) if t23 else 0.0) <= 0.0 else 0.0
-    t27 = dmul(t18, t26)
-    t28 = 0.0 if t7 else t27
-    t29 = dadd(t5, t28)
-    t30 = dadd(t29, -t5)
-    t31 = -target
-    t32 = dadd(t6, -t31)
-    t33 = dadd(libdevice.fma(t8, t17, -t18), dmul(t8, dadd(t13, -dadd(t16, -t15)) if t14 else 0.0))
-    t34 = dmul(dadd(t33, dmul(dmul(dadd(dadd(t31, -dadd(t6, -t32)), dadd(1.0, -t32)), 2.0), t17)), t26)
-    t35 = dadd(dadd(dadd(t5, -dadd(t29, -t30)), dadd(t28, -t30)), 0.0 if t1 else libdevice.fma(t2, t3, -t4))
-    t36 = dadd(t35, 0.0 if t7 else dadd(libdevice.fma(t18, t26, -t27), t34))
-    return (dadd(t29, t36) if dadd(t36, -t36) == 0.0 else t29) if 0.0 <= input else math.nan
+    t13 = 0.0 if t12 else t9
+    t14 = dmul(t8, t13)
+    t15 = -1.0 if 0.0 <= t9 else 0.0
+    t16 = dmul(t14, t15)
+    t17 = 0.0 if t7 else t16
+    t18 = dadd(t5, t17)
+    t19 = dadd(t18, -t5)
+    t20 = 0.0 if t12 else t11
+    t21 = -target
+    t22 = dadd(t6, -t21)
+    t23 = dadd(libdevice.fma(t8, t13, -t14), dmul(t8, t20 if dadd(t20, -t20) == 0.0 else 0.0))
+    t24 = dmul(dadd(t23, dmul(dmul(dadd(dadd(t21, -dadd(t6, -t22)), dadd(1.0, -t22)), 2.0), t13)), t15)
+    t25 = dadd(dadd(dadd(t5, -dadd(t18, -t19)), dadd(t17, -t19)), 0.0 if t1 else libdevice.fma(t2, t3, -t4))
+    t26 = dadd(t25, 0.0 if t7 else dadd(libdevice.fma(t14, t15, -t16), t24))
+    return (dadd(t18, t26) if dadd(t26, -t26) == 0.0 else t18) if 0.0 <= input else math.nan
 
 
 @core
 def grad2_device(input, target, margin):
     t1 = dadd(1.0, -target)
-    t2 = dadd(margin, -input)
-    t3 = -t2
-    t4 = dadd(0.0, t3)
-    t5 = dadd(t4, -0.0)
-    t6 = -input
-    t7 = dadd(t2, -t6)
-    t8 = -dadd(dadd(t6, -dadd(t2, -t7)), dadd(margin, -t7))
-    t9 = dadd(dadd(dadd(0.0, -dadd(t4, -t5)), dadd(t3, -t5)), t8)
-    t10 = dadd(t9, -t9) == 0.0
-    t11 = dadd(t4, t9)
-    t12 = t11 if t10 else t4
-    t13 = -1.0 if t12 < 0.0 or t12 == 0.0 and (dadd(t9, -dadd(t11, -t4)) if t10 else 0.0) <= 0.0 else 0.0
-    t14 = 0.0 if t1 == 0.0 else dmul(dmul(dmul(t1, 2.0), t13), t13)
-    return dadd(0.0 if target == 0.0 else dmul(target, 2.0), t14) if 0.0 <= input else math.nan
+    t2 = -1.0 if 0.0 <= dadd(margin, -input) else 0.0
+    t3 = 0.0 if t1 == 0.0 else dmul(dmul(dmul(t1, 2.0), t2), t2)
+    return dadd(0.0 if target == 0.0 else dmul(target, 2.0), t3) if 0.0 <= input else math.nan
 
 
 @core
@@ -338,22 +314,19 @@ def grad_target_device(input, target, margin):
     t3 = dadd(t1, -t2)
     t4 = dadd(dadd(t2, -dadd(t1, -t3)), dadd(margin, -t3))
     t5 = t1 < 0.0 or t1 == 0.0 and t4 < 0.0
-    t6 = 0.0 if t5 else t4
-    t7 = dadd(t6, -t6) == 0.0
-    t8 = 0.0 if t5 else t1
-    t9 = dadd(t8, t6)
-    t10 = t9 if t7 else t8
-    t11 = -t10
-    t12 = dadd(input, t11)
-    t13 = dadd(input, t10)
-    t14 = dmul(t12, t13)
-    t15 = dadd(t13, -input)
-    t16 = dadd(t6, -dadd(t9, -t8)) if t7 else 0.0
-    t17 = dmul(t12, dadd(dadd(dadd(input, -dadd(t13, -t15)), dadd(t10, -t15)), t16))
-    t18 = dadd(t12, -input)
-    t19 = dmul(dadd(dadd(dadd(input, -dadd(t12, -t18)), dadd(t11, -t18)), -t16), t13)
-    t20 = dadd(dadd(libdevice.fma(t12, t13, -t14), t17), t19)
-    return (dadd(t14, t20) if dadd(t20, -t20) == 0.0 else t14) if 0.0 <= input else math.nan
+    t6 = 0.0 if t5 else t1
+    t7 = -t6
+    t8 = dadd(input, t7)
+    t9 = dadd(input, t6)
+    t10 = dmul(t8, t9)
+    t11 = dadd(t9, -input)
+    t12 = 0.0 if t5 else t4
+    t13 = t12 if dadd(t12, -t12) == 0.0 else 0.0
+    t14 = dmul(t8, dadd(dadd(dadd(input, -dadd(t9, -t11)), dadd(t6, -t11)), t13))
+    t15 = dadd(t8, -input)
+    t16 = dmul(dadd(dadd(dadd(input, -dadd(t8, -t15)), dadd(t7, -t15)), -t13), t9)
+    t17 = dadd(dadd(libdevice.fma(t8, t9, -t10), t14), t16)
+    return (dadd(t10, t17) if dadd(t17, -t17) == 0.0 else t10) if 0.0 <= input else math.nan
 
 
 @core
@@ -366,28 +339,18 @@ def grad_margin_device(input, target, margin):
     t6 = dadd(t4, -t5)
     t7 = dadd(dadd(t5, -dadd(t4, -t6)), dadd(margin, -t6))
     t8 = t4 < 0.0 or t4 == 0.0 and t7 < 0.0
-    t9 = 0.0 if t8 else t7
-    t10 = dadd(t9, -t9) == 0.0
-    t11 = 0.0 if t8 else t4
-    t12 = dadd(t11, t9)
-    t13 = t12 if t10 else t11
-    t14 = dmul(t3, t13)
-    t15 = -t4
-    t16 = dadd(0.0, t15)
-    t17 = dadd(t16, -0.0)
-    t18 = dadd(dadd(dadd(0.0, -dadd(t16, -t17)), dadd(t15, -t17)), -t7)
-    t19 = dadd(t18, -t18) == 0.0
-    t20 = dadd(t16, t18)
-    t21 = t20 if t19 else t16
-    t22 = 1.0 if t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t16)) if t19 else 0.0) <= 0.0 else 0.0
-    t23 = dmul(t14, t22)
-    t24 = -target
-    t25 = dadd(t1, -t24)
-    t26 = dadd(libdevice.fma(t3, t13, -t14), dmul(t3, dadd(t9, -dadd(t12, -t11)) if t10 else 0.0))
-    t27 = dmul(dadd(t26, dmul(dmul(dadd(dadd(t24, -dadd(t1, -t25)), dadd(1.0, -t25)), 2.0), t13)), t22)
-    t28 = 0.0 if t2 else dadd(libdevice.fma(t14, t22, -t23), t27)
-    t29 = 0.0 if t2 else t23
-    return (dadd(t29, t28) if dadd(t28, -t28) == 0.0 else t29) if 0.0 <= input else math.nan
+    t9 = 0.0 if t8 else t4
+    t10 = dmul(t3, t9)
+    t11 = 1.0 if 0.0 <= t4 else 0.0
+    t12 = dmul(t10, t11)
+    t13 = 0.0 if t8 else t7
+    t14 = -target
+    t15 = dadd(t1, -t14)
+    t16 = dadd(libdevice.fma(t3, t9, -t10), dmul(t3, t13 if dadd(t13, -t13) == 0.0 else 0.0))
+    t17 = dmul(dadd(t16, dmul(dmul(dadd(dadd(t14, -dadd(t1, -t15)), dadd(1.0, -t15)), 2.0), t9)), t11)
+    t18 = 0.0 if t2 else dadd(libdevice.fma(t10, t11, -t12), t17)
+    t19 = 0.0 if t2 else t12
+    return (dadd(t19, t18) if dadd(t18, -t18) == 0.0 else t19) if 0.0 <= input else math.nan
 
 
 @core
@@ -404,48 +367,38 @@ def value_and_grad_device(input, target, margin):
     t10 = dadd(t9, -margin)
     t11 = dadd(dadd(margin, -dadd(t9, -t10)), dadd(-t3, -t10))
     t12 = t9 < 0.0 or t9 == 0.0 and t11 < 0.0
-    t13 = 0.0 if t12 else t11
-    t14 = dadd(t13, -t13) == 0.0
-    t15 = 0.0 if t12 else t9
-    t16 = dadd(t15, t13)
-    t17 = t16 if t14 else t15
-    t18 = dmul(t7, t17)
-    t19 = dmul(t18, t17)
-    t20 = 0.0 if t8 else t19
-    t21 = dadd(t6, t20)
-    t22 = dadd(t21, -t6)
-    t23 = 0.0 if t2 else dadd(libdevice.fma(t4, t3, -t5), dmul(libdevice.fma(target, t3, -t4), t3))
-    t24 = dadd(t13, -dadd(t16, -t15)) if t14 else 0.0
-    t25 = -target
-    t26 = dadd(t7, -t25)
-    t27 = dadd(dadd(t25, -dadd(t7, -t26)), dadd(1.0, -t26))
-    t28 = dmul(dadd(dadd(libdevice.fma(t7, t17, -t18), dmul(t7, t24)), dmul(t27, t17)), t17)
-    t29 = 0.0 if t8 else dadd(dadd(libdevice.fma(t18, t17, -t19), dmul(t18, t24)), t28)
-    t30 = dadd(dadd(dadd(dadd(t6, -dadd(t21, -t22)), dadd(t20, -t22)), t23), t29)
-    t31 = dmul(target, 2.0)
-    t32 = dmul(t31, t3)
-    t33 = 0.0 if t2 else t32
-    t34 = dmul(t7, 2.0)
-    t35 = dmul(t34, t17)
-    t36 = -t9
-    t37 = dadd(0.0, t36)
-    t38 = dadd(t37, -0.0)
-    t39 = dadd(dadd(dadd(0.0, -dadd(t37, -t38)), dadd(t36, -t38)), -t11)
-    t40 = dadd(t39, -t39) == 0.0
-    t41 = dadd(t37, t39)
-    t42 = t41 if t40 else t37
-    t43 = -1.0 if t42 < 0.0 or t42 == 0.0 and (dadd(t39, -dadd(t41, -t37)) if t40 else 0.0) <= 0.0 else 0.0
-    t44 = dmul(t35, t43)
-    t45 = 0.0 if t8 else t44
-    t46 = dadd(t33, t45)
-    t47 = dadd(t46, -t33)
-    t48 = dadd(dadd(t33, -dadd(t46, -t47)), dadd(t45, -t47))
-    t49 = dmul(dadd(dadd(libdevice.fma(t34, t17, -t35), dmul(t34, t24)), dmul(dmul(t27, 2.0), t17)), t43)
-    t50 = 0.0 if t8 else dadd(libdevice.fma(t35, t43, -t44), t49)
-    t51 = dadd(dadd(t48, 0.0 if t2 else libdevice.fma(t31, t3, -t32)), t50)
-    t52 = (dadd(t21, t30) if dadd(t30, -t30) == 0.0 else t21) if t1 else math.nan
-    t53 = (dadd(t46, t51) if dadd(t51, -t51) == 0.0 else t46) if t1 else math.nan
-    return t52, t53
+    t13 = 0.0 if t12 else t9
+    t14 = dmul(t7, t13)
+    t15 = dmul(t14, t13)
+    t16 = 0.0 if t8 else t15
+    t17 = dadd(t6, t16)
+    t18 = dadd(t17, -t6)
+    t19 = 0.0 if t2 else dadd(libdevice.fma(t4, t3, -t5), dmul(libdevice.fma(target, t3, -t4), t3))
+    t20 = 0.0 if t12 else t11
+    t21 = t20 if dadd(t20, -t20) == 0.0 else 0.0
+    t22 = -target
+    t23 = dadd(t7, -t22)
+    t24 = dadd(dadd(t22, -dadd(t7, -t23)), dadd(1.0, -t23))
+    t25 = dmul(dadd(dadd(libdevice.fma(t7, t13, -t14), dmul(t7, t21)), dmul(t24, t13)), t13)
+    t26 = 0.0 if t8 else dadd(dadd(libdevice.fma(t14, t13, -t15), dmul(t14, t21)), t25)
+    t27 = dadd(dadd(dadd(dadd(t6, -dadd(t17, -t18)), dadd(t16, -t18)), t19), t26)
+    t28 = dmul(target, 2.0)
+    t29 = dmul(t28, t3)
+    t30 = 0.0 if t2 else t29
+    t31 = dmul(t7, 2.0)
+    t32 = dmul(t31, t13)
+    t33 = -1.0 if 0.0 <= t9 else 0.0
+    t34 = dmul(t32, t33)
+    t35 = 0.0 if t8 else t34
+    t36 = dadd(t30, t35)
+    t37 = dadd(t36, -t30)
+    t38 = dadd(dadd(t30, -dadd(t36, -t37)), dadd(t35, -t37))
+    t39 = dmul(dadd(dadd(libdevice.fma(t31, t13, -t32), dmul(t31, t21)), dmul(dmul(t24, 2.0), t13)), t33)
+    t40 = 0.0 if t8 else dadd(libdevice.fma(t32, t33, -t34), t39)
+    t41 = dadd(dadd(t38, 0.0 if t2 else libdevice.fma(t28, t3, -t29)), t40)
+    t42 = (dadd(t17, t27) if dadd(t27, -t27) == 0.0 else t17) if t1 else math.nan
+    t43 = (dadd(t36, t41) if dadd(t41, -t41) == 0.0 else t36) if t1 else math.nan
+    return t42, t43
 
 
 @kernel

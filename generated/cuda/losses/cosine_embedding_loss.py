@@ -69,11 +69,8 @@ def value_f32_m0_core(input1_D1):
 def value_f32_y0_core(m0, input1_D):
     t1 = fmul(input1_D, m0)
     t2 = libdevice.fmaf(input1_D, m0, -t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t3 = (t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)) if fsub(t1, t1) == f32(0.0) else f32(0.0)
+    return t1, t3
 
 
 # s0 = sum over D.1 of y0[D.1]**2
@@ -96,11 +93,8 @@ def value_f32_m1_core(input2_D1):
 def value_f32_y1_core(m1, input2_D):
     t1 = fmul(input2_D, m1)
     t2 = libdevice.fmaf(input2_D, m1, -t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t3 = (t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)) if fsub(t1, t1) == f32(0.0) else f32(0.0)
+    return t1, t3
 
 
 # s1 = sum over D.1 of y1[D.1]**2
@@ -125,11 +119,9 @@ def value_f32_s2_core(y0_D1, y0_D1_l, y1_D1, y1_D1_l):
 @core
 def value_f32_h7_core():
     t1 = fsub(f32(2.5247572468697606e-15), f32(2.5247572468697606e-15)) == f32(0.0)
-    t2 = fadd(f32(9.999999974752427e-07), f32(2.5247572468697606e-15))
-    t3 = t2 if t1 else f32(9.999999974752427e-07)
-    t4 = fsub(f32(2.5247572468697606e-15), fsub(t2, f32(9.999999974752427e-07))) if t1 else f32(0.0)
-    t5 = t4 if fsub(t3, t3) == f32(0.0) else f32(0.0)
-    return t3, t5
+    t2 = fsub(f32(9.999999974752427e-07), f32(9.999999974752427e-07)) == f32(0.0)
+    t3 = (f32(2.5247572468697606e-15) if t1 else f32(0.0)) if t2 else f32(0.0)
+    return f32(9.999999974752427e-07), t3
 
 
 # out = (1 - (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(hypot(sqrt(s0), h7*m0)*hypot(sqrt(s1), h7*m1))) if Eq(target, 1)
@@ -213,11 +205,8 @@ def value_f64_m0_core(input1_D1):
 def value_f64_y0_core(m0, input1_D):
     t1 = dmul(input1_D, m0)
     t2 = libdevice.fma(input1_D, m0, -t1)
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (dadd(t2, -dadd(t4, -t1)) if t3 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if dadd(t2, -t2) == 0.0 else 0.0) if dadd(t1, -t1) == 0.0 else 0.0
+    return t1, t3
 
 
 # s0 = sum over D.1 of y0[D.1]**2
@@ -240,11 +229,8 @@ def value_f64_m1_core(input2_D1):
 def value_f64_y1_core(m1, input2_D):
     t1 = dmul(input2_D, m1)
     t2 = libdevice.fma(input2_D, m1, -t1)
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (dadd(t2, -dadd(t4, -t1)) if t3 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if dadd(t2, -t2) == 0.0 else 0.0) if dadd(t1, -t1) == 0.0 else 0.0
+    return t1, t3
 
 
 # s1 = sum over D.1 of y1[D.1]**2
@@ -268,11 +254,9 @@ def value_f64_s2_core(y0_D1, y0_D1_l, y1_D1, y1_D1_l):
 # h7 = 1/1000000
 @core
 def value_f64_h7_core():
-    t1 = dadd(4.525188817411374e-23, -4.525188817411374e-23) == 0.0
-    t2 = dadd(1e-06, 4.525188817411374e-23)
-    t3 = t2 if t1 else 1e-06
-    t4 = (dadd(4.525188817411374e-23, -dadd(t2, -1e-06)) if t1 else 0.0) if dadd(t3, -t3) == 0.0 else 0.0
-    return t3, t4
+    t1 = 4.525188817411374e-23 if dadd(4.525188817411374e-23, -4.525188817411374e-23) == 0.0 else 0.0
+    t2 = t1 if dadd(1e-06, -1e-06) == 0.0 else 0.0
+    return 1e-06, t2
 
 
 # out = (1 - (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(hypot(sqrt(s0), h7*m0)*hypot(sqrt(s1), h7*m1))) if Eq(target, 1)

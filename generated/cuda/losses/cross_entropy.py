@@ -3931,13 +3931,10 @@ def vjp_f64_s0_core_index_label_smoothing_ne_0(e0_K1, e0_K1_l):
 def vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, target, n_K):
     t1 = target == ignore_index
     t2 = ddiv(label_smoothing, n_K)
-    t3 = 0.0 if t1 else ddiv(libdevice.fma(-t2, n_K, label_smoothing), n_K)
-    t4 = dadd(t3, -t3) == 0.0
-    t5 = 0.0 if t1 else t2
-    t6 = dadd(t5, t3)
-    t7 = t6 if t4 else t5
-    t8 = (dadd(t3, -dadd(t6, -t5)) if t4 else 0.0) if dadd(t7, -t7) == 0.0 else 0.0
-    return t7, t8
+    t3 = 0.0 if t1 else t2
+    t4 = 0.0 if t1 else ddiv(libdevice.fma(-t2, n_K, label_smoothing), n_K)
+    t5 = (t4 if dadd(t4, -t4) == 0.0 else 0.0) if dadd(t3, -t3) == 0.0 else 0.0
+    return t3, t5
 
 
 # r_s0 = 1/s0
@@ -12516,11 +12513,8 @@ def vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_K1, e0_K1_l):
 def vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, n_K):
     t1 = ddiv(label_smoothing, n_K)
     t2 = ddiv(libdevice.fma(-t1, n_K, label_smoothing), n_K)
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (dadd(t2, -dadd(t4, -t1)) if t3 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if dadd(t2, -t2) == 0.0 else 0.0) if dadd(t1, -t1) == 0.0 else 0.0
+    return t1, t3
 
 
 # r_s0 = 1/s0
@@ -12561,15 +12555,12 @@ def vjp_f64_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l):
 # s6 = 1 - label_smoothing
 @core
 def vjp_f64_s6_core_prob_label_smoothing_ne_0(label_smoothing):
-    t1 = -label_smoothing
-    t2 = dadd(1.0, -label_smoothing)
-    t3 = dadd(t2, -t1)
-    t4 = dadd(dadd(t1, -dadd(t2, -t3)), dadd(1.0, -t3))
-    t5 = dadd(t4, -t4) == 0.0
-    t6 = dadd(t2, t4)
-    t7 = t6 if t5 else t2
-    t8 = (dadd(t4, -dadd(t6, -t2)) if t5 else 0.0) if dadd(t7, -t7) == 0.0 else 0.0
-    return t7, t8
+    t1 = dadd(1.0, -label_smoothing)
+    t2 = -label_smoothing
+    t3 = dadd(t1, -t2)
+    t4 = dadd(dadd(t2, -dadd(t1, -t3)), dadd(1.0, -t3))
+    t5 = (t4 if dadd(t4, -t4) == 0.0 else 0.0) if dadd(t1, -t1) == 0.0 else 0.0
+    return t1, t5
 
 
 # s7_of = sum over K.1 of weighted(target[K.1]*weight[K.1], -r_s0)

@@ -279,20 +279,14 @@ def grad_target_device_no_full(input, target, var, eps):
 
 @core
 def grad2_input_device_no_full(input, target, var, eps):
-    t1 = var if eps < var else eps
-    t2 = ddiv(1.0, t1)
-    t3 = ddiv(libdevice.fma(-t2, t1, 1.0), t1)
-    t4 = input if input != input else dadd(t2, t3) if dadd(t3, -t3) == 0.0 else t2
-    return var if var != var else target if target != target else t4
+    t1 = target if target != target else input if input != input else ddiv(1.0, var if eps < var else eps)
+    return var if var != var else t1
 
 
 @core
 def grad2_target_device_no_full(input, target, var, eps):
-    t1 = var if eps < var else eps
-    t2 = ddiv(1.0, t1)
-    t3 = ddiv(libdevice.fma(-t2, t1, 1.0), t1)
-    t4 = input if input != input else dadd(t2, t3) if dadd(t3, -t3) == 0.0 else t2
-    return var if var != var else target if target != target else t4
+    t1 = target if target != target else input if input != input else ddiv(1.0, var if eps < var else eps)
+    return var if var != var else t1
 
 
 @core
@@ -2380,20 +2374,14 @@ def grad_target_device_full(input, target, var, eps):
 
 @core
 def grad2_input_device_full(input, target, var, eps):
-    t1 = var if eps < var else eps
-    t2 = ddiv(1.0, t1)
-    t3 = ddiv(libdevice.fma(-t2, t1, 1.0), t1)
-    t4 = input if input != input else dadd(t2, t3) if dadd(t3, -t3) == 0.0 else t2
-    return var if var != var else target if target != target else t4
+    t1 = target if target != target else input if input != input else ddiv(1.0, var if eps < var else eps)
+    return var if var != var else t1
 
 
 @core
 def grad2_target_device_full(input, target, var, eps):
-    t1 = var if eps < var else eps
-    t2 = ddiv(1.0, t1)
-    t3 = ddiv(libdevice.fma(-t2, t1, 1.0), t1)
-    t4 = input if input != input else dadd(t2, t3) if dadd(t3, -t3) == 0.0 else t2
-    return var if var != var else target if target != target else t4
+    t1 = target if target != target else input if input != input else ddiv(1.0, var if eps < var else eps)
+    return var if var != var else t1
 
 
 @core

@@ -156,22 +156,8 @@ def value_device(input, target, margin):
 
 @core
 def grad_input_device(input, target, margin):
-    if target == -1.0:
-        t2 = dadd(margin, -input)
-        t3 = -t2
-        t4 = dadd(0.0, t3)
-        t5 = dadd(t4, -0.0)
-        t6 = -input
-        t7 = dadd(t2, -t6)
-        t8 = -dadd(dadd(t6, -dadd(t2, -t7)), dadd(margin, -t7))
-        t9 = dadd(dadd(dadd(0.0, -dadd(t4, -t5)), dadd(t3, -t5)), t8)
-        t10 = dadd(t9, -t9) == 0.0
-        t11 = dadd(t4, t9)
-        t12 = t11 if t10 else t4
-        t1 = -1.0 if t12 < 0.0 or t12 == 0.0 and (dadd(t9, -dadd(t11, -t4)) if t10 else 0.0) <= 0.0 else 0.0
-    else:
-        t1 = 0.0
-    return target if target != target else input if input != input else 1.0 if target == 1.0 else t1
+    t1 = 1.0 if target == 1.0 else (-1.0 if 0.0 <= dadd(margin, -input) else 0.0) if target == -1.0 else 0.0
+    return target if target != target else input if input != input else t1
 
 
 @core
@@ -191,46 +177,18 @@ def grad2_target_device(input, target, margin):
 
 @core
 def grad_margin_device(input, target, margin):
-    if target == -1.0:
-        t2 = dadd(margin, -input)
-        t3 = -t2
-        t4 = dadd(0.0, t3)
-        t5 = dadd(t4, -0.0)
-        t6 = -input
-        t7 = dadd(t2, -t6)
-        t8 = -dadd(dadd(t6, -dadd(t2, -t7)), dadd(margin, -t7))
-        t9 = dadd(dadd(dadd(0.0, -dadd(t4, -t5)), dadd(t3, -t5)), t8)
-        t10 = dadd(t9, -t9) == 0.0
-        t11 = dadd(t4, t9)
-        t12 = t11 if t10 else t4
-        t1 = 1.0 if t12 < 0.0 or t12 == 0.0 and (dadd(t9, -dadd(t11, -t4)) if t10 else 0.0) <= 0.0 else 0.0
-    else:
-        t1 = 0.0
-    return target if target != target else input if input != input else 0.0 if target == 1.0 else t1
+    t1 = 0.0 if target == 1.0 else (1.0 if 0.0 <= dadd(margin, -input) else 0.0) if target == -1.0 else 0.0
+    return target if target != target else input if input != input else t1
 
 
 @core
 def grads_device(input, target, margin):
     t1 = target != target
     t2 = input != input
-    if target == -1.0:
-        t4 = dadd(margin, -input)
-        t5 = -t4
-        t6 = dadd(0.0, t5)
-        t7 = dadd(t6, -0.0)
-        t8 = -input
-        t9 = dadd(t4, -t8)
-        t10 = -dadd(dadd(t8, -dadd(t4, -t9)), dadd(margin, -t9))
-        t11 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t10)
-        t12 = dadd(t11, -t11) == 0.0
-        t13 = dadd(t6, t11)
-        t14 = t13 if t12 else t6
-        t3 = -1.0 if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t6)) if t12 else 0.0) <= 0.0 else 0.0
-    else:
-        t3 = 0.0
-    t15 = target if t1 else input if t2 else 1.0 if target == 1.0 else t3
-    t16 = target if t1 else input if t2 else 0.0
-    return t15, t16
+    t3 = 1.0 if target == 1.0 else (-1.0 if 0.0 <= dadd(margin, -input) else 0.0) if target == -1.0 else 0.0
+    t4 = target if t1 else input if t2 else t3
+    t5 = target if t1 else input if t2 else 0.0
+    return t4, t5
 
 
 @core
@@ -240,24 +198,10 @@ def value_and_grad_device(input, target, margin):
     t3 = target == 1.0
     t4 = target == -1.0
     t5 = dadd(margin, -input)
-    if t4:
-        t7 = -t5
-        t8 = dadd(0.0, t7)
-        t9 = dadd(t8, -0.0)
-        t10 = -input
-        t11 = dadd(t5, -t10)
-        t12 = -dadd(dadd(t10, -dadd(t5, -t11)), dadd(margin, -t11))
-        t13 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t12)
-        t14 = dadd(t13, -t13) == 0.0
-        t15 = dadd(t8, t13)
-        t16 = t15 if t14 else t8
-        t6 = -1.0 if t16 < 0.0 or t16 == 0.0 and (dadd(t13, -dadd(t15, -t8)) if t14 else 0.0) <= 0.0 else 0.0
-    else:
-        t6 = 0.0
-    t17 = target if t1 else input if t2 else input if t3 else (0.0 if t5 < 0.0 else t5) if t4 else 0.0
-    t18 = target if t1 else input if t2 else 1.0 if t3 else t6
-    t19 = target if t1 else input if t2 else 0.0
-    return t17, t18, t19
+    t6 = target if t1 else input if t2 else input if t3 else (0.0 if t5 < 0.0 else t5) if t4 else 0.0
+    t7 = target if t1 else input if t2 else 1.0 if t3 else (-1.0 if 0.0 <= t5 else 0.0) if t4 else 0.0
+    t8 = target if t1 else input if t2 else 0.0
+    return t6, t7, t8
 
 
 @kernel

@@ -32,19 +32,9 @@ def value_device32(input, target):
 # where -input*target + 1 < 0: 0
 @core
 def grad_input_device32(input, target):
-    t1 = -fmul(input, target)
-    t2 = fadd(t1, f32(1.0))
-    t3 = -t2
-    t4 = fadd(f32(0.0), t3)
-    t5 = fsub(t4, f32(0.0))
-    t6 = fsub(t2, t1)
-    t7 = -fadd(fadd(fsub(t1, fsub(t2, t6)), fsub(f32(1.0), t6)), -libdevice.fmaf(input, target, t1))
-    t8 = fadd(fadd(fsub(f32(0.0), fsub(t4, t5)), fsub(t3, t5)), t7)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) <= f32(0.0)
-    return target if target != target else input if input != input else -target if t12 else f32(0.0)
+    t1 = fmul(input, target)
+    t2 = t1 < f32(1.0) or t1 == f32(1.0) and not f32(0.0) < libdevice.fmaf(input, target, -t1)
+    return target if target != target else input if input != input else -target if t2 else f32(0.0)
 
 
 # 0
@@ -57,19 +47,9 @@ def grad2_input_device32(input, target):
 # where -input*target + 1 < 0: 0
 @core
 def grad_target_device32(input, target):
-    t1 = -fmul(input, target)
-    t2 = fadd(t1, f32(1.0))
-    t3 = -t2
-    t4 = fadd(f32(0.0), t3)
-    t5 = fsub(t4, f32(0.0))
-    t6 = fsub(t2, t1)
-    t7 = -fadd(fadd(fsub(t1, fsub(t2, t6)), fsub(f32(1.0), t6)), -libdevice.fmaf(input, target, t1))
-    t8 = fadd(fadd(fsub(f32(0.0), fsub(t4, t5)), fsub(t3, t5)), t7)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) <= f32(0.0)
-    return target if target != target else input if input != input else -input if t12 else f32(0.0)
+    t1 = fmul(input, target)
+    t2 = t1 < f32(1.0) or t1 == f32(1.0) and not f32(0.0) < libdevice.fmaf(input, target, -t1)
+    return target if target != target else input if input != input else -input if t2 else f32(0.0)
 
 
 # 0
@@ -83,51 +63,36 @@ def grad2_target_device32(input, target):
 def grads_device32(input, target):
     t1 = target != target
     t2 = input != input
-    t3 = -fmul(input, target)
-    t4 = fadd(t3, f32(1.0))
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t3)
-    t9 = -fadd(fadd(fsub(t3, fsub(t4, t8)), fsub(f32(1.0), t8)), -libdevice.fmaf(input, target, t3))
-    t10 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t9)
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = fadd(t6, t10)
-    t13 = t12 if t11 else t6
-    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t6)) if t11 else f32(0.0)) <= f32(0.0)
-    t15 = target if t1 else input if t2 else -target if t14 else f32(0.0)
-    t16 = target if t1 else input if t2 else -input if t14 else f32(0.0)
-    return t15, t16
+    t3 = fmul(input, target)
+    t4 = t3 < f32(1.0) or t3 == f32(1.0) and not f32(0.0) < libdevice.fmaf(input, target, -t3)
+    t5 = target if t1 else input if t2 else -target if t4 else f32(0.0)
+    t6 = target if t1 else input if t2 else -input if t4 else f32(0.0)
+    return t5, t6
 
 
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32(input, target):
-    t1 = -fmul(input, target)
-    t2 = fadd(t1, f32(1.0))
-    t3 = fsub(t2, t1)
-    t4 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(1.0), t3)), -libdevice.fmaf(input, target, t1))
-    t5 = t2 < f32(0.0) or t2 == f32(0.0) and t4 < f32(0.0)
-    t6 = f32(0.0) if t5 else t4
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = f32(0.0) if t5 else t2
-    t9 = fadd(t8, t6)
-    t10 = fsub(t6, fsub(t9, t8)) if t7 else f32(0.0)
-    t11 = t9 if t7 else t8
-    t12 = target != target
-    t13 = input != input
-    t14 = -t2
-    t15 = fadd(f32(0.0), t14)
-    t16 = fsub(t15, f32(0.0))
-    t17 = fadd(fadd(fsub(f32(0.0), fsub(t15, t16)), fsub(t14, t16)), -t4)
-    t18 = fsub(t17, t17) == f32(0.0)
-    t19 = fadd(t15, t17)
-    t20 = t19 if t18 else t15
-    t21 = t20 < f32(0.0) or t20 == f32(0.0) and (fsub(t17, fsub(t19, t15)) if t18 else f32(0.0)) <= f32(0.0)
-    t22 = fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
-    t23 = target if t12 else input if t13 else -target if t21 else f32(0.0)
-    t24 = target if t12 else input if t13 else -input if t21 else f32(0.0)
-    return t22, t23, t24
+    t1 = fmul(input, target)
+    t2 = -t1
+    t3 = fadd(t2, f32(1.0))
+    t4 = fsub(t3, t2)
+    t5 = libdevice.fmaf(input, target, t2)
+    t6 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(f32(1.0), t4)), -t5)
+    t7 = t3 < f32(0.0) or t3 == f32(0.0) and t6 < f32(0.0)
+    t8 = f32(0.0) if t7 else t6
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = f32(0.0) if t7 else t3
+    t11 = fadd(t10, t8)
+    t12 = fsub(t8, fsub(t11, t10)) if t9 else f32(0.0)
+    t13 = t11 if t9 else t10
+    t14 = target != target
+    t15 = input != input
+    t16 = t1 < f32(1.0) or t1 == f32(1.0) and not f32(0.0) < t5
+    t17 = fadd(t13, t12) if fsub(t12, t12) == f32(0.0) else t13
+    t18 = target if t14 else input if t15 else -target if t16 else f32(0.0)
+    t19 = target if t14 else input if t15 else -input if t16 else f32(0.0)
+    return t17, t18, t19
 
 
 @core
@@ -148,19 +113,9 @@ def value_device(input, target):
 
 @core
 def grad_input_device(input, target):
-    t1 = -dmul(input, target)
-    t2 = dadd(t1, 1.0)
-    t3 = -t2
-    t4 = dadd(0.0, t3)
-    t5 = dadd(t4, -0.0)
-    t6 = dadd(t2, -t1)
-    t7 = -dadd(dadd(dadd(t1, -dadd(t2, -t6)), dadd(1.0, -t6)), -libdevice.fma(input, target, t1))
-    t8 = dadd(dadd(dadd(0.0, -dadd(t4, -t5)), dadd(t3, -t5)), t7)
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = -target if t11 < 0.0 or t11 == 0.0 and (dadd(t8, -dadd(t10, -t4)) if t9 else 0.0) <= 0.0 else 0.0
-    return target if target != target else input if input != input else t12
+    t1 = dmul(input, target)
+    t2 = -target if t1 < 1.0 or t1 == 1.0 and not 0.0 < libdevice.fma(input, target, -t1) else 0.0
+    return target if target != target else input if input != input else t2
 
 
 @core
@@ -170,19 +125,9 @@ def grad2_input_device(input, target):
 
 @core
 def grad_target_device(input, target):
-    t1 = -dmul(input, target)
-    t2 = dadd(t1, 1.0)
-    t3 = -t2
-    t4 = dadd(0.0, t3)
-    t5 = dadd(t4, -0.0)
-    t6 = dadd(t2, -t1)
-    t7 = -dadd(dadd(dadd(t1, -dadd(t2, -t6)), dadd(1.0, -t6)), -libdevice.fma(input, target, t1))
-    t8 = dadd(dadd(dadd(0.0, -dadd(t4, -t5)), dadd(t3, -t5)), t7)
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = -input if t11 < 0.0 or t11 == 0.0 and (dadd(t8, -dadd(t10, -t4)) if t9 else 0.0) <= 0.0 else 0.0
-    return target if target != target else input if input != input else t12
+    t1 = dmul(input, target)
+    t2 = -input if t1 < 1.0 or t1 == 1.0 and not 0.0 < libdevice.fma(input, target, -t1) else 0.0
+    return target if target != target else input if input != input else t2
 
 
 @core
@@ -194,50 +139,35 @@ def grad2_target_device(input, target):
 def grads_device(input, target):
     t1 = target != target
     t2 = input != input
-    t3 = -dmul(input, target)
-    t4 = dadd(t3, 1.0)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t3)
-    t9 = -dadd(dadd(dadd(t3, -dadd(t4, -t8)), dadd(1.0, -t8)), -libdevice.fma(input, target, t3))
-    t10 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t9)
-    t11 = dadd(t10, -t10) == 0.0
-    t12 = dadd(t6, t10)
-    t13 = t12 if t11 else t6
-    t14 = t13 < 0.0 or t13 == 0.0 and (dadd(t10, -dadd(t12, -t6)) if t11 else 0.0) <= 0.0
-    t15 = target if t1 else input if t2 else -target if t14 else 0.0
-    t16 = target if t1 else input if t2 else -input if t14 else 0.0
-    return t15, t16
+    t3 = dmul(input, target)
+    t4 = t3 < 1.0 or t3 == 1.0 and not 0.0 < libdevice.fma(input, target, -t3)
+    t5 = target if t1 else input if t2 else -target if t4 else 0.0
+    t6 = target if t1 else input if t2 else -input if t4 else 0.0
+    return t5, t6
 
 
 @core
 def value_and_grad_device(input, target):
-    t1 = -dmul(input, target)
-    t2 = dadd(t1, 1.0)
-    t3 = dadd(t2, -t1)
-    t4 = dadd(dadd(dadd(t1, -dadd(t2, -t3)), dadd(1.0, -t3)), -libdevice.fma(input, target, t1))
-    t5 = t2 < 0.0 or t2 == 0.0 and t4 < 0.0
-    t6 = 0.0 if t5 else t4
-    t7 = dadd(t6, -t6) == 0.0
-    t8 = 0.0 if t5 else t2
-    t9 = dadd(t8, t6)
-    t10 = dadd(t6, -dadd(t9, -t8)) if t7 else 0.0
-    t11 = t9 if t7 else t8
-    t12 = target != target
-    t13 = input != input
-    t14 = -t2
-    t15 = dadd(0.0, t14)
-    t16 = dadd(t15, -0.0)
-    t17 = dadd(dadd(dadd(0.0, -dadd(t15, -t16)), dadd(t14, -t16)), -t4)
-    t18 = dadd(t17, -t17) == 0.0
-    t19 = dadd(t15, t17)
-    t20 = t19 if t18 else t15
-    t21 = t20 < 0.0 or t20 == 0.0 and (dadd(t17, -dadd(t19, -t15)) if t18 else 0.0) <= 0.0
-    t22 = dadd(t11, t10) if dadd(t10, -t10) == 0.0 else t11
-    t23 = target if t12 else input if t13 else -target if t21 else 0.0
-    t24 = target if t12 else input if t13 else -input if t21 else 0.0
-    return t22, t23, t24
+    t1 = dmul(input, target)
+    t2 = -t1
+    t3 = dadd(t2, 1.0)
+    t4 = dadd(t3, -t2)
+    t5 = libdevice.fma(input, target, t2)
+    t6 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(1.0, -t4)), -t5)
+    t7 = t3 < 0.0 or t3 == 0.0 and t6 < 0.0
+    t8 = 0.0 if t7 else t6
+    t9 = dadd(t8, -t8) == 0.0
+    t10 = 0.0 if t7 else t3
+    t11 = dadd(t10, t8)
+    t12 = dadd(t8, -dadd(t11, -t10)) if t9 else 0.0
+    t13 = t11 if t9 else t10
+    t14 = target != target
+    t15 = input != input
+    t16 = t1 < 1.0 or t1 == 1.0 and not 0.0 < t5
+    t17 = dadd(t13, t12) if dadd(t12, -t12) == 0.0 else t13
+    t18 = target if t14 else input if t15 else -target if t16 else 0.0
+    t19 = target if t14 else input if t15 else -input if t16 else 0.0
+    return t17, t18, t19
 
 
 @kernel

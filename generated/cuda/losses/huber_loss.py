@@ -82,18 +82,18 @@ def grad_input_device32(input, target, weight, delta, delta_low):
     t3 = -delta
     t4 = fadd(t2, t3)
     t5 = fsub(t4, t2)
-    t6 = fsub(t1, input)
-    t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
-    t8 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t7 if t1 < f32(0.0) else t7), -delta_low)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
-    t13 = f32(1.0) if f32(0.0) < t12 else f32(-1.0) if t12 < f32(0.0) else f32(0.0)
+    t6 = t1 < f32(0.0)
+    t7 = fsub(t1, input)
+    t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
+    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t8 if t6 else t8), -delta_low)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t4, t9)
+    t12 = t11 if t10 else t4
+    t13 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
     t14 = fmul(delta, t13)
     t15 = fadd(libdevice.fmaf(delta, t13, -t14), fmul(delta_low, t13))
-    t16 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
-    t17 = input if input != input else t12 if t16 else fadd(t14, t15) if fsub(t15, t15) == f32(0.0) else t14
+    t16 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
+    t17 = input if input != input else t1 if t16 else fadd(t14, t15) if fsub(t15, t15) == f32(0.0) else t14
     return f32(0.0) if weight == f32(0.0) else fmul(weight, target if target != target else t17)
 
 
@@ -106,18 +106,18 @@ def grad_target_device32(input, target, weight, delta, delta_low):
     t3 = -delta
     t4 = fadd(t2, t3)
     t5 = fsub(t4, t2)
-    t6 = fsub(t1, input)
-    t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
-    t8 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t7 if t1 < f32(0.0) else t7), -delta_low)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
-    t13 = f32(1.0) if f32(0.0) < t12 else f32(-1.0) if t12 < f32(0.0) else f32(0.0)
+    t6 = t1 < f32(0.0)
+    t7 = fsub(t1, input)
+    t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
+    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t8 if t6 else t8), -delta_low)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t4, t9)
+    t12 = t11 if t10 else t4
+    t13 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
     t14 = fmul(delta, t13)
     t15 = fadd(libdevice.fmaf(delta, t13, -t14), fmul(delta_low, t13))
-    t16 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
-    t17 = input if input != input else t12 if t16 else fadd(t14, t15) if fsub(t15, t15) == f32(0.0) else t14
+    t16 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
+    t17 = input if input != input else t1 if t16 else fadd(t14, t15) if fsub(t15, t15) == f32(0.0) else t14
     return f32(0.0) if weight == f32(0.0) else fmul(weight, -(target if target != target else t17))
 
 
@@ -195,18 +195,18 @@ def grads_device32(input, target, weight, delta, delta_low):
     t4 = -delta
     t5 = fadd(t3, t4)
     t6 = fsub(t5, t3)
-    t7 = fsub(t2, input)
-    t8 = fadd(fsub(input, fsub(t2, t7)), fsub(-target, t7))
-    t9 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t8 if t2 < f32(0.0) else t8), -delta_low)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t5, t9)
-    t12 = t11 if t10 else t5
-    t13 = fadd(t2, t8) if fsub(t8, t8) == f32(0.0) else t2
-    t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
+    t7 = t2 < f32(0.0)
+    t8 = fsub(t2, input)
+    t9 = fadd(fsub(input, fsub(t2, t8)), fsub(-target, t8))
+    t10 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t9 if t7 else t9), -delta_low)
+    t11 = fsub(t10, t10) == f32(0.0)
+    t12 = fadd(t5, t10)
+    t13 = t12 if t11 else t5
+    t14 = f32(1.0) if f32(0.0) < t2 else f32(-1.0) if t7 else f32(0.0)
     t15 = fmul(delta, t14)
     t16 = fadd(libdevice.fmaf(delta, t14, -t15), fmul(delta_low, t14))
-    t17 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t5)) if t10 else f32(0.0)) < f32(0.0)
-    t18 = input if input != input else t13 if t17 else fadd(t15, t16) if fsub(t16, t16) == f32(0.0) else t15
+    t17 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t5)) if t11 else f32(0.0)) < f32(0.0)
+    t18 = input if input != input else t2 if t17 else fadd(t15, t16) if fsub(t16, t16) == f32(0.0) else t15
     t19 = target if target != target else t18
     t20 = f32(0.0) if t1 else fmul(weight, t19)
     t21 = f32(0.0) if t1 else fmul(weight, -t19)
@@ -222,32 +222,32 @@ def value_and_grad_device32(input, target, weight, delta, delta_low):
     t4 = -delta
     t5 = fadd(t3, t4)
     t6 = fsub(t5, t3)
-    t7 = fsub(t2, input)
-    t8 = fadd(fsub(input, fsub(t2, t7)), fsub(-target, t7))
-    t9 = -t8 if t2 < f32(0.0) else t8
-    t10 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), t9), -delta_low)
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = fadd(t5, t10)
-    t13 = t12 if t11 else t5
-    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t5)) if t11 else f32(0.0)) < f32(0.0)
-    t15 = fmul(t2, f32(0.5))
-    t16 = fmul(t15, t2)
-    t17 = fadd(fadd(libdevice.fmaf(t15, t2, -t16), fmul(t15, t8)), fmul(fmul(t8, f32(0.5)), t2))
-    t18 = -fmul(delta, f32(0.5))
-    t19 = fadd(t18, t3)
-    t20 = fmul(delta, t19)
-    t21 = fsub(t19, t18)
-    t22 = fadd(fadd(fadd(fsub(t18, fsub(t19, t21)), fsub(t3, t21)), -fmul(delta_low, f32(0.5))), t9)
-    t23 = fadd(fadd(libdevice.fmaf(delta, t19, -t20), fmul(delta, t22)), fmul(delta_low, t19))
-    t24 = fadd(t16, t17) if fsub(t17, t17) == f32(0.0) else t16
-    t25 = fmul(weight, t24 if t14 else fadd(t20, t23) if fsub(t23, t23) == f32(0.0) else t20)
-    t26 = fadd(t2, t8) if fsub(t8, t8) == f32(0.0) else t2
-    t27 = f32(1.0) if f32(0.0) < t26 else f32(-1.0) if t26 < f32(0.0) else f32(0.0)
+    t7 = t2 < f32(0.0)
+    t8 = fsub(t2, input)
+    t9 = fadd(fsub(input, fsub(t2, t8)), fsub(-target, t8))
+    t10 = -t9 if t7 else t9
+    t11 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), t10), -delta_low)
+    t12 = fsub(t11, t11) == f32(0.0)
+    t13 = fadd(t5, t11)
+    t14 = t13 if t12 else t5
+    t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) < f32(0.0)
+    t16 = fmul(t2, f32(0.5))
+    t17 = fmul(t16, t2)
+    t18 = fadd(fadd(libdevice.fmaf(t16, t2, -t17), fmul(t16, t9)), fmul(fmul(t9, f32(0.5)), t2))
+    t19 = -fmul(delta, f32(0.5))
+    t20 = fadd(t19, t3)
+    t21 = fmul(delta, t20)
+    t22 = fsub(t20, t19)
+    t23 = fadd(fadd(fadd(fsub(t19, fsub(t20, t22)), fsub(t3, t22)), -fmul(delta_low, f32(0.5))), t10)
+    t24 = fadd(fadd(libdevice.fmaf(delta, t20, -t21), fmul(delta, t23)), fmul(delta_low, t20))
+    t25 = fadd(t17, t18) if fsub(t18, t18) == f32(0.0) else t17
+    t26 = fmul(weight, t25 if t15 else fadd(t21, t24) if fsub(t24, t24) == f32(0.0) else t21)
+    t27 = f32(1.0) if f32(0.0) < t2 else f32(-1.0) if t7 else f32(0.0)
     t28 = fmul(delta, t27)
     t29 = fadd(libdevice.fmaf(delta, t27, -t28), fmul(delta_low, t27))
-    t30 = input if input != input else t26 if t14 else fadd(t28, t29) if fsub(t29, t29) == f32(0.0) else t28
+    t30 = input if input != input else t2 if t15 else fadd(t28, t29) if fsub(t29, t29) == f32(0.0) else t28
     t31 = target if target != target else t30
-    t32 = f32(0.0) if t1 else t25
+    t32 = f32(0.0) if t1 else t26
     t33 = f32(0.0) if t1 else fmul(weight, t31)
     t34 = f32(0.0) if t1 else fmul(weight, -t31)
     return t32, t33, t34
@@ -257,154 +257,104 @@ def value_and_grad_device32(input, target, weight, delta, delta_low):
 def value_device(input, target, weight, delta):
     t1 = dadd(input, -target)
     t2 = libdevice.fabs(t1)
-    t3 = dadd(t2, -delta)
-    t4 = dadd(t3, -t2)
-    t5 = dadd(t1, -input)
-    t6 = dadd(dadd(input, -dadd(t1, -t5)), dadd(-target, -t5))
-    t7 = -t6 if t1 < 0.0 else t6
-    t8 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(-delta, -t4)), t7)
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = dmul(t1, 0.5)
-    t13 = dmul(t12, t1)
-    t14 = dadd(dadd(libdevice.fma(t12, t1, -t13), dmul(t12, t6)), dmul(dmul(t6, 0.5), t1))
-    t15 = dmul(delta, 0.5)
-    t16 = dadd(t2, -t15)
-    t17 = dmul(delta, t16)
-    t18 = -t15
-    t19 = dadd(t16, -t18)
-    t20 = dmul(delta, dadd(dadd(dadd(t18, -dadd(t16, -t19)), dadd(t2, -t19)), t7))
-    t21 = dadd(libdevice.fma(delta, t16, -t17), t20)
-    t22 = t11 < 0.0 or t11 == 0.0 and (dadd(t8, -dadd(t10, -t3)) if t9 else 0.0) < 0.0
-    t23 = dadd(t13, t14) if dadd(t14, -t14) == 0.0 else t13
-    t24 = dmul(weight, t23 if t22 else dadd(t17, t21) if dadd(t21, -t21) == 0.0 else t17)
-    return 0.0 if weight == 0.0 else t24
+    t3 = dadd(t1, -input)
+    t4 = dadd(dadd(input, -dadd(t1, -t3)), dadd(-target, -t3))
+    t5 = -t4 if t1 < 0.0 else t4
+    t6 = dmul(t1, 0.5)
+    t7 = dmul(t6, t1)
+    t8 = dadd(dadd(libdevice.fma(t6, t1, -t7), dmul(t6, t4)), dmul(dmul(t4, 0.5), t1))
+    t9 = dmul(delta, 0.5)
+    t10 = dadd(t2, -t9)
+    t11 = dmul(delta, t10)
+    t12 = -t9
+    t13 = dadd(t10, -t12)
+    t14 = dmul(delta, dadd(dadd(dadd(t12, -dadd(t10, -t13)), dadd(t2, -t13)), t5))
+    t15 = dadd(libdevice.fma(delta, t10, -t11), t14)
+    t16 = dadd(t11, t15) if dadd(t15, -t15) == 0.0 else t11
+    t17 = (dadd(t7, t8) if dadd(t8, -t8) == 0.0 else t7) if t2 < delta or t2 == delta and t5 < 0.0 else t16
+    return 0.0 if weight == 0.0 else dmul(weight, t17)
 
 
 @core
 def grad_weight_device(input, target, weight, delta):
     t1 = dadd(input, -target)
     t2 = libdevice.fabs(t1)
-    t3 = dadd(t2, -delta)
-    t4 = dadd(t3, -t2)
-    t5 = dadd(t1, -input)
-    t6 = dadd(dadd(input, -dadd(t1, -t5)), dadd(-target, -t5))
-    t7 = -t6 if t1 < 0.0 else t6
-    t8 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(-delta, -t4)), t7)
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = dmul(t1, 0.5)
-    t13 = dmul(t12, t1)
-    t14 = dadd(dadd(libdevice.fma(t12, t1, -t13), dmul(t12, t6)), dmul(dmul(t6, 0.5), t1))
-    t15 = dmul(delta, 0.5)
-    t16 = dadd(t2, -t15)
-    t17 = dmul(delta, t16)
-    t18 = -t15
-    t19 = dadd(t16, -t18)
-    t20 = dmul(delta, dadd(dadd(dadd(t18, -dadd(t16, -t19)), dadd(t2, -t19)), t7))
-    t21 = dadd(libdevice.fma(delta, t16, -t17), t20)
-    t22 = t11 < 0.0 or t11 == 0.0 and (dadd(t8, -dadd(t10, -t3)) if t9 else 0.0) < 0.0
-    t23 = dadd(t13, t14) if dadd(t14, -t14) == 0.0 else t13
-    return t23 if t22 else dadd(t17, t21) if dadd(t21, -t21) == 0.0 else t17
+    t3 = dadd(t1, -input)
+    t4 = dadd(dadd(input, -dadd(t1, -t3)), dadd(-target, -t3))
+    t5 = -t4 if t1 < 0.0 else t4
+    t6 = dmul(t1, 0.5)
+    t7 = dmul(t6, t1)
+    t8 = dadd(dadd(libdevice.fma(t6, t1, -t7), dmul(t6, t4)), dmul(dmul(t4, 0.5), t1))
+    t9 = dmul(delta, 0.5)
+    t10 = dadd(t2, -t9)
+    t11 = dmul(delta, t10)
+    t12 = -t9
+    t13 = dadd(t10, -t12)
+    t14 = dmul(delta, dadd(dadd(dadd(t12, -dadd(t10, -t13)), dadd(t2, -t13)), t5))
+    t15 = dadd(libdevice.fma(delta, t10, -t11), t14)
+    t16 = dadd(t11, t15) if dadd(t15, -t15) == 0.0 else t11
+    return (dadd(t7, t8) if dadd(t8, -t8) == 0.0 else t7) if t2 < delta or t2 == delta and t5 < 0.0 else t16
 
 
 @core
 def grad_input_device(input, target, weight, delta):
     t1 = dadd(input, -target)
     t2 = libdevice.fabs(t1)
-    t3 = dadd(t2, -delta)
-    t4 = dadd(t3, -t2)
-    t5 = dadd(t1, -input)
-    t6 = dadd(dadd(input, -dadd(t1, -t5)), dadd(-target, -t5))
-    t7 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(-delta, -t4)), -t6 if t1 < 0.0 else t6)
-    t8 = dadd(t7, -t7) == 0.0
-    t9 = dadd(t3, t7)
-    t10 = t9 if t8 else t3
-    t11 = dadd(t1, t6) if dadd(t6, -t6) == 0.0 else t1
-    t12 = 1.0 if 0.0 < t11 else -1.0 if t11 < 0.0 else 0.0
-    t13 = dmul(delta, t12)
-    t14 = libdevice.fma(delta, t12, -t13)
-    t15 = t10 < 0.0 or t10 == 0.0 and (dadd(t7, -dadd(t9, -t3)) if t8 else 0.0) < 0.0
-    t16 = input if input != input else t11 if t15 else dadd(t13, t14) if dadd(t14, -t14) == 0.0 else t13
-    return 0.0 if weight == 0.0 else dmul(weight, target if target != target else t16)
+    t3 = t1 < 0.0
+    t4 = dadd(t1, -input)
+    t5 = dadd(dadd(input, -dadd(t1, -t4)), dadd(-target, -t4))
+    t6 = t2 < delta or t2 == delta and (-t5 if t3 else t5) < 0.0
+    t7 = input if input != input else t1 if t6 else dmul(delta, 1.0 if 0.0 < t1 else -1.0 if t3 else 0.0)
+    return 0.0 if weight == 0.0 else dmul(weight, target if target != target else t7)
 
 
 @core
 def grad_target_device(input, target, weight, delta):
     t1 = dadd(input, -target)
     t2 = libdevice.fabs(t1)
-    t3 = dadd(t2, -delta)
-    t4 = dadd(t3, -t2)
-    t5 = dadd(t1, -input)
-    t6 = dadd(dadd(input, -dadd(t1, -t5)), dadd(-target, -t5))
-    t7 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(-delta, -t4)), -t6 if t1 < 0.0 else t6)
-    t8 = dadd(t7, -t7) == 0.0
-    t9 = dadd(t3, t7)
-    t10 = t9 if t8 else t3
-    t11 = dadd(t1, t6) if dadd(t6, -t6) == 0.0 else t1
-    t12 = 1.0 if 0.0 < t11 else -1.0 if t11 < 0.0 else 0.0
-    t13 = dmul(delta, t12)
-    t14 = libdevice.fma(delta, t12, -t13)
-    t15 = t10 < 0.0 or t10 == 0.0 and (dadd(t7, -dadd(t9, -t3)) if t8 else 0.0) < 0.0
-    t16 = input if input != input else t11 if t15 else dadd(t13, t14) if dadd(t14, -t14) == 0.0 else t13
-    return 0.0 if weight == 0.0 else dmul(weight, -(target if target != target else t16))
+    t3 = t1 < 0.0
+    t4 = dadd(t1, -input)
+    t5 = dadd(dadd(input, -dadd(t1, -t4)), dadd(-target, -t4))
+    t6 = t2 < delta or t2 == delta and (-t5 if t3 else t5) < 0.0
+    t7 = input if input != input else t1 if t6 else dmul(delta, 1.0 if 0.0 < t1 else -1.0 if t3 else 0.0)
+    return 0.0 if weight == 0.0 else dmul(weight, -(target if target != target else t7))
 
 
 @core
 def grad2_input_device(input, target, weight, delta):
     t1 = dadd(input, -target)
     t2 = libdevice.fabs(t1)
-    t3 = dadd(t2, -delta)
-    t4 = dadd(t3, -t2)
-    t5 = dadd(t1, -input)
-    t6 = dadd(dadd(input, -dadd(t1, -t5)), dadd(-target, -t5))
-    t7 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(-delta, -t4)), -t6 if t1 < 0.0 else t6)
-    t8 = dadd(t7, -t7) == 0.0
-    t9 = dadd(t3, t7)
-    t10 = t9 if t8 else t3
-    t11 = 1.0 if t10 < 0.0 or t10 == 0.0 and (dadd(t7, -dadd(t9, -t3)) if t8 else 0.0) < 0.0 else 0.0
-    t12 = dmul(weight, target if target != target else input if input != input else t11)
-    return 0.0 if weight == 0.0 else t12
+    t3 = dadd(t1, -input)
+    t4 = dadd(dadd(input, -dadd(t1, -t3)), dadd(-target, -t3))
+    t5 = 1.0 if t2 < delta or t2 == delta and (-t4 if t1 < 0.0 else t4) < 0.0 else 0.0
+    t6 = dmul(weight, target if target != target else input if input != input else t5)
+    return 0.0 if weight == 0.0 else t6
 
 
 @core
 def grad2_target_device(input, target, weight, delta):
     t1 = dadd(input, -target)
     t2 = libdevice.fabs(t1)
-    t3 = dadd(t2, -delta)
-    t4 = dadd(t3, -t2)
-    t5 = dadd(t1, -input)
-    t6 = dadd(dadd(input, -dadd(t1, -t5)), dadd(-target, -t5))
-    t7 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(-delta, -t4)), -t6 if t1 < 0.0 else t6)
-    t8 = dadd(t7, -t7) == 0.0
-    t9 = dadd(t3, t7)
-    t10 = t9 if t8 else t3
-    t11 = 1.0 if t10 < 0.0 or t10 == 0.0 and (dadd(t7, -dadd(t9, -t3)) if t8 else 0.0) < 0.0 else 0.0
-    t12 = dmul(weight, target if target != target else input if input != input else t11)
-    return 0.0 if weight == 0.0 else t12
+    t3 = dadd(t1, -input)
+    t4 = dadd(dadd(input, -dadd(t1, -t3)), dadd(-target, -t3))
+    t5 = 1.0 if t2 < delta or t2 == delta and (-t4 if t1 < 0.0 else t4) < 0.0 else 0.0
+    t6 = dmul(weight, target if target != target else input if input != input else t5)
+    return 0.0 if weight == 0.0 else t6
 
 
 @core
 def grad_delta_device(input, target, weight, delta):
     t1 = dadd(input, -target)
     t2 = libdevice.fabs(t1)
-    t3 = dadd(t2, -delta)
-    t4 = dadd(t3, -t2)
-    t5 = -delta
-    t6 = dadd(t1, -input)
-    t7 = dadd(dadd(input, -dadd(t1, -t6)), dadd(-target, -t6))
-    t8 = -t7 if t1 < 0.0 else t7
-    t9 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(t5, -t4)), t8)
-    t10 = dadd(t9, -t9) == 0.0
-    t11 = dadd(t3, t9)
-    t12 = t11 if t10 else t3
-    t13 = dadd(t3, -t5)
-    t14 = dadd(dadd(dadd(t5, -dadd(t3, -t13)), dadd(t2, -t13)), t8)
-    t15 = t12 < 0.0 or t12 == 0.0 and (dadd(t9, -dadd(t11, -t3)) if t10 else 0.0) < 0.0
-    t16 = dmul(weight, 0.0 if t15 else dadd(t3, t14) if dadd(t14, -t14) == 0.0 else t3)
-    return 0.0 if weight == 0.0 else t16
+    t3 = dadd(t1, -input)
+    t4 = dadd(dadd(input, -dadd(t1, -t3)), dadd(-target, -t3))
+    t5 = -t4 if t1 < 0.0 else t4
+    t6 = -delta
+    t7 = dadd(t2, -delta)
+    t8 = dadd(t7, -t6)
+    t9 = dadd(dadd(dadd(t6, -dadd(t7, -t8)), dadd(t2, -t8)), t5)
+    t10 = 0.0 if t2 < delta or t2 == delta and t5 < 0.0 else dadd(t7, t9) if dadd(t9, -t9) == 0.0 else t7
+    return 0.0 if weight == 0.0 else dmul(weight, t10)
 
 
 @core
@@ -412,24 +362,15 @@ def grads_device(input, target, weight, delta):
     t1 = weight == 0.0
     t2 = dadd(input, -target)
     t3 = libdevice.fabs(t2)
-    t4 = dadd(t3, -delta)
-    t5 = dadd(t4, -t3)
-    t6 = dadd(t2, -input)
-    t7 = dadd(dadd(input, -dadd(t2, -t6)), dadd(-target, -t6))
-    t8 = dadd(dadd(dadd(t3, -dadd(t4, -t5)), dadd(-delta, -t5)), -t7 if t2 < 0.0 else t7)
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = dadd(t2, t7) if dadd(t7, -t7) == 0.0 else t2
-    t13 = 1.0 if 0.0 < t12 else -1.0 if t12 < 0.0 else 0.0
-    t14 = dmul(delta, t13)
-    t15 = libdevice.fma(delta, t13, -t14)
-    t16 = t11 < 0.0 or t11 == 0.0 and (dadd(t8, -dadd(t10, -t4)) if t9 else 0.0) < 0.0
-    t17 = input if input != input else t12 if t16 else dadd(t14, t15) if dadd(t15, -t15) == 0.0 else t14
-    t18 = target if target != target else t17
-    t19 = 0.0 if t1 else dmul(weight, t18)
-    t20 = 0.0 if t1 else dmul(weight, -t18)
-    return t19, t20
+    t4 = t2 < 0.0
+    t5 = dadd(t2, -input)
+    t6 = dadd(dadd(input, -dadd(t2, -t5)), dadd(-target, -t5))
+    t7 = t3 < delta or t3 == delta and (-t6 if t4 else t6) < 0.0
+    t8 = input if input != input else t2 if t7 else dmul(delta, 1.0 if 0.0 < t2 else -1.0 if t4 else 0.0)
+    t9 = target if target != target else t8
+    t10 = 0.0 if t1 else dmul(weight, t9)
+    t11 = 0.0 if t1 else dmul(weight, -t9)
+    return t10, t11
 
 
 @core
@@ -437,37 +378,28 @@ def value_and_grad_device(input, target, weight, delta):
     t1 = weight == 0.0
     t2 = dadd(input, -target)
     t3 = libdevice.fabs(t2)
-    t4 = dadd(t3, -delta)
-    t5 = dadd(t4, -t3)
-    t6 = dadd(t2, -input)
-    t7 = dadd(dadd(input, -dadd(t2, -t6)), dadd(-target, -t6))
-    t8 = -t7 if t2 < 0.0 else t7
-    t9 = dadd(dadd(dadd(t3, -dadd(t4, -t5)), dadd(-delta, -t5)), t8)
-    t10 = dadd(t9, -t9) == 0.0
-    t11 = dadd(t4, t9)
-    t12 = t11 if t10 else t4
-    t13 = t12 < 0.0 or t12 == 0.0 and (dadd(t9, -dadd(t11, -t4)) if t10 else 0.0) < 0.0
-    t14 = dmul(t2, 0.5)
-    t15 = dmul(t14, t2)
-    t16 = dadd(dadd(libdevice.fma(t14, t2, -t15), dmul(t14, t7)), dmul(dmul(t7, 0.5), t2))
-    t17 = dmul(delta, 0.5)
-    t18 = dadd(t3, -t17)
-    t19 = dmul(delta, t18)
-    t20 = -t17
-    t21 = dadd(t18, -t20)
-    t22 = dmul(delta, dadd(dadd(dadd(t20, -dadd(t18, -t21)), dadd(t3, -t21)), t8))
-    t23 = dadd(libdevice.fma(delta, t18, -t19), t22)
-    t24 = dadd(t15, t16) if dadd(t16, -t16) == 0.0 else t15
-    t25 = dadd(t2, t7) if dadd(t7, -t7) == 0.0 else t2
-    t26 = 1.0 if 0.0 < t25 else -1.0 if t25 < 0.0 else 0.0
-    t27 = dmul(delta, t26)
-    t28 = libdevice.fma(delta, t26, -t27)
-    t29 = input if input != input else t25 if t13 else dadd(t27, t28) if dadd(t28, -t28) == 0.0 else t27
-    t30 = target if target != target else t29
-    t31 = 0.0 if t1 else dmul(weight, t24 if t13 else dadd(t19, t23) if dadd(t23, -t23) == 0.0 else t19)
-    t32 = 0.0 if t1 else dmul(weight, t30)
-    t33 = 0.0 if t1 else dmul(weight, -t30)
-    return t31, t32, t33
+    t4 = t2 < 0.0
+    t5 = dadd(t2, -input)
+    t6 = dadd(dadd(input, -dadd(t2, -t5)), dadd(-target, -t5))
+    t7 = -t6 if t4 else t6
+    t8 = t3 < delta or t3 == delta and t7 < 0.0
+    t9 = dmul(t2, 0.5)
+    t10 = dmul(t9, t2)
+    t11 = dadd(dadd(libdevice.fma(t9, t2, -t10), dmul(t9, t6)), dmul(dmul(t6, 0.5), t2))
+    t12 = dmul(delta, 0.5)
+    t13 = dadd(t3, -t12)
+    t14 = dmul(delta, t13)
+    t15 = -t12
+    t16 = dadd(t13, -t15)
+    t17 = dmul(delta, dadd(dadd(dadd(t15, -dadd(t13, -t16)), dadd(t3, -t16)), t7))
+    t18 = dadd(libdevice.fma(delta, t13, -t14), t17)
+    t19 = dadd(t10, t11) if dadd(t11, -t11) == 0.0 else t10
+    t20 = input if input != input else t2 if t8 else dmul(delta, 1.0 if 0.0 < t2 else -1.0 if t4 else 0.0)
+    t21 = target if target != target else t20
+    t22 = 0.0 if t1 else dmul(weight, t19 if t8 else dadd(t14, t18) if dadd(t18, -t18) == 0.0 else t14)
+    t23 = 0.0 if t1 else dmul(weight, t21)
+    t24 = 0.0 if t1 else dmul(weight, -t21)
+    return t22, t23, t24
 
 
 @kernel

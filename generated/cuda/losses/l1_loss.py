@@ -6,7 +6,7 @@ return weight * abs(input - target), weight
 """
 
 from symgen.runtime.device import (
-    core, dadd, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
+    core, dadd, dmul, f32, fmul, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 
@@ -14,45 +14,29 @@ from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 # Abs(r) (compensated)
 @core
 def value_device32(input, target, weight):
-    t1 = fsub(input, target)
-    t2 = fsub(t1, input)
-    t3 = fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
-    t4 = -t3 if t1 < f32(0.0) else t3
-    t5 = libdevice.fabsf(t1)
-    return f32(0.0) if weight == f32(0.0) else fmul(weight, fadd(t5, t4) if fsub(t4, t4) == f32(0.0) else t5)
+    return f32(0.0) if weight == f32(0.0) else fmul(weight, libdevice.fabsf(fsub(input, target)))
 
 
 # Abs(r) (compensated)
 @core
 def grad_weight_device32(input, target, weight):
-    t1 = fsub(input, target)
-    t2 = fsub(t1, input)
-    t3 = fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
-    t4 = -t3 if t1 < f32(0.0) else t3
-    t5 = libdevice.fabsf(t1)
-    return fadd(t5, t4) if fsub(t4, t4) == f32(0.0) else t5
+    return libdevice.fabsf(fsub(input, target))
 
 
 # sign(r) (compensated)
 @core
 def grad_input_device32(input, target, weight):
     t1 = fsub(input, target)
-    t2 = fsub(t1, input)
-    t3 = fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
-    t4 = fadd(t1, t3) if fsub(t3, t3) == f32(0.0) else t1
-    t5 = input if input != input else f32(1.0) if f32(0.0) < t4 else f32(-1.0) if t4 < f32(0.0) else f32(0.0)
-    return f32(0.0) if weight == f32(0.0) else fmul(weight, target if target != target else t5)
+    t2 = input if input != input else f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t1 < f32(0.0) else f32(0.0)
+    return f32(0.0) if weight == f32(0.0) else fmul(weight, target if target != target else t2)
 
 
 # sign(r) (compensated)
 @core
 def grad_target_device32(input, target, weight):
     t1 = fsub(input, target)
-    t2 = fsub(t1, input)
-    t3 = fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
-    t4 = fadd(t1, t3) if fsub(t3, t3) == f32(0.0) else t1
-    t5 = input if input != input else f32(1.0) if f32(0.0) < t4 else f32(-1.0) if t4 < f32(0.0) else f32(0.0)
-    return f32(0.0) if weight == f32(0.0) else fmul(weight, -(target if target != target else t5))
+    t2 = input if input != input else f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t1 < f32(0.0) else f32(0.0)
+    return f32(0.0) if weight == f32(0.0) else fmul(weight, -(target if target != target else t2))
 
 
 # 0 (compensated)
@@ -86,14 +70,11 @@ def share_grad_weight_device32(input, target, weight):
 def grads_device32(input, target, weight):
     t1 = weight == f32(0.0)
     t2 = fsub(input, target)
-    t3 = fsub(t2, input)
-    t4 = fadd(fsub(input, fsub(t2, t3)), fsub(-target, t3))
-    t5 = fadd(t2, t4) if fsub(t4, t4) == f32(0.0) else t2
-    t6 = input if input != input else f32(1.0) if f32(0.0) < t5 else f32(-1.0) if t5 < f32(0.0) else f32(0.0)
-    t7 = target if target != target else t6
-    t8 = f32(0.0) if t1 else fmul(weight, t7)
-    t9 = f32(0.0) if t1 else fmul(weight, -t7)
-    return t8, t9
+    t3 = input if input != input else f32(1.0) if f32(0.0) < t2 else f32(-1.0) if t2 < f32(0.0) else f32(0.0)
+    t4 = target if target != target else t3
+    t5 = f32(0.0) if t1 else fmul(weight, t4)
+    t6 = f32(0.0) if t1 else fmul(weight, -t4)
+    return t5, t6
 
 
 # Together, so that what they share is computed once.
@@ -101,69 +82,42 @@ def grads_device32(input, target, weight):
 def value_and_grad_device32(input, target, weight):
     t1 = weight == f32(0.0)
     t2 = fsub(input, target)
-    t3 = fsub(t2, input)
-    t4 = fadd(fsub(input, fsub(t2, t3)), fsub(-target, t3))
-    t5 = -t4 if t2 < f32(0.0) else t4
-    t6 = libdevice.fabsf(t2)
-    t7 = fadd(t2, t4) if fsub(t4, t4) == f32(0.0) else t2
-    t8 = input if input != input else f32(1.0) if f32(0.0) < t7 else f32(-1.0) if t7 < f32(0.0) else f32(0.0)
-    t9 = target if target != target else t8
-    t10 = f32(0.0) if t1 else fmul(weight, fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6)
-    t11 = f32(0.0) if t1 else fmul(weight, t9)
-    t12 = f32(0.0) if t1 else fmul(weight, -t9)
-    return t10, t11, t12
+    t3 = input if input != input else f32(1.0) if f32(0.0) < t2 else f32(-1.0) if t2 < f32(0.0) else f32(0.0)
+    t4 = target if target != target else t3
+    t5 = f32(0.0) if t1 else fmul(weight, libdevice.fabsf(t2))
+    t6 = f32(0.0) if t1 else fmul(weight, t4)
+    t7 = f32(0.0) if t1 else fmul(weight, -t4)
+    return t5, t6, t7
 
 
 # Together, so that what they share is computed once.
 @core
 def mean_weight_device32(input, target, weight):
-    t1 = fsub(input, target)
-    t2 = fsub(t1, input)
-    t3 = fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
-    t4 = -t3 if t1 < f32(0.0) else t3
-    t5 = libdevice.fabsf(t1)
-    t6 = fadd(t5, t4) if fsub(t4, t4) == f32(0.0) else t5
-    return t6, f32(1.0)
+    return libdevice.fabsf(fsub(input, target)), f32(1.0)
 
 
 @core
 def value_device(input, target, weight):
-    t1 = dadd(input, -target)
-    t2 = dadd(t1, -input)
-    t3 = dadd(dadd(input, -dadd(t1, -t2)), dadd(-target, -t2))
-    t4 = -t3 if t1 < 0.0 else t3
-    t5 = libdevice.fabs(t1)
-    return 0.0 if weight == 0.0 else dmul(weight, dadd(t5, t4) if dadd(t4, -t4) == 0.0 else t5)
+    return 0.0 if weight == 0.0 else dmul(weight, libdevice.fabs(dadd(input, -target)))
 
 
 @core
 def grad_weight_device(input, target, weight):
-    t1 = dadd(input, -target)
-    t2 = dadd(t1, -input)
-    t3 = dadd(dadd(input, -dadd(t1, -t2)), dadd(-target, -t2))
-    t4 = -t3 if t1 < 0.0 else t3
-    t5 = libdevice.fabs(t1)
-    return dadd(t5, t4) if dadd(t4, -t4) == 0.0 else t5
+    return libdevice.fabs(dadd(input, -target))
 
 
 @core
 def grad_input_device(input, target, weight):
     t1 = dadd(input, -target)
-    t2 = dadd(t1, -input)
-    t3 = dadd(dadd(input, -dadd(t1, -t2)), dadd(-target, -t2))
-    t4 = dadd(t1, t3) if dadd(t3, -t3) == 0.0 else t1
-    t5 = input if input != input else 1.0 if 0.0 < t4 else -1.0 if t4 < 0.0 else 0.0
-    return 0.0 if weight == 0.0 else dmul(weight, target if target != target else t5)
+    t2 = input if input != input else 1.0 if 0.0 < t1 else -1.0 if t1 < 0.0 else 0.0
+    return 0.0 if weight == 0.0 else dmul(weight, target if target != target else t2)
 
 
 @core
 def grad_target_device(input, target, weight):
     t1 = dadd(input, -target)
-    t2 = dadd(t1, -input)
-    t3 = dadd(dadd(input, -dadd(t1, -t2)), dadd(-target, -t2))
-    t4 = dadd(t1, t3) if dadd(t3, -t3) == 0.0 else t1
-    t5 = input if input != input else 1.0 if 0.0 < t4 else -1.0 if t4 < 0.0 else 0.0
-    return 0.0 if weight == 0.0 else dmul(weight, -(target if target != target else t5))
+    t2 = input if input != input else 1.0 if 0.0 < t1 else -1.0 if t1 < 0.0 else 0.0
+    return 0.0 if weight == 0.0 else dmul(weight, -(target if target != target else t2))
 
 
 @core
@@ -192,42 +146,28 @@ def share_grad_weight_device(input, target, weight):
 def grads_device(input, target, weight):
     t1 = weight == 0.0
     t2 = dadd(input, -target)
-    t3 = dadd(t2, -input)
-    t4 = dadd(dadd(input, -dadd(t2, -t3)), dadd(-target, -t3))
-    t5 = dadd(t2, t4) if dadd(t4, -t4) == 0.0 else t2
-    t6 = input if input != input else 1.0 if 0.0 < t5 else -1.0 if t5 < 0.0 else 0.0
-    t7 = target if target != target else t6
-    t8 = 0.0 if t1 else dmul(weight, t7)
-    t9 = 0.0 if t1 else dmul(weight, -t7)
-    return t8, t9
+    t3 = input if input != input else 1.0 if 0.0 < t2 else -1.0 if t2 < 0.0 else 0.0
+    t4 = target if target != target else t3
+    t5 = 0.0 if t1 else dmul(weight, t4)
+    t6 = 0.0 if t1 else dmul(weight, -t4)
+    return t5, t6
 
 
 @core
 def value_and_grad_device(input, target, weight):
     t1 = weight == 0.0
     t2 = dadd(input, -target)
-    t3 = dadd(t2, -input)
-    t4 = dadd(dadd(input, -dadd(t2, -t3)), dadd(-target, -t3))
-    t5 = -t4 if t2 < 0.0 else t4
-    t6 = libdevice.fabs(t2)
-    t7 = dadd(t2, t4) if dadd(t4, -t4) == 0.0 else t2
-    t8 = input if input != input else 1.0 if 0.0 < t7 else -1.0 if t7 < 0.0 else 0.0
-    t9 = target if target != target else t8
-    t10 = 0.0 if t1 else dmul(weight, dadd(t6, t5) if dadd(t5, -t5) == 0.0 else t6)
-    t11 = 0.0 if t1 else dmul(weight, t9)
-    t12 = 0.0 if t1 else dmul(weight, -t9)
-    return t10, t11, t12
+    t3 = input if input != input else 1.0 if 0.0 < t2 else -1.0 if t2 < 0.0 else 0.0
+    t4 = target if target != target else t3
+    t5 = 0.0 if t1 else dmul(weight, libdevice.fabs(t2))
+    t6 = 0.0 if t1 else dmul(weight, t4)
+    t7 = 0.0 if t1 else dmul(weight, -t4)
+    return t5, t6, t7
 
 
 @core
 def mean_weight_device(input, target, weight):
-    t1 = dadd(input, -target)
-    t2 = dadd(t1, -input)
-    t3 = dadd(dadd(input, -dadd(t1, -t2)), dadd(-target, -t2))
-    t4 = -t3 if t1 < 0.0 else t3
-    t5 = libdevice.fabs(t1)
-    t6 = dadd(t5, t4) if dadd(t4, -t4) == 0.0 else t5
-    return t6, 1.0
+    return libdevice.fabs(dadd(input, -target)), 1.0
 
 
 @kernel

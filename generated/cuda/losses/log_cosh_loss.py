@@ -293,8 +293,8 @@ def value_device(input, target):
     t32 = dadd(dadd(libdevice.fma(t29, t28, -t30), dmul(t29, t31)), dmul(dmul(t31, 2.0), t28))
     t33 = dadd(log1p_low(t30), dmul(t32, ddiv(1.0, dadd(1.0, t30))))
     t34 = log1p(t30)
-    t35 = (dadd(t34, t33) if dadd(t33, -t33) == 0.0 else t34) if t1 < 11.313708305358887 else t26
-    return t26 if t1 < -11.027241223806723 else t35
+    t35 = (dadd(t34, t33) if dadd(t33, -t33) == 0.0 else t34) if t1 < 10.928321838378906 else t26
+    return t26 if t1 < -10.651612905892582 else t35
 
 
 @core
@@ -449,7 +449,7 @@ def value_and_grad_device(input, target):
     t33 = dadd(dadd(libdevice.fma(t30, t29, -t31), dmul(t30, t32)), dmul(dmul(t32, 2.0), t29))
     t34 = dadd(log1p_low(t31), dmul(t33, ddiv(1.0, dadd(1.0, t31))))
     t35 = log1p(t31)
-    t36 = (dadd(t35, t34) if dadd(t34, -t34) == 0.0 else t35) if t1 < 11.313708305358887 else t27
+    t36 = (dadd(t35, t34) if dadd(t34, -t34) == 0.0 else t35) if t1 < 10.928321838378906 else t27
     t37 = dmul(t2, -2.0)
     t38 = expm1(t37)
     t39 = -t38
@@ -464,7 +464,7 @@ def value_and_grad_device(input, target):
     t48 = dadd(-t45 if t15 else t45, dmul(t17, ddiv(dmul(4.0, t46), dmul(t47, t47))))
     t49 = libdevice.copysign(t41, t1)
     t50 = dadd(t49, t48) if dadd(t48, -t48) == 0.0 else t49
-    t51 = t27 if t1 < -11.027241223806723 else t36
+    t51 = t27 if t1 < -10.651612905892582 else t36
     t52 = -t50
     return t51, t50, t52
 

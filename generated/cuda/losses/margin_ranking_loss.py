@@ -106,18 +106,16 @@ def grad_target_device32(input1, input2, target, margin, margin_low):
     t6 = fsub(t5, f32(0.0))
     t7 = fsub(t3, margin)
     t8 = fsub(t1, input1)
-    t9 = fadd(fsub(input1, fsub(t1, t8)), fsub(-input2, t8))
+    t9 = fmul(fadd(fsub(input1, fsub(t1, t8)), fsub(-input2, t8)), target)
     t10 = fadd(fadd(fsub(margin, fsub(t3, t7)), fsub(t2, t7)), margin_low)
-    t11 = -fadd(t10, -fadd(libdevice.fmaf(t1, target, t2), fmul(t9, target)))
+    t11 = -fadd(t10, -fadd(libdevice.fmaf(t1, target, t2), t9))
     t12 = fadd(fadd(fsub(f32(0.0), fsub(t5, t6)), fsub(t4, t6)), t11)
     t13 = fsub(t12, t12) == f32(0.0)
     t14 = fadd(t5, t12)
     t15 = t14 if t13 else t5
-    t16 = -t9
-    t17 = -t1
-    t18 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t5)) if t13 else f32(0.0)) <= f32(0.0)
-    t19 = (fadd(t17, t16) if fsub(t16, t16) == f32(0.0) else t17) if t18 else f32(0.0)
-    return target if target != target else input2 if input2 != input2 else input1 if input1 != input1 else t19
+    t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t5)) if t13 else f32(0.0)) <= f32(0.0)
+    t17 = input2 if input2 != input2 else input1 if input1 != input1 else -t1 if t16 else f32(0.0)
+    return target if target != target else t17
 
 
 # 0 (compensated)
@@ -165,21 +163,18 @@ def grads_device32(input1, input2, target, margin, margin_low):
     t9 = fsub(t8, f32(0.0))
     t10 = fsub(t6, margin)
     t11 = fsub(t4, input1)
-    t12 = fadd(fsub(input1, fsub(t4, t11)), fsub(-input2, t11))
+    t12 = fmul(fadd(fsub(input1, fsub(t4, t11)), fsub(-input2, t11)), target)
     t13 = fadd(fadd(fsub(margin, fsub(t6, t10)), fsub(t5, t10)), margin_low)
-    t14 = -fadd(t13, -fadd(libdevice.fmaf(t4, target, t5), fmul(t12, target)))
+    t14 = -fadd(t13, -fadd(libdevice.fmaf(t4, target, t5), t12))
     t15 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t14)
     t16 = fsub(t15, t15) == f32(0.0)
     t17 = fadd(t8, t15)
     t18 = t17 if t16 else t8
     t19 = t18 < f32(0.0) or t18 == f32(0.0) and (fsub(t15, fsub(t17, t8)) if t16 else f32(0.0)) <= f32(0.0)
     t20 = target if t1 else input2 if t2 else input1 if t3 else -target if t19 else f32(0.0)
-    t21 = -t12
-    t22 = -t4
-    t23 = input1 if t3 else (fadd(t22, t21) if fsub(t21, t21) == f32(0.0) else t22) if t19 else f32(0.0)
-    t24 = -t20
-    t25 = target if t1 else input2 if t2 else t23
-    return t20, t24, t25
+    t21 = -t20
+    t22 = target if t1 else input2 if t2 else input1 if t3 else -t4 if t19 else f32(0.0)
+    return t20, t21, t22
 
 
 # Together, so that what they share is computed once.
@@ -190,9 +185,9 @@ def value_and_grad_device32(input1, input2, target, margin, margin_low):
     t3 = fadd(margin, t2)
     t4 = fsub(t3, margin)
     t5 = fsub(t1, input1)
-    t6 = fadd(fsub(input1, fsub(t1, t5)), fsub(-input2, t5))
+    t6 = fmul(fadd(fsub(input1, fsub(t1, t5)), fsub(-input2, t5)), target)
     t7 = fadd(fadd(fsub(margin, fsub(t3, t4)), fsub(t2, t4)), margin_low)
-    t8 = fadd(t7, -fadd(libdevice.fmaf(t1, target, t2), fmul(t6, target)))
+    t8 = fadd(t7, -fadd(libdevice.fmaf(t1, target, t2), t6))
     t9 = t3 < f32(0.0) or t3 == f32(0.0) and t8 < f32(0.0)
     t10 = f32(0.0) if t9 else t8
     t11 = fsub(t10, t10) == f32(0.0)
@@ -212,13 +207,10 @@ def value_and_grad_device32(input1, input2, target, margin, margin_low):
     t25 = t24 if t23 else t20
     t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t20)) if t23 else f32(0.0)) <= f32(0.0)
     t27 = target if t16 else input2 if t17 else input1 if t18 else -target if t26 else f32(0.0)
-    t28 = -t6
-    t29 = -t1
-    t30 = input1 if t18 else (fadd(t29, t28) if fsub(t28, t28) == f32(0.0) else t29) if t26 else f32(0.0)
-    t31 = fadd(t15, t14) if fsub(t14, t14) == f32(0.0) else t15
-    t32 = -t27
-    t33 = target if t16 else input2 if t17 else t30
-    return t31, t27, t32, t33
+    t28 = fadd(t15, t14) if fsub(t14, t14) == f32(0.0) else t15
+    t29 = -t27
+    t30 = target if t16 else input2 if t17 else input1 if t18 else -t1 if t26 else f32(0.0)
+    return t28, t27, t29, t30
 
 
 @core
@@ -301,18 +293,14 @@ def grad_target_device(input1, input2, target, margin):
     t6 = dadd(t5, -0.0)
     t7 = dadd(t3, -margin)
     t8 = dadd(t1, -input1)
-    t9 = dadd(dadd(input1, -dadd(t1, -t8)), dadd(-input2, -t8))
-    t10 = -dadd(libdevice.fma(t1, target, t2), dmul(t9, target))
-    t11 = -dadd(dadd(dadd(margin, -dadd(t3, -t7)), dadd(t2, -t7)), t10)
-    t12 = dadd(dadd(dadd(0.0, -dadd(t5, -t6)), dadd(t4, -t6)), t11)
-    t13 = dadd(t12, -t12) == 0.0
-    t14 = dadd(t5, t12)
-    t15 = t14 if t13 else t5
-    t16 = -t9
-    t17 = -t1
-    t18 = t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t5)) if t13 else 0.0) <= 0.0
-    t19 = input1 if input1 != input1 else (dadd(t17, t16) if dadd(t16, -t16) == 0.0 else t17) if t18 else 0.0
-    return target if target != target else input2 if input2 != input2 else t19
+    t9 = dmul(dadd(dadd(input1, -dadd(t1, -t8)), dadd(-input2, -t8)), target)
+    t10 = -dadd(dadd(dadd(margin, -dadd(t3, -t7)), dadd(t2, -t7)), -dadd(libdevice.fma(t1, target, t2), t9))
+    t11 = dadd(dadd(dadd(0.0, -dadd(t5, -t6)), dadd(t4, -t6)), t10)
+    t12 = dadd(t11, -t11) == 0.0
+    t13 = dadd(t5, t11)
+    t14 = t13 if t12 else t5
+    t15 = -t1 if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0 else 0.0
+    return target if target != target else input2 if input2 != input2 else input1 if input1 != input1 else t15
 
 
 @core
@@ -353,21 +341,17 @@ def grads_device(input1, input2, target, margin):
     t9 = dadd(t8, -0.0)
     t10 = dadd(t6, -margin)
     t11 = dadd(t4, -input1)
-    t12 = dadd(dadd(input1, -dadd(t4, -t11)), dadd(-input2, -t11))
-    t13 = -dadd(libdevice.fma(t4, target, t5), dmul(t12, target))
-    t14 = -dadd(dadd(dadd(margin, -dadd(t6, -t10)), dadd(t5, -t10)), t13)
-    t15 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t14)
-    t16 = dadd(t15, -t15) == 0.0
-    t17 = dadd(t8, t15)
-    t18 = t17 if t16 else t8
-    t19 = t18 < 0.0 or t18 == 0.0 and (dadd(t15, -dadd(t17, -t8)) if t16 else 0.0) <= 0.0
-    t20 = target if t1 else input2 if t2 else input1 if t3 else -target if t19 else 0.0
-    t21 = -t12
-    t22 = -t4
-    t23 = input1 if t3 else (dadd(t22, t21) if dadd(t21, -t21) == 0.0 else t22) if t19 else 0.0
-    t24 = -t20
-    t25 = target if t1 else input2 if t2 else t23
-    return t20, t24, t25
+    t12 = dmul(dadd(dadd(input1, -dadd(t4, -t11)), dadd(-input2, -t11)), target)
+    t13 = dadd(dadd(dadd(margin, -dadd(t6, -t10)), dadd(t5, -t10)), -dadd(libdevice.fma(t4, target, t5), t12))
+    t14 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), -t13)
+    t15 = dadd(t14, -t14) == 0.0
+    t16 = dadd(t8, t14)
+    t17 = t16 if t15 else t8
+    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t8)) if t15 else 0.0) <= 0.0
+    t19 = target if t1 else input2 if t2 else input1 if t3 else -target if t18 else 0.0
+    t20 = -t19
+    t21 = target if t1 else input2 if t2 else input1 if t3 else -t4 if t18 else 0.0
+    return t19, t20, t21
 
 
 @core
@@ -377,35 +361,31 @@ def value_and_grad_device(input1, input2, target, margin):
     t3 = dadd(margin, t2)
     t4 = dadd(t3, -margin)
     t5 = dadd(t1, -input1)
-    t6 = dadd(dadd(input1, -dadd(t1, -t5)), dadd(-input2, -t5))
-    t7 = -dadd(libdevice.fma(t1, target, t2), dmul(t6, target))
-    t8 = dadd(dadd(dadd(margin, -dadd(t3, -t4)), dadd(t2, -t4)), t7)
-    t9 = t3 < 0.0 or t3 == 0.0 and t8 < 0.0
-    t10 = 0.0 if t9 else t8
-    t11 = dadd(t10, -t10) == 0.0
-    t12 = 0.0 if t9 else t3
-    t13 = dadd(t12, t10)
-    t14 = dadd(t10, -dadd(t13, -t12)) if t11 else 0.0
-    t15 = t13 if t11 else t12
-    t16 = target != target
-    t17 = input2 != input2
-    t18 = input1 != input1
-    t19 = -t3
-    t20 = dadd(0.0, t19)
-    t21 = dadd(t20, -0.0)
-    t22 = dadd(dadd(dadd(0.0, -dadd(t20, -t21)), dadd(t19, -t21)), -t8)
-    t23 = dadd(t22, -t22) == 0.0
-    t24 = dadd(t20, t22)
-    t25 = t24 if t23 else t20
-    t26 = t25 < 0.0 or t25 == 0.0 and (dadd(t22, -dadd(t24, -t20)) if t23 else 0.0) <= 0.0
-    t27 = target if t16 else input2 if t17 else input1 if t18 else -target if t26 else 0.0
-    t28 = -t6
-    t29 = -t1
-    t30 = input1 if t18 else (dadd(t29, t28) if dadd(t28, -t28) == 0.0 else t29) if t26 else 0.0
-    t31 = dadd(t15, t14) if dadd(t14, -t14) == 0.0 else t15
-    t32 = -t27
-    t33 = target if t16 else input2 if t17 else t30
-    return t31, t27, t32, t33
+    t6 = dmul(dadd(dadd(input1, -dadd(t1, -t5)), dadd(-input2, -t5)), target)
+    t7 = dadd(dadd(dadd(margin, -dadd(t3, -t4)), dadd(t2, -t4)), -dadd(libdevice.fma(t1, target, t2), t6))
+    t8 = t3 < 0.0 or t3 == 0.0 and t7 < 0.0
+    t9 = 0.0 if t8 else t7
+    t10 = dadd(t9, -t9) == 0.0
+    t11 = 0.0 if t8 else t3
+    t12 = dadd(t11, t9)
+    t13 = dadd(t9, -dadd(t12, -t11)) if t10 else 0.0
+    t14 = t12 if t10 else t11
+    t15 = target != target
+    t16 = input2 != input2
+    t17 = input1 != input1
+    t18 = -t3
+    t19 = dadd(0.0, t18)
+    t20 = dadd(t19, -0.0)
+    t21 = dadd(dadd(dadd(0.0, -dadd(t19, -t20)), dadd(t18, -t20)), -t7)
+    t22 = dadd(t21, -t21) == 0.0
+    t23 = dadd(t19, t21)
+    t24 = t23 if t22 else t19
+    t25 = t24 < 0.0 or t24 == 0.0 and (dadd(t21, -dadd(t23, -t19)) if t22 else 0.0) <= 0.0
+    t26 = target if t15 else input2 if t16 else input1 if t17 else -target if t25 else 0.0
+    t27 = dadd(t14, t13) if dadd(t13, -t13) == 0.0 else t14
+    t28 = -t26
+    t29 = target if t15 else input2 if t16 else input1 if t17 else -t1 if t25 else 0.0
+    return t27, t26, t28, t29
 
 
 @kernel

@@ -117,13 +117,10 @@ def value_f64_out_core_p_1(s0, s0_l, n_K, weight_target):
 def vjp_f32_s2_core_p_1(n_K, weight_target):
     t1 = weight_target == f32(0.0)
     t2 = fdiv(weight_target, n_K)
-    t3 = f32(0.0) if t1 else fmul(libdevice.fmaf(-t2, n_K, weight_target), inverse(n_K))
-    t4 = fsub(t3, t3) == f32(0.0)
-    t5 = f32(0.0) if t1 else t2
-    t6 = fadd(t5, t3)
-    t7 = t6 if t4 else t5
-    t8 = (fsub(t3, fsub(t6, t5)) if t4 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
-    return t7, t8
+    t3 = f32(0.0) if t1 else t2
+    t4 = f32(0.0) if t1 else fmul(libdevice.fmaf(-t2, n_K, weight_target), inverse(n_K))
+    t5 = (t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)) if fsub(t3, t3) == f32(0.0) else f32(0.0)
+    return t3, t5
 
 
 # s3 = sum over K.1 of ((0 if 0 >= margin + input[K.1] - input[target] else -s2) if Ne(K.1, target) else 0)
@@ -184,13 +181,10 @@ def vjp_f32_dinput_core_p_1(i_K, g, margin, margin_l, s2, s2_l, s3, s3_l, target
 def vjp_f64_s2_core_p_1(n_K, weight_target):
     t1 = weight_target == 0.0
     t2 = ddiv(weight_target, n_K)
-    t3 = 0.0 if t1 else ddiv(libdevice.fma(-t2, n_K, weight_target), n_K)
-    t4 = dadd(t3, -t3) == 0.0
-    t5 = 0.0 if t1 else t2
-    t6 = dadd(t5, t3)
-    t7 = t6 if t4 else t5
-    t8 = (dadd(t3, -dadd(t6, -t5)) if t4 else 0.0) if dadd(t7, -t7) == 0.0 else 0.0
-    return t7, t8
+    t3 = 0.0 if t1 else t2
+    t4 = 0.0 if t1 else ddiv(libdevice.fma(-t2, n_K, weight_target), n_K)
+    t5 = (t4 if dadd(t4, -t4) == 0.0 else 0.0) if dadd(t3, -t3) == 0.0 else 0.0
+    return t3, t5
 
 
 # s3 = sum over K.1 of ((0 if 0 >= margin + input[K.1] - input[target] else -s2) if Ne(K.1, target) else 0)
@@ -2027,13 +2021,10 @@ def value_f64_out_core_p_2(s0, s0_l, n_K, weight_target):
 def vjp_f32_s2_core_p_2(n_K, weight_target):
     t1 = weight_target == f32(0.0)
     t2 = fdiv(weight_target, n_K)
-    t3 = f32(0.0) if t1 else fmul(libdevice.fmaf(-t2, n_K, weight_target), inverse(n_K))
-    t4 = fsub(t3, t3) == f32(0.0)
-    t5 = f32(0.0) if t1 else t2
-    t6 = fadd(t5, t3)
-    t7 = t6 if t4 else t5
-    t8 = (fsub(t3, fsub(t6, t5)) if t4 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
-    return t7, t8
+    t3 = f32(0.0) if t1 else t2
+    t4 = f32(0.0) if t1 else fmul(libdevice.fmaf(-t2, n_K, weight_target), inverse(n_K))
+    t5 = (t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)) if fsub(t3, t3) == f32(0.0) else f32(0.0)
+    return t3, t5
 
 
 # s3 = sum over K.1 of (weighted(s2, 2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin +
@@ -2121,13 +2112,10 @@ def vjp_f32_dinput_core_p_2(i_K, g, margin, margin_l, s2, s2_l, s3, s3_l, target
 def vjp_f64_s2_core_p_2(n_K, weight_target):
     t1 = weight_target == 0.0
     t2 = ddiv(weight_target, n_K)
-    t3 = 0.0 if t1 else ddiv(libdevice.fma(-t2, n_K, weight_target), n_K)
-    t4 = dadd(t3, -t3) == 0.0
-    t5 = 0.0 if t1 else t2
-    t6 = dadd(t5, t3)
-    t7 = t6 if t4 else t5
-    t8 = (dadd(t3, -dadd(t6, -t5)) if t4 else 0.0) if dadd(t7, -t7) == 0.0 else 0.0
-    return t7, t8
+    t3 = 0.0 if t1 else t2
+    t4 = 0.0 if t1 else ddiv(libdevice.fma(-t2, n_K, weight_target), n_K)
+    t5 = (t4 if dadd(t4, -t4) == 0.0 else 0.0) if dadd(t3, -t3) == 0.0 else 0.0
+    return t3, t5
 
 
 # s3 = sum over K.1 of (weighted(s2, 2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin +

@@ -149,11 +149,8 @@ def value_f64_out_core(s0, s0_l, n_C):
 def vjp_f32_s2_core(n_C):
     t1 = fdiv(f32(1.0), n_C)
     t2 = fmul(libdevice.fmaf(-t1, n_C, f32(1.0)), inverse(n_C))
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t3 = (t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)) if fsub(t1, t1) == f32(0.0) else f32(0.0)
+    return t1, t3
 
 
 # dinput[C] = -g*s2*weighted(weight[C], weighted(1 - target[C], -sigmoid(input[C])) + weighted(target[C],
@@ -206,11 +203,8 @@ def vjp_f32_dinput_core(g, s2, s2_l, input_C, target_C, weight_C):
 def vjp_f64_s2_core(n_C):
     t1 = ddiv(1.0, n_C)
     t2 = ddiv(libdevice.fma(-t1, n_C, 1.0), n_C)
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (dadd(t2, -dadd(t4, -t1)) if t3 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
-    return t5, t6
+    t3 = (t2 if dadd(t2, -t2) == 0.0 else 0.0) if dadd(t1, -t1) == 0.0 else 0.0
+    return t1, t3
 
 
 # dinput[C] = -g*s2*weighted(weight[C], weighted(1 - target[C], -sigmoid(input[C])) + weighted(target[C],

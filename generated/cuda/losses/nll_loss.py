@@ -7,9 +7,7 @@ if target == ignore_index:
 return -weight[target] * input[target], weight[target]
 """
 
-from symgen.runtime.device import (
-    core, dadd, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, store, store2, store4, u32
-)
+from symgen.runtime.device import (core, dmul, f32, fadd, fmul, fsub, kernel, load, store, store2, store4, u32)
 from symgen.runtime.device_rows import (block_lane, block_row, block_width, inside, warp_lane, warp_row, warp_width)
 
 
@@ -23,80 +21,54 @@ def value_f32_out_core(ignore_index, ignore_index_l, target, input_target, weigh
     t5 = fsub(t4, t4) == f32(0.0)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
-    t8 = weight_target == f32(0.0)
-    t9 = fmul(input_target, weight_target)
-    t10 = f32(0.0) if t7 else -(f32(0.0) if t8 else libdevice.fmaf(input_target, weight_target, -t9))
-    t11 = f32(0.0) if t7 else -(f32(0.0) if t8 else t9)
-    return fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
+    return f32(0.0) if t7 else -(f32(0.0) if weight_target == f32(0.0) else fmul(input_target, weight_target))
 
 
 # out = (0 if Eq(target, ignore_index) else -weighted(weight[target], input[target]))
 @core
 def value_f64_out_core(ignore_index, target, input_target, weight_target):
-    t1 = target == ignore_index
-    t2 = weight_target == 0.0
-    t3 = dmul(input_target, weight_target)
-    t4 = 0.0 if t1 else -(0.0 if t2 else libdevice.fma(input_target, weight_target, -t3))
-    t5 = 0.0 if t1 else -(0.0 if t2 else t3)
-    return dadd(t5, t4) if dadd(t4, -t4) == 0.0 else t5
+    t1 = -(0.0 if weight_target == 0.0 else dmul(input_target, weight_target))
+    return 0.0 if target == ignore_index else t1
 
 
 # dinput[K] = ((0 if Eq(target, ignore_index) else -g*weighted(weight[target], 1)) if Eq(K, target) else 0)
 @core
 def vjp_f32_dinput_core(i_K, g, ignore_index, ignore_index_l, target, weight_target):
-    t1 = i_K == target
-    t2 = -ignore_index
-    t3 = fadd(target, t2)
-    t4 = fsub(t3, target)
-    t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t3, t5)
-    t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
-    t9 = f32(0.0) if weight_target == f32(0.0) else weight_target
-    t10 = -fmul(g, t9)
-    t11 = (f32(0.0) if t8 else -libdevice.fmaf(g, t9, t10)) if t1 else f32(0.0)
-    t12 = (f32(0.0) if t8 else t10) if t1 else f32(0.0)
-    return fadd(t12, t11) if fsub(t11, t11) == f32(0.0) else t12
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = f32(0.0) if t7 else -fmul(g, f32(0.0) if weight_target == f32(0.0) else weight_target)
+    return t8 if i_K == target else f32(0.0)
 
 
 # dinput[K] = ((0 if Eq(target, ignore_index) else -g*weighted(weight[target], 1)) if Eq(K, target) else 0)
 @core
 def vjp_f64_dinput_core(i_K, g, ignore_index, target, weight_target):
-    t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = 0.0 if weight_target == 0.0 else weight_target
-    t4 = -dmul(g, t3)
-    t5 = (0.0 if t2 else -libdevice.fma(g, t3, t4)) if t1 else 0.0
-    t6 = (0.0 if t2 else t4) if t1 else 0.0
-    return dadd(t6, t5) if dadd(t5, -t5) == 0.0 else t6
+    t1 = 0.0 if target == ignore_index else -dmul(g, 0.0 if weight_target == 0.0 else weight_target)
+    return t1 if i_K == target else 0.0
 
 
 # dweight[K] = ((0 if Eq(target, ignore_index) else -g*input[target]) if Eq(K, target) else 0)
 @core
 def vjp_weight_f32_dweight_core(i_K, g, ignore_index, ignore_index_l, target, input_target):
-    t1 = i_K == target
-    t2 = -ignore_index
-    t3 = fadd(target, t2)
-    t4 = fsub(t3, target)
-    t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t3, t5)
-    t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
-    t9 = -fmul(input_target, g)
-    t10 = (f32(0.0) if t8 else -libdevice.fmaf(input_target, g, t9)) if t1 else f32(0.0)
-    t11 = (f32(0.0) if t8 else t9) if t1 else f32(0.0)
-    return fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    return (f32(0.0) if t7 else -fmul(input_target, g)) if i_K == target else f32(0.0)
 
 
 # dweight[K] = ((0 if Eq(target, ignore_index) else -g*input[target]) if Eq(K, target) else 0)
 @core
 def vjp_weight_f64_dweight_core(i_K, g, ignore_index, target, input_target):
-    t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = -dmul(input_target, g)
-    t4 = (0.0 if t2 else -libdevice.fma(input_target, g, t3)) if t1 else 0.0
-    t5 = (0.0 if t2 else t3) if t1 else 0.0
-    return dadd(t5, t4) if dadd(t4, -t4) == 0.0 else t5
+    return (0.0 if target == ignore_index else -dmul(input_target, g)) if i_K == target else 0.0
 
 
 # out = (0 if Eq(target, ignore_index) else weight[target])

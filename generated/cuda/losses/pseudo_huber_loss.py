@@ -111,57 +111,57 @@ def grad_input_device32(input, target, delta, delta_low):
     t3 = -fmul(delta, f32(65536.0))
     t4 = fadd(t2, t3)
     t5 = fsub(t4, t2)
-    t6 = fsub(t1, input)
-    t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
-    t8 = -t7 if t1 < f32(0.0) else t7
-    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), -fmul(delta_low, f32(65536.0)))
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t4, t9)
-    t12 = t11 if t10 else t4
-    t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
-    t14 = t1 if t13 else delta
-    t15 = delta if t13 else t2
-    t16 = fdiv(t14, t15)
-    t17 = libdevice.hypotf(t16 if t13 else f32(1.0), f32(1.0) if t13 else t16)
-    t18 = fdiv(t14, t17)
-    t19 = -t18
-    t20 = libdevice.fabsf(t16)
-    t21 = fmul(t17, t17)
-    t22 = libdevice.fmaf(t17, t17, -t21)
-    if t13:
-        t24 = f32(1.0) < t20
-        t25 = t16 if t24 else f32(1.0)
-        t26 = fmul(t25, t25)
-        t27 = f32(1.0) if t24 else t16
-        t28 = fmul(t27, t27)
-        t29 = fsub(fadd(fadd(fsub(t26, t21), t28), libdevice.fmaf(t25, t25, -t26)), t22)
-        t23 = fadd(t29, libdevice.fmaf(t27, t27, -t28))
+    t6 = t1 < f32(0.0)
+    t7 = fsub(t1, input)
+    t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
+    t9 = -t8 if t6 else t8
+    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9), -fmul(delta_low, f32(65536.0)))
+    t11 = fsub(t10, t10) == f32(0.0)
+    t12 = fadd(t4, t10)
+    t13 = t12 if t11 else t4
+    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) <= f32(0.0)
+    t15 = t1 if t14 else delta
+    t16 = delta if t14 else t2
+    t17 = fdiv(t15, t16)
+    t18 = libdevice.hypotf(t17 if t14 else f32(1.0), f32(1.0) if t14 else t17)
+    t19 = fdiv(t15, t18)
+    t20 = -t19
+    t21 = libdevice.fabsf(t17)
+    t22 = fmul(t18, t18)
+    t23 = libdevice.fmaf(t18, t18, -t22)
+    if t14:
+        t25 = f32(1.0) < t21
+        t26 = t17 if t25 else f32(1.0)
+        t27 = fmul(t26, t26)
+        t28 = f32(1.0) if t25 else t17
+        t29 = fmul(t28, t28)
+        t30 = fsub(fadd(fadd(fsub(t27, t22), t29), libdevice.fmaf(t26, t26, -t27)), t23)
+        t24 = fadd(t30, libdevice.fmaf(t28, t28, -t29))
     else:
-        t30 = t20 < f32(1.0)
-        t31 = f32(1.0) if t30 else t16
-        t32 = fmul(t31, t31)
-        t33 = t16 if t30 else f32(1.0)
-        t34 = fmul(t33, t33)
-        t35 = fsub(fadd(fadd(fsub(t32, t21), t34), libdevice.fmaf(t31, t31, -t32)), t22)
-        t23 = fadd(t35, libdevice.fmaf(t33, t33, -t34))
-    t36 = fdiv(t23, fadd(t17, t17))
-    t37 = fdiv(t16, t17)
-    t38 = -t16
-    t39 = inverse(t15)
-    t40 = inverse(t17)
-    if t13:
-        t42 = fmul(t37, fmul(fsub(fadd(libdevice.fmaf(t38, delta, t1), t7), fmul(t16, delta_low)), t39))
-        t43 = fmul(fsub(fadd(libdevice.fmaf(t19, t17, t1), t7), fmul(t18, fadd(t36, t42))), t40)
-        t41 = fadd(t18, t43) if fsub(t43, t43) == f32(0.0) else t18
+        t31 = t21 < f32(1.0)
+        t32 = f32(1.0) if t31 else t17
+        t33 = fmul(t32, t32)
+        t34 = t17 if t31 else f32(1.0)
+        t35 = fmul(t34, t34)
+        t36 = fsub(fadd(fadd(fsub(t33, t22), t35), libdevice.fmaf(t32, t32, -t33)), t23)
+        t24 = fadd(t36, libdevice.fmaf(t34, t34, -t35))
+    t37 = fdiv(t24, fadd(t18, t18))
+    t38 = fdiv(t17, t18)
+    t39 = -t17
+    t40 = inverse(t16)
+    t41 = inverse(t18)
+    if t14:
+        t43 = fmul(t38, fmul(fsub(fadd(libdevice.fmaf(t39, delta, t1), t8), fmul(t17, delta_low)), t40))
+        t44 = fmul(fsub(fadd(libdevice.fmaf(t20, t18, t1), t8), fmul(t19, fadd(t37, t43))), t41)
+        t42 = fadd(t19, t44) if fsub(t44, t44) == f32(0.0) else t19
     else:
-        t44 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
-        t45 = f32(1.0) if f32(0.0) < t44 else f32(-1.0) if t44 < f32(0.0) else f32(0.0)
-        t46 = fmul(t18, t45)
-        t47 = fmul(t37, fmul(fsub(fadd(libdevice.fmaf(t38, t2, delta), delta_low), fmul(t16, t8)), t39))
-        t48 = fmul(fsub(fadd(libdevice.fmaf(t19, t17, delta), delta_low), fmul(t18, fadd(t36, t47))), t40)
-        t49 = fadd(libdevice.fmaf(t18, t45, -t46), fmul(t48, t45))
-        t41 = fadd(t46, t49) if fsub(t49, t49) == f32(0.0) else t46
-    return t41
+        t45 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
+        t46 = fmul(t19, t45)
+        t47 = fmul(t38, fmul(fsub(fadd(libdevice.fmaf(t39, t2, delta), delta_low), fmul(t17, t9)), t40))
+        t48 = fmul(fsub(fadd(libdevice.fmaf(t20, t18, delta), delta_low), fmul(t19, fadd(t37, t47))), t41)
+        t49 = fadd(libdevice.fmaf(t19, t45, -t46), fmul(t48, t45))
+        t42 = fadd(t46, t49) if fsub(t49, t49) == f32(0.0) else t46
+    return t42
 
 
 # where Abs(r) <= 65536*delta: r/hypot(quotient(r, delta), 1) (compensated)
@@ -173,57 +173,57 @@ def grad_target_device32(input, target, delta, delta_low):
     t3 = -fmul(delta, f32(65536.0))
     t4 = fadd(t2, t3)
     t5 = fsub(t4, t2)
-    t6 = fsub(t1, input)
-    t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
-    t8 = -t7 if t1 < f32(0.0) else t7
-    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), -fmul(delta_low, f32(65536.0)))
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t4, t9)
-    t12 = t11 if t10 else t4
-    t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
-    t14 = t1 if t13 else delta
-    t15 = delta if t13 else t2
-    t16 = fdiv(t14, t15)
-    t17 = libdevice.hypotf(t16 if t13 else f32(1.0), f32(1.0) if t13 else t16)
-    t18 = fdiv(t14, t17)
-    t19 = -t18
-    t20 = libdevice.fabsf(t16)
-    t21 = fmul(t17, t17)
-    t22 = libdevice.fmaf(t17, t17, -t21)
-    if t13:
-        t24 = f32(1.0) < t20
-        t25 = t16 if t24 else f32(1.0)
-        t26 = fmul(t25, t25)
-        t27 = f32(1.0) if t24 else t16
-        t28 = fmul(t27, t27)
-        t29 = fsub(fadd(fadd(fsub(t26, t21), t28), libdevice.fmaf(t25, t25, -t26)), t22)
-        t23 = fadd(t29, libdevice.fmaf(t27, t27, -t28))
+    t6 = t1 < f32(0.0)
+    t7 = fsub(t1, input)
+    t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
+    t9 = -t8 if t6 else t8
+    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9), -fmul(delta_low, f32(65536.0)))
+    t11 = fsub(t10, t10) == f32(0.0)
+    t12 = fadd(t4, t10)
+    t13 = t12 if t11 else t4
+    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) <= f32(0.0)
+    t15 = t1 if t14 else delta
+    t16 = delta if t14 else t2
+    t17 = fdiv(t15, t16)
+    t18 = libdevice.hypotf(t17 if t14 else f32(1.0), f32(1.0) if t14 else t17)
+    t19 = fdiv(t15, t18)
+    t20 = -t19
+    t21 = libdevice.fabsf(t17)
+    t22 = fmul(t18, t18)
+    t23 = libdevice.fmaf(t18, t18, -t22)
+    if t14:
+        t25 = f32(1.0) < t21
+        t26 = t17 if t25 else f32(1.0)
+        t27 = fmul(t26, t26)
+        t28 = f32(1.0) if t25 else t17
+        t29 = fmul(t28, t28)
+        t30 = fsub(fadd(fadd(fsub(t27, t22), t29), libdevice.fmaf(t26, t26, -t27)), t23)
+        t24 = fadd(t30, libdevice.fmaf(t28, t28, -t29))
     else:
-        t30 = t20 < f32(1.0)
-        t31 = f32(1.0) if t30 else t16
-        t32 = fmul(t31, t31)
-        t33 = t16 if t30 else f32(1.0)
-        t34 = fmul(t33, t33)
-        t35 = fsub(fadd(fadd(fsub(t32, t21), t34), libdevice.fmaf(t31, t31, -t32)), t22)
-        t23 = fadd(t35, libdevice.fmaf(t33, t33, -t34))
-    t36 = fdiv(t23, fadd(t17, t17))
-    t37 = fdiv(t16, t17)
-    t38 = -t16
-    t39 = inverse(t15)
-    t40 = inverse(t17)
-    if t13:
-        t42 = fmul(t37, fmul(fsub(fadd(libdevice.fmaf(t38, delta, t1), t7), fmul(t16, delta_low)), t39))
-        t43 = fmul(fsub(fadd(libdevice.fmaf(t19, t17, t1), t7), fmul(t18, fadd(t36, t42))), t40)
-        t41 = fadd(t18, t43) if fsub(t43, t43) == f32(0.0) else t18
+        t31 = t21 < f32(1.0)
+        t32 = f32(1.0) if t31 else t17
+        t33 = fmul(t32, t32)
+        t34 = t17 if t31 else f32(1.0)
+        t35 = fmul(t34, t34)
+        t36 = fsub(fadd(fadd(fsub(t33, t22), t35), libdevice.fmaf(t32, t32, -t33)), t23)
+        t24 = fadd(t36, libdevice.fmaf(t34, t34, -t35))
+    t37 = fdiv(t24, fadd(t18, t18))
+    t38 = fdiv(t17, t18)
+    t39 = -t17
+    t40 = inverse(t16)
+    t41 = inverse(t18)
+    if t14:
+        t43 = fmul(t38, fmul(fsub(fadd(libdevice.fmaf(t39, delta, t1), t8), fmul(t17, delta_low)), t40))
+        t44 = fmul(fsub(fadd(libdevice.fmaf(t20, t18, t1), t8), fmul(t19, fadd(t37, t43))), t41)
+        t42 = fadd(t19, t44) if fsub(t44, t44) == f32(0.0) else t19
     else:
-        t44 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
-        t45 = f32(1.0) if f32(0.0) < t44 else f32(-1.0) if t44 < f32(0.0) else f32(0.0)
-        t46 = fmul(t18, t45)
-        t47 = fmul(t37, fmul(fsub(fadd(libdevice.fmaf(t38, t2, delta), delta_low), fmul(t16, t8)), t39))
-        t48 = fmul(fsub(fadd(libdevice.fmaf(t19, t17, delta), delta_low), fmul(t18, fadd(t36, t47))), t40)
-        t49 = fadd(libdevice.fmaf(t18, t45, -t46), fmul(t48, t45))
-        t41 = fadd(t46, t49) if fsub(t49, t49) == f32(0.0) else t46
-    return -t41
+        t45 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
+        t46 = fmul(t19, t45)
+        t47 = fmul(t38, fmul(fsub(fadd(libdevice.fmaf(t39, t2, delta), delta_low), fmul(t17, t9)), t40))
+        t48 = fmul(fsub(fadd(libdevice.fmaf(t20, t18, delta), delta_low), fmul(t19, fadd(t37, t47))), t41)
+        t49 = fadd(libdevice.fmaf(t19, t45, -t46), fmul(t48, t45))
+        t42 = fadd(t46, t49) if fsub(t49, t49) == f32(0.0) else t46
+    return -t42
 
 
 # hypot(r/delta, 1)**(-3) (compensated)
@@ -375,58 +375,58 @@ def grads_device32(input, target, delta, delta_low):
     t3 = -fmul(delta, f32(65536.0))
     t4 = fadd(t2, t3)
     t5 = fsub(t4, t2)
-    t6 = fsub(t1, input)
-    t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
-    t8 = -t7 if t1 < f32(0.0) else t7
-    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), -fmul(delta_low, f32(65536.0)))
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t4, t9)
-    t12 = t11 if t10 else t4
-    t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
-    t14 = t1 if t13 else delta
-    t15 = delta if t13 else t2
-    t16 = fdiv(t14, t15)
-    t17 = libdevice.hypotf(t16 if t13 else f32(1.0), f32(1.0) if t13 else t16)
-    t18 = fdiv(t14, t17)
-    t19 = -t18
-    t20 = libdevice.fabsf(t16)
-    t21 = fmul(t17, t17)
-    t22 = libdevice.fmaf(t17, t17, -t21)
-    if t13:
-        t24 = f32(1.0) < t20
-        t25 = t16 if t24 else f32(1.0)
-        t26 = fmul(t25, t25)
-        t27 = f32(1.0) if t24 else t16
-        t28 = fmul(t27, t27)
-        t29 = fsub(fadd(fadd(fsub(t26, t21), t28), libdevice.fmaf(t25, t25, -t26)), t22)
-        t23 = fadd(t29, libdevice.fmaf(t27, t27, -t28))
+    t6 = t1 < f32(0.0)
+    t7 = fsub(t1, input)
+    t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
+    t9 = -t8 if t6 else t8
+    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9), -fmul(delta_low, f32(65536.0)))
+    t11 = fsub(t10, t10) == f32(0.0)
+    t12 = fadd(t4, t10)
+    t13 = t12 if t11 else t4
+    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) <= f32(0.0)
+    t15 = t1 if t14 else delta
+    t16 = delta if t14 else t2
+    t17 = fdiv(t15, t16)
+    t18 = libdevice.hypotf(t17 if t14 else f32(1.0), f32(1.0) if t14 else t17)
+    t19 = fdiv(t15, t18)
+    t20 = -t19
+    t21 = libdevice.fabsf(t17)
+    t22 = fmul(t18, t18)
+    t23 = libdevice.fmaf(t18, t18, -t22)
+    if t14:
+        t25 = f32(1.0) < t21
+        t26 = t17 if t25 else f32(1.0)
+        t27 = fmul(t26, t26)
+        t28 = f32(1.0) if t25 else t17
+        t29 = fmul(t28, t28)
+        t30 = fsub(fadd(fadd(fsub(t27, t22), t29), libdevice.fmaf(t26, t26, -t27)), t23)
+        t24 = fadd(t30, libdevice.fmaf(t28, t28, -t29))
     else:
-        t30 = t20 < f32(1.0)
-        t31 = f32(1.0) if t30 else t16
-        t32 = fmul(t31, t31)
-        t33 = t16 if t30 else f32(1.0)
-        t34 = fmul(t33, t33)
-        t35 = fsub(fadd(fadd(fsub(t32, t21), t34), libdevice.fmaf(t31, t31, -t32)), t22)
-        t23 = fadd(t35, libdevice.fmaf(t33, t33, -t34))
-    t36 = fdiv(t23, fadd(t17, t17))
-    t37 = fdiv(t16, t17)
-    t38 = -t16
-    t39 = inverse(t15)
-    t40 = inverse(t17)
-    if t13:
-        t42 = fmul(t37, fmul(fsub(fadd(libdevice.fmaf(t38, delta, t1), t7), fmul(t16, delta_low)), t39))
-        t43 = fmul(fsub(fadd(libdevice.fmaf(t19, t17, t1), t7), fmul(t18, fadd(t36, t42))), t40)
-        t41 = fadd(t18, t43) if fsub(t43, t43) == f32(0.0) else t18
+        t31 = t21 < f32(1.0)
+        t32 = f32(1.0) if t31 else t17
+        t33 = fmul(t32, t32)
+        t34 = t17 if t31 else f32(1.0)
+        t35 = fmul(t34, t34)
+        t36 = fsub(fadd(fadd(fsub(t33, t22), t35), libdevice.fmaf(t32, t32, -t33)), t23)
+        t24 = fadd(t36, libdevice.fmaf(t34, t34, -t35))
+    t37 = fdiv(t24, fadd(t18, t18))
+    t38 = fdiv(t17, t18)
+    t39 = -t17
+    t40 = inverse(t16)
+    t41 = inverse(t18)
+    if t14:
+        t43 = fmul(t38, fmul(fsub(fadd(libdevice.fmaf(t39, delta, t1), t8), fmul(t17, delta_low)), t40))
+        t44 = fmul(fsub(fadd(libdevice.fmaf(t20, t18, t1), t8), fmul(t19, fadd(t37, t43))), t41)
+        t42 = fadd(t19, t44) if fsub(t44, t44) == f32(0.0) else t19
     else:
-        t44 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
-        t45 = f32(1.0) if f32(0.0) < t44 else f32(-1.0) if t44 < f32(0.0) else f32(0.0)
-        t46 = fmul(t18, t45)
-        t47 = fmul(t37, fmul(fsub(fadd(libdevice.fmaf(t38, t2, delta), delta_low), fmul(t16, t8)), t39))
-        t48 = fmul(fsub(fadd(libdevice.fmaf(t19, t17, delta), delta_low), fmul(t18, fadd(t36, t47))), t40)
-        t49 = fadd(libdevice.fmaf(t18, t45, -t46), fmul(t48, t45))
-        t41 = fadd(t46, t49) if fsub(t49, t49) == f32(0.0) else t46
-    t50 = -t41
-    return t41, t50
+        t45 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
+        t46 = fmul(t19, t45)
+        t47 = fmul(t38, fmul(fsub(fadd(libdevice.fmaf(t39, t2, delta), delta_low), fmul(t17, t9)), t40))
+        t48 = fmul(fsub(fadd(libdevice.fmaf(t20, t18, delta), delta_low), fmul(t19, fadd(t37, t47))), t41)
+        t49 = fadd(libdevice.fmaf(t19, t45, -t46), fmul(t48, t45))
+        t42 = fadd(t46, t49) if fsub(t49, t49) == f32(0.0) else t46
+    t50 = -t42
+    return t42, t50
 
 
 # Together, so that what they share is computed once.
@@ -437,80 +437,80 @@ def value_and_grad_device32(input, target, delta, delta_low):
     t3 = -fmul(delta, f32(65536.0))
     t4 = fadd(t2, t3)
     t5 = fsub(t4, t2)
-    t6 = fsub(t1, input)
-    t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
-    t8 = -t7 if t1 < f32(0.0) else t7
-    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), -fmul(delta_low, f32(65536.0)))
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t4, t9)
-    t12 = t11 if t10 else t4
-    t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
-    t14 = t1 if t13 else delta
-    t15 = delta if t13 else t2
-    t16 = fdiv(t14, t15)
-    t17 = libdevice.hypotf(t16 if t13 else f32(1.0), f32(1.0) if t13 else t16)
-    t18 = fadd(t17, f32(1.0))
-    t19 = fadd(t17, t16)
-    t20 = t18 if t13 else t19
-    t21 = fdiv(t14, t20)
-    t22 = -t21
-    t23 = libdevice.fabsf(t16)
-    t24 = fmul(t17, t17)
-    t25 = libdevice.fmaf(t17, t17, -t24)
-    if t13:
-        t27 = f32(1.0) < t23
-        t28 = t16 if t27 else f32(1.0)
-        t29 = fmul(t28, t28)
-        t30 = f32(1.0) if t27 else t16
-        t31 = fmul(t30, t30)
-        t32 = fsub(fadd(fadd(fsub(t29, t24), t31), libdevice.fmaf(t28, t28, -t29)), t25)
-        t26 = fadd(t32, libdevice.fmaf(t30, t30, -t31))
+    t6 = t1 < f32(0.0)
+    t7 = fsub(t1, input)
+    t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
+    t9 = -t8 if t6 else t8
+    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9), -fmul(delta_low, f32(65536.0)))
+    t11 = fsub(t10, t10) == f32(0.0)
+    t12 = fadd(t4, t10)
+    t13 = t12 if t11 else t4
+    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) <= f32(0.0)
+    t15 = t1 if t14 else delta
+    t16 = delta if t14 else t2
+    t17 = fdiv(t15, t16)
+    t18 = libdevice.hypotf(t17 if t14 else f32(1.0), f32(1.0) if t14 else t17)
+    t19 = fadd(t18, f32(1.0))
+    t20 = fadd(t18, t17)
+    t21 = t19 if t14 else t20
+    t22 = fdiv(t15, t21)
+    t23 = -t22
+    t24 = libdevice.fabsf(t17)
+    t25 = fmul(t18, t18)
+    t26 = libdevice.fmaf(t18, t18, -t25)
+    if t14:
+        t28 = f32(1.0) < t24
+        t29 = t17 if t28 else f32(1.0)
+        t30 = fmul(t29, t29)
+        t31 = f32(1.0) if t28 else t17
+        t32 = fmul(t31, t31)
+        t33 = fsub(fadd(fadd(fsub(t30, t25), t32), libdevice.fmaf(t29, t29, -t30)), t26)
+        t27 = fadd(t33, libdevice.fmaf(t31, t31, -t32))
     else:
-        t33 = t23 < f32(1.0)
-        t34 = f32(1.0) if t33 else t16
-        t35 = fmul(t34, t34)
-        t36 = t16 if t33 else f32(1.0)
-        t37 = fmul(t36, t36)
-        t38 = fsub(fadd(fadd(fsub(t35, t24), t37), libdevice.fmaf(t34, t34, -t35)), t25)
-        t26 = fadd(t38, libdevice.fmaf(t36, t36, -t37))
-    t39 = fdiv(t26, fadd(t17, t17))
-    t40 = fdiv(t16, t17)
-    t41 = -t16
-    t42 = inverse(t15)
-    t43 = fmul(t40, fmul(fsub(fadd(libdevice.fmaf(t41, delta, t1), t7), fmul(t16, delta_low)), t42))
-    t44 = fadd(t39, t43)
-    t45 = inverse(t20)
-    t46 = fmul(fsub(fadd(libdevice.fmaf(t41, t2, delta), delta_low), fmul(t16, t8)), t42)
-    t47 = fadd(t39, fmul(t40, t46))
-    if t13:
-        t49 = fmul(t21, t1)
-        t50 = fsub(t18, t17)
-        t51 = fmul(t21, fadd(fadd(fsub(t17, fsub(t18, t50)), fsub(f32(1.0), t50)), t44))
-        t52 = fmul(fmul(fsub(fadd(libdevice.fmaf(t22, t18, t1), t7), t51), t45), t1)
-        t53 = fadd(fadd(libdevice.fmaf(t21, t1, -t49), fmul(t21, t7)), t52)
-        t48 = fadd(t49, t53) if fsub(t53, t53) == f32(0.0) else t49
+        t34 = t24 < f32(1.0)
+        t35 = f32(1.0) if t34 else t17
+        t36 = fmul(t35, t35)
+        t37 = t17 if t34 else f32(1.0)
+        t38 = fmul(t37, t37)
+        t39 = fsub(fadd(fadd(fsub(t36, t25), t38), libdevice.fmaf(t35, t35, -t36)), t26)
+        t27 = fadd(t39, libdevice.fmaf(t37, t37, -t38))
+    t40 = fdiv(t27, fadd(t18, t18))
+    t41 = fdiv(t17, t18)
+    t42 = -t17
+    t43 = inverse(t16)
+    t44 = fmul(t41, fmul(fsub(fadd(libdevice.fmaf(t42, delta, t1), t8), fmul(t17, delta_low)), t43))
+    t45 = fadd(t40, t44)
+    t46 = inverse(t21)
+    t47 = fmul(fsub(fadd(libdevice.fmaf(t42, t2, delta), delta_low), fmul(t17, t9)), t43)
+    t48 = fadd(t40, fmul(t41, t47))
+    if t14:
+        t50 = fmul(t22, t1)
+        t51 = fsub(t19, t18)
+        t52 = fmul(t22, fadd(fadd(fsub(t18, fsub(t19, t51)), fsub(f32(1.0), t51)), t45))
+        t53 = fmul(fmul(fsub(fadd(libdevice.fmaf(t23, t19, t1), t8), t52), t46), t1)
+        t54 = fadd(fadd(libdevice.fmaf(t22, t1, -t50), fmul(t22, t8)), t53)
+        t49 = fadd(t50, t54) if fsub(t54, t54) == f32(0.0) else t50
     else:
-        t54 = fmul(t21, t2)
-        t55 = fsub(t19, t17)
-        t56 = fmul(t21, fadd(fadd(fadd(fsub(t17, fsub(t19, t55)), fsub(t16, t55)), t47), t46))
-        t57 = fmul(fmul(fsub(fadd(libdevice.fmaf(t22, t19, delta), delta_low), t56), t45), t2)
-        t58 = fadd(fadd(libdevice.fmaf(t21, t2, -t54), fmul(t21, t8)), t57)
-        t48 = fadd(t54, t58) if fsub(t58, t58) == f32(0.0) else t54
-    t59 = fdiv(t14, t17)
-    t60 = -t59
-    t61 = inverse(t17)
-    if t13:
-        t63 = fmul(fsub(fadd(libdevice.fmaf(t60, t17, t1), t7), fmul(t59, t44)), t61)
-        t62 = fadd(t59, t63) if fsub(t63, t63) == f32(0.0) else t59
+        t55 = fmul(t22, t2)
+        t56 = fsub(t20, t18)
+        t57 = fmul(t22, fadd(fadd(fadd(fsub(t18, fsub(t20, t56)), fsub(t17, t56)), t48), t47))
+        t58 = fmul(fmul(fsub(fadd(libdevice.fmaf(t23, t20, delta), delta_low), t57), t46), t2)
+        t59 = fadd(fadd(libdevice.fmaf(t22, t2, -t55), fmul(t22, t9)), t58)
+        t49 = fadd(t55, t59) if fsub(t59, t59) == f32(0.0) else t55
+    t60 = fdiv(t15, t18)
+    t61 = -t60
+    t62 = inverse(t18)
+    if t14:
+        t64 = fmul(fsub(fadd(libdevice.fmaf(t61, t18, t1), t8), fmul(t60, t45)), t62)
+        t63 = fadd(t60, t64) if fsub(t64, t64) == f32(0.0) else t60
     else:
-        t64 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
-        t65 = f32(1.0) if f32(0.0) < t64 else f32(-1.0) if t64 < f32(0.0) else f32(0.0)
-        t66 = fmul(t59, t65)
-        t67 = fmul(fmul(fsub(fadd(libdevice.fmaf(t60, t17, delta), delta_low), fmul(t59, t47)), t61), t65)
-        t68 = fadd(libdevice.fmaf(t59, t65, -t66), t67)
-        t62 = fadd(t66, t68) if fsub(t68, t68) == f32(0.0) else t66
-    t69 = -t62
-    return t48, t62, t69
+        t65 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
+        t66 = fmul(t60, t65)
+        t67 = fmul(fmul(fsub(fadd(libdevice.fmaf(t61, t18, delta), delta_low), fmul(t60, t48)), t62), t65)
+        t68 = fadd(libdevice.fmaf(t60, t65, -t66), t67)
+        t63 = fadd(t66, t68) if fsub(t68, t68) == f32(0.0) else t66
+    t69 = -t63
+    return t49, t63, t69
 
 
 @core
@@ -544,8 +544,8 @@ def grad_input_device(input, target, delta):
     t1 = dadd(input, -target)
     t2 = ddiv(t1, delta)
     t3 = dadd(t1, -input)
-    t4 = dadd(dadd(input, -dadd(t1, -t3)), dadd(-target, -t3))
-    t5 = ddiv(dadd(libdevice.fma(-t2, delta, t1), t4), delta)
+    t4 = dadd(libdevice.fma(-t2, delta, t1), dadd(dadd(input, -dadd(t1, -t3)), dadd(-target, -t3)))
+    t5 = ddiv(t4, delta)
     t6 = dadd(t5, -t5) == 0.0
     t7 = dadd(t2, t5)
     t8 = t7 if t6 else t2
@@ -557,9 +557,8 @@ def grad_input_device(input, target, delta):
     t14 = dadd(dadd(libdevice.fma(t10, t8, -t11), dmul(t10, t12)), dmul(ddiv(t13, t9), t8))
     t15 = (dadd(t11, t14) if dadd(t14, -t14) == 0.0 else t11) if t8 < 3.4624605495800096e+25 else delta
     t16 = -delta if t8 < -3.4624605495800096e+25 else t15
-    t17 = dadd(t1, t4) if dadd(t4, -t4) == 0.0 else t1
-    t18 = input if input != input else t17 if libdevice.fabs(t8) < 5.421010862427522e-20 else t16
-    return target if target != target else t18
+    t17 = input if input != input else t1 if libdevice.fabs(t8) < 5.421010862427522e-20 else t16
+    return target if target != target else t17
 
 
 @core
@@ -567,8 +566,8 @@ def grad_target_device(input, target, delta):
     t1 = dadd(input, -target)
     t2 = ddiv(t1, delta)
     t3 = dadd(t1, -input)
-    t4 = dadd(dadd(input, -dadd(t1, -t3)), dadd(-target, -t3))
-    t5 = ddiv(dadd(libdevice.fma(-t2, delta, t1), t4), delta)
+    t4 = dadd(libdevice.fma(-t2, delta, t1), dadd(dadd(input, -dadd(t1, -t3)), dadd(-target, -t3)))
+    t5 = ddiv(t4, delta)
     t6 = dadd(t5, -t5) == 0.0
     t7 = dadd(t2, t5)
     t8 = t7 if t6 else t2
@@ -580,9 +579,8 @@ def grad_target_device(input, target, delta):
     t14 = dadd(dadd(libdevice.fma(t10, t8, -t11), dmul(t10, t12)), dmul(ddiv(t13, t9), t8))
     t15 = (dadd(t11, t14) if dadd(t14, -t14) == 0.0 else t11) if t8 < 3.4624605495800096e+25 else delta
     t16 = -delta if t8 < -3.4624605495800096e+25 else t15
-    t17 = dadd(t1, t4) if dadd(t4, -t4) == 0.0 else t1
-    t18 = input if input != input else t17 if libdevice.fabs(t8) < 5.421010862427522e-20 else t16
-    return -(target if target != target else t18)
+    t17 = input if input != input else t1 if libdevice.fabs(t8) < 5.421010862427522e-20 else t16
+    return -(target if target != target else t17)
 
 
 @core
@@ -622,56 +620,50 @@ def grad_delta_device(input, target, delta):
     t1 = dadd(input, -target)
     t2 = libdevice.fabs(t1)
     t3 = dmul(delta, 65536.0)
-    t4 = dadd(t2, -t3)
-    t5 = dadd(t4, -t2)
-    t6 = dadd(t1, -input)
-    t7 = dadd(dadd(input, -dadd(t1, -t6)), dadd(-target, -t6))
-    t8 = -t7 if t1 < 0.0 else t7
-    t9 = dadd(dadd(dadd(t2, -dadd(t4, -t5)), dadd(-t3, -t5)), t8)
-    t10 = dadd(t9, -t9) == 0.0
-    t11 = dadd(t4, t9)
-    t12 = t11 if t10 else t4
-    if t12 < 0.0 or t12 == 0.0 and (dadd(t9, -dadd(t11, -t4)) if t10 else 0.0) <= 0.0:
-        t14 = ddiv(t1, delta)
-        t15 = hypot(t14, 1.0)
-        t16 = dadd(t15, 1.0)
-        t17 = ddiv(delta, t16)
-        t18 = dmul(t17, t14)
-        t19 = ddiv(t18, t16)
-        t20 = dmul(t19, t14)
-        t21 = ddiv(t20, t15)
-        t22 = dmul(t21, t14)
-        t23 = dmul(t22, t14)
-        t24 = ddiv(dadd(libdevice.fma(-t14, delta, t1), t7), delta)
-        t25 = dadd(t16, -t15)
-        t26 = dadd(hypot_low(t14, 1.0), dmul(ddiv(t14, t15), t24))
-        t27 = dadd(dadd(dadd(t15, -dadd(t16, -t25)), dadd(1.0, -t25)), t26)
-        t28 = dmul(ddiv(dadd(libdevice.fma(-t17, t16, delta), -dmul(t17, t27)), t16), t14)
-        t29 = dadd(libdevice.fma(-t19, t16, t18), dadd(dadd(libdevice.fma(t17, t14, -t18), dmul(t17, t24)), t28))
-        t30 = dadd(libdevice.fma(t19, t14, -t20), dmul(t19, t24))
-        t31 = dadd(libdevice.fma(-t21, t15, t20), dadd(t30, dmul(ddiv(dadd(t29, -dmul(t19, t27)), t16), t14)))
-        t32 = dadd(libdevice.fma(t21, t14, -t22), dmul(t21, t24))
-        t33 = dmul(dadd(t32, dmul(ddiv(dadd(t31, -dmul(t21, t26)), t15), t14)), t14)
-        t34 = dadd(dadd(libdevice.fma(t22, t14, -t23), dmul(t22, t24)), t33)
-        t13 = dadd(t23, t34) if dadd(t34, -t34) == 0.0 else t23
+    t4 = dadd(t1, -input)
+    t5 = dadd(dadd(input, -dadd(t1, -t4)), dadd(-target, -t4))
+    t6 = -t5 if t1 < 0.0 else t5
+    if t2 < t3 or t2 == t3 and not 0.0 < t6:
+        t8 = ddiv(t1, delta)
+        t9 = hypot(t8, 1.0)
+        t10 = dadd(t9, 1.0)
+        t11 = ddiv(delta, t10)
+        t12 = dmul(t11, t8)
+        t13 = ddiv(t12, t10)
+        t14 = dmul(t13, t8)
+        t15 = ddiv(t14, t9)
+        t16 = dmul(t15, t8)
+        t17 = dmul(t16, t8)
+        t18 = ddiv(dadd(libdevice.fma(-t8, delta, t1), t5), delta)
+        t19 = dadd(t10, -t9)
+        t20 = dadd(hypot_low(t8, 1.0), dmul(ddiv(t8, t9), t18))
+        t21 = dadd(dadd(dadd(t9, -dadd(t10, -t19)), dadd(1.0, -t19)), t20)
+        t22 = dmul(ddiv(dadd(libdevice.fma(-t11, t10, delta), -dmul(t11, t21)), t10), t8)
+        t23 = dadd(libdevice.fma(-t13, t10, t12), dadd(dadd(libdevice.fma(t11, t8, -t12), dmul(t11, t18)), t22))
+        t24 = dadd(libdevice.fma(t13, t8, -t14), dmul(t13, t18))
+        t25 = dadd(libdevice.fma(-t15, t9, t14), dadd(t24, dmul(ddiv(dadd(t23, -dmul(t13, t21)), t10), t8)))
+        t26 = dadd(libdevice.fma(t15, t8, -t16), dmul(t15, t18))
+        t27 = dmul(dadd(t26, dmul(ddiv(dadd(t25, -dmul(t15, t20)), t9), t8)), t8)
+        t28 = dadd(dadd(libdevice.fma(t16, t8, -t17), dmul(t16, t18)), t27)
+        t7 = dadd(t17, t28) if dadd(t28, -t28) == 0.0 else t17
     else:
-        t35 = ddiv(delta, t2)
-        t36 = hypot(1.0, t35)
-        t37 = ddiv(t35, t36)
-        t38 = dadd(t37, -1.0)
-        t39 = dadd(t36, t35)
-        t40 = ddiv(t38, t39)
-        t41 = -dmul(t40, t2)
-        t42 = dadd(t38, -t37)
-        t43 = ddiv(dadd(libdevice.fma(-t35, t2, delta), -dmul(t35, t8)), t2)
-        t44 = dadd(hypot_low(1.0, t35), dmul(t37, t43))
-        t45 = ddiv(dadd(dadd(libdevice.fma(-t37, t36, t35), t43), -dmul(t37, t44)), t36)
-        t46 = dadd(t39, -t36)
-        t47 = dadd(libdevice.fma(-t40, t39, t38), dadd(dadd(dadd(t37, -dadd(t38, -t42)), dadd(-1.0, -t42)), t45))
-        t48 = dadd(t47, -dmul(t40, dadd(dadd(dadd(dadd(t36, -dadd(t39, -t46)), dadd(t35, -t46)), t44), t43)))
-        t49 = -dadd(dadd(libdevice.fma(t40, t2, t41), dmul(t40, t8)), dmul(ddiv(t48, t39), t2))
-        t13 = dadd(t41, t49) if dadd(t49, -t49) == 0.0 else t41
-    return t13
+        t29 = ddiv(delta, t2)
+        t30 = hypot(1.0, t29)
+        t31 = ddiv(t29, t30)
+        t32 = dadd(t31, -1.0)
+        t33 = dadd(t30, t29)
+        t34 = ddiv(t32, t33)
+        t35 = -dmul(t34, t2)
+        t36 = dadd(t32, -t31)
+        t37 = ddiv(dadd(libdevice.fma(-t29, t2, delta), -dmul(t29, t6)), t2)
+        t38 = dadd(hypot_low(1.0, t29), dmul(t31, t37))
+        t39 = ddiv(dadd(dadd(libdevice.fma(-t31, t30, t29), t37), -dmul(t31, t38)), t30)
+        t40 = dadd(t33, -t30)
+        t41 = dadd(libdevice.fma(-t34, t33, t32), dadd(dadd(dadd(t31, -dadd(t32, -t36)), dadd(-1.0, -t36)), t39))
+        t42 = dadd(t41, -dmul(t34, dadd(dadd(dadd(dadd(t30, -dadd(t33, -t40)), dadd(t29, -t40)), t38), t37)))
+        t43 = -dadd(dadd(libdevice.fma(t34, t2, t35), dmul(t34, t6)), dmul(ddiv(t42, t33), t2))
+        t7 = dadd(t35, t43) if dadd(t43, -t43) == 0.0 else t35
+    return t7
 
 
 @core
@@ -679,8 +671,8 @@ def grads_device(input, target, delta):
     t1 = dadd(input, -target)
     t2 = ddiv(t1, delta)
     t3 = dadd(t1, -input)
-    t4 = dadd(dadd(input, -dadd(t1, -t3)), dadd(-target, -t3))
-    t5 = ddiv(dadd(libdevice.fma(-t2, delta, t1), t4), delta)
+    t4 = dadd(libdevice.fma(-t2, delta, t1), dadd(dadd(input, -dadd(t1, -t3)), dadd(-target, -t3)))
+    t5 = ddiv(t4, delta)
     t6 = dadd(t5, -t5) == 0.0
     t7 = dadd(t2, t5)
     t8 = t7 if t6 else t2
@@ -692,11 +684,10 @@ def grads_device(input, target, delta):
     t14 = dadd(dadd(libdevice.fma(t10, t8, -t11), dmul(t10, t12)), dmul(ddiv(t13, t9), t8))
     t15 = (dadd(t11, t14) if dadd(t14, -t14) == 0.0 else t11) if t8 < 3.4624605495800096e+25 else delta
     t16 = -delta if t8 < -3.4624605495800096e+25 else t15
-    t17 = dadd(t1, t4) if dadd(t4, -t4) == 0.0 else t1
-    t18 = input if input != input else t17 if libdevice.fabs(t8) < 5.421010862427522e-20 else t16
-    t19 = target if target != target else t18
-    t20 = -t19
-    return t19, t20
+    t17 = input if input != input else t1 if libdevice.fabs(t8) < 5.421010862427522e-20 else t16
+    t18 = target if target != target else t17
+    t19 = -t18
+    return t18, t19
 
 
 @core
@@ -737,11 +728,10 @@ def value_and_grad_device(input, target, delta):
     t34 = dadd(dadd(libdevice.fma(t29, t27, -t30), dmul(t29, t31)), t33)
     t35 = (dadd(t30, t34) if dadd(t34, -t34) == 0.0 else t30) if t27 < 3.4624605495800096e+25 else delta
     t36 = -delta if t27 < -3.4624605495800096e+25 else t35
-    t37 = dadd(t3, t14) if dadd(t14, -t14) == 0.0 else t3
-    t38 = target if t1 else input if t2 else t37 if libdevice.fabs(t27) < 5.421010862427522e-20 else t36
-    t39 = target if t1 else input if t2 else math.inf if t3 < -1.7976931348623157e+308 else t22
-    t40 = -t38
-    return t39, t38, t40
+    t37 = target if t1 else input if t2 else t3 if libdevice.fabs(t27) < 5.421010862427522e-20 else t36
+    t38 = target if t1 else input if t2 else math.inf if t3 < -1.7976931348623157e+308 else t22
+    t39 = -t37
+    return t38, t37, t39
 
 
 @kernel

@@ -17,72 +17,45 @@ from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 @core
 def value_device32(input, target, q, q_low):
     t1 = fsub(input, target)
-    t2 = fadd(f32(0.0), t1)
-    t3 = fsub(t2, f32(0.0))
-    t4 = fsub(t1, input)
-    t5 = fadd(fsub(input, fsub(t1, t4)), fsub(-target, t4))
-    t6 = fadd(fadd(fsub(f32(0.0), fsub(t2, t3)), fsub(t1, t3)), t5)
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t2, t6)
-    t9 = t8 if t7 else t2
-    t10 = -fmul(q, t1)
-    t11 = -fadd(fadd(libdevice.fmaf(q, t1, t10), fmul(q, t5)), fmul(q_low, t1))
-    t12 = fadd(q, f32(-1.0))
-    t13 = -fmul(t1, t12)
-    t14 = fsub(t12, q)
-    t15 = fmul(t1, fadd(fadd(fsub(q, fsub(t12, t14)), fsub(f32(-1.0), t14)), q_low))
-    t16 = -fadd(fadd(libdevice.fmaf(t1, t12, t13), t15), fmul(t5, t12))
-    t17 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t2)) if t7 else f32(0.0)) <= f32(0.0)
-    t18 = fadd(t10, t11) if fsub(t11, t11) == f32(0.0) else t10
-    return t18 if t17 else fadd(t13, t16) if fsub(t16, t16) == f32(0.0) else t13
+    t2 = -fmul(q, t1)
+    t3 = fsub(t1, input)
+    t4 = fadd(fsub(input, fsub(t1, t3)), fsub(-target, t3))
+    t5 = -fadd(fadd(libdevice.fmaf(q, t1, t2), fmul(q, t4)), fmul(q_low, t1))
+    t6 = fadd(q, f32(-1.0))
+    t7 = -fmul(t1, t6)
+    t8 = fsub(t6, q)
+    t9 = fmul(t1, fadd(fadd(fsub(q, fsub(t6, t8)), fsub(f32(-1.0), t8)), q_low))
+    t10 = -fadd(fadd(libdevice.fmaf(t1, t6, t7), t9), fmul(t4, t6))
+    t11 = fadd(t7, t10) if fsub(t10, t10) == f32(0.0) else t7
+    return (fadd(t2, t5) if fsub(t5, t5) == f32(0.0) else t2) if t1 <= f32(0.0) else t11
 
 
 # where -r >= 0: -q (compensated)
 # where -r < 0: 1 - q (compensated)
 @core
 def grad_input_device32(input, target, q, q_low):
-    t1 = fsub(input, target)
-    t2 = fadd(f32(0.0), t1)
-    t3 = fsub(t2, f32(0.0))
-    t4 = fsub(t1, input)
-    t5 = fadd(fsub(input, fsub(t1, t4)), fsub(-target, t4))
-    t6 = fadd(fadd(fsub(f32(0.0), fsub(t2, t3)), fsub(t1, t3)), t5)
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t2, t6)
-    t9 = t8 if t7 else t2
-    t10 = -q_low
-    t11 = -q
-    t12 = fadd(t11, f32(1.0))
-    t13 = fsub(t12, t11)
-    t14 = fadd(fadd(fsub(t11, fsub(t12, t13)), fsub(f32(1.0), t13)), t10)
-    t15 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t2)) if t7 else f32(0.0)) <= f32(0.0)
-    t16 = fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
-    t17 = input if input != input else t16 if t15 else fadd(t12, t14) if fsub(t14, t14) == f32(0.0) else t12
-    return target if target != target else t17
+    t1 = -q_low
+    t2 = -q
+    t3 = fadd(t2, f32(1.0))
+    t4 = fsub(t3, t2)
+    t5 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(f32(1.0), t4)), t1)
+    t6 = fadd(t2, t1) if fsub(t1, t1) == f32(0.0) else t2
+    t7 = t6 if fsub(input, target) <= f32(0.0) else fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
+    return target if target != target else input if input != input else t7
 
 
 # where -r >= 0: -q (compensated)
 # where -r < 0: 1 - q (compensated)
 @core
 def grad_target_device32(input, target, q, q_low):
-    t1 = fsub(input, target)
-    t2 = fadd(f32(0.0), t1)
-    t3 = fsub(t2, f32(0.0))
-    t4 = fsub(t1, input)
-    t5 = fadd(fsub(input, fsub(t1, t4)), fsub(-target, t4))
-    t6 = fadd(fadd(fsub(f32(0.0), fsub(t2, t3)), fsub(t1, t3)), t5)
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t2, t6)
-    t9 = t8 if t7 else t2
-    t10 = -q_low
-    t11 = -q
-    t12 = fadd(t11, f32(1.0))
-    t13 = fsub(t12, t11)
-    t14 = fadd(fadd(fsub(t11, fsub(t12, t13)), fsub(f32(1.0), t13)), t10)
-    t15 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t2)) if t7 else f32(0.0)) <= f32(0.0)
-    t16 = fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
-    t17 = input if input != input else t16 if t15 else fadd(t12, t14) if fsub(t14, t14) == f32(0.0) else t12
-    return -(target if target != target else t17)
+    t1 = -q_low
+    t2 = -q
+    t3 = fadd(t2, f32(1.0))
+    t4 = fsub(t3, t2)
+    t5 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(f32(1.0), t4)), t1)
+    t6 = fadd(t2, t1) if fsub(t1, t1) == f32(0.0) else t2
+    t7 = t6 if fsub(input, target) <= f32(0.0) else fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
+    return -(target if target != target else input if input != input else t7)
 
 
 # 0 (compensated)
@@ -100,133 +73,78 @@ def grad2_target_device32(input, target, q, q_low):
 # -r (compensated)
 @core
 def grad_q_device32(input, target, q, q_low):
-    t1 = fsub(input, target)
-    t2 = fsub(t1, input)
-    t3 = -fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
-    t4 = -t1
-    return fadd(t4, t3) if fsub(t3, t3) == f32(0.0) else t4
+    return -fsub(input, target)
 
 
 # Together, so that what they share is computed once.
 @core
 def grads_device32(input, target, q, q_low):
-    t1 = fsub(input, target)
-    t2 = fadd(f32(0.0), t1)
-    t3 = fsub(t2, f32(0.0))
-    t4 = fsub(t1, input)
-    t5 = fadd(fsub(input, fsub(t1, t4)), fsub(-target, t4))
-    t6 = fadd(fadd(fsub(f32(0.0), fsub(t2, t3)), fsub(t1, t3)), t5)
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t2, t6)
-    t9 = t8 if t7 else t2
-    t10 = -q_low
-    t11 = -q
-    t12 = fadd(t11, f32(1.0))
-    t13 = fsub(t12, t11)
-    t14 = fadd(fadd(fsub(t11, fsub(t12, t13)), fsub(f32(1.0), t13)), t10)
-    t15 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t2)) if t7 else f32(0.0)) <= f32(0.0)
-    t16 = fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
-    t17 = input if input != input else t16 if t15 else fadd(t12, t14) if fsub(t14, t14) == f32(0.0) else t12
-    t18 = target if target != target else t17
-    t19 = -t18
-    return t18, t19
+    t1 = -q_low
+    t2 = -q
+    t3 = fadd(t2, f32(1.0))
+    t4 = fsub(t3, t2)
+    t5 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(f32(1.0), t4)), t1)
+    t6 = fadd(t2, t1) if fsub(t1, t1) == f32(0.0) else t2
+    t7 = t6 if fsub(input, target) <= f32(0.0) else fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
+    t8 = target if target != target else input if input != input else t7
+    t9 = -t8
+    return t8, t9
 
 
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32(input, target, q, q_low):
     t1 = fsub(input, target)
-    t2 = fadd(f32(0.0), t1)
-    t3 = fsub(t2, f32(0.0))
+    t2 = t1 <= f32(0.0)
+    t3 = -fmul(q, t1)
     t4 = fsub(t1, input)
     t5 = fadd(fsub(input, fsub(t1, t4)), fsub(-target, t4))
-    t6 = fadd(fadd(fsub(f32(0.0), fsub(t2, t3)), fsub(t1, t3)), t5)
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t2, t6)
-    t9 = t8 if t7 else t2
-    t10 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t2)) if t7 else f32(0.0)) <= f32(0.0)
-    t11 = -fmul(q, t1)
-    t12 = -fadd(fadd(libdevice.fmaf(q, t1, t11), fmul(q, t5)), fmul(q_low, t1))
-    t13 = fadd(q, f32(-1.0))
-    t14 = -fmul(t1, t13)
-    t15 = fsub(t13, q)
-    t16 = fmul(t1, fadd(fadd(fsub(q, fsub(t13, t15)), fsub(f32(-1.0), t15)), q_low))
-    t17 = -fadd(fadd(libdevice.fmaf(t1, t13, t14), t16), fmul(t5, t13))
-    t18 = fadd(t11, t12) if fsub(t12, t12) == f32(0.0) else t11
-    t19 = -q_low
-    t20 = -q
-    t21 = fadd(t20, f32(1.0))
-    t22 = fsub(t21, t20)
-    t23 = fadd(fadd(fsub(t20, fsub(t21, t22)), fsub(f32(1.0), t22)), t19)
-    t24 = fadd(t20, t19) if fsub(t19, t19) == f32(0.0) else t20
-    t25 = input if input != input else t24 if t10 else fadd(t21, t23) if fsub(t23, t23) == f32(0.0) else t21
-    t26 = target if target != target else t25
-    t27 = t18 if t10 else fadd(t14, t17) if fsub(t17, t17) == f32(0.0) else t14
-    t28 = -t26
-    return t27, t26, t28
+    t6 = -fadd(fadd(libdevice.fmaf(q, t1, t3), fmul(q, t5)), fmul(q_low, t1))
+    t7 = fadd(q, f32(-1.0))
+    t8 = -fmul(t1, t7)
+    t9 = fsub(t7, q)
+    t10 = fmul(t1, fadd(fadd(fsub(q, fsub(t7, t9)), fsub(f32(-1.0), t9)), q_low))
+    t11 = -fadd(fadd(libdevice.fmaf(t1, t7, t8), t10), fmul(t5, t7))
+    t12 = fadd(t8, t11) if fsub(t11, t11) == f32(0.0) else t8
+    t13 = -q_low
+    t14 = -q
+    t15 = fadd(t14, f32(1.0))
+    t16 = fsub(t15, t14)
+    t17 = fadd(fadd(fsub(t14, fsub(t15, t16)), fsub(f32(1.0), t16)), t13)
+    t18 = fadd(t14, t13) if fsub(t13, t13) == f32(0.0) else t14
+    t19 = input if input != input else t18 if t2 else fadd(t15, t17) if fsub(t17, t17) == f32(0.0) else t15
+    t20 = target if target != target else t19
+    t21 = (fadd(t3, t6) if fsub(t6, t6) == f32(0.0) else t3) if t2 else t12
+    t22 = -t20
+    return t21, t20, t22
 
 
 @core
 def value_device(input, target, q):
     t1 = dadd(input, -target)
-    t2 = dadd(0.0, t1)
-    t3 = dadd(t2, -0.0)
-    t4 = dadd(t1, -input)
-    t5 = dadd(dadd(input, -dadd(t1, -t4)), dadd(-target, -t4))
-    t6 = dadd(dadd(dadd(0.0, -dadd(t2, -t3)), dadd(t1, -t3)), t5)
-    t7 = dadd(t6, -t6) == 0.0
-    t8 = dadd(t2, t6)
-    t9 = t8 if t7 else t2
-    t10 = -dmul(q, t1)
-    t11 = -dadd(libdevice.fma(q, t1, t10), dmul(q, t5))
-    t12 = dadd(q, -1.0)
-    t13 = -dmul(t1, t12)
-    t14 = dadd(t12, -q)
-    t15 = dadd(libdevice.fma(t1, t12, t13), dmul(t1, dadd(dadd(q, -dadd(t12, -t14)), dadd(-1.0, -t14))))
-    t16 = -dadd(t15, dmul(t5, t12))
-    t17 = t9 < 0.0 or t9 == 0.0 and (dadd(t6, -dadd(t8, -t2)) if t7 else 0.0) <= 0.0
-    t18 = dadd(t10, t11) if dadd(t11, -t11) == 0.0 else t10
-    return t18 if t17 else dadd(t13, t16) if dadd(t16, -t16) == 0.0 else t13
+    t2 = -dmul(q, t1)
+    t3 = dadd(t1, -input)
+    t4 = dadd(dadd(input, -dadd(t1, -t3)), dadd(-target, -t3))
+    t5 = -dadd(libdevice.fma(q, t1, t2), dmul(q, t4))
+    t6 = dadd(q, -1.0)
+    t7 = -dmul(t1, t6)
+    t8 = dadd(t6, -q)
+    t9 = dadd(libdevice.fma(t1, t6, t7), dmul(t1, dadd(dadd(q, -dadd(t6, -t8)), dadd(-1.0, -t8))))
+    t10 = -dadd(t9, dmul(t4, t6))
+    t11 = dadd(t7, t10) if dadd(t10, -t10) == 0.0 else t7
+    return (dadd(t2, t5) if dadd(t5, -t5) == 0.0 else t2) if t1 <= 0.0 else t11
 
 
 @core
 def grad_input_device(input, target, q):
-    t1 = dadd(input, -target)
-    t2 = dadd(0.0, t1)
-    t3 = dadd(t2, -0.0)
-    t4 = dadd(t1, -input)
-    t5 = dadd(dadd(input, -dadd(t1, -t4)), dadd(-target, -t4))
-    t6 = dadd(dadd(dadd(0.0, -dadd(t2, -t3)), dadd(t1, -t3)), t5)
-    t7 = dadd(t6, -t6) == 0.0
-    t8 = dadd(t2, t6)
-    t9 = t8 if t7 else t2
-    t10 = -q
-    t11 = dadd(1.0, -q)
-    t12 = dadd(t11, -t10)
-    t13 = dadd(dadd(t10, -dadd(t11, -t12)), dadd(1.0, -t12))
-    t14 = t9 < 0.0 or t9 == 0.0 and (dadd(t6, -dadd(t8, -t2)) if t7 else 0.0) <= 0.0
-    t15 = input if input != input else t10 if t14 else dadd(t11, t13) if dadd(t13, -t13) == 0.0 else t11
-    return target if target != target else t15
+    t1 = input if input != input else -q if dadd(input, -target) <= 0.0 else dadd(1.0, -q)
+    return target if target != target else t1
 
 
 @core
 def grad_target_device(input, target, q):
-    t1 = dadd(input, -target)
-    t2 = dadd(0.0, t1)
-    t3 = dadd(t2, -0.0)
-    t4 = dadd(t1, -input)
-    t5 = dadd(dadd(input, -dadd(t1, -t4)), dadd(-target, -t4))
-    t6 = dadd(dadd(dadd(0.0, -dadd(t2, -t3)), dadd(t1, -t3)), t5)
-    t7 = dadd(t6, -t6) == 0.0
-    t8 = dadd(t2, t6)
-    t9 = t8 if t7 else t2
-    t10 = -q
-    t11 = dadd(1.0, -q)
-    t12 = dadd(t11, -t10)
-    t13 = dadd(dadd(t10, -dadd(t11, -t12)), dadd(1.0, -t12))
-    t14 = t9 < 0.0 or t9 == 0.0 and (dadd(t6, -dadd(t8, -t2)) if t7 else 0.0) <= 0.0
-    t15 = input if input != input else t10 if t14 else dadd(t11, t13) if dadd(t13, -t13) == 0.0 else t11
-    return -(target if target != target else t15)
+    t1 = input if input != input else -q if dadd(input, -target) <= 0.0 else dadd(1.0, -q)
+    return -(target if target != target else t1)
 
 
 @core
@@ -241,64 +159,35 @@ def grad2_target_device(input, target, q):
 
 @core
 def grad_q_device(input, target, q):
-    t1 = dadd(input, -target)
-    t2 = dadd(t1, -input)
-    t3 = -dadd(dadd(input, -dadd(t1, -t2)), dadd(-target, -t2))
-    t4 = -t1
-    return dadd(t4, t3) if dadd(t3, -t3) == 0.0 else t4
+    return -dadd(input, -target)
 
 
 @core
 def grads_device(input, target, q):
-    t1 = dadd(input, -target)
-    t2 = dadd(0.0, t1)
-    t3 = dadd(t2, -0.0)
-    t4 = dadd(t1, -input)
-    t5 = dadd(dadd(input, -dadd(t1, -t4)), dadd(-target, -t4))
-    t6 = dadd(dadd(dadd(0.0, -dadd(t2, -t3)), dadd(t1, -t3)), t5)
-    t7 = dadd(t6, -t6) == 0.0
-    t8 = dadd(t2, t6)
-    t9 = t8 if t7 else t2
-    t10 = -q
-    t11 = dadd(1.0, -q)
-    t12 = dadd(t11, -t10)
-    t13 = dadd(dadd(t10, -dadd(t11, -t12)), dadd(1.0, -t12))
-    t14 = t9 < 0.0 or t9 == 0.0 and (dadd(t6, -dadd(t8, -t2)) if t7 else 0.0) <= 0.0
-    t15 = input if input != input else t10 if t14 else dadd(t11, t13) if dadd(t13, -t13) == 0.0 else t11
-    t16 = target if target != target else t15
-    t17 = -t16
-    return t16, t17
+    t1 = input if input != input else -q if dadd(input, -target) <= 0.0 else dadd(1.0, -q)
+    t2 = target if target != target else t1
+    t3 = -t2
+    return t2, t3
 
 
 @core
 def value_and_grad_device(input, target, q):
     t1 = dadd(input, -target)
-    t2 = dadd(0.0, t1)
-    t3 = dadd(t2, -0.0)
+    t2 = t1 <= 0.0
+    t3 = -dmul(q, t1)
     t4 = dadd(t1, -input)
     t5 = dadd(dadd(input, -dadd(t1, -t4)), dadd(-target, -t4))
-    t6 = dadd(dadd(dadd(0.0, -dadd(t2, -t3)), dadd(t1, -t3)), t5)
-    t7 = dadd(t6, -t6) == 0.0
-    t8 = dadd(t2, t6)
-    t9 = t8 if t7 else t2
-    t10 = t9 < 0.0 or t9 == 0.0 and (dadd(t6, -dadd(t8, -t2)) if t7 else 0.0) <= 0.0
-    t11 = -dmul(q, t1)
-    t12 = -dadd(libdevice.fma(q, t1, t11), dmul(q, t5))
-    t13 = dadd(q, -1.0)
-    t14 = -dmul(t1, t13)
-    t15 = dadd(t13, -q)
-    t16 = dadd(libdevice.fma(t1, t13, t14), dmul(t1, dadd(dadd(q, -dadd(t13, -t15)), dadd(-1.0, -t15))))
-    t17 = -dadd(t16, dmul(t5, t13))
-    t18 = dadd(t11, t12) if dadd(t12, -t12) == 0.0 else t11
-    t19 = -q
-    t20 = dadd(1.0, -q)
-    t21 = dadd(t20, -t19)
-    t22 = dadd(dadd(t19, -dadd(t20, -t21)), dadd(1.0, -t21))
-    t23 = input if input != input else t19 if t10 else dadd(t20, t22) if dadd(t22, -t22) == 0.0 else t20
-    t24 = target if target != target else t23
-    t25 = t18 if t10 else dadd(t14, t17) if dadd(t17, -t17) == 0.0 else t14
-    t26 = -t24
-    return t25, t24, t26
+    t6 = -dadd(libdevice.fma(q, t1, t3), dmul(q, t5))
+    t7 = dadd(q, -1.0)
+    t8 = -dmul(t1, t7)
+    t9 = dadd(t7, -q)
+    t10 = dadd(libdevice.fma(t1, t7, t8), dmul(t1, dadd(dadd(q, -dadd(t7, -t9)), dadd(-1.0, -t9))))
+    t11 = -dadd(t10, dmul(t5, t7))
+    t12 = dadd(t8, t11) if dadd(t11, -t11) == 0.0 else t8
+    t13 = target if target != target else input if input != input else -q if t2 else dadd(1.0, -q)
+    t14 = (dadd(t3, t6) if dadd(t6, -t6) == 0.0 else t3) if t2 else t12
+    t15 = -t13
+    return t14, t13, t15
 
 
 @kernel

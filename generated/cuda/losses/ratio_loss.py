@@ -66,10 +66,7 @@ from ..elementary import (exp, exp_low)
 # m0 = scale over D.1 of anchor[D.1] - negative[D.1]
 @core
 def value_f32_m0_core_no_swap(anchor_D1, negative_D1):
-    t1 = fsub(anchor_D1, negative_D1)
-    t2 = fsub(t1, anchor_D1)
-    t3 = fadd(fsub(anchor_D1, fsub(t1, t2)), fsub(-negative_D1, t2))
-    return fadd(t1, t3) if fsub(t3, t3) == f32(0.0) else t1
+    return fsub(anchor_D1, negative_D1)
 
 
 # y0[D] = m0*(anchor[D] - negative[D])
@@ -99,10 +96,7 @@ def value_f32_s0_core_no_swap(y0_D1, y0_D1_l):
 # m1 = scale over D.1 of anchor[D.1] - positive[D.1]
 @core
 def value_f32_m1_core_no_swap(anchor_D1, positive_D1):
-    t1 = fsub(anchor_D1, positive_D1)
-    t2 = fsub(t1, anchor_D1)
-    t3 = fadd(fsub(anchor_D1, fsub(t1, t2)), fsub(-positive_D1, t2))
-    return fadd(t1, t3) if fsub(t3, t3) == f32(0.0) else t1
+    return fsub(anchor_D1, positive_D1)
 
 
 # y1[D] = m1*(anchor[D] - positive[D])
@@ -163,10 +157,7 @@ def value_f32_out_core_no_swap(m0, m1, s0, s0_l, s1, s1_l):
 # m0 = scale over D.1 of anchor[D.1] - negative[D.1]
 @core
 def value_f64_m0_core_no_swap(anchor_D1, negative_D1):
-    t1 = dadd(anchor_D1, -negative_D1)
-    t2 = dadd(t1, -anchor_D1)
-    t3 = dadd(dadd(anchor_D1, -dadd(t1, -t2)), dadd(-negative_D1, -t2))
-    return dadd(t1, t3) if dadd(t3, -t3) == 0.0 else t1
+    return dadd(anchor_D1, -negative_D1)
 
 
 # y0[D] = m0*(anchor[D] - negative[D])
@@ -196,10 +187,7 @@ def value_f64_s0_core_no_swap(y0_D1, y0_D1_l):
 # m1 = scale over D.1 of anchor[D.1] - positive[D.1]
 @core
 def value_f64_m1_core_no_swap(anchor_D1, positive_D1):
-    t1 = dadd(anchor_D1, -positive_D1)
-    t2 = dadd(t1, -anchor_D1)
-    t3 = dadd(dadd(anchor_D1, -dadd(t1, -t2)), dadd(-positive_D1, -t2))
-    return dadd(t1, t3) if dadd(t3, -t3) == 0.0 else t1
+    return dadd(anchor_D1, -positive_D1)
 
 
 # y1[D] = m1*(anchor[D] - positive[D])
@@ -3079,10 +3067,7 @@ def value_and_grad_f64_no_swap_block_wide(
 # m0 = scale over D.1 of anchor[D.1] - positive[D.1]
 @core
 def value_f32_m0_core_swap(anchor_D1, positive_D1):
-    t1 = fsub(anchor_D1, positive_D1)
-    t2 = fsub(t1, anchor_D1)
-    t3 = fadd(fsub(anchor_D1, fsub(t1, t2)), fsub(-positive_D1, t2))
-    return fadd(t1, t3) if fsub(t3, t3) == f32(0.0) else t1
+    return fsub(anchor_D1, positive_D1)
 
 
 # y0[D] = m0*(anchor[D] - positive[D])
@@ -3112,10 +3097,7 @@ def value_f32_s0_core_swap(y0_D1, y0_D1_l):
 # m1 = scale over D.1 of anchor[D.1] - negative[D.1]
 @core
 def value_f32_m1_core_swap(anchor_D1, negative_D1):
-    t1 = fsub(anchor_D1, negative_D1)
-    t2 = fsub(t1, anchor_D1)
-    t3 = fadd(fsub(anchor_D1, fsub(t1, t2)), fsub(-negative_D1, t2))
-    return fadd(t1, t3) if fsub(t3, t3) == f32(0.0) else t1
+    return fsub(anchor_D1, negative_D1)
 
 
 # y1[D] = m1*(anchor[D] - negative[D])
@@ -3145,10 +3127,7 @@ def value_f32_s1_core_swap(y1_D1, y1_D1_l):
 # m2 = scale over D.1 of negative[D.1] - positive[D.1]
 @core
 def value_f32_m2_core_swap(negative_D1, positive_D1):
-    t1 = fsub(negative_D1, positive_D1)
-    t2 = fsub(t1, negative_D1)
-    t3 = fadd(fsub(negative_D1, fsub(t1, t2)), fsub(-positive_D1, t2))
-    return fadd(t1, t3) if fsub(t3, t3) == f32(0.0) else t1
+    return fsub(negative_D1, positive_D1)
 
 
 # y2[D] = m2*(negative[D] - positive[D])
@@ -3216,10 +3195,7 @@ def value_f32_out_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l):
 # m0 = scale over D.1 of anchor[D.1] - positive[D.1]
 @core
 def value_f64_m0_core_swap(anchor_D1, positive_D1):
-    t1 = dadd(anchor_D1, -positive_D1)
-    t2 = dadd(t1, -anchor_D1)
-    t3 = dadd(dadd(anchor_D1, -dadd(t1, -t2)), dadd(-positive_D1, -t2))
-    return dadd(t1, t3) if dadd(t3, -t3) == 0.0 else t1
+    return dadd(anchor_D1, -positive_D1)
 
 
 # y0[D] = m0*(anchor[D] - positive[D])
@@ -3249,10 +3225,7 @@ def value_f64_s0_core_swap(y0_D1, y0_D1_l):
 # m1 = scale over D.1 of anchor[D.1] - negative[D.1]
 @core
 def value_f64_m1_core_swap(anchor_D1, negative_D1):
-    t1 = dadd(anchor_D1, -negative_D1)
-    t2 = dadd(t1, -anchor_D1)
-    t3 = dadd(dadd(anchor_D1, -dadd(t1, -t2)), dadd(-negative_D1, -t2))
-    return dadd(t1, t3) if dadd(t3, -t3) == 0.0 else t1
+    return dadd(anchor_D1, -negative_D1)
 
 
 # y1[D] = m1*(anchor[D] - negative[D])
@@ -3282,10 +3255,7 @@ def value_f64_s1_core_swap(y1_D1, y1_D1_l):
 # m2 = scale over D.1 of negative[D.1] - positive[D.1]
 @core
 def value_f64_m2_core_swap(negative_D1, positive_D1):
-    t1 = dadd(negative_D1, -positive_D1)
-    t2 = dadd(t1, -negative_D1)
-    t3 = dadd(dadd(negative_D1, -dadd(t1, -t2)), dadd(-positive_D1, -t2))
-    return dadd(t1, t3) if dadd(t3, -t3) == 0.0 else t1
+    return dadd(negative_D1, -positive_D1)
 
 
 # y2[D] = m2*(negative[D] - positive[D])

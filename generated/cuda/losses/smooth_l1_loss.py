@@ -39,34 +39,23 @@ from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 # Abs(r) (compensated)
 @core
 def value_device32_beta_eq_0(input, target, beta, beta_low):
-    t1 = fsub(input, target)
-    t2 = fsub(t1, input)
-    t3 = fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
-    t4 = -t3 if t1 < f32(0.0) else t3
-    t5 = libdevice.fabsf(t1)
-    return fadd(t5, t4) if fsub(t4, t4) == f32(0.0) else t5
+    return libdevice.fabsf(fsub(input, target))
 
 
 # sign(r) (compensated)
 @core
 def grad_input_device32_beta_eq_0(input, target, beta, beta_low):
     t1 = fsub(input, target)
-    t2 = fsub(t1, input)
-    t3 = fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
-    t4 = fadd(t1, t3) if fsub(t3, t3) == f32(0.0) else t1
-    t5 = input if input != input else f32(1.0) if f32(0.0) < t4 else f32(-1.0) if t4 < f32(0.0) else f32(0.0)
-    return target if target != target else t5
+    t2 = input if input != input else f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t1 < f32(0.0) else f32(0.0)
+    return target if target != target else t2
 
 
 # sign(r) (compensated)
 @core
 def grad_target_device32_beta_eq_0(input, target, beta, beta_low):
     t1 = fsub(input, target)
-    t2 = fsub(t1, input)
-    t3 = fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
-    t4 = fadd(t1, t3) if fsub(t3, t3) == f32(0.0) else t1
-    t5 = input if input != input else f32(1.0) if f32(0.0) < t4 else f32(-1.0) if t4 < f32(0.0) else f32(0.0)
-    return -(target if target != target else t5)
+    t2 = input if input != input else f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t1 < f32(0.0) else f32(0.0)
+    return -(target if target != target else t2)
 
 
 # 0 (compensated)
@@ -91,59 +80,39 @@ def grad_beta_device32_beta_eq_0(input, target, beta, beta_low):
 @core
 def grads_device32_beta_eq_0(input, target, beta, beta_low):
     t1 = fsub(input, target)
-    t2 = fsub(t1, input)
-    t3 = fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
-    t4 = fadd(t1, t3) if fsub(t3, t3) == f32(0.0) else t1
-    t5 = input if input != input else f32(1.0) if f32(0.0) < t4 else f32(-1.0) if t4 < f32(0.0) else f32(0.0)
-    t6 = target if target != target else t5
-    t7 = -t6
-    return t6, t7
+    t2 = input if input != input else f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t1 < f32(0.0) else f32(0.0)
+    t3 = target if target != target else t2
+    t4 = -t3
+    return t3, t4
 
 
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32_beta_eq_0(input, target, beta, beta_low):
     t1 = fsub(input, target)
-    t2 = fsub(t1, input)
-    t3 = fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
-    t4 = -t3 if t1 < f32(0.0) else t3
-    t5 = libdevice.fabsf(t1)
-    t6 = fadd(t1, t3) if fsub(t3, t3) == f32(0.0) else t1
-    t7 = input if input != input else f32(1.0) if f32(0.0) < t6 else f32(-1.0) if t6 < f32(0.0) else f32(0.0)
-    t8 = target if target != target else t7
-    t9 = fadd(t5, t4) if fsub(t4, t4) == f32(0.0) else t5
-    t10 = -t8
-    return t9, t8, t10
+    t2 = input if input != input else f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t1 < f32(0.0) else f32(0.0)
+    t3 = target if target != target else t2
+    t4 = -t3
+    return libdevice.fabsf(t1), t3, t4
 
 
 @core
 def value_device_beta_eq_0(input, target, beta):
-    t1 = dadd(input, -target)
-    t2 = dadd(t1, -input)
-    t3 = dadd(dadd(input, -dadd(t1, -t2)), dadd(-target, -t2))
-    t4 = -t3 if t1 < 0.0 else t3
-    t5 = libdevice.fabs(t1)
-    return dadd(t5, t4) if dadd(t4, -t4) == 0.0 else t5
+    return libdevice.fabs(dadd(input, -target))
 
 
 @core
 def grad_input_device_beta_eq_0(input, target, beta):
     t1 = dadd(input, -target)
-    t2 = dadd(t1, -input)
-    t3 = dadd(dadd(input, -dadd(t1, -t2)), dadd(-target, -t2))
-    t4 = dadd(t1, t3) if dadd(t3, -t3) == 0.0 else t1
-    t5 = input if input != input else 1.0 if 0.0 < t4 else -1.0 if t4 < 0.0 else 0.0
-    return target if target != target else t5
+    t2 = input if input != input else 1.0 if 0.0 < t1 else -1.0 if t1 < 0.0 else 0.0
+    return target if target != target else t2
 
 
 @core
 def grad_target_device_beta_eq_0(input, target, beta):
     t1 = dadd(input, -target)
-    t2 = dadd(t1, -input)
-    t3 = dadd(dadd(input, -dadd(t1, -t2)), dadd(-target, -t2))
-    t4 = dadd(t1, t3) if dadd(t3, -t3) == 0.0 else t1
-    t5 = input if input != input else 1.0 if 0.0 < t4 else -1.0 if t4 < 0.0 else 0.0
-    return -(target if target != target else t5)
+    t2 = input if input != input else 1.0 if 0.0 < t1 else -1.0 if t1 < 0.0 else 0.0
+    return -(target if target != target else t2)
 
 
 @core
@@ -164,28 +133,19 @@ def grad_beta_device_beta_eq_0(input, target, beta):
 @core
 def grads_device_beta_eq_0(input, target, beta):
     t1 = dadd(input, -target)
-    t2 = dadd(t1, -input)
-    t3 = dadd(dadd(input, -dadd(t1, -t2)), dadd(-target, -t2))
-    t4 = dadd(t1, t3) if dadd(t3, -t3) == 0.0 else t1
-    t5 = input if input != input else 1.0 if 0.0 < t4 else -1.0 if t4 < 0.0 else 0.0
-    t6 = target if target != target else t5
-    t7 = -t6
-    return t6, t7
+    t2 = input if input != input else 1.0 if 0.0 < t1 else -1.0 if t1 < 0.0 else 0.0
+    t3 = target if target != target else t2
+    t4 = -t3
+    return t3, t4
 
 
 @core
 def value_and_grad_device_beta_eq_0(input, target, beta):
     t1 = dadd(input, -target)
-    t2 = dadd(t1, -input)
-    t3 = dadd(dadd(input, -dadd(t1, -t2)), dadd(-target, -t2))
-    t4 = -t3 if t1 < 0.0 else t3
-    t5 = libdevice.fabs(t1)
-    t6 = dadd(t1, t3) if dadd(t3, -t3) == 0.0 else t1
-    t7 = input if input != input else 1.0 if 0.0 < t6 else -1.0 if t6 < 0.0 else 0.0
-    t8 = target if target != target else t7
-    t9 = dadd(t5, t4) if dadd(t4, -t4) == 0.0 else t5
-    t10 = -t8
-    return t9, t8, t10
+    t2 = input if input != input else 1.0 if 0.0 < t1 else -1.0 if t1 < 0.0 else 0.0
+    t3 = target if target != target else t2
+    t4 = -t3
+    return libdevice.fabs(t1), t3, t4
 
 
 @kernel
@@ -1392,18 +1352,18 @@ def grad_input_device32_beta_ne_0(input, target, beta, beta_low):
     t3 = -beta
     t4 = fadd(t2, t3)
     t5 = fsub(t4, t2)
-    t6 = fsub(t1, input)
-    t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
-    t8 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t7 if t1 < f32(0.0) else t7), -beta_low)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = fdiv(t1, beta)
-    t13 = fmul(fsub(fadd(libdevice.fmaf(-t12, beta, t1), t7), fmul(t12, beta_low)), inverse(beta))
-    t14 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
-    t15 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
-    t16 = f32(1.0) if f32(0.0) < t14 else f32(-1.0) if t14 < f32(0.0) else f32(0.0)
-    t17 = input if input != input else (fadd(t12, t13) if fsub(t13, t13) == f32(0.0) else t12) if t15 else t16
+    t6 = t1 < f32(0.0)
+    t7 = fsub(t1, input)
+    t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
+    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t8 if t6 else t8), -beta_low)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t4, t9)
+    t12 = t11 if t10 else t4
+    t13 = fdiv(t1, beta)
+    t14 = fmul(fsub(fadd(libdevice.fmaf(-t13, beta, t1), t8), fmul(t13, beta_low)), inverse(beta))
+    t15 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
+    t16 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
+    t17 = input if input != input else (fadd(t13, t14) if fsub(t14, t14) == f32(0.0) else t13) if t15 else t16
     return target if target != target else t17
 
 
@@ -1416,18 +1376,18 @@ def grad_target_device32_beta_ne_0(input, target, beta, beta_low):
     t3 = -beta
     t4 = fadd(t2, t3)
     t5 = fsub(t4, t2)
-    t6 = fsub(t1, input)
-    t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
-    t8 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t7 if t1 < f32(0.0) else t7), -beta_low)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = fdiv(t1, beta)
-    t13 = fmul(fsub(fadd(libdevice.fmaf(-t12, beta, t1), t7), fmul(t12, beta_low)), inverse(beta))
-    t14 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
-    t15 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
-    t16 = f32(1.0) if f32(0.0) < t14 else f32(-1.0) if t14 < f32(0.0) else f32(0.0)
-    t17 = input if input != input else (fadd(t12, t13) if fsub(t13, t13) == f32(0.0) else t12) if t15 else t16
+    t6 = t1 < f32(0.0)
+    t7 = fsub(t1, input)
+    t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
+    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t8 if t6 else t8), -beta_low)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t4, t9)
+    t12 = t11 if t10 else t4
+    t13 = fdiv(t1, beta)
+    t14 = fmul(fsub(fadd(libdevice.fmaf(-t13, beta, t1), t8), fmul(t13, beta_low)), inverse(beta))
+    t15 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
+    t16 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
+    t17 = input if input != input else (fadd(t13, t14) if fsub(t14, t14) == f32(0.0) else t13) if t15 else t16
     return -(target if target != target else t17)
 
 
@@ -1511,18 +1471,18 @@ def grads_device32_beta_ne_0(input, target, beta, beta_low):
     t3 = -beta
     t4 = fadd(t2, t3)
     t5 = fsub(t4, t2)
-    t6 = fsub(t1, input)
-    t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
-    t8 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t7 if t1 < f32(0.0) else t7), -beta_low)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = fdiv(t1, beta)
-    t13 = fmul(fsub(fadd(libdevice.fmaf(-t12, beta, t1), t7), fmul(t12, beta_low)), inverse(beta))
-    t14 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
-    t15 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
-    t16 = f32(1.0) if f32(0.0) < t14 else f32(-1.0) if t14 < f32(0.0) else f32(0.0)
-    t17 = input if input != input else (fadd(t12, t13) if fsub(t13, t13) == f32(0.0) else t12) if t15 else t16
+    t6 = t1 < f32(0.0)
+    t7 = fsub(t1, input)
+    t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
+    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t8 if t6 else t8), -beta_low)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t4, t9)
+    t12 = t11 if t10 else t4
+    t13 = fdiv(t1, beta)
+    t14 = fmul(fsub(fadd(libdevice.fmaf(-t13, beta, t1), t8), fmul(t13, beta_low)), inverse(beta))
+    t15 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
+    t16 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
+    t17 = input if input != input else (fadd(t13, t14) if fsub(t14, t14) == f32(0.0) else t13) if t15 else t16
     t18 = target if target != target else t17
     t19 = -t18
     return t18, t19
@@ -1536,29 +1496,29 @@ def value_and_grad_device32_beta_ne_0(input, target, beta, beta_low):
     t3 = -beta
     t4 = fadd(t2, t3)
     t5 = fsub(t4, t2)
-    t6 = fsub(t1, input)
-    t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
-    t8 = -t7 if t1 < f32(0.0) else t7
-    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), -beta_low)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t4, t9)
-    t12 = t11 if t10 else t4
-    t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
-    t14 = fdiv(t1, beta)
-    t15 = fmul(t14, t1)
-    t16 = fmul(fsub(fadd(libdevice.fmaf(-t14, beta, t1), t7), fmul(t14, beta_low)), inverse(beta))
-    t17 = fmul(fadd(fadd(libdevice.fmaf(t14, t1, -t15), fmul(t14, t7)), fmul(t16, t1)), f32(0.5))
-    t18 = fmul(t15, f32(0.5))
-    t19 = -fmul(beta, f32(0.5))
-    t20 = fadd(t19, t2)
-    t21 = fsub(t20, t19)
-    t22 = fadd(fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(t2, t21)), -fmul(beta_low, f32(0.5))), t8)
-    t23 = fadd(t18, t17) if fsub(t17, t17) == f32(0.0) else t18
-    t24 = fadd(t1, t7) if fsub(t7, t7) == f32(0.0) else t1
-    t25 = f32(1.0) if f32(0.0) < t24 else f32(-1.0) if t24 < f32(0.0) else f32(0.0)
-    t26 = input if input != input else (fadd(t14, t16) if fsub(t16, t16) == f32(0.0) else t14) if t13 else t25
+    t6 = t1 < f32(0.0)
+    t7 = fsub(t1, input)
+    t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
+    t9 = -t8 if t6 else t8
+    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9), -beta_low)
+    t11 = fsub(t10, t10) == f32(0.0)
+    t12 = fadd(t4, t10)
+    t13 = t12 if t11 else t4
+    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) < f32(0.0)
+    t15 = fdiv(t1, beta)
+    t16 = fmul(t15, t1)
+    t17 = fmul(fsub(fadd(libdevice.fmaf(-t15, beta, t1), t8), fmul(t15, beta_low)), inverse(beta))
+    t18 = fmul(fadd(fadd(libdevice.fmaf(t15, t1, -t16), fmul(t15, t8)), fmul(t17, t1)), f32(0.5))
+    t19 = fmul(t16, f32(0.5))
+    t20 = -fmul(beta, f32(0.5))
+    t21 = fadd(t20, t2)
+    t22 = fsub(t21, t20)
+    t23 = fadd(fadd(fadd(fsub(t20, fsub(t21, t22)), fsub(t2, t22)), -fmul(beta_low, f32(0.5))), t9)
+    t24 = fadd(t19, t18) if fsub(t18, t18) == f32(0.0) else t19
+    t25 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
+    t26 = input if input != input else (fadd(t15, t17) if fsub(t17, t17) == f32(0.0) else t15) if t14 else t25
     t27 = target if target != target else t26
-    t28 = t23 if t13 else fadd(t20, t22) if fsub(t22, t22) == f32(0.0) else t20
+    t28 = t24 if t14 else fadd(t21, t23) if fsub(t23, t23) == f32(0.0) else t21
     t29 = -t27
     return t28, t27, t29
 
@@ -1567,188 +1527,130 @@ def value_and_grad_device32_beta_ne_0(input, target, beta, beta_low):
 def value_device_beta_ne_0(input, target, beta):
     t1 = dadd(input, -target)
     t2 = libdevice.fabs(t1)
-    t3 = dadd(t2, -beta)
-    t4 = dadd(t3, -t2)
-    t5 = dadd(t1, -input)
-    t6 = dadd(dadd(input, -dadd(t1, -t5)), dadd(-target, -t5))
-    t7 = -t6 if t1 < 0.0 else t6
-    t8 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(-beta, -t4)), t7)
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = ddiv(t1, beta)
-    t13 = dmul(t12, t1)
-    t14 = dmul(ddiv(dadd(libdevice.fma(-t12, beta, t1), t6), beta), t1)
-    t15 = dmul(dadd(dadd(libdevice.fma(t12, t1, -t13), dmul(t12, t6)), t14), 0.5)
-    t16 = dmul(t13, 0.5)
-    t17 = dmul(beta, 0.5)
-    t18 = -t17
-    t19 = dadd(t2, -t17)
-    t20 = dadd(t19, -t18)
-    t21 = dadd(dadd(dadd(t18, -dadd(t19, -t20)), dadd(t2, -t20)), t7)
-    t22 = t11 < 0.0 or t11 == 0.0 and (dadd(t8, -dadd(t10, -t3)) if t9 else 0.0) < 0.0
-    t23 = dadd(t16, t15) if dadd(t15, -t15) == 0.0 else t16
-    return t23 if t22 else dadd(t19, t21) if dadd(t21, -t21) == 0.0 else t19
+    t3 = dadd(t1, -input)
+    t4 = dadd(dadd(input, -dadd(t1, -t3)), dadd(-target, -t3))
+    t5 = -t4 if t1 < 0.0 else t4
+    t6 = ddiv(t1, beta)
+    t7 = dmul(t6, t1)
+    t8 = dmul(ddiv(dadd(libdevice.fma(-t6, beta, t1), t4), beta), t1)
+    t9 = dmul(dadd(dadd(libdevice.fma(t6, t1, -t7), dmul(t6, t4)), t8), 0.5)
+    t10 = dmul(t7, 0.5)
+    t11 = dmul(beta, 0.5)
+    t12 = -t11
+    t13 = dadd(t2, -t11)
+    t14 = dadd(t13, -t12)
+    t15 = dadd(dadd(dadd(t12, -dadd(t13, -t14)), dadd(t2, -t14)), t5)
+    t16 = dadd(t13, t15) if dadd(t15, -t15) == 0.0 else t13
+    return (dadd(t10, t9) if dadd(t9, -t9) == 0.0 else t10) if t2 < beta or t2 == beta and t5 < 0.0 else t16
 
 
 @core
 def grad_input_device_beta_ne_0(input, target, beta):
     t1 = dadd(input, -target)
     t2 = libdevice.fabs(t1)
-    t3 = dadd(t2, -beta)
-    t4 = dadd(t3, -t2)
-    t5 = dadd(t1, -input)
-    t6 = dadd(dadd(input, -dadd(t1, -t5)), dadd(-target, -t5))
-    t7 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(-beta, -t4)), -t6 if t1 < 0.0 else t6)
-    t8 = dadd(t7, -t7) == 0.0
-    t9 = dadd(t3, t7)
-    t10 = t9 if t8 else t3
-    t11 = ddiv(t1, beta)
-    t12 = ddiv(dadd(libdevice.fma(-t11, beta, t1), t6), beta)
-    t13 = dadd(t1, t6) if dadd(t6, -t6) == 0.0 else t1
-    t14 = t10 < 0.0 or t10 == 0.0 and (dadd(t7, -dadd(t9, -t3)) if t8 else 0.0) < 0.0
-    t15 = dadd(t11, t12) if dadd(t12, -t12) == 0.0 else t11
-    t16 = input if input != input else t15 if t14 else 1.0 if 0.0 < t13 else -1.0 if t13 < 0.0 else 0.0
-    return target if target != target else t16
+    t3 = t1 < 0.0
+    t4 = dadd(t1, -input)
+    t5 = dadd(dadd(input, -dadd(t1, -t4)), dadd(-target, -t4))
+    t6 = ddiv(t1, beta)
+    t7 = ddiv(dadd(libdevice.fma(-t6, beta, t1), t5), beta)
+    t8 = t2 < beta or t2 == beta and (-t5 if t3 else t5) < 0.0
+    t9 = (dadd(t6, t7) if dadd(t7, -t7) == 0.0 else t6) if t8 else 1.0 if 0.0 < t1 else -1.0 if t3 else 0.0
+    return target if target != target else input if input != input else t9
 
 
 @core
 def grad_target_device_beta_ne_0(input, target, beta):
     t1 = dadd(input, -target)
     t2 = libdevice.fabs(t1)
-    t3 = dadd(t2, -beta)
-    t4 = dadd(t3, -t2)
-    t5 = dadd(t1, -input)
-    t6 = dadd(dadd(input, -dadd(t1, -t5)), dadd(-target, -t5))
-    t7 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(-beta, -t4)), -t6 if t1 < 0.0 else t6)
-    t8 = dadd(t7, -t7) == 0.0
-    t9 = dadd(t3, t7)
-    t10 = t9 if t8 else t3
-    t11 = ddiv(t1, beta)
-    t12 = ddiv(dadd(libdevice.fma(-t11, beta, t1), t6), beta)
-    t13 = dadd(t1, t6) if dadd(t6, -t6) == 0.0 else t1
-    t14 = t10 < 0.0 or t10 == 0.0 and (dadd(t7, -dadd(t9, -t3)) if t8 else 0.0) < 0.0
-    t15 = dadd(t11, t12) if dadd(t12, -t12) == 0.0 else t11
-    t16 = input if input != input else t15 if t14 else 1.0 if 0.0 < t13 else -1.0 if t13 < 0.0 else 0.0
-    return -(target if target != target else t16)
+    t3 = t1 < 0.0
+    t4 = dadd(t1, -input)
+    t5 = dadd(dadd(input, -dadd(t1, -t4)), dadd(-target, -t4))
+    t6 = ddiv(t1, beta)
+    t7 = ddiv(dadd(libdevice.fma(-t6, beta, t1), t5), beta)
+    t8 = t2 < beta or t2 == beta and (-t5 if t3 else t5) < 0.0
+    t9 = (dadd(t6, t7) if dadd(t7, -t7) == 0.0 else t6) if t8 else 1.0 if 0.0 < t1 else -1.0 if t3 else 0.0
+    return -(target if target != target else input if input != input else t9)
 
 
 @core
 def grad2_input_device_beta_ne_0(input, target, beta):
     t1 = dadd(input, -target)
     t2 = libdevice.fabs(t1)
-    t3 = dadd(t2, -beta)
-    t4 = dadd(t3, -t2)
-    t5 = dadd(t1, -input)
-    t6 = dadd(dadd(input, -dadd(t1, -t5)), dadd(-target, -t5))
-    t7 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(-beta, -t4)), -t6 if t1 < 0.0 else t6)
-    t8 = dadd(t7, -t7) == 0.0
-    t9 = dadd(t3, t7)
-    t10 = t9 if t8 else t3
-    t11 = ddiv(1.0, beta)
-    t12 = ddiv(libdevice.fma(-t11, beta, 1.0), beta)
-    t13 = t10 < 0.0 or t10 == 0.0 and (dadd(t7, -dadd(t9, -t3)) if t8 else 0.0) < 0.0
-    t14 = input if input != input else (dadd(t11, t12) if dadd(t12, -t12) == 0.0 else t11) if t13 else 0.0
-    return target if target != target else t14
+    t3 = dadd(t1, -input)
+    t4 = dadd(dadd(input, -dadd(t1, -t3)), dadd(-target, -t3))
+    t5 = ddiv(1.0, beta) if t2 < beta or t2 == beta and (-t4 if t1 < 0.0 else t4) < 0.0 else 0.0
+    return target if target != target else input if input != input else t5
 
 
 @core
 def grad2_target_device_beta_ne_0(input, target, beta):
     t1 = dadd(input, -target)
     t2 = libdevice.fabs(t1)
-    t3 = dadd(t2, -beta)
-    t4 = dadd(t3, -t2)
-    t5 = dadd(t1, -input)
-    t6 = dadd(dadd(input, -dadd(t1, -t5)), dadd(-target, -t5))
-    t7 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(-beta, -t4)), -t6 if t1 < 0.0 else t6)
-    t8 = dadd(t7, -t7) == 0.0
-    t9 = dadd(t3, t7)
-    t10 = t9 if t8 else t3
-    t11 = ddiv(1.0, beta)
-    t12 = ddiv(libdevice.fma(-t11, beta, 1.0), beta)
-    t13 = t10 < 0.0 or t10 == 0.0 and (dadd(t7, -dadd(t9, -t3)) if t8 else 0.0) < 0.0
-    t14 = input if input != input else (dadd(t11, t12) if dadd(t12, -t12) == 0.0 else t11) if t13 else 0.0
-    return target if target != target else t14
+    t3 = dadd(t1, -input)
+    t4 = dadd(dadd(input, -dadd(t1, -t3)), dadd(-target, -t3))
+    t5 = ddiv(1.0, beta) if t2 < beta or t2 == beta and (-t4 if t1 < 0.0 else t4) < 0.0 else 0.0
+    return target if target != target else input if input != input else t5
 
 
 @core
 def grad_beta_device_beta_ne_0(input, target, beta):
     t1 = dadd(input, -target)
     t2 = libdevice.fabs(t1)
-    t3 = dadd(t2, -beta)
-    t4 = dadd(t3, -t2)
-    t5 = dadd(t1, -input)
-    t6 = dadd(dadd(input, -dadd(t1, -t5)), dadd(-target, -t5))
-    t7 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(-beta, -t4)), -t6 if t1 < 0.0 else t6)
-    t8 = dadd(t7, -t7) == 0.0
-    t9 = dadd(t3, t7)
-    t10 = t9 if t8 else t3
-    t11 = ddiv(t1, beta)
-    t12 = dmul(t11, 0.5)
-    t13 = ddiv(t12, beta)
-    t14 = -dmul(t13, t1)
-    t15 = dadd(libdevice.fma(-t13, beta, t12), dmul(ddiv(dadd(libdevice.fma(-t11, beta, t1), t6), beta), 0.5))
-    t16 = -dadd(dadd(libdevice.fma(t13, t1, t14), dmul(t13, t6)), dmul(ddiv(t15, beta), t1))
-    t17 = t10 < 0.0 or t10 == 0.0 and (dadd(t7, -dadd(t9, -t3)) if t8 else 0.0) < 0.0
-    t18 = input if input != input else (dadd(t14, t16) if dadd(t16, -t16) == 0.0 else t14) if t17 else -0.5
-    return target if target != target else t18
+    t3 = dadd(t1, -input)
+    t4 = dadd(dadd(input, -dadd(t1, -t3)), dadd(-target, -t3))
+    t5 = ddiv(t1, beta)
+    t6 = dmul(t5, 0.5)
+    t7 = ddiv(t6, beta)
+    t8 = -dmul(t7, t1)
+    t9 = dadd(libdevice.fma(-t7, beta, t6), dmul(ddiv(dadd(libdevice.fma(-t5, beta, t1), t4), beta), 0.5))
+    t10 = -dadd(dadd(libdevice.fma(t7, t1, t8), dmul(t7, t4)), dmul(ddiv(t9, beta), t1))
+    t11 = t2 < beta or t2 == beta and (-t4 if t1 < 0.0 else t4) < 0.0
+    t12 = input if input != input else (dadd(t8, t10) if dadd(t10, -t10) == 0.0 else t8) if t11 else -0.5
+    return target if target != target else t12
 
 
 @core
 def grads_device_beta_ne_0(input, target, beta):
     t1 = dadd(input, -target)
     t2 = libdevice.fabs(t1)
-    t3 = dadd(t2, -beta)
-    t4 = dadd(t3, -t2)
-    t5 = dadd(t1, -input)
-    t6 = dadd(dadd(input, -dadd(t1, -t5)), dadd(-target, -t5))
-    t7 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(-beta, -t4)), -t6 if t1 < 0.0 else t6)
-    t8 = dadd(t7, -t7) == 0.0
-    t9 = dadd(t3, t7)
-    t10 = t9 if t8 else t3
-    t11 = ddiv(t1, beta)
-    t12 = ddiv(dadd(libdevice.fma(-t11, beta, t1), t6), beta)
-    t13 = dadd(t1, t6) if dadd(t6, -t6) == 0.0 else t1
-    t14 = t10 < 0.0 or t10 == 0.0 and (dadd(t7, -dadd(t9, -t3)) if t8 else 0.0) < 0.0
-    t15 = dadd(t11, t12) if dadd(t12, -t12) == 0.0 else t11
-    t16 = input if input != input else t15 if t14 else 1.0 if 0.0 < t13 else -1.0 if t13 < 0.0 else 0.0
-    t17 = target if target != target else t16
-    t18 = -t17
-    return t17, t18
+    t3 = t1 < 0.0
+    t4 = dadd(t1, -input)
+    t5 = dadd(dadd(input, -dadd(t1, -t4)), dadd(-target, -t4))
+    t6 = ddiv(t1, beta)
+    t7 = ddiv(dadd(libdevice.fma(-t6, beta, t1), t5), beta)
+    t8 = t2 < beta or t2 == beta and (-t5 if t3 else t5) < 0.0
+    t9 = (dadd(t6, t7) if dadd(t7, -t7) == 0.0 else t6) if t8 else 1.0 if 0.0 < t1 else -1.0 if t3 else 0.0
+    t10 = target if target != target else input if input != input else t9
+    t11 = -t10
+    return t10, t11
 
 
 @core
 def value_and_grad_device_beta_ne_0(input, target, beta):
     t1 = dadd(input, -target)
     t2 = libdevice.fabs(t1)
-    t3 = dadd(t2, -beta)
-    t4 = dadd(t3, -t2)
-    t5 = dadd(t1, -input)
-    t6 = dadd(dadd(input, -dadd(t1, -t5)), dadd(-target, -t5))
-    t7 = -t6 if t1 < 0.0 else t6
-    t8 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(-beta, -t4)), t7)
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = t11 < 0.0 or t11 == 0.0 and (dadd(t8, -dadd(t10, -t3)) if t9 else 0.0) < 0.0
-    t13 = ddiv(t1, beta)
-    t14 = dmul(t13, t1)
-    t15 = ddiv(dadd(libdevice.fma(-t13, beta, t1), t6), beta)
-    t16 = dmul(dadd(dadd(libdevice.fma(t13, t1, -t14), dmul(t13, t6)), dmul(t15, t1)), 0.5)
-    t17 = dmul(t14, 0.5)
-    t18 = dmul(beta, 0.5)
-    t19 = -t18
-    t20 = dadd(t2, -t18)
-    t21 = dadd(t20, -t19)
-    t22 = dadd(dadd(dadd(t19, -dadd(t20, -t21)), dadd(t2, -t21)), t7)
-    t23 = dadd(t17, t16) if dadd(t16, -t16) == 0.0 else t17
-    t24 = dadd(t1, t6) if dadd(t6, -t6) == 0.0 else t1
-    t25 = dadd(t13, t15) if dadd(t15, -t15) == 0.0 else t13
-    t26 = input if input != input else t25 if t12 else 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
-    t27 = target if target != target else t26
-    t28 = t23 if t12 else dadd(t20, t22) if dadd(t22, -t22) == 0.0 else t20
-    t29 = -t27
-    return t28, t27, t29
+    t3 = t1 < 0.0
+    t4 = dadd(t1, -input)
+    t5 = dadd(dadd(input, -dadd(t1, -t4)), dadd(-target, -t4))
+    t6 = -t5 if t3 else t5
+    t7 = t2 < beta or t2 == beta and t6 < 0.0
+    t8 = ddiv(t1, beta)
+    t9 = dmul(t8, t1)
+    t10 = ddiv(dadd(libdevice.fma(-t8, beta, t1), t5), beta)
+    t11 = dmul(dadd(dadd(libdevice.fma(t8, t1, -t9), dmul(t8, t5)), dmul(t10, t1)), 0.5)
+    t12 = dmul(t9, 0.5)
+    t13 = dmul(beta, 0.5)
+    t14 = -t13
+    t15 = dadd(t2, -t13)
+    t16 = dadd(t15, -t14)
+    t17 = dadd(dadd(dadd(t14, -dadd(t15, -t16)), dadd(t2, -t16)), t6)
+    t18 = dadd(t12, t11) if dadd(t11, -t11) == 0.0 else t12
+    t19 = dadd(t8, t10) if dadd(t10, -t10) == 0.0 else t8
+    t20 = input if input != input else t19 if t7 else 1.0 if 0.0 < t1 else -1.0 if t3 else 0.0
+    t21 = target if target != target else t20
+    t22 = t18 if t7 else dadd(t15, t17) if dadd(t17, -t17) == 0.0 else t15
+    t23 = -t21
+    return t22, t21, t23
 
 
 @kernel

@@ -33,166 +33,124 @@ def value_device32(input, target):
 # 2*first_max(-input*target + 1, 0)*(-target if -input*target + 1 >= 0 else 0) (compensated)
 @core
 def grad_input_device32(input, target):
-    t1 = -fmul(input, target)
-    t2 = fadd(t1, f32(1.0))
-    t3 = fsub(t2, t1)
-    t4 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(1.0), t3)), -libdevice.fmaf(input, target, t1))
-    t5 = t2 < f32(0.0) or t2 == f32(0.0) and t4 < f32(0.0)
-    t6 = f32(0.0) if t5 else t4
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = f32(0.0) if t5 else t2
-    t9 = fadd(t8, t6)
-    t10 = fmul(t9 if t7 else t8, f32(2.0))
-    t11 = -t2
-    t12 = fadd(f32(0.0), t11)
-    t13 = fsub(t12, f32(0.0))
-    t14 = fadd(fadd(fsub(f32(0.0), fsub(t12, t13)), fsub(t11, t13)), -t4)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = -target if t18 else f32(0.0)
-    t20 = fmul(t10, t19)
-    t21 = fmul(fmul(fsub(t6, fsub(t9, t8)) if t7 else f32(0.0), f32(2.0)), t19)
-    t22 = fadd(libdevice.fmaf(t10, t19, -t20), t21)
-    return fadd(t20, t22) if fsub(t22, t22) == f32(0.0) else t20
+    t1 = fmul(input, target)
+    t2 = -t1
+    t3 = fadd(t2, f32(1.0))
+    t4 = fsub(t3, t2)
+    t5 = libdevice.fmaf(input, target, t2)
+    t6 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(f32(1.0), t4)), -t5)
+    t7 = t3 < f32(0.0) or t3 == f32(0.0) and t6 < f32(0.0)
+    t8 = f32(0.0) if t7 else t6
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = f32(0.0) if t7 else t3
+    t11 = fadd(t10, t8)
+    t12 = fmul(t11 if t9 else t10, f32(2.0))
+    t13 = -target if t1 < f32(1.0) or t1 == f32(1.0) and not f32(0.0) < t5 else f32(0.0)
+    t14 = fmul(t12, t13)
+    t15 = fmul(fmul(fsub(t8, fsub(t11, t10)) if t9 else f32(0.0), f32(2.0)), t13)
+    t16 = fadd(libdevice.fmaf(t12, t13, -t14), t15)
+    return fadd(t14, t16) if fsub(t16, t16) == f32(0.0) else t14
 
 
 # 2*(-target if -input*target + 1 >= 0 else 0)**2
 @core
 def grad2_input_device32(input, target):
-    t1 = -fmul(input, target)
-    t2 = fadd(t1, f32(1.0))
-    t3 = -t2
-    t4 = fadd(f32(0.0), t3)
-    t5 = fsub(t4, f32(0.0))
-    t6 = fsub(t2, t1)
-    t7 = -fadd(fadd(fsub(t1, fsub(t2, t6)), fsub(f32(1.0), t6)), -libdevice.fmaf(input, target, t1))
-    t8 = fadd(fadd(fsub(f32(0.0), fsub(t4, t5)), fsub(t3, t5)), t7)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) <= f32(0.0)
-    t13 = -target if t12 else f32(0.0)
-    return target if target != target else input if input != input else fmul(fmul(t13, f32(2.0)), t13)
+    t1 = fmul(input, target)
+    t2 = t1 < f32(1.0) or t1 == f32(1.0) and not f32(0.0) < libdevice.fmaf(input, target, -t1)
+    t3 = -target if t2 else f32(0.0)
+    return target if target != target else input if input != input else fmul(fmul(t3, f32(2.0)), t3)
 
 
 # 2*first_max(-input*target + 1, 0)*(-input if -input*target + 1 >= 0 else 0) (compensated)
 @core
 def grad_target_device32(input, target):
-    t1 = -fmul(input, target)
-    t2 = fadd(t1, f32(1.0))
-    t3 = fsub(t2, t1)
-    t4 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(1.0), t3)), -libdevice.fmaf(input, target, t1))
-    t5 = t2 < f32(0.0) or t2 == f32(0.0) and t4 < f32(0.0)
-    t6 = f32(0.0) if t5 else t4
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = f32(0.0) if t5 else t2
-    t9 = fadd(t8, t6)
-    t10 = fmul(t9 if t7 else t8, f32(2.0))
-    t11 = -t2
-    t12 = fadd(f32(0.0), t11)
-    t13 = fsub(t12, f32(0.0))
-    t14 = fadd(fadd(fsub(f32(0.0), fsub(t12, t13)), fsub(t11, t13)), -t4)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = -input if t18 else f32(0.0)
-    t20 = fmul(t10, t19)
-    t21 = fmul(fmul(fsub(t6, fsub(t9, t8)) if t7 else f32(0.0), f32(2.0)), t19)
-    t22 = fadd(libdevice.fmaf(t10, t19, -t20), t21)
-    return fadd(t20, t22) if fsub(t22, t22) == f32(0.0) else t20
+    t1 = fmul(input, target)
+    t2 = -t1
+    t3 = fadd(t2, f32(1.0))
+    t4 = fsub(t3, t2)
+    t5 = libdevice.fmaf(input, target, t2)
+    t6 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(f32(1.0), t4)), -t5)
+    t7 = t3 < f32(0.0) or t3 == f32(0.0) and t6 < f32(0.0)
+    t8 = f32(0.0) if t7 else t6
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = f32(0.0) if t7 else t3
+    t11 = fadd(t10, t8)
+    t12 = fmul(t11 if t9 else t10, f32(2.0))
+    t13 = -input if t1 < f32(1.0) or t1 == f32(1.0) and not f32(0.0) < t5 else f32(0.0)
+    t14 = fmul(t12, t13)
+    t15 = fmul(fmul(fsub(t8, fsub(t11, t10)) if t9 else f32(0.0), f32(2.0)), t13)
+    t16 = fadd(libdevice.fmaf(t12, t13, -t14), t15)
+    return fadd(t14, t16) if fsub(t16, t16) == f32(0.0) else t14
 
 
 # 2*(-input if -input*target + 1 >= 0 else 0)**2
 @core
 def grad2_target_device32(input, target):
-    t1 = -fmul(input, target)
-    t2 = fadd(t1, f32(1.0))
-    t3 = -t2
-    t4 = fadd(f32(0.0), t3)
-    t5 = fsub(t4, f32(0.0))
-    t6 = fsub(t2, t1)
-    t7 = -fadd(fadd(fsub(t1, fsub(t2, t6)), fsub(f32(1.0), t6)), -libdevice.fmaf(input, target, t1))
-    t8 = fadd(fadd(fsub(f32(0.0), fsub(t4, t5)), fsub(t3, t5)), t7)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) <= f32(0.0)
-    t13 = -input if t12 else f32(0.0)
-    return target if target != target else input if input != input else fmul(fmul(t13, f32(2.0)), t13)
+    t1 = fmul(input, target)
+    t2 = t1 < f32(1.0) or t1 == f32(1.0) and not f32(0.0) < libdevice.fmaf(input, target, -t1)
+    t3 = -input if t2 else f32(0.0)
+    return target if target != target else input if input != input else fmul(fmul(t3, f32(2.0)), t3)
 
 
 # Together, so that what they share is computed once.
 @core
 def grads_device32(input, target):
-    t1 = -fmul(input, target)
-    t2 = fadd(t1, f32(1.0))
-    t3 = fsub(t2, t1)
-    t4 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(1.0), t3)), -libdevice.fmaf(input, target, t1))
-    t5 = t2 < f32(0.0) or t2 == f32(0.0) and t4 < f32(0.0)
-    t6 = f32(0.0) if t5 else t4
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = f32(0.0) if t5 else t2
-    t9 = fadd(t8, t6)
-    t10 = fmul(t9 if t7 else t8, f32(2.0))
-    t11 = -t2
-    t12 = fadd(f32(0.0), t11)
-    t13 = fsub(t12, f32(0.0))
-    t14 = fadd(fadd(fsub(f32(0.0), fsub(t12, t13)), fsub(t11, t13)), -t4)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = -target if t18 else f32(0.0)
-    t20 = fmul(t10, t19)
-    t21 = fmul(fsub(t6, fsub(t9, t8)) if t7 else f32(0.0), f32(2.0))
-    t22 = fadd(libdevice.fmaf(t10, t19, -t20), fmul(t21, t19))
-    t23 = -input if t18 else f32(0.0)
-    t24 = fmul(t10, t23)
-    t25 = fadd(libdevice.fmaf(t10, t23, -t24), fmul(t21, t23))
-    t26 = fadd(t20, t22) if fsub(t22, t22) == f32(0.0) else t20
-    t27 = fadd(t24, t25) if fsub(t25, t25) == f32(0.0) else t24
-    return t26, t27
+    t1 = fmul(input, target)
+    t2 = -t1
+    t3 = fadd(t2, f32(1.0))
+    t4 = fsub(t3, t2)
+    t5 = libdevice.fmaf(input, target, t2)
+    t6 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(f32(1.0), t4)), -t5)
+    t7 = t3 < f32(0.0) or t3 == f32(0.0) and t6 < f32(0.0)
+    t8 = f32(0.0) if t7 else t6
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = f32(0.0) if t7 else t3
+    t11 = fadd(t10, t8)
+    t12 = fmul(t11 if t9 else t10, f32(2.0))
+    t13 = t1 < f32(1.0) or t1 == f32(1.0) and not f32(0.0) < t5
+    t14 = -target if t13 else f32(0.0)
+    t15 = fmul(t12, t14)
+    t16 = fmul(fsub(t8, fsub(t11, t10)) if t9 else f32(0.0), f32(2.0))
+    t17 = fadd(libdevice.fmaf(t12, t14, -t15), fmul(t16, t14))
+    t18 = -input if t13 else f32(0.0)
+    t19 = fmul(t12, t18)
+    t20 = fadd(libdevice.fmaf(t12, t18, -t19), fmul(t16, t18))
+    t21 = fadd(t15, t17) if fsub(t17, t17) == f32(0.0) else t15
+    t22 = fadd(t19, t20) if fsub(t20, t20) == f32(0.0) else t19
+    return t21, t22
 
 
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32(input, target):
-    t1 = -fmul(input, target)
-    t2 = fadd(t1, f32(1.0))
-    t3 = fsub(t2, t1)
-    t4 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(1.0), t3)), -libdevice.fmaf(input, target, t1))
-    t5 = t2 < f32(0.0) or t2 == f32(0.0) and t4 < f32(0.0)
-    t6 = f32(0.0) if t5 else t4
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = f32(0.0) if t5 else t2
-    t9 = fadd(t8, t6)
-    t10 = t9 if t7 else t8
-    t11 = fmul(t10, t10)
-    t12 = fsub(t6, fsub(t9, t8)) if t7 else f32(0.0)
-    t13 = fadd(fadd(libdevice.fmaf(t10, t10, -t11), fmul(t10, t12)), fmul(t12, t10))
-    t14 = fmul(t10, f32(2.0))
-    t15 = -t2
-    t16 = fadd(f32(0.0), t15)
-    t17 = fsub(t16, f32(0.0))
-    t18 = fadd(fadd(fsub(f32(0.0), fsub(t16, t17)), fsub(t15, t17)), -t4)
-    t19 = fsub(t18, t18) == f32(0.0)
-    t20 = fadd(t16, t18)
-    t21 = t20 if t19 else t16
-    t22 = t21 < f32(0.0) or t21 == f32(0.0) and (fsub(t18, fsub(t20, t16)) if t19 else f32(0.0)) <= f32(0.0)
-    t23 = -target if t22 else f32(0.0)
-    t24 = fmul(t14, t23)
-    t25 = fmul(t12, f32(2.0))
-    t26 = fadd(libdevice.fmaf(t14, t23, -t24), fmul(t25, t23))
-    t27 = -input if t22 else f32(0.0)
-    t28 = fmul(t14, t27)
-    t29 = fadd(libdevice.fmaf(t14, t27, -t28), fmul(t25, t27))
-    t30 = fadd(t11, t13) if fsub(t13, t13) == f32(0.0) else t11
-    t31 = fadd(t24, t26) if fsub(t26, t26) == f32(0.0) else t24
-    t32 = fadd(t28, t29) if fsub(t29, t29) == f32(0.0) else t28
-    return t30, t31, t32
+    t1 = fmul(input, target)
+    t2 = -t1
+    t3 = fadd(t2, f32(1.0))
+    t4 = fsub(t3, t2)
+    t5 = libdevice.fmaf(input, target, t2)
+    t6 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(f32(1.0), t4)), -t5)
+    t7 = t3 < f32(0.0) or t3 == f32(0.0) and t6 < f32(0.0)
+    t8 = f32(0.0) if t7 else t6
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = f32(0.0) if t7 else t3
+    t11 = fadd(t10, t8)
+    t12 = t11 if t9 else t10
+    t13 = fmul(t12, t12)
+    t14 = fsub(t8, fsub(t11, t10)) if t9 else f32(0.0)
+    t15 = fadd(fadd(libdevice.fmaf(t12, t12, -t13), fmul(t12, t14)), fmul(t14, t12))
+    t16 = fmul(t12, f32(2.0))
+    t17 = t1 < f32(1.0) or t1 == f32(1.0) and not f32(0.0) < t5
+    t18 = -target if t17 else f32(0.0)
+    t19 = fmul(t16, t18)
+    t20 = fmul(t14, f32(2.0))
+    t21 = fadd(libdevice.fmaf(t16, t18, -t19), fmul(t20, t18))
+    t22 = -input if t17 else f32(0.0)
+    t23 = fmul(t16, t22)
+    t24 = fadd(libdevice.fmaf(t16, t22, -t23), fmul(t20, t22))
+    t25 = fadd(t13, t15) if fsub(t15, t15) == f32(0.0) else t13
+    t26 = fadd(t19, t21) if fsub(t21, t21) == f32(0.0) else t19
+    t27 = fadd(t23, t24) if fsub(t24, t24) == f32(0.0) else t23
+    return t25, t26, t27
 
 
 @core
@@ -218,87 +176,55 @@ def grad_input_device(input, target):
     t1 = dmul(input, target)
     t2 = dadd(1.0, -t1)
     t3 = -t1
-    t4 = dadd(t3, 1.0)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t3)
-    t9 = dadd(dadd(dadd(t3, -dadd(t4, -t8)), dadd(1.0, -t8)), -libdevice.fma(input, target, t3))
-    t10 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), -t9)
+    t4 = libdevice.fma(input, target, t3)
+    t5 = -target if t1 < 1.0 or t1 == 1.0 and not 0.0 < t4 else 0.0
+    t6 = dadd(t3, 1.0)
+    t7 = dadd(t6, -t3)
+    t8 = dadd(dadd(dadd(t3, -dadd(t6, -t7)), dadd(1.0, -t7)), -t4)
+    t9 = t6 < 0.0 or t6 == 0.0 and t8 < 0.0
+    t10 = 0.0 if t9 else t8
     t11 = dadd(t10, -t10) == 0.0
-    t12 = dadd(t6, t10)
-    t13 = t12 if t11 else t6
-    t14 = -target if t13 < 0.0 or t13 == 0.0 and (dadd(t10, -dadd(t12, -t6)) if t11 else 0.0) <= 0.0 else 0.0
-    t15 = t4 < 0.0 or t4 == 0.0 and t9 < 0.0
-    t16 = 0.0 if t15 else t9
-    t17 = dadd(t16, -t16) == 0.0
-    t18 = 0.0 if t15 else t4
-    t19 = dadd(t18, t16)
-    t20 = dmul(t19 if t17 else t18, 2.0)
-    t21 = dmul(t20, t14)
-    t22 = dmul(dmul(dadd(t16, -dadd(t19, -t18)) if t17 else 0.0, 2.0), t14)
-    t23 = dadd(libdevice.fma(t20, t14, -t21), t22)
-    t24 = dadd(t21, t23) if dadd(t23, -t23) == 0.0 else t21
-    return dmul(dmul(0.0 if t2 < 0.0 else t2, 2.0), t14) if input == 0.0 else t24
+    t12 = 0.0 if t9 else t6
+    t13 = dadd(t12, t10)
+    t14 = dmul(t13 if t11 else t12, 2.0)
+    t15 = dmul(t14, t5)
+    t16 = dadd(libdevice.fma(t14, t5, -t15), dmul(dmul(dadd(t10, -dadd(t13, -t12)) if t11 else 0.0, 2.0), t5))
+    t17 = dadd(t15, t16) if dadd(t16, -t16) == 0.0 else t15
+    return dmul(dmul(0.0 if t2 < 0.0 else t2, 2.0), t5) if input == 0.0 else t17
 
 
 @core
 def grad2_input_device(input, target):
-    t1 = -dmul(input, target)
-    t2 = dadd(t1, 1.0)
-    t3 = -t2
-    t4 = dadd(0.0, t3)
-    t5 = dadd(t4, -0.0)
-    t6 = dadd(t2, -t1)
-    t7 = -dadd(dadd(dadd(t1, -dadd(t2, -t6)), dadd(1.0, -t6)), -libdevice.fma(input, target, t1))
-    t8 = dadd(dadd(dadd(0.0, -dadd(t4, -t5)), dadd(t3, -t5)), t7)
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = -target if t11 < 0.0 or t11 == 0.0 and (dadd(t8, -dadd(t10, -t4)) if t9 else 0.0) <= 0.0 else 0.0
-    return target if target != target else input if input != input else dmul(dmul(t12, 2.0), t12)
+    t1 = dmul(input, target)
+    t2 = -target if t1 < 1.0 or t1 == 1.0 and not 0.0 < libdevice.fma(input, target, -t1) else 0.0
+    return target if target != target else input if input != input else dmul(dmul(t2, 2.0), t2)
 
 
 @core
 def grad_target_device(input, target):
-    t1 = -dmul(input, target)
-    t2 = dadd(t1, 1.0)
-    t3 = dadd(t2, -t1)
-    t4 = dadd(dadd(dadd(t1, -dadd(t2, -t3)), dadd(1.0, -t3)), -libdevice.fma(input, target, t1))
-    t5 = t2 < 0.0 or t2 == 0.0 and t4 < 0.0
-    t6 = 0.0 if t5 else t4
-    t7 = dadd(t6, -t6) == 0.0
-    t8 = 0.0 if t5 else t2
-    t9 = dadd(t8, t6)
-    t10 = dmul(t9 if t7 else t8, 2.0)
-    t11 = -t2
-    t12 = dadd(0.0, t11)
-    t13 = dadd(t12, -0.0)
-    t14 = dadd(dadd(dadd(0.0, -dadd(t12, -t13)), dadd(t11, -t13)), -t4)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = -input if t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t12)) if t15 else 0.0) <= 0.0 else 0.0
-    t19 = dmul(t10, t18)
-    t20 = dadd(libdevice.fma(t10, t18, -t19), dmul(dmul(dadd(t6, -dadd(t9, -t8)) if t7 else 0.0, 2.0), t18))
-    return dadd(t19, t20) if dadd(t20, -t20) == 0.0 else t19
+    t1 = dmul(input, target)
+    t2 = -t1
+    t3 = dadd(t2, 1.0)
+    t4 = dadd(t3, -t2)
+    t5 = libdevice.fma(input, target, t2)
+    t6 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(1.0, -t4)), -t5)
+    t7 = t3 < 0.0 or t3 == 0.0 and t6 < 0.0
+    t8 = 0.0 if t7 else t6
+    t9 = dadd(t8, -t8) == 0.0
+    t10 = 0.0 if t7 else t3
+    t11 = dadd(t10, t8)
+    t12 = dmul(t11 if t9 else t10, 2.0)
+    t13 = -input if t1 < 1.0 or t1 == 1.0 and not 0.0 < t5 else 0.0
+    t14 = dmul(t12, t13)
+    t15 = dadd(libdevice.fma(t12, t13, -t14), dmul(dmul(dadd(t8, -dadd(t11, -t10)) if t9 else 0.0, 2.0), t13))
+    return dadd(t14, t15) if dadd(t15, -t15) == 0.0 else t14
 
 
 @core
 def grad2_target_device(input, target):
-    t1 = -dmul(input, target)
-    t2 = dadd(t1, 1.0)
-    t3 = -t2
-    t4 = dadd(0.0, t3)
-    t5 = dadd(t4, -0.0)
-    t6 = dadd(t2, -t1)
-    t7 = -dadd(dadd(dadd(t1, -dadd(t2, -t6)), dadd(1.0, -t6)), -libdevice.fma(input, target, t1))
-    t8 = dadd(dadd(dadd(0.0, -dadd(t4, -t5)), dadd(t3, -t5)), t7)
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t4, t8)
-    t11 = t10 if t9 else t4
-    t12 = -input if t11 < 0.0 or t11 == 0.0 and (dadd(t8, -dadd(t10, -t4)) if t9 else 0.0) <= 0.0 else 0.0
-    return target if target != target else input if input != input else dmul(dmul(t12, 2.0), t12)
+    t1 = dmul(input, target)
+    t2 = -input if t1 < 1.0 or t1 == 1.0 and not 0.0 < libdevice.fma(input, target, -t1) else 0.0
+    return target if target != target else input if input != input else dmul(dmul(t2, 2.0), t2)
 
 
 @core
@@ -306,34 +232,28 @@ def grads_device(input, target):
     t1 = dmul(input, target)
     t2 = dadd(1.0, -t1)
     t3 = -t1
-    t4 = dadd(t3, 1.0)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t3)
-    t9 = dadd(dadd(dadd(t3, -dadd(t4, -t8)), dadd(1.0, -t8)), -libdevice.fma(input, target, t3))
-    t10 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), -t9)
-    t11 = dadd(t10, -t10) == 0.0
-    t12 = dadd(t6, t10)
-    t13 = t12 if t11 else t6
-    t14 = t13 < 0.0 or t13 == 0.0 and (dadd(t10, -dadd(t12, -t6)) if t11 else 0.0) <= 0.0
-    t15 = -target if t14 else 0.0
-    t16 = t4 < 0.0 or t4 == 0.0 and t9 < 0.0
-    t17 = 0.0 if t16 else t9
-    t18 = dadd(t17, -t17) == 0.0
-    t19 = 0.0 if t16 else t4
-    t20 = dadd(t19, t17)
-    t21 = dmul(t20 if t18 else t19, 2.0)
-    t22 = dmul(t21, t15)
-    t23 = dmul(dadd(t17, -dadd(t20, -t19)) if t18 else 0.0, 2.0)
-    t24 = dadd(libdevice.fma(t21, t15, -t22), dmul(t23, t15))
-    t25 = dadd(t22, t24) if dadd(t24, -t24) == 0.0 else t22
-    t26 = -input if t14 else 0.0
-    t27 = dmul(t21, t26)
-    t28 = dadd(libdevice.fma(t21, t26, -t27), dmul(t23, t26))
-    t29 = dmul(dmul(0.0 if t2 < 0.0 else t2, 2.0), t15) if input == 0.0 else t25
-    t30 = dadd(t27, t28) if dadd(t28, -t28) == 0.0 else t27
-    return t29, t30
+    t4 = libdevice.fma(input, target, t3)
+    t5 = t1 < 1.0 or t1 == 1.0 and not 0.0 < t4
+    t6 = -target if t5 else 0.0
+    t7 = dadd(t3, 1.0)
+    t8 = dadd(t7, -t3)
+    t9 = dadd(dadd(dadd(t3, -dadd(t7, -t8)), dadd(1.0, -t8)), -t4)
+    t10 = t7 < 0.0 or t7 == 0.0 and t9 < 0.0
+    t11 = 0.0 if t10 else t9
+    t12 = dadd(t11, -t11) == 0.0
+    t13 = 0.0 if t10 else t7
+    t14 = dadd(t13, t11)
+    t15 = dmul(t14 if t12 else t13, 2.0)
+    t16 = dmul(t15, t6)
+    t17 = dmul(dadd(t11, -dadd(t14, -t13)) if t12 else 0.0, 2.0)
+    t18 = dadd(libdevice.fma(t15, t6, -t16), dmul(t17, t6))
+    t19 = dadd(t16, t18) if dadd(t18, -t18) == 0.0 else t16
+    t20 = -input if t5 else 0.0
+    t21 = dmul(t15, t20)
+    t22 = dadd(libdevice.fma(t15, t20, -t21), dmul(t17, t20))
+    t23 = dmul(dmul(0.0 if t2 < 0.0 else t2, 2.0), t6) if input == 0.0 else t19
+    t24 = dadd(t21, t22) if dadd(t22, -t22) == 0.0 else t21
+    return t23, t24
 
 
 @core
@@ -342,38 +262,32 @@ def value_and_grad_device(input, target):
     t2 = -t1
     t3 = dadd(t2, 1.0)
     t4 = dadd(t3, -t2)
-    t5 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(1.0, -t4)), -libdevice.fma(input, target, t2))
-    t6 = t3 < 0.0 or t3 == 0.0 and t5 < 0.0
-    t7 = 0.0 if t6 else t5
-    t8 = dadd(t7, -t7) == 0.0
-    t9 = 0.0 if t6 else t3
-    t10 = dadd(t9, t7)
-    t11 = t10 if t8 else t9
-    t12 = dmul(t11, t11)
-    t13 = dadd(t7, -dadd(t10, -t9)) if t8 else 0.0
-    t14 = dadd(dadd(libdevice.fma(t11, t11, -t12), dmul(t11, t13)), dmul(t13, t11))
-    t15 = dadd(1.0, -t1)
-    t16 = -t3
-    t17 = dadd(0.0, t16)
-    t18 = dadd(t17, -0.0)
-    t19 = dadd(dadd(dadd(0.0, -dadd(t17, -t18)), dadd(t16, -t18)), -t5)
-    t20 = dadd(t19, -t19) == 0.0
-    t21 = dadd(t17, t19)
-    t22 = t21 if t20 else t17
-    t23 = t22 < 0.0 or t22 == 0.0 and (dadd(t19, -dadd(t21, -t17)) if t20 else 0.0) <= 0.0
-    t24 = -target if t23 else 0.0
-    t25 = dmul(t11, 2.0)
-    t26 = dmul(t25, t24)
-    t27 = dmul(t13, 2.0)
-    t28 = dadd(libdevice.fma(t25, t24, -t26), dmul(t27, t24))
-    t29 = dadd(t26, t28) if dadd(t28, -t28) == 0.0 else t26
-    t30 = -input if t23 else 0.0
-    t31 = dmul(t25, t30)
-    t32 = dadd(libdevice.fma(t25, t30, -t31), dmul(t27, t30))
-    t33 = dadd(t12, t14) if dadd(t14, -t14) == 0.0 else t12
-    t34 = dmul(dmul(0.0 if t15 < 0.0 else t15, 2.0), t24) if input == 0.0 else t29
-    t35 = dadd(t31, t32) if dadd(t32, -t32) == 0.0 else t31
-    return t33, t34, t35
+    t5 = libdevice.fma(input, target, t2)
+    t6 = dadd(dadd(dadd(t2, -dadd(t3, -t4)), dadd(1.0, -t4)), -t5)
+    t7 = t3 < 0.0 or t3 == 0.0 and t6 < 0.0
+    t8 = 0.0 if t7 else t6
+    t9 = dadd(t8, -t8) == 0.0
+    t10 = 0.0 if t7 else t3
+    t11 = dadd(t10, t8)
+    t12 = t11 if t9 else t10
+    t13 = dmul(t12, t12)
+    t14 = dadd(t8, -dadd(t11, -t10)) if t9 else 0.0
+    t15 = dadd(dadd(libdevice.fma(t12, t12, -t13), dmul(t12, t14)), dmul(t14, t12))
+    t16 = dadd(1.0, -t1)
+    t17 = t1 < 1.0 or t1 == 1.0 and not 0.0 < t5
+    t18 = -target if t17 else 0.0
+    t19 = dmul(t12, 2.0)
+    t20 = dmul(t19, t18)
+    t21 = dmul(t14, 2.0)
+    t22 = dadd(libdevice.fma(t19, t18, -t20), dmul(t21, t18))
+    t23 = dadd(t20, t22) if dadd(t22, -t22) == 0.0 else t20
+    t24 = -input if t17 else 0.0
+    t25 = dmul(t19, t24)
+    t26 = dadd(libdevice.fma(t19, t24, -t25), dmul(t21, t24))
+    t27 = dadd(t13, t15) if dadd(t15, -t15) == 0.0 else t13
+    t28 = dmul(dmul(0.0 if t16 < 0.0 else t16, 2.0), t18) if input == 0.0 else t23
+    t29 = dadd(t25, t26) if dadd(t26, -t26) == 0.0 else t25
+    return t27, t28, t29
 
 
 @kernel

@@ -12463,36 +12463,33 @@ def value_f64_out_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, margin, p, s0, s0_
     t2 = dadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = ddiv(1.0, p)
-    t5 = ddiv(libdevice.fma(-t4, p, 1.0), p)
-    t6 = dadd(t5, -t5) == 0.0
-    t7 = dadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = ddiv(t9, m0)
-    t11 = dadd(margin, t10)
-    t12 = dadd(s1_l, -s1_l) == 0.0
-    t13 = dadd(s1, s1_l)
-    t14 = t13 if t12 else s1
-    t15 = pow(t14, t8)
-    t16 = -ddiv(t15, m1)
-    t17 = dadd(t11, t16)
-    t18 = dadd(t17, -t11)
-    t19 = dadd(t11, -margin)
-    t20 = dadd(t5, -dadd(t7, -t4)) if t6 else 0.0
-    t21 = dadd(pow_low(t3, t8), dmul(t9, dmul(t8, ddiv(dadd(s0_l, -dadd(t2, -s0)) if t1 else 0.0, t3))))
-    t22 = ddiv(dadd(libdevice.fma(-t10, m0, t9), dadd(t21, dmul(t9, dmul(t20, log(t3))))), m0)
-    t23 = dadd(dadd(dadd(margin, -dadd(t11, -t19)), dadd(t10, -t19)), t22)
-    t24 = dadd(pow_low(t14, t8), dmul(t15, dmul(t8, ddiv(dadd(s1_l, -dadd(t13, -s1)) if t12 else 0.0, t14))))
-    t25 = -ddiv(dadd(libdevice.fma(t16, m1, t15), dadd(t24, dmul(t15, dmul(t20, log(t14))))), m1)
-    t26 = dadd(dadd(dadd(dadd(t11, -dadd(t17, -t18)), dadd(t16, -t18)), t23), t25)
-    t27 = t17 < 0.0 or t17 == 0.0 and t26 < 0.0
-    t28 = 0.0 if t27 else t26
-    t29 = dadd(t28, -t28) == 0.0
-    t30 = 0.0 if t27 else t17
-    t31 = dadd(t30, t28)
-    t32 = dadd(t28, -dadd(t31, -t30)) if t29 else 0.0
-    t33 = t31 if t29 else t30
-    return dadd(t33, t32) if dadd(t32, -t32) == 0.0 else t33
+    t5 = pow(t3, t4)
+    t6 = ddiv(t5, m0)
+    t7 = dadd(margin, t6)
+    t8 = dadd(s1_l, -s1_l) == 0.0
+    t9 = dadd(s1, s1_l)
+    t10 = t9 if t8 else s1
+    t11 = pow(t10, t4)
+    t12 = -ddiv(t11, m1)
+    t13 = dadd(t7, t12)
+    t14 = dadd(t13, -t7)
+    t15 = dadd(t7, -margin)
+    t16 = ddiv(libdevice.fma(-t4, p, 1.0), p)
+    t17 = t16 if dadd(t16, -t16) == 0.0 else 0.0
+    t18 = dadd(pow_low(t3, t4), dmul(t5, dmul(t4, ddiv(dadd(s0_l, -dadd(t2, -s0)) if t1 else 0.0, t3))))
+    t19 = ddiv(dadd(libdevice.fma(-t6, m0, t5), dadd(t18, dmul(t5, dmul(t17, log(t3))))), m0)
+    t20 = dadd(dadd(dadd(margin, -dadd(t7, -t15)), dadd(t6, -t15)), t19)
+    t21 = dadd(pow_low(t10, t4), dmul(t11, dmul(t4, ddiv(dadd(s1_l, -dadd(t9, -s1)) if t8 else 0.0, t10))))
+    t22 = -ddiv(dadd(libdevice.fma(t12, m1, t11), dadd(t21, dmul(t11, dmul(t17, log(t10))))), m1)
+    t23 = dadd(dadd(dadd(dadd(t7, -dadd(t13, -t14)), dadd(t12, -t14)), t20), t22)
+    t24 = t13 < 0.0 or t13 == 0.0 and t23 < 0.0
+    t25 = 0.0 if t24 else t23
+    t26 = dadd(t25, -t25) == 0.0
+    t27 = 0.0 if t24 else t13
+    t28 = dadd(t27, t25)
+    t29 = dadd(t25, -dadd(t28, -t27)) if t26 else 0.0
+    t30 = t28 if t26 else t27
+    return dadd(t30, t29) if dadd(t29, -t29) == 0.0 else t30
 
 
 # e0 = s0**(1/p)
@@ -12844,18 +12841,15 @@ def vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     t2 = dadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = ddiv(1.0, p)
-    t5 = ddiv(libdevice.fma(-t4, p, 1.0), p)
-    t6 = dadd(t5, -t5) == 0.0
-    t7 = dadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = dadd(pow_low(t3, t8), dmul(t9, dmul(t8, ddiv(dadd(s0_l, -dadd(t2, -s0)) if t1 else 0.0, t3))))
-    t11 = dadd(t10, dmul(t9, dmul(dadd(t5, -dadd(t7, -t4)) if t6 else 0.0, log(t3))))
-    t12 = dadd(t11, -t11) == 0.0
-    t13 = dadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (dadd(t11, -dadd(t13, -t9)) if t12 else 0.0) if dadd(t14, -t14) == 0.0 else 0.0
-    return t14, t15
+    t5 = pow(t3, t4)
+    t6 = ddiv(libdevice.fma(-t4, p, 1.0), p)
+    t7 = dadd(pow_low(t3, t4), dmul(t5, dmul(t4, ddiv(dadd(s0_l, -dadd(t2, -s0)) if t1 else 0.0, t3))))
+    t8 = dadd(t7, dmul(t5, dmul(t6 if dadd(t6, -t6) == 0.0 else 0.0, log(t3))))
+    t9 = dadd(t8, -t8) == 0.0
+    t10 = dadd(t5, t8)
+    t11 = t10 if t9 else t5
+    t12 = (dadd(t8, -dadd(t10, -t5)) if t9 else 0.0) if dadd(t11, -t11) == 0.0 else 0.0
+    return t11, t12
 
 
 # e1 = s1**(1/p)
@@ -12865,18 +12859,15 @@ def vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l):
     t2 = dadd(s1, s1_l)
     t3 = t2 if t1 else s1
     t4 = ddiv(1.0, p)
-    t5 = ddiv(libdevice.fma(-t4, p, 1.0), p)
-    t6 = dadd(t5, -t5) == 0.0
-    t7 = dadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = dadd(pow_low(t3, t8), dmul(t9, dmul(t8, ddiv(dadd(s1_l, -dadd(t2, -s1)) if t1 else 0.0, t3))))
-    t11 = dadd(t10, dmul(t9, dmul(dadd(t5, -dadd(t7, -t4)) if t6 else 0.0, log(t3))))
-    t12 = dadd(t11, -t11) == 0.0
-    t13 = dadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (dadd(t11, -dadd(t13, -t9)) if t12 else 0.0) if dadd(t14, -t14) == 0.0 else 0.0
-    return t14, t15
+    t5 = pow(t3, t4)
+    t6 = ddiv(libdevice.fma(-t4, p, 1.0), p)
+    t7 = dadd(pow_low(t3, t4), dmul(t5, dmul(t4, ddiv(dadd(s1_l, -dadd(t2, -s1)) if t1 else 0.0, t3))))
+    t8 = dadd(t7, dmul(t5, dmul(t6 if dadd(t6, -t6) == 0.0 else 0.0, log(t3))))
+    t9 = dadd(t8, -t8) == 0.0
+    t10 = dadd(t5, t8)
+    t11 = t10 if t9 else t5
+    t12 = (dadd(t8, -dadd(t10, -t5)) if t9 else 0.0) if dadd(t11, -t11) == 0.0 else 0.0
+    return t11, t12
 
 
 # s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -12992,19 +12983,16 @@ def vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D, y1_D_l):
     t4 = dadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = dadd(p, -1.0)
-    t7 = dadd(t6, -p)
-    t8 = dadd(dadd(p, -dadd(t6, -t7)), dadd(-1.0, -t7))
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = pow(t5, t11)
-    t13 = dadd(pow_low(t5, t11), dmul(t12, dmul(t11, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
-    t14 = dadd(t13, dmul(t12, dmul(dadd(t8, -dadd(t10, -t6)) if t9 else 0.0, log(t5))))
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = (dadd(t14, -dadd(t16, -t12)) if t15 else 0.0) if dadd(t17, -t17) == 0.0 else 0.0
-    return t17, t18
+    t7 = pow(t5, t6)
+    t8 = dadd(t6, -p)
+    t9 = dadd(dadd(p, -dadd(t6, -t8)), dadd(-1.0, -t8))
+    t10 = dadd(pow_low(t5, t6), dmul(t7, dmul(t6, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
+    t11 = dadd(t10, dmul(t7, dmul(t9 if dadd(t9, -t9) == 0.0 else 0.0, log(t5))))
+    t12 = dadd(t11, -t11) == 0.0
+    t13 = dadd(t7, t11)
+    t14 = t13 if t12 else t7
+    t15 = (dadd(t11, -dadd(t13, -t7)) if t12 else 0.0) if dadd(t14, -t14) == 0.0 else 0.0
+    return t14, t15
 
 
 # e3[D] = Abs(y0[D])**(p - 1)
@@ -13016,19 +13004,16 @@ def vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D, y0_D_l):
     t4 = dadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = dadd(p, -1.0)
-    t7 = dadd(t6, -p)
-    t8 = dadd(dadd(p, -dadd(t6, -t7)), dadd(-1.0, -t7))
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = pow(t5, t11)
-    t13 = dadd(pow_low(t5, t11), dmul(t12, dmul(t11, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
-    t14 = dadd(t13, dmul(t12, dmul(dadd(t8, -dadd(t10, -t6)) if t9 else 0.0, log(t5))))
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = (dadd(t14, -dadd(t16, -t12)) if t15 else 0.0) if dadd(t17, -t17) == 0.0 else 0.0
-    return t17, t18
+    t7 = pow(t5, t6)
+    t8 = dadd(t6, -p)
+    t9 = dadd(dadd(p, -dadd(t6, -t8)), dadd(-1.0, -t8))
+    t10 = dadd(pow_low(t5, t6), dmul(t7, dmul(t6, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
+    t11 = dadd(t10, dmul(t7, dmul(t9 if dadd(t9, -t9) == 0.0 else 0.0, log(t5))))
+    t12 = dadd(t11, -t11) == 0.0
+    t13 = dadd(t7, t11)
+    t14 = t13 if t12 else t7
+    t15 = (dadd(t11, -dadd(t13, -t7)) if t12 else 0.0) if dadd(t14, -t14) == 0.0 else 0.0
+    return t14, t15
 
 
 # danchor[D] = (g*(p*s3*sign(y1[D])*e2[D] + p*s4*sign(y0[D])*e3[D]) if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -13243,36 +13228,33 @@ def vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, m0, m1, margin
     t2 = dadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = ddiv(1.0, p)
-    t5 = ddiv(libdevice.fma(-t4, p, 1.0), p)
-    t6 = dadd(t5, -t5) == 0.0
-    t7 = dadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = ddiv(t9, m0)
-    t11 = dadd(margin, t10)
-    t12 = dadd(s1_l, -s1_l) == 0.0
-    t13 = dadd(s1, s1_l)
-    t14 = t13 if t12 else s1
-    t15 = pow(t14, t8)
-    t16 = -ddiv(t15, m1)
-    t17 = dadd(t11, t16)
-    t18 = -t17
-    t19 = dadd(0.0, t18)
-    t20 = dadd(t19, -0.0)
-    t21 = dadd(t17, -t11)
-    t22 = dadd(t11, -margin)
-    t23 = dadd(t5, -dadd(t7, -t4)) if t6 else 0.0
-    t24 = dadd(pow_low(t3, t8), dmul(t9, dmul(t8, ddiv(dadd(s0_l, -dadd(t2, -s0)) if t1 else 0.0, t3))))
-    t25 = ddiv(dadd(libdevice.fma(-t10, m0, t9), dadd(t24, dmul(t9, dmul(t23, log(t3))))), m0)
-    t26 = dadd(dadd(dadd(margin, -dadd(t11, -t22)), dadd(t10, -t22)), t25)
-    t27 = dadd(pow_low(t14, t8), dmul(t15, dmul(t8, ddiv(dadd(s1_l, -dadd(t13, -s1)) if t12 else 0.0, t14))))
-    t28 = -ddiv(dadd(libdevice.fma(t16, m1, t15), dadd(t27, dmul(t15, dmul(t23, log(t14))))), m1)
-    t29 = -dadd(dadd(dadd(dadd(t11, -dadd(t17, -t21)), dadd(t16, -t21)), t26), t28)
-    t30 = dadd(dadd(dadd(0.0, -dadd(t19, -t20)), dadd(t18, -t20)), t29)
-    t31 = dadd(t30, -t30) == 0.0
-    t32 = dadd(t19, t30)
-    t33 = t32 if t31 else t19
-    return g if t33 < 0.0 or t33 == 0.0 and (dadd(t30, -dadd(t32, -t19)) if t31 else 0.0) <= 0.0 else 0.0
+    t5 = pow(t3, t4)
+    t6 = ddiv(t5, m0)
+    t7 = dadd(margin, t6)
+    t8 = dadd(s1_l, -s1_l) == 0.0
+    t9 = dadd(s1, s1_l)
+    t10 = t9 if t8 else s1
+    t11 = pow(t10, t4)
+    t12 = -ddiv(t11, m1)
+    t13 = dadd(t7, t12)
+    t14 = -t13
+    t15 = dadd(0.0, t14)
+    t16 = dadd(t15, -0.0)
+    t17 = dadd(t13, -t7)
+    t18 = dadd(t7, -margin)
+    t19 = ddiv(libdevice.fma(-t4, p, 1.0), p)
+    t20 = t19 if dadd(t19, -t19) == 0.0 else 0.0
+    t21 = dadd(pow_low(t3, t4), dmul(t5, dmul(t4, ddiv(dadd(s0_l, -dadd(t2, -s0)) if t1 else 0.0, t3))))
+    t22 = ddiv(dadd(libdevice.fma(-t6, m0, t5), dadd(t21, dmul(t5, dmul(t20, log(t3))))), m0)
+    t23 = dadd(dadd(dadd(margin, -dadd(t7, -t18)), dadd(t6, -t18)), t22)
+    t24 = dadd(pow_low(t10, t4), dmul(t11, dmul(t4, ddiv(dadd(s1_l, -dadd(t9, -s1)) if t8 else 0.0, t10))))
+    t25 = -ddiv(dadd(libdevice.fma(t12, m1, t11), dadd(t24, dmul(t11, dmul(t20, log(t10))))), m1)
+    t26 = -dadd(dadd(dadd(dadd(t7, -dadd(t13, -t17)), dadd(t12, -t17)), t23), t25)
+    t27 = dadd(dadd(dadd(0.0, -dadd(t15, -t16)), dadd(t14, -t16)), t26)
+    t28 = dadd(t27, -t27) == 0.0
+    t29 = dadd(t15, t27)
+    t30 = t29 if t28 else t15
+    return g if t30 < 0.0 or t30 == 0.0 and (dadd(t27, -dadd(t29, -t15)) if t28 else 0.0) <= 0.0 else 0.0
 
 
 # e0[D] = Abs(y0[D])**p
@@ -14011,20 +13993,17 @@ def vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D1, y1_D1_l):
     t4 = dadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = dadd(p, -1.0)
-    t7 = dadd(t6, -p)
-    t8 = dadd(dadd(p, -dadd(t6, -t7)), dadd(-1.0, -t7))
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = pow(t5, t11)
-    t13 = dadd(y1_D1, y1_D1_l) if dadd(y1_D1_l, -y1_D1_l) == 0.0 else y1_D1
-    t14 = 1.0 if 0.0 < t13 else -1.0 if t13 < 0.0 else 0.0
-    t15 = dmul(t12, t14)
-    t16 = dadd(pow_low(t5, t11), dmul(t12, dmul(t11, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
-    t17 = dmul(dadd(t16, dmul(t12, dmul(dadd(t8, -dadd(t10, -t6)) if t9 else 0.0, log(t5)))), t14)
-    t18 = dadd(libdevice.fma(t12, t14, -t15), t17)
-    t19 = t18 if dadd(t18, -t18) == 0.0 else 0.0
-    return t15, t19
+    t7 = pow(t5, t6)
+    t8 = dadd(y1_D1, y1_D1_l) if dadd(y1_D1_l, -y1_D1_l) == 0.0 else y1_D1
+    t9 = 1.0 if 0.0 < t8 else -1.0 if t8 < 0.0 else 0.0
+    t10 = dmul(t7, t9)
+    t11 = dadd(t6, -p)
+    t12 = dadd(dadd(p, -dadd(t6, -t11)), dadd(-1.0, -t11))
+    t13 = dadd(pow_low(t5, t6), dmul(t7, dmul(t6, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
+    t14 = dmul(dadd(t13, dmul(t7, dmul(t12 if dadd(t12, -t12) == 0.0 else 0.0, log(t5)))), t9)
+    t15 = dadd(libdevice.fma(t7, t9, -t10), t14)
+    t16 = t15 if dadd(t15, -t15) == 0.0 else 0.0
+    return t10, t16
 
 
 # s4 = p*s3*s4_of
@@ -14050,20 +14029,17 @@ def vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D1, y0_D1_l):
     t4 = dadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = dadd(p, -1.0)
-    t7 = dadd(t6, -p)
-    t8 = dadd(dadd(p, -dadd(t6, -t7)), dadd(-1.0, -t7))
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = pow(t5, t11)
-    t13 = dadd(y0_D1, y0_D1_l) if dadd(y0_D1_l, -y0_D1_l) == 0.0 else y0_D1
-    t14 = 1.0 if 0.0 < t13 else -1.0 if t13 < 0.0 else 0.0
-    t15 = dmul(t12, t14)
-    t16 = dadd(pow_low(t5, t11), dmul(t12, dmul(t11, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
-    t17 = dmul(dadd(t16, dmul(t12, dmul(dadd(t8, -dadd(t10, -t6)) if t9 else 0.0, log(t5)))), t14)
-    t18 = dadd(libdevice.fma(t12, t14, -t15), t17)
-    t19 = t18 if dadd(t18, -t18) == 0.0 else 0.0
-    return t15, t19
+    t7 = pow(t5, t6)
+    t8 = dadd(y0_D1, y0_D1_l) if dadd(y0_D1_l, -y0_D1_l) == 0.0 else y0_D1
+    t9 = 1.0 if 0.0 < t8 else -1.0 if t8 < 0.0 else 0.0
+    t10 = dmul(t7, t9)
+    t11 = dadd(t6, -p)
+    t12 = dadd(dadd(p, -dadd(t6, -t11)), dadd(-1.0, -t11))
+    t13 = dadd(pow_low(t5, t6), dmul(t7, dmul(t6, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
+    t14 = dmul(dadd(t13, dmul(t7, dmul(t12 if dadd(t12, -t12) == 0.0 else 0.0, log(t5)))), t9)
+    t15 = dadd(libdevice.fma(t7, t9, -t10), t14)
+    t16 = t15 if dadd(t15, -t15) == 0.0 else 0.0
+    return t10, t16
 
 
 # s6 = p*s5*s6_of
@@ -37980,45 +37956,42 @@ def value_f64_out_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, m2, margin, p, s0, s0
     t2 = dadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = ddiv(1.0, p)
-    t5 = ddiv(libdevice.fma(-t4, p, 1.0), p)
-    t6 = dadd(t5, -t5) == 0.0
-    t7 = dadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = ddiv(t9, m0)
-    t11 = dadd(margin, t10)
-    t12 = dadd(s1_l, -s1_l) == 0.0
-    t13 = dadd(s1, s1_l)
-    t14 = t13 if t12 else s1
-    t15 = pow(t14, t8)
-    t16 = ddiv(t15, m1)
-    t17 = dadd(s2_l, -s2_l) == 0.0
-    t18 = dadd(s2, s2_l)
-    t19 = t18 if t17 else s2
-    t20 = pow(t19, t8)
-    t21 = ddiv(t20, m2)
-    t22 = t16 < t21
-    t23 = -(t16 if t22 else t21)
-    t24 = dadd(t11, t23)
-    t25 = dadd(t24, -t11)
-    t26 = dadd(t11, -margin)
-    t27 = dadd(t5, -dadd(t7, -t4)) if t6 else 0.0
-    t28 = dadd(pow_low(t3, t8), dmul(t9, dmul(t8, ddiv(dadd(s0_l, -dadd(t2, -s0)) if t1 else 0.0, t3))))
-    t29 = ddiv(dadd(libdevice.fma(-t10, m0, t9), dadd(t28, dmul(t9, dmul(t27, log(t3))))), m0)
-    t30 = dadd(dadd(dadd(margin, -dadd(t11, -t26)), dadd(t10, -t26)), t29)
-    t31 = dadd(pow_low(t14, t8), dmul(t15, dmul(t8, ddiv(dadd(s1_l, -dadd(t13, -s1)) if t12 else 0.0, t14))))
-    t32 = dadd(pow_low(t19, t8), dmul(t20, dmul(t8, ddiv(dadd(s2_l, -dadd(t18, -s2)) if t17 else 0.0, t19))))
-    t33 = ddiv(dadd(libdevice.fma(-t16, m1, t15), dadd(t31, dmul(t15, dmul(t27, log(t14))))), m1)
-    t34 = ddiv(dadd(libdevice.fma(-t21, m2, t20), dadd(t32, dmul(t20, dmul(t27, log(t19))))), m2)
-    t35 = dadd(dadd(dadd(dadd(t11, -dadd(t24, -t25)), dadd(t23, -t25)), t30), -(t33 if t22 else t34))
-    t36 = t24 < 0.0 or t24 == 0.0 and t35 < 0.0
-    t37 = 0.0 if t36 else t35
-    t38 = dadd(t37, -t37) == 0.0
-    t39 = 0.0 if t36 else t24
-    t40 = dadd(t39, t37)
-    t41 = dadd(t37, -dadd(t40, -t39)) if t38 else 0.0
-    t42 = t40 if t38 else t39
-    return dadd(t42, t41) if dadd(t41, -t41) == 0.0 else t42
+    t5 = pow(t3, t4)
+    t6 = ddiv(t5, m0)
+    t7 = dadd(margin, t6)
+    t8 = dadd(s1_l, -s1_l) == 0.0
+    t9 = dadd(s1, s1_l)
+    t10 = t9 if t8 else s1
+    t11 = pow(t10, t4)
+    t12 = ddiv(t11, m1)
+    t13 = dadd(s2_l, -s2_l) == 0.0
+    t14 = dadd(s2, s2_l)
+    t15 = t14 if t13 else s2
+    t16 = pow(t15, t4)
+    t17 = ddiv(t16, m2)
+    t18 = t12 < t17
+    t19 = -(t12 if t18 else t17)
+    t20 = dadd(t7, t19)
+    t21 = dadd(t20, -t7)
+    t22 = dadd(t7, -margin)
+    t23 = ddiv(libdevice.fma(-t4, p, 1.0), p)
+    t24 = t23 if dadd(t23, -t23) == 0.0 else 0.0
+    t25 = dadd(pow_low(t3, t4), dmul(t5, dmul(t4, ddiv(dadd(s0_l, -dadd(t2, -s0)) if t1 else 0.0, t3))))
+    t26 = ddiv(dadd(libdevice.fma(-t6, m0, t5), dadd(t25, dmul(t5, dmul(t24, log(t3))))), m0)
+    t27 = dadd(dadd(dadd(margin, -dadd(t7, -t22)), dadd(t6, -t22)), t26)
+    t28 = dadd(pow_low(t10, t4), dmul(t11, dmul(t4, ddiv(dadd(s1_l, -dadd(t9, -s1)) if t8 else 0.0, t10))))
+    t29 = dadd(pow_low(t15, t4), dmul(t16, dmul(t4, ddiv(dadd(s2_l, -dadd(t14, -s2)) if t13 else 0.0, t15))))
+    t30 = ddiv(dadd(libdevice.fma(-t12, m1, t11), dadd(t28, dmul(t11, dmul(t24, log(t10))))), m1)
+    t31 = ddiv(dadd(libdevice.fma(-t17, m2, t16), dadd(t29, dmul(t16, dmul(t24, log(t15))))), m2)
+    t32 = dadd(dadd(dadd(dadd(t7, -dadd(t20, -t21)), dadd(t19, -t21)), t27), -(t30 if t18 else t31))
+    t33 = t20 < 0.0 or t20 == 0.0 and t32 < 0.0
+    t34 = 0.0 if t33 else t32
+    t35 = dadd(t34, -t34) == 0.0
+    t36 = 0.0 if t33 else t20
+    t37 = dadd(t36, t34)
+    t38 = dadd(t34, -dadd(t37, -t36)) if t35 else 0.0
+    t39 = t37 if t35 else t36
+    return dadd(t39, t38) if dadd(t38, -t38) == 0.0 else t39
 
 
 # e0 = s1**(1/p)
@@ -38612,18 +38585,15 @@ def vjp_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l):
     t2 = dadd(s1, s1_l)
     t3 = t2 if t1 else s1
     t4 = ddiv(1.0, p)
-    t5 = ddiv(libdevice.fma(-t4, p, 1.0), p)
-    t6 = dadd(t5, -t5) == 0.0
-    t7 = dadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = dadd(pow_low(t3, t8), dmul(t9, dmul(t8, ddiv(dadd(s1_l, -dadd(t2, -s1)) if t1 else 0.0, t3))))
-    t11 = dadd(t10, dmul(t9, dmul(dadd(t5, -dadd(t7, -t4)) if t6 else 0.0, log(t3))))
-    t12 = dadd(t11, -t11) == 0.0
-    t13 = dadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (dadd(t11, -dadd(t13, -t9)) if t12 else 0.0) if dadd(t14, -t14) == 0.0 else 0.0
-    return t14, t15
+    t5 = pow(t3, t4)
+    t6 = ddiv(libdevice.fma(-t4, p, 1.0), p)
+    t7 = dadd(pow_low(t3, t4), dmul(t5, dmul(t4, ddiv(dadd(s1_l, -dadd(t2, -s1)) if t1 else 0.0, t3))))
+    t8 = dadd(t7, dmul(t5, dmul(t6 if dadd(t6, -t6) == 0.0 else 0.0, log(t3))))
+    t9 = dadd(t8, -t8) == 0.0
+    t10 = dadd(t5, t8)
+    t11 = t10 if t9 else t5
+    t12 = (dadd(t8, -dadd(t10, -t5)) if t9 else 0.0) if dadd(t11, -t11) == 0.0 else 0.0
+    return t11, t12
 
 
 # e1 = s2**(1/p)
@@ -38633,18 +38603,15 @@ def vjp_f64_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s2, s2_l):
     t2 = dadd(s2, s2_l)
     t3 = t2 if t1 else s2
     t4 = ddiv(1.0, p)
-    t5 = ddiv(libdevice.fma(-t4, p, 1.0), p)
-    t6 = dadd(t5, -t5) == 0.0
-    t7 = dadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = dadd(pow_low(t3, t8), dmul(t9, dmul(t8, ddiv(dadd(s2_l, -dadd(t2, -s2)) if t1 else 0.0, t3))))
-    t11 = dadd(t10, dmul(t9, dmul(dadd(t5, -dadd(t7, -t4)) if t6 else 0.0, log(t3))))
-    t12 = dadd(t11, -t11) == 0.0
-    t13 = dadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (dadd(t11, -dadd(t13, -t9)) if t12 else 0.0) if dadd(t14, -t14) == 0.0 else 0.0
-    return t14, t15
+    t5 = pow(t3, t4)
+    t6 = ddiv(libdevice.fma(-t4, p, 1.0), p)
+    t7 = dadd(pow_low(t3, t4), dmul(t5, dmul(t4, ddiv(dadd(s2_l, -dadd(t2, -s2)) if t1 else 0.0, t3))))
+    t8 = dadd(t7, dmul(t5, dmul(t6 if dadd(t6, -t6) == 0.0 else 0.0, log(t3))))
+    t9 = dadd(t8, -t8) == 0.0
+    t10 = dadd(t5, t8)
+    t11 = t10 if t9 else t5
+    t12 = (dadd(t8, -dadd(t10, -t5)) if t9 else 0.0) if dadd(t11, -t11) == 0.0 else 0.0
+    return t11, t12
 
 
 # e2 = s0**(1/p)
@@ -38654,18 +38621,15 @@ def vjp_f64_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
     t2 = dadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = ddiv(1.0, p)
-    t5 = ddiv(libdevice.fma(-t4, p, 1.0), p)
-    t6 = dadd(t5, -t5) == 0.0
-    t7 = dadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = dadd(pow_low(t3, t8), dmul(t9, dmul(t8, ddiv(dadd(s0_l, -dadd(t2, -s0)) if t1 else 0.0, t3))))
-    t11 = dadd(t10, dmul(t9, dmul(dadd(t5, -dadd(t7, -t4)) if t6 else 0.0, log(t3))))
-    t12 = dadd(t11, -t11) == 0.0
-    t13 = dadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (dadd(t11, -dadd(t13, -t9)) if t12 else 0.0) if dadd(t14, -t14) == 0.0 else 0.0
-    return t14, t15
+    t5 = pow(t3, t4)
+    t6 = ddiv(libdevice.fma(-t4, p, 1.0), p)
+    t7 = dadd(pow_low(t3, t4), dmul(t5, dmul(t4, ddiv(dadd(s0_l, -dadd(t2, -s0)) if t1 else 0.0, t3))))
+    t8 = dadd(t7, dmul(t5, dmul(t6 if dadd(t6, -t6) == 0.0 else 0.0, log(t3))))
+    t9 = dadd(t8, -t8) == 0.0
+    t10 = dadd(t5, t8)
+    t11 = t10 if t9 else t5
+    t12 = (dadd(t8, -dadd(t10, -t5)) if t9 else 0.0) if dadd(t11, -t11) == 0.0 else 0.0
+    return t11, t12
 
 
 # s4 = (-(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e1/m2 < e0/m1 else (0 if Eq(s2, 0)
@@ -38879,19 +38843,16 @@ def vjp_f64_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D, y1_D_l):
     t4 = dadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = dadd(p, -1.0)
-    t7 = dadd(t6, -p)
-    t8 = dadd(dadd(p, -dadd(t6, -t7)), dadd(-1.0, -t7))
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = pow(t5, t11)
-    t13 = dadd(pow_low(t5, t11), dmul(t12, dmul(t11, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
-    t14 = dadd(t13, dmul(t12, dmul(dadd(t8, -dadd(t10, -t6)) if t9 else 0.0, log(t5))))
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = (dadd(t14, -dadd(t16, -t12)) if t15 else 0.0) if dadd(t17, -t17) == 0.0 else 0.0
-    return t17, t18
+    t7 = pow(t5, t6)
+    t8 = dadd(t6, -p)
+    t9 = dadd(dadd(p, -dadd(t6, -t8)), dadd(-1.0, -t8))
+    t10 = dadd(pow_low(t5, t6), dmul(t7, dmul(t6, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
+    t11 = dadd(t10, dmul(t7, dmul(t9 if dadd(t9, -t9) == 0.0 else 0.0, log(t5))))
+    t12 = dadd(t11, -t11) == 0.0
+    t13 = dadd(t7, t11)
+    t14 = t13 if t12 else t7
+    t15 = (dadd(t11, -dadd(t13, -t7)) if t12 else 0.0) if dadd(t14, -t14) == 0.0 else 0.0
+    return t14, t15
 
 
 # e4[D] = Abs(y0[D])**(p - 1)
@@ -38903,19 +38864,16 @@ def vjp_f64_e4_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D, y0_D_l):
     t4 = dadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = dadd(p, -1.0)
-    t7 = dadd(t6, -p)
-    t8 = dadd(dadd(p, -dadd(t6, -t7)), dadd(-1.0, -t7))
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = pow(t5, t11)
-    t13 = dadd(pow_low(t5, t11), dmul(t12, dmul(t11, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
-    t14 = dadd(t13, dmul(t12, dmul(dadd(t8, -dadd(t10, -t6)) if t9 else 0.0, log(t5))))
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = (dadd(t14, -dadd(t16, -t12)) if t15 else 0.0) if dadd(t17, -t17) == 0.0 else 0.0
-    return t17, t18
+    t7 = pow(t5, t6)
+    t8 = dadd(t6, -p)
+    t9 = dadd(dadd(p, -dadd(t6, -t8)), dadd(-1.0, -t8))
+    t10 = dadd(pow_low(t5, t6), dmul(t7, dmul(t6, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
+    t11 = dadd(t10, dmul(t7, dmul(t9 if dadd(t9, -t9) == 0.0 else 0.0, log(t5))))
+    t12 = dadd(t11, -t11) == 0.0
+    t13 = dadd(t7, t11)
+    t14 = t13 if t12 else t7
+    t15 = (dadd(t11, -dadd(t13, -t7)) if t12 else 0.0) if dadd(t14, -t14) == 0.0 else 0.0
+    return t14, t15
 
 
 # danchor[D] = (g*(p*s5*sign(y1[D])*e3[D] + p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
@@ -39002,19 +38960,16 @@ def vjp_f64_e5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_D, y2_D_l):
     t4 = dadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = dadd(p, -1.0)
-    t7 = dadd(t6, -p)
-    t8 = dadd(dadd(p, -dadd(t6, -t7)), dadd(-1.0, -t7))
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = pow(t5, t11)
-    t13 = dadd(pow_low(t5, t11), dmul(t12, dmul(t11, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
-    t14 = dadd(t13, dmul(t12, dmul(dadd(t8, -dadd(t10, -t6)) if t9 else 0.0, log(t5))))
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = (dadd(t14, -dadd(t16, -t12)) if t15 else 0.0) if dadd(t17, -t17) == 0.0 else 0.0
-    return t17, t18
+    t7 = pow(t5, t6)
+    t8 = dadd(t6, -p)
+    t9 = dadd(dadd(p, -dadd(t6, -t8)), dadd(-1.0, -t8))
+    t10 = dadd(pow_low(t5, t6), dmul(t7, dmul(t6, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
+    t11 = dadd(t10, dmul(t7, dmul(t9 if dadd(t9, -t9) == 0.0 else 0.0, log(t5))))
+    t12 = dadd(t11, -t11) == 0.0
+    t13 = dadd(t7, t11)
+    t14 = t13 if t12 else t7
+    t15 = (dadd(t11, -dadd(t13, -t7)) if t12 else 0.0) if dadd(t14, -t14) == 0.0 else 0.0
+    return t14, t15
 
 
 # dpositive[D] = (g*(p*s4*sign(y2[D])*e5[D] - p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >=
@@ -39283,45 +39238,42 @@ def vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_ne_2_p_ne_1(g, m0, m1, m2, margi
     t2 = dadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = ddiv(1.0, p)
-    t5 = ddiv(libdevice.fma(-t4, p, 1.0), p)
-    t6 = dadd(t5, -t5) == 0.0
-    t7 = dadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = pow(t3, t8)
-    t10 = ddiv(t9, m0)
-    t11 = dadd(margin, t10)
-    t12 = dadd(s1_l, -s1_l) == 0.0
-    t13 = dadd(s1, s1_l)
-    t14 = t13 if t12 else s1
-    t15 = pow(t14, t8)
-    t16 = ddiv(t15, m1)
-    t17 = dadd(s2_l, -s2_l) == 0.0
-    t18 = dadd(s2, s2_l)
-    t19 = t18 if t17 else s2
-    t20 = pow(t19, t8)
-    t21 = ddiv(t20, m2)
-    t22 = t16 < t21
-    t23 = -(t16 if t22 else t21)
-    t24 = dadd(t11, t23)
-    t25 = -t24
-    t26 = dadd(0.0, t25)
-    t27 = dadd(t26, -0.0)
-    t28 = dadd(t24, -t11)
-    t29 = dadd(t11, -margin)
-    t30 = dadd(t5, -dadd(t7, -t4)) if t6 else 0.0
-    t31 = dadd(pow_low(t3, t8), dmul(t9, dmul(t8, ddiv(dadd(s0_l, -dadd(t2, -s0)) if t1 else 0.0, t3))))
-    t32 = ddiv(dadd(libdevice.fma(-t10, m0, t9), dadd(t31, dmul(t9, dmul(t30, log(t3))))), m0)
-    t33 = dadd(dadd(dadd(margin, -dadd(t11, -t29)), dadd(t10, -t29)), t32)
-    t34 = dadd(pow_low(t14, t8), dmul(t15, dmul(t8, ddiv(dadd(s1_l, -dadd(t13, -s1)) if t12 else 0.0, t14))))
-    t35 = dadd(pow_low(t19, t8), dmul(t20, dmul(t8, ddiv(dadd(s2_l, -dadd(t18, -s2)) if t17 else 0.0, t19))))
-    t36 = ddiv(dadd(libdevice.fma(-t16, m1, t15), dadd(t34, dmul(t15, dmul(t30, log(t14))))), m1)
-    t37 = ddiv(dadd(libdevice.fma(-t21, m2, t20), dadd(t35, dmul(t20, dmul(t30, log(t19))))), m2)
-    t38 = -dadd(dadd(dadd(dadd(t11, -dadd(t24, -t28)), dadd(t23, -t28)), t33), -(t36 if t22 else t37))
-    t39 = dadd(dadd(dadd(0.0, -dadd(t26, -t27)), dadd(t25, -t27)), t38)
-    t40 = dadd(t39, -t39) == 0.0
-    t41 = dadd(t26, t39)
-    t42 = t41 if t40 else t26
-    return g if t42 < 0.0 or t42 == 0.0 and (dadd(t39, -dadd(t41, -t26)) if t40 else 0.0) <= 0.0 else 0.0
+    t5 = pow(t3, t4)
+    t6 = ddiv(t5, m0)
+    t7 = dadd(margin, t6)
+    t8 = dadd(s1_l, -s1_l) == 0.0
+    t9 = dadd(s1, s1_l)
+    t10 = t9 if t8 else s1
+    t11 = pow(t10, t4)
+    t12 = ddiv(t11, m1)
+    t13 = dadd(s2_l, -s2_l) == 0.0
+    t14 = dadd(s2, s2_l)
+    t15 = t14 if t13 else s2
+    t16 = pow(t15, t4)
+    t17 = ddiv(t16, m2)
+    t18 = t12 < t17
+    t19 = -(t12 if t18 else t17)
+    t20 = dadd(t7, t19)
+    t21 = -t20
+    t22 = dadd(0.0, t21)
+    t23 = dadd(t22, -0.0)
+    t24 = dadd(t20, -t7)
+    t25 = dadd(t7, -margin)
+    t26 = ddiv(libdevice.fma(-t4, p, 1.0), p)
+    t27 = t26 if dadd(t26, -t26) == 0.0 else 0.0
+    t28 = dadd(pow_low(t3, t4), dmul(t5, dmul(t4, ddiv(dadd(s0_l, -dadd(t2, -s0)) if t1 else 0.0, t3))))
+    t29 = ddiv(dadd(libdevice.fma(-t6, m0, t5), dadd(t28, dmul(t5, dmul(t27, log(t3))))), m0)
+    t30 = dadd(dadd(dadd(margin, -dadd(t7, -t25)), dadd(t6, -t25)), t29)
+    t31 = dadd(pow_low(t10, t4), dmul(t11, dmul(t4, ddiv(dadd(s1_l, -dadd(t9, -s1)) if t8 else 0.0, t10))))
+    t32 = dadd(pow_low(t15, t4), dmul(t16, dmul(t4, ddiv(dadd(s2_l, -dadd(t14, -s2)) if t13 else 0.0, t15))))
+    t33 = ddiv(dadd(libdevice.fma(-t12, m1, t11), dadd(t31, dmul(t11, dmul(t27, log(t10))))), m1)
+    t34 = ddiv(dadd(libdevice.fma(-t17, m2, t16), dadd(t32, dmul(t16, dmul(t27, log(t15))))), m2)
+    t35 = -dadd(dadd(dadd(dadd(t7, -dadd(t20, -t24)), dadd(t19, -t24)), t30), -(t33 if t18 else t34))
+    t36 = dadd(dadd(dadd(0.0, -dadd(t22, -t23)), dadd(t21, -t23)), t35)
+    t37 = dadd(t36, -t36) == 0.0
+    t38 = dadd(t22, t36)
+    t39 = t38 if t37 else t22
+    return g if t39 < 0.0 or t39 == 0.0 and (dadd(t36, -dadd(t38, -t22)) if t37 else 0.0) <= 0.0 else 0.0
 
 
 # e0[D] = Abs(y0[D])**p
@@ -40605,20 +40557,17 @@ def vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_D1, y2_D1_l):
     t4 = dadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = dadd(p, -1.0)
-    t7 = dadd(t6, -p)
-    t8 = dadd(dadd(p, -dadd(t6, -t7)), dadd(-1.0, -t7))
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = pow(t5, t11)
-    t13 = dadd(y2_D1, y2_D1_l) if dadd(y2_D1_l, -y2_D1_l) == 0.0 else y2_D1
-    t14 = 1.0 if 0.0 < t13 else -1.0 if t13 < 0.0 else 0.0
-    t15 = dmul(t12, t14)
-    t16 = dadd(pow_low(t5, t11), dmul(t12, dmul(t11, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
-    t17 = dmul(dadd(t16, dmul(t12, dmul(dadd(t8, -dadd(t10, -t6)) if t9 else 0.0, log(t5)))), t14)
-    t18 = dadd(libdevice.fma(t12, t14, -t15), t17)
-    t19 = t18 if dadd(t18, -t18) == 0.0 else 0.0
-    return t15, t19
+    t7 = pow(t5, t6)
+    t8 = dadd(y2_D1, y2_D1_l) if dadd(y2_D1_l, -y2_D1_l) == 0.0 else y2_D1
+    t9 = 1.0 if 0.0 < t8 else -1.0 if t8 < 0.0 else 0.0
+    t10 = dmul(t7, t9)
+    t11 = dadd(t6, -p)
+    t12 = dadd(dadd(p, -dadd(t6, -t11)), dadd(-1.0, -t11))
+    t13 = dadd(pow_low(t5, t6), dmul(t7, dmul(t6, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
+    t14 = dmul(dadd(t13, dmul(t7, dmul(t12 if dadd(t12, -t12) == 0.0 else 0.0, log(t5)))), t9)
+    t15 = dadd(libdevice.fma(t7, t9, -t10), t14)
+    t16 = t15 if dadd(t15, -t15) == 0.0 else 0.0
+    return t10, t16
 
 
 # s5 = p*s4*s5_of
@@ -40644,20 +40593,17 @@ def vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_D1, y1_D1_l):
     t4 = dadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = dadd(p, -1.0)
-    t7 = dadd(t6, -p)
-    t8 = dadd(dadd(p, -dadd(t6, -t7)), dadd(-1.0, -t7))
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = pow(t5, t11)
-    t13 = dadd(y1_D1, y1_D1_l) if dadd(y1_D1_l, -y1_D1_l) == 0.0 else y1_D1
-    t14 = 1.0 if 0.0 < t13 else -1.0 if t13 < 0.0 else 0.0
-    t15 = dmul(t12, t14)
-    t16 = dadd(pow_low(t5, t11), dmul(t12, dmul(t11, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
-    t17 = dmul(dadd(t16, dmul(t12, dmul(dadd(t8, -dadd(t10, -t6)) if t9 else 0.0, log(t5)))), t14)
-    t18 = dadd(libdevice.fma(t12, t14, -t15), t17)
-    t19 = t18 if dadd(t18, -t18) == 0.0 else 0.0
-    return t15, t19
+    t7 = pow(t5, t6)
+    t8 = dadd(y1_D1, y1_D1_l) if dadd(y1_D1_l, -y1_D1_l) == 0.0 else y1_D1
+    t9 = 1.0 if 0.0 < t8 else -1.0 if t8 < 0.0 else 0.0
+    t10 = dmul(t7, t9)
+    t11 = dadd(t6, -p)
+    t12 = dadd(dadd(p, -dadd(t6, -t11)), dadd(-1.0, -t11))
+    t13 = dadd(pow_low(t5, t6), dmul(t7, dmul(t6, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
+    t14 = dmul(dadd(t13, dmul(t7, dmul(t12 if dadd(t12, -t12) == 0.0 else 0.0, log(t5)))), t9)
+    t15 = dadd(libdevice.fma(t7, t9, -t10), t14)
+    t16 = t15 if dadd(t15, -t15) == 0.0 else 0.0
+    return t10, t16
 
 
 # s7 = p*s6*s7_of
@@ -40683,20 +40629,17 @@ def vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D1, y0_D1_l):
     t4 = dadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = dadd(p, -1.0)
-    t7 = dadd(t6, -p)
-    t8 = dadd(dadd(p, -dadd(t6, -t7)), dadd(-1.0, -t7))
-    t9 = dadd(t8, -t8) == 0.0
-    t10 = dadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = pow(t5, t11)
-    t13 = dadd(y0_D1, y0_D1_l) if dadd(y0_D1_l, -y0_D1_l) == 0.0 else y0_D1
-    t14 = 1.0 if 0.0 < t13 else -1.0 if t13 < 0.0 else 0.0
-    t15 = dmul(t12, t14)
-    t16 = dadd(pow_low(t5, t11), dmul(t12, dmul(t11, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
-    t17 = dmul(dadd(t16, dmul(t12, dmul(dadd(t8, -dadd(t10, -t6)) if t9 else 0.0, log(t5)))), t14)
-    t18 = dadd(libdevice.fma(t12, t14, -t15), t17)
-    t19 = t18 if dadd(t18, -t18) == 0.0 else 0.0
-    return t15, t19
+    t7 = pow(t5, t6)
+    t8 = dadd(y0_D1, y0_D1_l) if dadd(y0_D1_l, -y0_D1_l) == 0.0 else y0_D1
+    t9 = 1.0 if 0.0 < t8 else -1.0 if t8 < 0.0 else 0.0
+    t10 = dmul(t7, t9)
+    t11 = dadd(t6, -p)
+    t12 = dadd(dadd(p, -dadd(t6, -t11)), dadd(-1.0, -t11))
+    t13 = dadd(pow_low(t5, t6), dmul(t7, dmul(t6, ddiv(dadd(t1, -dadd(t4, -t3)) if t2 else 0.0, t5))))
+    t14 = dmul(dadd(t13, dmul(t7, dmul(t12 if dadd(t12, -t12) == 0.0 else 0.0, log(t5)))), t9)
+    t15 = dadd(libdevice.fma(t7, t9, -t10), t14)
+    t16 = t15 if dadd(t15, -t15) == 0.0 else 0.0
+    return t10, t16
 
 
 # s9 = p*s8*s9_of
