@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import sympy as sp
-from sympy import Expr
+from sympy import Expr, Symbol
 from sympy.core.relational import Relational
 
 from symgen import heads
@@ -30,9 +30,16 @@ def solved(relation: Relational) -> Any:
         >>> x = sp.Symbol("x", real=True)
         >>> solved(6 <= heads.first_max(0, 2 * x + 3))
         x >= 3/2
+        >>> solved(x / 10 - 1 >= heads.first_min(x, 7))
+        (x >= 80) | (x <= -10/9)
     """
     if not isinstance(relation, _ORDERS):
         return relation
+    known = _linear(relation)
+    if known is None:
+        known = _apart(relation)
+    if known is not None:
+        return known
     if relation.lhs.is_Rational:
         relation = relation.reversed
     e, bound = relation.lhs, relation.rhs
@@ -40,6 +47,35 @@ def solved(relation: Relational) -> Any:
         return relation
     simpler = _without_number(type(relation), e, bound)
     return relation if simpler is None else solved(simpler)
+
+
+def _linear(relation: Relational) -> Any:
+    """An order that is linear in one operand and rational otherwise as one between that operand and a number."""
+    gap = relation.lhs - relation.rhs
+    if gap.is_Rational:
+        return relation.func(gap, 0)
+    if len(gap.free_symbols) != 1:
+        return None
+    (x,) = gap.free_symbols
+    polynomial = gap.as_poly(x) if gap.is_polynomial(x) else None
+    if polynomial is None or polynomial.degree() > 1 or not all(c.is_Rational for c in polynomial.all_coeffs()):
+        return None
+    slope, constant = polynomial.coeff_monomial(x), polynomial.coeff_monomial(1)
+    return (relation.func if slope > 0 else _FLIPPED[relation.func])(x, -constant / slope)
+
+
+def _apart(relation: Relational) -> Any:
+    """An order against the larger or smaller of two as both or either of two orders, where these are linear."""
+    for side, other, order in (
+        (relation.lhs, relation.rhs, relation.func),
+        (relation.rhs, relation.lhs, _FLIPPED[relation.func]),
+    ):
+        if isinstance(side, _LARGER + _SMALLER):
+            parts = [solved(order(a, other, evaluate=False)) for a in side.args]
+            if all(isinstance(a.lhs, Symbol) and a.rhs.is_Rational for p in parts for a in p.atoms(Relational)):
+                either = isinstance(side, _LARGER) == (order in (sp.StrictGreaterThan, sp.GreaterThan))
+                return (sp.Or if either else sp.And)(*parts)
+    return None
 
 
 def _without_number(order: type[Relational], e: Expr, bound: Expr) -> Any:

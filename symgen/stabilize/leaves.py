@@ -214,7 +214,12 @@ class Bench:
     def _holds(self, condition: Any, probe: Probe) -> Flags:
         chosen = Lowering(COMPENSATED, self.bound).condition(condition)
         flag = ScalarFunction("holds", self.parameters, (select(chosen, const(1.0), const(0.0)),))
-        return np.asarray(evaluate(flag, probe, self.target.computes) > 0)
+        holds = np.array(evaluate(flag, probe, self.target.computes) > 0)
+        # an infinity lies in the case that leads there: both sides may be infinite at it, and tell nothing
+        for end, beside in ((0, 1), (-1, -2)):
+            if np.isinf(probe.x[end]) and probe.x.size > 1:
+                holds[:, end] = holds[:, beside]
+        return holds
 
     def _inner(self, problem: Problem, shapes: tuple[Expr, ...]) -> list[Inner]:
         """The leaf through the fixed function inside it, where there is one: one more candidate."""

@@ -197,11 +197,16 @@ class Fitter:
         return self._fit(piece, low, high, arb(centre), lambda x: (arb(rate) * x).exp())
 
     def _rate(self, gap: Gap) -> float | None:
-        """The exponential to take out of a gap whose ends differ much, in few bits; zero where they do not."""
+        """The exponential to take out of a gap whose ends differ much, in few bits; zero where they do not.
+
+        None where the function is zero, infinite or unknown at an end, or known to too few bits to compare them.
+        """
         left, right = self.exact(arb(gap.lower), 60), self.exact(arb(gap.upper), 60)
         if left is None or right is None or left.contains(0) or right.contains(0):
             return None
         growth = float(abs(right / left).log())
+        if not math.isfinite(growth):
+            return None
         slope = growth / (gap.upper - gap.lower)
         if abs(growth) < math.log(STEEP) or abs(slope) < FLATTEST:
             return 0.0
