@@ -388,7 +388,8 @@ def test_an_order_against_a_number_computes_no_sum() -> None:
 def test_an_order_between_lines_is_one_of_the_operand() -> None:
     """x/10 - 9/10 against min(x, x/10 + 9/10) meets at -1, a float, though neither coefficient is one."""
     relation = sp.Ge(x / 10 - Rational(9, 10), first_min(x, x / 10 + Rational(9, 10)))
-    assert [decided(relation, x=v) for v in (math.nextafter(-1, -2), -1.0, math.nextafter(-1, 0))] == [True, True, False]
+    beside = (math.nextafter(-1, -2), -1.0, math.nextafter(-1, 0))
+    assert [decided(relation, x=v) for v in beside] == [True, True, False]
     both = sp.Lt(first_max(x / 3, 1 - x), 2 - x / 7)
     for v in (-1.0 - 1 / 6, math.nextafter(-7 / 6, 0), 4.199999999999999, math.nextafter(4.2, 5)):
         exact = Rational(v)
