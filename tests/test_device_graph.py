@@ -57,10 +57,10 @@ def test_what_is_left_out_or_joined_changes_no_bit(function: ScalarFunction) -> 
 @given(chosen())
 def test_numbers_lie_within_their_bounds(function: ScalarFunction) -> None:
     found, computed = bounds(function.results), {}
-    function.evaluate([A, B], computed)
+    function.evaluate([A, B], computed, keeping=max(A.size, B.size))
     for n in topological(function.results):
-        got = np.asarray(computed[n], np.float64)
-        if n.op not in ("lt", "le", "eq", "ne", "and", "or", "not"):
+        if n.args and n.op not in ("lt", "le", "eq", "ne", "and", "or", "not"):
+            got = np.asarray(computed[n], np.float64)
             low, high = found[n]
             assert np.all((low <= got) & (got <= high) | np.isnan(got)), (n.op, low, high)
 
@@ -151,7 +151,7 @@ def test_a_quotient_that_a_result_takes_alone_stays_exact() -> None:
     """Its rest is in another result only, so that it takes a step of Newton's."""
     with computing_in(np.float32):
         below = const(1.0) + call("exp", -abs(u))
-        pair = COMPENSATED.div(Pair(call("exp", -abs(v))), Pair(below))
+        pair = COMPENSATED.div(Pair(call("exp", -abs(v)), v * const(2.0**-30)), Pair(below))
         alone, whole = near((pair.high, COMPENSATED.rounded(pair)))
     assert alone.op == "fma"
     assert near((COMPENSATED.rounded(pair),)) != (whole,)
