@@ -22,7 +22,9 @@ loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 def value_scalar(x):
     x = np.float64(x)
     t1 = -x
-    return (log(-expm1(t1)) if x <= 0.6931471805599453 else log1p(-exp(t1))) if 0.0 <= x else math.nan
+    t2 = log(-expm1(t1))
+    t3 = log1p(-exp(t1))
+    return (t2 if x <= 0.6931471805599453 else t3) if 0.0 <= x else math.nan
 
 
 @core
@@ -83,13 +85,15 @@ def value_and_grad_scalar(x):
     t1 = 0.0 <= x
     t2 = -x
     t3 = expm1(t2)
-    t4 = exp(t2)
-    t5 = t4 / t3
-    t6 = -t5
-    t7 = -((fma(t6, t3, t4) + exp_low(t2) - t5 * expm1_low(t2)) / t3)
-    t8 = (log(-t3) if x <= 0.6931471805599453 else log1p(-t4)) if t1 else math.nan
-    t9 = (t6 + t7 if t7 - t7 == 0.0 else t6) if t1 else math.nan
-    return t8, t9
+    t4 = log(-t3)
+    t5 = exp(t2)
+    t6 = log1p(-t5)
+    t7 = t5 / t3
+    t8 = -t7
+    t9 = -((fma(t8, t3, t5) + exp_low(t2) - t7 * expm1_low(t2)) / t3)
+    t10 = (t4 if x <= 0.6931471805599453 else t6) if t1 else math.nan
+    t11 = (t8 + t9 if t9 - t9 == 0.0 else t8) if t1 else math.nan
+    return t10, t11
 
 
 @core

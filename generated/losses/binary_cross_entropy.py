@@ -52,10 +52,12 @@ def value_scalar32(input, target, weight):
     input = np.float64(input)
     target = np.float64(target)
     weight = np.float64(weight)
-    t1 = 1.0 - target
-    t2 = -(0.0 if target == 0.0 else target * log(input)) - (0.0 if t1 == 0.0 else t1 * log1p(-input))
-    t3 = weight * ((t2 if 0.0 <= input else math.nan) if input <= 1.0 else math.nan)
-    return 0.0 if weight == 0.0 else t3
+    t1 = log(input)
+    t2 = 1.0 - target
+    t3 = log1p(-input)
+    t4 = -(0.0 if target == 0.0 else target * t1) - (0.0 if t2 == 0.0 else t2 * t3)
+    t5 = weight * ((t4 if 0.0 <= input else math.nan) if input <= 1.0 else math.nan)
+    return 0.0 if weight == 0.0 else t5
 
 
 # -weighted(target, log(input)) - weighted(1 - target, log1p(-input)) (compensated)
@@ -89,9 +91,11 @@ def grad_weight_scalar(input, target, weight):
 def grad_weight_scalar32(input, target, weight):
     input = np.float64(input)
     target = np.float64(target)
-    t1 = 1.0 - target
-    t2 = -(0.0 if target == 0.0 else target * log(input)) - (0.0 if t1 == 0.0 else t1 * log1p(-input))
-    return (t2 if 0.0 <= input else math.nan) if input <= 1.0 else math.nan
+    t1 = log(input)
+    t2 = 1.0 - target
+    t3 = log1p(-input)
+    t4 = -(0.0 if target == 0.0 else target * t1) - (0.0 if t2 == 0.0 else t2 * t3)
+    return (t4 if 0.0 <= input else math.nan) if input <= 1.0 else math.nan
 
 
 # -weighted(target, 1/input) - weighted(1 - target, -1/(1 - input)) (compensated)
@@ -190,8 +194,10 @@ def grad_target_scalar(input, target, weight):
 def grad_target_scalar32(input, target, weight):
     input = np.float64(input)
     weight = np.float64(weight)
-    t1 = weight * ((log1p(-input) - log(input) if 0.0 <= input else math.nan) if input <= 1.0 else math.nan)
-    return 0.0 if weight == 0.0 else t1
+    t1 = log1p(-input)
+    t2 = log(input)
+    t3 = weight * ((t1 - t2 if 0.0 <= input else math.nan) if input <= 1.0 else math.nan)
+    return 0.0 if weight == 0.0 else t3
 
 
 # Together, so that what they share is computed once.
@@ -248,28 +254,30 @@ def value_and_grad_scalar32(input, target, weight):
     t2 = input <= 1.0
     t3 = 0.0 <= input
     t4 = target == 0.0
-    t5 = 1.0 - target
-    t6 = t5 == 0.0
-    t7 = -input
-    t8 = -(0.0 if t4 else target * log(input)) - (0.0 if t6 else t5 * log1p(t7)) if t3 else math.nan
-    t9 = target / input
-    t10 = -(0.0 if t4 else t9)
-    t11 = 1.0 - input
-    t12 = t5 / t11
-    t13 = -t12
-    t14 = -(0.0 if t6 else t13)
-    t15 = t10 + t14
-    t16 = t15 - t10
-    t17 = -target
-    t18 = t5 - t17
-    t19 = t11 - t7
-    t20 = fma(t13, t11, t5) + (t17 - (t5 - t18) + (1.0 - t18)) - t12 * (t7 - (t11 - t19) + (1.0 - t19))
-    t21 = t10 - (t15 - t16) + (t14 - t16) + -(0.0 if t4 else fma(-t9, input, target) / input)
-    t22 = t21 + -(0.0 if t6 else -(t20 / t11))
-    t23 = weight * (((t15 + t22 if t22 - t22 == 0.0 else t15) if t3 else math.nan) if t2 else math.nan)
-    t24 = 0.0 if t1 else weight * (t8 if t2 else math.nan)
-    t25 = 0.0 if t1 else t23
-    return t24, t25
+    t5 = log(input)
+    t6 = 1.0 - target
+    t7 = t6 == 0.0
+    t8 = -input
+    t9 = log1p(t8)
+    t10 = (-(0.0 if t4 else target * t5) - (0.0 if t7 else t6 * t9) if t3 else math.nan) if t2 else math.nan
+    t11 = target / input
+    t12 = -(0.0 if t4 else t11)
+    t13 = 1.0 - input
+    t14 = t6 / t13
+    t15 = -t14
+    t16 = -(0.0 if t7 else t15)
+    t17 = t12 + t16
+    t18 = t17 - t12
+    t19 = -target
+    t20 = t6 - t19
+    t21 = t13 - t8
+    t22 = fma(t15, t13, t6) + (t19 - (t6 - t20) + (1.0 - t20)) - t14 * (t8 - (t13 - t21) + (1.0 - t21))
+    t23 = t12 - (t17 - t18) + (t16 - t18) + -(0.0 if t4 else fma(-t11, input, target) / input)
+    t24 = t23 + -(0.0 if t7 else -(t22 / t13))
+    t25 = weight * (((t17 + t24 if t24 - t24 == 0.0 else t17) if t3 else math.nan) if t2 else math.nan)
+    t26 = 0.0 if t1 else weight * t10
+    t27 = 0.0 if t1 else t25
+    return t26, t27
 
 
 @loop

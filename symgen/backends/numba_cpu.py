@@ -28,6 +28,7 @@ from symgen.backends.python_text import (
     print_graph,
 )
 from symgen.backends.render import render
+from symgen.backends.straight import dear_in_arms
 from symgen.kernel import BRANCH_FREE, KernelError, ScalarFunction
 from symgen.near import near
 
@@ -402,7 +403,7 @@ def _cores(module: ModuleText, variant: VariantText, name: str, parts: list[Outp
                 yield Core(each, alias=done[same])
                 continue
             done[same] = each
-            body = print_graph(ScalarFunction(each, arguments, nodes), DIALECT)
+            body = print_graph(ScalarFunction(each, arguments, nodes), DIALECT, alone=dear_in_arms(nodes))
             names = local_names(arguments, DIALECT.reserved)
             yield Core(each, tuple(names.values()), comments, body)
             comments = ()

@@ -73,6 +73,7 @@ class _Writer:
     names: dict[str, str]
     taken: set[str]
     uses: Mapping[Node, int]
+    alone: Collection[Node]
     branches: Branches
     statements: list[str] = field(default_factory=list)
     texts: dict[Node, _Text] = field(default_factory=dict)
@@ -104,7 +105,7 @@ class _Writer:
                 self.texts[n] = self.branch(n)
                 continue
             text = self.write(n)
-            shared = self.uses[n] > 1 and n.op not in LEAVES
+            shared = (self.uses[n] > 1 or n in self.alone) and n.op not in LEAVES
             self.texts[n] = self.assign(text) if shared else text
 
     def branch(self, n: Node) -> _Text:
@@ -156,13 +157,16 @@ class _Writer:
         return _Text(f"{self.dialect.literal}({text.text})", ATOM)
 
 
-def print_graph(function: ScalarFunction, dialect: Dialect, branches: Branches | None = None) -> Body:
+def print_graph(
+    function: ScalarFunction, dialect: Dialect, branches: Branches | None = None, alone: Collection[Node] = ()
+) -> Body:
     """The statements of a graph in a fixed order: one for each node that is used twice, or too long to nest.
 
     Args:
         function: The graph; its parameters keep their names unless Python or the dialect needs them.
         dialect: The tables of the backend.
         branches: Selections that are printed as branches, with what only their arms need, if there are any.
+        alone: Nodes that get a statement of their own, wherever they are used.
 
     Returns:
         The printed body; `reads` lists the parameters (as printed) that the graph uses.
@@ -170,7 +174,7 @@ def print_graph(function: ScalarFunction, dialect: Dialect, branches: Branches |
     order = topological(verify(function).results)
     names = local_names(function.parameters, dialect.reserved)
     uses = Counter(a for n in order for a in n.args) + Counter(function.results)
-    writer = _Writer(dialect, names, set(names.values()), uses, branches or {})
+    writer = _Writer(dialect, names, set(names.values()), uses, alone, branches or {})
     writer.block(order)
     used = {n.value for n in order if n.op == "var"}
     texts = [writer.texts[r] for r in function.results]
