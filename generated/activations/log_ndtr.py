@@ -39,8 +39,9 @@ def value_scalar(x):
     t18 = -1.1283791670955126 * (1.0 / t5 if t3 else t13 / (2.0 - t5 * t13))
     t19 = -(fma(0.7071067811865476, x, t2) + -4.833646656726457e-17 * x) * t18
     t20 = (t17 if t3 else log1p_low(t15) + t16) + t19
-    t21 = t9 if t3 else log1p(t15)
-    return t21 + t20 if t20 - t20 == 0.0 else t21
+    t21 = log1p(t15)
+    t22 = t9 if t3 else t21
+    return t22 + t20 if t20 - t20 == 0.0 else t22
 
 
 @core
@@ -215,28 +216,29 @@ def value_and_grad_scalar(x):
     t21 = t5 * t15
     t22 = t7 - (t10 - t11) + (t9 - t11) + (log_low(t6) + t13 * (1.0 / t6)) + -t14 if t3 else t19
     t23 = t22 + t20 * (-1.1283791670955126 * (1.0 / t5 if t3 else t15 / (2.0 - t21)))
-    t24 = t10 if t3 else log1p(t17)
-    t25 = 0.0 <= t2
-    t26 = -t21
-    t27 = 2.0 + t26
-    t28 = t5 if t25 else t27
-    t29 = 0.7978845608028654 / t28
-    t30 = -(t8 * 0.5)
-    t31 = exp(t30)
-    t32 = 1.0 if t25 else t31
-    t33 = t29 * t32
-    t34 = t33 * t32
-    t35 = 0.0 if t25 else exp_low(t30) + t14 * -(t31 * 0.5)
-    t36 = 2.0 * t2
-    t37 = (-(t5 / t2) if 4096.0 < t2 else t36 * t5 - 1.1283791670955126) if t25 else t36 * t27
-    t38 = t27 - 2.0
-    t39 = 2.0 - (t27 - t38) + (t26 - t38) + -(fma(t5, t15, t26) + t5 * t18 + t12 * t15)
-    t40 = t29 * (t12 + t20 * t37 if t25 else t39 + t20 * (t37 + (0.0 if t25 else -1.1283791670955126 * t15)))
-    t41 = (fma(-t29, t28, 0.7978845608028654) + -4.98465440455546e-17 - t40) / t28 * t32
-    t42 = fma(t33, t32, -t34) + t33 * t35 + (fma(t29, t32, -t33) + t29 * t35 + t41) * t32
-    t43 = t24 + t23 if t23 - t23 == 0.0 else t24
-    t44 = -x if x < -4.484063178054626e+277 else t34 + t42 if t42 - t42 == 0.0 else t34
-    return t43, t44
+    t24 = log1p(t17)
+    t25 = t10 if t3 else t24
+    t26 = 0.0 <= t2
+    t27 = -t21
+    t28 = 2.0 + t27
+    t29 = t5 if t26 else t28
+    t30 = 0.7978845608028654 / t29
+    t31 = -(t8 * 0.5)
+    t32 = exp(t31)
+    t33 = 1.0 if t26 else t32
+    t34 = t30 * t33
+    t35 = t34 * t33
+    t36 = 0.0 if t26 else exp_low(t31) + t14 * -(t32 * 0.5)
+    t37 = 2.0 * t2
+    t38 = (-(t5 / t2) if 4096.0 < t2 else t37 * t5 - 1.1283791670955126) if t26 else t37 * t28
+    t39 = t28 - 2.0
+    t40 = 2.0 - (t28 - t39) + (t27 - t39) + -(fma(t5, t15, t27) + t5 * t18 + t12 * t15)
+    t41 = t30 * (t12 + t20 * t38 if t26 else t40 + t20 * (t38 + (0.0 if t26 else -1.1283791670955126 * t15)))
+    t42 = (fma(-t30, t29, 0.7978845608028654) + -4.98465440455546e-17 - t41) / t29 * t33
+    t43 = fma(t34, t33, -t35) + t34 * t36 + (fma(t30, t33, -t34) + t30 * t36 + t42) * t33
+    t44 = t25 + t23 if t23 - t23 == 0.0 else t25
+    t45 = -x if x < -4.484063178054626e+277 else t35 + t43 if t43 - t43 == 0.0 else t35
+    return t44, t45
 
 
 @core

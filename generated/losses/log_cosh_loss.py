@@ -70,7 +70,8 @@ def value_scalar32(input, target):
     t4 = -t3
     t5 = t2 + ((t4 if 0.0 < t4 else 0.0) + log1p_unit(exp(-abs(t3)))) + -0.6931471805599453
     t6 = sinh(t2 * 0.5)
-    return t5 if t1 < -0.5743491649627686 else log1p(t6 * 2.0 * t6) if t1 < 0.6155722141265869 else t5
+    t7 = log1p(t6 * 2.0 * t6)
+    return t5 if t1 < -0.5743491649627686 else t7 if t1 < 0.6155722141265869 else t5
 
 
 # tanh(r) (compensated)
@@ -307,11 +308,12 @@ def value_and_grad_scalar32(input, target):
     t4 = -t3
     t5 = t2 + ((t4 if 0.0 < t4 else 0.0) + log1p_unit(exp(-abs(t3)))) + -0.6931471805599453
     t6 = sinh(t2 * 0.5)
-    t7 = expm1(t2 * -2.0)
-    t8 = math.copysign(-t7 / (2.0 + t7), t1)
-    t9 = t5 if t1 < -0.5743491649627686 else log1p(t6 * 2.0 * t6) if t1 < 0.6155722141265869 else t5
-    t10 = -t8
-    return t9, t8, t10
+    t7 = log1p(t6 * 2.0 * t6)
+    t8 = expm1(t2 * -2.0)
+    t9 = math.copysign(-t8 / (2.0 + t8), t1)
+    t10 = t5 if t1 < -0.5743491649627686 else t7 if t1 < 0.6155722141265869 else t5
+    t11 = -t9
+    return t10, t9, t11
 
 
 @loop

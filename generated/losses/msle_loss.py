@@ -67,29 +67,31 @@ def value_scalar32(input, target):
 def grad_input_scalar(input, target):
     input = np.float64(input)
     target = np.float64(target)
-    t1 = input + 1.0
-    t2 = input - target
-    t3 = math.sqrt(t1)
-    t4 = t2 / t3
-    t5 = t4 * 0.5
-    t6 = target + 1.0
-    t7 = math.sqrt(t6)
-    t8 = t5 / t7
-    t9 = asinh(t8)
-    t10 = t9 / t1
-    t11 = t2 - input
-    t12 = t1 - input
-    t13 = input - (t1 - t12) + (1.0 - t12)
-    t14 = fma(-t4, t3, t2) + (input - (t2 - t11) + (-target - t11))
-    t15 = t6 - target
-    t16 = fma(-t8, t7, t5) + (t14 - t4 * ((fma(-t3, t3, t1) + t13) / (t3 + t3))) / t3 * 0.5
-    t17 = (t16 - t8 * ((fma(-t7, t7, t6) + (target - (t6 - t15) + (1.0 - t15))) / (t7 + t7))) / t7
-    t18 = (fma(-t10, t1, t9) + (asinh_low(t8) + t17 * (1.0 / math.sqrt(1.0 + t8 * t8))) - t10 * t13) / t1
-    t19 = t18 * 4.0
-    t20 = t10 * 4.0
-    t21 = (t20 + t19 if t19 - t19 == 0.0 else t20) if input < math.inf else 0.0
-    t22 = (log1p(input) * 2.0 - log1p(target) * 2.0) / t1 if input == 0.0 else t21
-    return (-math.inf if target == math.inf else t22) if -1.0 <= input else math.nan
+    t1 = log1p(input)
+    t2 = log1p(target)
+    t3 = input + 1.0
+    t4 = input - target
+    t5 = math.sqrt(t3)
+    t6 = t4 / t5
+    t7 = t6 * 0.5
+    t8 = target + 1.0
+    t9 = math.sqrt(t8)
+    t10 = t7 / t9
+    t11 = asinh(t10)
+    t12 = t11 / t3
+    t13 = t4 - input
+    t14 = t3 - input
+    t15 = input - (t3 - t14) + (1.0 - t14)
+    t16 = fma(-t6, t5, t4) + (input - (t4 - t13) + (-target - t13))
+    t17 = t8 - target
+    t18 = fma(-t10, t9, t7) + (t16 - t6 * ((fma(-t5, t5, t3) + t15) / (t5 + t5))) / t5 * 0.5
+    t19 = (t18 - t10 * ((fma(-t9, t9, t8) + (target - (t8 - t17) + (1.0 - t17))) / (t9 + t9))) / t9
+    t20 = (fma(-t12, t3, t11) + (asinh_low(t10) + t19 * (1.0 / math.sqrt(1.0 + t10 * t10))) - t12 * t15) / t3
+    t21 = t20 * 4.0
+    t22 = t12 * 4.0
+    t23 = (t22 + t21 if t21 - t21 == 0.0 else t22) if input < math.inf else 0.0
+    t24 = -math.inf if target == math.inf else (t1 * 2.0 - t2 * 2.0) / t3 if input == 0.0 else t23
+    return t24 if -1.0 <= input else math.nan
 
 
 @core
@@ -97,8 +99,8 @@ def grad_input_scalar32(input, target):
     input = np.float64(input)
     target = np.float64(target)
     t1 = input + 1.0
-    t2 = asinh((input - target) * 0.5 / (math.sqrt(t1) * math.sqrt(target + 1.0))) * 4.0 / t1
-    t3 = -math.inf if target == math.inf else t2 if input < math.inf else 0.0
+    t2 = asinh((input - target) * 0.5 / (math.sqrt(t1) * math.sqrt(target + 1.0)))
+    t3 = -math.inf if target == math.inf else t2 * 4.0 / t1 if input < math.inf else 0.0
     return t3 if -1.0 <= input else math.nan
 
 
@@ -161,8 +163,8 @@ def grad_target_scalar32(input, target):
     input = np.float64(input)
     target = np.float64(target)
     t1 = target + 1.0
-    t2 = -(asinh((input - target) * 0.5 / (math.sqrt(input + 1.0) * math.sqrt(t1))) * 4.0 / t1)
-    return (0.0 if target == math.inf else t2) if -1.0 <= input else math.nan
+    t2 = asinh((input - target) * 0.5 / (math.sqrt(input + 1.0) * math.sqrt(t1)))
+    return (0.0 if target == math.inf else -(t2 * 4.0 / t1)) if -1.0 <= input else math.nan
 
 
 # (4*asinh((input - target)/(2*sqrt(input + 1)*sqrt(target + 1))) + 2)/(target + 1)**2 (compensated)
@@ -206,35 +208,36 @@ def grads_scalar(input, target):
     target = np.float64(target)
     t1 = -1.0 <= input
     t2 = target == math.inf
-    t3 = input + 1.0
-    t4 = input - target
-    t5 = math.sqrt(t3)
-    t6 = t4 / t5
-    t7 = t6 * 0.5
-    t8 = target + 1.0
-    t9 = math.sqrt(t8)
-    t10 = t7 / t9
-    t11 = asinh(t10)
-    t12 = t11 / t3
-    t13 = t4 - input
-    t14 = t3 - input
-    t15 = input - (t3 - t14) + (1.0 - t14)
-    t16 = fma(-t6, t5, t4) + (input - (t4 - t13) + (-target - t13))
-    t17 = t8 - target
-    t18 = target - (t8 - t17) + (1.0 - t17)
-    t19 = fma(-t10, t9, t7) + (t16 - t6 * ((fma(-t5, t5, t3) + t15) / (t5 + t5))) / t5 * 0.5
-    t20 = (t19 - t10 * ((fma(-t9, t9, t8) + t18) / (t9 + t9))) / t9 * (1.0 / math.sqrt(1.0 + t10 * t10))
-    t21 = asinh_low(t10) + t20
-    t22 = (fma(-t12, t3, t11) + t21 - t12 * t15) / t3 * 4.0
-    t23 = t12 * 4.0
-    t24 = (t23 + t22 if t22 - t22 == 0.0 else t23) if input < math.inf else 0.0
-    t25 = -math.inf if t2 else (log1p(input) * 2.0 - log1p(target) * 2.0) / t3 if input == 0.0 else t24
-    t26 = t11 / t8
-    t27 = -((fma(-t26, t8, t11) + t21 - t26 * t18) / t8 * 4.0)
-    t28 = -(t26 * 4.0)
-    t29 = t25 if t1 else math.nan
-    t30 = (0.0 if t2 else t28 + t27 if t27 - t27 == 0.0 else t28) if t1 else math.nan
-    return t29, t30
+    t3 = log1p(input)
+    t4 = log1p(target)
+    t5 = input + 1.0
+    t6 = input - target
+    t7 = math.sqrt(t5)
+    t8 = t6 / t7
+    t9 = t8 * 0.5
+    t10 = target + 1.0
+    t11 = math.sqrt(t10)
+    t12 = t9 / t11
+    t13 = asinh(t12)
+    t14 = t13 / t5
+    t15 = t6 - input
+    t16 = t5 - input
+    t17 = input - (t5 - t16) + (1.0 - t16)
+    t18 = fma(-t8, t7, t6) + (input - (t6 - t15) + (-target - t15))
+    t19 = t10 - target
+    t20 = target - (t10 - t19) + (1.0 - t19)
+    t21 = fma(-t12, t11, t9) + (t18 - t8 * ((fma(-t7, t7, t5) + t17) / (t7 + t7))) / t7 * 0.5
+    t22 = (t21 - t12 * ((fma(-t11, t11, t10) + t20) / (t11 + t11))) / t11 * (1.0 / math.sqrt(1.0 + t12 * t12))
+    t23 = asinh_low(t12) + t22
+    t24 = (fma(-t14, t5, t13) + t23 - t14 * t17) / t5 * 4.0
+    t25 = t14 * 4.0
+    t26 = (t25 + t24 if t24 - t24 == 0.0 else t25) if input < math.inf else 0.0
+    t27 = t13 / t10
+    t28 = -((fma(-t27, t10, t13) + t23 - t27 * t20) / t10 * 4.0)
+    t29 = -(t27 * 4.0)
+    t30 = (-math.inf if t2 else (t3 * 2.0 - t4 * 2.0) / t5 if input == 0.0 else t26) if t1 else math.nan
+    t31 = (0.0 if t2 else t29 + t28 if t28 - t28 == 0.0 else t29) if t1 else math.nan
+    return t30, t31
 
 
 @core
@@ -281,18 +284,19 @@ def value_and_grad_scalar(input, target):
     t23 = asinh_low(t11) + t22
     t24 = fma(t13, t12, -t14) + t13 * t23 + t23 * 4.0 * t12
     t25 = math.inf if t2 else (t14 + t24 if t24 - t24 == 0.0 else t14) if t3 else math.inf
-    t26 = t12 / t5
-    t27 = (fma(-t26, t5, t12) + t23 - t26 * t17) / t5 * 4.0
-    t28 = t26 * 4.0
-    t29 = (t28 + t27 if t27 - t27 == 0.0 else t28) if t3 else 0.0
-    t30 = -math.inf if t2 else (log1p(input) * 2.0 - log1p(target) * 2.0) / t5 if input == 0.0 else t29
-    t31 = t12 / t9
-    t32 = -((fma(-t31, t9, t12) + t23 - t31 * t20) / t9 * 4.0)
-    t33 = -(t31 * 4.0)
-    t34 = t25 if t1 else math.nan
-    t35 = t30 if t1 else math.nan
-    t36 = (0.0 if t2 else t33 + t32 if t32 - t32 == 0.0 else t33) if t1 else math.nan
-    return t34, t35, t36
+    t26 = log1p(input)
+    t27 = log1p(target)
+    t28 = t12 / t5
+    t29 = (fma(-t28, t5, t12) + t23 - t28 * t17) / t5 * 4.0
+    t30 = t28 * 4.0
+    t31 = (t30 + t29 if t29 - t29 == 0.0 else t30) if t3 else 0.0
+    t32 = t12 / t9
+    t33 = -((fma(-t32, t9, t12) + t23 - t32 * t20) / t9 * 4.0)
+    t34 = -(t32 * 4.0)
+    t35 = t25 if t1 else math.nan
+    t36 = (-math.inf if t2 else (t26 * 2.0 - t27 * 2.0) / t5 if input == 0.0 else t31) if t1 else math.nan
+    t37 = (0.0 if t2 else t34 + t33 if t33 - t33 == 0.0 else t34) if t1 else math.nan
+    return t35, t36, t37
 
 
 @core

@@ -634,19 +634,20 @@ def value_scalar32_no_log_input_full(input, target, eps):
     target = np.float64(target)
     eps = np.float64(eps)
     t1 = input < math.inf
-    t2 = eps + input
-    t3 = log(t2)
-    t4 = target * t3
-    t5 = input - target + target * log(target) - t4 + log(6.283185307179586 * target) * 0.5
-    t6 = -t4
-    t7 = input + t6
-    t8 = t7 - input
-    t9 = t2 - eps
-    t10 = -(fma(target, t3, t6) + target * (log_low(t2) + (eps - (t2 - t9) + (input - t9)) * (1.0 / t2)))
-    t11 = input - (t7 - t8) + (t6 - t8) + t10
-    t12 = (t7 + t11 if t11 - t11 == 0.0 else t7) if t1 else math.inf
-    t13 = ((t5 if t1 else math.inf) if 1.0 < target else t12) if 0.0 <= input else math.inf
-    return target if target != target else input if input != input else t13
+    t2 = log(target)
+    t3 = eps + input
+    t4 = log(t3)
+    t5 = target * t4
+    t6 = log(6.283185307179586 * target)
+    t7 = -t5
+    t8 = input + t7
+    t9 = t8 - input
+    t10 = t3 - eps
+    t11 = -(fma(target, t4, t7) + target * (log_low(t3) + (eps - (t3 - t10) + (input - t10)) * (1.0 / t3)))
+    t12 = input - (t8 - t9) + (t7 - t9) + t11
+    t13 = input - target + target * t2 - t5 + t6 * 0.5 if t1 else math.inf
+    t14 = t13 if 1.0 < target else (t8 + t12 if t12 - t12 == 0.0 else t8) if t1 else math.inf
+    return target if target != target else input if input != input else t14 if 0.0 <= input else math.inf
 
 
 # where input >= 0: -target/(eps + input) + 1 (compensated)
@@ -888,34 +889,35 @@ def value_and_grad_scalar32_no_log_input_full(input, target, eps):
     t7 = eps + input
     t8 = log(t7)
     t9 = target * t8
-    t10 = -t9
-    t11 = input + t10
-    t12 = t11 - input
-    t13 = t7 - eps
-    t14 = eps - (t7 - t13) + (input - t13)
-    t15 = log_low(t7) + t14 * (1.0 / t7)
-    t16 = input - (t11 - t12) + (t10 - t12) + -(fma(target, t8, t10) + target * t15)
-    t17 = input - target + target * t6 - t9 + log(6.283185307179586 * target) * 0.5 if t5 else math.inf
-    t18 = (t17 if t4 else (t11 + t16 if t16 - t16 == 0.0 else t11) if t5 else math.inf) if t3 else math.inf
-    t19 = target / t7
-    t20 = -t19
-    t21 = t20 + 1.0
-    t22 = t21 - t20
-    t23 = t20 - (t21 - t22) + (1.0 - t22) + -((fma(t20, t7, target) - t19 * t14) / t7)
-    t24 = 0.5 / target
-    t25 = t24 + t6
-    t26 = -t8
-    t27 = t25 + t26
-    t28 = t27 - t25
-    t29 = t25 - t24
-    t30 = t24 - (t25 - t29) + (t6 - t29) + fma(-t24, target, 0.5) / target + log_low(target)
-    t31 = -t15
-    t32 = t25 - (t27 - t28) + (t26 - t28) + t30 + t31
-    t33 = (t27 + t32 if t32 - t32 == 0.0 else t27) if t4 else t26 + t31 if t31 - t31 == 0.0 else t26
-    t34 = target if t1 else input if t2 else t18
-    t35 = target if t1 else input if t2 else (t21 + t23 if t23 - t23 == 0.0 else t21) if t3 else 0.0
-    t36 = target if t1 else input if t2 else t33 if t3 else 0.0
-    return t34, t35, t36
+    t10 = log(6.283185307179586 * target)
+    t11 = -t9
+    t12 = input + t11
+    t13 = t12 - input
+    t14 = t7 - eps
+    t15 = eps - (t7 - t14) + (input - t14)
+    t16 = log_low(t7) + t15 * (1.0 / t7)
+    t17 = input - (t12 - t13) + (t11 - t13) + -(fma(target, t8, t11) + target * t16)
+    t18 = input - target + target * t6 - t9 + t10 * 0.5 if t5 else math.inf
+    t19 = (t18 if t4 else (t12 + t17 if t17 - t17 == 0.0 else t12) if t5 else math.inf) if t3 else math.inf
+    t20 = target / t7
+    t21 = -t20
+    t22 = t21 + 1.0
+    t23 = t22 - t21
+    t24 = t21 - (t22 - t23) + (1.0 - t23) + -((fma(t21, t7, target) - t20 * t15) / t7)
+    t25 = 0.5 / target
+    t26 = t25 + t6
+    t27 = -t8
+    t28 = t26 + t27
+    t29 = t28 - t26
+    t30 = t26 - t25
+    t31 = t25 - (t26 - t30) + (t6 - t30) + fma(-t25, target, 0.5) / target + log_low(target)
+    t32 = -t16
+    t33 = t26 - (t28 - t29) + (t27 - t29) + t31 + t32
+    t34 = (t28 + t33 if t33 - t33 == 0.0 else t28) if t4 else t27 + t32 if t32 - t32 == 0.0 else t27
+    t35 = target if t1 else input if t2 else t19
+    t36 = target if t1 else input if t2 else (t22 + t24 if t24 - t24 == 0.0 else t22) if t3 else 0.0
+    t37 = target if t1 else input if t2 else t34 if t3 else 0.0
+    return t35, t36, t37
 
 
 @loop
@@ -1828,66 +1830,67 @@ def value_scalar32_log_input_full(input, target, eps):
     t2 = input * target
     t3 = log(target)
     t4 = exp(input)
-    t5 = abs(input)
-    t6 = t5 * 0.5
-    t7 = exp(t6)
-    t8 = t7 == 0.0
-    t9 = -t5 * 0.5
-    t10 = exp(t9)
-    t11 = t10 == 0.0
-    t12 = target * 2.0
-    t13 = t12 * t5
-    t14 = t12 + t13
-    t15 = -(t12 * t3)
-    t16 = t14 + t15
-    t17 = -t3
-    t18 = t16 + t17
-    t19 = t18 + -0.6931471805599453
-    t20 = t19 + -1.1447298858494002
-    t21 = t20 * t10
-    t22 = t21 * t10
-    t23 = 0.0 if t11 else t22
-    t24 = t23 + -2.0
-    t25 = -(t24 * 0.5)
-    t26 = t25 * t7
-    t27 = t26 * t7
-    t28 = exp_low(t6)
-    t29 = t24 - t23
-    t30 = exp_low(t9)
-    t31 = t20 - t19
-    t32 = t19 - t18
-    t33 = t18 - t16
-    t34 = t16 - t14
-    t35 = t14 - t12
-    t36 = log_low(target)
-    t37 = t14 - (t16 - t34) + (t15 - t34) + (t12 - (t14 - t35) + (t13 - t35) + fma(t12, t5, -t13))
-    t38 = t16 - (t18 - t33) + (t17 - t33) + (t37 + -(fma(t12, t3, t15) + t12 * t36)) + -t36
-    t39 = t18 - (t19 - t32) + (-0.6931471805599453 - t32) + t38 + -2.3190468138462996e-17
-    t40 = (t19 - (t20 - t31) + (-1.1447298858494002 - t31) + t39 + -1.0265951162707826e-17) * t10
-    t41 = 0.0 if t11 else fma(t21, t10, -t22) + t21 * t30 + (fma(t20, t10, -t21) + t20 * t30 + t40) * t10
-    t42 = (fma(t25, t7, -t26) + t25 * t28 + -((t23 - (t24 - t29) + (-2.0 - t29) + t41) * 0.5) * t7) * t7
-    t43 = 0.0 if t8 else fma(t26, t7, -t27) + t26 * t28 + t42
-    t44 = 0.0 if t8 else t27
-    t45 = -target - t2 + target * t3 + t4 + log(6.283185307179586 * target) * 0.5
+    t5 = log(6.283185307179586 * target)
+    t6 = abs(input)
+    t7 = t6 * 0.5
+    t8 = exp(t7)
+    t9 = t8 == 0.0
+    t10 = -t6 * 0.5
+    t11 = exp(t10)
+    t12 = t11 == 0.0
+    t13 = target * 2.0
+    t14 = t13 * t6
+    t15 = t13 + t14
+    t16 = -(t13 * t3)
+    t17 = t15 + t16
+    t18 = -t3
+    t19 = t17 + t18
+    t20 = t19 + -0.6931471805599453
+    t21 = t20 + -1.1447298858494002
+    t22 = t21 * t11
+    t23 = t22 * t11
+    t24 = 0.0 if t12 else t23
+    t25 = t24 + -2.0
+    t26 = -(t25 * 0.5)
+    t27 = t26 * t8
+    t28 = t27 * t8
+    t29 = exp_low(t7)
+    t30 = t25 - t24
+    t31 = exp_low(t10)
+    t32 = t21 - t20
+    t33 = t20 - t19
+    t34 = t19 - t17
+    t35 = t17 - t15
+    t36 = t15 - t13
+    t37 = log_low(target)
+    t38 = t15 - (t17 - t35) + (t16 - t35) + (t13 - (t15 - t36) + (t14 - t36) + fma(t13, t6, -t14))
+    t39 = t17 - (t19 - t34) + (t18 - t34) + (t38 + -(fma(t13, t3, t16) + t13 * t37)) + -t37
+    t40 = t19 - (t20 - t33) + (-0.6931471805599453 - t33) + t39 + -2.3190468138462996e-17
+    t41 = (t20 - (t21 - t32) + (-1.1447298858494002 - t32) + t40 + -1.0265951162707826e-17) * t11
+    t42 = 0.0 if t12 else fma(t22, t11, -t23) + t22 * t31 + (fma(t21, t11, -t22) + t21 * t31 + t41) * t11
+    t43 = (fma(t26, t8, -t27) + t26 * t29 + -((t24 - (t25 - t30) + (-2.0 - t30) + t42) * 0.5) * t8) * t8
+    t44 = 0.0 if t9 else fma(t27, t8, -t28) + t27 * t29 + t43
+    t45 = 0.0 if t9 else t28
     t46 = -t2
     t47 = t46 + t4
     t48 = t47 - t46
     t49 = t46 - (t47 - t48) + (t4 - t48) + -fma(input, target, t46) + exp_low(input)
-    t50 = target * t5
-    t51 = t50 * t10
-    t52 = t51 * t10
-    t53 = 0.0 if t11 else t52
+    t50 = target * t6
+    t51 = t50 * t11
+    t52 = t51 * t11
+    t53 = 0.0 if t12 else t52
     t54 = t53 + -1.0
     t55 = -t54
-    t56 = t55 * t7
-    t57 = t56 * t7
+    t56 = t55 * t8
+    t57 = t56 * t8
     t58 = t54 - t53
-    t59 = (fma(t50, t10, -t51) + t50 * t30 + fma(target, t5, -t50) * t10) * t10
-    t60 = -(t53 - (t54 - t58) + (-1.0 - t58) + (0.0 if t11 else fma(t51, t10, -t52) + t51 * t30 + t59)) * t7
-    t61 = 0.0 if t8 else fma(t56, t7, -t57) + t56 * t28 + (fma(t55, t7, -t56) + t55 * t28 + t60) * t7
-    t62 = 0.0 if t8 else t57
-    t63 = (t47 + t49 if t49 - t49 == 0.0 else t47) if t1 else t62 + t61 if t61 - t61 == 0.0 else t62
-    return (t45 if t1 else t44 + t43 if t43 - t43 == 0.0 else t44) if 1.0 < target else t63
+    t59 = (fma(t50, t11, -t51) + t50 * t31 + fma(target, t6, -t50) * t11) * t11
+    t60 = -(t53 - (t54 - t58) + (-1.0 - t58) + (0.0 if t12 else fma(t51, t11, -t52) + t51 * t31 + t59)) * t8
+    t61 = 0.0 if t9 else fma(t56, t8, -t57) + t56 * t29 + (fma(t55, t8, -t56) + t55 * t29 + t60) * t8
+    t62 = 0.0 if t9 else t57
+    t63 = -target - t2 + target * t3 + t4 + t5 * 0.5 if t1 else t45 + t44 if t44 - t44 == 0.0 else t45
+    t64 = (t47 + t49 if t49 - t49 == 0.0 else t47) if t1 else t62 + t61 if t61 - t61 == 0.0 else t62
+    return t63 if 1.0 < target else t64
 
 
 # -target + exp(input) (compensated)
@@ -2114,81 +2117,82 @@ def value_and_grad_scalar32_log_input_full(input, target, eps):
     t4 = input * target
     t5 = log(target)
     t6 = exp(input)
-    t7 = abs(input)
-    t8 = t7 * 0.5
-    t9 = exp(t8)
-    t10 = t9 == 0.0
-    t11 = -t7 * 0.5
-    t12 = exp(t11)
-    t13 = t12 == 0.0
-    t14 = target * 2.0
-    t15 = t14 * t7
-    t16 = t14 + t15
-    t17 = -(t14 * t5)
-    t18 = t16 + t17
-    t19 = -t5
-    t20 = t18 + t19
-    t21 = t20 + -0.6931471805599453
-    t22 = t21 + -1.1447298858494002
-    t23 = t22 * t12
-    t24 = t23 * t12
-    t25 = 0.0 if t13 else t24
-    t26 = t25 + -2.0
-    t27 = -(t26 * 0.5)
-    t28 = t27 * t9
-    t29 = t28 * t9
-    t30 = exp_low(t8)
-    t31 = t26 - t25
-    t32 = exp_low(t11)
-    t33 = t22 - t21
-    t34 = t21 - t20
-    t35 = t20 - t18
-    t36 = t18 - t16
-    t37 = t16 - t14
-    t38 = log_low(target)
-    t39 = t16 - (t18 - t36) + (t17 - t36) + (t14 - (t16 - t37) + (t15 - t37) + fma(t14, t7, -t15))
-    t40 = t18 - (t20 - t35) + (t19 - t35) + (t39 + -(fma(t14, t5, t17) + t14 * t38)) + -t38
-    t41 = t20 - (t21 - t34) + (-0.6931471805599453 - t34) + t40 + -2.3190468138462996e-17
-    t42 = (t21 - (t22 - t33) + (-1.1447298858494002 - t33) + t41 + -1.0265951162707826e-17) * t12
-    t43 = 0.0 if t13 else fma(t23, t12, -t24) + t23 * t32 + (fma(t22, t12, -t23) + t22 * t32 + t42) * t12
-    t44 = (fma(t27, t9, -t28) + t27 * t30 + -((t25 - (t26 - t31) + (-2.0 - t31) + t43) * 0.5) * t9) * t9
-    t45 = 0.0 if t10 else fma(t28, t9, -t29) + t28 * t30 + t44
-    t46 = 0.0 if t10 else t29
-    t47 = t3 - t4 + target * t5 + t6 + log(6.283185307179586 * target) * 0.5
+    t7 = log(6.283185307179586 * target)
+    t8 = abs(input)
+    t9 = t8 * 0.5
+    t10 = exp(t9)
+    t11 = t10 == 0.0
+    t12 = -t8 * 0.5
+    t13 = exp(t12)
+    t14 = t13 == 0.0
+    t15 = target * 2.0
+    t16 = t15 * t8
+    t17 = t15 + t16
+    t18 = -(t15 * t5)
+    t19 = t17 + t18
+    t20 = -t5
+    t21 = t19 + t20
+    t22 = t21 + -0.6931471805599453
+    t23 = t22 + -1.1447298858494002
+    t24 = t23 * t13
+    t25 = t24 * t13
+    t26 = 0.0 if t14 else t25
+    t27 = t26 + -2.0
+    t28 = -(t27 * 0.5)
+    t29 = t28 * t10
+    t30 = t29 * t10
+    t31 = exp_low(t9)
+    t32 = t27 - t26
+    t33 = exp_low(t12)
+    t34 = t23 - t22
+    t35 = t22 - t21
+    t36 = t21 - t19
+    t37 = t19 - t17
+    t38 = t17 - t15
+    t39 = log_low(target)
+    t40 = t17 - (t19 - t37) + (t18 - t37) + (t15 - (t17 - t38) + (t16 - t38) + fma(t15, t8, -t16))
+    t41 = t19 - (t21 - t36) + (t20 - t36) + (t40 + -(fma(t15, t5, t18) + t15 * t39)) + -t39
+    t42 = t21 - (t22 - t35) + (-0.6931471805599453 - t35) + t41 + -2.3190468138462996e-17
+    t43 = (t22 - (t23 - t34) + (-1.1447298858494002 - t34) + t42 + -1.0265951162707826e-17) * t13
+    t44 = 0.0 if t14 else fma(t24, t13, -t25) + t24 * t33 + (fma(t23, t13, -t24) + t23 * t33 + t43) * t13
+    t45 = (fma(t28, t10, -t29) + t28 * t31 + -((t26 - (t27 - t32) + (-2.0 - t32) + t44) * 0.5) * t10) * t10
+    t46 = 0.0 if t11 else fma(t29, t10, -t30) + t29 * t31 + t45
+    t47 = 0.0 if t11 else t30
     t48 = -t4
     t49 = t48 + t6
     t50 = t49 - t48
     t51 = exp_low(input)
     t52 = t48 - (t49 - t50) + (t6 - t50) + -fma(input, target, t48) + t51
-    t53 = target * t7
-    t54 = t53 * t12
-    t55 = t54 * t12
-    t56 = 0.0 if t13 else t55
+    t53 = target * t8
+    t54 = t53 * t13
+    t55 = t54 * t13
+    t56 = 0.0 if t14 else t55
     t57 = t56 + -1.0
     t58 = -t57
-    t59 = t58 * t9
-    t60 = t59 * t9
+    t59 = t58 * t10
+    t60 = t59 * t10
     t61 = t57 - t56
-    t62 = (fma(t53, t12, -t54) + t53 * t32 + fma(target, t7, -t53) * t12) * t12
-    t63 = -(t56 - (t57 - t61) + (-1.0 - t61) + (0.0 if t13 else fma(t54, t12, -t55) + t54 * t32 + t62)) * t9
-    t64 = 0.0 if t10 else fma(t59, t9, -t60) + t59 * t30 + (fma(t58, t9, -t59) + t58 * t30 + t63) * t9
-    t65 = 0.0 if t10 else t60
+    t62 = (fma(t53, t13, -t54) + t53 * t33 + fma(target, t8, -t53) * t13) * t13
+    t63 = -(t56 - (t57 - t61) + (-1.0 - t61) + (0.0 if t14 else fma(t54, t13, -t55) + t54 * t33 + t62)) * t10
+    t64 = 0.0 if t11 else fma(t59, t10, -t60) + t59 * t31 + (fma(t58, t10, -t59) + t58 * t31 + t63) * t10
+    t65 = 0.0 if t11 else t60
     t66 = (t49 + t52 if t52 - t52 == 0.0 else t49) if t2 else t65 + t64 if t64 - t64 == 0.0 else t65
-    t67 = t6 - target
-    t68 = t67 - t3
-    t69 = t3 - (t67 - t68) + (t6 - t68) + t51
-    t70 = 0.5 / target
-    t71 = t70 - input
-    t72 = t71 + t5
-    t73 = t72 - t71
-    t74 = -input
-    t75 = t71 - t74
-    t76 = t71 - (t72 - t73) + (t5 - t73) + (t74 - (t71 - t75) + (t70 - t75) + fma(-t70, target, 0.5) / target)
-    t77 = t76 + t38
-    t78 = (t47 if t2 else t46 + t45 if t45 - t45 == 0.0 else t46) if t1 else t66
-    t79 = t67 + t69 if t69 - t69 == 0.0 else t67
-    t80 = target if target != target else (t72 + t77 if t77 - t77 == 0.0 else t72) if t1 else t74
-    return t78, t79, t80
+    t67 = t3 - t4 + target * t5 + t6 + t7 * 0.5 if t2 else t47 + t46 if t46 - t46 == 0.0 else t47
+    t68 = t6 - target
+    t69 = t68 - t3
+    t70 = t3 - (t68 - t69) + (t6 - t69) + t51
+    t71 = 0.5 / target
+    t72 = t71 - input
+    t73 = t72 + t5
+    t74 = t73 - t72
+    t75 = -input
+    t76 = t72 - t75
+    t77 = t72 - (t73 - t74) + (t5 - t74) + (t75 - (t72 - t76) + (t71 - t76) + fma(-t71, target, 0.5) / target)
+    t78 = t77 + t39
+    t79 = t67 if t1 else t66
+    t80 = t68 + t70 if t70 - t70 == 0.0 else t68
+    t81 = target if target != target else (t73 + t78 if t78 - t78 == 0.0 else t73) if t1 else t75
+    return t79, t80, t81
 
 
 @loop

@@ -801,64 +801,65 @@ def grad_gamma_scalar_alpha_none(input, target, alpha, gamma):
     t40 = t38 / t39
     t41 = t40 < 0.5
     t42 = -t40
-    t43 = t36 == 0.0
-    t44 = t35 * t7
-    t45 = t36 + t44
-    t46 = 1.0 if t43 else t45
-    t47 = t46 / t39
-    t48 = log(t47)
-    t49 = t48 - t5
-    t50 = log1p(t42) if t41 else t49 if t43 else t48
-    t51 = t34 * t50
-    t52 = gamma * 0.5
-    t53 = t43 and t52 != 0.0
-    t54 = -(t52 * t5)
-    t55 = t54 if t53 else 0.0
-    t56 = exp(t55)
-    t57 = t45 - t36
-    t58 = -target
-    t59 = t23 - t58
-    t60 = t58 - (t23 - t59) + (1.0 - t59)
-    t61 = t60 if t25 else 0.0
-    t62 = exp_low(t6)
-    t63 = 0.0 if t25 else t60
-    t64 = 0.0 if t43 else t36 - (t45 - t57) + (t44 - t57) + t61 + (fma(t35, t7, -t44) + t35 * t62 + t63 * t7)
-    t65 = t39 - 1.0
-    t66 = 1.0 - (t39 - t65) + (t7 - t65) + t62
-    t67 = (fma(-t47, t39, t46) + t64 - t47 * t66) / t39
-    t68 = t67 - t67 == 0.0
-    t69 = t47 + t67
-    t70 = t69 if t68 else t47
-    t71 = pow(t70, t52)
-    t72 = t56 * t71
-    t73 = t51 * t72
-    t74 = t73 * t72
-    t75 = t56 * (pow_low(t70, t52) + t71 * (t52 * ((t67 - (t69 - t47) if t68 else 0.0) / t70)))
-    t76 = fma(t56, t71, -t72) + t75 + (exp_low(t55) + (-fma(t52, t5, t54) if t53 else 0.0) * t56) * t71
-    t77 = t38 - t35
-    t78 = t35 - (t38 - t77) + (t37 - t77) + t63 + (fma(t36, t7, -t37) + t36 * t62 + t61 * t7)
-    t79 = t49 - t6
-    t80 = log_low(t47) + t67 * (1.0 / t47)
-    t81 = log1p_low(t42) + -((fma(t42, t39, t38) + t78 - t40 * t66) / t39) * (1.0 / (1.0 - t40))
-    t82 = t34 - t22
-    t83 = exp_low(t10)
-    t84 = 0.0 if t3 else t83
-    t85 = t9 - t4
-    t86 = log1p_unit_low(t7) + t62 * (1.0 / t39)
-    t87 = fma(t11, t11, -t12) + t11 * t83 + t83 * t11
-    t88 = (fma(-t15, t12, t14) + (log1p_unit_low(t12) + t87 * (1.0 / (1.0 + t12))) - t15 * t87) / t12
-    t89 = 0.0 if t13 else t88
-    t90 = -(fma(target, t17, t18) + target * (t4 - (t9 - t85) + (t8 - t85) + t86 if t3 else t89)) * t19
-    t91 = -(0.0 if t1 else fma(t20, t19, -t21) + t20 * t84 + (fma(t18, t19, -t20) + t18 * t84 + t90) * t19)
-    t92 = 0.0 if t25 else t83
-    t93 = t27 - t26
-    t94 = -(fma(t23, t28, t29) + t23 * (t26 - (t27 - t93) + (t8 - t93) + t86 if t25 else t89) + t60 * t28)
-    t95 = fma(t31, t30, -t32) + t31 * t92 + (fma(t29, t30, -t31) + t29 * t92 + t94 * t30) * t30
-    t96 = fma(t34, t50, -t51) + t34 * (t81 if t41 else t6 - (t49 - t79) + (t48 - t79) + t80 if t43 else t80)
-    t97 = (t96 + (t22 - (t34 - t82) + (t33 - t82) + t91 + -(0.0 if t24 else t95)) * t50) * t72
-    t98 = fma(t73, t72, -t74) + t73 * t76 + (fma(t51, t72, -t73) + t51 * t76 + t97) * t72
-    t99 = (t74 + t98 if t98 - t98 == 0.0 else t74) if input < math.inf else 0.0
-    return input if input != input else 0.0 if input < -1.7976931348623157e+308 else t99
+    t43 = log1p(t42)
+    t44 = t36 == 0.0
+    t45 = t35 * t7
+    t46 = t36 + t45
+    t47 = 1.0 if t44 else t46
+    t48 = t47 / t39
+    t49 = log(t48)
+    t50 = t49 - t5
+    t51 = t43 if t41 else t50 if t44 else t49
+    t52 = t34 * t51
+    t53 = gamma * 0.5
+    t54 = t44 and t53 != 0.0
+    t55 = -(t53 * t5)
+    t56 = t55 if t54 else 0.0
+    t57 = exp(t56)
+    t58 = t46 - t36
+    t59 = -target
+    t60 = t23 - t59
+    t61 = t59 - (t23 - t60) + (1.0 - t60)
+    t62 = t61 if t25 else 0.0
+    t63 = exp_low(t6)
+    t64 = 0.0 if t25 else t61
+    t65 = 0.0 if t44 else t36 - (t46 - t58) + (t45 - t58) + t62 + (fma(t35, t7, -t45) + t35 * t63 + t64 * t7)
+    t66 = t39 - 1.0
+    t67 = 1.0 - (t39 - t66) + (t7 - t66) + t63
+    t68 = (fma(-t48, t39, t47) + t65 - t48 * t67) / t39
+    t69 = t68 - t68 == 0.0
+    t70 = t48 + t68
+    t71 = t70 if t69 else t48
+    t72 = pow(t71, t53)
+    t73 = t57 * t72
+    t74 = t52 * t73
+    t75 = t74 * t73
+    t76 = t57 * (pow_low(t71, t53) + t72 * (t53 * ((t68 - (t70 - t48) if t69 else 0.0) / t71)))
+    t77 = fma(t57, t72, -t73) + t76 + (exp_low(t56) + (-fma(t53, t5, t55) if t54 else 0.0) * t57) * t72
+    t78 = t38 - t35
+    t79 = t35 - (t38 - t78) + (t37 - t78) + t64 + (fma(t36, t7, -t37) + t36 * t63 + t62 * t7)
+    t80 = t50 - t6
+    t81 = log_low(t48) + t68 * (1.0 / t48)
+    t82 = log1p_low(t42) + -((fma(t42, t39, t38) + t79 - t40 * t67) / t39) * (1.0 / (1.0 - t40))
+    t83 = t34 - t22
+    t84 = exp_low(t10)
+    t85 = 0.0 if t3 else t84
+    t86 = t9 - t4
+    t87 = log1p_unit_low(t7) + t63 * (1.0 / t39)
+    t88 = fma(t11, t11, -t12) + t11 * t84 + t84 * t11
+    t89 = (fma(-t15, t12, t14) + (log1p_unit_low(t12) + t88 * (1.0 / (1.0 + t12))) - t15 * t88) / t12
+    t90 = 0.0 if t13 else t89
+    t91 = -(fma(target, t17, t18) + target * (t4 - (t9 - t86) + (t8 - t86) + t87 if t3 else t90)) * t19
+    t92 = -(0.0 if t1 else fma(t20, t19, -t21) + t20 * t85 + (fma(t18, t19, -t20) + t18 * t85 + t91) * t19)
+    t93 = 0.0 if t25 else t84
+    t94 = t27 - t26
+    t95 = -(fma(t23, t28, t29) + t23 * (t26 - (t27 - t94) + (t8 - t94) + t87 if t25 else t90) + t61 * t28)
+    t96 = fma(t31, t30, -t32) + t31 * t93 + (fma(t29, t30, -t31) + t29 * t93 + t95 * t30) * t30
+    t97 = fma(t34, t51, -t52) + t34 * (t82 if t41 else t6 - (t50 - t80) + (t49 - t80) + t81 if t44 else t81)
+    t98 = (t97 + (t22 - (t34 - t83) + (t33 - t83) + t92 + -(0.0 if t24 else t96)) * t51) * t73
+    t99 = fma(t74, t73, -t75) + t74 * t77 + (fma(t52, t73, -t74) + t52 * t77 + t98) * t73
+    t100 = (t75 + t99 if t99 - t99 == 0.0 else t75) if input < math.inf else 0.0
+    return input if input != input else 0.0 if input < -1.7976931348623157e+308 else t100
 
 
 @core
@@ -878,12 +879,14 @@ def grad_gamma_scalar32_alpha_none(input, target, alpha, gamma):
     t10 = target if t6 else t5
     t11 = 1.0 + t3
     t12 = (1.0 if t9 else t8 + t10 * t3) / t11
-    t13 = exp(-(gamma * t2) if t9 and gamma != 0.0 else 0.0) * pow(t12, gamma)
-    t14 = (t10 + t8 * t3) / t11
-    t15 = log(t12)
-    t16 = (t7 - (0.0 if t5 == 0.0 else -(t5 * ((input if t6 else 0.0) + t4)))) * t13
-    t17 = t16 * (log1p(-t14) if t14 < 0.5 else t15 - t2 if t9 else t15) if input < math.inf else 0.0
-    return input if input != input else 0.0 if input < -3.4028234663852886e+38 else t17
+    t13 = pow(t12, gamma)
+    t14 = t7 - (0.0 if t5 == 0.0 else -(t5 * ((input if t6 else 0.0) + t4)))
+    t15 = (t10 + t8 * t3) / t11
+    t16 = log1p(-t15)
+    t17 = log(t12)
+    t18 = t14 * (exp(-(gamma * t2) if t9 and gamma != 0.0 else 0.0) * t13)
+    t19 = t18 * (t16 if t15 < 0.5 else t17 - t2 if t9 else t17) if input < math.inf else 0.0
+    return input if input != input else 0.0 if input < -3.4028234663852886e+38 else t19
 
 
 # Together, so that what they share is computed once.
@@ -2093,9 +2096,10 @@ def grad_target_scalar32_alpha_given(input, target, alpha, gamma):
     t138 = -(0.0 if t43 else -(target * t48)) - (0.0 if t62 else -(t3 * t64))
     t139 = exp(-(gamma * t13) if t10 and gamma != 0.0 else 0.0) * pow(t24, gamma)
     t140 = gamma + -1.0
-    t141 = t76 * t138 * (exp(-(t140 * t13) if t10 and t140 != 0.0 else 0.0) * pow(t24, t140)) * t84
-    t142 = t42 * t138 * t139 - t6 * t139 - t141 if input < math.inf else 0.0
-    return input if input != input else (t95 + t137 if t137 - t137 == 0.0 else t95) if input < 0.0 else t142
+    t141 = pow(t24, t140)
+    t142 = t76 * t138 * (exp(-(t140 * t13) if t10 and t140 != 0.0 else 0.0) * t141) * t84
+    t143 = t42 * t138 * t139 - t6 * t139 - t142 if input < math.inf else 0.0
+    return input if input != input else (t95 + t137 if t137 - t137 == 0.0 else t95) if input < 0.0 else t143
 
 
 # -inf to -1.79769e+308: 0.0, which the function has reached to the last bit
@@ -2274,69 +2278,70 @@ def grad_gamma_scalar_alpha_given(input, target, alpha, gamma):
     t45 = t43 / t44
     t46 = t45 < 0.5
     t47 = -t45
-    t48 = t41 == 0.0
-    t49 = t40 * t12
-    t50 = t41 + t49
-    t51 = 1.0 if t48 else t50
-    t52 = t51 / t44
-    t53 = log(t52)
-    t54 = t53 - t10
-    t55 = log1p(t47) if t46 else t54 if t48 else t53
-    t56 = t39 * t55
-    t57 = gamma * 0.5
-    t58 = t48 and t57 != 0.0
-    t59 = -(t57 * t10)
-    t60 = t59 if t58 else 0.0
-    t61 = exp(t60)
-    t62 = t50 - t41
-    t63 = -target
-    t64 = t3 - t63
-    t65 = t63 - (t3 - t64) + (1.0 - t64)
-    t66 = t65 if t29 else 0.0
-    t67 = exp_low(t11)
-    t68 = 0.0 if t29 else t65
-    t69 = t41 - (t50 - t62) + (t49 - t62) + t66 + (fma(t40, t12, -t49) + t40 * t67 + t68 * t12)
-    t70 = t44 - 1.0
-    t71 = 1.0 - (t44 - t70) + (t12 - t70) + t67
-    t72 = (fma(-t52, t44, t51) + (0.0 if t48 else t69) - t52 * t71) / t44
-    t73 = t72 - t72 == 0.0
-    t74 = t52 + t72
-    t75 = t74 if t73 else t52
-    t76 = pow(t75, t57)
-    t77 = t61 * t76
-    t78 = t56 * t77
-    t79 = t78 * t77
-    t80 = t61 * (pow_low(t75, t57) + t76 * (t57 * ((t72 - (t74 - t52) if t73 else 0.0) / t75)))
-    t81 = fma(t61, t76, -t77) + t80 + (exp_low(t60) + (-fma(t57, t10, t59) if t58 else 0.0) * t61) * t76
-    t82 = t43 - t40
-    t83 = t40 - (t43 - t82) + (t42 - t82) + t68 + (fma(t41, t12, -t42) + t41 * t67 + t66 * t12)
-    t84 = t54 - t11
-    t85 = log_low(t52) + t72 * (1.0 / t52)
-    t86 = log1p_low(t47) + -((fma(t47, t44, t43) + t83 - t45 * t71) / t44) * (1.0 / (1.0 - t45))
-    t87 = t38 - t27
-    t88 = exp_low(t15)
-    t89 = 0.0 if t8 else t88
-    t90 = t14 - t9
-    t91 = log1p_unit_low(t12) + t67 * (1.0 / t44)
-    t92 = fma(t16, t16, -t17) + t16 * t88 + t88 * t16
-    t93 = (fma(-t20, t17, t19) + (log1p_unit_low(t17) + t92 * (1.0 / (1.0 + t17))) - t20 * t92) / t17
-    t94 = 0.0 if t18 else t93
-    t95 = -(fma(target, t22, t23) + target * (t9 - (t14 - t90) + (t13 - t90) + t91 if t8 else t94)) * t24
-    t96 = -(0.0 if t6 else fma(t25, t24, -t26) + t25 * t89 + (fma(t23, t24, -t25) + t23 * t89 + t95) * t24)
-    t97 = 0.0 if t29 else t88
-    t98 = t31 - t30
-    t99 = -(fma(t3, t32, t33) + t3 * (t30 - (t31 - t98) + (t13 - t98) + t91 if t29 else t94) + t65 * t32)
-    t100 = fma(t35, t34, -t36) + t35 * t97 + (fma(t33, t34, -t35) + t33 * t97 + t99 * t34) * t34
-    t101 = t5 - t1
-    t102 = -alpha
-    t103 = t2 - t102
-    t104 = fma(t2, t3, -t4) + t2 * t65 + (t102 - (t2 - t103) + (1.0 - t103)) * t3
-    t105 = fma(t5, t38, -t39) + t5 * (t27 - (t38 - t87) + (t37 - t87) + t96 + -(0.0 if t28 else t100))
-    t106 = fma(t39, t55, -t56) + t39 * (t86 if t46 else t11 - (t54 - t84) + (t53 - t84) + t85 if t48 else t85)
-    t107 = t106 + (t105 + (t1 - (t5 - t101) + (t4 - t101) + fma(alpha, target, -t1) + t104) * t38) * t55
-    t108 = fma(t78, t77, -t79) + t78 * t81 + (fma(t56, t77, -t78) + t56 * t81 + t107 * t77) * t77
-    t109 = (t79 + t108 if t108 - t108 == 0.0 else t79) if input < math.inf else 0.0
-    return input if input != input else 0.0 if input < -1.7976931348623157e+308 else t109
+    t48 = log1p(t47)
+    t49 = t41 == 0.0
+    t50 = t40 * t12
+    t51 = t41 + t50
+    t52 = 1.0 if t49 else t51
+    t53 = t52 / t44
+    t54 = log(t53)
+    t55 = t54 - t10
+    t56 = t48 if t46 else t55 if t49 else t54
+    t57 = t39 * t56
+    t58 = gamma * 0.5
+    t59 = t49 and t58 != 0.0
+    t60 = -(t58 * t10)
+    t61 = t60 if t59 else 0.0
+    t62 = exp(t61)
+    t63 = t51 - t41
+    t64 = -target
+    t65 = t3 - t64
+    t66 = t64 - (t3 - t65) + (1.0 - t65)
+    t67 = t66 if t29 else 0.0
+    t68 = exp_low(t11)
+    t69 = 0.0 if t29 else t66
+    t70 = t41 - (t51 - t63) + (t50 - t63) + t67 + (fma(t40, t12, -t50) + t40 * t68 + t69 * t12)
+    t71 = t44 - 1.0
+    t72 = 1.0 - (t44 - t71) + (t12 - t71) + t68
+    t73 = (fma(-t53, t44, t52) + (0.0 if t49 else t70) - t53 * t72) / t44
+    t74 = t73 - t73 == 0.0
+    t75 = t53 + t73
+    t76 = t75 if t74 else t53
+    t77 = pow(t76, t58)
+    t78 = t62 * t77
+    t79 = t57 * t78
+    t80 = t79 * t78
+    t81 = t62 * (pow_low(t76, t58) + t77 * (t58 * ((t73 - (t75 - t53) if t74 else 0.0) / t76)))
+    t82 = fma(t62, t77, -t78) + t81 + (exp_low(t61) + (-fma(t58, t10, t60) if t59 else 0.0) * t62) * t77
+    t83 = t43 - t40
+    t84 = t40 - (t43 - t83) + (t42 - t83) + t69 + (fma(t41, t12, -t42) + t41 * t68 + t67 * t12)
+    t85 = t55 - t11
+    t86 = log_low(t53) + t73 * (1.0 / t53)
+    t87 = log1p_low(t47) + -((fma(t47, t44, t43) + t84 - t45 * t72) / t44) * (1.0 / (1.0 - t45))
+    t88 = t38 - t27
+    t89 = exp_low(t15)
+    t90 = 0.0 if t8 else t89
+    t91 = t14 - t9
+    t92 = log1p_unit_low(t12) + t68 * (1.0 / t44)
+    t93 = fma(t16, t16, -t17) + t16 * t89 + t89 * t16
+    t94 = (fma(-t20, t17, t19) + (log1p_unit_low(t17) + t93 * (1.0 / (1.0 + t17))) - t20 * t93) / t17
+    t95 = 0.0 if t18 else t94
+    t96 = -(fma(target, t22, t23) + target * (t9 - (t14 - t91) + (t13 - t91) + t92 if t8 else t95)) * t24
+    t97 = -(0.0 if t6 else fma(t25, t24, -t26) + t25 * t90 + (fma(t23, t24, -t25) + t23 * t90 + t96) * t24)
+    t98 = 0.0 if t29 else t89
+    t99 = t31 - t30
+    t100 = -(fma(t3, t32, t33) + t3 * (t30 - (t31 - t99) + (t13 - t99) + t92 if t29 else t95) + t66 * t32)
+    t101 = fma(t35, t34, -t36) + t35 * t98 + (fma(t33, t34, -t35) + t33 * t98 + t100 * t34) * t34
+    t102 = t5 - t1
+    t103 = -alpha
+    t104 = t2 - t103
+    t105 = fma(t2, t3, -t4) + t2 * t66 + (t103 - (t2 - t104) + (1.0 - t104)) * t3
+    t106 = fma(t5, t38, -t39) + t5 * (t27 - (t38 - t88) + (t37 - t88) + t97 + -(0.0 if t28 else t101))
+    t107 = fma(t39, t56, -t57) + t39 * (t87 if t46 else t11 - (t55 - t85) + (t54 - t85) + t86 if t49 else t86)
+    t108 = t107 + (t106 + (t1 - (t5 - t102) + (t4 - t102) + fma(alpha, target, -t1) + t105) * t38) * t56
+    t109 = fma(t79, t78, -t80) + t79 * t82 + (fma(t57, t78, -t79) + t57 * t82 + t108 * t78) * t78
+    t110 = (t80 + t109 if t109 - t109 == 0.0 else t80) if input < math.inf else 0.0
+    return input if input != input else 0.0 if input < -1.7976931348623157e+308 else t110
 
 
 @core
@@ -2371,97 +2376,99 @@ def grad_gamma_scalar32_alpha_given(input, target, alpha, gamma):
     t24 = 1.0 if t20 else t23
     t25 = 1.0 + t12
     t26 = t24 / t25
-    t27 = t5 * (-(0.0 if t6 else -(target * t14)) - (0.0 if t15 else -(t3 * t18)))
-    t28 = t19 * t12
-    t29 = t21 + t28
-    t30 = t29 / t25
-    t31 = t30 < 0.5
-    t32 = -t30
-    t33 = log(t26)
-    t34 = t33 - t10
-    t35 = log1p(t32) if t31 else t34 if t20 else t33
-    t36 = gamma * 0.5
-    t37 = t20 and t36 != 0.0
-    t38 = -(t36 * t10)
-    t39 = t38 if t37 else 0.0
-    t40 = exp(t39)
-    t41 = t23 - t19
-    t42 = -target
-    t43 = t3 - t42
-    t44 = t42 - (t3 - t43) + (1.0 - t43)
-    t45 = t44 if t16 else 0.0
-    t46 = exp_low(t11)
-    t47 = 0.0 if t16 else t44
-    t48 = t19 - (t23 - t41) + (t22 - t41) + t45 + (fma(t21, t12, -t22) + t21 * t46 + t47 * t12)
-    t49 = t25 - 1.0
-    t50 = 1.0 - (t25 - t49) + (t12 - t49) + t46
-    t51 = (fma(-t26, t25, t24) + (0.0 if t20 else t48) - t26 * t50) / t25
-    t52 = t51 - t51 == 0.0
-    t53 = t26 + t51
-    t54 = t53 if t52 else t26
-    t55 = pow(t54, t36)
-    t56 = t40 * t55
-    t57 = t56 == 0.0
-    t58 = -(t10 * 0.5)
-    t59 = exp(t58)
-    t60 = 1.0 if t8 else t59
-    t61 = t60 == 0.0
-    t62 = t59 * t59
-    t63 = t62 < 8.673617379884035e-19
-    t64 = log1p_unit(t62)
-    t65 = t64 / t62
-    t66 = 1.0 if t63 else t65
-    t67 = t14 if t8 else t66
-    t68 = -(target * t67)
-    t69 = t68 * t60
-    t70 = t69 * t60
-    t71 = -(0.0 if t6 else 0.0 if t61 else t70)
-    t72 = 1.0 if t16 else t59
-    t73 = t72 == 0.0
-    t74 = t18 if t16 else t66
-    t75 = -(t3 * t74)
-    t76 = t75 * t72
-    t77 = t76 * t72
-    t78 = -(0.0 if t15 else 0.0 if t73 else t77)
-    t79 = t71 + t78
-    t80 = t5 * t79
-    t81 = t80 * t35
-    t82 = t81 * t56
-    t83 = t82 * t56
-    t84 = t40 * (pow_low(t54, t36) + t55 * (t36 * ((t51 - (t53 - t26) if t52 else 0.0) / t54)))
-    t85 = fma(t40, t55, -t56) + t84 + (exp_low(t39) + (-fma(t36, t10, t38) if t37 else 0.0) * t40) * t55
-    t86 = t29 - t21
-    t87 = t21 - (t29 - t86) + (t28 - t86) + t47 + (fma(t19, t12, -t28) + t19 * t46 + t45 * t12)
-    t88 = t34 - t11
-    t89 = log_low(t26) + t51 * (1.0 / t26)
-    t90 = log1p_low(t32) + -((fma(t32, t25, t29) + t87 - t30 * t50) / t25) * (1.0 / (1.0 - t30))
-    t91 = t79 - t71
-    t92 = exp_low(t58)
-    t93 = 0.0 if t8 else t92
-    t94 = t14 - t9
-    t95 = log1p_unit_low(t12) + t46 * (1.0 / t25)
-    t96 = fma(t59, t59, -t62) + t59 * t92 + t92 * t59
-    t97 = (fma(-t65, t62, t64) + (log1p_unit_low(t62) + t96 * (1.0 / (1.0 + t62))) - t65 * t96) / t62
-    t98 = 0.0 if t63 else t97
-    t99 = -(fma(target, t67, t68) + target * (t9 - (t14 - t94) + (t13 - t94) + t95 if t8 else t98)) * t60
-    t100 = 0.0 if t61 else fma(t69, t60, -t70) + t69 * t93 + (fma(t68, t60, -t69) + t68 * t93 + t99) * t60
-    t101 = 0.0 if t16 else t92
-    t102 = t18 - t17
-    t103 = -(fma(t3, t74, t75) + t3 * (t17 - (t18 - t102) + (t13 - t102) + t95 if t16 else t98) + t44 * t74)
-    t104 = fma(t76, t72, -t77) + t76 * t101 + (fma(t75, t72, -t76) + t75 * t101 + t103 * t72) * t72
-    t105 = t71 - (t79 - t91) + (t78 - t91) + -(0.0 if t6 else t100) + -(0.0 if t15 else 0.0 if t73 else t104)
-    t106 = t5 - t1
-    t107 = -alpha
-    t108 = t2 - t107
-    t109 = fma(t2, t3, -t4) + t2 * t44 + (t107 - (t2 - t108) + (1.0 - t108)) * t3
-    t110 = (t1 - (t5 - t106) + (t4 - t106) + fma(alpha, target, -t1) + t109) * t79
-    t111 = fma(t80, t35, -t81) + t80 * (t90 if t31 else t11 - (t34 - t88) + (t33 - t88) + t89 if t20 else t89)
-    t112 = fma(t81, t56, -t82) + t81 * t85 + (t111 + (fma(t5, t79, -t80) + t5 * t105 + t110) * t35) * t56
-    t113 = 0.0 if t57 else fma(t82, t56, -t83) + t82 * t85 + t112 * t56
-    t114 = 0.0 if t57 else t83
-    t115 = t27 * (exp(-(gamma * t10) if t20 and gamma != 0.0 else 0.0) * pow(t26, gamma)) * t35
-    t116 = t115 if input < 0.0 else t114 + t113 if t113 - t113 == 0.0 else t114
-    return 0.0 if input < -3.4028234663852886e+38 else t116
+    t27 = pow(t26, gamma)
+    t28 = t5 * (-(0.0 if t6 else -(target * t14)) - (0.0 if t15 else -(t3 * t18)))
+    t29 = t19 * t12
+    t30 = t21 + t29
+    t31 = t30 / t25
+    t32 = t31 < 0.5
+    t33 = -t31
+    t34 = log1p(t33)
+    t35 = log(t26)
+    t36 = t35 - t10
+    t37 = t34 if t32 else t36 if t20 else t35
+    t38 = gamma * 0.5
+    t39 = t20 and t38 != 0.0
+    t40 = -(t38 * t10)
+    t41 = t40 if t39 else 0.0
+    t42 = exp(t41)
+    t43 = t23 - t19
+    t44 = -target
+    t45 = t3 - t44
+    t46 = t44 - (t3 - t45) + (1.0 - t45)
+    t47 = t46 if t16 else 0.0
+    t48 = exp_low(t11)
+    t49 = 0.0 if t16 else t46
+    t50 = t19 - (t23 - t43) + (t22 - t43) + t47 + (fma(t21, t12, -t22) + t21 * t48 + t49 * t12)
+    t51 = t25 - 1.0
+    t52 = 1.0 - (t25 - t51) + (t12 - t51) + t48
+    t53 = (fma(-t26, t25, t24) + (0.0 if t20 else t50) - t26 * t52) / t25
+    t54 = t53 - t53 == 0.0
+    t55 = t26 + t53
+    t56 = t55 if t54 else t26
+    t57 = pow(t56, t38)
+    t58 = t42 * t57
+    t59 = t58 == 0.0
+    t60 = -(t10 * 0.5)
+    t61 = exp(t60)
+    t62 = 1.0 if t8 else t61
+    t63 = t62 == 0.0
+    t64 = t61 * t61
+    t65 = t64 < 8.673617379884035e-19
+    t66 = log1p_unit(t64)
+    t67 = t66 / t64
+    t68 = 1.0 if t65 else t67
+    t69 = t14 if t8 else t68
+    t70 = -(target * t69)
+    t71 = t70 * t62
+    t72 = t71 * t62
+    t73 = -(0.0 if t6 else 0.0 if t63 else t72)
+    t74 = 1.0 if t16 else t61
+    t75 = t74 == 0.0
+    t76 = t18 if t16 else t68
+    t77 = -(t3 * t76)
+    t78 = t77 * t74
+    t79 = t78 * t74
+    t80 = -(0.0 if t15 else 0.0 if t75 else t79)
+    t81 = t73 + t80
+    t82 = t5 * t81
+    t83 = t82 * t37
+    t84 = t83 * t58
+    t85 = t84 * t58
+    t86 = t42 * (pow_low(t56, t38) + t57 * (t38 * ((t53 - (t55 - t26) if t54 else 0.0) / t56)))
+    t87 = fma(t42, t57, -t58) + t86 + (exp_low(t41) + (-fma(t38, t10, t40) if t39 else 0.0) * t42) * t57
+    t88 = t30 - t21
+    t89 = t21 - (t30 - t88) + (t29 - t88) + t49 + (fma(t19, t12, -t29) + t19 * t48 + t47 * t12)
+    t90 = t36 - t11
+    t91 = log_low(t26) + t53 * (1.0 / t26)
+    t92 = log1p_low(t33) + -((fma(t33, t25, t30) + t89 - t31 * t52) / t25) * (1.0 / (1.0 - t31))
+    t93 = t81 - t73
+    t94 = exp_low(t60)
+    t95 = 0.0 if t8 else t94
+    t96 = t14 - t9
+    t97 = log1p_unit_low(t12) + t48 * (1.0 / t25)
+    t98 = fma(t61, t61, -t64) + t61 * t94 + t94 * t61
+    t99 = (fma(-t67, t64, t66) + (log1p_unit_low(t64) + t98 * (1.0 / (1.0 + t64))) - t67 * t98) / t64
+    t100 = 0.0 if t65 else t99
+    t101 = -(fma(target, t69, t70) + target * (t9 - (t14 - t96) + (t13 - t96) + t97 if t8 else t100)) * t62
+    t102 = 0.0 if t63 else fma(t71, t62, -t72) + t71 * t95 + (fma(t70, t62, -t71) + t70 * t95 + t101) * t62
+    t103 = 0.0 if t16 else t94
+    t104 = t18 - t17
+    t105 = -(fma(t3, t76, t77) + t3 * (t17 - (t18 - t104) + (t13 - t104) + t97 if t16 else t100) + t46 * t76)
+    t106 = fma(t78, t74, -t79) + t78 * t103 + (fma(t77, t74, -t78) + t77 * t103 + t105 * t74) * t74
+    t107 = t73 - (t81 - t93) + (t80 - t93) + -(0.0 if t6 else t102) + -(0.0 if t15 else 0.0 if t75 else t106)
+    t108 = t5 - t1
+    t109 = -alpha
+    t110 = t2 - t109
+    t111 = fma(t2, t3, -t4) + t2 * t46 + (t109 - (t2 - t110) + (1.0 - t110)) * t3
+    t112 = (t1 - (t5 - t108) + (t4 - t108) + fma(alpha, target, -t1) + t111) * t81
+    t113 = fma(t82, t37, -t83) + t82 * (t92 if t32 else t11 - (t36 - t90) + (t35 - t90) + t91 if t20 else t91)
+    t114 = fma(t83, t58, -t84) + t83 * t87 + (t113 + (fma(t5, t81, -t82) + t5 * t107 + t112) * t37) * t58
+    t115 = 0.0 if t59 else fma(t84, t58, -t85) + t84 * t87 + t114 * t58
+    t116 = 0.0 if t59 else t85
+    t117 = t28 * (exp(-(gamma * t10) if t20 and gamma != 0.0 else 0.0) * t27) * t37
+    t118 = t117 if input < 0.0 else t116 + t115 if t115 - t115 == 0.0 else t116
+    return 0.0 if input < -3.4028234663852886e+38 else t118
 
 
 # Together, so that what they share is computed once.

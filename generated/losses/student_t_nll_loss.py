@@ -59,32 +59,33 @@ def value_scalar(input, target, scale, df):
     t27 = log(t2)
     t28 = -t27
     t29 = t14 + t28
-    t30 = t29 if t26 else log(t25)
-    t31 = -(t30 * 2.0)
-    t32 = t24 + t31
-    t33 = df * t25
-    t34 = t33 * t25
-    t35 = log1p(t34)
-    t36 = t32 + t35
-    t37 = t8 * t36
-    t38 = t37 + t27
-    t39 = t38 + t30
-    t40 = t39 - t38
-    t41 = t38 - t37
-    t42 = t36 - t32
-    t43 = t32 - t24
-    t44 = t29 - t14
-    t45 = log_low(t2) + t6 * (1.0 / t2)
-    t46 = (fma(-t25, t2, scale) - t25 * t6) / t2
-    t47 = t14 - (t29 - t44) + (t28 - t44) + t21 + -t45 if t26 else log_low(t25) + t46 * (1.0 / t25)
-    t48 = (fma(t33, t25, -t34) + t33 * t46 + (fma(df, t25, -t33) + df * t46) * t25) * (1.0 / (1.0 + t34))
-    t49 = t32 - (t36 - t42) + (t35 - t42) + (t24 - (t32 - t43) + (t31 - t43) + -log_low(df) + -(t47 * 2.0))
-    t50 = fma(t8, t36, -t37) + t8 * (t49 + (log1p_low(t34) + t48)) + t20 * t36
-    t51 = t38 - (t39 - t40) + (t30 - t40) + (t37 - (t38 - t41) + (t27 - t41) + t50 + t45) + t47
-    t52 = (t39 + t51 if t51 - t51 == 0.0 else t39) if t1 < math.inf else math.inf
-    t53 = math.inf if t1 < -1.7976931348623157e+308 else t52
-    t54 = (t15 + t23 if t23 - t23 == 0.0 else t15) if t2 < t3 or t2 == t3 and not 0.0 < t6 else t53
-    return target if target != target else input if input != input else t54
+    t30 = log(t25)
+    t31 = t29 if t26 else t30
+    t32 = -(t31 * 2.0)
+    t33 = t24 + t32
+    t34 = df * t25
+    t35 = t34 * t25
+    t36 = log1p(t35)
+    t37 = t33 + t36
+    t38 = t8 * t37
+    t39 = t38 + t27
+    t40 = t39 + t31
+    t41 = t40 - t39
+    t42 = t39 - t38
+    t43 = t37 - t33
+    t44 = t33 - t24
+    t45 = t29 - t14
+    t46 = log_low(t2) + t6 * (1.0 / t2)
+    t47 = (fma(-t25, t2, scale) - t25 * t6) / t2
+    t48 = t14 - (t29 - t45) + (t28 - t45) + t21 + -t46 if t26 else log_low(t25) + t47 * (1.0 / t25)
+    t49 = (fma(t34, t25, -t35) + t34 * t47 + (fma(df, t25, -t34) + df * t47) * t25) * (1.0 / (1.0 + t35))
+    t50 = t33 - (t37 - t43) + (t36 - t43) + (t24 - (t33 - t44) + (t32 - t44) + -log_low(df) + -(t48 * 2.0))
+    t51 = fma(t8, t37, -t38) + t8 * (t50 + (log1p_low(t35) + t49)) + t20 * t37
+    t52 = t39 - (t40 - t41) + (t31 - t41) + (t38 - (t39 - t42) + (t27 - t42) + t51 + t46) + t48
+    t53 = (t40 + t52 if t52 - t52 == 0.0 else t40) if t1 < math.inf else math.inf
+    t54 = math.inf if t1 < -1.7976931348623157e+308 else t53
+    t55 = (t15 + t23 if t23 - t23 == 0.0 else t15) if t2 < t3 or t2 == t3 and not 0.0 < t6 else t54
+    return target if target != target else input if input != input else t55
 
 
 @core
@@ -732,25 +733,26 @@ def grad_df_scalar(input, target, scale, df):
     t40 = log(scale)
     t41 = -log(t2)
     t42 = t40 + t41
-    t43 = -(t42 if t39 else log(t31))
-    t44 = t38 + t43
-    t45 = log1p(t33) * 0.5
-    t46 = t44 + t45
-    t47 = t46 - t44
-    t48 = t44 - t38
-    t49 = t38 - t36
-    t50 = t34 - t33
-    t51 = (fma(-t31, t2, scale) - t31 * t6) / t2
-    t52 = fma(t32, t31, -t33) + t32 * t51 + (fma(df, t31, -t32) + df * t51) * t31
-    t53 = -((fma(t36, t34, t30) + t23 * 0.5 - t35 * (t33 - (t34 - t50) + (1.0 - t50) + t52)) / t34)
-    t54 = t42 - t40
-    t55 = t40 - (t42 - t54) + (t41 - t54) + log_low(scale) + -(log_low(t2) + t6 * (1.0 / t2))
-    t56 = t38 - (t44 - t48) + (t43 - t48) + (t36 - (t38 - t49) + (t37 - t49) + t53 + -(log_low(df) * 0.5))
-    t57 = t44 - (t46 - t47) + (t45 - t47) + (t56 + -(t55 if t39 else log_low(t31) + t51 * (1.0 / t31)))
-    t58 = t57 + (log1p_low(t33) + t52 * (1.0 / (1.0 + t33))) * 0.5
-    t59 = t19 + t29 if t29 - t29 == 0.0 else t19
-    t60 = t59 if t2 < t3 or t2 == t3 and not 0.0 < t6 else t46 + t58 if t58 - t58 == 0.0 else t46
-    return 0.0 if scale == -math.inf else t60
+    t43 = log(t31)
+    t44 = -(t42 if t39 else t43)
+    t45 = t38 + t44
+    t46 = log1p(t33) * 0.5
+    t47 = t45 + t46
+    t48 = t47 - t45
+    t49 = t45 - t38
+    t50 = t38 - t36
+    t51 = t34 - t33
+    t52 = (fma(-t31, t2, scale) - t31 * t6) / t2
+    t53 = fma(t32, t31, -t33) + t32 * t52 + (fma(df, t31, -t32) + df * t52) * t31
+    t54 = -((fma(t36, t34, t30) + t23 * 0.5 - t35 * (t33 - (t34 - t51) + (1.0 - t51) + t53)) / t34)
+    t55 = t42 - t40
+    t56 = t40 - (t42 - t55) + (t41 - t55) + log_low(scale) + -(log_low(t2) + t6 * (1.0 / t2))
+    t57 = t38 - (t45 - t49) + (t44 - t49) + (t36 - (t38 - t50) + (t37 - t50) + t54 + -(log_low(df) * 0.5))
+    t58 = t45 - (t47 - t48) + (t46 - t48) + (t57 + -(t56 if t39 else log_low(t31) + t52 * (1.0 / t31)))
+    t59 = t58 + (log1p_low(t33) + t53 * (1.0 / (1.0 + t33))) * 0.5
+    t60 = t19 + t29 if t29 - t29 == 0.0 else t19
+    t61 = t60 if t2 < t3 or t2 == t3 and not 0.0 < t6 else t47 + t59 if t59 - t59 == 0.0 else t47
+    return 0.0 if scale == -math.inf else t61
 
 
 @core
@@ -940,88 +942,89 @@ def value_and_grad_scalar(input, target, scale, df):
     t28 = log(t2)
     t29 = -t28
     t30 = t15 + t29
-    t31 = t30 if t27 else log(t26)
-    t32 = -(t31 * 2.0)
-    t33 = t25 + t32
-    t34 = df * t26
-    t35 = t34 * t26
-    t36 = log1p(t35)
-    t37 = t33 + t36
-    t38 = t9 * t37
-    t39 = t38 + t28
-    t40 = t39 + t31
-    t41 = t40 - t39
-    t42 = t39 - t38
-    t43 = t37 - t33
-    t44 = t33 - t25
-    t45 = t30 - t15
-    t46 = log_low(t2) + t6 * (1.0 / t2)
-    t47 = (fma(-t26, t2, scale) - t26 * t6) / t2
-    t48 = t15 - (t30 - t45) + (t29 - t45) + t22 + -t46 if t27 else log_low(t26) + t47 * (1.0 / t26)
-    t49 = fma(t34, t26, -t35) + t34 * t47 + (fma(df, t26, -t34) + df * t47) * t26
-    t50 = t33 - (t37 - t43) + (t36 - t43) + (t25 - (t33 - t44) + (t32 - t44) + -log_low(df) + -(t48 * 2.0))
-    t51 = fma(t9, t37, -t38) + t9 * (t50 + (log1p_low(t35) + t49 * (1.0 / (1.0 + t35)))) + t21 * t37
-    t52 = t39 - (t40 - t41) + (t31 - t41) + (t38 - (t39 - t42) + (t28 - t42) + t51 + t46) + t48
-    t53 = (t40 + t52 if t52 - t52 == 0.0 else t40) if t1 < math.inf else math.inf
-    t54 = math.inf if t1 < -1.7976931348623157e+308 else t53
-    t55 = input if input != input else (t16 + t24 if t24 - t24 == 0.0 else t16) if t7 else t54
-    t56 = df + 1.0
-    t57 = t56 / scale
-    t58 = t57 * 0.5
-    t59 = t10 * 0.5
-    t60 = t59 * t10
-    t61 = t8 + t60
-    t62 = t58 / t61
-    t63 = t62 * t10
-    t64 = t56 - df
-    t65 = df - (t56 - t64) + (1.0 - t64)
-    t66 = t61 - t8
-    t67 = t62 * (t8 - (t61 - t66) + (t60 - t66) + (fma(t59, t10, -t60) + t59 * t18 + t18 * 0.5 * t10))
-    t68 = (fma(-t62, t61, t58) + (fma(-t57, scale, t56) + t65) / scale * 0.5 - t67) / t61 * t10
-    t69 = fma(t62, t10, -t63) + t62 * t18 + t68
-    t70 = t35 + 1.0
-    t71 = t56 / t70
-    t72 = t71 / t2
-    t73 = -t71
-    t74 = t70 - t35
-    t75 = t35 - (t70 - t74) + (1.0 - t74) + t49
-    t76 = (fma(t73, t70, t56) + t65 - t71 * t75) / t70
-    t77 = (fma(-t72, t2, t71) + t76 - t72 * t6) / t2
-    t78 = t73 / t2
-    t79 = (fma(-t78, t2, t73) + -t76 - t78 * t6) / t2
-    t80 = (t72 + t77 if t77 - t77 == 0.0 else t72) if 0.0 < t1 else t78 + t79 if t79 - t79 == 0.0 else t78
-    t81 = (t63 + t69 if t69 - t69 == 0.0 else t63) if t7 else t80
-    t82 = t10 * t10
-    t83 = df + t82
-    t84 = df / t83
-    t85 = t10 + -1.0
-    t86 = t84 * t85
-    t87 = t10 + 1.0
-    t88 = -(t86 * t87)
-    t89 = t88 / scale
-    t90 = t87 - t10
-    t91 = t85 - t10
-    t92 = t83 - df
-    t93 = t84 * (df - (t83 - t92) + (t82 - t92) + (fma(t10, t10, -t82) + t10 * t18 + t18 * t10))
-    t94 = fma(t84, t85, -t86) + t84 * (t10 - (t85 - t91) + (-1.0 - t91) + t18)
-    t95 = fma(t86, t87, t88) + t86 * (t10 - (t87 - t90) + (1.0 - t90) + t18)
-    t96 = (fma(-t89, scale, t88) + -(t95 + (t94 + (fma(-t84, t83, df) - t93) / t83 * t85) * t87)) / scale
-    t97 = df / scale
-    t98 = t26 + -1.0
-    t99 = t97 * t98
-    t100 = t99 / t70
-    t101 = t26 + 1.0
-    t102 = t100 * t101
-    t103 = t101 - t26
-    t104 = t98 - t26
-    t105 = fma(t97, t98, -t99) + t97 * (t26 - (t98 - t104) + (-1.0 - t104) + t47)
-    t106 = (fma(-t100, t70, t99) + (t105 + fma(-t97, scale, df) / scale * t98) - t100 * t75) / t70 * t101
-    t107 = fma(t100, t101, -t102) + t100 * (t26 - (t101 - t103) + (1.0 - t103) + t47) + t106
-    t108 = (t89 + t96 if t96 - t96 == 0.0 else t89) if t7 else t102 + t107 if t107 - t107 == 0.0 else t102
-    t109 = target if target != target else t55
-    t110 = -t81
-    t111 = 0.0 if scale == -math.inf else t108
-    return t109, t81, t110, t111
+    t31 = log(t26)
+    t32 = t30 if t27 else t31
+    t33 = -(t32 * 2.0)
+    t34 = t25 + t33
+    t35 = df * t26
+    t36 = t35 * t26
+    t37 = log1p(t36)
+    t38 = t34 + t37
+    t39 = t9 * t38
+    t40 = t39 + t28
+    t41 = t40 + t32
+    t42 = t41 - t40
+    t43 = t40 - t39
+    t44 = t38 - t34
+    t45 = t34 - t25
+    t46 = t30 - t15
+    t47 = log_low(t2) + t6 * (1.0 / t2)
+    t48 = (fma(-t26, t2, scale) - t26 * t6) / t2
+    t49 = t15 - (t30 - t46) + (t29 - t46) + t22 + -t47 if t27 else log_low(t26) + t48 * (1.0 / t26)
+    t50 = fma(t35, t26, -t36) + t35 * t48 + (fma(df, t26, -t35) + df * t48) * t26
+    t51 = t34 - (t38 - t44) + (t37 - t44) + (t25 - (t34 - t45) + (t33 - t45) + -log_low(df) + -(t49 * 2.0))
+    t52 = fma(t9, t38, -t39) + t9 * (t51 + (log1p_low(t36) + t50 * (1.0 / (1.0 + t36)))) + t21 * t38
+    t53 = t40 - (t41 - t42) + (t32 - t42) + (t39 - (t40 - t43) + (t28 - t43) + t52 + t47) + t49
+    t54 = (t41 + t53 if t53 - t53 == 0.0 else t41) if t1 < math.inf else math.inf
+    t55 = math.inf if t1 < -1.7976931348623157e+308 else t54
+    t56 = input if input != input else (t16 + t24 if t24 - t24 == 0.0 else t16) if t7 else t55
+    t57 = df + 1.0
+    t58 = t57 / scale
+    t59 = t58 * 0.5
+    t60 = t10 * 0.5
+    t61 = t60 * t10
+    t62 = t8 + t61
+    t63 = t59 / t62
+    t64 = t63 * t10
+    t65 = t57 - df
+    t66 = df - (t57 - t65) + (1.0 - t65)
+    t67 = t62 - t8
+    t68 = t63 * (t8 - (t62 - t67) + (t61 - t67) + (fma(t60, t10, -t61) + t60 * t18 + t18 * 0.5 * t10))
+    t69 = (fma(-t63, t62, t59) + (fma(-t58, scale, t57) + t66) / scale * 0.5 - t68) / t62 * t10
+    t70 = fma(t63, t10, -t64) + t63 * t18 + t69
+    t71 = t36 + 1.0
+    t72 = t57 / t71
+    t73 = t72 / t2
+    t74 = -t72
+    t75 = t71 - t36
+    t76 = t36 - (t71 - t75) + (1.0 - t75) + t50
+    t77 = (fma(t74, t71, t57) + t66 - t72 * t76) / t71
+    t78 = (fma(-t73, t2, t72) + t77 - t73 * t6) / t2
+    t79 = t74 / t2
+    t80 = (fma(-t79, t2, t74) + -t77 - t79 * t6) / t2
+    t81 = (t73 + t78 if t78 - t78 == 0.0 else t73) if 0.0 < t1 else t79 + t80 if t80 - t80 == 0.0 else t79
+    t82 = (t64 + t70 if t70 - t70 == 0.0 else t64) if t7 else t81
+    t83 = t10 * t10
+    t84 = df + t83
+    t85 = df / t84
+    t86 = t10 + -1.0
+    t87 = t85 * t86
+    t88 = t10 + 1.0
+    t89 = -(t87 * t88)
+    t90 = t89 / scale
+    t91 = t88 - t10
+    t92 = t86 - t10
+    t93 = t84 - df
+    t94 = t85 * (df - (t84 - t93) + (t83 - t93) + (fma(t10, t10, -t83) + t10 * t18 + t18 * t10))
+    t95 = fma(t85, t86, -t87) + t85 * (t10 - (t86 - t92) + (-1.0 - t92) + t18)
+    t96 = fma(t87, t88, t89) + t87 * (t10 - (t88 - t91) + (1.0 - t91) + t18)
+    t97 = (fma(-t90, scale, t89) + -(t96 + (t95 + (fma(-t85, t84, df) - t94) / t84 * t86) * t88)) / scale
+    t98 = df / scale
+    t99 = t26 + -1.0
+    t100 = t98 * t99
+    t101 = t100 / t71
+    t102 = t26 + 1.0
+    t103 = t101 * t102
+    t104 = t102 - t26
+    t105 = t99 - t26
+    t106 = fma(t98, t99, -t100) + t98 * (t26 - (t99 - t105) + (-1.0 - t105) + t48)
+    t107 = (fma(-t101, t71, t100) + (t106 + fma(-t98, scale, df) / scale * t99) - t101 * t76) / t71 * t102
+    t108 = fma(t101, t102, -t103) + t101 * (t26 - (t102 - t104) + (1.0 - t104) + t48) + t107
+    t109 = (t90 + t97 if t97 - t97 == 0.0 else t90) if t7 else t103 + t108 if t108 - t108 == 0.0 else t103
+    t110 = target if target != target else t56
+    t111 = -t82
+    t112 = 0.0 if scale == -math.inf else t109
+    return t110, t82, t111, t112
 
 
 @core
