@@ -15,6 +15,7 @@ from numba import njit
 from symgen.backends.numba_cpu import DIALECT, ELEMENTARY, INTRINSICS, TRIG
 from symgen.backends.numba_elementary import emit
 from symgen.backends.python_text import Branches, Dialect, fold, local_names, print_graph
+from symgen.backends.straight import dear_in_arms
 from symgen.kernel import (
     OPERATIONS,
     PRIMITIVES,
@@ -143,6 +144,20 @@ def test_shared_nodes_are_assigned_once() -> None:
     body = print_graph(ScalarFunction("f", ("x",), (shared / (shared + X), shared)), DIALECT)
     assert body.statements == ("t1 = x * x + 1.0", "t2 = t1 / (t1 + x)")
     assert body.results == ("t2", "t1")
+
+
+def test_a_logarithm_stands_before_the_selection_that_takes_it() -> None:
+    """In an arm, compilers take it for code that seldom runs; an exponential is cheap enough to stay there."""
+    y, negative = var("y"), node("neg", X)
+    chosen = select(X < const(0.5), call("log", negative) * y, call("exp_short", y))
+    graph = ScalarFunction("graph", ("x", "y"), (chosen,))
+    alone = dear_in_arms(graph.results)
+    assert alone == {call("log", negative)}
+    body = print_graph(graph, DIALECT, alone=alone)
+    assert body.statements == ("t1 = log(-x)",)
+    assert body.results == ("t1 * y if x < 0.5 else exp_short(y)",)
+    outside = call("log", negative) + select(X < const(0.5), X, y)
+    assert dear_in_arms((outside,)) == frozenset()
 
 
 def test_long_expressions_are_split() -> None:
