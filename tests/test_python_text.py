@@ -149,14 +149,14 @@ def test_shared_nodes_are_assigned_once() -> None:
 def test_a_logarithm_stands_before_the_selection_that_takes_it() -> None:
     """In an arm, compilers take it for code that seldom runs; an exponential is cheap enough to stay there."""
     y, negative = var("y"), node("neg", X)
-    chosen = select(X < const(0.5), call("log", negative) * y, call("exp_short", y))
+    chosen = select(const(0.5) > X, call("log", negative) * y, call("exp_short", y))
     graph = ScalarFunction("graph", ("x", "y"), (chosen,))
     alone = dear_in_arms(graph.results)
     assert alone == {call("log", negative)}
     body = print_graph(graph, DIALECT, alone=alone)
     assert body.statements == ("t1 = log(-x)",)
     assert body.results == ("t1 * y if x < 0.5 else exp_short(y)",)
-    outside = call("log", negative) + select(X < const(0.5), X, y)
+    outside = call("log", negative) + select(const(0.5) > X, X, y)
     assert dear_in_arms((outside,)) == frozenset()
 
 
