@@ -235,9 +235,9 @@ class Arithmetic:
             return Pair(call(f"{name}_short", *at))
         if not self.tracked and f"{name}_medium" in MEDIUM:
             return Pair(call(f"{name}_medium", *at))
-        if self.fine and f"{name}_fine" in FINE:
-            name = f"{name}_fine"
         telling = _telling.get()  # most of a GPU's own functions, which stand behind the name in float32, do not
+        if self.fine and telling is None and f"{name}_fine" in FINE:
+            name = f"{name}_fine"
         tracked = self.compensated and self.tracked and (telling is None or name in telling)
         return Pair(call(name, *at), call(f"{name}_low", *at) if tracked else None)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 import runpy
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -71,7 +72,7 @@ class Core:
 def _proved(core: Core, bits: float) -> Polynomial:
     low, high = core.interval
     fit = approx.fit_proved if core.analytic else approx.fit
-    found = fit(core.exact, low, high, bits)
+    found = Context().run(fit, core.exact, low, high, bits)  # in float64, whatever arithmetic asks for it first
     if found is None:
         raise ArithmeticError(
             f"specs/elementary: no polynomial on [{low}, {high}] is proved within 2^-{bits}; change the reduction"

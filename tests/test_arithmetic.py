@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from symgen.arithmetic import COMPENSATED, HALVED, ONE, PLAIN, Pair, absolute, exact, negative
+from symgen.arithmetic import COMPENSATED, HALVED, ONE, PLAIN, Pair, absolute, computing_in, exact, negative
 from symgen.kernel import Node, ScalarFunction, const, node, var, verify
 
 LARGEST = 1.7976931348623157e308
@@ -239,3 +240,11 @@ def test_exact_numbers_pass_rounding_unchanged() -> None:
     """A pair without a low part is its high part."""
     assert COMPENSATED.rounded(exact(var("a"))) is var("a")
     assert COMPENSATED.normal(exact(var("a"))) == exact(var("a"))
+
+
+def test_a_gpu_is_not_asked_for_functions_that_it_does_not_have_in_float32() -> None:
+    """Low parts that know more are there in float64 alone."""
+    fine = replace(COMPENSATED, fine=True)
+    assert fine.function("exp", var("x")).high.value == "exp_fine"
+    with computing_in(np.float32):
+        assert fine.function("exp", var("x")).high.value == "exp"

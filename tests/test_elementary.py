@@ -10,6 +10,7 @@ import pytest
 from flint import arb, ctx
 
 from symgen import approx, ulp
+from symgen.arithmetic import computing_in
 from symgen.backends import numba_elementary
 from symgen.elementary import Core, catalogue, constant, evaluate, graph_of
 from symgen.kernel import BRANCH_FREE, GENERATED, MEDIUM
@@ -246,6 +247,14 @@ def test_a_wrong_coefficient_is_found_by_the_proof() -> None:
     right = core.polynomial(31)
     wrong = approx.Polynomial((*right.coefficients[:-1], 2 * right.coefficients[-1]), right.low, 1, right.error)
     assert approx.prove(right, core.exact, *core.interval) < 2.0**-31 < approx.prove(wrong, core.exact, *core.interval)
+
+
+def test_a_polynomial_is_the_same_whatever_arithmetic_asks_for_it_first() -> None:
+    """Graphs for float32 use the float64 functions: their coefficients are not rounded to float32."""
+    within = (0.0, 0.029)  # no other test has this interval, so nobody has asked before
+    with computing_in(np.float32):
+        first = Core(CORES["logarithm"].exact, within, bits=50).polynomial(50)
+    assert first == Core(CORES["logarithm"].exact, within, bits=(30, 50)).polynomial(50)
 
 
 def test_a_target_that_no_polynomial_reaches_says_what_to_do() -> None:

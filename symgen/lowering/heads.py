@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import sympy as sp
@@ -160,13 +161,14 @@ def _power_of_mixture(argument: Expr) -> tuple[Expr, Expr] | None:
 def mixture_power(s: Walk, exponent: Expr, log: Expr) -> tuple[Pair, Pair]:
     """A power of a mixture, as e^(-n |u|) where z is all of it, else one, times a power of the rest.
 
-    No logarithm is rounded before it is multiplied by a long exponent.
+    No logarithm is rounded before it is multiplied by a long exponent, and the rest is as exact as that asks for.
     """
     a, n, u = s.arithmetic, s.pair(exponent), s.pair(log.args[0])
-    z = negative_exp(s, u)
+    finely = replace(a, fine=True)
+    z = finely.function("exp", negative(absolute(u.high)))
     _, _, both, alone = _mixed(s, log, z)
     mixture = a.div(choose(alone, exact(ONE), both), a.add(exact(ONE), z))
-    power = general_power(a, mixture, n)
+    power = general_power(finely, mixture, n)
     if u.low is not None:
         slope = n.high * _lower_mixture_slope(s, log).high
         power = a.with_low(power.high, power.low, u.low * (power.high * slope))
