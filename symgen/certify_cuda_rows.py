@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from symgen import ulp
-from symgen.certify_rows import ARRAYS, Call, Problem, problems
+from symgen.certify_rows import ARRAYS, MOST, Call, Problem, problems
 from symgen.cuda_code import DeviceArray
 from symgen.rows.derive import Place, places
 from symgen.rows.reference import truth
 from symgen.rows.samples import Arrays
 from symgen.spec import Op, Variant
+from symgen.spec.model import Axis
 from symgen.truth import Truth
 
 LENGTHS = (3, 33)
@@ -64,23 +65,47 @@ def _of_variant(op: Op, variant: Variant, kernel: Any, dtype: str, lengths: Sequ
     tensors = [p.name for p in found if p.role.kind == "tensor"]
     targets = [p.name for p in found if p.name in tensors or (p.role.kind in ARRAYS and f"vjp_{p.name}" in known)]
     results: dict[str, list[tuple[Any, Exact, str]]] = {}
-    for n in lengths:
-        batch = Batch(op, variant, found, list(problems(op, variant, found, n)), np.dtype(ulp.format_of(dtype).dtype))
-        for name, result in batch.results(kernel, targets):
-            output = "value" if not name else "vjp" if name in tensors else f"vjp_{name}"
-            results.setdefault(output, []).extend(result)
+    form = np.dtype(ulp.format_of(dtype).dtype)
+    for n in (min(n, MOST) if is_nested(found) else n for n in lengths):
+        for batch in batches(op, variant, found, list(problems(op, variant, found, n)), form):
+            for name, result in batch.results(kernel, targets):
+                output = "value" if not name else "vjp" if name in tensors else f"vjp_{name}"
+                results.setdefault(output, []).extend(result)
     return (_summary(variant.suffix, output, of, dtype) for output, of in results.items())
+
+
+def is_nested(found: Sequence[Place]) -> bool:
+    """Whether loops over a sample are nested, so that rows have to be short."""
+    return len({a for p in found for a in p.axes if not a.isdigit()}) > 1 or any(p.role.kind == "labels" for p in found)
+
+
+def batches(op: Op, variant: Variant, found: Sequence[Place], samples: list[Problem], form: Any) -> list[Batch]:
+    """All samples as one call takes them; one by one where its arrays have no axis for several."""
+    axes = next(p.role.axes for p in found if p.role.kind == "tensor")
+    if any(isinstance(a, Axis) and 0 < a.rank <= len(axes) for a in axes):
+        return [Batch(op, variant, found, [s], form, alone=True) for s in samples]
+    return [Batch(op, variant, found, samples, form)]
 
 
 @dataclass
 class Batch:
-    """Samples of one length, as one call takes them: what all samples share is that of the first."""
+    """Samples of one length, as one call takes them: what all samples share is that of the first.
+
+    Attributes:
+        op: the function.
+        variant: one of its.
+        found: its arguments.
+        samples: with operands in no dtype yet.
+        form: the dtype.
+        alone: whether there is one sample, and no axis for several.
+    """
 
     op: Op
     variant: Variant
     found: Sequence[Place]
     samples: list[Problem]
     form: Any
+    alone: bool = False
 
     def __post_init__(self) -> None:
         common = {p.name: self.samples[0].arrays[p.name] for p in self.found if p.shared or p.number}
@@ -96,16 +121,29 @@ class Batch:
         """The value (without a name) and the gradients: entries of each sample, or of all, with what they should be."""
         each = zip(self.rows, self.cotangents, self.samples, strict=True)
         exact = [self._truth(r, g, s, targets) for r, g, s in each]
-        called = Call(self.op, self.variant, Device(kernel), self.stacked())
+        called = self.called(kernel)
         labels = [s.place for s in self.samples]
-        yield "", list(zip(called.value(), [e[0] for e in exact], labels, strict=True))
+        yield "", list(zip(self._each(called.value()), [e[0] for e in exact], labels, strict=True))
         for place in (p for p in self.found if p.name in targets):
-            got = called.gradient(np.stack(self.cotangents), place.name)
+            got = called.gradient(self.cotangent, place.name)
             wanted = [e[1][place.name] for e in exact]
             if place.shared:
                 yield place.name, [(got, _total(wanted), f"the sum over {len(wanted)} rows")]
             else:
-                yield place.name, list(zip(got, wanted, labels, strict=True))
+                yield place.name, list(zip(self._each(got), wanted, labels, strict=True))
+
+    def called(self, kernel: Any) -> Call:
+        """The call of all samples."""
+        return Call(self.op, self.variant, Device(kernel), self.stacked())
+
+    @property
+    def cotangent(self) -> Any:
+        """Of all samples."""
+        return self.cotangents[0] if self.alone else np.stack(self.cotangents)
+
+    def _each(self, result: Any) -> Any:
+        """The result of each sample."""
+        return [result] if self.alone else result
 
     def _truth(self, row: Arrays, g: Any, problem: Problem, targets: Sequence[str]) -> tuple[Exact, dict[str, Exact]]:
         kinds = {p.name: p.role.kind for p in self.found}
@@ -113,6 +151,9 @@ class Batch:
         return truth(self.variant.value, wide, problem.lengths, g.astype(np.float64), targets)
 
     def stacked(self) -> Arrays:
+        """The operands of all samples."""
+        if self.alone:
+            return self.rows[0]
         return {p.name: self.rows[0][p.name] if p.shared or p.number else np.stack([r[p.name] for r in self.rows])
                 for p in self.found}  # fmt: skip
 

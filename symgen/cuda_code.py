@@ -87,15 +87,20 @@ class Simulator(Emulated):
         capability: what kernels are compiled for.
         error: the share of their bounds by which approximate instructions err.
         runs: what each launch has counted.
-        kernels: compiled ones by name, types and capability; several simulators may share it.
-        launched: which of them ran last.
+        keys: which kernel each of them ran.
+        kernels: compiled ones by name, types and capability, their keys; several simulators may share it.
     """
 
     capability: tuple[int, int] = (9, 0)
     error: float = 0.0
     runs: list[ptx.Run] = field(default_factory=list)
+    keys: list[Any] = field(default_factory=list)
     kernels: dict[Any, ptx.Kernel] = field(default_factory=dict)
-    launched: Any = None
+
+    @property
+    def launched(self) -> Any:
+        """The key of the kernel that ran last."""
+        return self.keys[-1]
 
     def launch(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any]) -> None:  # noqa: ARG002
         signature = tuple(map(argument_type, arguments))
@@ -104,7 +109,7 @@ class Simulator(Emulated):
             self.kernels[key] = self.compiled(kernel, signature)
         values = [_memory(a) if isinstance(a, View) else a for a in arguments]
         self.runs.append(ptx.launch(self.kernels[key], blocks, THREADS, values, error=self.error))
-        self.launched = key
+        self.keys.append(key)
 
     def compiled(self, kernel: Any, signature: tuple[Any, ...]) -> ptx.Kernel:
         """A kernel before it first runs."""

@@ -28,7 +28,7 @@ CALL, POWERS = re.compile(r"\b(\w+_core\w*)\("), re.compile(r"\bpowf?\(")
 SLOW_PATHS = re.compile(r"\b(?:sinf?|cosf?|tanf?|sin_sum|cos_sum|sin_product|cos_product)\(")
 LANES = {"f32": 4, "f64": 2}
 STORED = {"f32": "<f4", "f64": "<f8"}
-COUNTS = frozenset({"n", "rows", "inner"})
+COUNTS = frozenset({"n", "rows", "inner", "phase"})
 ROLES = {"index": "<i8", "labels": "<i8", "mask": "|b1"}  # of operands that are no numbers
 # instructions of PTX for an element, in the costliest kernel of the catalogue: what keeps a change from making it worse
 # unnoticed. A kernel that is to run at the speed of memory has about 80; see docs/adr/0021-float32-on-gpus.md.
@@ -74,6 +74,11 @@ class Generated:
         return f"load{LANES[self.arithmetic]}(" in self.body or bool(self.stores)
 
     @property
+    def launches(self) -> int:
+        """How often it runs for a call, each time at some of its stages."""
+        return max(len(re.findall(r"if phase == ", self.body)), 1)
+
+    @property
     def stores(self) -> int:
         """How many results it writes as vectors; operands of one number are not read so, whatever the text says."""
         return self.body.count(f"store{LANES[self.arithmetic]}(")
@@ -85,7 +90,7 @@ class Generated:
     def _type(self, function: Function, name: str) -> Any:
         from numba import types
 
-        if name in COUNTS:
+        if name in COUNTS or name in {f"n_{a.name}" for o in function.operands for a in o.axes}:
             return types.uint32
         if any(name in (a.name, f"{a.name}_low", f"{a.name}_l") for a in function.numeric_options):
             return {"f32": types.float32, "f64": types.float64}[self.arithmetic]
@@ -116,7 +121,7 @@ class Generated:
     def budget(self) -> int:
         """Instructions that it may have: vectors come with a loop for what is left over, in rows they do not."""
         if "inner" in self.parameters:
-            row = ROW[self.arithmetic] + POWER[self.arithmetic] * self.powers
+            row = ROW[self.arithmetic] * self.launches + POWER[self.arithmetic] * self.powers
             return row * (LANES[self.arithmetic] if self.has_vectors else 1)
         return ELEMENT[self.arithmetic] * (LANES[self.arithmetic] + 1 if self.has_vectors else 1)
 

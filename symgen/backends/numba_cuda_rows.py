@@ -107,8 +107,8 @@ def _section(variant: RowVariant) -> Section:
     cores: dict[tuple[Any, ...], Core] = {}
     functions = []
     for function in variant.functions:
-        precision = next(p for p in PRECISIONS if function.name.endswith(f"_{p.name}"))
-        names = {s.stage.out: _core(cores, function, s, variant.suffix, precision) for s in function.schedule.steps}
+        precision = precision_of(function)
+        names = {s.stage.out: core_name(cores, function, s, variant.suffix, precision) for s in function.schedule.steps}
         functions += [
             _written(partial(_Writer, function, names, variant.suffix, precision, team, lanes))
             for team in TEAMS
@@ -117,7 +117,17 @@ def _section(variant: RowVariant) -> Section:
     return Section(variant.title, tuple(cores.values()), tuple(functions))
 
 
-def _core(
+def precision_of(function: RowFunction) -> Precision:
+    """The arithmetic of a kernel, by which its name ends."""
+    return next(p for p in PRECISIONS if function.name.endswith(f"_{p.name}"))
+
+
+def full_name(name: str, suffix: str) -> str:
+    """The name of a kernel of a variant."""
+    return f"{name}_{suffix}" if suffix else name
+
+
+def core_name(
     cores: dict[tuple[Any, ...], Core], function: RowFunction, step: Step, suffix: str, precision: Precision
 ) -> str:
     """The name of a step's core, which is printed once for all kernels that have it."""
@@ -194,10 +204,10 @@ class _Writer:
         for step in self.function.schedule.steps:
             self.step(step)
         parameters = [n for a in (*self.function.takes, *self.function.gives) for n in self.passed(a)]
-        end = f"_{self.suffix}" if self.suffix else ""
         wide = f"_{WIDE}" if self.lanes > 1 else ""
         return Function(
-            f"{self.function.name}{end}_{self.team}{wide}", (*parameters, "rows", "n", "inner"), self.team,
+            f"{full_name(self.function.name, self.suffix)}_{self.team}{wide}",
+            (*parameters, "rows", "n", "inner"), self.team,
             tuple(self.lines), frozenset(self.uses), frozenset(self.uses_access),
         )  # fmt: skip
 

@@ -217,7 +217,7 @@ class _Writer:
                 self.line(f"{name}_row = {one}")
         for axis in self.lists():
             self.uses.add("listed")
-            self.line(f"{_size(axis)} = listed({self.names[list_of(axis)]}_row)")
+            self.line(f"{size_name(axis)} = listed({self.names[list_of(axis)]}_row)")
         for array in self.function.gives:
             if array.axes and not array.shared:
                 self.line(f"{self.names[array.name]}_row = {self.names[array.name]}[row]")
@@ -259,7 +259,7 @@ class _Writer:
             for position, axis in enumerate(() if array.optional else array.axes):
                 if axis not in seen and not axis.isdigit():
                     seen.add(axis)
-                    yield _size(axis), f"{self.names[array.name]}.shape[{position + (not array.shared)}]"
+                    yield size_name(axis), f"{self.names[array.name]}.shape[{position + (not array.shared)}]"
 
     def lists(self) -> list[str]:
         """The axes that run along lists, which end where the row says."""
@@ -268,7 +268,7 @@ class _Writer:
 
     def room(self, axes: Sequence[str]) -> str:
         """The shape of a buffer along axes; a list has room for all that its operand holds."""
-        lengths = [_size(self.arrays[list_of(a)].axes[-1] if list_of(a) else a) for a in axes]
+        lengths = [size_name(self.arrays[list_of(a)].axes[-1] if list_of(a) else a) for a in axes]
         return f"({', '.join(lengths)})" if len(axes) > 1 else lengths[0]
 
     def line(self, text: str) -> None:
@@ -296,9 +296,9 @@ class _Writer:
                 else:
                     self.uses |= {"cleared", "lanes_of"}
                     if list_of(each.inner):
-                        self.line(f"{width} = lanes_of({_size(each.inner)})")
+                        self.line(f"{width} = lanes_of({size_name(each.inner)})")
                     else:
-                        self.widths[width] = f"lanes_of({_size(each.inner)})"
+                        self.widths[width] = f"lanes_of({size_name(each.inner)})"
                     self.line(f"cleared({lanes}, {width}, {start})")
         within = self.loops(stage.over[:-1])
         self.tiled(each, innermost(each.steps[0]))
@@ -313,10 +313,10 @@ class _Writer:
         parts, (*outer, last) = self.parts(step), stage.axes
         self.buffers |= dict.fromkeys(parts, self.room(stage.axes))
         around = self.loops(outer)
-        lanes = [f"{p}[{', '.join(map(_index, outer))}]" if outer else p for p in parts]
+        lanes = [f"{p}[{', '.join(map(index_name, outer))}]" if outer else p for p in parts]
         self.uses.add("cleared")
         for lane, start in zip(lanes, (monoid.start, "0.0"), strict=False):
-            self.line(f"cleared({lane}, {_size(last)}, {start})")
+            self.line(f"cleared({lane}, {size_name(last)}, {start})")
         within = self.loops(stage.over)
         self.free, self.beside = True, True
         self.tiled(Pass((step,)), last)
@@ -325,7 +325,7 @@ class _Writer:
         if monoid.ended:
             self.uses.add(monoid.ended.partition("(")[0])
             at = ", ".join(f"{lane}[i]" for lane in lanes)
-            self.line(f"for i in range({_size(last)}):")
+            self.line(f"for i in range({size_name(last)}):")
             self.line(f"    {at} = {monoid.ended.format(at)}")
         self.depth -= around
 
@@ -340,13 +340,13 @@ class _Writer:
 
     def loops(self, indices: Sequence[str]) -> int:
         for i in indices:
-            self.line(f"for {_index(i)} in range({_size(i)}):")
+            self.line(f"for {index_name(i)} in range({size_name(i)}):")
             self.depth += 1
         return len(indices)
 
     def tiled(self, each: Pass, inner: str) -> None:
         """The innermost loop: over the whole row at once, or tile by tile where there are lanes."""
-        size = _size(inner)
+        size = size_name(inner)
         if self.free:
             self.line(f"start, stop = 0, {size}")
         else:
@@ -428,7 +428,7 @@ class _Writer:
         names, axes = self.parts(step), step.stage.axes
         if axes:
             self.buffers |= dict.fromkeys(names, self.room(axes))
-            names = [f"{n}[{', '.join(map(_index, axes))}]" for n in names]
+            names = [f"{n}[{', '.join(map(index_name, axes))}]" for n in names]
         self.line(f"{', '.join(names)} = {value}")
 
     def result(self, step: Step, call: str) -> None:
@@ -446,7 +446,7 @@ class _Writer:
 
     def tile(self, array: str, outer: Sequence[str]) -> str:
         """The view of an array along the innermost axis, at its other indices."""
-        return self.view(array, [_index(i) for i in outer])
+        return self.view(array, [index_name(i) for i in outer])
 
     def view(self, array: str, outer: Sequence[str]) -> str:
         of = f"{array}[{', '.join(outer)}]" if outer else array
@@ -466,7 +466,7 @@ class _Writer:
             return [self.position(e)]
         name = base_of(e)
         if name.startswith("|"):
-            return [_size(name.strip("|"))]
+            return [size_name(name.strip("|"))]
         if name in self.steps:
             parts = self.parts(self.steps[name])
             if name in self.here:
@@ -508,17 +508,19 @@ class _Writer:
             return str(e)
         (position,) = self.read(e)
         self.uses.add("inside")
-        return f"inside({position}, {_size(axis)})"
+        return f"inside({position}, {size_name(axis)})"
 
     def position(self, e: Any) -> str:
-        return "start + i" if e.name == self.inner else _index(e.name)
+        return "start + i" if e.name == self.inner else index_name(e.name)
 
 
-def _index(name: str) -> str:
+def index_name(name: str) -> str:
+    """What a kernel calls a loop index."""
     return f"i_{_identifier(name)}"
 
 
-def _size(name: str) -> str:
+def size_name(name: str) -> str:
+    """What a kernel calls the length of the axis along which an index runs; of an unpacked axis it is a number."""
     known = size(name)
     return str(known) if known.is_Integer else f"n_{_identifier(axis_of(name))}"
 

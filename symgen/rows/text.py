@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from symgen.backends import numba_cuda_rows, numba_rows
+from symgen.backends import numba_cuda_nested, numba_cuda_rows, numba_rows
 from symgen.backends.numba_cpu import ModuleText
 from symgen.kernel import ScalarFunction, topological
 from symgen.rows.adjoint import COTANGENT
@@ -19,23 +19,26 @@ def emit(derivation: RowDerivation, module: ModuleText, title: Callable[[Derived
 
 
 def emit_cuda(derivation: RowDerivation, module: ModuleText, title: Callable[[DerivedRows], str]) -> str:
-    """The text of the module for GPUs; empty where some variant walks over several axes."""
-    variants = [_device_variant(v, title(v)) for v in derivation.variants]
-    if any(not any(f.name.startswith("value_f") for f in v.functions) for v in variants):
-        return ""
-    return numba_cuda_rows.emit(module, variants)
+    """The text of the module for GPUs; empty where some variant is more than any template prints."""
+    made = [(v, [_device_functions(v, o) for o in v.outputs if not o.along]) for v in derivation.variants]
+    for printer in (numba_cuda_rows, numba_cuda_nested):
+        variants = []
+        for derived, outputs in made:
+            functions = tuple(f for own in outputs if printer.printable(own[0]) for f in own)
+            variants.append(numba_rows.RowVariant(derived.variant.suffix, functions, title(derived)))
+        if all(any(f.name.startswith("value_f") for f in v.functions) for v in variants):
+            text: str = printer.emit(module, variants)
+            return text
+    return ""
 
 
-def _device_variant(derived: DerivedRows, title: str) -> numba_rows.RowVariant:
-    functions = []
+def _device_functions(derived: DerivedRows, output: RowOutput) -> list[numba_rows.RowFunction]:
+    """The kernels of an output for float32 and for float64 arithmetic."""
     numbers = [p.name for p in derived.places if p.number]
     light = [p.name for p in derived.places if p.role.kind in ("weight", "prob")]
-    for output in derived.outputs:
-        made = device_schedule(output.name, (output.stable, output.families), numbers, light)
-        single = _function(derived, output, made, "f32")
-        if not output.along and numba_cuda_rows.printable(single):
-            functions += [single, *(_function(derived, output, s) for s in output.schedules if s.target == "f64")]
-    return numba_rows.RowVariant(derived.variant.suffix, tuple(functions), title)
+    made = device_schedule(output.name, (output.stable, output.families), numbers, light)
+    double = (s for s in output.schedules if s.target == "f64")
+    return [_function(derived, output, made, "f32"), *(_function(derived, output, s) for s in double)]
 
 
 def cores(derivation: RowDerivation) -> list[ScalarFunction]:

@@ -19,6 +19,7 @@ from .conditions import number
 from .cuda_arrays import FORMATS, Face, Format, Library, View, common_shape, face_of, order, split, view
 from .cuda_driver import Driver
 from .cuda_launch import THREADS
+from .cuda_phases import Phases
 from .cuda_recorded import Remembered
 from .derivatives import order_of, select_targets
 from .errors import CudaMissingError, GeneratedPackageError
@@ -149,11 +150,10 @@ class Launcher:
         """A call of which nothing is remembered, through a driver."""
         return getattr(type(self)(self._caller, self._module, driver, remembers=False), method)(*args, **kwargs)
 
-    def _kernel(self, parts: Sequence[str]) -> Any:
-        """A generated kernel, by the parts of its name."""
-        name = "_".join(filter(None, parts))
+    def _imported(self) -> Any:
+        """The module of the generated kernels."""
         try:
-            module = importlib.import_module(self._module)
+            return importlib.import_module(self._module)
         except ModuleNotFoundError as error:
             if error.name is None or not self._module.startswith(error.name):
                 raise CudaMissingError(f"{self.__name__}: {error}; pip install 'symgen[cuda]'") from error
@@ -162,9 +162,18 @@ class Launcher:
             raise CudaMissingError(
                 f"{self.__name__}: numba-cuda does not go with this NumPy ({error}); pip install 'symgen[cuda]'"
             ) from error
+
+    def _kernel(self, parts: Sequence[str]) -> Any:
+        """A generated kernel, by the parts of its name."""
+        module, name = self._imported(), "_".join(filter(None, parts))
         if not hasattr(module, name):
             raise GeneratedPackageError(f"{self.__name__}: {self._module} has no {name}; run `symgen build`")
         return getattr(module, name)
+
+    def _phases(self, parts: Sequence[str]) -> Phases | None:
+        """How often the kernel of this name is launched for a call; None where it is once."""
+        found = getattr(self._imported(), "PHASES", {}).get("_".join(filter(None, parts)))
+        return None if found is None else Phases(*found)
 
     def _run(self, name: str, call: DeviceCall, arguments: Sequence[Any], blocks: int = 1, once: bool = False) -> None:
         """Run one of the runtime's own kernels; `once` where its results depend on numbers alone."""

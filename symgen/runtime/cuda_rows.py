@@ -1,10 +1,13 @@
-"""Row functions on a GPU: whole rows in, along any axis, by a warp each where they are short and by a block else."""
+"""Row functions on a GPU: whole rows in, along any axis, by a warp each where they are short and by a block else.
+
+Where stages run along several axes of a row, the whole grid is on all rows, in a launch for each phase.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -15,8 +18,9 @@ from .conditions import number
 from .cuda import LARGEST, SUMMING, DeviceCall, Launcher, Sums, is_number, remembered
 from .cuda_arrays import FORMATS, Face, View, face_of, step
 from .cuda_launch import THREADS
+from .cuda_phases import Phases
 from .execute import bare
-from .layout import Given, lengths_of, place
+from .layout import Given, check_rank, lengths_of, place
 from .losses import reduction_of
 from .manifest import Argument, Variant
 from .operands import Operand
@@ -33,23 +37,32 @@ class DeviceRowCall(DeviceCall):
 
     Attributes:
         variant: what the options choose.
-        position: of the axis, in the shape.
-        n: the length of a row, or of each of its parts.
+        positions: of a row's axes in the shape, side by side.
+        lengths: of these axes, or of each of their parts, by name.
         given: the operands, each with one role.
     """
 
     variant: Variant | None = None
-    position: int = 0
-    n: int = 0
+    positions: tuple[int, ...] = ()
+    lengths: Mapping[str, int] = field(default_factory=dict)
     given: Sequence[Given] = ()
 
     @property
+    def n(self) -> int:
+        """The length of a row of one axis, or of each of its parts."""
+        return [*self.lengths.values()][-1]
+
+    @property
     def batch(self) -> tuple[int, ...]:
-        return self.shape[: self.position] + self.shape[self.position + 1 :]
+        return self._around(())
 
     @property
     def inner(self) -> int:
-        return math.prod(self.shape[self.position + 1 :])
+        return math.prod(self.shape[self.positions[-1] + 1 :])
+
+    def _around(self, own: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape with other lengths in the place of a row's."""
+        return self.shape[: self.positions[0]] + own + self.shape[self.positions[-1] + 1 :]
 
     @property
     def rows(self) -> int:
@@ -58,13 +71,12 @@ class DeviceRowCall(DeviceCall):
     def own_shape(self, argument: Argument, shared: bool = False) -> tuple[int, ...]:
         """Of the gradient in an argument, of which each sample has its own, or all have one."""
         if shared:
-            return (self.n,) if argument.axes else ()
+            return tuple(self.lengths[a.name or str(a.parts)] for a in argument.axes)
         return self.shape if argument.axes else self.batch
 
     def value_shape(self, kept: bool = False) -> tuple[int, ...]:
-        whole = self.variant is not None and self.variant.axes
-        own = (self.n,) if whole else (1,) * kept
-        return self.shape[: self.position] + own + self.shape[self.position + 1 :]
+        own = self.variant.axes if self.variant is not None else ()
+        return self._around(tuple(self.lengths[a] for a in own) or (1,) * kept)
 
 
 class DeviceRows(Launcher):
@@ -133,7 +145,7 @@ class DeviceRows(Launcher):
         if not shared and len(kernels) == 1:
             self._rows(call, kernels[0], factors, [elements])
             return array
-        size = call.rows * call.n if target.axes else call.rows
+        size = call.rows * math.prod(call.own_shape(target, shared=True))
         terms = call.scratch(max(len(kernels) * size, 1))
         for k, (name, factor) in enumerate(zip(kernels, factors, strict=True)):
             self._rows(call, name, [factor], [terms.part(k * size, (k + 1) * size)])
@@ -175,16 +187,14 @@ class DeviceRows(Launcher):
         face = faces[first.argument.name]
         if face.size >= LARGEST:
             raise NotImplementedError(f"{method}(): {face.size:,} elements are more than kernels count ({LARGEST:,})")
-        (axis,) = first.argument.axes
-        position = place(method, axis, len(face.shape), _axis(method, extras.get("axis", -1)))
-        n = lengths_of(method, first.argument.name, axis, face.shape[position]).get(axis.name, axis.parts)
+        positions, lengths = _rows_in(method, first.argument, face.shape, _axis(method, extras.get("axis", -1)))
         operands = [Operand(g.argument, g.array, g.array, g.weak, g.passed) for g in given]
         call = Call(method, operands, face.shape, Plan(variant, numbers), extras, values[0] if leading else None, [])
         model: Any = first.array
         axes = tuple(range(len(face.shape)))
         found = DeviceRowCall(
             method, call, faces, face.shape, axes, FORMATS[face.typestr], model, self._driver.library(model), [], None,
-            variant, position, n, given,
+            variant, positions, lengths, given,
         )  # fmt: skip
         found.inputs += [self._operand(found, g) for g in given]
         if leading:
@@ -196,7 +206,7 @@ class DeviceRows(Launcher):
         if name not in call.faces:
             return self._constant(call, float(given.array))
         wanted = call.shape if given.argument.axes and not given.shared else call.batch
-        wanted = (call.n,) if given.shared else wanted
+        wanted = call.own_shape(given.argument, shared=True) if given.shared else wanted
         return self._elements(call, name, given.array, call.faces[name], wanted, given.argument.role)
 
     def _cotangent(self, call: DeviceRowCall, value: Any) -> View:
@@ -239,13 +249,32 @@ class DeviceRows(Launcher):
         """Run a kernel over all rows."""
         if not call.rows:
             return
-        team = "warp" if call.n <= SHORT else "block"
         arrays = (*factors, *call.inputs, *outs)
+        operands = [*factors, *call.inputs, *call.numbers, *outs]
+        name = [output, call.form.arithmetic, call.plan.variant.suffix]
+        phases = self._phases([*name, "grid"])
+        if phases is not None:
+            self._in_phases(call, phases, self._kernel([*name, "grid"]), operands)
+            return
+        team = "warp" if call.n <= SHORT else "block"
         wide = call.inner == 1 and call.n % call.form.lanes == 0 and all(v.suits_vectors for v in arrays)
-        kernel = self._kernel([output, call.form.arithmetic, call.plan.variant.suffix, team, "wide" if wide else ""])
+        kernel = self._kernel([*name, team, "wide" if wide else ""])
         sizes = [np.uint32(v) for v in (call.rows, call.n, call.inner)]
         blocks = -(-call.rows // WARPS) if team == "warp" else call.rows
-        self._driver.launch(kernel, blocks, call.stream, [*factors, *call.inputs, *call.numbers, *outs, *sizes])
+        self._driver.launch(kernel, blocks, call.stream, [*operands, *sizes])
+
+    def _in_phases(self, call: DeviceRowCall, phases: Phases, kernel: Any, operands: Sequence[Any]) -> None:
+        """Run a kernel phase by phase, with memory for what later ones take from earlier ones."""
+        room = call.rows * phases.room(call.lengths)
+        if room >= LARGEST:
+            raise NotImplementedError(
+                f"{call.method}(): {room:,} numbers between its stages are more than kernels count ({LARGEST:,})"
+            )
+        scratch = call.scratch(max(room, 1))
+        lengths = [np.uint32(n) for axis, n in call.lengths.items() if not axis.isdigit()]
+        for phase, blocks in enumerate(phases.blocks(call.rows, call.lengths)):
+            sizes = [np.uint32(v) for v in (call.rows, call.inner, phase)]
+            self._driver.launch(kernel, blocks, call.stream, [*operands, scratch, *sizes, *lengths])
 
 
 class DeviceRowLoss(DeviceRows):
@@ -341,6 +370,23 @@ class DeviceRowLoss(DeviceRows):
 
 FORMATS_OF_ROWS: Final = {**FORMATS, "|b1": FORMATS["<f4"].stored("|u1"), "<i8": FORMATS["<f4"].stored("<i8"),
                           "<i4": FORMATS["<f4"].stored("<i4")}  # fmt: skip
+
+
+def _rows_in(method: str, first: Argument, shape: tuple[int, ...], moved: int
+             ) -> tuple[tuple[int, ...], dict[str, int]]:
+    """Where the axes of a row are in the shape of its first operand, and their lengths by name.
+
+    Raises:
+        ValueError: there are none, or they do not stand side by side.
+    """
+    check_rank(method, first, shape)
+    positions = tuple(place(method, axis, len(shape), moved) for axis in first.axes)
+    if positions != tuple(range(positions[0], positions[0] + len(positions))):
+        raise ValueError(f"{method}(): the axes of {first.name} of shape {shape} do not stand side by side")
+    found: dict[str, int] = {}
+    for axis, position in zip(first.axes, positions, strict=True):
+        found |= lengths_of(method, first.name, axis, shape[position])
+    return positions, found
 
 
 def _face(method: str, argument: Argument, value: Any) -> Face | None:

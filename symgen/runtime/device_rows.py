@@ -15,8 +15,8 @@ from numba import cuda, types
 from numba.cuda import libdevice
 
 from .cuda import KEPT
-from .device import core, dadd, fadd, u32
-from .device_sums import ALL, CELLS, WARPS, dplus, fplus
+from .device import core, dadd, fadd, load, thread, u32
+from .device_sums import ALL, CELLS, WARPS, dplus, fplus, threads
 
 
 @cuda.jit(device=True, inline="always")
@@ -52,6 +52,18 @@ def block_first(room: Any) -> Any:  # noqa: ARG001
     return u32(0)
 
 
+@core
+def grid_thread() -> Any:
+    """The number of the thread in the grid."""
+    return thread()
+
+
+@core
+def grid_threads() -> Any:
+    """How many there are."""
+    return threads()
+
+
 @cuda.jit(device=True, inline="always")
 def fkept() -> Any:
     """Shared memory of a block, in which each thread keeps numbers of its own between the loops of a row."""
@@ -70,6 +82,15 @@ warp_width, block_width = np.uint32(32), np.uint32(32 * WARPS)  # how many threa
 def inside(position: Any, size: Any) -> Any:
     """A gathered position, or 0 where it is outside: what is read there is not used."""
     return u32(position) if 0 <= position < size else u32(0)
+
+
+@core
+def listed(classes: Any, at: Any, step: Any, room: Any) -> Any:
+    """How many classes a list has: those before the first negative number."""
+    count = u32(0)
+    while count < room and load(classes, u32(at + count * step)) >= 0:
+        count = u32(count + u32(1))
+    return count
 
 
 @core
@@ -183,6 +204,7 @@ def _arithmetic(add: Any, plus: Any, cast: Any, power: Any) -> dict[str, Callabl
     found = {}
     for name, (step, joined, end) in ends.items():
         found[f"{name}_step"] = step
+        found |= {} if end is None else {f"{name}_end": end}
         for team, join in zip(("warp", "block"), joined, strict=True):
             found[f"{team}_{name}"] = join if end is None else _ended(join, end, name == "sum")
     return found

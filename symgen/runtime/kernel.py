@@ -187,11 +187,8 @@ class Kernel(Quick):
     def _device(self) -> Launcher:
         """The CUDA kernels of this function."""
         if not self.function.cuda:
-            why = (
-                "CUDA kernels are not part of this build; say `cuda = true` in [tool.symgen], unless too dear"
-                if not self.function.is_rows
-                else "no CUDA kernel of this version walks over several axes of a sample"
-            )
+            but = "the arrays of a sample differ in their axes" if self.function.is_rows else "too dear"
+            why = f"CUDA kernels are not part of this build; say `cuda = true` in [tool.symgen], unless {but}"
             raise AttributeError(f"{self.__name__}.cuda: {why}")
         kind = DEVICE[self.function.is_rows, self.function.is_loss]
         return kind(self._caller, f"{self._caller.loops.package}.{self.function.cuda}")

@@ -129,13 +129,7 @@ def layout(function: str, given: Sequence[Given], moved: int) -> tuple[Layout, l
     first = whole[0].argument
     alike = [g for g in whole if g.argument.axes == first.axes]
     shape = broadcast(function, [(g.argument.name, g.array.shape) for g in alike])
-    if len(shape) < len(first.axes):
-        raise ValueError(f"{function}(): {first.name} has shape {shape}; it needs an axis {first.axes[0].name}")
-    for axis in first.axes:
-        if 0 < axis.rank < len(shape):
-            own = ", ".join(a.name for a in first.axes)
-            wanted = " or ".join(f"({'N, ' * n}{own})" for n in range(1 + axis.rank - len(first.axes)))
-            raise ValueError(f"{function}(): {first.name} has shape {shape}; expected {wanted}")
+    check_rank(function, first, shape)
     positions = tuple(place(function, a, len(shape), moved) for a in first.axes)
     _check_alike(function, alike, shape, [p for a, p in zip(first.axes, positions, strict=True) if a.at is not None])
     batch = tuple(n for i, n in enumerate(shape) if i not in positions)
@@ -144,6 +138,21 @@ def layout(function: str, given: Sequence[Given], moved: int) -> tuple[Layout, l
         lengths |= lengths_of(function, first.name, axis, shape[position])
     found = Layout(batch, positions, lengths)
     return found, [_fitted(function, g, g in alike, shape, found, first.name) for g in given]
+
+
+def check_rank(function: str, first: Argument, shape: Shape) -> None:
+    """Check that an array has all of its axes, and no more than it may.
+
+    Raises:
+        ValueError: the message has its shape.
+    """
+    if len(shape) < len(first.axes):
+        raise ValueError(f"{function}(): {first.name} has shape {shape}; it needs an axis {first.axes[0].name}")
+    for axis in first.axes:
+        if 0 < axis.rank < len(shape):
+            own = ", ".join(a.name for a in first.axes)
+            wanted = " or ".join(f"({'N, ' * n}{own})" for n in range(1 + axis.rank - len(first.axes)))
+            raise ValueError(f"{function}(): {first.name} has shape {shape}; expected {wanted}")
 
 
 def _check_alike(function: str, alike: Sequence[Given], shape: Shape, fixed: Sequence[int]) -> None:

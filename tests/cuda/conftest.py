@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from symgen.cuda_device import Device
 ON_GPU = os.environ.get("SYMGEN_TEST_GPU", "") == "1"
 
 KERNELS: dict[Any, Any] = {}
-FUNCTIONS = ("name", "loss", "row", "row_loss", "rows", "function")  # arguments of tests that are names of functions
+FUNCTIONS = ("name", "loss", "row", "row_loss", "rows", "nested", "function")  # arguments of tests that are names of functions
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +90,11 @@ def takes_classes(name: str) -> bool:
     return roles.count("tensor") == 1 and roles[1] in ("index", "prob", "either")
 
 
+def is_nested(name: str) -> bool:
+    """Whether the kernels of a function run in phases, as those do whose stages run along several axes."""
+    return hasattr(import_module(getattr(F, name).cuda._module), "PHASES")
+
+
 @pytest.fixture(scope="session")
 def names() -> list[str]:
     return functions()
@@ -117,6 +123,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("row", [n for n in functions("activation", "rows") if takes_a_row(n)])
     if "row_loss" in metafunc.fixturenames:
         metafunc.parametrize("row_loss", [n for n in functions("loss", "rows") if takes_classes(n)])
+    if "nested" in metafunc.fixturenames:
+        metafunc.parametrize("nested", [n for n in functions("loss", "rows") if is_nested(n)])
     if "function" in metafunc.fixturenames and not metafunc.definition.get_closest_marker("parametrize"):
         metafunc.parametrize("function", functions(archetype=""))
     if "rows" in metafunc.fixturenames:

@@ -16,9 +16,13 @@ ASSEMBLED = re.compile(r"(?:value|grad|vjp)_f32")
 
 
 def kernels(device) -> list[Generated]:
-    """The float32 kernels with vectors, of rows those of a warp; all others are inspected when a test runs them."""
+    """The float32 kernels with vectors, of rows those of a warp, and those in phases, which have none.
+
+    All others are inspected when a test runs them.
+    """
     found = generated(device._module).values()
-    return [k for k in found if k.arithmetic == "f32" and k.has_vectors and "_block" not in k.name]
+    return [k for k in found if k.arithmetic == "f32" and (k.has_vectors or "phase" in k.parameters)
+            and "_block" not in k.name]
 
 
 def test_float32_kernels_keep_their_contract_on_every_architecture(function, simulated):

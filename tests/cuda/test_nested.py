@@ -1,0 +1,134 @@
+"""``F.name.cuda`` of losses whose stages run along several axes of a sample: phases of launches, lists, whole batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import symgen.functional as F
+from symgen import cuda_code
+from symgen.runtime import cuda_phases
+
+ROUNDING = 2.0**-24
+SIZES = {1: (1, 5, 40), 2: (1, 2, 7, 34), 3: (2, 3, 6)}  # of a loss with so many axes of a sample, the length of each
+
+
+def operands(kernel: Any, n: int, dtype: str = "float32") -> list[np.ndarray]:
+    """Tensors with axes of about this length, of few samples where they may have several; lists of every length."""
+    function = kernel._caller.function
+    axes = function.tensors[0].axes
+    lone = any(0 < a.rank <= len(axes) for a in axes)
+    shape = (() if lone else (4,)) + (n, n + 1, n + 2)[: len(axes)]
+    rng = np.random.default_rng(n)
+    found = []
+    for argument in function.operands:
+        if argument.role == "labels":
+            lists = np.full(shape, -1)
+            for k, own in enumerate(lists.reshape(-1, n)):
+                own[: k % (n + 1)] = rng.permutation(n)[: k % (n + 1)]
+            found.append(lists)
+        else:
+            found.append(rng.normal(size=shape).astype(dtype))
+    return found
+
+
+def wide(arrays: list[np.ndarray]) -> list[np.ndarray]:
+    return [a if a.dtype.kind == "i" else a.astype(np.float64) for a in arrays]
+
+
+def listed(found: Any) -> tuple[Any, ...]:
+    return found if isinstance(found, tuple) else (found,)
+
+
+def close(found: Any, wanted: Any, roundings: float = 8) -> None:
+    """Equal up to roundings of each entry, or of a hundredth of the largest: some entries stand beside a root."""
+    size = np.abs(wanted).max(initial=0)
+    bar = roundings * ROUNDING
+    np.testing.assert_allclose(found.memory.astype(float), wanted, rtol=bar, atol=bar * size * 1e-2)
+
+
+def lengths(name: str) -> tuple[int, ...]:
+    return SIZES[len(getattr(F, name).function.tensors[0].axes)]
+
+
+def test_values_and_gradients_are_those_of_the_processor(nested, device_array, executed):
+    kernel, plain = executed(nested, (9, 0)), getattr(F, nested)
+    for n in lengths(nested):
+        x = operands(kernel, n)
+        for how in ("mean", "sum", "none"):
+            value, slopes = kernel.value_and_grad(*map(device_array, x), reduction=how)
+            wanted, true = plain.value_and_grad(*wide(x), reduction=how)
+            close(value, np.asarray(wanted))
+            for slope, truth in zip(listed(slopes), listed(true), strict=True):
+                close(slope, truth, 32)
+        again = kernel(*map(device_array, x), reduction=how)
+        assert np.array_equal(again.memory, value.memory)
+
+
+def test_cotangents_reach_every_sample(nested, device_array, executed):
+    kernel, plain = executed(nested, (9, 0)), getattr(F, nested)
+    x = operands(kernel, lengths(nested)[1])
+    shape = plain(*wide(x), reduction="none").shape
+    g = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    slopes = kernel.vjp(device_array(g), *map(device_array, x), reduction="none")
+    true = plain.vjp(g.astype(float), *wide(x), reduction="none")
+    for slope, truth in zip(listed(slopes), listed(true), strict=True):
+        close(slope, truth, 32)
+
+
+def test_how_many_blocks_there_are_changes_no_bit(nested, device_array, executed, monkeypatch):
+    """A thread or a warp takes whole entries: one block, which goes on to all of them, gives what many give."""
+    kernel = executed(nested, (9, 0))
+    x = operands(kernel, lengths(nested)[-1])
+    found = kernel.value_and_grad(*map(device_array, x))
+    monkeypatch.setattr(cuda_phases, "BLOCKS", 1)
+    fresh = cuda_code.simulated(kernel, kernel._driver)  # of which nothing is remembered
+    again = fresh.value_and_grad(*map(device_array, x))
+    for one, other in zip((found[0], *listed(found[1])), (again[0], *listed(again[1])), strict=True):
+        assert np.array_equal(one.memory, other.memory)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
+def test_other_dtypes_are_rounded_once(nested, dtype, device_array, executed):
+    kernel, plain = executed(nested, (9, 0)), getattr(F, nested)
+    x = operands(kernel, lengths(nested)[1], dtype)
+    found = kernel(*map(device_array, x))
+    assert found.memory.dtype == x[0].dtype
+    unit = float(ml_dtypes.finfo(dtype).eps)
+    np.testing.assert_allclose(found.memory.astype(float), plain(*wide(x)), rtol=2 * unit)
+
+
+def test_no_number_in_is_no_number_out(nested, device_array, executed):
+    kernel = executed(nested, (9, 0))
+    x = operands(kernel, lengths(nested)[1])
+    x[0].reshape(-1)[-1] = np.nan
+    assert np.isnan(kernel(*map(device_array, x), reduction="sum").memory)
+
+
+def test_lists_end_where_they_say_and_rows_may_stand_anywhere(device_array, executed):
+    """What stands behind the end of a list is never followed; classes may be the first axis."""
+    kernel, plain = executed("multilabel_margin_loss", (9, 0)), F.multilabel_margin_loss
+    x, target = operands(kernel, 5)
+    behind = target.copy()
+    behind[1, 2:] = 10**6
+    for axis in (1, 0):
+        arrays = [np.ascontiguousarray(np.moveaxis(v, 1, axis)) for v in (x, behind)]
+        value, slope = kernel.value_and_grad(*map(device_array, arrays), reduction="none", axis=axis)
+        wanted, true = plain.value_and_grad(x.astype(float), target, reduction="none")
+        close(value, wanted)
+        close(slope, np.moveaxis(true, 1, axis))
+
+
+def test_what_is_wrong_with_a_batch_is_said(device_array, executed):
+    kernel, x = executed("info_nce_loss", (9, 0)), np.ones((3, 4), np.float32)
+    with pytest.raises(ValueError, match=r"query has shape \(2, 3, 4\); expected \(N, D\)"):
+        kernel(device_array(np.ones((2, 3, 4), np.float32)), device_array(np.ones((2, 3, 4), np.float32)))
+    with pytest.raises(ValueError, match=r"query has shape \(4,\); it needs an axis N"):
+        kernel(device_array(x[0]), device_array(x[0]))
+    with pytest.raises(ValueError, match=r"key has shape \(2, 4\); expected \(3, 4\); on a GPU"):
+        kernel(device_array(x), device_array(x[:2]))
+    large = kernel._phases(["value", "f32", "grid"])
+    assert large.room({"N": 10, "D": 3}) == 2 * 100 + 7 * 10 + 2
