@@ -31,7 +31,8 @@ from symgen.cuda_device import Device
 ON_GPU = os.environ.get("SYMGEN_TEST_GPU", "") == "1"
 
 KERNELS: dict[Any, Any] = {}
-FUNCTIONS = ("name", "loss", "row", "row_loss", "rows", "nested", "function")  # arguments of tests that are names of functions
+# arguments of tests that are names of functions
+FUNCTIONS = ("name", "loss", "row", "row_loss", "rows", "nested", "function")
 
 
 @pytest.fixture(scope="session")

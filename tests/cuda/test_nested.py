@@ -1,4 +1,4 @@
-"""``F.name.cuda`` of losses whose stages run along several axes of a sample: phases of launches, lists, whole batches."""
+"""``F.name.cuda`` of losses whose stages run along several axes of a sample: launches, lists, whole batches."""
 
 from __future__ import annotations
 
