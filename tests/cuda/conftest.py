@@ -88,7 +88,7 @@ def takes_a_row(name: str) -> bool:
 def takes_classes(name: str) -> bool:
     """Whether a loss compares one row with a class, or with a number for each class."""
     roles = [a.role for a in getattr(F, name).function.operands]
-    return roles.count("tensor") == 1 and roles[1] in ("index", "prob", "either")
+    return roles.count("tensor") == 1 and set(roles[1:2]) <= {"index", "prob", "either"} and len(roles) > 1
 
 
 def is_nested(name: str) -> bool:
