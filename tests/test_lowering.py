@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sympy import Expr, Rational, Symbol
 
 from symgen import heads, ulp, vocabulary
-from symgen.arithmetic import ANNIHILATING, COMPENSATED, HALVED, PLAIN, Arithmetic, Pair
+from symgen.arithmetic import ANNIHILATING, COMPENSATED, HALVED, PLAIN, SHORT, Arithmetic, Pair
 from symgen.heads import Cases, first_max, first_min, maximum, minimum, straight_through, weighted
 from symgen.kernel import ScalarFunction, const, select, topological, var, verify
 from symgen.lowering import TABLE, Lowering, LoweringError, lower, number
@@ -335,6 +335,17 @@ def test_relations_are_decided_exactly_next_to_equality(
     t = product + steps * math.ulp(product)
     want = meaning(Rational(b) * Rational(v), Rational(t))
     assert decided(kind(beta * x, threshold, evaluate=False), beta=b, x=v, threshold=t) == want
+
+
+@pytest.mark.parametrize("arithmetic", [PLAIN, SHORT, COMPENSATED], ids=["plain", "short", "compensated"])
+@pytest.mark.parametrize("steps", [-2, -1, 0, 1, 2])
+def test_a_sign_is_decided_as_conditions_are(steps: int, arithmetic: Arithmetic) -> None:
+    """sign(||x| - 2| - 1) beside x = 1, where the inner difference rounds to its tie."""
+    v = 1 + steps * math.ulp(0.5)
+    sign = lower(sp.sign(sp.Abs(sp.Abs(x) - 2) - 1), {x: Pair(var("x"))}, arithmetic)
+    function = verify(ScalarFunction("sign", ("x",), (sign.high,)))
+    want = float(sp.sign(abs(abs(Rational(v)) - 2) - 1))
+    assert function.evaluate([np.float64(v)])[0] == want
 
 
 def test_a_tie_that_rounding_would_invent_is_none() -> None:

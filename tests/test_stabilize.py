@@ -31,6 +31,7 @@ from symgen.stabilize.probe import (
     measure,
     merged,
     neighbours,
+    nested_kinks,
     powers,
     roots,
     together,
@@ -359,6 +360,17 @@ def test_kinks_at_numbers_are_where_linear_switches_vanish() -> None:
     assert kinks(Abs(x - 3) + first_max(2 * x, 1), x) == [0.5, 3.0]
     assert kinks(Cases(sp.Gt(x, w), x, Abs(x**2 - 2)), x) == []
     assert neighbours(math.inf).size == 0
+
+
+def test_a_choice_is_checked_beside_kinks_within_kinks() -> None:
+    """Where an absolute value of another turns, and where curves meet; not where a case would turn that never holds."""
+    nested = Abs(Abs(Abs(x) - 2) - 1)
+    assert nested_kinks(nested, x) == [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]
+    assert nested_kinks(first_max(x**3, x), x) == [-1.0, 0.0, 1.0]
+    assert nested_kinks(Abs(Abs(x) + 1), x) == [0.0]
+    assert nested_kinks(Abs(x - w), x) == []
+    fresh = Sampler(x, ({},), grid(-math.inf, math.inf)).fresh(Question(nested, nested, x, 0))
+    assert {math.nextafter(1, 0), 1.0, math.nextafter(1, 2)} <= set(fresh.x.tolist())
 
 
 def test_fresh_points_are_not_those_of_the_grid() -> None:

@@ -33,7 +33,11 @@ def _larger(s: Walk, e: Expr, sign: int) -> Pair:
 
 
 def _lower_sign(s: Walk, e: Expr) -> Pair:
-    u = s.arithmetic.rounded(s.pair(e.args[0]))
+    """In pairs where a factor is more than one operation: what rounding loses would move the kink by a float."""
+    (of,) = e.args
+    pairs = s if s.arithmetic.compensated else type(s)(COMPENSATED, s.bound)
+    walk = s if all(pairs.pair(factor).settled for factor in sp.Mul.make_args(of)) else pairs
+    u = walk.arithmetic.rounded(walk.pair(of))
     return exact(select(node("lt", ZERO, u), ONE, select(node("lt", u, ZERO), const(-1.0), ZERO)))
 
 

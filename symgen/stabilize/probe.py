@@ -7,6 +7,7 @@ and roots are found and surrounded by their neighbours.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,8 +21,9 @@ import sympy as sp
 from flint import arb
 from sympy import Expr, Symbol
 
+from symgen.heads import Cases
 from symgen.kernel import Node
-from symgen.kinks import switches
+from symgen.kinks import decided, switches, unfold
 from symgen.oracle import Oracle, Truth, working_precision
 from symgen.stabilize.form import Segment
 
@@ -139,6 +141,33 @@ def kinks(expression: Expr, x: Symbol) -> list[float]:
         if slope is not None and slope.is_Rational and slope != 0:
             found.add(float(-switch.subs(x, 0) / slope))
     return sorted(found)
+
+
+def nested_kinks(expression: Expr, x: Symbol) -> list[float]:
+    """The same where cases lie within cases or lines are curves: roots of all switches that are polynomials by cases.
+
+    Example:
+        >>> from sympy import Abs
+        >>> x = Symbol("x", real=True)
+        >>> nested_kinks(Abs(Abs(x) - 2), x)
+        [-2.0, 0.0, 2.0]
+    """
+    found = set()
+    for switch in switches(expression):
+        for case in _cases(switch) if switch.free_symbols == {x} else ():
+            if case.is_polynomial(x) and case.has(x) and all(c.is_Rational for c in case.as_poly(x).all_coeffs()):
+                found |= {r for r in sp.real_roots(case) if decided(switch.xreplace({x: r})).is_zero}
+    return sorted(map(float, found))
+
+
+def _cases(e: Expr) -> list[Expr]:
+    """A piecewise formula in each combination of its cases, whether or not it ever occurs."""
+    e = unfold(e)
+    if isinstance(e, Cases):
+        return list(dict.fromkeys(c for branch in (e.then, e.otherwise) for c in _cases(branch)))
+    if not e.args:
+        return [e]
+    return list(dict.fromkeys(e.func(*parts) for parts in itertools.product(*map(_cases, e.args))))
 
 
 def neighbours(root: float, thin: int = 1) -> Floats:

@@ -16,7 +16,19 @@ from sympy import Expr, Symbol
 
 from symgen.kinks import switches
 from symgen.oracle import Oracle, shared
-from symgen.stabilize.probe import DENSE, TOUCHING, Floats, Probe, measure, merged, neighbours, powers, roots, together
+from symgen.stabilize.probe import (
+    DENSE,
+    TOUCHING,
+    Floats,
+    Probe,
+    measure,
+    merged,
+    neighbours,
+    nested_kinks,
+    powers,
+    roots,
+    together,
+)  # fmt: skip
 from symgen.truth import Truth
 from symgen.ulp import log_spaced
 
@@ -141,7 +153,10 @@ class Sampler:
         bends = powers(octaves)
         bends = np.concatenate([bends, -bends])
         bends = np.concatenate([bends[::2], bends[1::2].astype(np.float32).astype(np.float64)])
-        points = np.unique(np.concatenate([single, double, bends]))
+        turns = np.array(nested_kinks(question.naive, self.x))
+        beside = np.nextafter(turns, [[-np.inf], [np.inf]]).ravel()  # below a power of two floats are closer
+        near = map(neighbours, turns, itertools.repeat(THINNER))
+        points = np.unique(np.concatenate([single, double, bends, turns, beside, *near]))
         return self._together(question, points[(points >= low) & (points <= high)])
 
     def _double(self, oracle: Oracle, question: Question, first: Probe) -> list[float]:
