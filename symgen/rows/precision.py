@@ -266,7 +266,7 @@ class _Walk:
 
     def _below(self, u: Expr) -> bool:
         """Whether an exponent is one of a family, less its parameter: never positive, and zero somewhere."""
-        for family in self.families:
+        for family in (f for f in self.families if f.alone):
             for m in (a for a in sp.Add.make_args(-u) if base_of(a) == family.parameter):
                 if family.exponential and family.parameter_at(u + m) == m:
                     return True

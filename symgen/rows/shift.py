@@ -2,14 +2,15 @@
 
 A reduction of exponentials is ``e^m`` times the same reduction of ``exp(u - m)``, one of powers that goes under a root
 is ``m^-p`` times that of ``(m u)^p``. Either factor is carried through the program beside each stage, through products,
-powers, logarithms and sums of terms that have it in common, until it cancels or is multiplied back in. Whatever m is,
-the results are the same, which `symgen.rows.free` shows by their derivative in m; so m is chosen such that nothing
-overflows, and calculus never needs to know of it.
+powers, logarithms and sums of terms that have it in common, until it cancels or is multiplied back in. Exponentials and
+numbers that are added to a sum of exponentials, as in ``log(1 + sum(exp(u)))``, are shifted with it, and m is no less
+than their exponents. Whatever m is, the results are the same, which `symgen.rows.free` shows by their derivative in m;
+so m is chosen such that nothing overflows, and calculus never needs to know of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -21,7 +22,7 @@ from symgen.program import Program, Stage
 from symgen.rows.indices import base_of, index, is_index, is_nonnegative, loops, places, read, reads
 from symgen.rows.lower import Stages, by_depth, verify
 from symgen.rows.recognize import log_of
-from symgen.vocabulary import hypot
+from symgen.vocabulary import hypot, log1p, softplus
 
 PEAK, SCALE = "peak", "scale"  # the largest, or zero where that is infinite; one over a power of two near the largest
 
@@ -35,12 +36,14 @@ class Family:
         parameter: the stage of the parameter.
         at: the indices of the parameter.
         copy: of bases, the stage that holds them scaled; of exponents none.
+        alone: whether the parameter is the largest of the exponents, and not of others that are added to the sum, too.
     """
 
     pattern: Expr
     parameter: str
     at: tuple[Symbol, ...]
     copy: str = ""
+    alone: bool = True
 
     @property
     def exponential(self) -> bool:
@@ -134,6 +137,8 @@ class Shifting:
     factors: dict[str, tuple[tuple[Symbol, ...], Expr]]  # of each stage, at its own indices
     nonnegative: frozenset[str] = frozenset()  # options and stages
     stages: Stages = field(default_factory=Stages)
+    joined: Mapping[str, Collection[Expr]] = field(default_factory=dict)  # other exponents of a parameter
+    beside: dict[str, dict[Expr, None]] = field(default_factory=dict)  # those that sums would want to be
     known: dict[Expr, Scaled] = field(default_factory=dict)  # of the stage at hand
 
     def scaled(self, e: Expr) -> Scaled:
@@ -180,8 +185,10 @@ class Shifting:
         return sp.Add(*(c * p for c, rest in terms if (p := self.parameter(rest)) is not None))
 
     def parameter(self, u: Expr) -> Expr | None:
-        exponential = (f.parameter_at(u) for f in self.families if f.exponential)
-        return next((p for p in exponential if p is not None), None)
+        exponential = [f for f in self.families if f.exponential]
+        own = (f.parameter_at(u) for f in exponential)
+        others = (read(f.parameter) for f in exponential if not f.at and u in self.joined.get(f.parameter, ()))
+        return next((p for p in (*own, *others) if p is not None), None)
 
     def base(self, e: Expr) -> Expr:
         """What is raised to a power, with the factors of the stages that it reads multiplied back in."""
@@ -243,7 +250,28 @@ class Shifting:
         factors = {p.factor for p in parts}
         if len(factors) == 1:
             return Scaled(parts[0].factor, sp.Add(*(p.rest for p in parts)))
-        return Scaled(sp.S.One, sp.Add(*(p.whole for p in parts)))
+        return self.together(parts) or Scaled(sp.S.One, sp.Add(*(p.whole for p in parts)))
+
+    def together(self, parts: list[Scaled]) -> Scaled | None:
+        """A shifted sum and what is added to it, an exponential or a positive number, shifted alike."""
+        factors = {p.factor for p in parts} - {sp.S.One}
+        factor = factors.pop() if len(factors) == 1 else sp.S.One
+        names = [f.parameter for f in self.families if f.exponential and read(f.parameter) == sp.log(factor)]
+        others = [_exponent(p.rest) for p in parts if p.factor == 1]
+        made = {s.out for s in self.stages.made}
+        if not names or any(u is None or made & {base_of(r) for r in (*reads(u), *u.free_symbols)} for u in others):
+            return None
+        self.beside.setdefault(names[0], {}).update(dict.fromkeys(u for u in others if u is not None))
+        if not set(others) <= set(self.joined.get(names[0], ())):
+            return None
+        return Scaled(factor, sp.Add(*(p.rest / (factor if p.factor == 1 else sp.S.One) for p in parts)))
+
+    def log_of_more(self, e: Expr) -> Scaled:
+        """log(1 + u) where u is a shifted sum: of its logarithm, which is in range."""
+        inner = self.scaled(e.args[0])
+        if inner.factor == 1 or not inner.factor.has(sp.exp):
+            return Scaled(sp.S.One, log1p(inner.whole))
+        return Scaled(sp.S.One, softplus(sp.expand_log(sp.log(inner.factor), force=True) + log_of(inner.rest)))
 
     def cases(self, e: Expr) -> Scaled:
         condition = self.whole(e.condition)
@@ -266,8 +294,9 @@ class Shifting:
         return Scaled(sp.S.One, shift + log_of(inner.rest))
 
     RULES: ClassVar = {
-        sp.Mul: product, sp.Pow: power, sp.Add: total, Cases: cases, weighted: weight, sp.log: logarithm, sp.Abs: size,
-        sp.sign: sign, first_max: extreme, first_min: extreme, maximum: extreme, minimum: extreme,
+        sp.Mul: product, sp.Pow: power, sp.Add: total, Cases: cases, weighted: weight, sp.log: logarithm,
+        log1p: log_of_more, sp.Abs: size, sp.sign: sign, first_max: extreme, first_min: extreme, maximum: extreme,
+        minimum: extreme,
     }  # fmt: skip
 
 
@@ -284,8 +313,15 @@ def shifted(
     Returns:
         The program, and the families that were found; none where nothing is summed that could overflow.
     """
-    stages, roots = Stages(), under_roots(program) if scaled else frozenset()
-    shifting = Shifting((), {}, frozenset(nonnegative), stages)
+    first = Shifting((), {}, frozenset(nonnegative))
+    result = _shifted(program, first, scaled)
+    if not first.beside:
+        return result
+    return _shifted(program, Shifting((), {}, frozenset(nonnegative), joined=first.beside), scaled)
+
+
+def _shifted(program: Program, shifting: Shifting, scaled: bool) -> tuple[Program, tuple[Family, ...]]:
+    stages, roots = shifting.stages, under_roots(program) if scaled else frozenset()
     for stage in program.stages:
         if stage.op == "sum":
             shifting = _with_families(stage, stages, shifting, stage.out in roots)
@@ -324,8 +360,11 @@ def _with_families(stage: Stage, stages: Stages, shifting: Shifting, root: bool)
         name = f"m{len(shifting.families)}"
         counts = where_it_counts(stage.body, e, shifting.base(u) if not exponential else shifting.whole(u),
                                  -sp.oo if exponential else sp.S.Zero)  # fmt: skip
-        parameter = stages.reduce(PEAK if exponential else SCALE, counts, bound, name)
-        family = Family(u, name, axes, "" if exponential else f"y{name[1:]}")
+        joined = shifting.joined.get(name, ()) if exponential else ()
+        parameter = stages.reduce(PEAK if exponential else SCALE, counts, bound, f"peak{name[1:]}" if joined else name)
+        if joined:
+            stages.let(name, (), _largest(parameter, joined))
+        family = Family(u, name, axes, "" if exponential else f"y{name[1:]}", not joined)
         if family.copy:
             here = by_depth(loops(u), ())
             copied = (parameter * shifting.base(u)).xreplace(here)
@@ -333,6 +372,22 @@ def _with_families(stage: Stage, stages: Stages, shifting: Shifting, root: bool)
             shifting.factors[family.copy] = ((), sp.S.One)
         shifting = replace(shifting, families=(*shifting.families, family), known={})
     return shifting
+
+
+def _exponent(e: Expr) -> Expr | None:
+    """The exponent of an exponential times a number, zero for a positive number; None for anything else."""
+    number, rest = e.as_coeff_Mul()
+    if rest == 1:
+        return sp.S.Zero if number.is_positive else None
+    return rest.args[0] if isinstance(rest, sp.exp) and not loops(rest) else None
+
+
+def _largest(parameter: Expr, exponents: Iterable[Expr]) -> Expr:
+    """A parameter that is no less than some further exponents, where these are finite."""
+    for u in exponents:
+        larger = maximum(parameter, u)
+        parameter = larger if u.is_number else Cases(sp.Lt(u, sp.oo, evaluate=False), larger, parameter)
+    return parameter
 
 
 def where_it_counts(body: Expr, part: Expr, u: Expr, absent: Expr) -> Expr:

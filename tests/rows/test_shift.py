@@ -35,6 +35,26 @@ def test_no_exponential_is_left_bare(tmp_path: Path, body: str) -> None:
         assert all(e.has(sp.Symbol("m0", real=True)) for e in exponents), (output.name, exponents)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return exp(x[t]) / (1 + sum(exp(x), K))",  # a class of its own for nothing
+        "return log(1 + sum(exp(x), K)) + x[t]",
+        "return -log(exp(x[t] - 0.3) / (exp(x[t] - 0.3) + sum(exp(x[k]) for k in K if k != t)))",  # a margin
+        "return log(2 + exp(u) + sum(exp(x), K)) - x[t]",
+    ],
+)
+def test_what_is_added_to_a_sum_of_exponentials_is_shifted_with_it(tmp_path: Path, body: str) -> None:
+    """Logits of 800 leave the range of exponentials, the parameter with its further exponents takes them back."""
+    option = ", u: Real = 0" if "(u)" in body else ""
+    op = spec(tmp_path, f"x: Tensor[K], t: Index[K]{option}", body, "@loss()")
+    for output in derive(op).variants[0].outputs:
+        parameter = read("m0")
+        for stage in output.stable.stages:
+            exponents = [e.args[0] for e in stage.body.atoms(sp.exp)]
+            assert all(e.coeff(parameter) < 0 for e in exponents), (output.name, stage)
+
+
 def test_what_is_taken_off() -> None:
     """The parameter of the whole exponent, else that of each of its terms, as often as it stands there."""
     x, k, m = read("x", [index("K.1")]), index("K.1"), read("m0")
