@@ -21,9 +21,9 @@ from symgen.backends import device_graph
 from symgen.backends.numba_cpu import ELEMENTARY, Core, ModuleText, doc_text, function_name
 from symgen.backends.numba_cuda import BACKEND, SINGLE, Precision
 from symgen.backends.numba_cuda import PRECISIONS as ELEMENTWISE
-from symgen.backends.numba_rows import Array, RowFunction, RowVariant
 from symgen.backends.python_text import fold, local_names, print_graph
 from symgen.backends.render import render
+from symgen.backends.row_functions import Array, RowFunction, RowVariant
 from symgen.kernel import ScalarFunction, var
 from symgen.rows.indices import axis_of, base_of, is_index, places
 from symgen.rows.schedule import LOW, SINGLES, Step

@@ -29,10 +29,11 @@ from symgen.backends.numba_row_passes import Pass, innermost, passes
 from symgen.backends.numba_row_reductions import REDUCTIONS, monoid_of
 from symgen.backends.python_text import fold, local_names, print_graph
 from symgen.backends.render import render
+from symgen.backends.row_functions import RowFunction, RowVariant
 from symgen.kernel import ScalarFunction
 from symgen.rows.doubt import doubts
 from symgen.rows.indices import axis_of, base_of, is_index, list_of, places, size
-from symgen.rows.schedule import LOW, Schedule, Step
+from symgen.rows.schedule import LOW, Step
 from symgen.spec.model import LISTED
 
 EXTREMES = frozenset({"nearer_number", "wider_number", "settled_peak", "settled_scale"})
@@ -47,53 +48,6 @@ OWN = frozenset(
     | LISTS
     | {name for m in REDUCTIONS.values() for name in (m.step, m.end)}
 )
-
-
-@dataclass(frozen=True)
-class Array:
-    """An operand or a result of a kernel.
-
-    Attributes:
-        name: as the spec calls it.
-        axes: along which a sample of it varies, by the names of the axes.
-        shared: whether all samples share it; a result of this kind is summed over the rows.
-        number: whether it is a number, the same for all.
-        optional: whether it is a mask along one axis, for which None may stand: then nothing is left out.
-    """
-
-    name: str
-    axes: tuple[str, ...] = ()
-    shared: bool = False
-    number: bool = False
-    optional: bool = False
-
-
-@dataclass(frozen=True)
-class RowFunction:
-    """One kernel: its name without a variant's, its schedule, what it takes in order, and what its results go to.
-
-    Attributes:
-        name: without a variant's.
-        schedule: of its stages.
-        takes: what it takes, in order.
-        gives: what its results go to.
-        again: the kernel that computes a row again of which this one is in doubt, empty where it never is.
-    """
-
-    name: str
-    schedule: Schedule
-    takes: tuple[Array, ...]
-    gives: tuple[Array, ...]
-    again: str = ""
-
-
-@dataclass(frozen=True)
-class RowVariant:
-    """The kernels of one variant."""
-
-    suffix: str
-    functions: tuple[RowFunction, ...]
-    title: str = ""
 
 
 @dataclass(frozen=True)

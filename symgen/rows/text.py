@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from symgen.backends import numba_cuda_nested, numba_cuda_rows, numba_rows
 from symgen.backends.numba_cpu import ModuleText
+from symgen.backends.row_functions import Array, RowFunction, RowVariant
 from symgen.kernel import ScalarFunction, topological
 from symgen.rows.adjoint import COTANGENT
 from symgen.rows.derive import DerivedRows, Place, RowDerivation, RowOutput, gradient_of
@@ -25,14 +26,14 @@ def emit_cuda(derivation: RowDerivation, module: ModuleText, title: Callable[[De
         variants = []
         for derived, outputs in made:
             functions = tuple(f for own in outputs if printer.printable(own[0]) for f in own)
-            variants.append(numba_rows.RowVariant(derived.variant.suffix, functions, title(derived)))
+            variants.append(RowVariant(derived.variant.suffix, functions, title(derived)))
         if all(any(f.name.startswith("value_f") for f in v.functions) for v in variants):
             text: str = printer.emit(module, variants)
             return text
     return ""
 
 
-def _device_functions(derived: DerivedRows, output: RowOutput) -> list[numba_rows.RowFunction]:
+def _device_functions(derived: DerivedRows, output: RowOutput) -> list[RowFunction]:
     """The kernels of an output for float32 and for float64 arithmetic."""
     numbers = [p.name for p in derived.places if p.number]
     light = [p.name for p in derived.places if p.role.kind in ("weight", "prob")]
@@ -48,30 +49,30 @@ def cores(derivation: RowDerivation) -> list[ScalarFunction]:
     return [step.core for schedule in made for step in schedule.steps]
 
 
-def _variant(derived: DerivedRows, title: str) -> numba_rows.RowVariant:
+def _variant(derived: DerivedRows, title: str) -> RowVariant:
     functions = [_function(derived, o, s) for o in derived.outputs for s in o.schedules]
-    return numba_rows.RowVariant(derived.variant.suffix, tuple(functions), title)
+    return RowVariant(derived.variant.suffix, tuple(functions), title)
 
 
 def _function(
     derived: DerivedRows, output: RowOutput, made: Schedule, arithmetic: str = ""
-) -> numba_rows.RowFunction:
+) -> RowFunction:
     share = output.name.startswith("share")
     axes = () if share else derived.axes
     arrays = [_array(p) for p in derived.places]
     known = {p.name: p for p in derived.places}
-    moving = [numba_rows.Array(DIRECTION, known[output.along].axes)] if output.along else []
-    takes = [numba_rows.Array(COTANGENT, axes), *moving, *arrays] if output.wrt else arrays
-    gives: list[numba_rows.Array] = []
+    moving = [Array(DIRECTION, known[output.along].axes)] if output.along else []
+    takes = [Array(COTANGENT, axes), *moving, *arrays] if output.wrt else arrays
+    gives: list[Array] = []
     for result in output.stable.results:
         wrt = next((known[w] for w in output.wrt if gradient_of(w) == result), None)
-        gives.append(numba_rows.Array(result, wrt.axes if wrt else axes, wrt.shared if wrt else False))
-    return numba_rows.RowFunction(f"{output.name}_{arithmetic or made.target}", made, tuple(takes), tuple(gives))
+        gives.append(Array(result, wrt.axes if wrt else axes, wrt.shared if wrt else False))
+    return RowFunction(f"{output.name}_{arithmetic or made.target}", made, tuple(takes), tuple(gives))
 
 
-def _array(place: Place) -> numba_rows.Array:
+def _array(place: Place) -> Array:
     optional = place.role.kind == "mask" and len(place.axes) == 1
-    return numba_rows.Array(place.name, place.axes, place.shared, place.number, optional)
+    return Array(place.name, place.axes, place.shared, place.number, optional)
 
 
 def programs(outputs: Iterable[RowOutput], form: Callable[[RowOutput], object]) -> str:
