@@ -7,7 +7,7 @@ from dataclasses import replace
 from symgen.cost import cost
 from symgen.derivation import DerivedVariant
 
-DEAREST = 1000.0  # operations of one output on a GPU, see `cost`; the dearest kernel that the contract allows has 750
+DEAREST = 1000.0  # of one output, as `cost` counts; what is dearer has more instructions than `cuda_contract` allows
 
 
 def affordable(variants: tuple[DerivedVariant, ...]) -> tuple[DerivedVariant, ...]:

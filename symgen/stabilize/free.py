@@ -17,7 +17,7 @@ from symgen.stabilize.regimes import Choice, Problem, Unresolved, all_errors, cl
 
 LOST = 64  # bits; nothing is worse than a wrong result
 NEARLY = 4  # bits that do not make up for all others
-SOME = 0.05  # of the points
+SOME = 0.05  # of the points: a piece of the line that matters, not the neighbourhood of a root
 
 
 def choose_free(problem: Problem, candidates: Sequence[Body]) -> Choice:
