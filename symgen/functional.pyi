@@ -2140,7 +2140,7 @@ class _log_softmax(Kernel):
 
         return log(softmax(x, where))
 
-    PyTorch: log_softmax. Source: specs/activations/softmax.py:22.
+    PyTorch: log_softmax. Source: specs/activations/softmax.py:23.
     """
 
     def __call__(
@@ -2180,7 +2180,7 @@ class _logmeanexp(Kernel):
 
         return log(sum(exp(x), C) / size(C))
 
-    Source: specs/activations/softmax.py:34.
+    Source: specs/activations/softmax.py:35.
     """
 
     def __call__(
@@ -2262,7 +2262,7 @@ class _logsumexp(Kernel):
 
         return log(sum(exp(x[k]) for k in C if where[k]))
 
-    PyTorch: logsumexp. Source: specs/activations/softmax.py:28.
+    PyTorch: logsumexp. Source: specs/activations/softmax.py:29.
     """
 
     def __call__(
@@ -4055,11 +4055,13 @@ class _softcap(Kernel):
 softcap: _softcap
 
 class _softmax(Kernel):
-    """Exponentials of the inputs, normalised to sum to one along the axis.
+    """Exponentials of the inputs, normalised to sum to one along the axis; of inputs over a temperature, if given.
 
-        p = exp(x) if where else 0
+        u = x if temperature is None else x / temperature
+        p = exp(u) if where else 0
         return p / sum(p, C)
 
+    temperature: a number > 0 or None.
     PyTorch: softmax. Source: specs/activations/softmax.py:9.
     """
 
@@ -4068,6 +4070,7 @@ class _softmax(Kernel):
         x: _ArrayLike,
         where: _ArrayLike = True,
         *,
+        temperature: float | None = None,
         axis: int = -1,
         out: _Outs = None,
     ) -> _Array: ...
@@ -4077,6 +4080,7 @@ class _softmax(Kernel):
         x: _ArrayLike,
         where: _ArrayLike = True,
         *,
+        temperature: float | None = None,
         axis: int = -1,
         wrt: _Wrt = None,
         out: _Outs = None,
@@ -4087,6 +4091,7 @@ class _softmax(Kernel):
         x: _ArrayLike,
         where: _ArrayLike = True,
         *,
+        temperature: float | None = None,
         axis: int = -1,
         wrt: _Wrt = None,
         g: _ArrayLike = 1.0,
@@ -4100,7 +4105,7 @@ class _softmin(Kernel):
 
         return softmax(-x, where)
 
-    PyTorch: softmin. Source: specs/activations/softmax.py:16.
+    PyTorch: softmin. Source: specs/activations/softmax.py:17.
     """
 
     def __call__(

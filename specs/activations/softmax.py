@@ -1,14 +1,15 @@
 """Softmax and its kin: distributions over an axis."""
 
-from symgen.spec import Axis, Mask, Tensor, activation, exp, log, size, sum
+from symgen.spec import Axis, Mask, Real, Tensor, activation, exp, log, size, sum
 
 C = Axis("C")
 
 
 @activation(torch="softmax")
-def softmax(x: Tensor[C], where: Mask[C] = True):
-    """Exponentials of the inputs, normalised to sum to one along the axis."""
-    p = exp(x) if where else 0
+def softmax(x: Tensor[C], where: Mask[C] = True, *, temperature: (Real > 0) | None = None):
+    """Exponentials of the inputs, normalised to sum to one along the axis; of inputs over a temperature, if given."""
+    u = x if temperature is None else x / temperature
+    p = exp(u) if where else 0
     return p / sum(p, C)
 
 

@@ -15,7 +15,7 @@ import sympy as sp
 from sympy import Expr, Indexed, Symbol
 
 from symgen.calculus import derivative
-from symgen.heads import nearest
+from symgen.heads import Cases, nearest
 from symgen.program import Program, Stage
 from symgen.rows.free import branches, is_zero
 from symgen.rows.indices import axis_of, base_of, free_symbols, index, opened, places, read, reads, replaced, size
@@ -123,7 +123,7 @@ def _less(body: Expr, name: str, centre: Symbol) -> Expr:
 
 @dataclass
 class Slopes:
-    """The derivatives of stages in one number, sums of what a stage sums taken from there.
+    """The derivatives of stages in one number; a sum that no stage computes is a number that nothing is known of.
 
     Args:
         parameter: the number; the stage that computes it is taken as free.
@@ -131,6 +131,7 @@ class Slopes:
 
     parameter: Symbol
     found: dict[str, Expr] = field(default_factory=dict)
+    unknown: dict[Any, str] = field(default_factory=dict)
 
     def vanish(self, program: Program) -> bool:
         """Whether no result changes with the number."""
@@ -161,15 +162,29 @@ class Slopes:
             return None
         bound, terms = set(map(index, stage.over)), []
         for term in sp.Add.make_args(sp.expand(slope)):
-            inside = sp.Mul(*(f for f in sp.Mul.make_args(term) if f.free_symbols & bound))
+            outside, inside = _apart(term, bound)
             if inside == 1:
-                terms.append(term * sp.Mul(*map(size, stage.over)))
+                terms.append(outside * sp.Mul(*map(size, stage.over)))
                 continue
-            known = sums.get((stage.axes, stage.over, inside))
-            if known is None:
-                return None
-            terms.append(term / inside * read(known, map(index, stage.axes)))
+            key = stage.axes, stage.over, inside
+            known = sums.get(key) or self.unknown.setdefault(key, f"?{len(self.unknown)}")
+            terms.append(outside * read(known, map(index, stage.axes)))
         return sp.Add(*terms)
+
+
+def _apart(term: Expr, bound: set[Symbol]) -> tuple[Expr, Expr]:
+    """A term as a product of what does not depend on an index and what does; a case that may be zero has factors, too."""
+    outside, inside = [], []
+    for factor in sp.Mul.make_args(term):
+        if not factor.free_symbols & bound:
+            outside.append(factor)
+        elif isinstance(factor, Cases) and factor.otherwise == 0:
+            apart, kept = _apart(factor.then, bound)
+            outside.append(apart)
+            inside.append(Cases(factor.condition, kept, sp.S.Zero))
+        else:
+            inside.append(factor)
+    return sp.Mul(*outside), sp.Mul(*inside)
 
 
 def _zero(slope: Expr) -> bool:
