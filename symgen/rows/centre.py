@@ -155,7 +155,7 @@ class Slopes:
         return sp.Add(*terms).xreplace(back)
 
     def total(self, slope: Expr, stage: Stage, sums: dict[Any, str]) -> Expr | None:
-        """The derivative of the stage, None if no stage computes a sum that it needs."""
+        """The derivative of the stage, None where it is neither an entry nor a sum."""
         if slope == 0 or stage.op == "=":
             return slope
         if stage.op != "sum":
@@ -173,7 +173,7 @@ class Slopes:
 
 
 def _apart(term: Expr, bound: set[Symbol]) -> tuple[Expr, Expr]:
-    """A term as a product of what does not depend on an index and what does; a case that may be zero has factors, too."""
+    """A term as a product of what does not depend on an index and what does; a case or zero has factors, too."""
     outside, inside = [], []
     for factor in sp.Mul.make_args(term):
         if not factor.free_symbols & bound:
