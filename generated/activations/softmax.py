@@ -1187,30 +1187,59 @@ def vjp_f32_dx_core_temperature_given(c0, r_s0, s2, temperature, e0_C, g_C, wher
     return r_s0 * (g_C - c0) * (e0_C / temperature if t1 else 0.0) + (e0_C * s2 / temperature if t1 else 0.0)
 
 
-# s0_rate = sum over C.1 of (direction[C.1]*e0[C.1]/temperature if where[C.1] > 0 else 0)
+# s6 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*direction[C.1]
 @core
-def hvp_x_f64_s0_rate_core_temperature_given(temperature, direction_C1, e0_C1, e0_C1_l, where_C1):
+def hvp_x_f64_s6_core_temperature_given(direction_C1, e0_C1, e0_C1_l, where_C1):
+    direction_C1 = np.float64(direction_C1)
+    e0_C1 = np.float64(e0_C1)
+    e0_C1_l = np.float64(e0_C1_l)
+    where_C1 = np.float64(where_C1)
+    t1 = 0.0 < where_C1
+    t2 = e0_C1 if t1 else 0.0
+    t3 = direction_C1 * t2
+    t4 = fma(direction_C1, t2, -t3) + direction_C1 * (e0_C1_l if t1 else 0.0)
+    return t3 + t4 if t4 - t4 == 0.0 else t3
+
+
+# c0 = nearest(s6/s0)
+@core
+def hvp_x_f64_c0_core_temperature_given(s0, s0_l, s6):
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s6 = np.float64(s6)
+    t1 = s6 / s0
+    t2 = (fma(-t1, s0, s6) - t1 * s0_l) / s0
+    return t1 + t2 if t2 - t2 == 0.0 else t1
+
+
+# s0_rate = sum over C.1 of ((-c0 + direction[C.1])*e0[C.1]/temperature if where[C.1] > 0 else 0)
+@core
+def hvp_x_f64_s0_rate_core_temperature_given(c0, temperature, direction_C1, e0_C1, e0_C1_l, where_C1):
+    c0 = np.float64(c0)
     temperature = np.float64(temperature)
     direction_C1 = np.float64(direction_C1)
     e0_C1 = np.float64(e0_C1)
     e0_C1_l = np.float64(e0_C1_l)
     where_C1 = np.float64(where_C1)
     t1 = 0.0 < where_C1
-    t2 = direction_C1 / temperature
-    t3 = t2 * e0_C1
-    t4 = fma(t2, e0_C1, -t3) + t2 * e0_C1_l + fma(-t2, temperature, direction_C1) / temperature * e0_C1
-    t5 = t4 if t1 else 0.0
-    t6 = t3 if t1 else 0.0
-    t7 = t5 if t5 - t5 == 0.0 else 0.0
-    return t6, t7
+    t2 = e0_C1 / temperature
+    t3 = direction_C1 - c0
+    t4 = t2 * t3
+    t5 = t3 - direction_C1
+    t6 = fma(t2, t3, -t4) + t2 * (direction_C1 - (t3 - t5) + (-c0 - t5))
+    t7 = t6 + (fma(-t2, temperature, e0_C1) + e0_C1_l) / temperature * t3 if t1 else 0.0
+    t8 = t4 if t1 else 0.0
+    t9 = t7 if t7 - t7 == 0.0 else 0.0
+    return t8, t9
 
 
-# s4 = sum over C.1 of (2*r_s0**3*s0_rate*(e0[C.1] if where[C.1] > 0 else 0) - r_s0**2*(e0[C.1]/temperature if
-#     where[C.1] > 0 else 0)*direction[C.1])*g[C.1]
+# s4 = sum over C.1 of (2*r_s0**3*s0_rate*(e0[C.1] if where[C.1] > 0 else 0) - r_s0**2*(-c0 +
+#     direction[C.1])*(e0[C.1]/temperature if where[C.1] > 0 else 0))*g[C.1]
 @core
 def hvp_x_f64_s4_core_temperature_given(
-    r_s0, r_s0_l, s0_rate, s0_rate_l, temperature, direction_C1, e0_C1, e0_C1_l, g_C1, where_C1
+    c0, r_s0, r_s0_l, s0_rate, s0_rate_l, temperature, direction_C1, e0_C1, e0_C1_l, g_C1, where_C1
 ):
+    c0 = np.float64(c0)
     r_s0 = np.float64(r_s0)
     r_s0_l = np.float64(r_s0_l)
     s0_rate = np.float64(s0_rate)
@@ -1221,29 +1250,32 @@ def hvp_x_f64_s4_core_temperature_given(
     e0_C1_l = np.float64(e0_C1_l)
     g_C1 = np.float64(g_C1)
     where_C1 = np.float64(where_C1)
-    t1 = direction_C1 * r_s0
-    t2 = t1 * r_s0
-    t3 = 0.0 < where_C1
-    t4 = e0_C1 / temperature
-    t5 = t4 if t3 else 0.0
-    t6 = -(t2 * t5)
-    t7 = r_s0 * 2.0
-    t8 = t7 * r_s0
+    t1 = r_s0 * r_s0
+    t2 = direction_C1 - c0
+    t3 = t1 * t2
+    t4 = 0.0 < where_C1
+    t5 = e0_C1 / temperature
+    t6 = t5 if t4 else 0.0
+    t7 = -(t3 * t6)
+    t8 = r_s0 * 2.0
     t9 = t8 * r_s0
-    t10 = t9 * s0_rate
-    t11 = e0_C1 if t3 else 0.0
-    t12 = t10 * t11
-    t13 = t6 + t12
-    t14 = g_C1 * t13
-    t15 = t13 - t6
-    t16 = fma(t1, r_s0, -t2) + t1 * r_s0_l + (fma(direction_C1, r_s0, -t1) + direction_C1 * r_s0_l) * r_s0
-    t17 = fma(t2, t5, t6) + t2 * ((fma(-t4, temperature, e0_C1) + e0_C1_l) / temperature if t3 else 0.0)
-    t18 = fma(t8, r_s0, -t9) + t8 * r_s0_l + (fma(t7, r_s0, -t8) + t7 * r_s0_l + r_s0_l * 2.0 * r_s0) * r_s0
-    t19 = (fma(t9, s0_rate, -t10) + t9 * s0_rate_l + t18 * s0_rate) * t11
-    t20 = fma(t10, t11, -t12) + t10 * (e0_C1_l if t3 else 0.0) + t19
-    t21 = fma(g_C1, t13, -t14) + g_C1 * (t6 - (t13 - t15) + (t12 - t15) + -(t17 + t16 * t5) + t20)
-    t22 = t21 if t21 - t21 == 0.0 else 0.0
-    return t14, t22
+    t10 = t9 * r_s0
+    t11 = t10 * s0_rate
+    t12 = e0_C1 if t4 else 0.0
+    t13 = t11 * t12
+    t14 = t7 + t13
+    t15 = g_C1 * t14
+    t16 = t14 - t7
+    t17 = t2 - direction_C1
+    t18 = fma(t1, t2, -t3) + t1 * (direction_C1 - (t2 - t17) + (-c0 - t17))
+    t19 = fma(t3, t6, t7) + t3 * ((fma(-t5, temperature, e0_C1) + e0_C1_l) / temperature if t4 else 0.0)
+    t20 = -(t19 + (t18 + (fma(r_s0, r_s0, -t1) + r_s0 * r_s0_l + r_s0_l * r_s0) * t2) * t6)
+    t21 = fma(t9, r_s0, -t10) + t9 * r_s0_l + (fma(t8, r_s0, -t9) + t8 * r_s0_l + r_s0_l * 2.0 * r_s0) * r_s0
+    t22 = (fma(t10, s0_rate, -t11) + t10 * s0_rate_l + t21 * s0_rate) * t12
+    t23 = t7 - (t14 - t16) + (t13 - t16) + t20 + (fma(t11, t12, -t13) + t11 * (e0_C1_l if t4 else 0.0) + t22)
+    t24 = fma(g_C1, t14, -t15) + g_C1 * t23
+    t25 = t24 if t24 - t24 == 0.0 else 0.0
+    return t15, t25
 
 
 # s5_of = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
@@ -1279,13 +1311,14 @@ def hvp_x_f64_s5_core_temperature_given(s0, s0_l, s5_of, s5_of_l):
     return t7, t8
 
 
-# dx[C] = (-r_s0**2*s0_rate*(e0[C]/temperature if where[C] > 0 else 0) + r_s0*(e0[C]/temperature**2 if where[C] >
-#     0 else 0)*direction[C])*g[C] + (s4*e0[C]/temperature if where[C] > 0 else 0) +
-#     (s5*direction[C]*e0[C]/temperature**2 if where[C] > 0 else 0)
+# dx[C] = (-r_s0**2*s0_rate*(e0[C]/temperature if where[C] > 0 else 0) + r_s0*(-c0 +
+#     direction[C])*(e0[C]/temperature**2 if where[C] > 0 else 0))*g[C] + (s4*e0[C]/temperature if where[C] > 0
+#     else 0) + (s5*(-c0 + direction[C])*e0[C]/temperature**2 if where[C] > 0 else 0)
 @core
 def hvp_x_f64_dx_core_temperature_given(
-    r_s0, r_s0_l, s0_rate, s0_rate_l, s4, s4_l, s5, s5_l, temperature, direction_C, e0_C, e0_C_l, g_C, where_C
+    c0, r_s0, r_s0_l, s0_rate, s0_rate_l, s4, s4_l, s5, s5_l, temperature, direction_C, e0_C, e0_C_l, g_C, where_C
 ):
+    c0 = np.float64(c0)
     r_s0 = np.float64(r_s0)
     r_s0_l = np.float64(r_s0_l)
     s0_rate = np.float64(s0_rate)
@@ -1300,166 +1333,117 @@ def hvp_x_f64_dx_core_temperature_given(
     e0_C_l = np.float64(e0_C_l)
     g_C = np.float64(g_C)
     where_C = np.float64(where_C)
-    t1 = direction_C * r_s0
-    t2 = 0.0 < where_C
-    t3 = e0_C / temperature
-    t4 = t3 / temperature
-    t5 = t4 if t2 else 0.0
-    t6 = t1 * t5
-    t7 = r_s0 * r_s0
-    t8 = t7 * s0_rate
-    t9 = t3 if t2 else 0.0
-    t10 = -(t8 * t9)
-    t11 = t6 + t10
-    t12 = g_C * t11
-    t13 = t3 * s4
-    t14 = t13 if t2 else 0.0
-    t15 = t12 + t14
-    t16 = direction_C / temperature
-    t17 = t16 * e0_C
+    t1 = direction_C - c0
+    t2 = r_s0 * t1
+    t3 = 0.0 < where_C
+    t4 = e0_C / temperature
+    t5 = t4 / temperature
+    t6 = t5 if t3 else 0.0
+    t7 = t2 * t6
+    t8 = r_s0 * r_s0
+    t9 = t8 * s0_rate
+    t10 = t4 if t3 else 0.0
+    t11 = -(t9 * t10)
+    t12 = t7 + t11
+    t13 = g_C * t12
+    t14 = t4 * s4
+    t15 = t14 if t3 else 0.0
+    t16 = t13 + t15
+    t17 = t4 * s5
     t18 = t17 / temperature
-    t19 = t18 * s5
-    t20 = t19 if t2 else 0.0
-    t21 = t15 + t20
-    t22 = t21 - t15
-    t23 = t15 - t12
-    t24 = t11 - t6
-    t25 = (fma(-t3, temperature, e0_C) + e0_C_l) / temperature
-    t26 = fma(t1, t5, -t6) + t1 * ((fma(-t4, temperature, t3) + t25) / temperature if t2 else 0.0)
-    t27 = (fma(r_s0, r_s0, -t7) + r_s0 * r_s0_l + r_s0_l * r_s0) * s0_rate
-    t28 = fma(t8, t9, t10) + t8 * (t25 if t2 else 0.0) + (fma(t7, s0_rate, -t8) + t7 * s0_rate_l + t27) * t9
-    t29 = t6 - (t11 - t24) + (t10 - t24) + (t26 + (fma(direction_C, r_s0, -t1) + direction_C * r_s0_l) * t5)
-    t30 = t12 - (t15 - t23) + (t14 - t23) + (fma(g_C, t11, -t12) + g_C * (t29 + -t28))
-    t31 = fma(t16, e0_C, -t17) + t16 * e0_C_l + fma(-t16, temperature, direction_C) / temperature * e0_C
-    t32 = fma(t18, s5, -t19) + t18 * s5_l + (fma(-t18, temperature, t17) + t31) / temperature * s5
-    t33 = t15 - (t21 - t22) + (t20 - t22) + (t30 + (fma(t3, s4, -t13) + t3 * s4_l + t25 * s4 if t2 else 0.0))
-    t34 = t33 + (t32 if t2 else 0.0)
-    return t21 + t34 if t34 - t34 == 0.0 else t21
+    t19 = t18 * t1
+    t20 = t19 if t3 else 0.0
+    t21 = t16 + t20
+    t22 = t21 - t16
+    t23 = t16 - t13
+    t24 = t12 - t7
+    t25 = (fma(-t4, temperature, e0_C) + e0_C_l) / temperature
+    t26 = t1 - direction_C
+    t27 = direction_C - (t1 - t26) + (-c0 - t26)
+    t28 = fma(t2, t6, -t7) + t2 * ((fma(-t5, temperature, t4) + t25) / temperature if t3 else 0.0)
+    t29 = (fma(r_s0, r_s0, -t8) + r_s0 * r_s0_l + r_s0_l * r_s0) * s0_rate
+    t30 = fma(t9, t10, t11) + t9 * (t25 if t3 else 0.0) + (fma(t8, s0_rate, -t9) + t8 * s0_rate_l + t29) * t10
+    t31 = t7 - (t12 - t24) + (t11 - t24) + (t28 + (fma(r_s0, t1, -t2) + r_s0 * t27 + r_s0_l * t1) * t6) + -t30
+    t32 = t13 - (t16 - t23) + (t15 - t23) + (fma(g_C, t12, -t13) + g_C * t31)
+    t33 = (fma(-t18, temperature, t17) + (fma(t4, s5, -t17) + t4 * s5_l + t25 * s5)) / temperature * t1
+    t34 = t16 - (t21 - t22) + (t20 - t22) + (t32 + (fma(t4, s4, -t14) + t4 * s4_l + t25 * s4 if t3 else 0.0))
+    t35 = t34 + (fma(t18, t1, -t19) + t18 * t27 + t33 if t3 else 0.0)
+    return t21 + t35 if t35 - t35 == 0.0 else t21
 
 
-# s0_rate = sum over C.1 of (direction[C.1]*e0[C.1]/temperature if where[C.1] > 0 else 0)
+# s6 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*direction[C.1]
 @core
-def hvp_x_f32_s0_rate_core_temperature_given(temperature, direction_C1, e0_C1, where_C1):
+def hvp_x_f32_s6_core_temperature_given(direction_C1, e0_C1, where_C1):
+    direction_C1 = np.float64(direction_C1)
+    e0_C1 = np.float64(e0_C1)
+    where_C1 = np.float64(where_C1)
+    return direction_C1 * (e0_C1 if 0.0 < where_C1 else 0.0)
+
+
+# c0 = nearest(s6/s0)
+@core
+def hvp_x_f32_c0_core_temperature_given(s0, s6):
+    s0 = np.float64(s0)
+    s6 = np.float64(s6)
+    return s6 / s0
+
+
+# s5 = -s5_of/s0**2
+@core
+def hvp_x_f32_s5_core_temperature_given(s0, s5_of):
+    s0 = np.float64(s0)
+    s5_of = np.float64(s5_of)
+    return -(s5_of / (s0 * s0))
+
+
+# s0_rate = sum over C.1 of ((-c0 + direction[C.1])*e0[C.1]/temperature if where[C.1] > 0 else 0)
+@core
+def hvp_x_f32_s0_rate_core_temperature_given(c0, temperature, direction_C1, e0_C1, where_C1):
+    c0 = np.float64(c0)
     temperature = np.float64(temperature)
     direction_C1 = np.float64(direction_C1)
     e0_C1 = np.float64(e0_C1)
+    where_C1 = np.float64(where_C1)
+    return e0_C1 * (direction_C1 - c0) / temperature if 0.0 < where_C1 else 0.0
+
+
+# s4 = sum over C.1 of (2*r_s0**3*s0_rate*(e0[C.1] if where[C.1] > 0 else 0) - r_s0**2*(-c0 +
+#     direction[C.1])*(e0[C.1]/temperature if where[C.1] > 0 else 0))*g[C.1]
+@core
+def hvp_x_f32_s4_core_temperature_given(c0, r_s0, s0_rate, temperature, direction_C1, e0_C1, g_C1, where_C1):
+    c0 = np.float64(c0)
+    r_s0 = np.float64(r_s0)
+    s0_rate = np.float64(s0_rate)
+    temperature = np.float64(temperature)
+    direction_C1 = np.float64(direction_C1)
+    e0_C1 = np.float64(e0_C1)
+    g_C1 = np.float64(g_C1)
     where_C1 = np.float64(where_C1)
     t1 = 0.0 < where_C1
-    t2 = direction_C1 / temperature
-    t3 = t2 * e0_C1
-    t4 = fma(t2, e0_C1, -t3) + fma(-t2, temperature, direction_C1) / temperature * e0_C1 if t1 else 0.0
-    t5 = t3 if t1 else 0.0
-    t6 = t4 if t4 - t4 == 0.0 else 0.0
-    return t5, t6
+    t2 = r_s0 * r_s0 * (direction_C1 - c0) * (e0_C1 / temperature if t1 else 0.0)
+    return g_C1 * (r_s0 * 2.0 * r_s0 * r_s0 * s0_rate * (e0_C1 if t1 else 0.0) - t2)
 
 
-# s5_of = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
+# dx[C] = (-r_s0**2*s0_rate*(e0[C]/temperature if where[C] > 0 else 0) + r_s0*(-c0 +
+#     direction[C])*(e0[C]/temperature**2 if where[C] > 0 else 0))*g[C] + (s4*e0[C]/temperature if where[C] > 0
+#     else 0) + (s5*(-c0 + direction[C])*e0[C]/temperature**2 if where[C] > 0 else 0)
 @core
-def hvp_x_f32_s5_of_core_temperature_given(e0_C1, g_C1, where_C1):
-    e0_C1 = np.float64(e0_C1)
-    g_C1 = np.float64(g_C1)
-    where_C1 = np.float64(where_C1)
-    t1 = e0_C1 if 0.0 < where_C1 else 0.0
-    t2 = g_C1 * t1
-    t3 = fma(g_C1, t1, -t2)
-    t4 = t3 if t3 - t3 == 0.0 else 0.0
-    return t2, t4
-
-
-# s4 = sum over C.1 of (2*r_s0**3*s0_rate*(e0[C.1] if where[C.1] > 0 else 0) - r_s0**2*(e0[C.1]/temperature if
-#     where[C.1] > 0 else 0)*direction[C.1])*g[C.1]
-@core
-def hvp_x_f32_s4_core_temperature_given(
-    r_s0, r_s0_l, s0_rate, s0_rate_l, temperature, direction_C1, e0_C1, g_C1, where_C1
-):
+def hvp_x_f32_dx_core_temperature_given(c0, r_s0, s0_rate, s4, s5, temperature, direction_C, e0_C, g_C, where_C):
+    c0 = np.float64(c0)
     r_s0 = np.float64(r_s0)
-    r_s0_l = np.float64(r_s0_l)
     s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
-    temperature = np.float64(temperature)
-    direction_C1 = np.float64(direction_C1)
-    e0_C1 = np.float64(e0_C1)
-    g_C1 = np.float64(g_C1)
-    where_C1 = np.float64(where_C1)
-    t1 = direction_C1 * r_s0
-    t2 = t1 * r_s0
-    t3 = 0.0 < where_C1
-    t4 = e0_C1 / temperature
-    t5 = t4 if t3 else 0.0
-    t6 = -(t2 * t5)
-    t7 = r_s0 * 2.0
-    t8 = t7 * r_s0
-    t9 = t8 * r_s0
-    t10 = t9 * s0_rate
-    t11 = e0_C1 if t3 else 0.0
-    t12 = t10 * t11
-    t13 = t6 + t12
-    t14 = g_C1 * t13
-    t15 = t13 - t6
-    t16 = fma(t1, r_s0, -t2) + t1 * r_s0_l + (fma(direction_C1, r_s0, -t1) + direction_C1 * r_s0_l) * r_s0
-    t17 = -(fma(t2, t5, t6) + t2 * (fma(-t4, temperature, e0_C1) / temperature if t3 else 0.0) + t16 * t5)
-    t18 = fma(t8, r_s0, -t9) + t8 * r_s0_l + (fma(t7, r_s0, -t8) + t7 * r_s0_l + r_s0_l * 2.0 * r_s0) * r_s0
-    t19 = fma(t10, t11, -t12) + (fma(t9, s0_rate, -t10) + t9 * s0_rate_l + t18 * s0_rate) * t11
-    t20 = fma(g_C1, t13, -t14) + g_C1 * (t6 - (t13 - t15) + (t12 - t15) + t17 + t19)
-    t21 = t20 if t20 - t20 == 0.0 else 0.0
-    return t14, t21
-
-
-# dx[C] = (-r_s0**2*s0_rate*(e0[C]/temperature if where[C] > 0 else 0) + r_s0*(e0[C]/temperature**2 if where[C] >
-#     0 else 0)*direction[C])*g[C] + (s4*e0[C]/temperature if where[C] > 0 else 0) +
-#     (s5*direction[C]*e0[C]/temperature**2 if where[C] > 0 else 0)
-@core
-def hvp_x_f32_dx_core_temperature_given(
-    r_s0, r_s0_l, s0_rate, s0_rate_l, s4, s4_l, s5, s5_l, temperature, direction_C, e0_C, g_C, where_C
-):
-    r_s0 = np.float64(r_s0)
-    r_s0_l = np.float64(r_s0_l)
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
     s4 = np.float64(s4)
-    s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
-    s5_l = np.float64(s5_l)
     temperature = np.float64(temperature)
     direction_C = np.float64(direction_C)
     e0_C = np.float64(e0_C)
     g_C = np.float64(g_C)
     where_C = np.float64(where_C)
-    t1 = direction_C * r_s0
+    t1 = direction_C - c0
     t2 = 0.0 < where_C
-    t3 = e0_C / temperature
-    t4 = t3 / temperature
-    t5 = t4 if t2 else 0.0
-    t6 = t1 * t5
-    t7 = r_s0 * r_s0
-    t8 = t7 * s0_rate
-    t9 = t3 if t2 else 0.0
-    t10 = -(t8 * t9)
-    t11 = t6 + t10
-    t12 = g_C * t11
-    t13 = t3 * s4
-    t14 = t13 if t2 else 0.0
-    t15 = t12 + t14
-    t16 = direction_C / temperature
-    t17 = t16 * e0_C
-    t18 = t17 / temperature
-    t19 = t18 * s5
-    t20 = t19 if t2 else 0.0
-    t21 = t15 + t20
-    t22 = t21 - t15
-    t23 = t15 - t12
-    t24 = t11 - t6
-    t25 = fma(-t3, temperature, e0_C) / temperature
-    t26 = fma(t1, t5, -t6) + t1 * ((fma(-t4, temperature, t3) + t25) / temperature if t2 else 0.0)
-    t27 = (fma(r_s0, r_s0, -t7) + r_s0 * r_s0_l + r_s0_l * r_s0) * s0_rate
-    t28 = fma(t8, t9, t10) + t8 * (t25 if t2 else 0.0) + (fma(t7, s0_rate, -t8) + t7 * s0_rate_l + t27) * t9
-    t29 = t6 - (t11 - t24) + (t10 - t24) + (t26 + (fma(direction_C, r_s0, -t1) + direction_C * r_s0_l) * t5)
-    t30 = t12 - (t15 - t23) + (t14 - t23) + (fma(g_C, t11, -t12) + g_C * (t29 + -t28))
-    t31 = fma(t16, e0_C, -t17) + fma(-t16, temperature, direction_C) / temperature * e0_C
-    t32 = fma(t18, s5, -t19) + t18 * s5_l + (fma(-t18, temperature, t17) + t31) / temperature * s5
-    t33 = t15 - (t21 - t22) + (t20 - t22) + (t30 + (fma(t3, s4, -t13) + t3 * s4_l + t25 * s4 if t2 else 0.0))
-    t34 = t33 + (t32 if t2 else 0.0)
-    return t21 + t34 if t34 - t34 == 0.0 else t21
+    t3 = temperature * temperature
+    t4 = r_s0 * t1 * (e0_C / t3 if t2 else 0.0) - r_s0 * r_s0 * s0_rate * (e0_C / temperature if t2 else 0.0)
+    return g_C * t4 + (e0_C * s4 / temperature if t2 else 0.0) + (e0_C * s5 * t1 / t3 if t2 else 0.0)
 
 
 # c0 = nearest(s5/s0)
@@ -1829,6 +1813,7 @@ def hvp_x_f64_temperature_given(g, direction, x, where, temperature, dx_):
     e0_l = np.empty(n_C)
     lanes_s0 = np.empty(LANES)
     lost_s0 = np.empty(LANES)
+    lanes_s6 = np.empty(LANES)
     lanes_s0_rate = np.empty(LANES)
     lost_s0_rate = np.empty(LANES)
     lanes_s4 = np.empty(LANES)
@@ -1851,8 +1836,7 @@ def hvp_x_f64_temperature_given(g, direction, x, where, temperature, dx_):
         m0 = settled_peak(lanes_m0)
         cleared(lanes_s0, width_C, 0.0)
         cleared(lost_s0, width_C, 0.0)
-        cleared(lanes_s0_rate, width_C, 0.0)
-        cleared(lost_s0_rate, width_C, 0.0)
+        cleared(lanes_s6, width_C, 0.0)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             x_row_0 = x_row[start:stop]
@@ -1866,13 +1850,28 @@ def hvp_x_f64_temperature_given(g, direction, x, where, temperature, dx_):
                 e0_l_2[i] = e0_l_here
                 s0_here, s0_here_l = value_f64_s0_core_temperature_given(e0_here, e0_l_here, entry(where_row_3, i))
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s6_here = hvp_x_f64_s6_core_temperature_given(
+                    direction_row_4[i], e0_here, e0_l_here, entry(where_row_3, i)
+                )
+                lanes_s6[i] = plus(lanes_s6[i], s6_here)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s6 = estimate(lanes_s6, width_C)
+        c0 = hvp_x_f64_c0_core_temperature_given(s0, s0_l, s6)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            where_row_3 = tile(where_row, start, stop)
+            for i in range(stop - start):
                 s0_rate_here, s0_rate_here_l = hvp_x_f64_s0_rate_core_temperature_given(
-                    temperature, direction_row_4[i], e0_here, e0_l_here, entry(where_row_3, i)
+                    c0, temperature, direction_row_0[i], e0_1[i], e0_l_2[i], entry(where_row_3, i)
                 )
                 lanes_s0_rate[i], lost_s0_rate[i] = added(
                     lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
                 )
-        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
         r_s0, r_s0_l = value_f64_r_s0_core_temperature_given(s0, s0_l)
         cleared(lanes_s4, width_C, 0.0)
@@ -1888,6 +1887,7 @@ def hvp_x_f64_temperature_given(g, direction, x, where, temperature, dx_):
             where_row_4 = tile(where_row, start, stop)
             for i in range(stop - start):
                 s4_here, s4_here_l = hvp_x_f64_s4_core_temperature_given(
+                    c0,
                     r_s0,
                     r_s0_l,
                     s0_rate,
@@ -1916,6 +1916,7 @@ def hvp_x_f64_temperature_given(g, direction, x, where, temperature, dx_):
         dx__row_5 = dx__row[start:stop]
         for i in range(stop - start):
             dx__row_5[i] = hvp_x_f64_dx_core_temperature_given(
+                c0,
                 r_s0,
                 r_s0_l,
                 s0_rate,
@@ -1936,16 +1937,7 @@ def hvp_x_f64_temperature_given(g, direction, x, where, temperature, dx_):
 @loop
 def hvp_x_f32_temperature_given(g, direction, x, where, temperature, dx_):
     n_C = g.shape[1]
-    width_C = lanes_of(n_C)
     e0 = np.empty(n_C)
-    lanes_s0 = np.empty(LANES)
-    lost_s0 = np.empty(LANES)
-    lanes_s0_rate = np.empty(LANES)
-    lost_s0_rate = np.empty(LANES)
-    lanes_s5_of = np.empty(LANES)
-    lost_s5_of = np.empty(LANES)
-    lanes_s4 = np.empty(LANES)
-    lost_s4 = np.empty(LANES)
     for row in range(dx_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         direction_row = direction[row if direction.shape[0] > 1 else 0]
@@ -1960,61 +1952,53 @@ def hvp_x_f32_temperature_given(g, direction, x, where, temperature, dx_):
             m0_here = value_f64_m0_core_temperature_given(temperature, entry(where_row_0, i), x_row_1[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        cleared(lanes_s0, width_C, 0.0)
-        cleared(lost_s0, width_C, 0.0)
-        cleared(lanes_s0_rate, width_C, 0.0)
-        cleared(lost_s0_rate, width_C, 0.0)
-        cleared(lanes_s5_of, width_C, 0.0)
-        cleared(lost_s5_of, width_C, 0.0)
-        for start in range(0, n_C, LANES):
-            stop = min(start + LANES, n_C)
-            x_row_0 = x_row[start:stop]
-            e0_1 = e0[start:stop]
-            where_row_2 = tile(where_row, start, stop)
-            direction_row_3 = direction_row[start:stop]
-            g_row_4 = g_row[start:stop]
-            for i in range(stop - start):
-                e0_here = vjp_f32_e0_core_temperature_given(m0, temperature, x_row_0[i])
-                e0_1[i] = e0_here
-                s0_here = value_f32_s0_core_temperature_given(e0_here, entry(where_row_2, i))
-                lanes_s0[i], lost_s0[i] = beside_one(lanes_s0[i], lost_s0[i], s0_here)
-                s0_rate_here, s0_rate_here_l = hvp_x_f32_s0_rate_core_temperature_given(
-                    temperature, direction_row_3[i], e0_here, entry(where_row_2, i)
-                )
-                lanes_s0_rate[i], lost_s0_rate[i] = added(
-                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
-                )
-                s5_of_here, s5_of_here_l = hvp_x_f32_s5_of_core_temperature_given(
-                    e0_here, g_row_4[i], entry(where_row_2, i)
-                )
-                lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
-        s0, s0_l = one_and_more(lanes_s0, lost_s0, width_C)
-        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
-        s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
-        r_s0, r_s0_l = value_f64_r_s0_core_temperature_given(s0, s0_l)
-        s5, s5_l = hvp_x_f64_s5_core_temperature_given(s0, s0_l, s5_of, s5_of_l)
-        cleared(lanes_s4, width_C, 0.0)
-        cleared(lost_s4, width_C, 0.0)
-        for start in range(0, n_C, LANES):
-            stop = min(start + LANES, n_C)
-            direction_row_0 = direction_row[start:stop]
-            e0_1 = e0[start:stop]
-            g_row_2 = g_row[start:stop]
-            where_row_3 = tile(where_row, start, stop)
-            for i in range(stop - start):
-                s4_here, s4_here_l = hvp_x_f32_s4_core_temperature_given(
-                    r_s0,
-                    r_s0_l,
-                    s0_rate,
-                    s0_rate_l,
-                    temperature,
-                    direction_row_0[i],
-                    e0_1[i],
-                    g_row_2[i],
-                    entry(where_row_3, i),
-                )
-                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
-        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
+        lanes_s0 = 0.0
+        lanes_s6 = 0.0
+        lanes_s5_of = 0.0
+        start, stop = 0, n_C
+        x_row_0 = x_row[start:stop]
+        e0_1 = e0[start:stop]
+        where_row_2 = tile(where_row, start, stop)
+        direction_row_3 = direction_row[start:stop]
+        g_row_4 = g_row[start:stop]
+        for i in range(stop - start):
+            e0_here = vjp_f32_e0_core_temperature_given(m0, temperature, x_row_0[i])
+            e0_1[i] = e0_here
+            s0_here = value_f32_s0_core_temperature_given(e0_here, entry(where_row_2, i))
+            lanes_s0 = plus(lanes_s0, s0_here)
+            s6_here = hvp_x_f32_s6_core_temperature_given(direction_row_3[i], e0_here, entry(where_row_2, i))
+            lanes_s6 = plus(lanes_s6, s6_here)
+            s5_of_here = vjp_f32_s3_core_temperature_given(e0_here, g_row_4[i], entry(where_row_2, i))
+            lanes_s5_of = plus(lanes_s5_of, s5_of_here)
+        s0 = lanes_s0
+        s6 = lanes_s6
+        s5_of = lanes_s5_of
+        c0 = hvp_x_f32_c0_core_temperature_given(s0, s6)
+        r_s0 = value_f32_r_s0_core_temperature_given(s0)
+        s5 = hvp_x_f32_s5_core_temperature_given(s0, s5_of)
+        lanes_s0_rate = 0.0
+        start, stop = 0, n_C
+        direction_row_0 = direction_row[start:stop]
+        e0_1 = e0[start:stop]
+        where_row_2 = tile(where_row, start, stop)
+        for i in range(stop - start):
+            s0_rate_here = hvp_x_f32_s0_rate_core_temperature_given(
+                c0, temperature, direction_row_0[i], e0_1[i], entry(where_row_2, i)
+            )
+            lanes_s0_rate = plus(lanes_s0_rate, s0_rate_here)
+        s0_rate = lanes_s0_rate
+        lanes_s4 = 0.0
+        start, stop = 0, n_C
+        direction_row_0 = direction_row[start:stop]
+        e0_1 = e0[start:stop]
+        g_row_2 = g_row[start:stop]
+        where_row_3 = tile(where_row, start, stop)
+        for i in range(stop - start):
+            s4_here = hvp_x_f32_s4_core_temperature_given(
+                c0, r_s0, s0_rate, temperature, direction_row_0[i], e0_1[i], g_row_2[i], entry(where_row_3, i)
+            )
+            lanes_s4 = plus(lanes_s4, s4_here)
+        s4 = lanes_s4
         start, stop = 0, n_C
         direction_row_0 = direction_row[start:stop]
         e0_1 = e0[start:stop]
@@ -2023,19 +2007,7 @@ def hvp_x_f32_temperature_given(g, direction, x, where, temperature, dx_):
         dx__row_4 = dx__row[start:stop]
         for i in range(stop - start):
             dx__row_4[i] = hvp_x_f32_dx_core_temperature_given(
-                r_s0,
-                r_s0_l,
-                s0_rate,
-                s0_rate_l,
-                s4,
-                s4_l,
-                s5,
-                s5_l,
-                temperature,
-                direction_row_0[i],
-                e0_1[i],
-                g_row_2[i],
-                entry(where_row_3, i),
+                c0, r_s0, s0_rate, s4, s5, temperature, direction_row_0[i], e0_1[i], g_row_2[i], entry(where_row_3, i)
             )
 
 

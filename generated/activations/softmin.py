@@ -12,7 +12,7 @@ from numba import njit
 
 from symgen.runtime.intrinsics import fma
 from symgen.runtime.extremes import nearer_number, settled_peak
-from symgen.runtime.reductions import LANES, added, beside_one, cleared, entry, estimate, lanes_of, one_and_more, plus, row_of, sum_up, tile
+from symgen.runtime.reductions import LANES, added, cleared, entry, estimate, lanes_of, plus, row_of, sum_up, tile
 from ..elementary import exp, exp_low, exp_medium, exp_short
 
 core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
@@ -263,25 +263,55 @@ def vjp_f32_dx_core(c0, r_s0, s2, e0_C, g_C, where_C):
     return r_s0 * (g_C - c0) * (-e0_C if t1 else 0.0) + (-(e0_C * s2) if t1 else 0.0)
 
 
-# s0_rate = sum over C.1 of (-direction[C.1]*e0[C.1] if where[C.1] > 0 else 0)
+# s6 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*direction[C.1]
 @core
-def hvp_x_f64_s0_rate_core(direction_C1, e0_C1, e0_C1_l, where_C1):
+def hvp_x_f64_s6_core(direction_C1, e0_C1, e0_C1_l, where_C1):
     direction_C1 = np.float64(direction_C1)
     e0_C1 = np.float64(e0_C1)
     e0_C1_l = np.float64(e0_C1_l)
     where_C1 = np.float64(where_C1)
     t1 = 0.0 < where_C1
-    t2 = -(direction_C1 * e0_C1)
-    t3 = -(fma(direction_C1, e0_C1, t2) + direction_C1 * e0_C1_l) if t1 else 0.0
-    t4 = t2 if t1 else 0.0
-    t5 = t3 if t3 - t3 == 0.0 else 0.0
-    return t4, t5
+    t2 = e0_C1 if t1 else 0.0
+    t3 = direction_C1 * t2
+    t4 = fma(direction_C1, t2, -t3) + direction_C1 * (e0_C1_l if t1 else 0.0)
+    return t3 + t4 if t4 - t4 == 0.0 else t3
 
 
-# s4 = sum over C.1 of (2*r_s0**3*s0_rate*(e0[C.1] if where[C.1] > 0 else 0) - r_s0**2*(-e0[C.1] if where[C.1] > 0
-#     else 0)*direction[C.1])*g[C.1]
+# c0 = nearest(s6/s0)
 @core
-def hvp_x_f64_s4_core(r_s0, r_s0_l, s0_rate, s0_rate_l, direction_C1, e0_C1, e0_C1_l, g_C1, where_C1):
+def hvp_x_f64_c0_core(s0, s0_l, s6):
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s6 = np.float64(s6)
+    t1 = s6 / s0
+    t2 = (fma(-t1, s0, s6) - t1 * s0_l) / s0
+    return t1 + t2 if t2 - t2 == 0.0 else t1
+
+
+# s0_rate = sum over C.1 of (-(-c0 + direction[C.1])*e0[C.1] if where[C.1] > 0 else 0)
+@core
+def hvp_x_f64_s0_rate_core(c0, direction_C1, e0_C1, e0_C1_l, where_C1):
+    c0 = np.float64(c0)
+    direction_C1 = np.float64(direction_C1)
+    e0_C1 = np.float64(e0_C1)
+    e0_C1_l = np.float64(e0_C1_l)
+    where_C1 = np.float64(where_C1)
+    t1 = 0.0 < where_C1
+    t2 = direction_C1 - c0
+    t3 = -(e0_C1 * t2)
+    t4 = t2 - direction_C1
+    t5 = -(fma(e0_C1, t2, t3) + e0_C1 * (direction_C1 - (t2 - t4) + (-c0 - t4)) + e0_C1_l * t2)
+    t6 = t5 if t1 else 0.0
+    t7 = t3 if t1 else 0.0
+    t8 = t6 if t6 - t6 == 0.0 else 0.0
+    return t7, t8
+
+
+# s4 = sum over C.1 of (2*r_s0**3*s0_rate*(e0[C.1] if where[C.1] > 0 else 0) - r_s0**2*(-c0 +
+#     direction[C.1])*(-e0[C.1] if where[C.1] > 0 else 0))*g[C.1]
+@core
+def hvp_x_f64_s4_core(c0, r_s0, r_s0_l, s0_rate, s0_rate_l, direction_C1, e0_C1, e0_C1_l, g_C1, where_C1):
+    c0 = np.float64(c0)
     r_s0 = np.float64(r_s0)
     r_s0_l = np.float64(r_s0_l)
     s0_rate = np.float64(s0_rate)
@@ -291,27 +321,30 @@ def hvp_x_f64_s4_core(r_s0, r_s0_l, s0_rate, s0_rate_l, direction_C1, e0_C1, e0_
     e0_C1_l = np.float64(e0_C1_l)
     g_C1 = np.float64(g_C1)
     where_C1 = np.float64(where_C1)
-    t1 = direction_C1 * r_s0
-    t2 = t1 * r_s0
-    t3 = 0.0 < where_C1
-    t4 = -e0_C1 if t3 else 0.0
-    t5 = -(t2 * t4)
-    t6 = r_s0 * 2.0
-    t7 = t6 * r_s0
+    t1 = r_s0 * r_s0
+    t2 = direction_C1 - c0
+    t3 = t1 * t2
+    t4 = 0.0 < where_C1
+    t5 = -e0_C1 if t4 else 0.0
+    t6 = -(t3 * t5)
+    t7 = r_s0 * 2.0
     t8 = t7 * r_s0
-    t9 = t8 * s0_rate
-    t10 = e0_C1 if t3 else 0.0
-    t11 = t9 * t10
-    t12 = t5 + t11
-    t13 = g_C1 * t12
-    t14 = t12 - t5
-    t15 = fma(t1, r_s0, -t2) + t1 * r_s0_l + (fma(direction_C1, r_s0, -t1) + direction_C1 * r_s0_l) * r_s0
-    t16 = fma(t7, r_s0, -t8) + t7 * r_s0_l + (fma(t6, r_s0, -t7) + t6 * r_s0_l + r_s0_l * 2.0 * r_s0) * r_s0
-    t17 = (fma(t8, s0_rate, -t9) + t8 * s0_rate_l + t16 * s0_rate) * t10
-    t18 = t5 - (t12 - t14) + (t11 - t14) + -(fma(t2, t4, t5) + t2 * (-e0_C1_l if t3 else 0.0) + t15 * t4)
-    t19 = fma(g_C1, t12, -t13) + g_C1 * (t18 + (fma(t9, t10, -t11) + t9 * (e0_C1_l if t3 else 0.0) + t17))
-    t20 = t19 if t19 - t19 == 0.0 else 0.0
-    return t13, t20
+    t9 = t8 * r_s0
+    t10 = t9 * s0_rate
+    t11 = e0_C1 if t4 else 0.0
+    t12 = t10 * t11
+    t13 = t6 + t12
+    t14 = g_C1 * t13
+    t15 = t13 - t6
+    t16 = t2 - direction_C1
+    t17 = fma(t1, t2, -t3) + t1 * (direction_C1 - (t2 - t16) + (-c0 - t16))
+    t18 = (t17 + (fma(r_s0, r_s0, -t1) + r_s0 * r_s0_l + r_s0_l * r_s0) * t2) * t5
+    t19 = fma(t8, r_s0, -t9) + t8 * r_s0_l + (fma(t7, r_s0, -t8) + t7 * r_s0_l + r_s0_l * 2.0 * r_s0) * r_s0
+    t20 = (fma(t9, s0_rate, -t10) + t9 * s0_rate_l + t19 * s0_rate) * t11
+    t21 = t6 - (t13 - t15) + (t12 - t15) + -(fma(t3, t5, t6) + t3 * (-e0_C1_l if t4 else 0.0) + t18)
+    t22 = fma(g_C1, t13, -t14) + g_C1 * (t21 + (fma(t10, t11, -t12) + t10 * (e0_C1_l if t4 else 0.0) + t20))
+    t23 = t22 if t22 - t22 == 0.0 else 0.0
+    return t14, t23
 
 
 # s5_of = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
@@ -347,10 +380,13 @@ def hvp_x_f64_s5_core(s0, s0_l, s5_of, s5_of_l):
     return t7, t8
 
 
-# dx[C] = (-r_s0**2*s0_rate*(-e0[C] if where[C] > 0 else 0) + r_s0*(e0[C] if where[C] > 0 else
-#     0)*direction[C])*g[C] + (-s4*e0[C] if where[C] > 0 else 0) + (s5*direction[C]*e0[C] if where[C] > 0 else 0)
+# dx[C] = (-r_s0**2*s0_rate*(-e0[C] if where[C] > 0 else 0) + r_s0*(-c0 + direction[C])*(e0[C] if where[C] > 0
+#     else 0))*g[C] + (-s4*e0[C] if where[C] > 0 else 0) + (s5*(-c0 + direction[C])*e0[C] if where[C] > 0 else 0)
 @core
-def hvp_x_f64_dx_core(r_s0, r_s0_l, s0_rate, s0_rate_l, s4, s4_l, s5, s5_l, direction_C, e0_C, e0_C_l, g_C, where_C):
+def hvp_x_f64_dx_core(
+    c0, r_s0, r_s0_l, s0_rate, s0_rate_l, s4, s4_l, s5, s5_l, direction_C, e0_C, e0_C_l, g_C, where_C
+):
+    c0 = np.float64(c0)
     r_s0 = np.float64(r_s0)
     r_s0_l = np.float64(r_s0_l)
     s0_rate = np.float64(s0_rate)
@@ -364,143 +400,109 @@ def hvp_x_f64_dx_core(r_s0, r_s0_l, s0_rate, s0_rate_l, s4, s4_l, s5, s5_l, dire
     e0_C_l = np.float64(e0_C_l)
     g_C = np.float64(g_C)
     where_C = np.float64(where_C)
-    t1 = direction_C * r_s0
-    t2 = 0.0 < where_C
-    t3 = e0_C if t2 else 0.0
-    t4 = t1 * t3
-    t5 = r_s0 * r_s0
-    t6 = t5 * s0_rate
-    t7 = -e0_C if t2 else 0.0
-    t8 = -(t6 * t7)
-    t9 = t4 + t8
-    t10 = g_C * t9
-    t11 = -(e0_C * s4)
-    t12 = t11 if t2 else 0.0
-    t13 = t10 + t12
-    t14 = direction_C * e0_C
-    t15 = t14 * s5
-    t16 = t15 if t2 else 0.0
-    t17 = t13 + t16
-    t18 = t17 - t13
-    t19 = t13 - t10
-    t20 = t9 - t4
-    t21 = (fma(direction_C, r_s0, -t1) + direction_C * r_s0_l) * t3
-    t22 = (fma(r_s0, r_s0, -t5) + r_s0 * r_s0_l + r_s0_l * r_s0) * s0_rate
-    t23 = (fma(t5, s0_rate, -t6) + t5 * s0_rate_l + t22) * t7
-    t24 = t4 - (t9 - t20) + (t8 - t20) + (fma(t1, t3, -t4) + t1 * (e0_C_l if t2 else 0.0) + t21)
-    t25 = fma(g_C, t9, -t10) + g_C * (t24 + -(fma(t6, t7, t8) + t6 * (-e0_C_l if t2 else 0.0) + t23))
-    t26 = -(fma(e0_C, s4, t11) + e0_C * s4_l + e0_C_l * s4) if t2 else 0.0
-    t27 = fma(t14, s5, -t15) + t14 * s5_l + (fma(direction_C, e0_C, -t14) + direction_C * e0_C_l) * s5
-    t28 = t13 - (t17 - t18) + (t16 - t18) + (t10 - (t13 - t19) + (t12 - t19) + t25 + t26)
-    t29 = t28 + (t27 if t2 else 0.0)
-    return t17 + t29 if t29 - t29 == 0.0 else t17
+    t1 = direction_C - c0
+    t2 = r_s0 * t1
+    t3 = 0.0 < where_C
+    t4 = e0_C if t3 else 0.0
+    t5 = t2 * t4
+    t6 = r_s0 * r_s0
+    t7 = t6 * s0_rate
+    t8 = -e0_C if t3 else 0.0
+    t9 = -(t7 * t8)
+    t10 = t5 + t9
+    t11 = g_C * t10
+    t12 = -(e0_C * s4)
+    t13 = t12 if t3 else 0.0
+    t14 = t11 + t13
+    t15 = e0_C * s5
+    t16 = t15 * t1
+    t17 = t16 if t3 else 0.0
+    t18 = t14 + t17
+    t19 = t18 - t14
+    t20 = t14 - t11
+    t21 = t10 - t5
+    t22 = t1 - direction_C
+    t23 = direction_C - (t1 - t22) + (-c0 - t22)
+    t24 = (fma(r_s0, t1, -t2) + r_s0 * t23 + r_s0_l * t1) * t4
+    t25 = (fma(r_s0, r_s0, -t6) + r_s0 * r_s0_l + r_s0_l * r_s0) * s0_rate
+    t26 = (fma(t6, s0_rate, -t7) + t6 * s0_rate_l + t25) * t8
+    t27 = t5 - (t10 - t21) + (t9 - t21) + (fma(t2, t4, -t5) + t2 * (e0_C_l if t3 else 0.0) + t24)
+    t28 = fma(g_C, t10, -t11) + g_C * (t27 + -(fma(t7, t8, t9) + t7 * (-e0_C_l if t3 else 0.0) + t26))
+    t29 = -(fma(e0_C, s4, t12) + e0_C * s4_l + e0_C_l * s4) if t3 else 0.0
+    t30 = fma(t15, t1, -t16) + t15 * t23 + (fma(e0_C, s5, -t15) + e0_C * s5_l + e0_C_l * s5) * t1
+    t31 = t14 - (t18 - t19) + (t17 - t19) + (t11 - (t14 - t20) + (t13 - t20) + t28 + t29)
+    t32 = t31 + (t30 if t3 else 0.0)
+    return t18 + t32 if t32 - t32 == 0.0 else t18
 
 
-# s0_rate = sum over C.1 of (-direction[C.1]*e0[C.1] if where[C.1] > 0 else 0)
+# s6 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*direction[C.1]
 @core
-def hvp_x_f32_s0_rate_core(direction_C1, e0_C1, where_C1):
+def hvp_x_f32_s6_core(direction_C1, e0_C1, where_C1):
     direction_C1 = np.float64(direction_C1)
     e0_C1 = np.float64(e0_C1)
+    where_C1 = np.float64(where_C1)
+    return direction_C1 * (e0_C1 if 0.0 < where_C1 else 0.0)
+
+
+# c0 = nearest(s6/s0)
+@core
+def hvp_x_f32_c0_core(s0, s6):
+    s0 = np.float64(s0)
+    s6 = np.float64(s6)
+    return s6 / s0
+
+
+# s5 = -s5_of/s0**2
+@core
+def hvp_x_f32_s5_core(s0, s5_of):
+    s0 = np.float64(s0)
+    s5_of = np.float64(s5_of)
+    return -(s5_of / (s0 * s0))
+
+
+# s0_rate = sum over C.1 of (-(-c0 + direction[C.1])*e0[C.1] if where[C.1] > 0 else 0)
+@core
+def hvp_x_f32_s0_rate_core(c0, direction_C1, e0_C1, where_C1):
+    c0 = np.float64(c0)
+    direction_C1 = np.float64(direction_C1)
+    e0_C1 = np.float64(e0_C1)
+    where_C1 = np.float64(where_C1)
+    return -(e0_C1 * (direction_C1 - c0)) if 0.0 < where_C1 else 0.0
+
+
+# s4 = sum over C.1 of (2*r_s0**3*s0_rate*(e0[C.1] if where[C.1] > 0 else 0) - r_s0**2*(-c0 +
+#     direction[C.1])*(-e0[C.1] if where[C.1] > 0 else 0))*g[C.1]
+@core
+def hvp_x_f32_s4_core(c0, r_s0, s0_rate, direction_C1, e0_C1, g_C1, where_C1):
+    c0 = np.float64(c0)
+    r_s0 = np.float64(r_s0)
+    s0_rate = np.float64(s0_rate)
+    direction_C1 = np.float64(direction_C1)
+    e0_C1 = np.float64(e0_C1)
+    g_C1 = np.float64(g_C1)
     where_C1 = np.float64(where_C1)
     t1 = 0.0 < where_C1
-    t2 = -(direction_C1 * e0_C1)
-    t3 = -fma(direction_C1, e0_C1, t2) if t1 else 0.0
-    t4 = t2 if t1 else 0.0
-    t5 = t3 if t3 - t3 == 0.0 else 0.0
-    return t4, t5
+    t2 = r_s0 * 2.0 * r_s0 * r_s0 * s0_rate * (e0_C1 if t1 else 0.0)
+    return g_C1 * (t2 - r_s0 * r_s0 * (direction_C1 - c0) * (-e0_C1 if t1 else 0.0))
 
 
-# s5_of = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
+# dx[C] = (-r_s0**2*s0_rate*(-e0[C] if where[C] > 0 else 0) + r_s0*(-c0 + direction[C])*(e0[C] if where[C] > 0
+#     else 0))*g[C] + (-s4*e0[C] if where[C] > 0 else 0) + (s5*(-c0 + direction[C])*e0[C] if where[C] > 0 else 0)
 @core
-def hvp_x_f32_s5_of_core(e0_C1, g_C1, where_C1):
-    e0_C1 = np.float64(e0_C1)
-    g_C1 = np.float64(g_C1)
-    where_C1 = np.float64(where_C1)
-    t1 = e0_C1 if 0.0 < where_C1 else 0.0
-    t2 = g_C1 * t1
-    t3 = fma(g_C1, t1, -t2)
-    t4 = t3 if t3 - t3 == 0.0 else 0.0
-    return t2, t4
-
-
-# s4 = sum over C.1 of (2*r_s0**3*s0_rate*(e0[C.1] if where[C.1] > 0 else 0) - r_s0**2*(-e0[C.1] if where[C.1] > 0
-#     else 0)*direction[C.1])*g[C.1]
-@core
-def hvp_x_f32_s4_core(r_s0, r_s0_l, s0_rate, s0_rate_l, direction_C1, e0_C1, g_C1, where_C1):
+def hvp_x_f32_dx_core(c0, r_s0, s0_rate, s4, s5, direction_C, e0_C, g_C, where_C):
+    c0 = np.float64(c0)
     r_s0 = np.float64(r_s0)
-    r_s0_l = np.float64(r_s0_l)
     s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
-    direction_C1 = np.float64(direction_C1)
-    e0_C1 = np.float64(e0_C1)
-    g_C1 = np.float64(g_C1)
-    where_C1 = np.float64(where_C1)
-    t1 = direction_C1 * r_s0
-    t2 = t1 * r_s0
-    t3 = 0.0 < where_C1
-    t4 = -e0_C1 if t3 else 0.0
-    t5 = -(t2 * t4)
-    t6 = r_s0 * 2.0
-    t7 = t6 * r_s0
-    t8 = t7 * r_s0
-    t9 = t8 * s0_rate
-    t10 = e0_C1 if t3 else 0.0
-    t11 = t9 * t10
-    t12 = t5 + t11
-    t13 = g_C1 * t12
-    t14 = t12 - t5
-    t15 = fma(t1, r_s0, -t2) + t1 * r_s0_l + (fma(direction_C1, r_s0, -t1) + direction_C1 * r_s0_l) * r_s0
-    t16 = fma(t7, r_s0, -t8) + t7 * r_s0_l + (fma(t6, r_s0, -t7) + t6 * r_s0_l + r_s0_l * 2.0 * r_s0) * r_s0
-    t17 = fma(t9, t10, -t11) + (fma(t8, s0_rate, -t9) + t8 * s0_rate_l + t16 * s0_rate) * t10
-    t18 = fma(g_C1, t12, -t13) + g_C1 * (t5 - (t12 - t14) + (t11 - t14) + -(fma(t2, t4, t5) + t15 * t4) + t17)
-    t19 = t18 if t18 - t18 == 0.0 else 0.0
-    return t13, t19
-
-
-# dx[C] = (-r_s0**2*s0_rate*(-e0[C] if where[C] > 0 else 0) + r_s0*(e0[C] if where[C] > 0 else
-#     0)*direction[C])*g[C] + (-s4*e0[C] if where[C] > 0 else 0) + (s5*direction[C]*e0[C] if where[C] > 0 else 0)
-@core
-def hvp_x_f32_dx_core(r_s0, r_s0_l, s0_rate, s0_rate_l, s4, s4_l, s5, s5_l, direction_C, e0_C, g_C, where_C):
-    r_s0 = np.float64(r_s0)
-    r_s0_l = np.float64(r_s0_l)
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
     s4 = np.float64(s4)
-    s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
-    s5_l = np.float64(s5_l)
     direction_C = np.float64(direction_C)
     e0_C = np.float64(e0_C)
     g_C = np.float64(g_C)
     where_C = np.float64(where_C)
-    t1 = direction_C * r_s0
+    t1 = direction_C - c0
     t2 = 0.0 < where_C
-    t3 = e0_C if t2 else 0.0
-    t4 = t1 * t3
-    t5 = r_s0 * r_s0
-    t6 = t5 * s0_rate
-    t7 = -e0_C if t2 else 0.0
-    t8 = -(t6 * t7)
-    t9 = t4 + t8
-    t10 = g_C * t9
-    t11 = -(e0_C * s4)
-    t12 = t11 if t2 else 0.0
-    t13 = t10 + t12
-    t14 = direction_C * e0_C
-    t15 = t14 * s5
-    t16 = t15 if t2 else 0.0
-    t17 = t13 + t16
-    t18 = t17 - t13
-    t19 = t13 - t10
-    t20 = t9 - t4
-    t21 = fma(t1, t3, -t4) + (fma(direction_C, r_s0, -t1) + direction_C * r_s0_l) * t3
-    t22 = (fma(r_s0, r_s0, -t5) + r_s0 * r_s0_l + r_s0_l * r_s0) * s0_rate
-    t23 = -(fma(t6, t7, t8) + (fma(t5, s0_rate, -t6) + t5 * s0_rate_l + t22) * t7)
-    t24 = fma(g_C, t9, -t10) + g_C * (t4 - (t9 - t20) + (t8 - t20) + t21 + t23)
-    t25 = t10 - (t13 - t19) + (t12 - t19) + t24 + (-(fma(e0_C, s4, t11) + e0_C * s4_l) if t2 else 0.0)
-    t26 = fma(t14, s5, -t15) + t14 * s5_l + fma(direction_C, e0_C, -t14) * s5 if t2 else 0.0
-    t27 = t13 - (t17 - t18) + (t16 - t18) + t25 + t26
-    return t17 + t27 if t27 - t27 == 0.0 else t17
+    t3 = g_C * (r_s0 * t1 * (e0_C if t2 else 0.0) - r_s0 * r_s0 * s0_rate * (-e0_C if t2 else 0.0))
+    return t3 + (-(e0_C * s4) if t2 else 0.0) + (e0_C * s5 * t1 if t2 else 0.0)
 
 
 @loop
@@ -717,6 +719,7 @@ def hvp_x_f64(g, direction, x, where, dx_):
     e0_l = np.empty(n_C)
     lanes_s0 = np.empty(LANES)
     lost_s0 = np.empty(LANES)
+    lanes_s6 = np.empty(LANES)
     lanes_s0_rate = np.empty(LANES)
     lost_s0_rate = np.empty(LANES)
     lanes_s4 = np.empty(LANES)
@@ -739,8 +742,7 @@ def hvp_x_f64(g, direction, x, where, dx_):
         m0 = settled_peak(lanes_m0)
         cleared(lanes_s0, width_C, 0.0)
         cleared(lost_s0, width_C, 0.0)
-        cleared(lanes_s0_rate, width_C, 0.0)
-        cleared(lost_s0_rate, width_C, 0.0)
+        cleared(lanes_s6, width_C, 0.0)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             x_row_0 = x_row[start:stop]
@@ -754,13 +756,26 @@ def hvp_x_f64(g, direction, x, where, dx_):
                 e0_l_2[i] = e0_l_here
                 s0_here, s0_here_l = value_f64_s0_core(e0_here, e0_l_here, entry(where_row_3, i))
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s6_here = hvp_x_f64_s6_core(direction_row_4[i], e0_here, e0_l_here, entry(where_row_3, i))
+                lanes_s6[i] = plus(lanes_s6[i], s6_here)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s6 = estimate(lanes_s6, width_C)
+        c0 = hvp_x_f64_c0_core(s0, s0_l, s6)
+        cleared(lanes_s0_rate, width_C, 0.0)
+        cleared(lost_s0_rate, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            direction_row_0 = direction_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            where_row_3 = tile(where_row, start, stop)
+            for i in range(stop - start):
                 s0_rate_here, s0_rate_here_l = hvp_x_f64_s0_rate_core(
-                    direction_row_4[i], e0_here, e0_l_here, entry(where_row_3, i)
+                    c0, direction_row_0[i], e0_1[i], e0_l_2[i], entry(where_row_3, i)
                 )
                 lanes_s0_rate[i], lost_s0_rate[i] = added(
                     lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
                 )
-        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
         r_s0, r_s0_l = value_f64_r_s0_core(s0, s0_l)
         cleared(lanes_s4, width_C, 0.0)
@@ -776,6 +791,7 @@ def hvp_x_f64(g, direction, x, where, dx_):
             where_row_4 = tile(where_row, start, stop)
             for i in range(stop - start):
                 s4_here, s4_here_l = hvp_x_f64_s4_core(
+                    c0,
                     r_s0,
                     r_s0_l,
                     s0_rate,
@@ -801,6 +817,7 @@ def hvp_x_f64(g, direction, x, where, dx_):
         dx__row_5 = dx__row[start:stop]
         for i in range(stop - start):
             dx__row_5[i] = hvp_x_f64_dx_core(
+                c0,
                 r_s0,
                 r_s0_l,
                 s0_rate,
@@ -820,16 +837,7 @@ def hvp_x_f64(g, direction, x, where, dx_):
 @loop
 def hvp_x_f32(g, direction, x, where, dx_):
     n_C = g.shape[1]
-    width_C = lanes_of(n_C)
     e0 = np.empty(n_C)
-    lanes_s0 = np.empty(LANES)
-    lost_s0 = np.empty(LANES)
-    lanes_s0_rate = np.empty(LANES)
-    lost_s0_rate = np.empty(LANES)
-    lanes_s5_of = np.empty(LANES)
-    lost_s5_of = np.empty(LANES)
-    lanes_s4 = np.empty(LANES)
-    lost_s4 = np.empty(LANES)
     for row in range(dx_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         direction_row = direction[row if direction.shape[0] > 1 else 0]
@@ -844,51 +852,51 @@ def hvp_x_f32(g, direction, x, where, dx_):
             m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        cleared(lanes_s0, width_C, 0.0)
-        cleared(lost_s0, width_C, 0.0)
-        cleared(lanes_s0_rate, width_C, 0.0)
-        cleared(lost_s0_rate, width_C, 0.0)
-        cleared(lanes_s5_of, width_C, 0.0)
-        cleared(lost_s5_of, width_C, 0.0)
-        for start in range(0, n_C, LANES):
-            stop = min(start + LANES, n_C)
-            x_row_0 = x_row[start:stop]
-            e0_1 = e0[start:stop]
-            where_row_2 = tile(where_row, start, stop)
-            direction_row_3 = direction_row[start:stop]
-            g_row_4 = g_row[start:stop]
-            for i in range(stop - start):
-                e0_here = vjp_f32_e0_core(m0, x_row_0[i])
-                e0_1[i] = e0_here
-                s0_here = value_f32_s0_core(e0_here, entry(where_row_2, i))
-                lanes_s0[i], lost_s0[i] = beside_one(lanes_s0[i], lost_s0[i], s0_here)
-                s0_rate_here, s0_rate_here_l = hvp_x_f32_s0_rate_core(
-                    direction_row_3[i], e0_here, entry(where_row_2, i)
-                )
-                lanes_s0_rate[i], lost_s0_rate[i] = added(
-                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
-                )
-                s5_of_here, s5_of_here_l = hvp_x_f32_s5_of_core(e0_here, g_row_4[i], entry(where_row_2, i))
-                lanes_s5_of[i], lost_s5_of[i] = added(lanes_s5_of[i], lost_s5_of[i], s5_of_here, s5_of_here_l)
-        s0, s0_l = one_and_more(lanes_s0, lost_s0, width_C)
-        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
-        s5_of, s5_of_l = sum_up(lanes_s5_of, lost_s5_of, width_C)
-        r_s0, r_s0_l = value_f64_r_s0_core(s0, s0_l)
-        s5, s5_l = hvp_x_f64_s5_core(s0, s0_l, s5_of, s5_of_l)
-        cleared(lanes_s4, width_C, 0.0)
-        cleared(lost_s4, width_C, 0.0)
-        for start in range(0, n_C, LANES):
-            stop = min(start + LANES, n_C)
-            direction_row_0 = direction_row[start:stop]
-            e0_1 = e0[start:stop]
-            g_row_2 = g_row[start:stop]
-            where_row_3 = tile(where_row, start, stop)
-            for i in range(stop - start):
-                s4_here, s4_here_l = hvp_x_f32_s4_core(
-                    r_s0, r_s0_l, s0_rate, s0_rate_l, direction_row_0[i], e0_1[i], g_row_2[i], entry(where_row_3, i)
-                )
-                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
-        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
+        lanes_s0 = 0.0
+        lanes_s6 = 0.0
+        lanes_s5_of = 0.0
+        start, stop = 0, n_C
+        x_row_0 = x_row[start:stop]
+        e0_1 = e0[start:stop]
+        where_row_2 = tile(where_row, start, stop)
+        direction_row_3 = direction_row[start:stop]
+        g_row_4 = g_row[start:stop]
+        for i in range(stop - start):
+            e0_here = vjp_f32_e0_core(m0, x_row_0[i])
+            e0_1[i] = e0_here
+            s0_here = value_f32_s0_core(e0_here, entry(where_row_2, i))
+            lanes_s0 = plus(lanes_s0, s0_here)
+            s6_here = hvp_x_f32_s6_core(direction_row_3[i], e0_here, entry(where_row_2, i))
+            lanes_s6 = plus(lanes_s6, s6_here)
+            s5_of_here = vjp_f32_s3_core(e0_here, g_row_4[i], entry(where_row_2, i))
+            lanes_s5_of = plus(lanes_s5_of, s5_of_here)
+        s0 = lanes_s0
+        s6 = lanes_s6
+        s5_of = lanes_s5_of
+        c0 = hvp_x_f32_c0_core(s0, s6)
+        r_s0 = value_f32_r_s0_core(s0)
+        s5 = hvp_x_f32_s5_core(s0, s5_of)
+        lanes_s0_rate = 0.0
+        start, stop = 0, n_C
+        direction_row_0 = direction_row[start:stop]
+        e0_1 = e0[start:stop]
+        where_row_2 = tile(where_row, start, stop)
+        for i in range(stop - start):
+            s0_rate_here = hvp_x_f32_s0_rate_core(c0, direction_row_0[i], e0_1[i], entry(where_row_2, i))
+            lanes_s0_rate = plus(lanes_s0_rate, s0_rate_here)
+        s0_rate = lanes_s0_rate
+        lanes_s4 = 0.0
+        start, stop = 0, n_C
+        direction_row_0 = direction_row[start:stop]
+        e0_1 = e0[start:stop]
+        g_row_2 = g_row[start:stop]
+        where_row_3 = tile(where_row, start, stop)
+        for i in range(stop - start):
+            s4_here = hvp_x_f32_s4_core(
+                c0, r_s0, s0_rate, direction_row_0[i], e0_1[i], g_row_2[i], entry(where_row_3, i)
+            )
+            lanes_s4 = plus(lanes_s4, s4_here)
+        s4 = lanes_s4
         start, stop = 0, n_C
         direction_row_0 = direction_row[start:stop]
         e0_1 = e0[start:stop]
@@ -897,16 +905,5 @@ def hvp_x_f32(g, direction, x, where, dx_):
         dx__row_4 = dx__row[start:stop]
         for i in range(stop - start):
             dx__row_4[i] = hvp_x_f32_dx_core(
-                r_s0,
-                r_s0_l,
-                s0_rate,
-                s0_rate_l,
-                s4,
-                s4_l,
-                s5,
-                s5_l,
-                direction_row_0[i],
-                e0_1[i],
-                g_row_2[i],
-                entry(where_row_3, i),
+                c0, r_s0, s0_rate, s4, s5, direction_row_0[i], e0_1[i], g_row_2[i], entry(where_row_3, i)
             )

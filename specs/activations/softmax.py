@@ -20,9 +20,9 @@ def softmin(x: Tensor[C], where: Mask[C] = True):
 
 
 @activation(torch="log_softmax")
-def log_softmax(x: Tensor[C], where: Mask[C] = True):
+def log_softmax(x: Tensor[C], where: Mask[C] = True, *, temperature: (Real > 0) | None = None):
     """Logarithm of softmax."""
-    return log(softmax(x, where))
+    return log(softmax(x, where, temperature=temperature))
 
 
 @activation(torch="logsumexp")

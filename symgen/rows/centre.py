@@ -83,42 +83,66 @@ def _means(stage: Stage, arrays: set[str]) -> Iterator[Mean]:
     if stage.op != "sum" or stage.axes or len(stage.over) != 1:
         return
     k = index(stage.over[0])
-    body, back = opened(stage.body)
+    alone, exponentials = _without_exponentials(stage.body)
+    body, back = opened(alone)
     for symbol, array in back.items():
         if base_of(array) not in arrays or array.indices != (k,):
             continue
         slope = derivative(body, symbol)
-        if slope.has(symbol) or sp.expand(body - slope * symbol) != 0:
+        if slope.has(symbol) or not _zero(body.xreplace({symbol: sp.S.Zero})):
             continue
-        weight = sp.Mul(*(f for f in sp.Mul.make_args(slope.xreplace(back)) if k in f.free_symbols))
+        _, weight = _apart(slope.xreplace(back).xreplace(exponentials), {k})
         yield Mean(stage, array, weight)
 
 
 def _without(program: Program, mean: Mean) -> Program | None:
-    """The program with a mean taken off its array, None if that changes a result."""
-    at = program.stages.index(mean.stage)
-    known = {(s.op, s.axes, s.over, s.body): s.out for s in program.stages[:at] if s.over}  # not what comes later
-    made = Stages(list(program.stages), known)
-    over = map(index, mean.stage.over)
-    total, weights = (made.reduce("sum", e, [k]) for k in over for e in (mean.weight * mean.array, mean.weight))
-    centre = _centre(program)
-    extra = made.made[len(program.stages):]
-    extra.append(Stage(str(centre), "=", (), (), nearest(total / weights)))
-    name = base_of(mean.array)
-    later = [replace(s, body=_less(s.body, name, centre)) for s in program.stages[at:]]
-    if any(name in map(base_of, reads(s.body)) for s in program.stages[:at]):
-        return None
-    stages = (*program.stages[:at], *extra, *later)
-    found = verify(Program(program.name, program.inputs, stages, program.results))
-    return found if Slopes(centre).vanish(found) else None
+    """The program with a mean taken off its array, everywhere or outside of exponentials; None if a result changes."""
+    name, centre, (k,) = base_of(mean.array), _centre(program), map(index, mean.stage.over)
+    for exponents in (True, False):
+        at = next(i for i, s in enumerate(program.stages) if name in _outside(s.body, exponents))
+        if {s.out for s in program.stages[at:]} & set(map(base_of, reads(mean.weight))):
+            continue
+        if not exponents and not _positive(mean.weight):  # there may be no mean
+            continue
+        known = {(s.op, s.axes, s.over, s.body): s.out for s in program.stages[:at] if s.over}  # not what comes later
+        made = Stages(list(program.stages), known)
+        total, weights = (made.reduce("sum", e, [k]) for e in (mean.weight * mean.array, mean.weight))
+        extra = made.made[len(program.stages):]
+        extra.append(Stage(str(centre), "=", (), (), nearest(total / weights)))
+        later = [replace(s, body=_less(s.body, name, centre, exponents)) for s in program.stages[at:]]
+        found = Program(program.name, program.inputs, (*program.stages[:at], *extra, *later), program.results)
+        if Slopes(centre).vanish(found):
+            return verify(found)
+    return None
+
+
+def _positive(weight: Expr) -> bool:
+    """Whether a weight is an exponential, or none where its case does not hold."""
+    kept = weight.then if isinstance(weight, Cases) and weight.otherwise == 0 else weight
+    return all(isinstance(f, sp.exp) or f.is_positive for f in sp.Mul.make_args(kept))
+
+
+def _outside(body: Expr, exponents: bool) -> set[str]:
+    """The arrays that a body reads, in exponentials too or outside of them only."""
+    return set(map(base_of, reads(body if exponents else _without_exponentials(body)[0])))
 
 
 def _centre(program: Program) -> Symbol:
     return Symbol(f"c{sum(s.out.startswith('c') for s in program.stages)}", real=True)
 
 
-def _less(body: Expr, name: str, centre: Symbol) -> Expr:
-    return body.xreplace({r: r - centre for r in reads(body) if base_of(r) == name})
+def _less(body: Expr, name: str, centre: Symbol, exponents: bool = True) -> Expr:
+    kept, exponentials = (body, {}) if exponents else _without_exponentials(body)
+    return kept.xreplace({r: r - centre for r in reads(kept) if base_of(r) == name}).xreplace(exponentials)
+
+
+def _without_exponentials(body: Expr) -> tuple[Expr, dict[Symbol, Expr]]:
+    """A body with a symbol for each exponential in it, and what they stand for."""
+    symbols = {e: sp.Dummy(real=True) for e in body.atoms(sp.exp)}
+    return body.xreplace(symbols), {s: e for e, s in symbols.items()}
+
+
+JUMPS = (sp.core.relational.Relational, sp.sign, sp.floor, sp.ceiling, nearest)
 
 
 @dataclass
@@ -131,30 +155,41 @@ class Slopes:
 
     parameter: Symbol
     found: dict[str, Expr] = field(default_factory=dict)
-    unknown: dict[Any, str] = field(default_factory=dict)
 
     def vanish(self, program: Program) -> bool:
         """Whether no result changes with the number."""
-        sums = {(s.axes, s.over, s.body): s.out for s in program.stages if s.op == "sum"}
+        sums: dict[Any, Expr] = {}
+        meaning: dict[Expr, Expr] = {}
+        for stage in program.stages:
+            if stage.op == "sum":
+                outside, inside = _apart(stage.body, set(map(index, stage.over)))
+                own = read(stage.out, map(index, stage.axes))
+                meaning[own] = outside * _sum_of(stage, inside, sums)
         for stage in program.stages:
             slope = sp.S.One if stage.out == str(self.parameter) else self.of(stage)
-            total = self.total(slope, stage, sums)
-            if total is None or (stage.out in program.results and not _zero(total)):
+            total = None if slope is None else self.total(slope, stage, sums)
+            if total is None:
                 return False
+            if stage.out in program.results:
+                for own, value in reversed(meaning.items()):
+                    total = total.xreplace({own: value})
+                if not _zero(total):
+                    return False
             self.found[stage.out] = total
         return True
 
-    def of(self, stage: Stage) -> Expr:
-        """The derivative of a stage's body."""
+    def of(self, stage: Stage) -> Expr | None:
+        """The derivative of a stage's body; None where a jump depends on the number: no derivative tells of it."""
         body, back = opened(stage.body)
+        targets = {**back, **{s: s for s in body.free_symbols if s not in back}}
+        moving = {s for s, t in targets.items() if self.found.get(base_of(t), sp.S.Zero) != 0 or t == self.parameter}
+        if any(jump.free_symbols & moving for jump in body.atoms(*JUMPS)):
+            return None
         terms = [derivative(body, self.parameter)]
-        for symbol, target in {**back, **{s: s for s in body.free_symbols if s not in back}}.items():
-            slope = self.found.get(base_of(target), sp.S.Zero)
-            if slope != 0 and target != self.parameter:
-                terms.append(derivative(body, symbol) * slope)
+        terms += [derivative(body, s) * self.found[base_of(targets[s])] for s in moving if targets[s] != self.parameter]
         return sp.Add(*terms).xreplace(back)
 
-    def total(self, slope: Expr, stage: Stage, sums: dict[Any, str]) -> Expr | None:
+    def total(self, slope: Expr, stage: Stage, sums: dict[Any, Expr]) -> Expr | None:
         """The derivative of the stage, None where it is neither an entry nor a sum."""
         if slope == 0 or stage.op == "=":
             return slope
@@ -166,10 +201,13 @@ class Slopes:
             if inside == 1:
                 terms.append(outside * sp.Mul(*map(size, stage.over)))
                 continue
-            key = stage.axes, stage.over, inside
-            known = sums.get(key) or self.unknown.setdefault(key, f"?{len(self.unknown)}")
-            terms.append(outside * read(known, map(index, stage.axes)))
+            terms.append(outside * _sum_of(stage, inside, sums))
         return sp.Add(*terms)
+
+
+def _sum_of(stage: Stage, inside: Expr, sums: dict[Any, Expr]) -> Expr:
+    """The sum of something over what a stage sums over: a number that nothing else is known of, the same each time."""
+    return sums.setdefault((stage.axes, stage.over, inside), read(f"?{len(sums)}", map(index, stage.axes)))
 
 
 def _apart(term: Expr, bound: set[Symbol]) -> tuple[Expr, Expr]:
