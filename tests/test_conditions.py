@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sympy import Expr, Rational, Symbol
 
-from symgen.arithmetic import PLAIN, Pair
+from symgen.arithmetic import COMPENSATED, PLAIN, SHORT, Arithmetic, Pair
 from symgen.heads import Cases, first_max, first_min, maximum
 from symgen.kernel import ScalarFunction, const, select, topological, var, verify
 from symgen.lowering import Lowering, lower
