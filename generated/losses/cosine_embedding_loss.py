@@ -18,7 +18,7 @@ from numba import njit
 from symgen.runtime.intrinsics import fma, two_sum
 from symgen.runtime.extremes import settled_scale, wider_number
 from symgen.runtime.again import rows_at
-from symgen.runtime.reductions import LANES, added, cleared, estimate, lanes_of, plus, scale, sum_up, wider
+from symgen.runtime.reductions import LANES, added, cleared, lanes_of, plus, scale, sum_up, wider
 from ..elementary import hypot, hypot_low
 
 core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
@@ -2018,46 +2018,13 @@ def hvp_input2_f32_s2_rate_core(direction_D1, input1_D1):
     return t1, fma(direction_D1, input1_D1, -t1)
 
 
-# c0 = nearest(s4/s5)
-@core
-def vjp_margin_f64_c0_core(s4, s5):
-    s4 = np.float64(s4)
-    s5 = np.float64(s5)
-    return s4 / s5
-
-
-# m0 = scale over D.1 of -c0 + input1[D.1]
-@core
-def vjp_margin_f64_m0_core(c0, input1_D1):
-    c0 = np.float64(c0)
-    input1_D1 = np.float64(input1_D1)
-    return input1_D1 - c0
-
-
-# y0[D] = m0*(-c0 + input1[D])
-@core
-def vjp_margin_f64_y0_core(c0, m0, input1_D):
-    c0 = np.float64(c0)
-    m0 = np.float64(m0)
-    input1_D = np.float64(input1_D)
-    t1 = input1_D - c0
-    t2 = m0 * t1
-    t3 = t1 - input1_D
-    t4 = fma(m0, t1, -t2) + m0 * (input1_D - (t1 - t3) + (-c0 - t3))
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = t6 if t5 else t2
-    t8 = (t4 - (t6 - t2) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
-
-
 # dmargin = (0 if Eq(target, 1) else ((-g if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(hypot(sqrt(s0),
-#     h10*m0)*hypot(sqrt(s1), h10*m1))) >= 0 else 0) if Eq(target, -1) else 0))
+#     h7*m0)*hypot(sqrt(s1), h7*m1))) >= 0 else 0) if Eq(target, -1) else 0))
 @core
-def vjp_margin_f64_dmargin_core(g, h10, h10_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def vjp_margin_f64_dmargin_core(g, h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
     g = np.float64(g)
-    h10 = np.float64(h10)
-    h10_l = np.float64(h10_l)
+    h7 = np.float64(h7)
+    h7_l = np.float64(h7_l)
     m0 = np.float64(m0)
     m1 = np.float64(m1)
     margin = np.float64(margin)
@@ -2081,11 +2048,11 @@ def vjp_margin_f64_dmargin_core(g, h10, h10_l, m0, m1, margin, s0, s0_l, s1, s1_
     t11 = (t10 if t9 else t6) == 0.0 and (t8 - (t10 - t6) if t9 else 0.0) == 0.0
     t12 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0 or t11
     t13 = math.sqrt(s0)
-    t14 = h10 * m0
+    t14 = h7 * m0
     t15 = hypot(t13, t14)
     t16 = s2 / t15
     t17 = math.sqrt(s1)
-    t18 = h10 * m1
+    t18 = h7 * m1
     t19 = hypot(t17, t18)
     t20 = t16 / t19
     t21 = 0.0 if t12 else t20
@@ -2096,41 +2063,15 @@ def vjp_margin_f64_dmargin_core(g, h10, h10_l, m0, m1, margin, s0, s0_l, s1, s1_
     t26 = -margin
     t27 = t22 - t26
     t28 = hypot_low(t13, t14) + t13 / t15 * ((fma(-t13, t13, s0) + s0_l) / (t13 + t13))
-    t29 = (fma(-t16, t15, s2) + s2_l - t16 * (t28 + t14 / t15 * (fma(h10, m0, -t14) + h10_l * m0))) / t15
+    t29 = (fma(-t16, t15, s2) + s2_l - t16 * (t28 + t14 / t15 * (fma(h7, m0, -t14) + h7_l * m0))) / t15
     t30 = hypot_low(t17, t18) + t17 / t19 * ((fma(-t17, t17, s1) + s1_l) / (t17 + t17))
-    t31 = (fma(-t20, t19, t16) + t29 - t20 * (t30 + t18 / t19 * (fma(h10, m1, -t18) + h10_l * m1))) / t19
+    t31 = (fma(-t20, t19, t16) + t29 - t20 * (t30 + t18 / t19 * (fma(h7, m1, -t18) + h7_l * m1))) / t19
     t32 = 0.0 - (t24 - t25) + (t23 - t25) + -(t26 - (t22 - t27) + (t21 - t27) + (0.0 if t12 else t31))
     t33 = t32 - t32 == 0.0
     t34 = t24 + t32
     t35 = t34 if t33 else t24
     t36 = -g if t35 < 0.0 or t35 == 0.0 and (t32 - (t34 - t24) if t33 else 0.0) <= 0.0 else 0.0
     return 0.0 if target == 1.0 else t36 if target == -1.0 else 0.0
-
-
-# s0 = sum over D.1 of (-c0 + input1[D.1])**2
-@core
-def vjp_margin_f32_s0_core(c0, input1_D1):
-    c0 = np.float64(c0)
-    input1_D1 = np.float64(input1_D1)
-    t1 = input1_D1 - c0
-    t2 = t1 * t1
-    t3 = t1 - input1_D1
-    t4 = input1_D1 - (t1 - t3) + (-c0 - t3)
-    t5 = fma(t1, t1, -t2) + t1 * t4 + t4 * t1
-    return t2, t5
-
-
-# s2 = sum over D.1 of (-c0 + input1[D.1])*input2[D.1]
-@core
-def vjp_margin_f32_s2_core(c0, input1_D1, input2_D1):
-    c0 = np.float64(c0)
-    input1_D1 = np.float64(input1_D1)
-    input2_D1 = np.float64(input2_D1)
-    t1 = input1_D1 - c0
-    t2 = input2_D1 * t1
-    t3 = t1 - input1_D1
-    t4 = fma(input2_D1, t1, -t2) + input2_D1 * (input1_D1 - (t1 - t3) + (-c0 - t3))
-    return t2, t4
 
 
 # dmargin = (0 if Eq(target, 1) else ((-g if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(sqrt(s0 +
@@ -3207,24 +3148,11 @@ def vjp_margin_f64(g, input1, input2, target, margin, dmargin_, dmargin__l):
         input1_row = input1[row if input1.shape[0] > 1 else 0]
         input2_row = input2[row if input2.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        lanes_s4 = 0.0
-        lanes_s5 = 0.0
-        start, stop = 0, n_D
-        input1_row_0 = input1_row[start:stop]
-        input2_row_1 = input2_row[start:stop]
-        for i in range(stop - start):
-            s4_here = value_f32_in_pairs_s2_core(input1_row_0[i], input2_row_1[i])
-            lanes_s4 = plus(lanes_s4, s4_here)
-            s5_here = value_f64_m1_core(input2_row_1[i])
-            lanes_s5 = plus(lanes_s5, s5_here)
-        s4 = lanes_s4
-        s5 = lanes_s5
-        c0 = vjp_margin_f64_c0_core(s4, s5)
         lanes_m0 = -math.inf
         start, stop = 0, n_D
         input1_row_0 = input1_row[start:stop]
         for i in range(stop - start):
-            m0_here = vjp_margin_f64_m0_core(c0, input1_row_0[i])
+            m0_here = value_f64_m0_core(input1_row_0[i])
             lanes_m0 = wider_number(lanes_m0, m0_here)
         m0 = settled_scale(lanes_m0)
         cleared(lanes_s0, width_D, 0.0)
@@ -3237,7 +3165,7 @@ def vjp_margin_f64(g, input1, input2, target, margin, dmargin_, dmargin__l):
             y0_l_2 = y0_l[start:stop]
             input2_row_3 = input2_row[start:stop]
             for i in range(stop - start):
-                y0_here, y0_l_here = vjp_margin_f64_y0_core(c0, m0, input1_row_0[i])
+                y0_here, y0_l_here = value_f64_y0_core(m0, input1_row_0[i])
                 y0_1[i] = y0_here
                 y0_l_2[i] = y0_l_here
                 s0_here, s0_here_l = value_f64_s0_core(y0_here, y0_l_here)
@@ -3263,10 +3191,10 @@ def vjp_margin_f64(g, input1, input2, target, margin, dmargin_, dmargin__l):
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
-        h10, h10_l = value_f64_h7_core()
+        h7, h7_l = value_f64_h7_core()
         dmargin_[0], error = two_sum(
             dmargin_[0],
-            vjp_margin_f64_dmargin_core(g_row, h10, h10_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row),
+            vjp_margin_f64_dmargin_core(g_row, h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row),
         )
         dmargin__l[0] += error
 
@@ -3275,12 +3203,10 @@ def vjp_margin_f64(g, input1, input2, target, margin, dmargin_, dmargin__l):
 def vjp_margin_f32(g, input1, input2, target, margin, dmargin_, dmargin__l):
     n_D = input1.shape[1]
     width_D = lanes_of(n_D)
-    lanes_s4 = np.empty(LANES)
-    lanes_s5 = np.empty(LANES)
-    lanes_s1 = np.empty(LANES)
-    lost_s1 = np.empty(LANES)
     lanes_s0 = np.empty(LANES)
     lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
     lanes_s2 = np.empty(LANES)
     lost_s2 = np.empty(LANES)
     for row in range(max(g.shape[0], input1.shape[0], input2.shape[0], target.shape[0])):
@@ -3288,27 +3214,10 @@ def vjp_margin_f32(g, input1, input2, target, margin, dmargin_, dmargin__l):
         input1_row = input1[row if input1.shape[0] > 1 else 0]
         input2_row = input2[row if input2.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        cleared(lanes_s4, width_D, 0.0)
-        cleared(lanes_s5, width_D, 0.0)
-        cleared(lanes_s1, width_D, 0.0)
-        cleared(lost_s1, width_D, 0.0)
-        for start in range(0, n_D, LANES):
-            stop = min(start + LANES, n_D)
-            input1_row_0 = input1_row[start:stop]
-            input2_row_1 = input2_row[start:stop]
-            for i in range(stop - start):
-                s4_here = value_f32_in_pairs_s2_core(input1_row_0[i], input2_row_1[i])
-                lanes_s4[i] = plus(lanes_s4[i], s4_here)
-                s5_here = value_f64_m1_core(input2_row_1[i])
-                lanes_s5[i] = plus(lanes_s5[i], s5_here)
-                s1_here = value_f32_in_pairs_s1_core(input2_row_1[i])
-                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, 0.0)
-        s4 = estimate(lanes_s4, width_D)
-        s5 = estimate(lanes_s5, width_D)
-        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
-        c0 = vjp_margin_f64_c0_core(s4, s5)
         cleared(lanes_s0, width_D, 0.0)
         cleared(lost_s0, width_D, 0.0)
+        cleared(lanes_s1, width_D, 0.0)
+        cleared(lost_s1, width_D, 0.0)
         cleared(lanes_s2, width_D, 0.0)
         cleared(lost_s2, width_D, 0.0)
         for start in range(0, n_D, LANES):
@@ -3316,11 +3225,14 @@ def vjp_margin_f32(g, input1, input2, target, margin, dmargin_, dmargin__l):
             input1_row_0 = input1_row[start:stop]
             input2_row_1 = input2_row[start:stop]
             for i in range(stop - start):
-                s0_here, s0_here_l = vjp_margin_f32_s0_core(c0, input1_row_0[i])
-                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                s2_here, s2_here_l = vjp_margin_f32_s2_core(c0, input1_row_0[i], input2_row_1[i])
-                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
+                s0_here = value_f32_in_pairs_s0_core(input1_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                s1_here = value_f32_in_pairs_s1_core(input2_row_1[i])
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, 0.0)
+                s2_here = value_f32_in_pairs_s2_core(input1_row_0[i], input2_row_1[i])
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, 0.0)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_D)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_D)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_D)
         dmargin_[0], error = two_sum(
             dmargin_[0], vjp_margin_f32_dmargin_core(g_row, margin, s0, s0_l, s1, s1_l, s2, s2_l, target_row)

@@ -872,42 +872,10 @@ def value_and_grad_f64_out_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, 
     return dadd(t34, t33) if dadd(t33, -t33) == 0.0 else t34
 
 
-# s4 = sum over D.1 of input1[D.1]*input2[D.1]
-@core
-def vjp_margin_f32_s4_core(input1_D1, input2_D1):
-    return fmul(input1_D1, input2_D1)
-
-
-# c0 = nearest(s4/s5)
-@core
-def vjp_margin_f32_c0_core(s4, s5):
-    return fdiv(s4, s5)
-
-
-# m0 = scale over D.1 of -c0 + input1[D.1]
-@core
-def vjp_margin_f32_m0_core(c0, input1_D1):
-    return fsub(input1_D1, c0)
-
-
-# y0[D] = m0*(-c0 + input1[D])
-@core
-def vjp_margin_f32_y0_core(c0, m0, input1_D):
-    t1 = fsub(input1_D, c0)
-    t2 = fmul(m0, t1)
-    t3 = fsub(t1, input1_D)
-    t4 = fadd(libdevice.fmaf(m0, t1, -t2), fmul(m0, fadd(fsub(input1_D, fsub(t1, t3)), fsub(-c0, t3))))
-    t5 = fsub(t4, t4) == f32(0.0)
-    t6 = fadd(t2, t4)
-    t7 = t6 if t5 else t2
-    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
-    return t7, t8
-
-
 # dmargin = (0 if Eq(target, 1) else ((-g if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(hypot(sqrt(s0),
-#     h10*m0)*hypot(sqrt(s1), h10*m1))) >= 0 else 0) if Eq(target, -1) else 0))
+#     h7*m0)*hypot(sqrt(s1), h7*m1))) >= 0 else 0) if Eq(target, -1) else 0))
 @core
-def vjp_margin_f32_dmargin_core(g, h10, h10_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def vjp_margin_f32_dmargin_core(g, h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, target):
     t1 = -margin
     t2 = fadd(s0, f32(-0.0))
     t3 = fsub(t2, s0)
@@ -922,11 +890,11 @@ def vjp_margin_f32_dmargin_core(g, h10, h10_l, m0, m1, margin, margin_l, s0, s0_
     t12 = (t11 if t10 else t7) == f32(0.0) and (fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)) == f32(0.0)
     t13 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0) or t12
     t14 = libdevice.fsqrt_rn(s0)
-    t15 = fmul(h10, m0)
+    t15 = fmul(h7, m0)
     t16 = libdevice.hypotf(t14, t15)
     t17 = fdiv(s2, t16)
     t18 = libdevice.fsqrt_rn(s1)
-    t19 = fmul(h10, m1)
+    t19 = fmul(h7, m1)
     t20 = libdevice.hypotf(t18, t19)
     t21 = fdiv(t17, t20)
     t22 = f32(0.0) if t13 else t21
@@ -944,7 +912,7 @@ def vjp_margin_f32_dmargin_core(g, h10, h10_l, m0, m1, margin, margin_l, s0, s0_
     t34 = fadd(fadd(fsub(t30, t31), t33), libdevice.fmaf(t29, t29, -t30))
     t35 = fadd(fsub(t34, libdevice.fmaf(t16, t16, -t31)), libdevice.fmaf(t32, t32, -t33))
     t36 = fmul(fdiv(t14, t16), fmul(fadd(libdevice.fmaf(-t14, t14, s0), s0_l), inverse(fadd(t14, t14))))
-    t37 = fmul(fdiv(t15, t16), fadd(libdevice.fmaf(h10, m0, -t15), fmul(h10_l, m0)))
+    t37 = fmul(fdiv(t15, t16), fadd(libdevice.fmaf(h7, m0, -t15), fmul(h7_l, m0)))
     t38 = fmul(t17, fadd(fadd(fdiv(t35, fadd(t16, t16)), t36), t37))
     t39 = fmul(fsub(fadd(libdevice.fmaf(-t17, t16, s2), s2_l), t38), inverse(t16))
     t40 = libdevice.fabsf(t19) < libdevice.fabsf(t18)
@@ -956,7 +924,7 @@ def vjp_margin_f32_dmargin_core(g, h10, h10_l, m0, m1, margin, margin_l, s0, s0_
     t46 = fadd(fadd(fsub(t42, t43), t45), libdevice.fmaf(t41, t41, -t42))
     t47 = fadd(fsub(t46, libdevice.fmaf(t20, t20, -t43)), libdevice.fmaf(t44, t44, -t45))
     t48 = fmul(fdiv(t18, t20), fmul(fadd(libdevice.fmaf(-t18, t18, s1), s1_l), inverse(fadd(t18, t18))))
-    t49 = fmul(fdiv(t19, t20), fadd(libdevice.fmaf(h10, m1, -t19), fmul(h10_l, m1)))
+    t49 = fmul(fdiv(t19, t20), fadd(libdevice.fmaf(h7, m1, -t19), fmul(h7_l, m1)))
     t50 = fmul(t21, fadd(fadd(fdiv(t47, fadd(t20, t20)), t48), t49))
     t51 = f32(0.0) if t13 else fmul(fsub(fadd(libdevice.fmaf(-t21, t20, t17), t39), t50), inverse(t20))
     t52 = -fadd(fadd(fadd(fsub(t1, fsub(t23, t27)), fsub(t22, t27)), -margin_l), t51)
@@ -968,42 +936,10 @@ def vjp_margin_f32_dmargin_core(g, h10, h10_l, m0, m1, margin, margin_l, s0, s0_
     return f32(0.0) if target == f32(1.0) else (-g if t57 else f32(0.0)) if target == f32(-1.0) else f32(0.0)
 
 
-# s4 = sum over D.1 of input1[D.1]*input2[D.1]
-@core
-def vjp_margin_f64_s4_core(input1_D1, input2_D1):
-    return dmul(input1_D1, input2_D1)
-
-
-# c0 = nearest(s4/s5)
-@core
-def vjp_margin_f64_c0_core(s4, s5):
-    return ddiv(s4, s5)
-
-
-# m0 = scale over D.1 of -c0 + input1[D.1]
-@core
-def vjp_margin_f64_m0_core(c0, input1_D1):
-    return dadd(input1_D1, -c0)
-
-
-# y0[D] = m0*(-c0 + input1[D])
-@core
-def vjp_margin_f64_y0_core(c0, m0, input1_D):
-    t1 = dadd(input1_D, -c0)
-    t2 = dmul(m0, t1)
-    t3 = dadd(t1, -input1_D)
-    t4 = dadd(libdevice.fma(m0, t1, -t2), dmul(m0, dadd(dadd(input1_D, -dadd(t1, -t3)), dadd(-c0, -t3))))
-    t5 = dadd(t4, -t4) == 0.0
-    t6 = dadd(t2, t4)
-    t7 = t6 if t5 else t2
-    t8 = (dadd(t4, -dadd(t6, -t2)) if t5 else 0.0) if dadd(t7, -t7) == 0.0 else 0.0
-    return t7, t8
-
-
 # dmargin = (0 if Eq(target, 1) else ((-g if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(hypot(sqrt(s0),
-#     h10*m0)*hypot(sqrt(s1), h10*m1))) >= 0 else 0) if Eq(target, -1) else 0))
+#     h7*m0)*hypot(sqrt(s1), h7*m1))) >= 0 else 0) if Eq(target, -1) else 0))
 @core
-def vjp_margin_f64_dmargin_core(g, h10, h10_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
+def vjp_margin_f64_dmargin_core(g, h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
     t1 = dadd(s0, -0.0)
     t2 = dadd(t1, -s0)
     t3 = dadd(dadd(dadd(s0, -dadd(t1, -t2)), dadd(-0.0, -t2)), s0_l)
@@ -1017,11 +953,11 @@ def vjp_margin_f64_dmargin_core(g, h10, h10_l, m0, m1, margin, s0, s0_l, s1, s1_
     t11 = (t10 if t9 else t6) == 0.0 and (dadd(t8, -dadd(t10, -t6)) if t9 else 0.0) == 0.0
     t12 = (t5 if t4 else t1) == 0.0 and (dadd(t3, -dadd(t5, -t1)) if t4 else 0.0) == 0.0 or t11
     t13 = libdevice.dsqrt_rn(s0)
-    t14 = dmul(h10, m0)
+    t14 = dmul(h7, m0)
     t15 = hypot(t13, t14)
     t16 = ddiv(s2, t15)
     t17 = libdevice.dsqrt_rn(s1)
-    t18 = dmul(h10, m1)
+    t18 = dmul(h7, m1)
     t19 = hypot(t17, t18)
     t20 = ddiv(t16, t19)
     t21 = 0.0 if t12 else t20
@@ -1032,10 +968,10 @@ def vjp_margin_f64_dmargin_core(g, h10, h10_l, m0, m1, margin, s0, s0_l, s1, s1_
     t26 = -margin
     t27 = dadd(t22, -t26)
     t28 = dmul(ddiv(t13, t15), ddiv(dadd(libdevice.fma(-t13, t13, s0), s0_l), dadd(t13, t13)))
-    t29 = dmul(ddiv(t14, t15), dadd(libdevice.fma(h10, m0, -t14), dmul(h10_l, m0)))
+    t29 = dmul(ddiv(t14, t15), dadd(libdevice.fma(h7, m0, -t14), dmul(h7_l, m0)))
     t30 = dmul(t16, dadd(dadd(hypot_low(t13, t14), t28), t29))
     t31 = dmul(ddiv(t17, t19), ddiv(dadd(libdevice.fma(-t17, t17, s1), s1_l), dadd(t17, t17)))
-    t32 = dmul(ddiv(t18, t19), dadd(libdevice.fma(h10, m1, -t18), dmul(h10_l, m1)))
+    t32 = dmul(ddiv(t18, t19), dadd(libdevice.fma(h7, m1, -t18), dmul(h7_l, m1)))
     t33 = dadd(libdevice.fma(-t20, t19, t16), ddiv(dadd(dadd(libdevice.fma(-t16, t15, s2), s2_l), -t30), t15))
     t34 = 0.0 if t12 else ddiv(dadd(t33, -dmul(t20, dadd(dadd(hypot_low(t17, t18), t31), t32))), t19)
     t35 = -dadd(dadd(dadd(t26, -dadd(t22, -t27)), dadd(t21, -t27)), t34)
@@ -4014,29 +3950,11 @@ def vjp_margin_f32_warp(g, input1, input2, target, margin, margin_l, dmargin_, r
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
-    s4, s4_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        input1_i = load(input1, u32(at + i * inner))
-        input2_i = load(input2, u32(at + i * inner))
-        s4_here = vjp_margin_f32_s4_core(input1_i, input2_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
-        i = u32(i + warp_width)
-    s4, s4_l = fwarp_sum(s4, s4_l)
-    s5, s5_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        input2_i = load(input2, u32(at + i * inner))
-        s5_here = value_f32_m1_core(input2_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        i = u32(i + warp_width)
-    s5, s5_l = fwarp_sum(s5, s5_l)
-    c0 = vjp_margin_f32_c0_core(s4, s5)
     m0 = f32(0)
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        m0_here = vjp_margin_f32_m0_core(c0, input1_i)
+        m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width)
     m0 = fwarp_scale(m0)
@@ -4044,7 +3962,7 @@ def vjp_margin_f32_warp(g, input1, input2, target, margin, margin_l, dmargin_, r
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = vjp_margin_f32_y0_core(c0, m0, input1_i)
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -4070,19 +3988,19 @@ def vjp_margin_f32_warp(g, input1, input2, target, margin, margin_l, dmargin_, r
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = vjp_margin_f32_y0_core(c0, m0, input1_i)
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
-    h10, h10_l = value_f32_h7_core()
+    h7, h7_l = value_f32_h7_core()
     if lane == 0:
         store(
             dmargin_,
             row,
-            vjp_margin_f32_dmargin_core(f32(g_row), h10, h10_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
+            vjp_margin_f32_dmargin_core(f32(g_row), h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
         )
 
 
@@ -4097,44 +4015,6 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
     target_row = load(target, row)
     kept, first = fkept(), warp_first(u32(1024))
     keep = n <= u32(256)
-    s4, s4_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        s4_here = vjp_margin_f32_s4_core(input1_i, input2_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
-        s4_here = vjp_margin_f32_s4_core(input1_i_1, input2_i_1)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
-        s4_here = vjp_margin_f32_s4_core(input1_i_2, input2_i_2)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
-        s4_here = vjp_margin_f32_s4_core(input1_i_3, input2_i_3)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
-        i = u32(i + warp_width * u32(4))
-    s4, s4_l = fwarp_sum(s4, s4_l)
-    s5, s5_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        s5_here = value_f32_m1_core(input2_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        s5_here = value_f32_m1_core(input2_i_1)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        s5_here = value_f32_m1_core(input2_i_2)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        s5_here = value_f32_m1_core(input2_i_3)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        i = u32(i + warp_width * u32(4))
-    s5, s5_l = fwarp_sum(s5, s5_l)
-    c0 = vjp_margin_f32_c0_core(s4, s5)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -4143,13 +4023,13 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        m0_here = vjp_margin_f32_m0_core(c0, input1_i)
+        m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
-        m0_here = vjp_margin_f32_m0_core(c0, input1_i_1)
+        m0_here = value_f32_m0_core(input1_i_1)
         m0 = fscale_step(m0, m0_here)
-        m0_here = vjp_margin_f32_m0_core(c0, input1_i_2)
+        m0_here = value_f32_m0_core(input1_i_2)
         m0 = fscale_step(m0, m0_here)
-        m0_here = vjp_margin_f32_m0_core(c0, input1_i_3)
+        m0_here = value_f32_m0_core(input1_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
     m0 = fwarp_scale(m0)
@@ -4161,16 +4041,16 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = vjp_margin_f32_y0_core(c0, m0, input1_i)
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = vjp_margin_f32_y0_core(c0, m0, input1_i_1)
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = vjp_margin_f32_y0_core(c0, m0, input1_i_2)
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = vjp_margin_f32_y0_core(c0, m0, input1_i_3)
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
@@ -4239,10 +4119,10 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-            y0_i, y0_l_i = vjp_margin_f32_y0_core(c0, m0, input1_i)
-            y0_i_1, y0_l_i_1 = vjp_margin_f32_y0_core(c0, m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = vjp_margin_f32_y0_core(c0, m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = vjp_margin_f32_y0_core(c0, m0, input1_i_3)
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
@@ -4264,12 +4144,12 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
-    h10, h10_l = value_f32_h7_core()
+    h7, h7_l = value_f32_h7_core()
     if lane == 0:
         store(
             dmargin_,
             row,
-            vjp_margin_f32_dmargin_core(f32(g_row), h10, h10_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
+            vjp_margin_f32_dmargin_core(f32(g_row), h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
         )
 
 
@@ -4282,29 +4162,11 @@ def vjp_margin_f32_block(g, input1, input2, target, margin, margin_l, dmargin_, 
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
-    s4, s4_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        input1_i = load(input1, u32(at + i * inner))
-        input2_i = load(input2, u32(at + i * inner))
-        s4_here = vjp_margin_f32_s4_core(input1_i, input2_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
-        i = u32(i + block_width)
-    s4, s4_l = fblock_sum(s4, s4_l)
-    s5, s5_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        input2_i = load(input2, u32(at + i * inner))
-        s5_here = value_f32_m1_core(input2_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        i = u32(i + block_width)
-    s5, s5_l = fblock_sum(s5, s5_l)
-    c0 = vjp_margin_f32_c0_core(s4, s5)
     m0 = f32(0)
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        m0_here = vjp_margin_f32_m0_core(c0, input1_i)
+        m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width)
     m0 = fblock_scale(m0)
@@ -4312,7 +4174,7 @@ def vjp_margin_f32_block(g, input1, input2, target, margin, margin_l, dmargin_, 
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = vjp_margin_f32_y0_core(c0, m0, input1_i)
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -4338,19 +4200,19 @@ def vjp_margin_f32_block(g, input1, input2, target, margin, margin_l, dmargin_, 
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = vjp_margin_f32_y0_core(c0, m0, input1_i)
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
-    h10, h10_l = value_f32_h7_core()
+    h7, h7_l = value_f32_h7_core()
     if lane == 0:
         store(
             dmargin_,
             row,
-            vjp_margin_f32_dmargin_core(f32(g_row), h10, h10_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
+            vjp_margin_f32_dmargin_core(f32(g_row), h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
         )
 
 
@@ -4365,44 +4227,6 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
     target_row = load(target, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(2048)
-    s4, s4_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        s4_here = vjp_margin_f32_s4_core(input1_i, input2_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
-        s4_here = vjp_margin_f32_s4_core(input1_i_1, input2_i_1)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
-        s4_here = vjp_margin_f32_s4_core(input1_i_2, input2_i_2)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
-        s4_here = vjp_margin_f32_s4_core(input1_i_3, input2_i_3)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
-        i = u32(i + block_width * u32(4))
-    s4, s4_l = fblock_sum(s4, s4_l)
-    s5, s5_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
-        s5_here = value_f32_m1_core(input2_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        s5_here = value_f32_m1_core(input2_i_1)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        s5_here = value_f32_m1_core(input2_i_2)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        s5_here = value_f32_m1_core(input2_i_3)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        i = u32(i + block_width * u32(4))
-    s5, s5_l = fblock_sum(s5, s5_l)
-    c0 = vjp_margin_f32_c0_core(s4, s5)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -4411,13 +4235,13 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        m0_here = vjp_margin_f32_m0_core(c0, input1_i)
+        m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
-        m0_here = vjp_margin_f32_m0_core(c0, input1_i_1)
+        m0_here = value_f32_m0_core(input1_i_1)
         m0 = fscale_step(m0, m0_here)
-        m0_here = vjp_margin_f32_m0_core(c0, input1_i_2)
+        m0_here = value_f32_m0_core(input1_i_2)
         m0 = fscale_step(m0, m0_here)
-        m0_here = vjp_margin_f32_m0_core(c0, input1_i_3)
+        m0_here = value_f32_m0_core(input1_i_3)
         m0 = fscale_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
     m0 = fblock_scale(m0)
@@ -4429,16 +4253,16 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-        y0_i, y0_l_i = vjp_margin_f32_y0_core(c0, m0, input1_i)
+        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = vjp_margin_f32_y0_core(c0, m0, input1_i_1)
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = vjp_margin_f32_y0_core(c0, m0, input1_i_2)
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = vjp_margin_f32_y0_core(c0, m0, input1_i_3)
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
@@ -4507,10 +4331,10 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
-            y0_i, y0_l_i = vjp_margin_f32_y0_core(c0, m0, input1_i)
-            y0_i_1, y0_l_i_1 = vjp_margin_f32_y0_core(c0, m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = vjp_margin_f32_y0_core(c0, m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = vjp_margin_f32_y0_core(c0, m0, input1_i_3)
+            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
@@ -4532,12 +4356,12 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
-    h10, h10_l = value_f32_h7_core()
+    h7, h7_l = value_f32_h7_core()
     if lane == 0:
         store(
             dmargin_,
             row,
-            vjp_margin_f32_dmargin_core(f32(g_row), h10, h10_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
+            vjp_margin_f32_dmargin_core(f32(g_row), h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, f32(target_row)),
         )
 
 
@@ -4550,29 +4374,11 @@ def vjp_margin_f64_warp(g, input1, input2, target, margin, dmargin_, rows, n, in
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
-    s4, s4_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        input1_i = load(input1, u32(at + i * inner))
-        input2_i = load(input2, u32(at + i * inner))
-        s4_here = vjp_margin_f64_s4_core(input1_i, input2_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
-        i = u32(i + warp_width)
-    s4, s4_l = dwarp_sum(s4, s4_l)
-    s5, s5_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        input2_i = load(input2, u32(at + i * inner))
-        s5_here = value_f64_m1_core(input2_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
-        i = u32(i + warp_width)
-    s5, s5_l = dwarp_sum(s5, s5_l)
-    c0 = vjp_margin_f64_c0_core(s4, s5)
     m0 = 0.0
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        m0_here = vjp_margin_f64_m0_core(c0, input1_i)
+        m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width)
     m0 = dwarp_scale(m0)
@@ -4580,7 +4386,7 @@ def vjp_margin_f64_warp(g, input1, input2, target, margin, dmargin_, rows, n, in
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = vjp_margin_f64_y0_core(c0, m0, input1_i)
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -4606,19 +4412,19 @@ def vjp_margin_f64_warp(g, input1, input2, target, margin, dmargin_, rows, n, in
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = vjp_margin_f64_y0_core(c0, m0, input1_i)
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = dwarp_sum(s2, s2_l)
-    h10, h10_l = value_f64_h7_core()
+    h7, h7_l = value_f64_h7_core()
     if lane == 0:
         store(
             dmargin_,
             row,
-            vjp_margin_f64_dmargin_core(float(g_row), h10, h10_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)),
+            vjp_margin_f64_dmargin_core(float(g_row), h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)),
         )
 
 
@@ -4633,41 +4439,15 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
     target_row = load(target, row)
     kept, first = dkept(), warp_first(u32(512))
     keep = n <= u32(128)
-    s4, s4_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        s4_here = vjp_margin_f64_s4_core(input1_i, input2_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
-        s4_here = vjp_margin_f64_s4_core(input1_i_1, input2_i_1)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
-        i = u32(i + warp_width * u32(2))
-    s4, s4_l = dwarp_sum(s4, s4_l)
-    s5, s5_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        s5_here = value_f64_m1_core(input2_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
-        s5_here = value_f64_m1_core(input2_i_1)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
-        i = u32(i + warp_width * u32(2))
-    s5, s5_l = dwarp_sum(s5, s5_l)
-    c0 = vjp_margin_f64_c0_core(s4, s5)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        m0_here = vjp_margin_f64_m0_core(c0, input1_i)
+        m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
-        m0_here = vjp_margin_f64_m0_core(c0, input1_i_1)
+        m0_here = value_f64_m0_core(input1_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
     m0 = dwarp_scale(m0)
@@ -4677,10 +4457,10 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = vjp_margin_f64_y0_core(c0, m0, input1_i)
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = vjp_margin_f64_y0_core(c0, m0, input1_i_1)
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
@@ -4727,8 +4507,8 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-            y0_i, y0_l_i = vjp_margin_f64_y0_core(c0, m0, input1_i)
-            y0_i_1, y0_l_i_1 = vjp_margin_f64_y0_core(c0, m0, input1_i_1)
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
@@ -4742,12 +4522,12 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
-    h10, h10_l = value_f64_h7_core()
+    h7, h7_l = value_f64_h7_core()
     if lane == 0:
         store(
             dmargin_,
             row,
-            vjp_margin_f64_dmargin_core(float(g_row), h10, h10_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)),
+            vjp_margin_f64_dmargin_core(float(g_row), h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)),
         )
 
 
@@ -4760,29 +4540,11 @@ def vjp_margin_f64_block(g, input1, input2, target, margin, dmargin_, rows, n, i
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
     target_row = load(target, row)
-    s4, s4_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        input1_i = load(input1, u32(at + i * inner))
-        input2_i = load(input2, u32(at + i * inner))
-        s4_here = vjp_margin_f64_s4_core(input1_i, input2_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
-        i = u32(i + block_width)
-    s4, s4_l = dblock_sum(s4, s4_l)
-    s5, s5_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        input2_i = load(input2, u32(at + i * inner))
-        s5_here = value_f64_m1_core(input2_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
-        i = u32(i + block_width)
-    s5, s5_l = dblock_sum(s5, s5_l)
-    c0 = vjp_margin_f64_c0_core(s4, s5)
     m0 = 0.0
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        m0_here = vjp_margin_f64_m0_core(c0, input1_i)
+        m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width)
     m0 = dblock_scale(m0)
@@ -4790,7 +4552,7 @@ def vjp_margin_f64_block(g, input1, input2, target, margin, dmargin_, rows, n, i
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = vjp_margin_f64_y0_core(c0, m0, input1_i)
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -4816,19 +4578,19 @@ def vjp_margin_f64_block(g, input1, input2, target, margin, dmargin_, rows, n, i
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = vjp_margin_f64_y0_core(c0, m0, input1_i)
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = dblock_sum(s2, s2_l)
-    h10, h10_l = value_f64_h7_core()
+    h7, h7_l = value_f64_h7_core()
     if lane == 0:
         store(
             dmargin_,
             row,
-            vjp_margin_f64_dmargin_core(float(g_row), h10, h10_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)),
+            vjp_margin_f64_dmargin_core(float(g_row), h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)),
         )
 
 
@@ -4843,41 +4605,15 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
     target_row = load(target, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(1024)
-    s4, s4_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        s4_here = vjp_margin_f64_s4_core(input1_i, input2_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
-        s4_here = vjp_margin_f64_s4_core(input1_i_1, input2_i_1)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
-        i = u32(i + block_width * u32(2))
-    s4, s4_l = dblock_sum(s4, s4_l)
-    s5, s5_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
-        s5_here = value_f64_m1_core(input2_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
-        s5_here = value_f64_m1_core(input2_i_1)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
-        i = u32(i + block_width * u32(2))
-    s5, s5_l = dblock_sum(s5, s5_l)
-    c0 = vjp_margin_f64_c0_core(s4, s5)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        m0_here = vjp_margin_f64_m0_core(c0, input1_i)
+        m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
-        m0_here = vjp_margin_f64_m0_core(c0, input1_i_1)
+        m0_here = value_f64_m0_core(input1_i_1)
         m0 = dscale_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
     m0 = dblock_scale(m0)
@@ -4887,10 +4623,10 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-        y0_i, y0_l_i = vjp_margin_f64_y0_core(c0, m0, input1_i)
+        y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = vjp_margin_f64_y0_core(c0, m0, input1_i_1)
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
@@ -4937,8 +4673,8 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
-            y0_i, y0_l_i = vjp_margin_f64_y0_core(c0, m0, input1_i)
-            y0_i_1, y0_l_i_1 = vjp_margin_f64_y0_core(c0, m0, input1_i_1)
+            y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
@@ -4952,10 +4688,10 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(2))
     s2, s2_l = dblock_sum(s2, s2_l)
-    h10, h10_l = value_f64_h7_core()
+    h7, h7_l = value_f64_h7_core()
     if lane == 0:
         store(
             dmargin_,
             row,
-            vjp_margin_f64_dmargin_core(float(g_row), h10, h10_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)),
+            vjp_margin_f64_dmargin_core(float(g_row), h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, float(target_row)),
         )
