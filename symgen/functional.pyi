@@ -2138,9 +2138,8 @@ log_ndtr: _log_ndtr
 class _log_softmax(Kernel):
     """Logarithm of softmax.
 
-        return log(softmax(x, where, temperature=temperature))
+        return log(softmax(x, where))
 
-    temperature: a number > 0 or None.
     PyTorch: log_softmax. Source: specs/activations/softmax.py:23.
     """
 
@@ -2149,7 +2148,6 @@ class _log_softmax(Kernel):
         x: _ArrayLike,
         where: _ArrayLike = True,
         *,
-        temperature: float | None = None,
         axis: int = -1,
         out: _Outs = None,
     ) -> _Array: ...
@@ -2159,7 +2157,6 @@ class _log_softmax(Kernel):
         x: _ArrayLike,
         where: _ArrayLike = True,
         *,
-        temperature: float | None = None,
         axis: int = -1,
         wrt: _Wrt = None,
         out: _Outs = None,
@@ -2170,7 +2167,6 @@ class _log_softmax(Kernel):
         x: _ArrayLike,
         where: _ArrayLike = True,
         *,
-        temperature: float | None = None,
         axis: int = -1,
         wrt: _Wrt = None,
         g: _ArrayLike = 1.0,

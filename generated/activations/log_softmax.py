@@ -2,7 +2,7 @@
 # Key: 29b82914dfcca0017afc77354a534967ce074823fa21ab9c40e6b182baaedf87
 """log_softmax: Logarithm of softmax.
 
-return log(softmax(x, where, temperature=temperature))
+return log(softmax(x, where))
 """
 
 import math
@@ -10,22 +10,19 @@ import math
 import numpy as np
 from numba import njit
 
-from symgen.runtime.intrinsics import fma, two_sum
+from symgen.runtime.intrinsics import fma
 from symgen.runtime.extremes import nearer_number, settled_peak
 from symgen.runtime.again import rows_at
-from symgen.runtime.reductions import LANES, added, beside_one, cleared, entry, estimate, lanes_of, one_and_more, plus, row_of, settled_sum, sum_up, tile
+from symgen.runtime.reductions import LANES, added, beside_one, cleared, entry, lanes_of, one_and_more, plus, row_of, settled_sum, sum_up, tile
 from ..elementary import exp, exp_fine, exp_fine_low, exp_low, exp_medium, exp_short, log, log_low, log_short
 
 core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 
 
-# ---- temperature=None
-
-
 # m0 = peak over C.1 of (x[C.1] if where[C.1] > 0 else -oo)
 @core
-def value_f64_m0_core_temperature_none(where_C1, x_C1):
+def value_f64_m0_core(where_C1, x_C1):
     where_C1 = np.float64(where_C1)
     x_C1 = np.float64(x_C1)
     return x_C1 if 0.0 < where_C1 else -math.inf
@@ -33,7 +30,7 @@ def value_f64_m0_core_temperature_none(where_C1, x_C1):
 
 # s0 = sum over C.1 of (exp(-m0 + x[C.1]) if where[C.1] > 0 else 0)
 @core
-def value_f64_s0_core_temperature_none(m0, where_C1, x_C1):
+def value_f64_s0_core(m0, where_C1, x_C1):
     m0 = np.float64(m0)
     where_C1 = np.float64(where_C1)
     x_C1 = np.float64(x_C1)
@@ -49,7 +46,7 @@ def value_f64_s0_core_temperature_none(m0, where_C1, x_C1):
 
 # e0 = log(s0)
 @core
-def value_f64_e0_core_temperature_none(s0, s0_l):
+def value_f64_e0_core(s0, s0_l):
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     t1 = log_low(s0) + s0_l * (1.0 / s0)
@@ -63,7 +60,7 @@ def value_f64_e0_core_temperature_none(s0, s0_l):
 
 # out[C] = (-e0 - m0 + x[C] if where[C] > 0 else straight_through(-oo*s0, -oo))
 @core
-def value_f64_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_C, x_C):
+def value_f64_out_core(e0, e0_l, m0, s0, s0_l, where_C, x_C):
     e0 = np.float64(e0)
     e0_l = np.float64(e0_l)
     m0 = np.float64(m0)
@@ -86,7 +83,7 @@ def value_f64_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_C, x_C):
 
 # s0 = sum over C.1 of (exp(-m0 + x[C.1]) if where[C.1] > 0 else 0)
 @core
-def value_f32_s0_core_temperature_none(m0, where_C1, x_C1):
+def value_f32_s0_core(m0, where_C1, x_C1):
     m0 = np.float64(m0)
     where_C1 = np.float64(where_C1)
     x_C1 = np.float64(x_C1)
@@ -95,7 +92,7 @@ def value_f32_s0_core_temperature_none(m0, where_C1, x_C1):
 
 # e0 = log(s0)
 @core
-def value_f32_e0_core_temperature_none(s0, s0_l):
+def value_f32_e0_core(s0, s0_l):
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     t1 = s0_l * (1.0 / s0)
@@ -105,7 +102,7 @@ def value_f32_e0_core_temperature_none(s0, s0_l):
 
 # out[C] = (-e0 - m0 + x[C] if where[C] > 0 else straight_through(-oo*s0, -oo))
 @core
-def value_f32_out_core_temperature_none(e0, m0, s0, s0_l, where_C, x_C):
+def value_f32_out_core(e0, m0, s0, s0_l, where_C, x_C):
     e0 = np.float64(e0)
     m0 = np.float64(m0)
     s0 = np.float64(s0)
@@ -116,7 +113,7 @@ def value_f32_out_core_temperature_none(e0, m0, s0, s0_l, where_C, x_C):
 
 # e0[C] = exp(-m0 + x[C])
 @core
-def vjp_f64_e0_core_temperature_none(m0, x_C):
+def vjp_f64_e0_core(m0, x_C):
     m0 = np.float64(m0)
     x_C = np.float64(x_C)
     t1 = x_C - m0
@@ -132,7 +129,7 @@ def vjp_f64_e0_core_temperature_none(m0, x_C):
 
 # s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
 @core
-def vjp_f64_s0_core_temperature_none(e0_C1, e0_C1_l, where_C1):
+def vjp_f64_s0_core(e0_C1, e0_C1_l, where_C1):
     e0_C1 = np.float64(e0_C1)
     e0_C1_l = np.float64(e0_C1_l)
     where_C1 = np.float64(where_C1)
@@ -145,7 +142,7 @@ def vjp_f64_s0_core_temperature_none(e0_C1, e0_C1_l, where_C1):
 
 # r_s0 = 1/s0
 @core
-def vjp_f64_r_s0_core_temperature_none(s0, s0_l):
+def vjp_f64_r_s0_core(s0, s0_l):
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     t1 = 1.0 / s0
@@ -159,7 +156,7 @@ def vjp_f64_r_s0_core_temperature_none(s0, s0_l):
 
 # s2 = sum over C.1 of (-r_s0*g[C.1] if where[C.1] > 0 else 0)
 @core
-def vjp_f64_s2_core_temperature_none(r_s0, r_s0_l, g_C1, where_C1):
+def vjp_f64_s2_core(r_s0, r_s0_l, g_C1, where_C1):
     r_s0 = np.float64(r_s0)
     r_s0_l = np.float64(r_s0_l)
     g_C1 = np.float64(g_C1)
@@ -174,7 +171,7 @@ def vjp_f64_s2_core_temperature_none(r_s0, r_s0_l, g_C1, where_C1):
 
 # dx[C] = (weighted(e0[C], s2) + g[C] if where[C] > 0 else 0)
 @core
-def vjp_f64_dx_core_temperature_none(s2, s2_l, e0_C, e0_C_l, g_C, where_C):
+def vjp_f64_dx_core(s2, s2_l, e0_C, e0_C_l, g_C, where_C):
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     e0_C = np.float64(e0_C)
@@ -195,7 +192,7 @@ def vjp_f64_dx_core_temperature_none(s2, s2_l, e0_C, e0_C_l, g_C, where_C):
 
 # e0[C] = exp(-m0 + x[C])
 @core
-def vjp_f32_in_pairs_e0_core_temperature_none(m0, x_C):
+def vjp_f32_in_pairs_e0_core(m0, x_C):
     m0 = np.float64(m0)
     x_C = np.float64(x_C)
     return exp_medium(x_C - m0)
@@ -203,7 +200,7 @@ def vjp_f32_in_pairs_e0_core_temperature_none(m0, x_C):
 
 # s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
 @core
-def vjp_f32_in_pairs_s0_core_temperature_none(e0_C1, where_C1):
+def vjp_f32_in_pairs_s0_core(e0_C1, where_C1):
     e0_C1 = np.float64(e0_C1)
     where_C1 = np.float64(where_C1)
     return e0_C1 if 0.0 < where_C1 else 0.0
@@ -211,7 +208,7 @@ def vjp_f32_in_pairs_s0_core_temperature_none(e0_C1, where_C1):
 
 # dx[C] = (weighted(e0[C], s2) + g[C] if where[C] > 0 else 0)
 @core
-def vjp_f32_in_pairs_dx_core_temperature_none(s2, s2_l, e0_C, g_C, where_C):
+def vjp_f32_in_pairs_dx_core(s2, s2_l, e0_C, g_C, where_C):
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     e0_C = np.float64(e0_C)
@@ -230,7 +227,7 @@ def vjp_f32_in_pairs_dx_core_temperature_none(s2, s2_l, e0_C, g_C, where_C):
 
 # s2_of = sum over C.1 of (g[C.1] if where[C.1] > 0 else 0)
 @core
-def vjp_f32_s2_of_core_temperature_none(g_C1, where_C1):
+def vjp_f32_s2_of_core(g_C1, where_C1):
     g_C1 = np.float64(g_C1)
     where_C1 = np.float64(where_C1)
     return g_C1 if 0.0 < where_C1 else 0.0
@@ -238,7 +235,7 @@ def vjp_f32_s2_of_core_temperature_none(g_C1, where_C1):
 
 # size_s2_of = sum over C.1 of Abs((g[C.1] if where[C.1] > 0 else 0))
 @core
-def vjp_f32_size_s2_of_core_temperature_none(g_C1, where_C1):
+def vjp_f32_size_s2_of_core(g_C1, where_C1):
     g_C1 = np.float64(g_C1)
     where_C1 = np.float64(where_C1)
     return abs(g_C1 if 0.0 < where_C1 else 0.0)
@@ -246,7 +243,7 @@ def vjp_f32_size_s2_of_core_temperature_none(g_C1, where_C1):
 
 # s2 = -s2_of/s0
 @core
-def vjp_f32_s2_core_temperature_none(s0, s2_of):
+def vjp_f32_s2_core(s0, s2_of):
     s0 = np.float64(s0)
     s2_of = np.float64(s2_of)
     return -(s2_of / s0)
@@ -254,7 +251,7 @@ def vjp_f32_s2_core_temperature_none(s0, s2_of):
 
 # size_s2 = size_s2_of/Abs(s0)
 @core
-def vjp_f32_size_s2_core_temperature_none(s0, size_s2_of):
+def vjp_f32_size_s2_core(s0, size_s2_of):
     s0 = np.float64(s0)
     size_s2_of = np.float64(size_s2_of)
     return size_s2_of / abs(s0)
@@ -262,7 +259,7 @@ def vjp_f32_size_s2_core_temperature_none(s0, size_s2_of):
 
 # near_dx[C] = (weighted(e0[C], s2) + g[C] if where[C] > 0 else 0)
 @core
-def vjp_f32_near_dx_core_temperature_none(s2, e0_C, g_C, where_C):
+def vjp_f32_near_dx_core(s2, e0_C, g_C, where_C):
     s2 = np.float64(s2)
     e0_C = np.float64(e0_C)
     g_C = np.float64(g_C)
@@ -272,14 +269,14 @@ def vjp_f32_near_dx_core_temperature_none(s2, e0_C, g_C, where_C):
 
 # dx[C] = near_dx[C]
 @core
-def vjp_f32_dx_core_temperature_none(near_dx_C):
+def vjp_f32_dx_core(near_dx_C):
     near_dx_C = np.float64(near_dx_C)
     return near_dx_C
 
 
 # size_dx[C] = (size_s2*Abs(e0[C]) + Abs(g[C]) if where[C] > 0 else 0)
 @core
-def vjp_f32_size_dx_core_temperature_none(size_s2, e0_C, g_C, where_C):
+def vjp_f32_size_dx_core(size_s2, e0_C, g_C, where_C):
     size_s2 = np.float64(size_s2)
     e0_C = np.float64(e0_C)
     g_C = np.float64(g_C)
@@ -289,7 +286,7 @@ def vjp_f32_size_dx_core_temperature_none(size_s2, e0_C, g_C, where_C):
 
 # doubt_dx = sum over C.1 of (0 if 16777216*Abs(near_dx[C.1]) >= size_dx[C.1] else 1)
 @core
-def vjp_f32_doubt_dx_core_temperature_none(near_dx_C1, size_dx_C1):
+def vjp_f32_doubt_dx_core(near_dx_C1, size_dx_C1):
     near_dx_C1 = np.float64(near_dx_C1)
     size_dx_C1 = np.float64(size_dx_C1)
     return 0.0 if size_dx_C1 <= abs(near_dx_C1) * 16777216.0 else 1.0
@@ -297,7 +294,7 @@ def vjp_f32_doubt_dx_core_temperature_none(near_dx_C1, size_dx_C1):
 
 # e0[C] = exp(-m0 + x[C])
 @core
-def hvp_x_f64_e0_core_temperature_none(m0, x_C):
+def hvp_x_f64_e0_core(m0, x_C):
     m0 = np.float64(m0)
     x_C = np.float64(x_C)
     t1 = x_C - m0
@@ -313,7 +310,7 @@ def hvp_x_f64_e0_core_temperature_none(m0, x_C):
 
 # s0_rate = sum over C.1 of (weighted(e0[C.1], direction[C.1]) if where[C.1] > 0 else 0)
 @core
-def hvp_x_f64_s0_rate_core_temperature_none(direction_C1, e0_C1, e0_C1_l, where_C1):
+def hvp_x_f64_s0_rate_core(direction_C1, e0_C1, e0_C1_l, where_C1):
     direction_C1 = np.float64(direction_C1)
     e0_C1 = np.float64(e0_C1)
     e0_C1_l = np.float64(e0_C1_l)
@@ -329,7 +326,7 @@ def hvp_x_f64_s0_rate_core_temperature_none(direction_C1, e0_C1, e0_C1_l, where_
 
 # s4 = sum over C.1 of (r_s0**2*s0_rate*g[C.1] if where[C.1] > 0 else 0)
 @core
-def hvp_x_f64_s4_core_temperature_none(r_s0, r_s0_l, s0_rate, s0_rate_l, g_C1, where_C1):
+def hvp_x_f64_s4_core(r_s0, r_s0_l, s0_rate, s0_rate_l, g_C1, where_C1):
     r_s0 = np.float64(r_s0)
     r_s0_l = np.float64(r_s0_l)
     s0_rate = np.float64(s0_rate)
@@ -349,7 +346,7 @@ def hvp_x_f64_s4_core_temperature_none(r_s0, r_s0_l, s0_rate, s0_rate_l, g_C1, w
 
 # dx[C] = (weighted(e0[C], s4) + weighted(e0[C], s5*direction[C]) if where[C] > 0 else 0)
 @core
-def hvp_x_f64_dx_core_temperature_none(s4, s4_l, s5, s5_l, direction_C, e0_C, e0_C_l, where_C):
+def hvp_x_f64_dx_core(s4, s4_l, s5, s5_l, direction_C, e0_C, e0_C_l, where_C):
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
@@ -376,7 +373,7 @@ def hvp_x_f64_dx_core_temperature_none(s4, s4_l, s5, s5_l, direction_C, e0_C, e0
 
 # s0_rate = sum over C.1 of (weighted(e0[C.1], direction[C.1]) if where[C.1] > 0 else 0)
 @core
-def hvp_x_f32_s0_rate_core_temperature_none(direction_C1, e0_C1, where_C1):
+def hvp_x_f32_s0_rate_core(direction_C1, e0_C1, where_C1):
     direction_C1 = np.float64(direction_C1)
     e0_C1 = np.float64(e0_C1)
     where_C1 = np.float64(where_C1)
@@ -391,7 +388,7 @@ def hvp_x_f32_s0_rate_core_temperature_none(direction_C1, e0_C1, where_C1):
 
 # dx[C] = (weighted(e0[C], s4) + weighted(e0[C], s5*direction[C]) if where[C] > 0 else 0)
 @core
-def hvp_x_f32_dx_core_temperature_none(s4, s4_l, s5, s5_l, direction_C, e0_C, where_C):
+def hvp_x_f32_dx_core(s4, s4_l, s5, s5_l, direction_C, e0_C, where_C):
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
@@ -416,7 +413,7 @@ def hvp_x_f32_dx_core_temperature_none(s4, s4_l, s5, s5_l, direction_C, e0_C, wh
 
 
 @loop
-def value_f64_temperature_none(x, where, temperature, out_):
+def value_f64(x, where, out_):
     n_C = x.shape[1]
     width_C = lanes_of(n_C)
     lanes_s0 = np.empty(LANES)
@@ -430,7 +427,7 @@ def value_f64_temperature_none(x, where, temperature, out_):
         where_row_0 = tile(where_row, start, stop)
         x_row_1 = x_row[start:stop]
         for i in range(stop - start):
-            m0_here = value_f64_m0_core_temperature_none(entry(where_row_0, i), x_row_1[i])
+            m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
         cleared(lanes_s0, width_C, 0.0)
@@ -440,22 +437,20 @@ def value_f64_temperature_none(x, where, temperature, out_):
             where_row_0 = tile(where_row, start, stop)
             x_row_1 = x_row[start:stop]
             for i in range(stop - start):
-                s0_here, s0_here_l = value_f64_s0_core_temperature_none(m0, entry(where_row_0, i), x_row_1[i])
+                s0_here, s0_here_l = value_f64_s0_core(m0, entry(where_row_0, i), x_row_1[i])
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        e0, e0_l = value_f64_e0_core_temperature_none(s0, s0_l)
+        e0, e0_l = value_f64_e0_core(s0, s0_l)
         start, stop = 0, n_C
         where_row_0 = tile(where_row, start, stop)
         x_row_1 = x_row[start:stop]
         out__row_2 = out__row[start:stop]
         for i in range(stop - start):
-            out__row_2[i] = value_f64_out_core_temperature_none(
-                e0, e0_l, m0, s0, s0_l, entry(where_row_0, i), x_row_1[i]
-            )
+            out__row_2[i] = value_f64_out_core(e0, e0_l, m0, s0, s0_l, entry(where_row_0, i), x_row_1[i])
 
 
 @loop
-def value_f32_temperature_none(x, where, temperature, out_):
+def value_f32(x, where, out_):
     n_C = x.shape[1]
     for row in range(out_.shape[0]):
         x_row = x[row if x.shape[0] > 1 else 0]
@@ -466,7 +461,7 @@ def value_f32_temperature_none(x, where, temperature, out_):
         where_row_0 = tile(where_row, start, stop)
         x_row_1 = x_row[start:stop]
         for i in range(stop - start):
-            m0_here = value_f64_m0_core_temperature_none(entry(where_row_0, i), x_row_1[i])
+            m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
         lanes_s0 = 0.0
@@ -475,20 +470,20 @@ def value_f32_temperature_none(x, where, temperature, out_):
         where_row_0 = tile(where_row, start, stop)
         x_row_1 = x_row[start:stop]
         for i in range(stop - start):
-            s0_here = value_f32_s0_core_temperature_none(m0, entry(where_row_0, i), x_row_1[i])
+            s0_here = value_f32_s0_core(m0, entry(where_row_0, i), x_row_1[i])
             lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
         s0, s0_l = settled_sum(lanes_s0, lost_s0)
-        e0 = value_f32_e0_core_temperature_none(s0, s0_l)
+        e0 = value_f32_e0_core(s0, s0_l)
         start, stop = 0, n_C
         where_row_0 = tile(where_row, start, stop)
         x_row_1 = x_row[start:stop]
         out__row_2 = out__row[start:stop]
         for i in range(stop - start):
-            out__row_2[i] = value_f32_out_core_temperature_none(e0, m0, s0, s0_l, entry(where_row_0, i), x_row_1[i])
+            out__row_2[i] = value_f32_out_core(e0, m0, s0, s0_l, entry(where_row_0, i), x_row_1[i])
 
 
 @loop
-def vjp_f64_temperature_none(g, x, where, temperature, dx_):
+def vjp_f64(g, x, where, dx_):
     n_C = g.shape[1]
     width_C = lanes_of(n_C)
     e0 = np.empty(n_C)
@@ -507,7 +502,7 @@ def vjp_f64_temperature_none(g, x, where, temperature, dx_):
         where_row_0 = tile(where_row, start, stop)
         x_row_1 = x_row[start:stop]
         for i in range(stop - start):
-            m0_here = value_f64_m0_core_temperature_none(entry(where_row_0, i), x_row_1[i])
+            m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
         cleared(lanes_s0, width_C, 0.0)
@@ -519,13 +514,13 @@ def vjp_f64_temperature_none(g, x, where, temperature, dx_):
             e0_l_2 = e0_l[start:stop]
             where_row_3 = tile(where_row, start, stop)
             for i in range(stop - start):
-                e0_here, e0_l_here = vjp_f64_e0_core_temperature_none(m0, x_row_0[i])
+                e0_here, e0_l_here = vjp_f64_e0_core(m0, x_row_0[i])
                 e0_1[i] = e0_here
                 e0_l_2[i] = e0_l_here
-                s0_here, s0_here_l = vjp_f64_s0_core_temperature_none(e0_here, e0_l_here, entry(where_row_3, i))
+                s0_here, s0_here_l = vjp_f64_s0_core(e0_here, e0_l_here, entry(where_row_3, i))
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_none(s0, s0_l)
+        r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
         cleared(lanes_s2, width_C, 0.0)
         cleared(lost_s2, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -533,7 +528,7 @@ def vjp_f64_temperature_none(g, x, where, temperature, dx_):
             g_row_0 = g_row[start:stop]
             where_row_1 = tile(where_row, start, stop)
             for i in range(stop - start):
-                s2_here, s2_here_l = vjp_f64_s2_core_temperature_none(r_s0, r_s0_l, g_row_0[i], entry(where_row_1, i))
+                s2_here, s2_here_l = vjp_f64_s2_core(r_s0, r_s0_l, g_row_0[i], entry(where_row_1, i))
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_C)
         start, stop = 0, n_C
@@ -543,13 +538,11 @@ def vjp_f64_temperature_none(g, x, where, temperature, dx_):
         where_row_3 = tile(where_row, start, stop)
         dx__row_4 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_4[i] = vjp_f64_dx_core_temperature_none(
-                s2, s2_l, e0_0[i], e0_l_1[i], g_row_2[i], entry(where_row_3, i)
-            )
+            dx__row_4[i] = vjp_f64_dx_core(s2, s2_l, e0_0[i], e0_l_1[i], g_row_2[i], entry(where_row_3, i))
 
 
 @loop
-def vjp_f32_in_pairs_temperature_none(g, x, where, temperature, dx_):
+def vjp_f32_in_pairs(g, x, where, dx_):
     n_C = g.shape[1]
     width_C = lanes_of(n_C)
     e0 = np.empty(n_C)
@@ -565,7 +558,7 @@ def vjp_f32_in_pairs_temperature_none(g, x, where, temperature, dx_):
         where_row_0 = tile(where_row, start, stop)
         x_row_1 = x_row[start:stop]
         for i in range(stop - start):
-            m0_here = value_f64_m0_core_temperature_none(entry(where_row_0, i), x_row_1[i])
+            m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
         lanes_s0 = 0.0
@@ -575,12 +568,12 @@ def vjp_f32_in_pairs_temperature_none(g, x, where, temperature, dx_):
         e0_1 = e0[start:stop]
         where_row_2 = tile(where_row, start, stop)
         for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_temperature_none(m0, x_row_0[i])
+            e0_here = vjp_f32_in_pairs_e0_core(m0, x_row_0[i])
             e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_temperature_none(e0_here, entry(where_row_2, i))
+            s0_here = vjp_f32_in_pairs_s0_core(e0_here, entry(where_row_2, i))
             lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
         s0, s0_l = settled_sum(lanes_s0, lost_s0)
-        r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_none(s0, s0_l)
+        r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
         cleared(lanes_s2, width_C, 0.0)
         cleared(lost_s2, width_C, 0.0)
         for start in range(0, n_C, LANES):
@@ -588,7 +581,7 @@ def vjp_f32_in_pairs_temperature_none(g, x, where, temperature, dx_):
             g_row_0 = g_row[start:stop]
             where_row_1 = tile(where_row, start, stop)
             for i in range(stop - start):
-                s2_here, s2_here_l = vjp_f64_s2_core_temperature_none(r_s0, r_s0_l, g_row_0[i], entry(where_row_1, i))
+                s2_here, s2_here_l = vjp_f64_s2_core(r_s0, r_s0_l, g_row_0[i], entry(where_row_1, i))
                 lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_C)
         start, stop = 0, n_C
@@ -597,13 +590,11 @@ def vjp_f32_in_pairs_temperature_none(g, x, where, temperature, dx_):
         where_row_2 = tile(where_row, start, stop)
         dx__row_3 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_3[i] = vjp_f32_in_pairs_dx_core_temperature_none(
-                s2, s2_l, e0_0[i], g_row_1[i], entry(where_row_2, i)
-            )
+            dx__row_3[i] = vjp_f32_in_pairs_dx_core(s2, s2_l, e0_0[i], g_row_1[i], entry(where_row_2, i))
 
 
 @loop
-def vjp_f32_temperature_none(g, x, where, temperature, dx_):
+def vjp_f32(g, x, where, dx_):
     n_C = g.shape[1]
     e0 = np.empty(n_C)
     for row in range(dx_.shape[0]):
@@ -619,11 +610,11 @@ def vjp_f32_temperature_none(g, x, where, temperature, dx_):
         x_row_1 = x_row[start:stop]
         g_row_2 = g_row[start:stop]
         for i in range(stop - start):
-            m0_here = value_f64_m0_core_temperature_none(entry(where_row_0, i), x_row_1[i])
+            m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
-            s2_of_here = vjp_f32_s2_of_core_temperature_none(g_row_2[i], entry(where_row_0, i))
+            s2_of_here = vjp_f32_s2_of_core(g_row_2[i], entry(where_row_0, i))
             lanes_s2_of = plus(lanes_s2_of, s2_of_here)
-            size_s2_of_here = vjp_f32_size_s2_of_core_temperature_none(g_row_2[i], entry(where_row_0, i))
+            size_s2_of_here = vjp_f32_size_s2_of_core(g_row_2[i], entry(where_row_0, i))
             lanes_size_s2_of = plus(lanes_size_s2_of, size_s2_of_here)
         m0 = settled_peak(lanes_m0)
         s2_of = lanes_s2_of
@@ -634,13 +625,13 @@ def vjp_f32_temperature_none(g, x, where, temperature, dx_):
         e0_1 = e0[start:stop]
         where_row_2 = tile(where_row, start, stop)
         for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_temperature_none(m0, x_row_0[i])
+            e0_here = vjp_f32_in_pairs_e0_core(m0, x_row_0[i])
             e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_temperature_none(e0_here, entry(where_row_2, i))
+            s0_here = vjp_f32_in_pairs_s0_core(e0_here, entry(where_row_2, i))
             lanes_s0 = plus(lanes_s0, s0_here)
         s0 = lanes_s0
-        s2 = vjp_f32_s2_core_temperature_none(s0, s2_of)
-        size_s2 = vjp_f32_size_s2_core_temperature_none(s0, size_s2_of)
+        s2 = vjp_f32_s2_core(s0, s2_of)
+        size_s2 = vjp_f32_size_s2_core(s0, size_s2_of)
         lanes_doubt_dx = 0.0
         start, stop = 0, n_C
         e0_0 = e0[start:stop]
@@ -648,20 +639,18 @@ def vjp_f32_temperature_none(g, x, where, temperature, dx_):
         where_row_2 = tile(where_row, start, stop)
         dx__row_3 = dx__row[start:stop]
         for i in range(stop - start):
-            near_dx_here = vjp_f32_near_dx_core_temperature_none(s2, e0_0[i], g_row_1[i], entry(where_row_2, i))
-            dx__row_3[i] = vjp_f32_dx_core_temperature_none(near_dx_here)
-            size_dx_here = vjp_f32_size_dx_core_temperature_none(size_s2, e0_0[i], g_row_1[i], entry(where_row_2, i))
-            doubt_dx_here = vjp_f32_doubt_dx_core_temperature_none(near_dx_here, size_dx_here)
+            near_dx_here = vjp_f32_near_dx_core(s2, e0_0[i], g_row_1[i], entry(where_row_2, i))
+            dx__row_3[i] = vjp_f32_dx_core(near_dx_here)
+            size_dx_here = vjp_f32_size_dx_core(size_s2, e0_0[i], g_row_1[i], entry(where_row_2, i))
+            doubt_dx_here = vjp_f32_doubt_dx_core(near_dx_here, size_dx_here)
             lanes_doubt_dx = plus(lanes_doubt_dx, doubt_dx_here)
         doubt_dx = lanes_doubt_dx
         if doubt_dx > 0.0:
-            vjp_f32_in_pairs_temperature_none(
-                rows_at(g, row), rows_at(x, row), rows_at(where, row), temperature, rows_at(dx_, row)
-            )
+            vjp_f32_in_pairs(rows_at(g, row), rows_at(x, row), rows_at(where, row), rows_at(dx_, row))
 
 
 @loop
-def hvp_x_f64_temperature_none(g, direction, x, where, temperature, dx_):
+def hvp_x_f64(g, direction, x, where, dx_):
     n_C = g.shape[1]
     width_C = lanes_of(n_C)
     e0 = np.empty(n_C)
@@ -685,7 +674,7 @@ def hvp_x_f64_temperature_none(g, direction, x, where, temperature, dx_):
         where_row_0 = tile(where_row, start, stop)
         x_row_1 = x_row[start:stop]
         for i in range(stop - start):
-            m0_here = value_f64_m0_core_temperature_none(entry(where_row_0, i), x_row_1[i])
+            m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
         cleared(lanes_s0, width_C, 0.0)
@@ -700,12 +689,12 @@ def hvp_x_f64_temperature_none(g, direction, x, where, temperature, dx_):
             where_row_3 = tile(where_row, start, stop)
             direction_row_4 = direction_row[start:stop]
             for i in range(stop - start):
-                e0_here, e0_l_here = hvp_x_f64_e0_core_temperature_none(m0, x_row_0[i])
+                e0_here, e0_l_here = hvp_x_f64_e0_core(m0, x_row_0[i])
                 e0_1[i] = e0_here
                 e0_l_2[i] = e0_l_here
-                s0_here, s0_here_l = vjp_f64_s0_core_temperature_none(e0_here, e0_l_here, entry(where_row_3, i))
+                s0_here, s0_here_l = vjp_f64_s0_core(e0_here, e0_l_here, entry(where_row_3, i))
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                s0_rate_here, s0_rate_here_l = hvp_x_f64_s0_rate_core_temperature_none(
+                s0_rate_here, s0_rate_here_l = hvp_x_f64_s0_rate_core(
                     direction_row_4[i], e0_here, e0_l_here, entry(where_row_3, i)
                 )
                 lanes_s0_rate[i], lost_s0_rate[i] = added(
@@ -713,7 +702,7 @@ def hvp_x_f64_temperature_none(g, direction, x, where, temperature, dx_):
                 )
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
-        r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_none(s0, s0_l)
+        r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
         cleared(lanes_s4, width_C, 0.0)
         cleared(lost_s4, width_C, 0.0)
         cleared(lanes_s5, width_C, 0.0)
@@ -723,11 +712,11 @@ def hvp_x_f64_temperature_none(g, direction, x, where, temperature, dx_):
             g_row_0 = g_row[start:stop]
             where_row_1 = tile(where_row, start, stop)
             for i in range(stop - start):
-                s4_here, s4_here_l = hvp_x_f64_s4_core_temperature_none(
+                s4_here, s4_here_l = hvp_x_f64_s4_core(
                     r_s0, r_s0_l, s0_rate, s0_rate_l, g_row_0[i], entry(where_row_1, i)
                 )
                 lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
-                s5_here, s5_here_l = vjp_f64_s2_core_temperature_none(r_s0, r_s0_l, g_row_0[i], entry(where_row_1, i))
+                s5_here, s5_here_l = vjp_f64_s2_core(r_s0, r_s0_l, g_row_0[i], entry(where_row_1, i))
                 lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, s5_here_l)
         s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
         s5, s5_l = sum_up(lanes_s5, lost_s5, width_C)
@@ -738,13 +727,13 @@ def hvp_x_f64_temperature_none(g, direction, x, where, temperature, dx_):
         where_row_3 = tile(where_row, start, stop)
         dx__row_4 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_4[i] = hvp_x_f64_dx_core_temperature_none(
+            dx__row_4[i] = hvp_x_f64_dx_core(
                 s4, s4_l, s5, s5_l, direction_row_0[i], e0_1[i], e0_l_2[i], entry(where_row_3, i)
             )
 
 
 @loop
-def hvp_x_f32_temperature_none(g, direction, x, where, temperature, dx_):
+def hvp_x_f32(g, direction, x, where, dx_):
     n_C = g.shape[1]
     width_C = lanes_of(n_C)
     e0 = np.empty(n_C)
@@ -767,7 +756,7 @@ def hvp_x_f32_temperature_none(g, direction, x, where, temperature, dx_):
         where_row_0 = tile(where_row, start, stop)
         x_row_1 = x_row[start:stop]
         for i in range(stop - start):
-            m0_here = value_f64_m0_core_temperature_none(entry(where_row_0, i), x_row_1[i])
+            m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
         cleared(lanes_s0, width_C, 0.0)
@@ -781,11 +770,11 @@ def hvp_x_f32_temperature_none(g, direction, x, where, temperature, dx_):
             where_row_2 = tile(where_row, start, stop)
             direction_row_3 = direction_row[start:stop]
             for i in range(stop - start):
-                e0_here = vjp_f32_in_pairs_e0_core_temperature_none(m0, x_row_0[i])
+                e0_here = vjp_f32_in_pairs_e0_core(m0, x_row_0[i])
                 e0_1[i] = e0_here
-                s0_here = vjp_f32_in_pairs_s0_core_temperature_none(e0_here, entry(where_row_2, i))
+                s0_here = vjp_f32_in_pairs_s0_core(e0_here, entry(where_row_2, i))
                 lanes_s0[i], lost_s0[i] = beside_one(lanes_s0[i], lost_s0[i], s0_here)
-                s0_rate_here, s0_rate_here_l = hvp_x_f32_s0_rate_core_temperature_none(
+                s0_rate_here, s0_rate_here_l = hvp_x_f32_s0_rate_core(
                     direction_row_3[i], e0_here, entry(where_row_2, i)
                 )
                 lanes_s0_rate[i], lost_s0_rate[i] = added(
@@ -793,7 +782,7 @@ def hvp_x_f32_temperature_none(g, direction, x, where, temperature, dx_):
                 )
         s0, s0_l = one_and_more(lanes_s0, lost_s0, width_C)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
-        r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_none(s0, s0_l)
+        r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
         cleared(lanes_s4, width_C, 0.0)
         cleared(lost_s4, width_C, 0.0)
         cleared(lanes_s5, width_C, 0.0)
@@ -803,11 +792,11 @@ def hvp_x_f32_temperature_none(g, direction, x, where, temperature, dx_):
             g_row_0 = g_row[start:stop]
             where_row_1 = tile(where_row, start, stop)
             for i in range(stop - start):
-                s4_here, s4_here_l = hvp_x_f64_s4_core_temperature_none(
+                s4_here, s4_here_l = hvp_x_f64_s4_core(
                     r_s0, r_s0_l, s0_rate, s0_rate_l, g_row_0[i], entry(where_row_1, i)
                 )
                 lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
-                s5_here, s5_here_l = vjp_f64_s2_core_temperature_none(r_s0, r_s0_l, g_row_0[i], entry(where_row_1, i))
+                s5_here, s5_here_l = vjp_f64_s2_core(r_s0, r_s0_l, g_row_0[i], entry(where_row_1, i))
                 lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, s5_here_l)
         s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
         s5, s5_l = sum_up(lanes_s5, lost_s5, width_C)
@@ -817,1055 +806,4 @@ def hvp_x_f32_temperature_none(g, direction, x, where, temperature, dx_):
         where_row_2 = tile(where_row, start, stop)
         dx__row_3 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_3[i] = hvp_x_f32_dx_core_temperature_none(
-                s4, s4_l, s5, s5_l, direction_row_0[i], e0_1[i], entry(where_row_2, i)
-            )
-
-
-# ---- temperature given
-
-
-# m0 = peak over C.1 of (x[C.1]/temperature if where[C.1] > 0 else -oo)
-@core
-def value_f64_m0_core_temperature_given(temperature, where_C1, x_C1):
-    temperature = np.float64(temperature)
-    where_C1 = np.float64(where_C1)
-    x_C1 = np.float64(x_C1)
-    return x_C1 / temperature if 0.0 < where_C1 else -math.inf
-
-
-# s0 = sum over C.1 of (exp(-m0 + x[C.1]/temperature) if where[C.1] > 0 else 0)
-@core
-def value_f64_s0_core_temperature_given(m0, temperature, where_C1, x_C1):
-    m0 = np.float64(m0)
-    temperature = np.float64(temperature)
-    where_C1 = np.float64(where_C1)
-    x_C1 = np.float64(x_C1)
-    t1 = 0.0 < where_C1
-    t2 = x_C1 / temperature
-    t3 = t2 - m0
-    t4 = exp(t3)
-    t5 = -m0
-    t6 = t3 - t5
-    t7 = exp_low(t3) + (t5 - (t3 - t6) + (t2 - t6) + fma(-t2, temperature, x_C1) / temperature) * t4
-    t8 = t7 if t1 else 0.0
-    t9 = t4 if t1 else 0.0
-    t10 = t8 if t8 - t8 == 0.0 else 0.0
-    return t9, t10
-
-
-# e0 = log(s0)
-@core
-def value_f64_e0_core_temperature_given(s0, s0_l):
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    t1 = log_low(s0) + s0_l * (1.0 / s0)
-    t2 = t1 - t1 == 0.0
-    t3 = log(s0)
-    t4 = t3 + t1
-    t5 = t4 if t2 else t3
-    t6 = (t1 - (t4 - t3) if t2 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
-
-
-# out[C] = (-e0 - m0 + x[C]/temperature if where[C] > 0 else straight_through(-oo*s0, -oo))
-@core
-def value_f64_out_core_temperature_given(e0, e0_l, m0, s0, s0_l, temperature, where_C, x_C):
-    e0 = np.float64(e0)
-    e0_l = np.float64(e0_l)
-    m0 = np.float64(m0)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    temperature = np.float64(temperature)
-    where_C = np.float64(where_C)
-    x_C = np.float64(x_C)
-    t1 = 0.0 < where_C
-    t2 = -e0
-    t3 = t2 - m0
-    t4 = x_C / temperature
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t3 - t2
-    t8 = t3 - (t5 - t6) + (t4 - t6) + (t2 - (t3 - t7) + (-m0 - t7) + -e0_l)
-    t9 = -(math.inf * s0)
-    t10 = t8 + fma(-t4, temperature, x_C) / temperature if t1 else -(fma(math.inf, s0, t9) + math.inf * s0_l)
-    t11 = t5 if t1 else t9
-    return t11 + t10 if t10 - t10 == 0.0 else t11
-
-
-# s0 = sum over C.1 of (exp(-m0 + x[C.1]/temperature) if where[C.1] > 0 else 0)
-@core
-def value_f32_s0_core_temperature_given(m0, temperature, where_C1, x_C1):
-    m0 = np.float64(m0)
-    temperature = np.float64(temperature)
-    where_C1 = np.float64(where_C1)
-    x_C1 = np.float64(x_C1)
-    return exp_short(x_C1 / temperature - m0) if 0.0 < where_C1 else 0.0
-
-
-# e0 = log(s0)
-@core
-def value_f32_e0_core_temperature_given(s0, s0_l):
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    t1 = s0_l * (1.0 / s0)
-    t2 = t1 - t1 == 0.0
-    t3 = log_short(s0)
-    t4 = t3 + t1
-    t5 = t4 if t2 else t3
-    t6 = (t1 - (t4 - t3) if t2 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
-
-
-# e0[C] = exp(-m0 + x[C]/temperature)
-@core
-def vjp_f64_e0_core_temperature_given(m0, temperature, x_C):
-    m0 = np.float64(m0)
-    temperature = np.float64(temperature)
-    x_C = np.float64(x_C)
-    t1 = x_C / temperature
-    t2 = t1 - m0
-    t3 = -m0
-    t4 = t2 - t3
-    t5 = exp_fine(t2)
-    t6 = exp_fine_low(t2) + (t3 - (t2 - t4) + (t1 - t4) + fma(-t1, temperature, x_C) / temperature) * t5
-    t7 = t6 - t6 == 0.0
-    t8 = t5 + t6
-    t9 = t8 if t7 else t5
-    t10 = (t6 - (t8 - t5) if t7 else 0.0) if t9 - t9 == 0.0 else 0.0
-    return t9, t10
-
-
-# s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
-@core
-def vjp_f64_s0_core_temperature_given(e0_C1, e0_C1_l, where_C1):
-    e0_C1 = np.float64(e0_C1)
-    e0_C1_l = np.float64(e0_C1_l)
-    where_C1 = np.float64(where_C1)
-    t1 = 0.0 < where_C1
-    t2 = e0_C1_l if t1 else 0.0
-    t3 = e0_C1 if t1 else 0.0
-    t4 = t2 if t2 - t2 == 0.0 else 0.0
-    return t3, t4
-
-
-# r_s0 = 1/s0
-@core
-def vjp_f64_r_s0_core_temperature_given(s0, s0_l):
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    t1 = 1.0 / s0
-    t2 = (fma(-t1, s0, 1.0) - t1 * s0_l) / s0
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
-
-
-# s2 = sum over C.1 of (-r_s0*g[C.1] if where[C.1] > 0 else 0)
-@core
-def vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_C1, where_C1):
-    r_s0 = np.float64(r_s0)
-    r_s0_l = np.float64(r_s0_l)
-    g_C1 = np.float64(g_C1)
-    where_C1 = np.float64(where_C1)
-    t1 = 0.0 < where_C1
-    t2 = -(g_C1 * r_s0)
-    t3 = -(fma(g_C1, r_s0, t2) + g_C1 * r_s0_l) if t1 else 0.0
-    t4 = t2 if t1 else 0.0
-    t5 = t3 if t3 - t3 == 0.0 else 0.0
-    return t4, t5
-
-
-# dx[C] = (s2*e0[C]/temperature + g[C]/temperature if where[C] > 0 else 0)
-@core
-def vjp_f64_dx_core_temperature_given(s2, s2_l, temperature, e0_C, e0_C_l, g_C, where_C):
-    s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
-    temperature = np.float64(temperature)
-    e0_C = np.float64(e0_C)
-    e0_C_l = np.float64(e0_C_l)
-    g_C = np.float64(g_C)
-    where_C = np.float64(where_C)
-    t1 = 0.0 < where_C
-    t2 = g_C / temperature
-    t3 = e0_C / temperature
-    t4 = t3 * s2
-    t5 = t2 + t4
-    t6 = t5 - t2
-    t7 = fma(t3, s2, -t4) + t3 * s2_l + (fma(-t3, temperature, e0_C) + e0_C_l) / temperature * s2
-    t8 = t2 - (t5 - t6) + (t4 - t6) + fma(-t2, temperature, g_C) / temperature + t7 if t1 else 0.0
-    t9 = t5 if t1 else 0.0
-    return t9 + t8 if t8 - t8 == 0.0 else t9
-
-
-# e0[C] = exp(-m0 + x[C]/temperature)
-@core
-def vjp_f32_e0_core_temperature_given(m0, temperature, x_C):
-    m0 = np.float64(m0)
-    temperature = np.float64(temperature)
-    x_C = np.float64(x_C)
-    return exp_medium(x_C / temperature - m0)
-
-
-# s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
-@core
-def vjp_f32_s0_core_temperature_given(e0_C1, where_C1):
-    e0_C1 = np.float64(e0_C1)
-    where_C1 = np.float64(where_C1)
-    return e0_C1 if 0.0 < where_C1 else 0.0
-
-
-# dx[C] = (s2*e0[C]/temperature + g[C]/temperature if where[C] > 0 else 0)
-@core
-def vjp_f32_dx_core_temperature_given(s2, s2_l, temperature, e0_C, g_C, where_C):
-    s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
-    temperature = np.float64(temperature)
-    e0_C = np.float64(e0_C)
-    g_C = np.float64(g_C)
-    where_C = np.float64(where_C)
-    t1 = 0.0 < where_C
-    t2 = g_C / temperature
-    t3 = e0_C / temperature
-    t4 = t3 * s2
-    t5 = t2 + t4
-    t6 = t5 - t2
-    t7 = fma(t3, s2, -t4) + t3 * s2_l + fma(-t3, temperature, e0_C) / temperature * s2
-    t8 = t2 - (t5 - t6) + (t4 - t6) + fma(-t2, temperature, g_C) / temperature + t7 if t1 else 0.0
-    t9 = t5 if t1 else 0.0
-    return t9 + t8 if t8 - t8 == 0.0 else t9
-
-
-# e0[C] = exp(-m0 + x[C]/temperature)
-@core
-def hvp_x_f64_e0_core_temperature_given(m0, temperature, x_C):
-    m0 = np.float64(m0)
-    temperature = np.float64(temperature)
-    x_C = np.float64(x_C)
-    t1 = x_C / temperature
-    t2 = t1 - m0
-    t3 = -m0
-    t4 = t2 - t3
-    t5 = exp(t2)
-    t6 = exp_low(t2) + (t3 - (t2 - t4) + (t1 - t4) + fma(-t1, temperature, x_C) / temperature) * t5
-    t7 = t6 - t6 == 0.0
-    t8 = t5 + t6
-    t9 = t8 if t7 else t5
-    t10 = (t6 - (t8 - t5) if t7 else 0.0) if t9 - t9 == 0.0 else 0.0
-    return t9, t10
-
-
-# s6 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*direction[C.1]
-@core
-def hvp_x_f64_s6_core_temperature_given(direction_C1, e0_C1, e0_C1_l, where_C1):
-    direction_C1 = np.float64(direction_C1)
-    e0_C1 = np.float64(e0_C1)
-    e0_C1_l = np.float64(e0_C1_l)
-    where_C1 = np.float64(where_C1)
-    t1 = 0.0 < where_C1
-    t2 = e0_C1 if t1 else 0.0
-    t3 = direction_C1 * t2
-    t4 = fma(direction_C1, t2, -t3) + direction_C1 * (e0_C1_l if t1 else 0.0)
-    return t3 + t4 if t4 - t4 == 0.0 else t3
-
-
-# c0 = nearest(s6/s0)
-@core
-def hvp_x_f64_c0_core_temperature_given(s0, s0_l, s6):
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s6 = np.float64(s6)
-    t1 = s6 / s0
-    t2 = (fma(-t1, s0, s6) - t1 * s0_l) / s0
-    return t1 + t2 if t2 - t2 == 0.0 else t1
-
-
-# s0_rate = sum over C.1 of ((-c0 + direction[C.1])*e0[C.1]/temperature if where[C.1] > 0 else 0)
-@core
-def hvp_x_f64_s0_rate_core_temperature_given(c0, temperature, direction_C1, e0_C1, e0_C1_l, where_C1):
-    c0 = np.float64(c0)
-    temperature = np.float64(temperature)
-    direction_C1 = np.float64(direction_C1)
-    e0_C1 = np.float64(e0_C1)
-    e0_C1_l = np.float64(e0_C1_l)
-    where_C1 = np.float64(where_C1)
-    t1 = 0.0 < where_C1
-    t2 = e0_C1 / temperature
-    t3 = direction_C1 - c0
-    t4 = t2 * t3
-    t5 = t3 - direction_C1
-    t6 = fma(t2, t3, -t4) + t2 * (direction_C1 - (t3 - t5) + (-c0 - t5))
-    t7 = t6 + (fma(-t2, temperature, e0_C1) + e0_C1_l) / temperature * t3 if t1 else 0.0
-    t8 = t4 if t1 else 0.0
-    t9 = t7 if t7 - t7 == 0.0 else 0.0
-    return t8, t9
-
-
-# s4 = sum over C.1 of (r_s0**2*s0_rate*g[C.1] if where[C.1] > 0 else 0)
-@core
-def hvp_x_f64_s4_core_temperature_given(r_s0, r_s0_l, s0_rate, s0_rate_l, g_C1, where_C1):
-    r_s0 = np.float64(r_s0)
-    r_s0_l = np.float64(r_s0_l)
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
-    g_C1 = np.float64(g_C1)
-    where_C1 = np.float64(where_C1)
-    t1 = 0.0 < where_C1
-    t2 = g_C1 * r_s0
-    t3 = t2 * r_s0
-    t4 = t3 * s0_rate
-    t5 = (fma(t2, r_s0, -t3) + t2 * r_s0_l + (fma(g_C1, r_s0, -t2) + g_C1 * r_s0_l) * r_s0) * s0_rate
-    t6 = fma(t3, s0_rate, -t4) + t3 * s0_rate_l + t5 if t1 else 0.0
-    t7 = t4 if t1 else 0.0
-    t8 = t6 if t6 - t6 == 0.0 else 0.0
-    return t7, t8
-
-
-# dx[C] = (s4*e0[C]/temperature + s5*(-c0 + direction[C])*e0[C]/temperature**2 if where[C] > 0 else 0)
-@core
-def hvp_x_f64_dx_core_temperature_given(c0, s4, s4_l, s5, s5_l, temperature, direction_C, e0_C, e0_C_l, where_C):
-    c0 = np.float64(c0)
-    s4 = np.float64(s4)
-    s4_l = np.float64(s4_l)
-    s5 = np.float64(s5)
-    s5_l = np.float64(s5_l)
-    temperature = np.float64(temperature)
-    direction_C = np.float64(direction_C)
-    e0_C = np.float64(e0_C)
-    e0_C_l = np.float64(e0_C_l)
-    where_C = np.float64(where_C)
-    t1 = 0.0 < where_C
-    t2 = e0_C / temperature
-    t3 = t2 * s4
-    t4 = t2 * s5
-    t5 = t4 / temperature
-    t6 = direction_C - c0
-    t7 = t5 * t6
-    t8 = t3 + t7
-    t9 = t8 - t3
-    t10 = (fma(-t2, temperature, e0_C) + e0_C_l) / temperature
-    t11 = t6 - direction_C
-    t12 = (fma(-t5, temperature, t4) + (fma(t2, s5, -t4) + t2 * s5_l + t10 * s5)) / temperature * t6
-    t13 = t3 - (t8 - t9) + (t7 - t9) + (fma(t2, s4, -t3) + t2 * s4_l + t10 * s4)
-    t14 = t13 + (fma(t5, t6, -t7) + t5 * (direction_C - (t6 - t11) + (-c0 - t11)) + t12) if t1 else 0.0
-    t15 = t8 if t1 else 0.0
-    return t15 + t14 if t14 - t14 == 0.0 else t15
-
-
-# s6 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*direction[C.1]
-@core
-def hvp_x_f32_s6_core_temperature_given(direction_C1, e0_C1, where_C1):
-    direction_C1 = np.float64(direction_C1)
-    e0_C1 = np.float64(e0_C1)
-    where_C1 = np.float64(where_C1)
-    return direction_C1 * (e0_C1 if 0.0 < where_C1 else 0.0)
-
-
-# c0 = nearest(s6/s0)
-@core
-def hvp_x_f32_c0_core_temperature_given(s0, s6):
-    s0 = np.float64(s0)
-    s6 = np.float64(s6)
-    return s6 / s0
-
-
-# r_s0 = 1/s0
-@core
-def hvp_x_f32_r_s0_core_temperature_given(s0):
-    s0 = np.float64(s0)
-    return 1.0 / s0
-
-
-# s0_rate = sum over C.1 of ((-c0 + direction[C.1])*e0[C.1]/temperature if where[C.1] > 0 else 0)
-@core
-def hvp_x_f32_s0_rate_core_temperature_given(c0, temperature, direction_C1, e0_C1, where_C1):
-    c0 = np.float64(c0)
-    temperature = np.float64(temperature)
-    direction_C1 = np.float64(direction_C1)
-    e0_C1 = np.float64(e0_C1)
-    where_C1 = np.float64(where_C1)
-    return e0_C1 * (direction_C1 - c0) / temperature if 0.0 < where_C1 else 0.0
-
-
-# s5 = sum over C.1 of (-r_s0*g[C.1] if where[C.1] > 0 else 0)
-@core
-def hvp_x_f32_s5_core_temperature_given(r_s0, g_C1, where_C1):
-    r_s0 = np.float64(r_s0)
-    g_C1 = np.float64(g_C1)
-    where_C1 = np.float64(where_C1)
-    return -(g_C1 * r_s0) if 0.0 < where_C1 else 0.0
-
-
-# s4 = sum over C.1 of (r_s0**2*s0_rate*g[C.1] if where[C.1] > 0 else 0)
-@core
-def hvp_x_f32_s4_core_temperature_given(r_s0, s0_rate, g_C1, where_C1):
-    r_s0 = np.float64(r_s0)
-    s0_rate = np.float64(s0_rate)
-    g_C1 = np.float64(g_C1)
-    where_C1 = np.float64(where_C1)
-    return g_C1 * r_s0 * r_s0 * s0_rate if 0.0 < where_C1 else 0.0
-
-
-# dx[C] = (s4*e0[C]/temperature + s5*(-c0 + direction[C])*e0[C]/temperature**2 if where[C] > 0 else 0)
-@core
-def hvp_x_f32_dx_core_temperature_given(c0, s4, s5, temperature, direction_C, e0_C, where_C):
-    c0 = np.float64(c0)
-    s4 = np.float64(s4)
-    s5 = np.float64(s5)
-    temperature = np.float64(temperature)
-    direction_C = np.float64(direction_C)
-    e0_C = np.float64(e0_C)
-    where_C = np.float64(where_C)
-    t1 = e0_C * s4 / temperature + e0_C * s5 * (direction_C - c0) / (temperature * temperature)
-    return t1 if 0.0 < where_C else 0.0
-
-
-# s5 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*x[C.1]
-@core
-def vjp_temperature_f64_s5_core_temperature_given(e0_C1, e0_C1_l, where_C1, x_C1):
-    e0_C1 = np.float64(e0_C1)
-    e0_C1_l = np.float64(e0_C1_l)
-    where_C1 = np.float64(where_C1)
-    x_C1 = np.float64(x_C1)
-    t1 = 0.0 < where_C1
-    t2 = e0_C1 if t1 else 0.0
-    t3 = x_C1 * t2
-    t4 = fma(x_C1, t2, -t3) + x_C1 * (e0_C1_l if t1 else 0.0)
-    return t3 + t4 if t4 - t4 == 0.0 else t3
-
-
-# c0 = nearest(s5/s0)
-@core
-def vjp_temperature_f64_c0_core_temperature_given(s0, s0_l, s5):
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s5 = np.float64(s5)
-    t1 = s5 / s0
-    t2 = (fma(-t1, s0, s5) - t1 * s0_l) / s0
-    return t1 + t2 if t2 - t2 == 0.0 else t1
-
-
-# s3 = sum over C.1 of (-(-c0 + x[C.1])*g[C.1]/temperature**2 if where[C.1] > 0 else 0)
-@core
-def vjp_temperature_f64_s3_core_temperature_given(c0, temperature, g_C1, where_C1, x_C1):
-    c0 = np.float64(c0)
-    temperature = np.float64(temperature)
-    g_C1 = np.float64(g_C1)
-    where_C1 = np.float64(where_C1)
-    x_C1 = np.float64(x_C1)
-    t1 = 0.0 < where_C1
-    t2 = g_C1 / temperature
-    t3 = x_C1 - c0
-    t4 = t2 * t3
-    t5 = -(t4 / temperature)
-    t6 = t3 - x_C1
-    t7 = fma(t2, t3, -t4) + t2 * (x_C1 - (t3 - t6) + (-c0 - t6))
-    t8 = -((fma(t5, temperature, t4) + (t7 + fma(-t2, temperature, g_C1) / temperature * t3)) / temperature)
-    t9 = t8 if t1 else 0.0
-    t10 = t5 if t1 else 0.0
-    t11 = t9 if t9 - t9 == 0.0 else 0.0
-    return t10, t11
-
-
-# s4 = sum over C.1 of (-s2*(-c0 + x[C.1])*e0[C.1]/temperature**2 if where[C.1] > 0 else 0)
-@core
-def vjp_temperature_f64_s4_core_temperature_given(c0, s2, s2_l, temperature, e0_C1, e0_C1_l, where_C1, x_C1):
-    c0 = np.float64(c0)
-    s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
-    temperature = np.float64(temperature)
-    e0_C1 = np.float64(e0_C1)
-    e0_C1_l = np.float64(e0_C1_l)
-    where_C1 = np.float64(where_C1)
-    x_C1 = np.float64(x_C1)
-    t1 = 0.0 < where_C1
-    t2 = e0_C1 / temperature
-    t3 = t2 * s2
-    t4 = t3 / temperature
-    t5 = x_C1 - c0
-    t6 = -(t4 * t5)
-    t7 = t5 - x_C1
-    t8 = fma(t2, s2, -t3) + t2 * s2_l + (fma(-t2, temperature, e0_C1) + e0_C1_l) / temperature * s2
-    t9 = fma(t4, t5, t6) + t4 * (x_C1 - (t5 - t7) + (-c0 - t7))
-    t10 = -(t9 + (fma(-t4, temperature, t3) + t8) / temperature * t5) if t1 else 0.0
-    t11 = t6 if t1 else 0.0
-    t12 = t10 if t10 - t10 == 0.0 else 0.0
-    return t11, t12
-
-
-# dtemperature = s3 + s4
-@core
-def vjp_temperature_f64_dtemperature_core_temperature_given(s3, s3_l, s4, s4_l):
-    s3 = np.float64(s3)
-    s3_l = np.float64(s3_l)
-    s4 = np.float64(s4)
-    s4_l = np.float64(s4_l)
-    t1 = s3 + s4
-    t2 = t1 - s3
-    t3 = s3 - (t1 - t2) + (s4 - t2) + s3_l + s4_l
-    return t1 + t3 if t3 - t3 == 0.0 else t1
-
-
-# s5 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*x[C.1]
-@core
-def vjp_temperature_f32_s5_core_temperature_given(e0_C1, where_C1, x_C1):
-    e0_C1 = np.float64(e0_C1)
-    where_C1 = np.float64(where_C1)
-    x_C1 = np.float64(x_C1)
-    return x_C1 * (e0_C1 if 0.0 < where_C1 else 0.0)
-
-
-# s4 = sum over C.1 of (-s2*(-c0 + x[C.1])*e0[C.1]/temperature**2 if where[C.1] > 0 else 0)
-@core
-def vjp_temperature_f32_s4_core_temperature_given(c0, s2, s2_l, temperature, e0_C1, where_C1, x_C1):
-    c0 = np.float64(c0)
-    s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
-    temperature = np.float64(temperature)
-    e0_C1 = np.float64(e0_C1)
-    where_C1 = np.float64(where_C1)
-    x_C1 = np.float64(x_C1)
-    t1 = 0.0 < where_C1
-    t2 = e0_C1 / temperature
-    t3 = t2 * s2
-    t4 = t3 / temperature
-    t5 = x_C1 - c0
-    t6 = -(t4 * t5)
-    t7 = t5 - x_C1
-    t8 = fma(t2, s2, -t3) + t2 * s2_l + fma(-t2, temperature, e0_C1) / temperature * s2
-    t9 = fma(t4, t5, t6) + t4 * (x_C1 - (t5 - t7) + (-c0 - t7))
-    t10 = -(t9 + (fma(-t4, temperature, t3) + t8) / temperature * t5) if t1 else 0.0
-    t11 = t6 if t1 else 0.0
-    t12 = t10 if t10 - t10 == 0.0 else 0.0
-    return t11, t12
-
-
-@loop
-def value_f64_temperature_given(x, where, temperature, out_):
-    n_C = x.shape[1]
-    width_C = lanes_of(n_C)
-    lanes_s0 = np.empty(LANES)
-    lost_s0 = np.empty(LANES)
-    for row in range(out_.shape[0]):
-        x_row = x[row if x.shape[0] > 1 else 0]
-        where_row = row_of(where, row)
-        out__row = out_[row]
-        lanes_m0 = -math.inf
-        start, stop = 0, n_C
-        where_row_0 = tile(where_row, start, stop)
-        x_row_1 = x_row[start:stop]
-        for i in range(stop - start):
-            m0_here = value_f64_m0_core_temperature_given(temperature, entry(where_row_0, i), x_row_1[i])
-            lanes_m0 = nearer_number(lanes_m0, m0_here)
-        m0 = settled_peak(lanes_m0)
-        cleared(lanes_s0, width_C, 0.0)
-        cleared(lost_s0, width_C, 0.0)
-        for start in range(0, n_C, LANES):
-            stop = min(start + LANES, n_C)
-            where_row_0 = tile(where_row, start, stop)
-            x_row_1 = x_row[start:stop]
-            for i in range(stop - start):
-                s0_here, s0_here_l = value_f64_s0_core_temperature_given(
-                    m0, temperature, entry(where_row_0, i), x_row_1[i]
-                )
-                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        e0, e0_l = value_f64_e0_core_temperature_given(s0, s0_l)
-        start, stop = 0, n_C
-        where_row_0 = tile(where_row, start, stop)
-        x_row_1 = x_row[start:stop]
-        out__row_2 = out__row[start:stop]
-        for i in range(stop - start):
-            out__row_2[i] = value_f64_out_core_temperature_given(
-                e0, e0_l, m0, s0, s0_l, temperature, entry(where_row_0, i), x_row_1[i]
-            )
-
-
-@loop
-def value_f32_temperature_given(x, where, temperature, out_):
-    n_C = x.shape[1]
-    for row in range(out_.shape[0]):
-        x_row = x[row if x.shape[0] > 1 else 0]
-        where_row = row_of(where, row)
-        out__row = out_[row]
-        lanes_m0 = -math.inf
-        start, stop = 0, n_C
-        where_row_0 = tile(where_row, start, stop)
-        x_row_1 = x_row[start:stop]
-        for i in range(stop - start):
-            m0_here = value_f64_m0_core_temperature_given(temperature, entry(where_row_0, i), x_row_1[i])
-            lanes_m0 = nearer_number(lanes_m0, m0_here)
-        m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_C
-        where_row_0 = tile(where_row, start, stop)
-        x_row_1 = x_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core_temperature_given(m0, temperature, entry(where_row_0, i), x_row_1[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
-        e0, e0_l = value_f32_e0_core_temperature_given(s0, s0_l)
-        start, stop = 0, n_C
-        where_row_0 = tile(where_row, start, stop)
-        x_row_1 = x_row[start:stop]
-        out__row_2 = out__row[start:stop]
-        for i in range(stop - start):
-            out__row_2[i] = value_f64_out_core_temperature_given(
-                e0, e0_l, m0, s0, s0_l, temperature, entry(where_row_0, i), x_row_1[i]
-            )
-
-
-@loop
-def vjp_f64_temperature_given(g, x, where, temperature, dx_):
-    n_C = g.shape[1]
-    width_C = lanes_of(n_C)
-    e0 = np.empty(n_C)
-    e0_l = np.empty(n_C)
-    lanes_s0 = np.empty(LANES)
-    lost_s0 = np.empty(LANES)
-    lanes_s2 = np.empty(LANES)
-    lost_s2 = np.empty(LANES)
-    for row in range(dx_.shape[0]):
-        g_row = g[row if g.shape[0] > 1 else 0]
-        x_row = x[row if x.shape[0] > 1 else 0]
-        where_row = row_of(where, row)
-        dx__row = dx_[row]
-        lanes_m0 = -math.inf
-        start, stop = 0, n_C
-        where_row_0 = tile(where_row, start, stop)
-        x_row_1 = x_row[start:stop]
-        for i in range(stop - start):
-            m0_here = value_f64_m0_core_temperature_given(temperature, entry(where_row_0, i), x_row_1[i])
-            lanes_m0 = nearer_number(lanes_m0, m0_here)
-        m0 = settled_peak(lanes_m0)
-        cleared(lanes_s0, width_C, 0.0)
-        cleared(lost_s0, width_C, 0.0)
-        for start in range(0, n_C, LANES):
-            stop = min(start + LANES, n_C)
-            x_row_0 = x_row[start:stop]
-            e0_1 = e0[start:stop]
-            e0_l_2 = e0_l[start:stop]
-            where_row_3 = tile(where_row, start, stop)
-            for i in range(stop - start):
-                e0_here, e0_l_here = vjp_f64_e0_core_temperature_given(m0, temperature, x_row_0[i])
-                e0_1[i] = e0_here
-                e0_l_2[i] = e0_l_here
-                s0_here, s0_here_l = vjp_f64_s0_core_temperature_given(e0_here, e0_l_here, entry(where_row_3, i))
-                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_given(s0, s0_l)
-        cleared(lanes_s2, width_C, 0.0)
-        cleared(lost_s2, width_C, 0.0)
-        for start in range(0, n_C, LANES):
-            stop = min(start + LANES, n_C)
-            g_row_0 = g_row[start:stop]
-            where_row_1 = tile(where_row, start, stop)
-            for i in range(stop - start):
-                s2_here, s2_here_l = vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_row_0[i], entry(where_row_1, i))
-                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
-        s2, s2_l = sum_up(lanes_s2, lost_s2, width_C)
-        start, stop = 0, n_C
-        e0_0 = e0[start:stop]
-        e0_l_1 = e0_l[start:stop]
-        g_row_2 = g_row[start:stop]
-        where_row_3 = tile(where_row, start, stop)
-        dx__row_4 = dx__row[start:stop]
-        for i in range(stop - start):
-            dx__row_4[i] = vjp_f64_dx_core_temperature_given(
-                s2, s2_l, temperature, e0_0[i], e0_l_1[i], g_row_2[i], entry(where_row_3, i)
-            )
-
-
-@loop
-def vjp_f32_temperature_given(g, x, where, temperature, dx_):
-    n_C = g.shape[1]
-    width_C = lanes_of(n_C)
-    e0 = np.empty(n_C)
-    lanes_s2 = np.empty(LANES)
-    lost_s2 = np.empty(LANES)
-    for row in range(dx_.shape[0]):
-        g_row = g[row if g.shape[0] > 1 else 0]
-        x_row = x[row if x.shape[0] > 1 else 0]
-        where_row = row_of(where, row)
-        dx__row = dx_[row]
-        lanes_m0 = -math.inf
-        start, stop = 0, n_C
-        where_row_0 = tile(where_row, start, stop)
-        x_row_1 = x_row[start:stop]
-        for i in range(stop - start):
-            m0_here = value_f64_m0_core_temperature_given(temperature, entry(where_row_0, i), x_row_1[i])
-            lanes_m0 = nearer_number(lanes_m0, m0_here)
-        m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        e0_1 = e0[start:stop]
-        where_row_2 = tile(where_row, start, stop)
-        for i in range(stop - start):
-            e0_here = vjp_f32_e0_core_temperature_given(m0, temperature, x_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_s0_core_temperature_given(e0_here, entry(where_row_2, i))
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
-        r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_given(s0, s0_l)
-        cleared(lanes_s2, width_C, 0.0)
-        cleared(lost_s2, width_C, 0.0)
-        for start in range(0, n_C, LANES):
-            stop = min(start + LANES, n_C)
-            g_row_0 = g_row[start:stop]
-            where_row_1 = tile(where_row, start, stop)
-            for i in range(stop - start):
-                s2_here, s2_here_l = vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_row_0[i], entry(where_row_1, i))
-                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
-        s2, s2_l = sum_up(lanes_s2, lost_s2, width_C)
-        start, stop = 0, n_C
-        e0_0 = e0[start:stop]
-        g_row_1 = g_row[start:stop]
-        where_row_2 = tile(where_row, start, stop)
-        dx__row_3 = dx__row[start:stop]
-        for i in range(stop - start):
-            dx__row_3[i] = vjp_f32_dx_core_temperature_given(
-                s2, s2_l, temperature, e0_0[i], g_row_1[i], entry(where_row_2, i)
-            )
-
-
-@loop
-def hvp_x_f64_temperature_given(g, direction, x, where, temperature, dx_):
-    n_C = g.shape[1]
-    width_C = lanes_of(n_C)
-    e0 = np.empty(n_C)
-    e0_l = np.empty(n_C)
-    lanes_s0 = np.empty(LANES)
-    lost_s0 = np.empty(LANES)
-    lanes_s6 = np.empty(LANES)
-    lanes_s0_rate = np.empty(LANES)
-    lost_s0_rate = np.empty(LANES)
-    lanes_s4 = np.empty(LANES)
-    lost_s4 = np.empty(LANES)
-    lanes_s5 = np.empty(LANES)
-    lost_s5 = np.empty(LANES)
-    for row in range(dx_.shape[0]):
-        g_row = g[row if g.shape[0] > 1 else 0]
-        direction_row = direction[row if direction.shape[0] > 1 else 0]
-        x_row = x[row if x.shape[0] > 1 else 0]
-        where_row = row_of(where, row)
-        dx__row = dx_[row]
-        lanes_m0 = -math.inf
-        start, stop = 0, n_C
-        where_row_0 = tile(where_row, start, stop)
-        x_row_1 = x_row[start:stop]
-        for i in range(stop - start):
-            m0_here = value_f64_m0_core_temperature_given(temperature, entry(where_row_0, i), x_row_1[i])
-            lanes_m0 = nearer_number(lanes_m0, m0_here)
-        m0 = settled_peak(lanes_m0)
-        cleared(lanes_s0, width_C, 0.0)
-        cleared(lost_s0, width_C, 0.0)
-        cleared(lanes_s6, width_C, 0.0)
-        for start in range(0, n_C, LANES):
-            stop = min(start + LANES, n_C)
-            x_row_0 = x_row[start:stop]
-            e0_1 = e0[start:stop]
-            e0_l_2 = e0_l[start:stop]
-            where_row_3 = tile(where_row, start, stop)
-            direction_row_4 = direction_row[start:stop]
-            for i in range(stop - start):
-                e0_here, e0_l_here = hvp_x_f64_e0_core_temperature_given(m0, temperature, x_row_0[i])
-                e0_1[i] = e0_here
-                e0_l_2[i] = e0_l_here
-                s0_here, s0_here_l = vjp_f64_s0_core_temperature_given(e0_here, e0_l_here, entry(where_row_3, i))
-                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                s6_here = hvp_x_f64_s6_core_temperature_given(
-                    direction_row_4[i], e0_here, e0_l_here, entry(where_row_3, i)
-                )
-                lanes_s6[i] = plus(lanes_s6[i], s6_here)
-        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        s6 = estimate(lanes_s6, width_C)
-        c0 = hvp_x_f64_c0_core_temperature_given(s0, s0_l, s6)
-        cleared(lanes_s0_rate, width_C, 0.0)
-        cleared(lost_s0_rate, width_C, 0.0)
-        for start in range(0, n_C, LANES):
-            stop = min(start + LANES, n_C)
-            direction_row_0 = direction_row[start:stop]
-            e0_1 = e0[start:stop]
-            e0_l_2 = e0_l[start:stop]
-            where_row_3 = tile(where_row, start, stop)
-            for i in range(stop - start):
-                s0_rate_here, s0_rate_here_l = hvp_x_f64_s0_rate_core_temperature_given(
-                    c0, temperature, direction_row_0[i], e0_1[i], e0_l_2[i], entry(where_row_3, i)
-                )
-                lanes_s0_rate[i], lost_s0_rate[i] = added(
-                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
-                )
-        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
-        r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_given(s0, s0_l)
-        cleared(lanes_s4, width_C, 0.0)
-        cleared(lost_s4, width_C, 0.0)
-        cleared(lanes_s5, width_C, 0.0)
-        cleared(lost_s5, width_C, 0.0)
-        for start in range(0, n_C, LANES):
-            stop = min(start + LANES, n_C)
-            g_row_0 = g_row[start:stop]
-            where_row_1 = tile(where_row, start, stop)
-            for i in range(stop - start):
-                s4_here, s4_here_l = hvp_x_f64_s4_core_temperature_given(
-                    r_s0, r_s0_l, s0_rate, s0_rate_l, g_row_0[i], entry(where_row_1, i)
-                )
-                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
-                s5_here, s5_here_l = vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_row_0[i], entry(where_row_1, i))
-                lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, s5_here_l)
-        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
-        s5, s5_l = sum_up(lanes_s5, lost_s5, width_C)
-        start, stop = 0, n_C
-        direction_row_0 = direction_row[start:stop]
-        e0_1 = e0[start:stop]
-        e0_l_2 = e0_l[start:stop]
-        where_row_3 = tile(where_row, start, stop)
-        dx__row_4 = dx__row[start:stop]
-        for i in range(stop - start):
-            dx__row_4[i] = hvp_x_f64_dx_core_temperature_given(
-                c0, s4, s4_l, s5, s5_l, temperature, direction_row_0[i], e0_1[i], e0_l_2[i], entry(where_row_3, i)
-            )
-
-
-@loop
-def hvp_x_f32_temperature_given(g, direction, x, where, temperature, dx_):
-    n_C = g.shape[1]
-    e0 = np.empty(n_C)
-    for row in range(dx_.shape[0]):
-        g_row = g[row if g.shape[0] > 1 else 0]
-        direction_row = direction[row if direction.shape[0] > 1 else 0]
-        x_row = x[row if x.shape[0] > 1 else 0]
-        where_row = row_of(where, row)
-        dx__row = dx_[row]
-        lanes_m0 = -math.inf
-        start, stop = 0, n_C
-        where_row_0 = tile(where_row, start, stop)
-        x_row_1 = x_row[start:stop]
-        for i in range(stop - start):
-            m0_here = value_f64_m0_core_temperature_given(temperature, entry(where_row_0, i), x_row_1[i])
-            lanes_m0 = nearer_number(lanes_m0, m0_here)
-        m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lanes_s6 = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        e0_1 = e0[start:stop]
-        where_row_2 = tile(where_row, start, stop)
-        direction_row_3 = direction_row[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_e0_core_temperature_given(m0, temperature, x_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_s0_core_temperature_given(e0_here, entry(where_row_2, i))
-            lanes_s0 = plus(lanes_s0, s0_here)
-            s6_here = hvp_x_f32_s6_core_temperature_given(direction_row_3[i], e0_here, entry(where_row_2, i))
-            lanes_s6 = plus(lanes_s6, s6_here)
-        s0 = lanes_s0
-        s6 = lanes_s6
-        c0 = hvp_x_f32_c0_core_temperature_given(s0, s6)
-        r_s0 = hvp_x_f32_r_s0_core_temperature_given(s0)
-        lanes_s0_rate = 0.0
-        lanes_s5 = 0.0
-        start, stop = 0, n_C
-        direction_row_0 = direction_row[start:stop]
-        e0_1 = e0[start:stop]
-        where_row_2 = tile(where_row, start, stop)
-        g_row_3 = g_row[start:stop]
-        for i in range(stop - start):
-            s0_rate_here = hvp_x_f32_s0_rate_core_temperature_given(
-                c0, temperature, direction_row_0[i], e0_1[i], entry(where_row_2, i)
-            )
-            lanes_s0_rate = plus(lanes_s0_rate, s0_rate_here)
-            s5_here = hvp_x_f32_s5_core_temperature_given(r_s0, g_row_3[i], entry(where_row_2, i))
-            lanes_s5 = plus(lanes_s5, s5_here)
-        s0_rate = lanes_s0_rate
-        s5 = lanes_s5
-        lanes_s4 = 0.0
-        start, stop = 0, n_C
-        g_row_0 = g_row[start:stop]
-        where_row_1 = tile(where_row, start, stop)
-        for i in range(stop - start):
-            s4_here = hvp_x_f32_s4_core_temperature_given(r_s0, s0_rate, g_row_0[i], entry(where_row_1, i))
-            lanes_s4 = plus(lanes_s4, s4_here)
-        s4 = lanes_s4
-        start, stop = 0, n_C
-        direction_row_0 = direction_row[start:stop]
-        e0_1 = e0[start:stop]
-        where_row_2 = tile(where_row, start, stop)
-        dx__row_3 = dx__row[start:stop]
-        for i in range(stop - start):
-            dx__row_3[i] = hvp_x_f32_dx_core_temperature_given(
-                c0, s4, s5, temperature, direction_row_0[i], e0_1[i], entry(where_row_2, i)
-            )
-
-
-@loop
-def vjp_temperature_f64_temperature_given(g, x, where, temperature, dtemperature_, dtemperature__l):
-    n_C = g.shape[1]
-    width_C = lanes_of(n_C)
-    e0 = np.empty(n_C)
-    e0_l = np.empty(n_C)
-    lanes_s0 = np.empty(LANES)
-    lost_s0 = np.empty(LANES)
-    lanes_s2 = np.empty(LANES)
-    lost_s2 = np.empty(LANES)
-    lanes_s5 = np.empty(LANES)
-    lanes_s3 = np.empty(LANES)
-    lost_s3 = np.empty(LANES)
-    lanes_s4 = np.empty(LANES)
-    lost_s4 = np.empty(LANES)
-    for row in range(max(g.shape[0], x.shape[0])):
-        g_row = g[row if g.shape[0] > 1 else 0]
-        x_row = x[row if x.shape[0] > 1 else 0]
-        where_row = row_of(where, row)
-        lanes_m0 = -math.inf
-        start, stop = 0, n_C
-        where_row_0 = tile(where_row, start, stop)
-        x_row_1 = x_row[start:stop]
-        for i in range(stop - start):
-            m0_here = value_f64_m0_core_temperature_given(temperature, entry(where_row_0, i), x_row_1[i])
-            lanes_m0 = nearer_number(lanes_m0, m0_here)
-        m0 = settled_peak(lanes_m0)
-        cleared(lanes_s0, width_C, 0.0)
-        cleared(lost_s0, width_C, 0.0)
-        for start in range(0, n_C, LANES):
-            stop = min(start + LANES, n_C)
-            x_row_0 = x_row[start:stop]
-            e0_1 = e0[start:stop]
-            e0_l_2 = e0_l[start:stop]
-            where_row_3 = tile(where_row, start, stop)
-            for i in range(stop - start):
-                e0_here, e0_l_here = hvp_x_f64_e0_core_temperature_given(m0, temperature, x_row_0[i])
-                e0_1[i] = e0_here
-                e0_l_2[i] = e0_l_here
-                s0_here, s0_here_l = vjp_f64_s0_core_temperature_given(e0_here, e0_l_here, entry(where_row_3, i))
-                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_given(s0, s0_l)
-        cleared(lanes_s2, width_C, 0.0)
-        cleared(lost_s2, width_C, 0.0)
-        cleared(lanes_s5, width_C, 0.0)
-        for start in range(0, n_C, LANES):
-            stop = min(start + LANES, n_C)
-            g_row_0 = g_row[start:stop]
-            where_row_1 = tile(where_row, start, stop)
-            e0_2 = e0[start:stop]
-            e0_l_3 = e0_l[start:stop]
-            x_row_4 = x_row[start:stop]
-            for i in range(stop - start):
-                s2_here, s2_here_l = vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_row_0[i], entry(where_row_1, i))
-                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
-                s5_here = vjp_temperature_f64_s5_core_temperature_given(
-                    e0_2[i], e0_l_3[i], entry(where_row_1, i), x_row_4[i]
-                )
-                lanes_s5[i] = plus(lanes_s5[i], s5_here)
-        s2, s2_l = sum_up(lanes_s2, lost_s2, width_C)
-        s5 = estimate(lanes_s5, width_C)
-        c0 = vjp_temperature_f64_c0_core_temperature_given(s0, s0_l, s5)
-        cleared(lanes_s3, width_C, 0.0)
-        cleared(lost_s3, width_C, 0.0)
-        cleared(lanes_s4, width_C, 0.0)
-        cleared(lost_s4, width_C, 0.0)
-        for start in range(0, n_C, LANES):
-            stop = min(start + LANES, n_C)
-            g_row_0 = g_row[start:stop]
-            where_row_1 = tile(where_row, start, stop)
-            x_row_2 = x_row[start:stop]
-            e0_3 = e0[start:stop]
-            e0_l_4 = e0_l[start:stop]
-            for i in range(stop - start):
-                s3_here, s3_here_l = vjp_temperature_f64_s3_core_temperature_given(
-                    c0, temperature, g_row_0[i], entry(where_row_1, i), x_row_2[i]
-                )
-                lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
-                s4_here, s4_here_l = vjp_temperature_f64_s4_core_temperature_given(
-                    c0, s2, s2_l, temperature, e0_3[i], e0_l_4[i], entry(where_row_1, i), x_row_2[i]
-                )
-                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
-        s3, s3_l = sum_up(lanes_s3, lost_s3, width_C)
-        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
-        dtemperature_[0], error = two_sum(
-            dtemperature_[0], vjp_temperature_f64_dtemperature_core_temperature_given(s3, s3_l, s4, s4_l)
-        )
-        dtemperature__l[0] += error
-
-
-@loop
-def vjp_temperature_f32_temperature_given(g, x, where, temperature, dtemperature_, dtemperature__l):
-    n_C = g.shape[1]
-    width_C = lanes_of(n_C)
-    e0 = np.empty(n_C)
-    lanes_s2 = np.empty(LANES)
-    lost_s2 = np.empty(LANES)
-    lanes_s3 = np.empty(LANES)
-    lost_s3 = np.empty(LANES)
-    lanes_s4 = np.empty(LANES)
-    lost_s4 = np.empty(LANES)
-    for row in range(max(g.shape[0], x.shape[0])):
-        g_row = g[row if g.shape[0] > 1 else 0]
-        x_row = x[row if x.shape[0] > 1 else 0]
-        where_row = row_of(where, row)
-        lanes_m0 = -math.inf
-        start, stop = 0, n_C
-        where_row_0 = tile(where_row, start, stop)
-        x_row_1 = x_row[start:stop]
-        for i in range(stop - start):
-            m0_here = value_f64_m0_core_temperature_given(temperature, entry(where_row_0, i), x_row_1[i])
-            lanes_m0 = nearer_number(lanes_m0, m0_here)
-        m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        lanes_s5 = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        e0_1 = e0[start:stop]
-        where_row_2 = tile(where_row, start, stop)
-        for i in range(stop - start):
-            e0_here = vjp_f32_e0_core_temperature_given(m0, temperature, x_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_s0_core_temperature_given(e0_here, entry(where_row_2, i))
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-            s5_here = vjp_temperature_f32_s5_core_temperature_given(e0_here, entry(where_row_2, i), x_row_0[i])
-            lanes_s5 = plus(lanes_s5, s5_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
-        s5 = lanes_s5
-        r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_given(s0, s0_l)
-        c0 = vjp_temperature_f64_c0_core_temperature_given(s0, s0_l, s5)
-        cleared(lanes_s2, width_C, 0.0)
-        cleared(lost_s2, width_C, 0.0)
-        cleared(lanes_s3, width_C, 0.0)
-        cleared(lost_s3, width_C, 0.0)
-        for start in range(0, n_C, LANES):
-            stop = min(start + LANES, n_C)
-            g_row_0 = g_row[start:stop]
-            where_row_1 = tile(where_row, start, stop)
-            x_row_2 = x_row[start:stop]
-            for i in range(stop - start):
-                s2_here, s2_here_l = vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_row_0[i], entry(where_row_1, i))
-                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
-                s3_here, s3_here_l = vjp_temperature_f64_s3_core_temperature_given(
-                    c0, temperature, g_row_0[i], entry(where_row_1, i), x_row_2[i]
-                )
-                lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
-        s2, s2_l = sum_up(lanes_s2, lost_s2, width_C)
-        s3, s3_l = sum_up(lanes_s3, lost_s3, width_C)
-        cleared(lanes_s4, width_C, 0.0)
-        cleared(lost_s4, width_C, 0.0)
-        for start in range(0, n_C, LANES):
-            stop = min(start + LANES, n_C)
-            e0_0 = e0[start:stop]
-            where_row_1 = tile(where_row, start, stop)
-            x_row_2 = x_row[start:stop]
-            for i in range(stop - start):
-                s4_here, s4_here_l = vjp_temperature_f32_s4_core_temperature_given(
-                    c0, s2, s2_l, temperature, e0_0[i], entry(where_row_1, i), x_row_2[i]
-                )
-                lanes_s4[i], lost_s4[i] = added(lanes_s4[i], lost_s4[i], s4_here, s4_here_l)
-        s4, s4_l = sum_up(lanes_s4, lost_s4, width_C)
-        dtemperature_[0], error = two_sum(
-            dtemperature_[0], vjp_temperature_f64_dtemperature_core_temperature_given(s3, s3_l, s4, s4_l)
-        )
-        dtemperature__l[0] += error
+            dx__row_3[i] = hvp_x_f32_dx_core(s4, s4_l, s5, s5_l, direction_row_0[i], e0_1[i], entry(where_row_2, i))

@@ -20,9 +20,9 @@ def softmin(x: Tensor[C], where: Mask[C] = True):
 
 
 @activation(torch="log_softmax")
-def log_softmax(x: Tensor[C], where: Mask[C] = True, *, temperature: (Real > 0) | None = None):
+def log_softmax(x: Tensor[C], where: Mask[C] = True):
     """Logarithm of softmax."""
-    return log(softmax(x, where, temperature=temperature))
+    return log(softmax(x, where))
 
 
 @activation(torch="logsumexp")

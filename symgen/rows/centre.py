@@ -83,63 +83,39 @@ def _means(stage: Stage, arrays: set[str]) -> Iterator[Mean]:
     if stage.op != "sum" or stage.axes or len(stage.over) != 1:
         return
     k = index(stage.over[0])
-    alone, exponentials = _without_exponentials(stage.body)
-    body, back = opened(alone)
+    body, back = opened(stage.body)
     for symbol, array in back.items():
         if base_of(array) not in arrays or array.indices != (k,):
             continue
         slope = derivative(body, symbol)
         if slope.has(symbol) or not _zero(body.xreplace({symbol: sp.S.Zero})):
             continue
-        _, weight = _apart(slope.xreplace(back).xreplace(exponentials), {k})
+        _, weight = _apart(slope.xreplace(back), {k})
         yield Mean(stage, array, weight)
 
 
 def _without(program: Program, mean: Mean) -> Program | None:
-    """The program with a mean taken off its array, everywhere or outside of exponentials; None if a result changes."""
+    """The program with a mean taken off its array, None if that changes a result."""
     name, centre, (k,) = base_of(mean.array), _centre(program), map(index, mean.stage.over)
-    for exponents in (True, False):
-        at = next(i for i, s in enumerate(program.stages) if name in _outside(s.body, exponents))
-        if {s.out for s in program.stages[at:]} & set(map(base_of, reads(mean.weight))):
-            continue
-        if not exponents and not _positive(mean.weight):  # there may be no mean
-            continue
-        known = {(s.op, s.axes, s.over, s.body): s.out for s in program.stages[:at] if s.over}  # not what comes later
-        made = Stages(list(program.stages), known)
-        total, weights = (made.reduce("sum", e, [k]) for e in (mean.weight * mean.array, mean.weight))
-        extra = made.made[len(program.stages):]
-        extra.append(Stage(str(centre), "=", (), (), nearest(total / weights)))
-        later = [replace(s, body=_less(s.body, name, centre, exponents)) for s in program.stages[at:]]
-        found = Program(program.name, program.inputs, (*program.stages[:at], *extra, *later), program.results)
-        if Slopes(centre).vanish(found):
-            return verify(found)
-    return None
-
-
-def _positive(weight: Expr) -> bool:
-    """Whether a weight is an exponential, or none where its case does not hold."""
-    kept = weight.then if isinstance(weight, Cases) and weight.otherwise == 0 else weight
-    return all(isinstance(f, sp.exp) or f.is_positive for f in sp.Mul.make_args(kept))
-
-
-def _outside(body: Expr, exponents: bool) -> set[str]:
-    """The arrays that a body reads, in exponentials too or outside of them only."""
-    return set(map(base_of, reads(body if exponents else _without_exponentials(body)[0])))
+    at = next(i for i, s in enumerate(program.stages) if name in map(base_of, reads(s.body)))
+    if {s.out for s in program.stages[at:]} & set(map(base_of, reads(mean.weight))):
+        return None
+    known = {(s.op, s.axes, s.over, s.body): s.out for s in program.stages[:at] if s.over}  # not what comes later
+    made = Stages(list(program.stages), known)
+    total, weights = (made.reduce("sum", e, [k]) for e in (mean.weight * mean.array, mean.weight))
+    extra = made.made[len(program.stages):]
+    extra.append(Stage(str(centre), "=", (), (), nearest(total / weights)))
+    later = [replace(s, body=_less(s.body, name, centre)) for s in program.stages[at:]]
+    found = Program(program.name, program.inputs, (*program.stages[:at], *extra, *later), program.results)
+    return verify(found) if Slopes(centre).vanish(found) else None
 
 
 def _centre(program: Program) -> Symbol:
     return Symbol(f"c{sum(s.out.startswith('c') for s in program.stages)}", real=True)
 
 
-def _less(body: Expr, name: str, centre: Symbol, exponents: bool = True) -> Expr:
-    kept, exponentials = (body, {}) if exponents else _without_exponentials(body)
-    return kept.xreplace({r: r - centre for r in reads(kept) if base_of(r) == name}).xreplace(exponentials)
-
-
-def _without_exponentials(body: Expr) -> tuple[Expr, dict[Symbol, Expr]]:
-    """A body with a symbol for each exponential in it, and what they stand for."""
-    symbols = {e: sp.Dummy(real=True) for e in body.atoms(sp.exp)}
-    return body.xreplace(symbols), {s: e for e, s in symbols.items()}
+def _less(body: Expr, name: str, centre: Symbol) -> Expr:
+    return body.xreplace({r: r - centre for r in reads(body) if base_of(r) == name})
 
 
 JUMPS = (sp.core.relational.Relational, sp.sign, sp.floor, sp.ceiling, nearest)

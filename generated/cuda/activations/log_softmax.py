@@ -2,7 +2,7 @@
 # Key: 29b82914dfcca0017afc77354a534967ce074823fa21ab9c40e6b182baaedf87
 """log_softmax: Logarithm of softmax.
 
-return log(softmax(x, where, temperature=temperature))
+return log(softmax(x, where))
 """
 
 import math
@@ -58,18 +58,15 @@ from symgen.runtime.device_rows import (
 from ..elementary import (exp, exp_low, log, log_low)
 
 
-# ---- temperature=None
-
-
 # m0 = peak over C.1 of (x[C.1] if where[C.1] > 0 else -oo)
 @core
-def value_f32_m0_core_temperature_none(where_C1, x_C1):
+def value_f32_m0_core(where_C1, x_C1):
     return x_C1 if f32(0.0) < where_C1 else f32(-math.inf)
 
 
 # s0 = sum over C.1 of (exp(-m0 + x[C.1]) if where[C.1] > 0 else 0)
 @core
-def value_f32_s0_core_temperature_none(m0, where_C1, x_C1):
+def value_f32_s0_core(m0, where_C1, x_C1):
     t1 = f32(0.0) < where_C1
     t2 = fsub(x_C1, m0)
     t3 = near_expf(t2)
@@ -82,7 +79,7 @@ def value_f32_s0_core_temperature_none(m0, where_C1, x_C1):
 
 # e0 = log(s0)
 @core
-def value_f32_e0_core_temperature_none(s0, s0_l):
+def value_f32_e0_core(s0, s0_l):
     t1 = inverse(s0)
     t2 = fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1))
     t3 = fsub(t2, t2) == f32(0.0)
@@ -95,7 +92,7 @@ def value_f32_e0_core_temperature_none(s0, s0_l):
 
 # out[C] = (-e0 - m0 + x[C] if where[C] > 0 else straight_through(-oo*s0, -oo))
 @core
-def value_f32_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_C, x_C):
+def value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_C, x_C):
     t1 = f32(0.0) < where_C
     t2 = -e0
     t3 = fadd(x_C, t2)
@@ -112,13 +109,13 @@ def value_f32_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_C, x_C):
 
 # m0 = peak over C.1 of (x[C.1] if where[C.1] > 0 else -oo)
 @core
-def value_f64_m0_core_temperature_none(where_C1, x_C1):
+def value_f64_m0_core(where_C1, x_C1):
     return x_C1 if 0.0 < where_C1 else -math.inf
 
 
 # s0 = sum over C.1 of (exp(-m0 + x[C.1]) if where[C.1] > 0 else 0)
 @core
-def value_f64_s0_core_temperature_none(m0, where_C1, x_C1):
+def value_f64_s0_core(m0, where_C1, x_C1):
     t1 = 0.0 < where_C1
     t2 = dadd(x_C1, -m0)
     t3 = exp(t2)
@@ -131,7 +128,7 @@ def value_f64_s0_core_temperature_none(m0, where_C1, x_C1):
 
 # e0 = log(s0)
 @core
-def value_f64_e0_core_temperature_none(s0, s0_l):
+def value_f64_e0_core(s0, s0_l):
     t1 = dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0)))
     t2 = dadd(t1, -t1) == 0.0
     t3 = log(s0)
@@ -143,7 +140,7 @@ def value_f64_e0_core_temperature_none(s0, s0_l):
 
 # out[C] = (-e0 - m0 + x[C] if where[C] > 0 else straight_through(-oo*s0, -oo))
 @core
-def value_f64_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_C, x_C):
+def value_f64_out_core(e0, e0_l, m0, s0, s0_l, where_C, x_C):
     t1 = 0.0 < where_C
     t2 = -e0
     t3 = dadd(x_C, t2)
@@ -160,7 +157,7 @@ def value_f64_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_C, x_C):
 
 # e0[C] = exp(-m0 + x[C])
 @core
-def vjp_f32_e0_core_temperature_none(m0, x_C):
+def vjp_f32_e0_core(m0, x_C):
     t1 = fsub(x_C, m0)
     t2 = fsub(t1, x_C)
     t3 = expf(t1)
@@ -174,7 +171,7 @@ def vjp_f32_e0_core_temperature_none(m0, x_C):
 
 # s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
 @core
-def vjp_f32_s0_core_temperature_none(e0_C1, e0_C1_l, where_C1):
+def vjp_f32_s0_core(e0_C1, e0_C1_l, where_C1):
     t1 = f32(0.0) < where_C1
     t2 = e0_C1_l if t1 else f32(0.0)
     t3 = e0_C1 if t1 else f32(0.0)
@@ -184,7 +181,7 @@ def vjp_f32_s0_core_temperature_none(e0_C1, e0_C1_l, where_C1):
 
 # s2 = sum over C.1 of (-g[C.1]/s0 if where[C.1] > 0 else 0)
 @core
-def vjp_f32_s2_core_temperature_none(s0, s0_l, g_C1, where_C1):
+def vjp_f32_s2_core(s0, s0_l, g_C1, where_C1):
     t1 = f32(0.0) < where_C1
     t2 = fdiv(g_C1, s0)
     t3 = -t2
@@ -196,7 +193,7 @@ def vjp_f32_s2_core_temperature_none(s0, s0_l, g_C1, where_C1):
 
 # dx[C] = (weighted(e0[C], s2) + g[C] if where[C] > 0 else 0)
 @core
-def vjp_f32_dx_core_temperature_none(s2, s2_l, e0_C, e0_C_l, g_C, where_C):
+def vjp_f32_dx_core(s2, s2_l, e0_C, e0_C_l, g_C, where_C):
     t1 = f32(0.0) < where_C
     t2 = e0_C == f32(0.0)
     t3 = fmul(e0_C, s2)
@@ -211,7 +208,7 @@ def vjp_f32_dx_core_temperature_none(s2, s2_l, e0_C, e0_C_l, g_C, where_C):
 
 # e0[C] = exp(-m0 + x[C])
 @core
-def vjp_f64_e0_core_temperature_none(m0, x_C):
+def vjp_f64_e0_core(m0, x_C):
     t1 = dadd(x_C, -m0)
     t2 = dadd(t1, -x_C)
     t3 = exp(t1)
@@ -225,7 +222,7 @@ def vjp_f64_e0_core_temperature_none(m0, x_C):
 
 # s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
 @core
-def vjp_f64_s0_core_temperature_none(e0_C1, e0_C1_l, where_C1):
+def vjp_f64_s0_core(e0_C1, e0_C1_l, where_C1):
     t1 = 0.0 < where_C1
     t2 = e0_C1_l if t1 else 0.0
     t3 = e0_C1 if t1 else 0.0
@@ -235,7 +232,7 @@ def vjp_f64_s0_core_temperature_none(e0_C1, e0_C1_l, where_C1):
 
 # r_s0 = 1/s0
 @core
-def vjp_f64_r_s0_core_temperature_none(s0, s0_l):
+def vjp_f64_r_s0_core(s0, s0_l):
     t1 = ddiv(1.0, s0)
     t2 = ddiv(dadd(libdevice.fma(-t1, s0, 1.0), -dmul(t1, s0_l)), s0)
     t3 = dadd(t2, -t2) == 0.0
@@ -247,7 +244,7 @@ def vjp_f64_r_s0_core_temperature_none(s0, s0_l):
 
 # s2 = sum over C.1 of (-r_s0*g[C.1] if where[C.1] > 0 else 0)
 @core
-def vjp_f64_s2_core_temperature_none(r_s0, r_s0_l, g_C1, where_C1):
+def vjp_f64_s2_core(r_s0, r_s0_l, g_C1, where_C1):
     t1 = 0.0 < where_C1
     t2 = -dmul(g_C1, r_s0)
     t3 = -dadd(libdevice.fma(g_C1, r_s0, t2), dmul(g_C1, r_s0_l)) if t1 else 0.0
@@ -258,7 +255,7 @@ def vjp_f64_s2_core_temperature_none(r_s0, r_s0_l, g_C1, where_C1):
 
 # dx[C] = (weighted(e0[C], s2) + g[C] if where[C] > 0 else 0)
 @core
-def vjp_f64_dx_core_temperature_none(s2, s2_l, e0_C, e0_C_l, g_C, where_C):
+def vjp_f64_dx_core(s2, s2_l, e0_C, e0_C_l, g_C, where_C):
     t1 = 0.0 < where_C
     t2 = e0_C == 0.0
     t3 = dmul(e0_C, s2)
@@ -272,7 +269,7 @@ def vjp_f64_dx_core_temperature_none(s2, s2_l, e0_C, e0_C_l, g_C, where_C):
 
 
 @kernel
-def value_f32_temperature_none_warp(x, where, temperature, temperature_l, out_, rows, n, inner):
+def value_f32_warp(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -283,7 +280,7 @@ def value_f32_temperature_none_warp(x, where, temperature, temperature_l, out_, 
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
+        m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width)
     m0 = fwarp_peak(m0)
@@ -292,21 +289,21 @@ def value_f32_temperature_none_warp(x, where, temperature, temperature_l, out_, 
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_none(m0, where_i, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_temperature_none(s0, s0_l)
+    e0, e0_l = value_f32_e0_core(s0, s0_l)
     i = lane
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        store(out_, u32(at + i * inner), value_f32_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_i, x_i))
+        store(out_, u32(at + i * inner), value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i))
         i = u32(i + warp_width)
 
 
 @kernel
-def value_f32_temperature_none_warp_wide(x, where, temperature, temperature_l, out_, rows, n, inner):
+def value_f32_warp_wide(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -317,16 +314,16 @@ def value_f32_temperature_none_warp_wide(x, where, temperature, temperature_l, o
     while i < n:
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
+        m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
-        m0_here = value_f32_m0_core_temperature_none(where_i_1, x_i_1)
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
         m0 = fpeak_step(m0, m0_here)
         i_2 = u32(i + u32(2))
-        m0_here = value_f32_m0_core_temperature_none(where_i_2, x_i_2)
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
         m0 = fpeak_step(m0, m0_here)
         i_3 = u32(i + u32(3))
-        m0_here = value_f32_m0_core_temperature_none(where_i_3, x_i_3)
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
     m0 = fwarp_peak(m0)
@@ -335,20 +332,20 @@ def value_f32_temperature_none_warp_wide(x, where, temperature, temperature_l, o
     while i < n:
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_none(m0, where_i, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_none(m0, where_i_1, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_1, x_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_2 = u32(i + u32(2))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_none(m0, where_i_2, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_2, x_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_3 = u32(i + u32(3))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_none(m0, where_i_3, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_3, x_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_temperature_none(s0, s0_l)
+    e0, e0_l = value_f32_e0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
@@ -356,7 +353,7 @@ def value_f32_temperature_none_warp_wide(x, where, temperature, temperature_l, o
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_i, x_i), value_f32_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_i_1, x_i_1), value_f32_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_i_2, x_i_2), value_f32_out_core_temperature_none(
+        out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i), value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i_1, x_i_1), value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i_2, x_i_2), value_f32_out_core(
             e0, e0_l, m0, s0, s0_l, where_i_3, x_i_3
         )
         store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
@@ -364,7 +361,7 @@ def value_f32_temperature_none_warp_wide(x, where, temperature, temperature_l, o
 
 
 @kernel
-def value_f32_temperature_none_block(x, where, temperature, temperature_l, out_, rows, n, inner):
+def value_f32_block(x, where, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -375,7 +372,7 @@ def value_f32_temperature_none_block(x, where, temperature, temperature_l, out_,
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
+        m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width)
     m0 = fblock_peak(m0)
@@ -384,21 +381,21 @@ def value_f32_temperature_none_block(x, where, temperature, temperature_l, out_,
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_none(m0, where_i, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_temperature_none(s0, s0_l)
+    e0, e0_l = value_f32_e0_core(s0, s0_l)
     i = lane
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        store(out_, u32(at + i * inner), value_f32_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_i, x_i))
+        store(out_, u32(at + i * inner), value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i))
         i = u32(i + block_width)
 
 
 @kernel
-def value_f32_temperature_none_block_wide(x, where, temperature, temperature_l, out_, rows, n, inner):
+def value_f32_block_wide(x, where, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -409,16 +406,16 @@ def value_f32_temperature_none_block_wide(x, where, temperature, temperature_l, 
     while i < n:
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
+        m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
-        m0_here = value_f32_m0_core_temperature_none(where_i_1, x_i_1)
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
         m0 = fpeak_step(m0, m0_here)
         i_2 = u32(i + u32(2))
-        m0_here = value_f32_m0_core_temperature_none(where_i_2, x_i_2)
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
         m0 = fpeak_step(m0, m0_here)
         i_3 = u32(i + u32(3))
-        m0_here = value_f32_m0_core_temperature_none(where_i_3, x_i_3)
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
     m0 = fblock_peak(m0)
@@ -427,20 +424,20 @@ def value_f32_temperature_none_block_wide(x, where, temperature, temperature_l, 
     while i < n:
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_none(m0, where_i, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_none(m0, where_i_1, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_1, x_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_2 = u32(i + u32(2))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_none(m0, where_i_2, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_2, x_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_3 = u32(i + u32(3))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_none(m0, where_i_3, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(m0, where_i_3, x_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_temperature_none(s0, s0_l)
+    e0, e0_l = value_f32_e0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
@@ -448,7 +445,7 @@ def value_f32_temperature_none_block_wide(x, where, temperature, temperature_l, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_i, x_i), value_f32_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_i_1, x_i_1), value_f32_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_i_2, x_i_2), value_f32_out_core_temperature_none(
+        out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i), value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i_1, x_i_1), value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i_2, x_i_2), value_f32_out_core(
             e0, e0_l, m0, s0, s0_l, where_i_3, x_i_3
         )
         store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
@@ -456,7 +453,7 @@ def value_f32_temperature_none_block_wide(x, where, temperature, temperature_l, 
 
 
 @kernel
-def value_f64_temperature_none_warp(x, where, temperature, out_, rows, n, inner):
+def value_f64_warp(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -467,7 +464,7 @@ def value_f64_temperature_none_warp(x, where, temperature, out_, rows, n, inner)
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
+        m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width)
     m0 = dwarp_peak(m0)
@@ -476,21 +473,21 @@ def value_f64_temperature_none_warp(x, where, temperature, out_, rows, n, inner)
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f64_s0_core_temperature_none(m0, where_i, x_i)
+        s0_here, s0_l_here = value_f64_s0_core(m0, where_i, x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_temperature_none(s0, s0_l)
+    e0, e0_l = value_f64_e0_core(s0, s0_l)
     i = lane
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        store(out_, u32(at + i * inner), value_f64_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_i, x_i))
+        store(out_, u32(at + i * inner), value_f64_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i))
         i = u32(i + warp_width)
 
 
 @kernel
-def value_f64_temperature_none_warp_wide(x, where, temperature, out_, rows, n, inner):
+def value_f64_warp_wide(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -501,10 +498,10 @@ def value_f64_temperature_none_warp_wide(x, where, temperature, out_, rows, n, i
     while i < n:
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
+        m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
-        m0_here = value_f64_m0_core_temperature_none(where_i_1, x_i_1)
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
     m0 = dwarp_peak(m0)
@@ -513,20 +510,20 @@ def value_f64_temperature_none_warp_wide(x, where, temperature, out_, rows, n, i
     while i < n:
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f64_s0_core_temperature_none(m0, where_i, x_i)
+        s0_here, s0_l_here = value_f64_s0_core(m0, where_i, x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f64_s0_core_temperature_none(m0, where_i_1, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(m0, where_i_1, x_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_temperature_none(s0, s0_l)
+    e0, e0_l = value_f64_e0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         i_1 = u32(i + u32(1))
-        out__0, out__1 = value_f64_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_i, x_i), value_f64_out_core_temperature_none(
+        out__0, out__1 = value_f64_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i), value_f64_out_core(
             e0, e0_l, m0, s0, s0_l, where_i_1, x_i_1
         )
         store2(out_, u32(at + i * inner), out__0, out__1)
@@ -534,7 +531,7 @@ def value_f64_temperature_none_warp_wide(x, where, temperature, out_, rows, n, i
 
 
 @kernel
-def value_f64_temperature_none_block(x, where, temperature, out_, rows, n, inner):
+def value_f64_block(x, where, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -545,7 +542,7 @@ def value_f64_temperature_none_block(x, where, temperature, out_, rows, n, inner
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
+        m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width)
     m0 = dblock_peak(m0)
@@ -554,21 +551,21 @@ def value_f64_temperature_none_block(x, where, temperature, out_, rows, n, inner
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f64_s0_core_temperature_none(m0, where_i, x_i)
+        s0_here, s0_l_here = value_f64_s0_core(m0, where_i, x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_temperature_none(s0, s0_l)
+    e0, e0_l = value_f64_e0_core(s0, s0_l)
     i = lane
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        store(out_, u32(at + i * inner), value_f64_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_i, x_i))
+        store(out_, u32(at + i * inner), value_f64_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i))
         i = u32(i + block_width)
 
 
 @kernel
-def value_f64_temperature_none_block_wide(x, where, temperature, out_, rows, n, inner):
+def value_f64_block_wide(x, where, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -579,10 +576,10 @@ def value_f64_temperature_none_block_wide(x, where, temperature, out_, rows, n, 
     while i < n:
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
+        m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
-        m0_here = value_f64_m0_core_temperature_none(where_i_1, x_i_1)
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
     m0 = dblock_peak(m0)
@@ -591,20 +588,20 @@ def value_f64_temperature_none_block_wide(x, where, temperature, out_, rows, n, 
     while i < n:
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f64_s0_core_temperature_none(m0, where_i, x_i)
+        s0_here, s0_l_here = value_f64_s0_core(m0, where_i, x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f64_s0_core_temperature_none(m0, where_i_1, x_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(m0, where_i_1, x_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_temperature_none(s0, s0_l)
+    e0, e0_l = value_f64_e0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         i_1 = u32(i + u32(1))
-        out__0, out__1 = value_f64_out_core_temperature_none(e0, e0_l, m0, s0, s0_l, where_i, x_i), value_f64_out_core_temperature_none(
+        out__0, out__1 = value_f64_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i), value_f64_out_core(
             e0, e0_l, m0, s0, s0_l, where_i_1, x_i_1
         )
         store2(out_, u32(at + i * inner), out__0, out__1)
@@ -612,7 +609,7 @@ def value_f64_temperature_none_block_wide(x, where, temperature, out_, rows, n, 
 
 
 @kernel
-def vjp_f32_temperature_none_warp(g, x, where, temperature, temperature_l, dx_, rows, n, inner):
+def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -623,7 +620,7 @@ def vjp_f32_temperature_none_warp(g, x, where, temperature, temperature_l, dx_, 
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
+        m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width)
     m0 = fwarp_peak(m0)
@@ -631,9 +628,9 @@ def vjp_f32_temperature_none_warp(g, x, where, temperature, temperature_l, dx_, 
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i, e0_l_i, where_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -642,22 +639,22 @@ def vjp_f32_temperature_none_warp(g, x, where, temperature, temperature_l, dx_, 
     while i < n:
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_none(s0, s0_l, g_i, where_i)
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i, where_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core_temperature_none(s2, s2_l, e0_i, e0_l_i, g_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
-def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, dx_, rows, n, inner):
+def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -674,13 +671,13 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         own = u32(first + i - lane * u32(3))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
+        m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_none(where_i_1, x_i_1)
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_none(where_i_2, x_i_2)
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_none(where_i_3, x_i_3)
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
     m0 = fwarp_peak(m0)
@@ -692,18 +689,18 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i, e0_l_i, where_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_none(m0, x_i_1)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i_1, e0_l_i_1, where_i_1)
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_none(m0, x_i_2)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i_2, e0_l_i_2, where_i_2)
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_none(m0, x_i_3)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i_3, e0_l_i_3, where_i_3)
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
@@ -721,13 +718,13 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_none(s0, s0_l, g_i, where_i)
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i, where_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_none(s0, s0_l, g_i_1, where_i_1)
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_1, where_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_none(s0, s0_l, g_i_2, where_i_2)
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_2, where_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_none(s0, s0_l, g_i_3, where_i_3)
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_3, where_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -744,13 +741,13 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_none(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_none(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_none(m0, x_i_3)
+            e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_none(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_none(s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_none(s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_none(
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(
             s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
         store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
@@ -758,7 +755,7 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
 
 
 @kernel
-def vjp_f32_temperature_none_block(g, x, where, temperature, temperature_l, dx_, rows, n, inner):
+def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -769,7 +766,7 @@ def vjp_f32_temperature_none_block(g, x, where, temperature, temperature_l, dx_,
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
+        m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width)
     m0 = fblock_peak(m0)
@@ -777,9 +774,9 @@ def vjp_f32_temperature_none_block(g, x, where, temperature, temperature_l, dx_,
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i, e0_l_i, where_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -788,22 +785,22 @@ def vjp_f32_temperature_none_block(g, x, where, temperature, temperature_l, dx_,
     while i < n:
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_none(s0, s0_l, g_i, where_i)
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i, where_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core_temperature_none(s2, s2_l, e0_i, e0_l_i, g_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + block_width)
 
 
 @kernel
-def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l, dx_, rows, n, inner):
+def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -820,13 +817,13 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
         own = u32(first + i - lane * u32(3))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
+        m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_none(where_i_1, x_i_1)
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_none(where_i_2, x_i_2)
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_none(where_i_3, x_i_3)
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
     m0 = fblock_peak(m0)
@@ -838,18 +835,18 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
+        e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i, e0_l_i, where_i)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_none(m0, x_i_1)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i_1, e0_l_i_1, where_i_1)
+        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_none(m0, x_i_2)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i_2, e0_l_i_2, where_i_2)
+        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_none(m0, x_i_3)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i_3, e0_l_i_3, where_i_3)
+        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
@@ -867,13 +864,13 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_none(s0, s0_l, g_i, where_i)
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i, where_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_none(s0, s0_l, g_i_1, where_i_1)
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_1, where_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_none(s0, s0_l, g_i_2, where_i_2)
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_2, where_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_none(s0, s0_l, g_i_3, where_i_3)
+        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_3, where_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
@@ -890,13 +887,13 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_none(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_none(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_none(m0, x_i_3)
+            e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_none(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_none(s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_none(s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_none(
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(
             s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
         store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
@@ -904,7 +901,7 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
 
 
 @kernel
-def vjp_f64_temperature_none_warp(g, x, where, temperature, dx_, rows, n, inner):
+def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -915,7 +912,7 @@ def vjp_f64_temperature_none_warp(g, x, where, temperature, dx_, rows, n, inner)
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
+        m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width)
     m0 = dwarp_peak(m0)
@@ -923,34 +920,34 @@ def vjp_f64_temperature_none_warp(g, x, where, temperature, dx_, rows, n, inner)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_none(m0, x_i)
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_none(e0_i, e0_l_i, where_i)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
-    r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_none(s0, s0_l)
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     s2, s2_l = 0.0, 0.0
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_none(r_s0, r_s0_l, g_i, where_i)
+        s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i, where_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = dwarp_sum(s2, s2_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_none(m0, x_i)
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f64_dx_core_temperature_none(s2, s2_l, e0_i, e0_l_i, g_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f64_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
-def vjp_f64_temperature_none_warp_wide(g, x, where, temperature, dx_, rows, n, inner):
+def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -965,9 +962,9 @@ def vjp_f64_temperature_none_warp_wide(g, x, where, temperature, dx_, rows, n, i
         own = u32(first + i - lane * u32(1))
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
+        m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
-        m0_here = value_f64_m0_core_temperature_none(where_i_1, x_i_1)
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
     m0 = dwarp_peak(m0)
@@ -977,19 +974,19 @@ def vjp_f64_temperature_none_warp_wide(g, x, where, temperature, dx_, rows, n, i
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_none(m0, x_i)
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         where_i, where_i_1 = load2(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_none(e0_i, e0_l_i, where_i)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_temperature_none(m0, x_i_1)
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_none(e0_i_1, e0_l_i_1, where_i_1)
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
             kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
-    r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_none(s0, s0_l)
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
@@ -997,9 +994,9 @@ def vjp_f64_temperature_none_warp_wide(g, x, where, temperature, dx_, rows, n, i
         own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         where_i, where_i_1 = load2(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_none(r_s0, r_s0_l, g_i, where_i)
+        s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i, where_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_none(r_s0, r_s0_l, g_i_1, where_i_1)
+        s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i_1, where_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
@@ -1012,11 +1009,11 @@ def vjp_f64_temperature_none_warp_wide(g, x, where, temperature, dx_, rows, n, i
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f64_e0_core_temperature_none(m0, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_temperature_none(m0, x_i_1)
+            e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         where_i, where_i_1 = load2(where, u32(at + i * inner))
-        dx__0, dx__1 = vjp_f64_dx_core_temperature_none(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core_temperature_none(
+        dx__0, dx__1 = vjp_f64_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core(
             s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1
         )
         store2(dx_, u32(at + i * inner), dx__0, dx__1)
@@ -1024,7 +1021,7 @@ def vjp_f64_temperature_none_warp_wide(g, x, where, temperature, dx_, rows, n, i
 
 
 @kernel
-def vjp_f64_temperature_none_block(g, x, where, temperature, dx_, rows, n, inner):
+def vjp_f64_block(g, x, where, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -1035,7 +1032,7 @@ def vjp_f64_temperature_none_block(g, x, where, temperature, dx_, rows, n, inner
     while i < n:
         where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
+        m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width)
     m0 = dblock_peak(m0)
@@ -1043,34 +1040,34 @@ def vjp_f64_temperature_none_block(g, x, where, temperature, dx_, rows, n, inner
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_none(m0, x_i)
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_none(e0_i, e0_l_i, where_i)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
-    r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_none(s0, s0_l)
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     s2, s2_l = 0.0, 0.0
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_none(r_s0, r_s0_l, g_i, where_i)
+        s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i, where_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = dblock_sum(s2, s2_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_none(m0, x_i)
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = load(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f64_dx_core_temperature_none(s2, s2_l, e0_i, e0_l_i, g_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f64_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + block_width)
 
 
 @kernel
-def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, inner):
+def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -1085,9 +1082,9 @@ def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, 
         own = u32(first + i - lane * u32(1))
         where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
+        m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
-        m0_here = value_f64_m0_core_temperature_none(where_i_1, x_i_1)
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
     m0 = dblock_peak(m0)
@@ -1097,19 +1094,19 @@ def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, 
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_none(m0, x_i)
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         where_i, where_i_1 = load2(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_none(e0_i, e0_l_i, where_i)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_temperature_none(m0, x_i_1)
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_none(e0_i_1, e0_l_i_1, where_i_1)
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
             kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
-    r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_none(s0, s0_l)
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
@@ -1117,9 +1114,9 @@ def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, 
         own = u32(first + i - lane * u32(1))
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         where_i, where_i_1 = load2(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_none(r_s0, r_s0_l, g_i, where_i)
+        s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i, where_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_none(r_s0, r_s0_l, g_i_1, where_i_1)
+        s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i_1, where_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(2))
     s2, s2_l = dblock_sum(s2, s2_l)
@@ -1132,2174 +1129,12 @@ def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, 
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
             x_i, x_i_1 = load2(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f64_e0_core_temperature_none(m0, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_temperature_none(m0, x_i_1)
+            e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
         g_i, g_i_1 = load2(g, u32(at + i * inner))
         where_i, where_i_1 = load2(where, u32(at + i * inner))
-        dx__0, dx__1 = vjp_f64_dx_core_temperature_none(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core_temperature_none(
+        dx__0, dx__1 = vjp_f64_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core(
             s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1
         )
         store2(dx_, u32(at + i * inner), dx__0, dx__1)
         i = u32(i + block_width * u32(2))
-
-
-# ---- temperature given
-
-
-# m0 = peak over C.1 of (x[C.1]/temperature if where[C.1] > 0 else -oo)
-@core
-def value_f32_m0_core_temperature_given(temperature, temperature_l, where_C1, x_C1):
-    t1 = f32(0.0) < where_C1
-    t2 = fdiv(x_C1, temperature)
-    t3 = fmul(fsub(libdevice.fmaf(-t2, temperature, x_C1), fmul(t2, temperature_l)), inverse(temperature))
-    t4 = t3 if t1 else f32(0.0)
-    t5 = t2 if t1 else f32(-math.inf)
-    return fadd(t5, t4) if fsub(t4, t4) == f32(0.0) else t5
-
-
-# s0 = sum over C.1 of (exp(-m0 + x[C.1]/temperature) if where[C.1] > 0 else 0)
-@core
-def value_f32_s0_core_temperature_given(m0, temperature, temperature_l, where_C1, x_C1):
-    t1 = f32(0.0) < where_C1
-    t2 = fdiv(x_C1, temperature)
-    t3 = fsub(t2, m0)
-    t4 = near_expf(t3)
-    t5 = -m0
-    t6 = fsub(t3, t5)
-    t7 = fmul(fsub(libdevice.fmaf(-t2, temperature, x_C1), fmul(t2, temperature_l)), inverse(temperature))
-    t8 = fmul(fadd(fadd(fsub(t5, fsub(t3, t6)), fsub(t2, t6)), t7), t4) if t1 else f32(0.0)
-    t9 = t4 if t1 else f32(0.0)
-    t10 = t8 if fsub(t8, t8) == f32(0.0) else f32(0.0)
-    return t9, t10
-
-
-# e0 = log(s0)
-@core
-def value_f32_e0_core_temperature_given(s0, s0_l):
-    t1 = inverse(s0)
-    t2 = fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1))
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = libdevice.logf(s0)
-    t5 = fadd(t4, t2)
-    t6 = t5 if t3 else t4
-    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
-    return t6, t7
-
-
-# out[C] = (-e0 - m0 + x[C]/temperature if where[C] > 0 else straight_through(-oo*s0, -oo))
-@core
-def value_f32_out_core_temperature_given(e0, e0_l, m0, s0, s0_l, temperature, temperature_l, where_C, x_C):
-    t1 = f32(0.0) < where_C
-    t2 = -e0
-    t3 = fsub(t2, m0)
-    t4 = fdiv(x_C, temperature)
-    t5 = fadd(t3, t4)
-    t6 = fsub(t5, t3)
-    t7 = fsub(t3, t2)
-    t8 = fadd(fadd(fsub(t2, fsub(t3, t7)), fsub(-m0, t7)), -e0_l)
-    t9 = fmul(fsub(libdevice.fmaf(-t4, temperature, x_C), fmul(t4, temperature_l)), inverse(temperature))
-    t10 = -fmul(f32(math.inf), s0)
-    t11 = -fadd(libdevice.fmaf(f32(math.inf), s0, t10), fmul(f32(math.inf), s0_l))
-    t12 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), t8), t9) if t1 else t11
-    t13 = t5 if t1 else t10
-    return fadd(t13, t12) if fsub(t12, t12) == f32(0.0) else t13
-
-
-# m0 = peak over C.1 of (x[C.1]/temperature if where[C.1] > 0 else -oo)
-@core
-def value_f64_m0_core_temperature_given(temperature, where_C1, x_C1):
-    return ddiv(x_C1, temperature) if 0.0 < where_C1 else -math.inf
-
-
-# s0 = sum over C.1 of (exp(-m0 + x[C.1]/temperature) if where[C.1] > 0 else 0)
-@core
-def value_f64_s0_core_temperature_given(m0, temperature, where_C1, x_C1):
-    t1 = 0.0 < where_C1
-    t2 = ddiv(x_C1, temperature)
-    t3 = dadd(t2, -m0)
-    t4 = exp(t3)
-    t5 = -m0
-    t6 = dadd(t3, -t5)
-    t7 = ddiv(libdevice.fma(-t2, temperature, x_C1), temperature)
-    t8 = dadd(exp_low(t3), dmul(dadd(dadd(dadd(t5, -dadd(t3, -t6)), dadd(t2, -t6)), t7), t4)) if t1 else 0.0
-    t9 = t4 if t1 else 0.0
-    t10 = t8 if dadd(t8, -t8) == 0.0 else 0.0
-    return t9, t10
-
-
-# e0 = log(s0)
-@core
-def value_f64_e0_core_temperature_given(s0, s0_l):
-    t1 = dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0)))
-    t2 = dadd(t1, -t1) == 0.0
-    t3 = log(s0)
-    t4 = dadd(t3, t1)
-    t5 = t4 if t2 else t3
-    t6 = (dadd(t1, -dadd(t4, -t3)) if t2 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
-    return t5, t6
-
-
-# out[C] = (-e0 - m0 + x[C]/temperature if where[C] > 0 else straight_through(-oo*s0, -oo))
-@core
-def value_f64_out_core_temperature_given(e0, e0_l, m0, s0, s0_l, temperature, where_C, x_C):
-    t1 = 0.0 < where_C
-    t2 = -e0
-    t3 = dadd(t2, -m0)
-    t4 = ddiv(x_C, temperature)
-    t5 = dadd(t3, t4)
-    t6 = dadd(t5, -t3)
-    t7 = dadd(t3, -t2)
-    t8 = dadd(dadd(dadd(t2, -dadd(t3, -t7)), dadd(-m0, -t7)), -e0_l)
-    t9 = dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), t8)
-    t10 = -dmul(math.inf, s0)
-    t11 = dadd(t9, ddiv(libdevice.fma(-t4, temperature, x_C), temperature))
-    t12 = t11 if t1 else -dadd(libdevice.fma(math.inf, s0, t10), dmul(math.inf, s0_l))
-    t13 = t5 if t1 else t10
-    return dadd(t13, t12) if dadd(t12, -t12) == 0.0 else t13
-
-
-# e0[C] = exp(-m0 + x[C]/temperature)
-@core
-def vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_C):
-    t1 = fdiv(x_C, temperature)
-    t2 = fsub(t1, m0)
-    t3 = -m0
-    t4 = fsub(t2, t3)
-    t5 = fmul(fsub(libdevice.fmaf(-t1, temperature, x_C), fmul(t1, temperature_l)), inverse(temperature))
-    t6 = expf(t2)
-    t7 = fadd(expf_low(t2), fmul(fadd(fadd(fsub(t3, fsub(t2, t4)), fsub(t1, t4)), t5), t6))
-    t8 = fsub(t7, t7) == f32(0.0)
-    t9 = fadd(t6, t7)
-    t10 = t9 if t8 else t6
-    t11 = (fsub(t7, fsub(t9, t6)) if t8 else f32(0.0)) if fsub(t10, t10) == f32(0.0) else f32(0.0)
-    return t10, t11
-
-
-# s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
-@core
-def vjp_f32_s0_core_temperature_given(e0_C1, e0_C1_l, where_C1):
-    t1 = f32(0.0) < where_C1
-    t2 = e0_C1_l if t1 else f32(0.0)
-    t3 = e0_C1 if t1 else f32(0.0)
-    t4 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
-    return t3, t4
-
-
-# s2 = sum over C.1 of (-g[C.1]/s0 if where[C.1] > 0 else 0)
-@core
-def vjp_f32_s2_core_temperature_given(s0, s0_l, g_C1, where_C1):
-    t1 = f32(0.0) < where_C1
-    t2 = fdiv(g_C1, s0)
-    t3 = -t2
-    t4 = -fmul(fsub(libdevice.fmaf(t3, s0, g_C1), fmul(t2, s0_l)), inverse(s0)) if t1 else f32(0.0)
-    t5 = t3 if t1 else f32(0.0)
-    t6 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
-    return t5, t6
-
-
-# dx[C] = (s2*e0[C]/temperature + g[C]/temperature if where[C] > 0 else 0)
-@core
-def vjp_f32_dx_core_temperature_given(s2, s2_l, temperature, temperature_l, e0_C, e0_C_l, g_C, where_C):
-    t1 = f32(0.0) < where_C
-    t2 = fdiv(g_C, temperature)
-    t3 = fdiv(e0_C, temperature)
-    t4 = fmul(t3, s2)
-    t5 = fadd(t2, t4)
-    t6 = fsub(t5, t2)
-    t7 = inverse(temperature)
-    t8 = fmul(fsub(libdevice.fmaf(-t2, temperature, g_C), fmul(t2, temperature_l)), t7)
-    t9 = fmul(fsub(fadd(libdevice.fmaf(-t3, temperature, e0_C), e0_C_l), fmul(t3, temperature_l)), t7)
-    t10 = fadd(fadd(libdevice.fmaf(t3, s2, -t4), fmul(t3, s2_l)), fmul(t9, s2))
-    t11 = fadd(fadd(fadd(fsub(t2, fsub(t5, t6)), fsub(t4, t6)), t8), t10) if t1 else f32(0.0)
-    t12 = t5 if t1 else f32(0.0)
-    return fadd(t12, t11) if fsub(t11, t11) == f32(0.0) else t12
-
-
-# e0[C] = exp(-m0 + x[C]/temperature)
-@core
-def vjp_f64_e0_core_temperature_given(m0, temperature, x_C):
-    t1 = ddiv(x_C, temperature)
-    t2 = dadd(t1, -m0)
-    t3 = -m0
-    t4 = dadd(t2, -t3)
-    t5 = ddiv(libdevice.fma(-t1, temperature, x_C), temperature)
-    t6 = exp(t2)
-    t7 = dadd(exp_low(t2), dmul(dadd(dadd(dadd(t3, -dadd(t2, -t4)), dadd(t1, -t4)), t5), t6))
-    t8 = dadd(t7, -t7) == 0.0
-    t9 = dadd(t6, t7)
-    t10 = t9 if t8 else t6
-    t11 = (dadd(t7, -dadd(t9, -t6)) if t8 else 0.0) if dadd(t10, -t10) == 0.0 else 0.0
-    return t10, t11
-
-
-# s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
-@core
-def vjp_f64_s0_core_temperature_given(e0_C1, e0_C1_l, where_C1):
-    t1 = 0.0 < where_C1
-    t2 = e0_C1_l if t1 else 0.0
-    t3 = e0_C1 if t1 else 0.0
-    t4 = t2 if dadd(t2, -t2) == 0.0 else 0.0
-    return t3, t4
-
-
-# r_s0 = 1/s0
-@core
-def vjp_f64_r_s0_core_temperature_given(s0, s0_l):
-    t1 = ddiv(1.0, s0)
-    t2 = ddiv(dadd(libdevice.fma(-t1, s0, 1.0), -dmul(t1, s0_l)), s0)
-    t3 = dadd(t2, -t2) == 0.0
-    t4 = dadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (dadd(t2, -dadd(t4, -t1)) if t3 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
-    return t5, t6
-
-
-# s2 = sum over C.1 of (-r_s0*g[C.1] if where[C.1] > 0 else 0)
-@core
-def vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_C1, where_C1):
-    t1 = 0.0 < where_C1
-    t2 = -dmul(g_C1, r_s0)
-    t3 = -dadd(libdevice.fma(g_C1, r_s0, t2), dmul(g_C1, r_s0_l)) if t1 else 0.0
-    t4 = t2 if t1 else 0.0
-    t5 = t3 if dadd(t3, -t3) == 0.0 else 0.0
-    return t4, t5
-
-
-# dx[C] = (s2*e0[C]/temperature + g[C]/temperature if where[C] > 0 else 0)
-@core
-def vjp_f64_dx_core_temperature_given(s2, s2_l, temperature, e0_C, e0_C_l, g_C, where_C):
-    t1 = 0.0 < where_C
-    t2 = ddiv(g_C, temperature)
-    t3 = ddiv(e0_C, temperature)
-    t4 = dmul(t3, s2)
-    t5 = dadd(t2, t4)
-    t6 = dadd(t5, -t2)
-    t7 = ddiv(libdevice.fma(-t2, temperature, g_C), temperature)
-    t8 = dmul(ddiv(dadd(libdevice.fma(-t3, temperature, e0_C), e0_C_l), temperature), s2)
-    t9 = dadd(dadd(libdevice.fma(t3, s2, -t4), dmul(t3, s2_l)), t8)
-    t10 = dadd(dadd(dadd(dadd(t2, -dadd(t5, -t6)), dadd(t4, -t6)), t7), t9) if t1 else 0.0
-    t11 = t5 if t1 else 0.0
-    return dadd(t11, t10) if dadd(t10, -t10) == 0.0 else t11
-
-
-# s5 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*x[C.1]
-@core
-def vjp_temperature_f32_s5_core_temperature_given(e0_C1, e0_C1_l, where_C1, x_C1):
-    t1 = f32(0.0) < where_C1
-    t2 = e0_C1 if t1 else f32(0.0)
-    t3 = fmul(x_C1, t2)
-    t4 = fadd(libdevice.fmaf(x_C1, t2, -t3), fmul(x_C1, e0_C1_l if t1 else f32(0.0)))
-    return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
-
-
-# c0 = nearest(s5/s0)
-@core
-def vjp_temperature_f32_c0_core_temperature_given(s0, s0_l, s5):
-    t1 = inverse(s0)
-    t2 = fmul(s5, t1)
-    t3 = fmul(fsub(libdevice.fmaf(-t2, s0, s5), fmul(t2, s0_l)), t1)
-    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
-
-
-# s3 = sum over C.1 of (-(-c0 + x[C.1])*g[C.1]/temperature**2 if where[C.1] > 0 else 0)
-@core
-def vjp_temperature_f32_s3_core_temperature_given(c0, temperature, temperature_l, g_C1, where_C1, x_C1):
-    t1 = f32(0.0) < where_C1
-    t2 = fdiv(g_C1, temperature)
-    t3 = fsub(x_C1, c0)
-    t4 = fmul(t2, t3)
-    t5 = fdiv(t4, temperature)
-    t6 = -t5
-    t7 = fsub(t3, x_C1)
-    t8 = inverse(temperature)
-    t9 = fadd(libdevice.fmaf(t2, t3, -t4), fmul(t2, fadd(fsub(x_C1, fsub(t3, t7)), fsub(-c0, t7))))
-    t10 = fadd(t9, fmul(fmul(fsub(libdevice.fmaf(-t2, temperature, g_C1), fmul(t2, temperature_l)), t8), t3))
-    t11 = -fmul(fsub(fadd(libdevice.fmaf(t6, temperature, t4), t10), fmul(t5, temperature_l)), t8)
-    t12 = t11 if t1 else f32(0.0)
-    t13 = t6 if t1 else f32(0.0)
-    t14 = t12 if fsub(t12, t12) == f32(0.0) else f32(0.0)
-    return t13, t14
-
-
-# s4 = sum over C.1 of (-s2*(-c0 + x[C.1])*e0[C.1]/temperature**2 if where[C.1] > 0 else 0)
-@core
-def vjp_temperature_f32_s4_core_temperature_given(
-    c0, s2, s2_l, temperature, temperature_l, e0_C1, e0_C1_l, where_C1, x_C1
-):
-    t1 = f32(0.0) < where_C1
-    t2 = fdiv(e0_C1, temperature)
-    t3 = fmul(t2, s2)
-    t4 = fdiv(t3, temperature)
-    t5 = fsub(x_C1, c0)
-    t6 = -fmul(t4, t5)
-    t7 = fsub(t5, x_C1)
-    t8 = inverse(temperature)
-    t9 = fmul(fsub(fadd(libdevice.fmaf(-t2, temperature, e0_C1), e0_C1_l), fmul(t2, temperature_l)), t8)
-    t10 = fadd(fadd(libdevice.fmaf(t2, s2, -t3), fmul(t2, s2_l)), fmul(t9, s2))
-    t11 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, temperature, t3), t10), fmul(t4, temperature_l)), t8), t5)
-    t12 = fadd(fadd(libdevice.fmaf(t4, t5, t6), fmul(t4, fadd(fsub(x_C1, fsub(t5, t7)), fsub(-c0, t7)))), t11)
-    t13 = -t12 if t1 else f32(0.0)
-    t14 = t6 if t1 else f32(0.0)
-    t15 = t13 if fsub(t13, t13) == f32(0.0) else f32(0.0)
-    return t14, t15
-
-
-# dtemperature = s3 + s4
-@core
-def vjp_temperature_f32_dtemperature_core_temperature_given(s3, s3_l, s4, s4_l):
-    t1 = fadd(s3, s4)
-    t2 = fsub(t1, s3)
-    t3 = fadd(fadd(fadd(fsub(s3, fsub(t1, t2)), fsub(s4, t2)), s3_l), s4_l)
-    return fadd(t1, t3) if fsub(t3, t3) == f32(0.0) else t1
-
-
-# s5 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*x[C.1]
-@core
-def vjp_temperature_f64_s5_core_temperature_given(e0_C1, e0_C1_l, where_C1, x_C1):
-    t1 = 0.0 < where_C1
-    t2 = e0_C1 if t1 else 0.0
-    t3 = dmul(x_C1, t2)
-    t4 = dadd(libdevice.fma(x_C1, t2, -t3), dmul(x_C1, e0_C1_l if t1 else 0.0))
-    return dadd(t3, t4) if dadd(t4, -t4) == 0.0 else t3
-
-
-# c0 = nearest(s5/s0)
-@core
-def vjp_temperature_f64_c0_core_temperature_given(s0, s0_l, s5):
-    t1 = ddiv(s5, s0)
-    t2 = ddiv(dadd(libdevice.fma(-t1, s0, s5), -dmul(t1, s0_l)), s0)
-    return dadd(t1, t2) if dadd(t2, -t2) == 0.0 else t1
-
-
-# s3 = sum over C.1 of (-(-c0 + x[C.1])*g[C.1]/temperature**2 if where[C.1] > 0 else 0)
-@core
-def vjp_temperature_f64_s3_core_temperature_given(c0, temperature, g_C1, where_C1, x_C1):
-    t1 = 0.0 < where_C1
-    t2 = ddiv(g_C1, temperature)
-    t3 = dadd(x_C1, -c0)
-    t4 = dmul(t2, t3)
-    t5 = -ddiv(t4, temperature)
-    t6 = dadd(t3, -x_C1)
-    t7 = dadd(libdevice.fma(t2, t3, -t4), dmul(t2, dadd(dadd(x_C1, -dadd(t3, -t6)), dadd(-c0, -t6))))
-    t8 = dadd(t7, dmul(ddiv(libdevice.fma(-t2, temperature, g_C1), temperature), t3))
-    t9 = -ddiv(dadd(libdevice.fma(t5, temperature, t4), t8), temperature) if t1 else 0.0
-    t10 = t5 if t1 else 0.0
-    t11 = t9 if dadd(t9, -t9) == 0.0 else 0.0
-    return t10, t11
-
-
-# s4 = sum over C.1 of (-s2*(-c0 + x[C.1])*e0[C.1]/temperature**2 if where[C.1] > 0 else 0)
-@core
-def vjp_temperature_f64_s4_core_temperature_given(c0, s2, s2_l, temperature, e0_C1, e0_C1_l, where_C1, x_C1):
-    t1 = 0.0 < where_C1
-    t2 = ddiv(e0_C1, temperature)
-    t3 = dmul(t2, s2)
-    t4 = ddiv(t3, temperature)
-    t5 = dadd(x_C1, -c0)
-    t6 = -dmul(t4, t5)
-    t7 = dadd(t5, -x_C1)
-    t8 = dmul(ddiv(dadd(libdevice.fma(-t2, temperature, e0_C1), e0_C1_l), temperature), s2)
-    t9 = dadd(dadd(libdevice.fma(t2, s2, -t3), dmul(t2, s2_l)), t8)
-    t10 = dadd(libdevice.fma(t4, t5, t6), dmul(t4, dadd(dadd(x_C1, -dadd(t5, -t7)), dadd(-c0, -t7))))
-    t11 = -dadd(t10, dmul(ddiv(dadd(libdevice.fma(-t4, temperature, t3), t9), temperature), t5))
-    t12 = t11 if t1 else 0.0
-    t13 = t6 if t1 else 0.0
-    t14 = t12 if dadd(t12, -t12) == 0.0 else 0.0
-    return t13, t14
-
-
-# dtemperature = s3 + s4
-@core
-def vjp_temperature_f64_dtemperature_core_temperature_given(s3, s3_l, s4, s4_l):
-    t1 = dadd(s3, s4)
-    t2 = dadd(t1, -s3)
-    t3 = dadd(dadd(dadd(dadd(s3, -dadd(t1, -t2)), dadd(s4, -t2)), s3_l), s4_l)
-    return dadd(t1, t3) if dadd(t3, -t3) == 0.0 else t1
-
-
-@kernel
-def value_f32_temperature_given_warp(x, where, temperature, temperature_l, out_, rows, n, inner):
-    row = warp_row()
-    if row >= rows:
-        return
-    lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -f32(math.inf)
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
-        m0 = fpeak_step(m0, m0_here)
-        i = u32(i + warp_width)
-    m0 = fwarp_peak(m0)
-    s0, s0_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_given(m0, temperature, temperature_l, where_i, x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i = u32(i + warp_width)
-    s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_temperature_given(s0, s0_l)
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        store(
-            out_,
-            u32(at + i * inner),
-            value_f32_out_core_temperature_given(e0, e0_l, m0, s0, s0_l, temperature, temperature_l, where_i, x_i),
-        )
-        i = u32(i + warp_width)
-
-
-@kernel
-def value_f32_temperature_given_warp_wide(x, where, temperature, temperature_l, out_, rows, n, inner):
-    row = warp_row()
-    if row >= rows:
-        return
-    lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -f32(math.inf)
-    i = u32(lane * u32(4))
-    while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
-        m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_1, x_i_1)
-        m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_2, x_i_2)
-        m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_3, x_i_3)
-        m0 = fpeak_step(m0, m0_here)
-        i = u32(i + warp_width * u32(4))
-    m0 = fwarp_peak(m0)
-    s0, s0_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_given(m0, temperature, temperature_l, where_i, x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_given(m0, temperature, temperature_l, where_i_1, x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_given(m0, temperature, temperature_l, where_i_2, x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_given(m0, temperature, temperature_l, where_i_3, x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i = u32(i + warp_width * u32(4))
-    s0, s0_l = fwarp_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_temperature_given(s0, s0_l)
-    i = u32(lane * u32(4))
-    while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_given(e0, e0_l, m0, s0, s0_l, temperature, temperature_l, where_i, x_i), value_f32_out_core_temperature_given(e0, e0_l, m0, s0, s0_l, temperature, temperature_l, where_i_1, x_i_1), value_f32_out_core_temperature_given(e0, e0_l, m0, s0, s0_l, temperature, temperature_l, where_i_2, x_i_2), value_f32_out_core_temperature_given(
-            e0, e0_l, m0, s0, s0_l, temperature, temperature_l, where_i_3, x_i_3
-        )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
-        i = u32(i + warp_width * u32(4))
-
-
-@kernel
-def value_f32_temperature_given_block(x, where, temperature, temperature_l, out_, rows, n, inner):
-    row = block_row()
-    if row >= rows:
-        return
-    lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -f32(math.inf)
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
-        m0 = fpeak_step(m0, m0_here)
-        i = u32(i + block_width)
-    m0 = fblock_peak(m0)
-    s0, s0_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_given(m0, temperature, temperature_l, where_i, x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i = u32(i + block_width)
-    s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_temperature_given(s0, s0_l)
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        store(
-            out_,
-            u32(at + i * inner),
-            value_f32_out_core_temperature_given(e0, e0_l, m0, s0, s0_l, temperature, temperature_l, where_i, x_i),
-        )
-        i = u32(i + block_width)
-
-
-@kernel
-def value_f32_temperature_given_block_wide(x, where, temperature, temperature_l, out_, rows, n, inner):
-    row = block_row()
-    if row >= rows:
-        return
-    lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -f32(math.inf)
-    i = u32(lane * u32(4))
-    while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
-        m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_1, x_i_1)
-        m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_2, x_i_2)
-        m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_3, x_i_3)
-        m0 = fpeak_step(m0, m0_here)
-        i = u32(i + block_width * u32(4))
-    m0 = fblock_peak(m0)
-    s0, s0_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_given(m0, temperature, temperature_l, where_i, x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_given(m0, temperature, temperature_l, where_i_1, x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_2 = u32(i + u32(2))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_given(m0, temperature, temperature_l, where_i_2, x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_3 = u32(i + u32(3))
-        s0_here, s0_l_here = value_f32_s0_core_temperature_given(m0, temperature, temperature_l, where_i_3, x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i = u32(i + block_width * u32(4))
-    s0, s0_l = fblock_sum(s0, s0_l)
-    e0, e0_l = value_f32_e0_core_temperature_given(s0, s0_l)
-    i = u32(lane * u32(4))
-    while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_given(e0, e0_l, m0, s0, s0_l, temperature, temperature_l, where_i, x_i), value_f32_out_core_temperature_given(e0, e0_l, m0, s0, s0_l, temperature, temperature_l, where_i_1, x_i_1), value_f32_out_core_temperature_given(e0, e0_l, m0, s0, s0_l, temperature, temperature_l, where_i_2, x_i_2), value_f32_out_core_temperature_given(
-            e0, e0_l, m0, s0, s0_l, temperature, temperature_l, where_i_3, x_i_3
-        )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
-        i = u32(i + block_width * u32(4))
-
-
-@kernel
-def value_f64_temperature_given_warp(x, where, temperature, out_, rows, n, inner):
-    row = warp_row()
-    if row >= rows:
-        return
-    lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -math.inf
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
-        m0 = dpeak_step(m0, m0_here)
-        i = u32(i + warp_width)
-    m0 = dwarp_peak(m0)
-    s0, s0_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f64_s0_core_temperature_given(m0, temperature, where_i, x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i = u32(i + warp_width)
-    s0, s0_l = dwarp_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_temperature_given(s0, s0_l)
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        store(
-            out_,
-            u32(at + i * inner),
-            value_f64_out_core_temperature_given(e0, e0_l, m0, s0, s0_l, temperature, where_i, x_i),
-        )
-        i = u32(i + warp_width)
-
-
-@kernel
-def value_f64_temperature_given_warp_wide(x, where, temperature, out_, rows, n, inner):
-    row = warp_row()
-    if row >= rows:
-        return
-    lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -math.inf
-    i = u32(lane * u32(2))
-    while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
-        m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i_1, x_i_1)
-        m0 = dpeak_step(m0, m0_here)
-        i = u32(i + warp_width * u32(2))
-    m0 = dwarp_peak(m0)
-    s0, s0_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f64_s0_core_temperature_given(m0, temperature, where_i, x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f64_s0_core_temperature_given(m0, temperature, where_i_1, x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i = u32(i + warp_width * u32(2))
-    s0, s0_l = dwarp_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_temperature_given(s0, s0_l)
-    i = u32(lane * u32(2))
-    while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        i_1 = u32(i + u32(1))
-        out__0, out__1 = value_f64_out_core_temperature_given(e0, e0_l, m0, s0, s0_l, temperature, where_i, x_i), value_f64_out_core_temperature_given(
-            e0, e0_l, m0, s0, s0_l, temperature, where_i_1, x_i_1
-        )
-        store2(out_, u32(at + i * inner), out__0, out__1)
-        i = u32(i + warp_width * u32(2))
-
-
-@kernel
-def value_f64_temperature_given_block(x, where, temperature, out_, rows, n, inner):
-    row = block_row()
-    if row >= rows:
-        return
-    lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -math.inf
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
-        m0 = dpeak_step(m0, m0_here)
-        i = u32(i + block_width)
-    m0 = dblock_peak(m0)
-    s0, s0_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f64_s0_core_temperature_given(m0, temperature, where_i, x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i = u32(i + block_width)
-    s0, s0_l = dblock_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_temperature_given(s0, s0_l)
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        store(
-            out_,
-            u32(at + i * inner),
-            value_f64_out_core_temperature_given(e0, e0_l, m0, s0, s0_l, temperature, where_i, x_i),
-        )
-        i = u32(i + block_width)
-
-
-@kernel
-def value_f64_temperature_given_block_wide(x, where, temperature, out_, rows, n, inner):
-    row = block_row()
-    if row >= rows:
-        return
-    lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -math.inf
-    i = u32(lane * u32(2))
-    while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
-        m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i_1, x_i_1)
-        m0 = dpeak_step(m0, m0_here)
-        i = u32(i + block_width * u32(2))
-    m0 = dblock_peak(m0)
-    s0, s0_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f64_s0_core_temperature_given(m0, temperature, where_i, x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f64_s0_core_temperature_given(m0, temperature, where_i_1, x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i = u32(i + block_width * u32(2))
-    s0, s0_l = dblock_sum(s0, s0_l)
-    e0, e0_l = value_f64_e0_core_temperature_given(s0, s0_l)
-    i = u32(lane * u32(2))
-    while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        i_1 = u32(i + u32(1))
-        out__0, out__1 = value_f64_out_core_temperature_given(e0, e0_l, m0, s0, s0_l, temperature, where_i, x_i), value_f64_out_core_temperature_given(
-            e0, e0_l, m0, s0, s0_l, temperature, where_i_1, x_i_1
-        )
-        store2(out_, u32(at + i * inner), out__0, out__1)
-        i = u32(i + block_width * u32(2))
-
-
-@kernel
-def vjp_f32_temperature_given_warp(g, x, where, temperature, temperature_l, dx_, rows, n, inner):
-    row = warp_row()
-    if row >= rows:
-        return
-    lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -f32(math.inf)
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
-        m0 = fpeak_step(m0, m0_here)
-        i = u32(i + warp_width)
-    m0 = fwarp_peak(m0)
-    s0, s0_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i, e0_l_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i = u32(i + warp_width)
-    s0, s0_l = fwarp_sum(s0, s0_l)
-    s2, s2_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i, where_i)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i = u32(i + warp_width)
-    s2, s2_l = fwarp_sum(s2, s2_l)
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
-        store(
-            dx_,
-            u32(at + i * inner),
-            vjp_f32_dx_core_temperature_given(s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i),
-        )
-        i = u32(i + warp_width)
-
-
-@kernel
-def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l, dx_, rows, n, inner):
-    row = warp_row()
-    if row >= rows:
-        return
-    lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
-    m0 = -f32(math.inf)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
-        m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_1, x_i_1)
-        m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_2, x_i_2)
-        m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_3, x_i_3)
-        m0 = fpeak_step(m0, m0_here)
-        i = u32(i + warp_width * u32(4))
-    m0 = fwarp_peak(m0)
-    s0, s0_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i, e0_l_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_2, e0_l_i_2, where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_3, e0_l_i_3, where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
-        i = u32(i + warp_width * u32(4))
-    s0, s0_l = fwarp_sum(s0, s0_l)
-    s2, s2_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i, where_i)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i_1, where_i_1)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i_2, where_i_2)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i_3, where_i_3)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i = u32(i + warp_width * u32(4))
-    s2, s2_l = fwarp_sum(s2, s2_l)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_given(s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_given(s2, s2_l, temperature, temperature_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_given(s2, s2_l, temperature, temperature_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_given(
-            s2, s2_l, temperature, temperature_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
-        )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
-        i = u32(i + warp_width * u32(4))
-
-
-@kernel
-def vjp_f32_temperature_given_block(g, x, where, temperature, temperature_l, dx_, rows, n, inner):
-    row = block_row()
-    if row >= rows:
-        return
-    lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -f32(math.inf)
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
-        m0 = fpeak_step(m0, m0_here)
-        i = u32(i + block_width)
-    m0 = fblock_peak(m0)
-    s0, s0_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i, e0_l_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i = u32(i + block_width)
-    s0, s0_l = fblock_sum(s0, s0_l)
-    s2, s2_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i, where_i)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i = u32(i + block_width)
-    s2, s2_l = fblock_sum(s2, s2_l)
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
-        store(
-            dx_,
-            u32(at + i * inner),
-            vjp_f32_dx_core_temperature_given(s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i),
-        )
-        i = u32(i + block_width)
-
-
-@kernel
-def vjp_f32_temperature_given_block_wide(g, x, where, temperature, temperature_l, dx_, rows, n, inner):
-    row = block_row()
-    if row >= rows:
-        return
-    lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(4096)
-    m0 = -f32(math.inf)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
-        m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_1, x_i_1)
-        m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_2, x_i_2)
-        m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_3, x_i_3)
-        m0 = fpeak_step(m0, m0_here)
-        i = u32(i + block_width * u32(4))
-    m0 = fblock_peak(m0)
-    s0, s0_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i, e0_l_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_2, e0_l_i_2, where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_3, e0_l_i_3, where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
-        i = u32(i + block_width * u32(4))
-    s0, s0_l = fblock_sum(s0, s0_l)
-    s2, s2_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i, where_i)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i_1, where_i_1)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i_2, where_i_2)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i_3, where_i_3)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i = u32(i + block_width * u32(4))
-    s2, s2_l = fblock_sum(s2, s2_l)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_given(s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_given(s2, s2_l, temperature, temperature_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_given(s2, s2_l, temperature, temperature_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_given(
-            s2, s2_l, temperature, temperature_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
-        )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
-        i = u32(i + block_width * u32(4))
-
-
-@kernel
-def vjp_f64_temperature_given_warp(g, x, where, temperature, dx_, rows, n, inner):
-    row = warp_row()
-    if row >= rows:
-        return
-    lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -math.inf
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
-        m0 = dpeak_step(m0, m0_here)
-        i = u32(i + warp_width)
-    m0 = dwarp_peak(m0)
-    s0, s0_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i = u32(i + warp_width)
-    s0, s0_l = dwarp_sum(s0, s0_l)
-    r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_given(s0, s0_l)
-    s2, s2_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_i, where_i)
-        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i = u32(i + warp_width)
-    s2, s2_l = dwarp_sum(s2, s2_l)
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-        g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
-        store(
-            dx_,
-            u32(at + i * inner),
-            vjp_f64_dx_core_temperature_given(s2, s2_l, temperature, e0_i, e0_l_i, g_i, where_i),
-        )
-        i = u32(i + warp_width)
-
-
-@kernel
-def vjp_f64_temperature_given_warp_wide(g, x, where, temperature, dx_, rows, n, inner):
-    row = warp_row()
-    if row >= rows:
-        return
-    lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
-    m0 = -math.inf
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
-        m0 = dpeak_step(m0, m0_here)
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i_1, x_i_1)
-        m0 = dpeak_step(m0, m0_here)
-        i = u32(i + warp_width * u32(2))
-    m0 = dwarp_peak(m0)
-    s0, s0_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
-        i = u32(i + warp_width * u32(2))
-    s0, s0_l = dwarp_sum(s0, s0_l)
-    r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_given(s0, s0_l)
-    s2, s2_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_i, where_i)
-        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_i_1, where_i_1)
-        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i = u32(i + warp_width * u32(2))
-    s2, s2_l = dwarp_sum(s2, s2_l)
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-        else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        dx__0, dx__1 = vjp_f64_dx_core_temperature_given(s2, s2_l, temperature, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core_temperature_given(
-            s2, s2_l, temperature, e0_i_1, e0_l_i_1, g_i_1, where_i_1
-        )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
-        i = u32(i + warp_width * u32(2))
-
-
-@kernel
-def vjp_f64_temperature_given_block(g, x, where, temperature, dx_, rows, n, inner):
-    row = block_row()
-    if row >= rows:
-        return
-    lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -math.inf
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
-        m0 = dpeak_step(m0, m0_here)
-        i = u32(i + block_width)
-    m0 = dblock_peak(m0)
-    s0, s0_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i = u32(i + block_width)
-    s0, s0_l = dblock_sum(s0, s0_l)
-    r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_given(s0, s0_l)
-    s2, s2_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_i, where_i)
-        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i = u32(i + block_width)
-    s2, s2_l = dblock_sum(s2, s2_l)
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-        g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
-        store(
-            dx_,
-            u32(at + i * inner),
-            vjp_f64_dx_core_temperature_given(s2, s2_l, temperature, e0_i, e0_l_i, g_i, where_i),
-        )
-        i = u32(i + block_width)
-
-
-@kernel
-def vjp_f64_temperature_given_block_wide(g, x, where, temperature, dx_, rows, n, inner):
-    row = block_row()
-    if row >= rows:
-        return
-    lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), block_first(u32(4096))
-    keep = n <= u32(2048)
-    m0 = -math.inf
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
-        m0 = dpeak_step(m0, m0_here)
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i_1, x_i_1)
-        m0 = dpeak_step(m0, m0_here)
-        i = u32(i + block_width * u32(2))
-    m0 = dblock_peak(m0)
-    s0, s0_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
-        i = u32(i + block_width * u32(2))
-    s0, s0_l = dblock_sum(s0, s0_l)
-    r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_given(s0, s0_l)
-    s2, s2_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_i, where_i)
-        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_i_1, where_i_1)
-        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i = u32(i + block_width * u32(2))
-    s2, s2_l = dblock_sum(s2, s2_l)
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-        else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        dx__0, dx__1 = vjp_f64_dx_core_temperature_given(s2, s2_l, temperature, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core_temperature_given(
-            s2, s2_l, temperature, e0_i_1, e0_l_i_1, g_i_1, where_i_1
-        )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
-        i = u32(i + block_width * u32(2))
-
-
-@kernel
-def vjp_temperature_f32_temperature_given_warp(g, x, where, temperature, temperature_l, dtemperature_, rows, n, inner):
-    row = warp_row()
-    if row >= rows:
-        return
-    lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -f32(math.inf)
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
-        m0 = fpeak_step(m0, m0_here)
-        i = u32(i + warp_width)
-    m0 = fwarp_peak(m0)
-    s0, s0_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i, e0_l_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i = u32(i + warp_width)
-    s0, s0_l = fwarp_sum(s0, s0_l)
-    s2, s2_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i, where_i)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i = u32(i + warp_width)
-    s2, s2_l = fwarp_sum(s2, s2_l)
-    s5, s5_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
-        s5_here = vjp_temperature_f32_s5_core_temperature_given(e0_i, e0_l_i, where_i, x_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        i = u32(i + warp_width)
-    s5, s5_l = fwarp_sum(s5, s5_l)
-    c0 = vjp_temperature_f32_c0_core_temperature_given(s0, s0_l, s5)
-    s3, s3_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        s3_here, s3_l_here = vjp_temperature_f32_s3_core_temperature_given(
-            c0, temperature, temperature_l, g_i, where_i, x_i
-        )
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        i = u32(i + warp_width)
-    s3, s3_l = fwarp_sum(s3, s3_l)
-    s4, s4_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
-        s4_here, s4_l_here = vjp_temperature_f32_s4_core_temperature_given(
-            c0, s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, where_i, x_i
-        )
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, s4_l_here)
-        i = u32(i + warp_width)
-    s4, s4_l = fwarp_sum(s4, s4_l)
-    if lane == 0:
-        store(dtemperature_, row, vjp_temperature_f32_dtemperature_core_temperature_given(s3, s3_l, s4, s4_l))
-
-
-@kernel
-def vjp_temperature_f32_temperature_given_warp_wide(
-    g, x, where, temperature, temperature_l, dtemperature_, rows, n, inner
-):
-    row = warp_row()
-    if row >= rows:
-        return
-    lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
-    m0 = -f32(math.inf)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
-        m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_1, x_i_1)
-        m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_2, x_i_2)
-        m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_3, x_i_3)
-        m0 = fpeak_step(m0, m0_here)
-        i = u32(i + warp_width * u32(4))
-    m0 = fwarp_peak(m0)
-    s0, s0_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i, e0_l_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_2, e0_l_i_2, where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_3, e0_l_i_3, where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
-        i = u32(i + warp_width * u32(4))
-    s0, s0_l = fwarp_sum(s0, s0_l)
-    s2, s2_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i, where_i)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i_1, where_i_1)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i_2, where_i_2)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i_3, where_i_3)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i = u32(i + warp_width * u32(4))
-    s2, s2_l = fwarp_sum(s2, s2_l)
-    s5, s5_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        s5_here = vjp_temperature_f32_s5_core_temperature_given(e0_i, e0_l_i, where_i, x_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        s5_here = vjp_temperature_f32_s5_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1, x_i_1)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        s5_here = vjp_temperature_f32_s5_core_temperature_given(e0_i_2, e0_l_i_2, where_i_2, x_i_2)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        s5_here = vjp_temperature_f32_s5_core_temperature_given(e0_i_3, e0_l_i_3, where_i_3, x_i_3)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        i = u32(i + warp_width * u32(4))
-    s5, s5_l = fwarp_sum(s5, s5_l)
-    c0 = vjp_temperature_f32_c0_core_temperature_given(s0, s0_l, s5)
-    s3, s3_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        s3_here, s3_l_here = vjp_temperature_f32_s3_core_temperature_given(
-            c0, temperature, temperature_l, g_i, where_i, x_i
-        )
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_temperature_f32_s3_core_temperature_given(
-            c0, temperature, temperature_l, g_i_1, where_i_1, x_i_1
-        )
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_temperature_f32_s3_core_temperature_given(
-            c0, temperature, temperature_l, g_i_2, where_i_2, x_i_2
-        )
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_temperature_f32_s3_core_temperature_given(
-            c0, temperature, temperature_l, g_i_3, where_i_3, x_i_3
-        )
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        i = u32(i + warp_width * u32(4))
-    s3, s3_l = fwarp_sum(s3, s3_l)
-    s4, s4_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        s4_here, s4_l_here = vjp_temperature_f32_s4_core_temperature_given(
-            c0, s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, where_i, x_i
-        )
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, s4_l_here)
-        s4_here, s4_l_here = vjp_temperature_f32_s4_core_temperature_given(
-            c0, s2, s2_l, temperature, temperature_l, e0_i_1, e0_l_i_1, where_i_1, x_i_1
-        )
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, s4_l_here)
-        s4_here, s4_l_here = vjp_temperature_f32_s4_core_temperature_given(
-            c0, s2, s2_l, temperature, temperature_l, e0_i_2, e0_l_i_2, where_i_2, x_i_2
-        )
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, s4_l_here)
-        s4_here, s4_l_here = vjp_temperature_f32_s4_core_temperature_given(
-            c0, s2, s2_l, temperature, temperature_l, e0_i_3, e0_l_i_3, where_i_3, x_i_3
-        )
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, s4_l_here)
-        i = u32(i + warp_width * u32(4))
-    s4, s4_l = fwarp_sum(s4, s4_l)
-    if lane == 0:
-        store(dtemperature_, row, vjp_temperature_f32_dtemperature_core_temperature_given(s3, s3_l, s4, s4_l))
-
-
-@kernel
-def vjp_temperature_f32_temperature_given_block(g, x, where, temperature, temperature_l, dtemperature_, rows, n, inner):
-    row = block_row()
-    if row >= rows:
-        return
-    lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -f32(math.inf)
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
-        m0 = fpeak_step(m0, m0_here)
-        i = u32(i + block_width)
-    m0 = fblock_peak(m0)
-    s0, s0_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i, e0_l_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        i = u32(i + block_width)
-    s0, s0_l = fblock_sum(s0, s0_l)
-    s2, s2_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i, where_i)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i = u32(i + block_width)
-    s2, s2_l = fblock_sum(s2, s2_l)
-    s5, s5_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
-        s5_here = vjp_temperature_f32_s5_core_temperature_given(e0_i, e0_l_i, where_i, x_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        i = u32(i + block_width)
-    s5, s5_l = fblock_sum(s5, s5_l)
-    c0 = vjp_temperature_f32_c0_core_temperature_given(s0, s0_l, s5)
-    s3, s3_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        s3_here, s3_l_here = vjp_temperature_f32_s3_core_temperature_given(
-            c0, temperature, temperature_l, g_i, where_i, x_i
-        )
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        i = u32(i + block_width)
-    s3, s3_l = fblock_sum(s3, s3_l)
-    s4, s4_l = f32(0), f32(0)
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
-        s4_here, s4_l_here = vjp_temperature_f32_s4_core_temperature_given(
-            c0, s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, where_i, x_i
-        )
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, s4_l_here)
-        i = u32(i + block_width)
-    s4, s4_l = fblock_sum(s4, s4_l)
-    if lane == 0:
-        store(dtemperature_, row, vjp_temperature_f32_dtemperature_core_temperature_given(s3, s3_l, s4, s4_l))
-
-
-@kernel
-def vjp_temperature_f32_temperature_given_block_wide(
-    g, x, where, temperature, temperature_l, dtemperature_, rows, n, inner
-):
-    row = block_row()
-    if row >= rows:
-        return
-    lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(4096)
-    m0 = -f32(math.inf)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
-        m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_1, x_i_1)
-        m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_2, x_i_2)
-        m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_3, x_i_3)
-        m0 = fpeak_step(m0, m0_here)
-        i = u32(i + block_width * u32(4))
-    m0 = fblock_peak(m0)
-    s0, s0_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i, e0_l_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_2, e0_l_i_2, where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_3, e0_l_i_3, where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
-        i = u32(i + block_width * u32(4))
-    s0, s0_l = fblock_sum(s0, s0_l)
-    s2, s2_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i, where_i)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i_1, where_i_1)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i_2, where_i_2)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core_temperature_given(s0, s0_l, g_i_3, where_i_3)
-        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        i = u32(i + block_width * u32(4))
-    s2, s2_l = fblock_sum(s2, s2_l)
-    s5, s5_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        s5_here = vjp_temperature_f32_s5_core_temperature_given(e0_i, e0_l_i, where_i, x_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        s5_here = vjp_temperature_f32_s5_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1, x_i_1)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        s5_here = vjp_temperature_f32_s5_core_temperature_given(e0_i_2, e0_l_i_2, where_i_2, x_i_2)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        s5_here = vjp_temperature_f32_s5_core_temperature_given(e0_i_3, e0_l_i_3, where_i_3, x_i_3)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
-        i = u32(i + block_width * u32(4))
-    s5, s5_l = fblock_sum(s5, s5_l)
-    c0 = vjp_temperature_f32_c0_core_temperature_given(s0, s0_l, s5)
-    s3, s3_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        s3_here, s3_l_here = vjp_temperature_f32_s3_core_temperature_given(
-            c0, temperature, temperature_l, g_i, where_i, x_i
-        )
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_temperature_f32_s3_core_temperature_given(
-            c0, temperature, temperature_l, g_i_1, where_i_1, x_i_1
-        )
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_temperature_f32_s3_core_temperature_given(
-            c0, temperature, temperature_l, g_i_2, where_i_2, x_i_2
-        )
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_temperature_f32_s3_core_temperature_given(
-            c0, temperature, temperature_l, g_i_3, where_i_3, x_i_3
-        )
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        i = u32(i + block_width * u32(4))
-    s3, s3_l = fblock_sum(s3, s3_l)
-    s4, s4_l = f32(0), f32(0)
-    i = u32(lane * u32(4))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        i_2 = u32(i + u32(2))
-        i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        s4_here, s4_l_here = vjp_temperature_f32_s4_core_temperature_given(
-            c0, s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, where_i, x_i
-        )
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, s4_l_here)
-        s4_here, s4_l_here = vjp_temperature_f32_s4_core_temperature_given(
-            c0, s2, s2_l, temperature, temperature_l, e0_i_1, e0_l_i_1, where_i_1, x_i_1
-        )
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, s4_l_here)
-        s4_here, s4_l_here = vjp_temperature_f32_s4_core_temperature_given(
-            c0, s2, s2_l, temperature, temperature_l, e0_i_2, e0_l_i_2, where_i_2, x_i_2
-        )
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, s4_l_here)
-        s4_here, s4_l_here = vjp_temperature_f32_s4_core_temperature_given(
-            c0, s2, s2_l, temperature, temperature_l, e0_i_3, e0_l_i_3, where_i_3, x_i_3
-        )
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, s4_l_here)
-        i = u32(i + block_width * u32(4))
-    s4, s4_l = fblock_sum(s4, s4_l)
-    if lane == 0:
-        store(dtemperature_, row, vjp_temperature_f32_dtemperature_core_temperature_given(s3, s3_l, s4, s4_l))
-
-
-@kernel
-def vjp_temperature_f64_temperature_given_warp(g, x, where, temperature, dtemperature_, rows, n, inner):
-    row = warp_row()
-    if row >= rows:
-        return
-    lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -math.inf
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
-        m0 = dpeak_step(m0, m0_here)
-        i = u32(i + warp_width)
-    m0 = dwarp_peak(m0)
-    s0, s0_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i = u32(i + warp_width)
-    s0, s0_l = dwarp_sum(s0, s0_l)
-    r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_given(s0, s0_l)
-    s2, s2_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_i, where_i)
-        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i = u32(i + warp_width)
-    s2, s2_l = dwarp_sum(s2, s2_l)
-    s5, s5_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
-        s5_here = vjp_temperature_f64_s5_core_temperature_given(e0_i, e0_l_i, where_i, x_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
-        i = u32(i + warp_width)
-    s5, s5_l = dwarp_sum(s5, s5_l)
-    c0 = vjp_temperature_f64_c0_core_temperature_given(s0, s0_l, s5)
-    s3, s3_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        s3_here, s3_l_here = vjp_temperature_f64_s3_core_temperature_given(c0, temperature, g_i, where_i, x_i)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
-        i = u32(i + warp_width)
-    s3, s3_l = dwarp_sum(s3, s3_l)
-    s4, s4_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
-        s4_here, s4_l_here = vjp_temperature_f64_s4_core_temperature_given(
-            c0, s2, s2_l, temperature, e0_i, e0_l_i, where_i, x_i
-        )
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, s4_l_here)
-        i = u32(i + warp_width)
-    s4, s4_l = dwarp_sum(s4, s4_l)
-    if lane == 0:
-        store(dtemperature_, row, vjp_temperature_f64_dtemperature_core_temperature_given(s3, s3_l, s4, s4_l))
-
-
-@kernel
-def vjp_temperature_f64_temperature_given_warp_wide(g, x, where, temperature, dtemperature_, rows, n, inner):
-    row = warp_row()
-    if row >= rows:
-        return
-    lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
-    m0 = -math.inf
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
-        m0 = dpeak_step(m0, m0_here)
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i_1, x_i_1)
-        m0 = dpeak_step(m0, m0_here)
-        i = u32(i + warp_width * u32(2))
-    m0 = dwarp_peak(m0)
-    s0, s0_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
-        i = u32(i + warp_width * u32(2))
-    s0, s0_l = dwarp_sum(s0, s0_l)
-    r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_given(s0, s0_l)
-    s2, s2_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_i, where_i)
-        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_i_1, where_i_1)
-        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i = u32(i + warp_width * u32(2))
-    s2, s2_l = dwarp_sum(s2, s2_l)
-    s5, s5_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-        else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        s5_here = vjp_temperature_f64_s5_core_temperature_given(e0_i, e0_l_i, where_i, x_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
-        s5_here = vjp_temperature_f64_s5_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1, x_i_1)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
-        i = u32(i + warp_width * u32(2))
-    s5, s5_l = dwarp_sum(s5, s5_l)
-    c0 = vjp_temperature_f64_c0_core_temperature_given(s0, s0_l, s5)
-    s3, s3_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        s3_here, s3_l_here = vjp_temperature_f64_s3_core_temperature_given(c0, temperature, g_i, where_i, x_i)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_temperature_f64_s3_core_temperature_given(c0, temperature, g_i_1, where_i_1, x_i_1)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
-        i = u32(i + warp_width * u32(2))
-    s3, s3_l = dwarp_sum(s3, s3_l)
-    s4, s4_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-        else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        s4_here, s4_l_here = vjp_temperature_f64_s4_core_temperature_given(
-            c0, s2, s2_l, temperature, e0_i, e0_l_i, where_i, x_i
-        )
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, s4_l_here)
-        s4_here, s4_l_here = vjp_temperature_f64_s4_core_temperature_given(
-            c0, s2, s2_l, temperature, e0_i_1, e0_l_i_1, where_i_1, x_i_1
-        )
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, s4_l_here)
-        i = u32(i + warp_width * u32(2))
-    s4, s4_l = dwarp_sum(s4, s4_l)
-    if lane == 0:
-        store(dtemperature_, row, vjp_temperature_f64_dtemperature_core_temperature_given(s3, s3_l, s4, s4_l))
-
-
-@kernel
-def vjp_temperature_f64_temperature_given_block(g, x, where, temperature, dtemperature_, rows, n, inner):
-    row = block_row()
-    if row >= rows:
-        return
-    lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -math.inf
-    i = lane
-    while i < n:
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
-        m0 = dpeak_step(m0, m0_here)
-        i = u32(i + block_width)
-    m0 = dblock_peak(m0)
-    s0, s0_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        i = u32(i + block_width)
-    s0, s0_l = dblock_sum(s0, s0_l)
-    r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_given(s0, s0_l)
-    s2, s2_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_i, where_i)
-        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i = u32(i + block_width)
-    s2, s2_l = dblock_sum(s2, s2_l)
-    s5, s5_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
-        s5_here = vjp_temperature_f64_s5_core_temperature_given(e0_i, e0_l_i, where_i, x_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
-        i = u32(i + block_width)
-    s5, s5_l = dblock_sum(s5, s5_l)
-    c0 = vjp_temperature_f64_c0_core_temperature_given(s0, s0_l, s5)
-    s3, s3_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
-        x_i = load(x, u32(at + i * inner))
-        s3_here, s3_l_here = vjp_temperature_f64_s3_core_temperature_given(c0, temperature, g_i, where_i, x_i)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
-        i = u32(i + block_width)
-    s3, s3_l = dblock_sum(s3, s3_l)
-    s4, s4_l = 0.0, 0.0
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
-        s4_here, s4_l_here = vjp_temperature_f64_s4_core_temperature_given(
-            c0, s2, s2_l, temperature, e0_i, e0_l_i, where_i, x_i
-        )
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, s4_l_here)
-        i = u32(i + block_width)
-    s4, s4_l = dblock_sum(s4, s4_l)
-    if lane == 0:
-        store(dtemperature_, row, vjp_temperature_f64_dtemperature_core_temperature_given(s3, s3_l, s4, s4_l))
-
-
-@kernel
-def vjp_temperature_f64_temperature_given_block_wide(g, x, where, temperature, dtemperature_, rows, n, inner):
-    row = block_row()
-    if row >= rows:
-        return
-    lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), block_first(u32(4096))
-    keep = n <= u32(2048)
-    m0 = -math.inf
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
-        m0 = dpeak_step(m0, m0_here)
-        m0_here = value_f64_m0_core_temperature_given(temperature, where_i_1, x_i_1)
-        m0 = dpeak_step(m0, m0_here)
-        i = u32(i + block_width * u32(2))
-    m0 = dblock_peak(m0)
-    s0, s0_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        e0_i_1, e0_l_i_1 = vjp_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        s0_here, s0_l_here = vjp_f64_s0_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
-        i = u32(i + block_width * u32(2))
-    s0, s0_l = dblock_sum(s0, s0_l)
-    r_s0, r_s0_l = vjp_f64_r_s0_core_temperature_given(s0, s0_l)
-    s2, s2_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_i, where_i)
-        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f64_s2_core_temperature_given(r_s0, r_s0_l, g_i_1, where_i_1)
-        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
-        i = u32(i + block_width * u32(2))
-    s2, s2_l = dblock_sum(s2, s2_l)
-    s5, s5_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-        else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        s5_here = vjp_temperature_f64_s5_core_temperature_given(e0_i, e0_l_i, where_i, x_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
-        s5_here = vjp_temperature_f64_s5_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1, x_i_1)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
-        i = u32(i + block_width * u32(2))
-    s5, s5_l = dblock_sum(s5, s5_l)
-    c0 = vjp_temperature_f64_c0_core_temperature_given(s0, s0_l, s5)
-    s3, s3_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        s3_here, s3_l_here = vjp_temperature_f64_s3_core_temperature_given(c0, temperature, g_i, where_i, x_i)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_temperature_f64_s3_core_temperature_given(c0, temperature, g_i_1, where_i_1, x_i_1)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
-        i = u32(i + block_width * u32(2))
-    s3, s3_l = dblock_sum(s3, s3_l)
-    s4, s4_l = 0.0, 0.0
-    i = u32(lane * u32(2))
-    while i < n:
-        i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-        else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
-            e0_i, e0_l_i = vjp_f64_e0_core_temperature_given(m0, temperature, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        s4_here, s4_l_here = vjp_temperature_f64_s4_core_temperature_given(
-            c0, s2, s2_l, temperature, e0_i, e0_l_i, where_i, x_i
-        )
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, s4_l_here)
-        s4_here, s4_l_here = vjp_temperature_f64_s4_core_temperature_given(
-            c0, s2, s2_l, temperature, e0_i_1, e0_l_i_1, where_i_1, x_i_1
-        )
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, s4_l_here)
-        i = u32(i + block_width * u32(2))
-    s4, s4_l = dblock_sum(s4, s4_l)
-    if lane == 0:
-        store(dtemperature_, row, vjp_temperature_f64_dtemperature_core_temperature_given(s3, s3_l, s4, s4_l))
