@@ -369,6 +369,8 @@ def test_a_choice_is_checked_beside_kinks_within_kinks() -> None:
     assert nested_kinks(first_max(x**3, x), x) == [-1.0, 0.0, 1.0]
     assert nested_kinks(Abs(Abs(x) + 1), x) == [0.0]
     assert nested_kinks(Abs(x - w), x) == []
+    many = nested_kinks(Abs(sp.Add(*(Abs(x - k) for k in range(30))) - 500), x)  # of 2^30 combinations some are tried
+    assert set(range(30)) <= set(many)
     fresh = Sampler(x, ({},), grid(-math.inf, math.inf)).fresh(Question(nested, nested, x, 0))
     assert {math.nextafter(1, 0), 1.0, math.nextafter(1, 2)} <= set(fresh.x.tolist())
 

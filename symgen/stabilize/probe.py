@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from itertools import pairwise
@@ -38,6 +38,7 @@ APART = 12  # points on each side of a root of even order at which the function 
 LARGEST = (float(np.finfo(np.float32).max), 2.0**1023 * 1.5, float(np.finfo(np.float64).max))  # doubled, they overflow
 EXACTLY = 160  # bits that tell which float64 is the nearest
 TOUCHING = 2.0**-36  # of the values there
+MOST_CASES = 128  # of a condition: cases within cases multiply
 MOST_ROOTS = 12  # an oscillating function has more than anybody can treat one by one
 
 
@@ -154,20 +155,31 @@ def nested_kinks(expression: Expr, x: Symbol) -> list[float]:
     """
     found = set()
     for switch in switches(expression):
-        for case in _cases(switch) if switch.free_symbols == {x} else ():
+        for case in dict.fromkeys(itertools.islice(_cases(switch), MOST_CASES)) if switch.free_symbols == {x} else ():
             if case.is_polynomial(x) and case.has(x) and all(c.is_Rational for c in case.as_poly(x).all_coeffs()):
                 found |= {r for r in sp.real_roots(case) if decided(switch.xreplace({x: r})).is_zero}
     return sorted(map(float, found))
 
 
-def _cases(e: Expr) -> list[Expr]:
+def _cases(e: Expr) -> Iterator[Expr]:
     """A piecewise formula in each combination of its cases, whether or not it ever occurs."""
     e = unfold(e)
     if isinstance(e, Cases):
-        return list(dict.fromkeys(c for branch in (e.then, e.otherwise) for c in _cases(branch)))
-    if not e.args:
-        return [e]
-    return list(dict.fromkeys(e.func(*parts) for parts in itertools.product(*map(_cases, e.args))))
+        yield from _cases(e.then)
+        yield from _cases(e.otherwise)
+    elif not e.args:
+        yield e
+    else:
+        yield from (e.func(*parts) for parts in _products(e.args))
+
+
+def _products(parts: Sequence[Expr]) -> Iterator[tuple[Expr, ...]]:
+    """All combinations of the cases of several formulas, made one by one: there may be very many."""
+    if not parts:
+        yield ()
+    else:
+        for one in _cases(parts[0]):
+            yield from ((one, *others) for others in _products(parts[1:]))
 
 
 def neighbours(root: float, thin: int = 1) -> Floats:
