@@ -16,15 +16,15 @@ from tests.rows.hard import OPS
 
 
 class Naive:
-    """Softmax as it is written, and its gradient from the result."""
+    """Softmin as it is written, and its gradient from the result."""
 
     def __call__(self, x: Any, where: Any) -> Any:
-        e = np.exp(x.astype(np.float64))
+        e = np.exp(-x.astype(np.float64))
         return (e / e.sum()).astype(x.dtype)
 
     def vjp(self, g: Any, x: Any, where: Any, wrt: Any) -> Any:
         p = self(x, where).astype(np.float64)
-        return (p * (g - (p * g).sum())).astype(x.dtype)
+        return (p * ((p * g).sum() - g)).astype(x.dtype)
 
 
 def certified(kernel: Any, name: str = "softmax") -> Certificate:
@@ -48,11 +48,11 @@ def test_every_output_is_measured_in_every_dtype(good: Certificate) -> None:
 
 def test_what_the_formula_as_written_loses_is_found() -> None:
     """Overflow in a wide range, lost tails in float32, and the gradient of a confident row."""
-    rows = {(r.output, r.dtype): r for r in certified(Naive()).rows}
+    rows = {(r.output, r.dtype): r for r in certified(Naive(), "softmin").rows}
     assert rows["value", "float64"].nonfinite > 0
     assert rows["value", "float64"].place.startswith("a range of 1e4")
     assert rows["vjp", "float32"].error > 2
-    assert any("NaN or infinity" in text for text in certified(Naive()).failures())
+    assert any("NaN or infinity" in text for text in certified(Naive(), "softmin").failures())
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ def test_the_card_says_where_the_worst_entry_is(good: Certificate) -> None:
 def test_a_kernel_without_a_gradient_is_measured_all_the_same() -> None:
     class Kernel:
         def __call__(self, x: Any, where: Any) -> Any:
-            return F.softmax(x, where=where)
+            return F.softmin(x, where=where)
 
         def vjp(self, *_: Any, **__: Any) -> Any:
-            raise ValueError("softmax.vjp(): there is no derivative in 'x' for these options")
+            raise ValueError("softmin.vjp(): there is no derivative in 'x' for these options")
 
-    assert [r.output for r in certified(Kernel()).rows] == ["value", "value"]
+    assert [r.output for r in certified(Kernel(), "softmin").rows] == ["value", "value"]
 
 
 def test_labels_are_drawn_from_the_numbers_that_the_formula_asks_for() -> None:
@@ -120,15 +120,15 @@ def test_entries_that_are_exactly_zero_are_measured_apart() -> None:
         left = 1e-20
 
         def vjp(self, g: Any, x: Any, where: Any, wrt: Any) -> Any:
-            return F.softmax.vjp(g, x, wrt=wrt) if x.size > 1 else np.full_like(x, self.left)
+            return F.softmin.vjp(g, x, wrt=wrt) if x.size > 1 else np.full_like(x, self.left)
 
         def __call__(self, x: Any, where: Any) -> Any:
-            return F.softmax(x)
+            return F.softmin(x)
 
     def slopes(left: float) -> dict[str, Any]:
         kernel = Leaving()
         kernel.left = left
-        found = certify_rows(OPS["softmax"], kernel, dtypes=("float64", "float32"), lengths=(1,))
+        found = certify_rows(OPS["softmin"], kernel, dtypes=("float64", "float32"), lengths=(1,))
         return {r.dtype: r for r in found.rows if r.output == "vjp"}
 
     few = slopes(1e-20)

@@ -69,17 +69,22 @@ def test_loops_of_rows_are_vector_code(name: str, tag: str) -> None:
     made: dict[str, Any] = {"__name__": "uncached", "__package__": module.__package__}
     exec(compile(text, "uncached", "exec"), made)  # of cached code there is no text
     x = np.zeros((2, 500), {"f32": np.float32, "f64": np.float64}[tag])
-    kernel = made[f"value_{tag}"]
-    if not hasattr(kernel, "inspect_asm"):
-        pytest.skip("Numba compiles nothing here")
-    kernel(x, np.ones((1, 500), bool), np.empty(2, x.dtype) if name == "logsumexp" else np.empty_like(x))
-    code = kernel.inspect_asm(kernel.signatures[-1])
-    if "ymm" not in code:
-        pytest.skip("no vectors that this test knows the names of")
-    wide = "zmm" if "zmm" in code else "ymm"
-    assert len(re.findall(rf"vf\w*add\w*pd.*{wide}", code)) >= 8
-    assert "gather" not in code
-    assert not re.search(r"\$(exp|log|exp2|fmax)\b", code)
+    given = {"x": x, "where": np.ones((1, 500), bool), "temperature": 0.5}
+    out = np.empty(2, x.dtype) if name == "logsumexp" else np.empty_like(x)
+    kernels = [k for n, k in made.items() if re.fullmatch(rf"value_{tag}(_temperature_(none|given))?", n)]
+    assert kernels
+    for kernel in kernels:
+        if not hasattr(kernel, "inspect_asm"):
+            pytest.skip("Numba compiles nothing here")
+        parameters = kernel.py_func.__code__.co_varnames[: kernel.py_func.__code__.co_argcount]
+        kernel(*(given.get(p, out) for p in parameters))
+        code = kernel.inspect_asm(kernel.signatures[-1])
+        if "ymm" not in code:
+            pytest.skip("no vectors that this test knows the names of")
+        wide = "zmm" if "zmm" in code else "ymm"
+        assert len(re.findall(rf"vf\w*add\w*pd.*{wide}", code)) >= 8
+        assert "gather" not in code
+        assert not re.search(r"\$(exp|log|exp2|fmax)\b", code)
 
 
 def test_terms_that_share_roundings_keep_their_low_parts():
