@@ -173,6 +173,12 @@ def test_a_power_of_a_mixture_rounds_no_exponent(share: Rational, name: str) -> 
         assert worst(e.xreplace({x: x / 3}), ARITHMETICS[name], points(LEAST, 90.0)) <= 2.0
 
 
+def test_a_long_power_of_a_mixture_asks_for_more_than_float64_of_its_base() -> None:
+    """The thousandth power of a number that is right to 2^-62 alone would be 2 ULP off."""
+    e = sp.exp(1000 * log_mixture(x, Rational(1, 4)), evaluate=False)
+    assert worst(e, COMPENSATED, points(0.0, 40.0)) <= 1.5
+
+
 @pytest.mark.parametrize(
     ("share", "logit", "mixture"), [(0, math.inf, 1), (0, -math.inf, 0), (1, -math.inf, 1), (0.25, -math.inf, 0.25)]
 )
