@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.show:
         print(gpu_text.table(json.loads(Path(options.show).read_text(encoding="utf-8"))))
         return 0
-    chosen = options.functions or sorted({getattr(F, n).__name__ for n in dir(F) if _is_kernel(n)})
+    chosen = options.functions or functions()
     missing = _missing()
     result: dict[str, Any] = {"versions": versions(), "device": None if missing else device()}
     for name, section in SECTIONS.items():
@@ -84,6 +84,11 @@ def tried(section: str, name: str, quick: bool) -> Any:
     except Exception as error:  # noqa: BLE001 - whatever a device, a driver or another library raises
         print(f"{section} of {name} failed: {type(error).__name__}: {error}", file=sys.stderr)
         return {"failed": f"{type(error).__name__}: {error}"}
+
+
+def functions() -> list[str]:
+    """All that have CUDA kernels."""
+    return sorted({getattr(F, n).__name__ for n in dir(F) if _is_kernel(n)})
 
 
 def _is_kernel(name: str) -> bool:

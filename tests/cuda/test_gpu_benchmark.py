@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import symgen.functional as F
 from symgen.cuda_code import DeviceArray, Simulator
 from symgen.runtime.cuda import Driver
 from symgen.runtime.cuda_arrays import LIBRARIES, Library
@@ -149,3 +150,37 @@ def test_what_fails_is_said_and_the_rest_is_measured(gpu, monkeypatch, capsys):
     monkeypatch.setitem(gpu.SECTIONS, "broken", gpu.Section(broken))
     assert gpu.tried("broken", "relu", quick=True) == {"failed": "RuntimeError: relu True"}
     assert "broken of relu failed" in capsys.readouterr().err
+
+
+def test_every_function_is_called_with_what_it_takes(gpu, function):
+    """Lists of classes, batches that are compared, domains: a kernel of the processor refuses none of the operands."""
+    from benchmarks import gpu_calls
+
+    if function not in gpu.functions():
+        pytest.skip(f"{function} is the epilogue of a layer, which is not measured")
+    kernel, more = getattr(F, function), gpu_calls.settings(function)
+    first = kernel.function.tensors[0].name
+    for columns in (128, 1024):
+        x = gpu_calls.operands(function, 4096, columns)
+        assert x[first].size == 4096
+        wide = {k: v.astype(np.float64) if v.dtype == np.float32 else v for k, v in x.items()}
+        assert np.isfinite(kernel(**wide, **more)).all()
+
+
+def test_what_is_measured_is_as_long_as_it_is_asked_for(gpu, function, monkeypatch):
+    """A few samples are drawn and repeated; a batch that is compared is shorter where that would take too long."""
+    from benchmarks import gpu_calls
+
+    if function not in gpu.functions():
+        pytest.skip(f"{function} is the epilogue of a layer, which is not measured")
+    monkeypatch.setitem(sys.modules, "torch", torch())
+    monkeypatch.setattr(gpu_calls, "DRAWN", 2048)
+    monkeypatch.setattr(gpu_calls, "WORK", 2**18)
+    found = {k: v.memory.shape for k, v in gpu_calls.on_device(function, 8192, 128, "float32").items()}
+    assert found == {k: v.shape for k, v in gpu_calls.operands(function, 8192, 128).items()}
+    plain = getattr(F, function).function
+    size = np.prod(found[plain.tensors[0].name])
+    if gpu_calls.layout(plain, 8192, 128).batch:
+        assert size == 8192
+    else:
+        assert 1 < size < 8192
