@@ -6,12 +6,14 @@ Tests, the static figures of a kernel and `benchmarks/gpu.py` use it; a program 
 from __future__ import annotations
 
 import functools
+import gc
 import re
 import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,6 +52,7 @@ def intermediate(kernel: Any, signature: tuple[Any, ...]) -> Intermediate:
     """What Numba makes of a kernel for some types of arguments; see `compile_ptx`."""
     from numba import cuda
     from numba.cuda import codegen, dispatcher
+    from numba.cuda.typing.context import BaseContext
 
     found: list[Intermediate] = []
 
@@ -62,10 +65,42 @@ def intermediate(kernel: Any, signature: tuple[Any, ...]) -> Intermediate:
     with (
         mock.patch.object(dispatcher, "get_current_device", return_value=device),
         mock.patch.object(codegen.nvvm, "compile_ir", keep),
+        mock.patch.object(BaseContext, RESOLVE, _remembering(getattr(BaseContext, RESOLVE))),
+        _without_collecting(),
     ):
         cuda.compile(kernel.py_func, signature, cc=CAPABILITIES[0], device=False, abi="numba", output="ptx")
     (made,) = found
     return made
+
+
+RESOLVE = "_resolve_user_function_type"  # how Numba finds what a call gives, from the function and types of arguments
+Resolve = Callable[..., Any]
+_resolved: dict[Any, Any] = {}
+
+
+def _remembering(resolve: Resolve) -> Resolve:
+    """The same, each call once: a kernel adds and multiplies float32 thousands of times, and Numba asks each time."""
+
+    def resolved(context: Any, function: Any, arguments: Sequence[Any], named: Any, literals: Any = None) -> Any:
+        key = (context, function, tuple(arguments), tuple(sorted(dict(named).items())), literals)
+        found = _resolved.get(key)
+        if found is None:
+            found = _resolved[key] = resolve(context, function, arguments, named, literals)
+        return found
+
+    return resolved
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Numba makes millions of objects that all stay until it is done, which the collector would look at many times."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def compile_ptx(kernel: Any, signature: tuple[Any, ...], capability: tuple[int, int] = (9, 0)) -> str:

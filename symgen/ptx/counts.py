@@ -54,9 +54,6 @@ class Counts:
         """For each instruction on shared memory how many accesses the worst bank had to serve one after the other."""
         return {text: t.ways for text, t in self.traffic.items() if t.ways}
 
-    def issued(self, opcode: str, warps: Array) -> None:
-        self.instructions[opcode] += int(np.count_nonzero(np.diff(np.sort(warps)))) + 1
-
     def global_access(self, text: str, warps: Array, addresses: Array, size: int) -> None:
         traffic = self.traffic.setdefault(text, Traffic())
         first, last = addresses // SECTOR, (addresses + size - 1) // SECTOR

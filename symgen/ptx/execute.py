@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -27,6 +28,22 @@ MEETS = re.compile(r"(?:shfl|vote)\.sync\..*|bar\.warp\.sync")
 BARRIER = re.compile(r"(?:bar|barrier)(?:\.cta)?\.sync(?:\.aligned)?")
 
 Step = Callable[[Machine, Lanes], None]
+
+
+@cache
+def _moves(opcode: str) -> bool:
+    """Whether it is a branch or an end."""
+    return BRANCH.fullmatch(opcode) is not None or END.fullmatch(opcode) is not None
+
+
+@cache
+def _meets(opcode: str) -> bool:
+    return MEETS.fullmatch(opcode) is not None
+
+
+@cache
+def _is_barrier(opcode: str) -> bool:
+    return BARRIER.fullmatch(opcode) is not None
 
 
 @dataclass
@@ -56,7 +73,7 @@ class Execution:
         self.place, self.state = np.zeros(threads, np.int64), np.full(threads, RUNNING, np.int8)
         self.steps = tuple(self._step(i) for i in self.kernel.code)
         self.leaders = frozenset(self.kernel.labels.values())
-        self.meets = frozenset(k for k, i in enumerate(self.kernel.code) if MEETS.fullmatch(i.opcode))
+        self.meets = frozenset(k for k, i in enumerate(self.kernel.code) if _meets(i.opcode))
 
     def run(self) -> None:
         """Run to the end.
@@ -91,7 +108,7 @@ class Execution:
 
     def _stretch(self, at: int, lanes: Array) -> None:
         """Run some threads until a branch, a barrier, an end, or a place where others may join them."""
-        counts, warps = self.machine.memory.counts, self.machine.grid.warp[lanes]
+        issued, warps = self.machine.memory.counts.instructions, self._warps(lanes)
         everybody = lanes.size == self.machine.grid.threads
         while True:
             if at >= len(self.kernel.code):
@@ -101,9 +118,9 @@ class Execution:
                 lanes = self._met(at, lanes)
                 if not lanes.size:
                     return
-                warps, everybody = self.machine.grid.warp[lanes], lanes.size == self.machine.grid.threads
+                warps, everybody = self._warps(lanes), lanes.size == self.machine.grid.threads
             instruction = self.kernel.code[at]
-            counts.issued(instruction.opcode, warps)
+            issued[instruction.opcode] += warps
             held = self._held(instruction, lanes)
             step = self.steps[at]
             at += 1
@@ -116,6 +133,10 @@ class Execution:
             if at in self.leaders:
                 self.place[lanes] = at
                 return
+
+    def _warps(self, lanes: Array) -> int:
+        """How many warps some threads are of."""
+        return int(np.count_nonzero(np.bincount(self.machine.grid.warp[lanes])))
 
     def _met(self, at: int, lanes: Array) -> Array:
         """Those threads at an instruction for a warp whose warp is there; the others wait for it."""
@@ -172,10 +193,9 @@ class Execution:
 
     def _step(self, instruction: Instruction) -> Step | None:
         """What an instruction does; None for control flow, which `_control` does."""
-        name = instruction.opcode
-        if BRANCH.fullmatch(name) or END.fullmatch(name):
+        if _moves(instruction.opcode):
             return None
-        if BARRIER.fullmatch(name):
+        if _is_barrier(instruction.opcode):
             if [str(getattr(o, "text", "")) for o in instruction.operands] != ["0"]:
                 raise UnknownPtx("a barrier for a part of the block", instruction.line, instruction.text)
             return None

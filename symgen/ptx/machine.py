@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -115,19 +116,18 @@ def _members(machine: Machine, at: Instruction, lanes: Lanes, mask: Operand) -> 
     """Every thread that the mask names, and that exists, must be here."""
     threads = machine.threads(lanes)
     wanted = machine.registers.read(mask, U32, lanes)
-    here = np.zeros(machine.grid.threads, np.bool_)
-    here[threads] = True
-    lane = machine.grid.thread[threads] % 32
+    grid, warp = machine.grid, machine.grid.warp[threads]
+    lane = grid.thread[threads] % 32
     if np.any((wanted >> lane.astype(np.uint32)) & np.uint32(1) == 0):
         raise Divergence("a thread is not named by the mask of the instruction that it runs", at.line, at.text)
-    first = threads - lane
-    for j in range(32):
-        named = (wanted >> np.uint32(j)) & np.uint32(1) == 1
-        exists = (machine.grid.thread[first] + j < machine.grid.size) & named
-        missing = exists & ~here[np.where(exists, first + j, 0)]
-        if missing.any():
-            who = int(first[missing][0]) + j
-            raise Divergence(f"the mask names thread {who}, which is not here", at.line, at.text)
+    here = np.bincount(warp, weights=2.0**lane).astype(np.uint64)[warp]  # a bit for each thread of the warp
+    count = np.minimum(grid.size - (grid.thread[threads] - lane), 32).astype(np.uint64)
+    missing = wanted & ((np.uint64(1) << count) - np.uint64(1)) & ~here
+    if missing.any():
+        one = int(np.argmax(missing != 0))
+        bits = int(missing[one])
+        who = int((threads - lane)[one]) + (bits & -bits).bit_length() - 1
+        raise Divergence(f"the mask names thread {who}, which is not here", at.line, at.text)
 
 
 def _shuffle(machine: Machine, at: Instruction, m: Match, lanes: Lanes) -> None:
@@ -245,7 +245,13 @@ _COMPILED = tuple((re.compile(pattern), effect) for pattern, effect in _TABLE)
 
 def effect(instruction: Instruction) -> Callable[[Machine, Lanes], None] | None:
     """What an instruction does to a machine; None for one that is arithmetic, control flow, or unknown."""
-    for pattern, function in _COMPILED:
-        if m := pattern.fullmatch(instruction.opcode):
-            return lambda machine, lanes, m=m, function=function: function(machine, instruction, m, lanes)  # type: ignore[misc]
-    return None
+    found = _named(instruction.opcode)
+    if found is None:
+        return None
+    function, match = found
+    return lambda machine, lanes: function(machine, instruction, match, lanes)
+
+
+@cache
+def _named(opcode: str) -> tuple[Effect, Match] | None:
+    return next(((function, m) for pattern, function in _COMPILED if (m := pattern.fullmatch(opcode))), None)

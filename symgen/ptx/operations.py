@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -327,10 +327,15 @@ def decode(instruction: Instruction) -> Pure:
     Raises:
         UnknownPtx: no entry of the table has this name with exactly these modifiers.
     """
-    for pattern, build in _COMPILED:
-        if match := pattern.fullmatch(instruction.opcode):
-            return build(match)
-    raise UnknownPtx(f"unknown instruction {instruction.opcode!r}", instruction.line, instruction.text)
+    found = _named(instruction.opcode)
+    if found is None:
+        raise UnknownPtx(f"unknown instruction {instruction.opcode!r}", instruction.line, instruction.text)
+    return found
+
+
+@cache
+def _named(opcode: str) -> Pure | None:
+    return next((build(m) for pattern, build in _COMPILED if (m := pattern.fullmatch(opcode))), None)
 
 
 def patterns() -> Iterator[str]:

@@ -7,6 +7,7 @@ counts or for the text of kernels uses the interpreter all the same.
 from __future__ import annotations
 
 import functools
+import gc
 import os
 from importlib import import_module
 from operator import attrgetter
@@ -112,6 +113,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = [i for i, item in enumerate(items) if Path(__file__).parent in item.path.parents]
     for i, item in zip(places, sorted((items[i] for i in places), key=function_of), strict=True):
         items[i] = item
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays, and what is compiled, too: the collector is to look at it less often."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
