@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -51,6 +51,7 @@ class Intermediate:
 def intermediate(kernel: Any, signature: tuple[Any, ...]) -> Intermediate:
     """What Numba makes of a kernel for some types of arguments; see `compile_ptx`."""
     from numba import cuda
+    from numba.core.types.functions import BaseFunction
     from numba.cuda import codegen, dispatcher
     from numba.cuda.typing.context import BaseContext
 
@@ -65,7 +66,8 @@ def intermediate(kernel: Any, signature: tuple[Any, ...]) -> Intermediate:
     with (
         mock.patch.object(dispatcher, "get_current_device", return_value=device),
         mock.patch.object(codegen.nvvm, "compile_ir", keep),
-        mock.patch.object(BaseContext, RESOLVE, _remembering(getattr(BaseContext, RESOLVE))),
+        _remembering(BaseContext, "_resolve_user_function_type"),
+        _remembering(BaseFunction, "get_call_type"),
         _without_collecting(),
     ):
         cuda.compile(kernel.py_func, signature, cc=CAPABILITIES[0], device=False, abi="numba", output="ptx")
@@ -73,22 +75,27 @@ def intermediate(kernel: Any, signature: tuple[Any, ...]) -> Intermediate:
     return made
 
 
-RESOLVE = "_resolve_user_function_type"  # how Numba finds what a call gives, from the function and types of arguments
-Resolve = Callable[..., Any]
-_resolved: dict[Any, Any] = {}
+_known: dict[Any, Any] = {}
 
 
-def _remembering(resolve: Resolve) -> Resolve:
-    """The same, each call once: a kernel adds and multiplies float32 thousands of times, and Numba asks each time."""
+def _remembering(holder: type, name: str) -> Any:
+    """Makes a method ask each question once: of thousands of sums of float32 Numba asks each time what that gives."""
+    method = getattr(holder, name)
 
-    def resolved(context: Any, function: Any, arguments: Sequence[Any], named: Any, literals: Any = None) -> Any:
-        key = (context, function, tuple(arguments), tuple(sorted(dict(named).items())), literals)
-        found = _resolved.get(key)
+    def remembered(*arguments: Any) -> Any:
+        key = (name, *map(_hashable, arguments))
+        found = _known.get(key)
         if found is None:
-            found = _resolved[key] = resolve(context, function, arguments, named, literals)
+            found = _known[key] = method(*arguments)
         return found
 
-    return resolved
+    return mock.patch.object(holder, name, remembered)
+
+
+def _hashable(argument: Any) -> Any:
+    if isinstance(argument, dict):
+        return tuple(argument.items())
+    return tuple(argument) if isinstance(argument, list) else argument
 
 
 @contextmanager
