@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from symgen import ptx
-from symgen.cuda_code import compile_ptx
+from symgen.cuda_code import CAPABILITIES, compile_ptx
 
 ERROR = 0.76  # ULP; on an H100 it was 0.755 over every 37th float32
 
@@ -55,3 +57,44 @@ def test_specials_and_both_ends(exponential):
 
 def test_nothing_in_it_is_approximated(exponential):
     assert [i.opcode for i in exponential.code if ".approx" in i.opcode] == []
+
+
+def fresh() -> Any:
+    """A kernel and a function that it calls, neither of them compiled yet."""
+    from numba import cuda
+
+    from symgen.runtime.device import f32, fadd, fmul, load, near_expf, store, thread, u32
+
+    @cuda.jit(device=True)
+    def core(x: Any, y: Any) -> Any:
+        a = fadd(fmul(x, y), f32(0.5))
+        b = near_expf(a) if a < y else fmul(a, x)
+        return fadd(a, b), fmul(b, b)
+
+    @cuda.jit
+    def kernel(x: Any, y: Any, out: Any, n: Any) -> None:
+        i = u32(thread())
+        if i < n:
+            first, second = core(load(x, i), f32(load(y, u32(n - i - u32(1)))))
+            store(out, i, fadd(first, second))
+
+    return kernel
+
+
+def unnumbered(text: str) -> str:
+    """PTX without what tells kernels of one name apart."""
+    return re.sub(r"B\d+v\d+B\w*?_3dE", "", text).strip("\0\n ")
+
+
+def test_the_text_is_what_numba_alone_makes_of_a_kernel(monkeypatch):
+    """Whatever Numba is not asked twice: the same instructions on float32 and float64, for every architecture."""
+    from numba import cuda, types
+    from numba.cuda import dispatcher
+
+    monkeypatch.setattr(dispatcher, "get_current_device", lambda: SimpleNamespace(compute_capability=(9, 0)))
+    for number in (types.float32, types.float64):
+        signature = (types.float32[::1], number[::1], types.float32[::1], types.uint32)
+        for capability in CAPABILITIES:
+            plain, _ = cuda.compile(fresh().py_func, signature, cc=capability, device=False, abi="numba", output="ptx")
+            mine = compile_ptx(fresh(), signature, capability)
+            assert unnumbered(mine) == unnumbered(plain)
