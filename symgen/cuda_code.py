@@ -37,17 +37,20 @@ class Intermediate:
 
     modules: tuple[str, ...]
     options: Mapping[str, Any]
+    made: dict[tuple[int, int], str] = field(default_factory=dict)
 
     def ptx(self, capability: tuple[int, int]) -> str:
         """The PTX for an architecture."""
         from numba.cuda.cudadrv import nvvm
 
-        options = {**self.options, "arch": f"compute_{capability[0]}{capability[1]}"}
-        text: bytes = nvvm.compile_ir(list(self.modules), **options)
-        return text.decode().strip("\0").strip()
+        if capability not in self.made:
+            options = {**self.options, "arch": f"compute_{capability[0]}{capability[1]}"}
+            text: bytes = nvvm.compile_ir(list(self.modules), **options)
+            self.made[capability] = text.decode().strip("\0").strip()
+        return self.made[capability]
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=64)
 def intermediate(kernel: Any, signature: tuple[Any, ...]) -> Intermediate:
     """What Numba makes of a kernel for some types of arguments; see `compile_ptx`."""
     from numba import cuda
