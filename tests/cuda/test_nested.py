@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import ml_dtypes
@@ -10,7 +11,7 @@ import pytest
 
 import symgen.functional as F
 from symgen import cuda_code
-from symgen.runtime import cuda_phases
+from symgen.runtime import cuda_phases, cuda_rows
 
 ROUNDING = 2.0**-24
 SIZES = {1: (1, 5, 40), 2: (1, 2, 7, 34), 3: (2, 3, 5)}  # of a loss with so many axes of a sample, the length of each
@@ -92,6 +93,50 @@ def test_how_many_blocks_there_are_changes_no_bit(nested, device_array, executed
     again = fresh.value_and_grad(*map(device_array, x))
     for one, other in zip((found[0], *listed(found[1])), (again[0], *listed(again[1])), strict=True):
         assert np.array_equal(one.memory, other.memory)
+
+
+def at_edges(name: str) -> list[list[int]]:
+    """Lengths of the axes of a sample: each in turn at the edges of a warp, the last at all of them."""
+    count = len(getattr(F, name).function.tensors[0].axes)
+    return [[n if i == k else 2 for i in range(count)]
+            for k in range(count) for n in ((31, 32, 33) if k == count - 1 else (33,))]  # fmt: skip
+
+
+def test_axes_at_the_edges_of_warps_and_arrays_that_start_anywhere(nested, device_array, executed):
+    kernel, plain = executed(nested, (9, 0)), getattr(F, nested)
+    for axes in at_edges(nested):
+        x = operands(kernel, axes[-1]) if len(axes) == 1 else shaped(kernel, axes)
+        shifted = [np.concatenate([v.reshape(-1)[:1], v.reshape(-1)])[1:].reshape(v.shape) for v in x]
+        value, slopes = kernel.value_and_grad(*map(device_array, shifted), reduction="none")
+        wanted, true = plain.value_and_grad(*wide(x), reduction="none")
+        close(value, wanted)
+        for slope, truth in zip(listed(slopes), listed(true), strict=True):
+            close(slope, truth, 32)
+
+
+def shaped(kernel: Any, axes: list[int]) -> list[np.ndarray]:
+    rng = np.random.default_rng(sum(axes))
+    return [rng.normal(size=axes).astype("float32") for _ in kernel._caller.function.operands]
+
+
+def test_more_numbers_between_stages_than_kernels_count_are_an_error(nested, device_array, executed, monkeypatch):
+    """Places in that memory have 32 bits: the largest batch whose places they tell apart is the last that is taken."""
+    kernel = executed(nested, (9, 0))
+    fresh = cuda_code.simulated(kernel, kernel._driver)  # of which nothing is remembered
+    x = operands(kernel, lengths(nested)[1])
+    launched = []
+    monkeypatch.setattr(type(kernel._driver), "launch", lambda self, kernel, *rest: launched.append(kernel))
+    monkeypatch.setattr(cuda_rows, "LARGEST", x[0].size + 1)
+    with pytest.raises(NotImplementedError, match="numbers between its stages are more than kernels count") as said:
+        fresh(*map(device_array, x), reduction="none")
+    needed = int(re.search(r"([\d,]+) numbers", str(said.value))[1].replace(",", ""))
+    monkeypatch.setattr(cuda_rows, "LARGEST", needed)
+    with pytest.raises(NotImplementedError, match=f"{needed:,} numbers"):
+        fresh(*map(device_array, x), reduction="none")
+    assert not launched
+    monkeypatch.setattr(cuda_rows, "LARGEST", needed + 1)
+    fresh(*map(device_array, x), reduction="none")
+    assert launched
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])

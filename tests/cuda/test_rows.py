@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 import symgen.functional as F
+from symgen.certify_cuda_rows import Device, batches
+from symgen.certify_rows import Call, problems
 from symgen.cuda_contract import generated
+from symgen.rows.derive import places
 from symgen.runtime.cuda_rows import SHORT
+from tests.rows.hard import OPS
 
 ROUNDING = 2.0**-24
 LENGTHS = (1, 31, 32, 33, SHORT, SHORT + 1, 2900)
@@ -55,6 +59,37 @@ def test_rows_that_vectors_cannot_take_give_the_same(row, device_array, executed
         launched = {k[1] for k in kernel._driver.kernels if k[0] == kernel._module}
         team = "warp" if n <= SHORT else "block"
         assert {f"value_f32_{team}", f"value_f32_{team}_wide"} <= launched
+
+
+class Shifted(Device):
+    """A kernel whose operands all start beside a multiple of 16 bytes."""
+
+    def _shown(self, keywords):
+        return {k: self._beside(v) if hasattr(v, "memory") else v for k, v in super()._shown(keywords).items()}
+
+    def _beside(self, array):
+        v = array.memory
+        room = np.zeros(v.size + 1, v.dtype)
+        room[1:] = v.ravel()
+        return type(array)(room[1:].reshape(v.shape))
+
+
+def test_vectors_give_what_single_entries_give(rows, executed):
+    """Hard rows of a length that vectors divide, by both kinds of kernel: value and gradients to a few roundings."""
+    kernel, op = executed(rows, (9, 0)), OPS[rows]
+    if not any(k.endswith("_warp_wide") for k in generated(kernel._module)):
+        pytest.skip(f"{rows} has no kernels with vectors")
+    for variant in op.variants:
+        found = places(op, variant)
+        (batch,) = batches(op, variant, found, list(problems(op, variant, found, 32)), np.dtype("f4"))
+        first = next(p.name for p in found if p.role.kind == "tensor")
+        both = [Call(op, variant, kind(kernel), batch.stacked()) for kind in (Device, Shifted)]
+        for one, other in ([c.value() for c in both], [c.gradient(batch.cotangent, first) for c in both]):
+            size = np.where(np.isfinite(one), np.abs(one), 0).max(axis=-1, keepdims=True)
+            equal = (one == other) | (np.isnan(one) & np.isnan(other))
+            assert (equal | (np.abs(one - other) <= 4 * ROUNDING * (np.abs(one) + 1e-2 * size))).all(), variant.suffix
+        launched = {k[1] for k in kernel._driver.kernels if k[0] == kernel._module}
+        assert {k.removesuffix("_wide") for k in launched if k.endswith("_wide")} <= launched
 
 
 @pytest.mark.parametrize("team", ["warp", "block"])
