@@ -78,7 +78,14 @@ def _agrees(slope: Expr, degree: Expr, body: Expr) -> bool:
 @lru_cache(maxsize=1 << 12)  # the kernels of a function share most of their stages
 def is_zero(e: Expr) -> bool:
     """Whether an expression is shown to be zero: multiplied out, with powers gathered, over one divisor, or both."""
-    return bool(e == 0 or any(form(e) == 0 for form in (sp.expand, _gathered, _over_one_divisor, _gathered_over_one)))
+    forms = (sp.expand, _gathered, _over_one_divisor, _gathered_over_one)
+    return bool(e == 0 or (not _differs(e) and any(form(e) == 0 for form in forms)))
+
+
+def _differs(e: Expr) -> bool:
+    """Whether digits at one point show that an expression is not zero, which no form of it needs to be sought for."""
+    there = _at_one_point(e)
+    return bool(there.is_Float and there._prec > 1 and there != 0)
 
 
 def _gathered(e: Expr) -> Expr:
