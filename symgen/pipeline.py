@@ -34,8 +34,9 @@ def derive(op: Op, *, pieces: bool = True, only: str | None = None, device: bool
             message names file, line and expression.
 
     Example:
-        >>> from symgen.catalogue import silu
-        >>> [o.name for o in derive(silu).variants[0].outputs]
+        >>> from symgen.catalogue import folder
+        >>> from symgen.spec import load
+        >>> [o.name for o in derive(load(folder())["silu"]).variants[0].outputs]
         ['value', 'grad', 'grad2']
     """
     try:

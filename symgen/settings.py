@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 import sympy as sp
 
@@ -12,6 +12,9 @@ from symgen.spec.model import role_limits
 # What is tried beside the default: around one, of either sign, small, large, and numbers with all their bits set.
 TRIED = (1.0, 0.5, 2.0, -1.5, 0.1, 1.702, 30.0, 1e-3, 1e3, 0.0, -20.0, 1e-30, 1e30)
 MOST = 16
+
+# What no choice is made by: other sizes and signs, and the extremes that two free arguments leave no room for.
+HELD_OUT = (-1e3, 7.3, 1e30, -1e30, 1e-30, 1e3, -20.0, 0.0, -0.3, 1e10)
 
 COMPARE = {
     ">": lambda a, b: a > b,
@@ -42,7 +45,9 @@ def settings(op: Op, variant: Variant, known: Container[str] = ()) -> tuple[Mapp
     """Values for every free argument but the known ones: defaults first, then one argument moved at a time.
 
     Example:
-        >>> from symgen.catalogue import celu
+        >>> from symgen.catalogue import folder
+        >>> from symgen.spec import load
+        >>> celu = load(folder())["celu"]
         >>> settings(celu, celu.variants[0])[0]
         {'alpha': 1.0}
     """
@@ -57,14 +62,32 @@ def settings(op: Op, variant: Variant, known: Container[str] = ()) -> tuple[Mapp
     return tuple(found[:MOST])
 
 
+def held_out(op: Op, variant: Variant, known: Container[str] = ()) -> tuple[Mapping[str, float], ...]:
+    """Values at which a choice is checked that was made at others.
+
+    Example:
+        >>> from symgen.catalogue import folder
+        >>> from symgen.spec import load
+        >>> celu = load(folder())["celu"]
+        >>> [s["alpha"] for s in held_out(celu, celu.variants[0])]
+        [-1000.0, 7.3, -1e+30, -0.3, 10000000000.0]
+    """
+    tried, arguments = settings(op, variant, known), tuple(a for a in free(op, variant) if a.name not in known)
+    base = {a.name: _start(a) for a in arguments}
+    found = [s for s in _moved(arguments, base, HELD_OUT) if s not in tried and _allowed(op, variant, s)]
+    return tuple(found[:MOST])
+
+
 def _start(argument: Argument) -> float:
     if isinstance(argument.default, int | float) and not isinstance(argument.default, bool):
         return float(argument.default)
     return next((t for t in (0.25, *TRIED) if _inside(argument, t)), 1.0)
 
 
-def _moved(arguments: tuple[Argument, ...], base: Mapping[str, float]) -> Iterator[Mapping[str, float]]:
-    for value in TRIED:
+def _moved(
+    arguments: tuple[Argument, ...], base: Mapping[str, float], values: Iterable[float] = TRIED
+) -> Iterator[Mapping[str, float]]:
+    for value in values:
         for a in arguments:
             if _inside(a, value):
                 yield {**base, a.name: value}

@@ -19,7 +19,7 @@ from symgen.kernel import Node, ScalarFunction, var, verify
 from symgen.lowering import lower as lower_expression
 from symgen.operands import domain, finite
 from symgen.schedule import finish, with_sign_of_zero
-from symgen.settings import first_tensor, free, settings
+from symgen.settings import first_tensor, free, held_out, settings
 from symgen.spec import Op, Variant
 from symgen.stabilize.candidates import attempt, traced
 from symgen.stabilize.form import Form, Formula, Segment
@@ -99,7 +99,7 @@ class Workshop:
             tuple(n for n in order if n in names),
             tuple(tensors),
             tuple(a.name for a in op.arguments if a.name in names and a.name not in tensors and a is not first),
-            Sampler(x, tried, points, products(parts.core, x)),
+            Sampler(x, tried, points, products(parts.core, x), held_out(op, variant, known)),
             tuple((r, float(v)) for r, v in limits),
             (low, high),
             pieces,
@@ -118,7 +118,7 @@ class Workshop:
         sampler = self.sampler
         alone = wanted.question.wrt == sampler.x and wanted.question.naive.free_symbols == {sampler.x}
         if alone and sampler.settings != ({},):
-            sampler = replace(sampler, settings=({},), points=grid(*self.range))
+            sampler = replace(sampler, settings=({},), points=grid(*self.range), held_out=())
         probe, fresh = sampler.probe(wanted.question), sampler.fresh(wanted.question)
         fuller = sampler.with_moving_roots(wanted.question, probe)
         bound = {self.symbols[n]: Pair(var(n)) for n in self.sampled}
@@ -180,16 +180,21 @@ class Workshop:
         An option is a float64, and no float32 near it would do: ``exp(x / alpha)`` multiplies its rounding error.
         """
         numbers = self.numbers or frozenset()
-        arrays = [{n: v if n in numbers else float(np.float32(v)) for n, v in s.items()} for s in self.sampler.settings]
-        sampler = replace(self.sampler, settings=tuple(arrays))
-        if sampler.settings != self.sampler.settings:
+        known, later = (
+            tuple({n: v if n in numbers else float(np.float32(v)) for n, v in s.items()} for s in settings)
+            for settings in (self.sampler.settings, self.sampler.held_out)
+        )
+        sampler = replace(self.sampler, settings=known, held_out=later)
+        if (known, later) != (self.sampler.settings, self.sampler.held_out):
             probe, fresh = sampler.probe(wanted.question), sampler.fresh(wanted.question)
         with computing_in(np.float32):
-            split = tuple(_split(setting, numbers) for setting in arrays)
+            split = tuple(_split(setting, numbers) for setting in known)
             shop = self.on_device()
             bound = {self.symbols[n]: shop.pair(n) for n in self.sampled}
             shop = replace(shop, sampled=shop.taken(self.sampled), sampler=replace(sampler, settings=split))
-            probe, fresh = (replace(p, settings=split, memory={}) for p in (probe, fresh))
+            probe, fresh = (
+                replace(p, settings=tuple(_split(s, numbers) for s in p.settings), memory={}) for p in (probe, fresh)
+            )
             form, core, worst, missed = shop._core(wanted, leaf, probe, fresh, bound, DEVICE, shop.sampler, ends)
         return Device(core, form, worst, missed)
 
@@ -200,7 +205,7 @@ class Workshop:
             if question.wrt.name == name:  # its limit is that along the operand itself
                 others = [{k: v for k, v in s.items() if k != name} for s in self.sampler.settings]
                 there = ({**s, self.sampler.x.name: float(v)} for s in others for v in middle)
-                along, points = replace(self.sampler, x=question.wrt, products=()), np.array([at])
+                along, points = replace(self.sampler, x=question.wrt, products=(), held_out=()), np.array([at])
             else:
                 there = ({**s, name: at} for s in self.sampler.settings)
                 along, points = self.sampler, middle

@@ -19,7 +19,7 @@ from symgen.rules import UNFOLD, Procedure
 from symgen.stabilize.candidates import attempt, candidates, collected, distributed, hoist, leading, resolve, sided
 from symgen.stabilize.form import ARITHMETICS, MAGNITUDE, Body, Constant, Form, Formula, Piece, Segment
 from symgen.stabilize.inner import Inner, U, split
-from symgen.stabilize.leaves import Leaf
+from symgen.stabilize.leaves import Bench, Leaf
 from symgen.stabilize.probe import (
     TARGETS,
     Probe,
@@ -405,6 +405,32 @@ def test_merging_keeps_each_point_once_in_order() -> None:
     both = merged(b, a)
     assert both.x.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
     assert both.high.tolist() == [[0.0, 1.0, 4.0, 9.0, 16.0]]
+
+
+def test_merging_probes_of_several_settings_leaves_open_what_neither_asked() -> None:
+    """Each setting keeps its own points."""
+    nothing = np.zeros((1, 1))
+    a, b = (Probe(np.array([at]), ({"w": w},), np.array([[at * w]]), nothing) for at, w in ((1.0, 3.0), (2.0, 5.0)))
+    both = merged(a, b)
+    assert both.settings == ({"w": 3.0}, {"w": 5.0})
+    assert np.array_equal(both.high, [[3.0, np.nan], [np.nan, 10.0]], equal_nan=True)
+    assert np.array_equal(merged(both, b).only([1]).high, [[np.nan, 10.0]], equal_nan=True)
+
+
+def test_a_choice_is_checked_and_made_again_at_settings_that_it_has_not_seen() -> None:
+    """A quotient of exponentials that overflows at -1000 alone is not taken where that number is held out."""
+    shift = Symbol("w", real=True)
+    formula = exp(x - shift) / (1 + exp(x - shift))
+    question = Question(formula, formula, x, 0)
+    leaf = Leaf(formula, (formula, 1 / (1 + exp(shift - x))))
+    for held, sound in (((), False), (({"w": -1e3},), True)):
+        sampler = Sampler(x, ({"w": 0.0}, {"w": 1.0}), grid(-600.0, 600.0, 10), held_out=held)
+        bench = Bench(sampler, question, ("x", "w"), {x: Pair(var("x")), shift: Pair(var("w"))}, TARGETS[1])
+        form, missed = bench.form(leaf, sampler.probe(question), sampler.fresh(question))
+        core = ScalarFunction("core", ("x", "w"), (form.node(x, bench.bound),))
+        (got,) = core.evaluate([np.array([0.0]), np.array([-1e3])])
+        assert (got[0] == 1.0) == sound
+        assert not missed
 
 
 # -- scaled arguments -------------------------------------------------------------------------------------------------

@@ -498,136 +498,10 @@ def grad2_scalar_alpha_none(input, target, alpha, gamma):
 grad2_scalar32_alpha_none = grad2_scalar_alpha_none
 
 
-# -inf to -1.79769e+308: 0.0, which the function has reached to the last bit
-# -1.79769e+308 to inf: -gamma*(-weighted(target, -softplus(-input)) - weighted(1 - target,
-# -softplus(input)))*exp((gamma - 1)*log_mixture(input, target))*tanh(input/2) - input*exp(gamma*log_mixture(input,
-# target)) (halved)
-# 0.0, which the function has reached to the last bit
+# -gamma*(-weighted(target, -softplus(-input)) - weighted(1 - target, -softplus(input)))*exp((gamma -
+# 1)*log_mixture(input, target))*tanh(input/2) - input*exp(gamma*log_mixture(input, target)) (annihilating)
 @core
 def grad_target_scalar_alpha_none(input, target, alpha, gamma):
-    input = np.float64(input)
-    target = np.float64(target)
-    gamma = np.float64(gamma)
-    t1 = -input
-    t2 = 0.0 < input
-    t3 = 1.0 - target
-    t4 = t3 if t2 else target
-    t5 = t4 == 0.0
-    t6 = gamma * 0.5
-    t7 = t5 and t6 != 0.0
-    t8 = abs(input)
-    t9 = -(t6 * t8)
-    t10 = t9 if t7 else 0.0
-    t11 = exp(t10)
-    t12 = target if t2 else t3
-    t13 = -t8
-    t14 = exp_fine(t13)
-    t15 = t12 * t14
-    t16 = t4 + t15
-    t17 = 1.0 if t5 else t16
-    t18 = 1.0 + t14
-    t19 = t17 / t18
-    t20 = t16 - t4
-    t21 = -target
-    t22 = t3 - t21
-    t23 = t21 - (t3 - t22) + (1.0 - t22)
-    t24 = exp_fine_low(t13)
-    t25 = fma(t12, t14, -t15) + t12 * t24 + (0.0 if t2 else t23) * t14
-    t26 = t18 - 1.0
-    t27 = fma(-t19, t18, t17) + (0.0 if t5 else t4 - (t16 - t20) + (t15 - t20) + (t23 if t2 else 0.0) + t25)
-    t28 = (t27 - t19 * (1.0 - (t18 - t26) + (t14 - t26) + t24)) / t18
-    t29 = t28 - t28 == 0.0
-    t30 = t19 + t28
-    t31 = t30 if t29 else t19
-    t32 = pow_fine(t31, t6)
-    t33 = t11 * t32
-    t34 = t1 * t33
-    t35 = t34 * t33
-    t36 = target == 0.0
-    t37 = 0.0 < t1
-    t38 = t1 if t37 else 0.0
-    t39 = exp(t13)
-    t40 = log1p_unit(t39)
-    t41 = t38 + t40
-    t42 = -(t8 * 0.5)
-    t43 = exp(t42)
-    t44 = t43 * t43
-    t45 = t44 < 8.673617379884035e-19
-    t46 = log1p_unit(t44)
-    t47 = t46 / t44
-    t48 = 1.0 if t45 else t47
-    t49 = t41 if t37 else t48
-    t50 = -(target * t49)
-    t51 = 1.0 if t37 else t43
-    t52 = t50 * t51
-    t53 = t52 * t51
-    t54 = -(0.0 if t36 else t53)
-    t55 = t3 == 0.0
-    t56 = input if t2 else 0.0
-    t57 = t56 + t40
-    t58 = t57 if t2 else t48
-    t59 = -(t3 * t58)
-    t60 = 1.0 if t2 else t43
-    t61 = t59 * t60
-    t62 = t61 * t60
-    t63 = -(0.0 if t55 else t62)
-    t64 = t54 + t63
-    t65 = gamma * t64
-    t66 = input * 0.5
-    t67 = abs(t66) * -2.0
-    t68 = expm1(t67)
-    t69 = -t68
-    t70 = 2.0 + t68
-    t71 = t69 / t70
-    t72 = math.copysign(t71, t66)
-    t73 = -(t65 * t72)
-    t74 = t6 + -0.5
-    t75 = t5 and t74 != 0.0
-    t76 = -(t74 * t8)
-    t77 = t76 if t75 else 0.0
-    t78 = exp(t77)
-    t79 = pow_fine(t31, t74)
-    t80 = t78 * t79
-    t81 = t73 * t80
-    t82 = t81 * t80
-    t83 = t35 + t82
-    t84 = t83 - t35
-    t85 = (t28 - (t30 - t19) if t29 else 0.0) / t31
-    t86 = fma(t11, t32, -t33) + t11 * (pow_fine_low(t31, t6) + t32 * (t6 * t85))
-    t87 = t86 + (exp_low(t10) + (-fma(t6, t8, t9) if t7 else 0.0) * t11) * t32
-    t88 = fma(t34, t33, -t35) + t34 * t87 + (fma(t1, t33, -t34) + t1 * t87) * t33
-    t89 = t74 - t6
-    t90 = t6 - (t74 - t89) + (-0.5 - t89)
-    t91 = pow_fine_low(t31, t74) + t79 * (t74 * t85) + t79 * ((t90 if t90 - t90 == 0.0 else 0.0) * log(t31))
-    t92 = (exp_low(t77) + (-(fma(t74, t8, t76) + t90 * t8) if t75 else 0.0) * t78) * t79
-    t93 = fma(t78, t79, -t80) + t78 * t91 + t92
-    t94 = expm1_low(t67)
-    t95 = t70 - 2.0
-    t96 = (fma(-t71, t70, t69) + -t94 - t71 * (2.0 - (t70 - t95) + (t68 - t95) + t94)) / t70
-    t97 = t64 - t54
-    t98 = exp_low(t42)
-    t99 = 0.0 if t37 else t98
-    t100 = t41 - t38
-    t101 = log1p_unit_low(t39) + exp_low(t13) * (1.0 / (1.0 + t39))
-    t102 = fma(t43, t43, -t44) + t43 * t98 + t98 * t43
-    t103 = (fma(-t47, t44, t46) + (log1p_unit_low(t44) + t102 * (1.0 / (1.0 + t44))) - t47 * t102) / t44
-    t104 = 0.0 if t45 else t103
-    t105 = -(fma(target, t49, t50) + target * (t38 - (t41 - t100) + (t40 - t100) + t101 if t37 else t104))
-    t106 = fma(t52, t51, -t53) + t52 * t99 + (fma(t50, t51, -t52) + t50 * t99 + t105 * t51) * t51
-    t107 = 0.0 if t2 else t98
-    t108 = t57 - t56
-    t109 = -(fma(t3, t58, t59) + t3 * (t56 - (t57 - t108) + (t40 - t108) + t101 if t2 else t104) + t23 * t58)
-    t110 = fma(t61, t60, -t62) + t61 * t107 + (fma(t59, t60, -t61) + t59 * t107 + t109 * t60) * t60
-    t111 = gamma * (t54 - (t64 - t97) + (t63 - t97) + -(0.0 if t36 else t106) + -(0.0 if t55 else t110))
-    t112 = -(fma(t65, t72, t73) + t65 * (-t96 if t66 < 0.0 else t96) + (fma(gamma, t64, -t65) + t111) * t72)
-    t113 = fma(t81, t80, -t82) + t81 * t93 + (fma(t73, t80, -t81) + t73 * t93 + t112 * t80) * t80
-    t114 = t35 - (t83 - t84) + (t82 - t84) + t88 + t113
-    t115 = (t83 + t114 if t114 - t114 == 0.0 else t83) if input < math.inf else 0.0
-    return input if input != input else 0.0 if input < -1.7976931348623157e+308 else t115
-
-
-@core
-def grad_target_scalar32_alpha_none(input, target, alpha, gamma):
     input = np.float64(input)
     target = np.float64(target)
     gamma = np.float64(gamma)
@@ -753,6 +627,9 @@ def grad_target_scalar32_alpha_none(input, target, alpha, gamma):
     t120 = 0.0 if t45 else fma(t86, t44, -t87) + t86 * t99 + (fma(t85, t44, -t86) + t85 * t99 + t119) * t44
     t121 = t37 - (t89 - t90) + (t88 - t90) + t94 + t120
     return t89 + t121 if t121 - t121 == 0.0 else t89
+
+
+grad_target_scalar32_alpha_none = grad_target_scalar_alpha_none
 
 
 # -inf to -1.79769e+308: 0.0, which the function has reached to the last bit
@@ -1822,7 +1699,7 @@ grad2_scalar32_alpha_given = grad2_scalar_alpha_given
 # -gamma*(alpha*target + (1 - alpha)*(1 - target))*(-weighted(target, -softplus(-input)) - weighted(1 - target,
 # -softplus(input)))*exp((gamma - 1)*log_mixture(input, target))*tanh(input/2) - input*(alpha*target + (1 - alpha)*(1
 # - target))*exp(gamma*log_mixture(input, target)) + (2*alpha - 1)*(-weighted(target, -softplus(-input)) - weighted(1
-# - target, -softplus(input)))*exp(gamma*log_mixture(input, target)) (halved)
+# - target, -softplus(input)))*exp(gamma*log_mixture(input, target)) (annihilating)
 # 0.0, which the function has reached to the last bit
 @core
 def grad_target_scalar_alpha_given(input, target, alpha, gamma):
@@ -1830,145 +1707,153 @@ def grad_target_scalar_alpha_given(input, target, alpha, gamma):
     target = np.float64(target)
     alpha = np.float64(alpha)
     gamma = np.float64(gamma)
-    t1 = alpha * target
-    t2 = 1.0 - alpha
-    t3 = 1.0 - target
-    t4 = t2 * t3
-    t5 = t1 + t4
-    t6 = -(input * t5)
-    t7 = 0.0 < input
-    t8 = t3 if t7 else target
-    t9 = t8 == 0.0
-    t10 = gamma * 0.5
-    t11 = t9 and t10 != 0.0
-    t12 = abs(input)
-    t13 = -(t10 * t12)
-    t14 = t13 if t11 else 0.0
-    t15 = exp(t14)
-    t16 = target if t7 else t3
-    t17 = -t12
-    t18 = exp_fine(t17)
-    t19 = t16 * t18
-    t20 = t8 + t19
-    t21 = 1.0 if t9 else t20
-    t22 = 1.0 + t18
-    t23 = t21 / t22
-    t24 = t20 - t8
-    t25 = -target
-    t26 = t3 - t25
-    t27 = t25 - (t3 - t26) + (1.0 - t26)
-    t28 = exp_fine_low(t17)
-    t29 = fma(t16, t18, -t19) + t16 * t28 + (0.0 if t7 else t27) * t18
-    t30 = t22 - 1.0
-    t31 = fma(-t23, t22, t21) + (0.0 if t9 else t8 - (t20 - t24) + (t19 - t24) + (t27 if t7 else 0.0) + t29)
-    t32 = (t31 - t23 * (1.0 - (t22 - t30) + (t18 - t30) + t28)) / t22
-    t33 = t32 - t32 == 0.0
-    t34 = t23 + t32
-    t35 = t34 if t33 else t23
-    t36 = pow_fine(t35, t10)
-    t37 = t15 * t36
-    t38 = t6 * t37
-    t39 = t38 * t37
-    t40 = alpha * 2.0
-    t41 = t40 + -1.0
-    t42 = target == 0.0
-    t43 = -input
-    t44 = 0.0 < t43
-    t45 = t43 if t44 else 0.0
-    t46 = exp(t17)
-    t47 = log1p_unit(t46)
-    t48 = t45 + t47
-    t49 = -(t12 * 0.5)
-    t50 = exp(t49)
-    t51 = t50 * t50
-    t52 = t51 < 8.673617379884035e-19
-    t53 = log1p_unit(t51)
-    t54 = t53 / t51
-    t55 = 1.0 if t52 else t54
-    t56 = t48 if t44 else t55
-    t57 = -(target * t56)
-    t58 = 1.0 if t44 else t50
-    t59 = t57 * t58
-    t60 = t59 * t58
-    t61 = -(0.0 if t42 else t60)
-    t62 = t3 == 0.0
-    t63 = input if t7 else 0.0
-    t64 = t63 + t47
-    t65 = t64 if t7 else t55
-    t66 = -(t3 * t65)
-    t67 = 1.0 if t7 else t50
-    t68 = t66 * t67
-    t69 = t68 * t67
-    t70 = -(0.0 if t62 else t69)
-    t71 = t61 + t70
-    t72 = t41 * t71
-    t73 = t72 * t37
-    t74 = t73 * t37
-    t75 = t39 + t74
-    t76 = gamma * t5
-    t77 = t76 * t71
-    t78 = input * 0.5
-    t79 = abs(t78) * -2.0
-    t80 = expm1(t79)
-    t81 = -t80
-    t82 = 2.0 + t80
-    t83 = t81 / t82
-    t84 = math.copysign(t83, t78)
-    t85 = -(t77 * t84)
-    t86 = t10 + -0.5
-    t87 = t9 and t86 != 0.0
-    t88 = -(t86 * t12)
-    t89 = t88 if t87 else 0.0
-    t90 = exp(t89)
-    t91 = pow_fine(t35, t86)
-    t92 = t90 * t91
-    t93 = t85 * t92
-    t94 = t93 * t92
-    t95 = t75 + t94
-    t96 = t95 - t75
-    t97 = t75 - t39
-    t98 = (t32 - (t34 - t23) if t33 else 0.0) / t35
-    t99 = fma(t15, t36, -t37) + t15 * (pow_fine_low(t35, t10) + t36 * (t10 * t98))
-    t100 = t99 + (exp_low(t14) + (-fma(t10, t12, t13) if t11 else 0.0) * t15) * t36
-    t101 = t5 - t1
-    t102 = -alpha
-    t103 = t2 - t102
-    t104 = fma(t2, t3, -t4) + t2 * t27 + (t102 - (t2 - t103) + (1.0 - t103)) * t3
-    t105 = t1 - (t5 - t101) + (t4 - t101) + fma(alpha, target, -t1) + t104
-    t106 = (fma(t6, t37, -t38) + t6 * t100 + -(fma(input, t5, t6) + input * t105) * t37) * t37
-    t107 = t71 - t61
-    t108 = exp_low(t49)
-    t109 = 0.0 if t44 else t108
-    t110 = t48 - t45
-    t111 = log1p_unit_low(t46) + exp_low(t17) * (1.0 / (1.0 + t46))
-    t112 = fma(t50, t50, -t51) + t50 * t108 + t108 * t50
-    t113 = (fma(-t54, t51, t53) + (log1p_unit_low(t51) + t112 * (1.0 / (1.0 + t51))) - t54 * t112) / t51
-    t114 = 0.0 if t52 else t113
-    t115 = -(fma(target, t56, t57) + target * (t45 - (t48 - t110) + (t47 - t110) + t111 if t44 else t114))
-    t116 = fma(t59, t58, -t60) + t59 * t109 + (fma(t57, t58, -t59) + t57 * t109 + t115 * t58) * t58
-    t117 = 0.0 if t7 else t108
-    t118 = t64 - t63
-    t119 = -(fma(t3, t65, t66) + t3 * (t63 - (t64 - t118) + (t47 - t118) + t111 if t7 else t114) + t27 * t65)
-    t120 = fma(t68, t67, -t69) + t68 * t117 + (fma(t66, t67, -t68) + t66 * t117 + t119 * t67) * t67
-    t121 = t61 - (t71 - t107) + (t70 - t107) + -(0.0 if t42 else t116) + -(0.0 if t62 else t120)
-    t122 = t41 - t40
-    t123 = (fma(t41, t71, -t72) + t41 * t121 + (t40 - (t41 - t122) + (-1.0 - t122)) * t71) * t37
-    t124 = fma(t73, t37, -t74) + t73 * t100 + (fma(t72, t37, -t73) + t72 * t100 + t123) * t37
-    t125 = t39 - (t75 - t97) + (t74 - t97) + (fma(t38, t37, -t39) + t38 * t100 + t106) + t124
-    t126 = t86 - t10
-    t127 = t10 - (t86 - t126) + (-0.5 - t126)
-    t128 = t91 * ((t127 if t127 - t127 == 0.0 else 0.0) * log(t35))
-    t129 = (exp_low(t89) + (-(fma(t86, t12, t88) + t127 * t12) if t87 else 0.0) * t90) * t91
-    t130 = fma(t90, t91, -t92) + t90 * (pow_fine_low(t35, t86) + t91 * (t86 * t98) + t128) + t129
-    t131 = expm1_low(t79)
-    t132 = t82 - 2.0
-    t133 = (fma(-t83, t82, t81) + -t131 - t83 * (2.0 - (t82 - t132) + (t80 - t132) + t131)) / t82
-    t134 = (fma(t76, t71, -t77) + t76 * t121 + (fma(gamma, t5, -t76) + gamma * t105) * t71) * t84
-    t135 = -(fma(t77, t84, t85) + t77 * (-t133 if t78 < 0.0 else t133) + t134) * t92
-    t136 = fma(t93, t92, -t94) + t93 * t130 + (fma(t85, t92, -t93) + t85 * t130 + t135) * t92
-    t137 = t75 - (t95 - t96) + (t94 - t96) + t125 + t136
-    t138 = (t95 + t137 if t137 - t137 == 0.0 else t95) if input < math.inf else 0.0
-    return input if input != input else t138
+    t1 = 0.0 < input
+    t2 = 1.0 - target
+    t3 = t2 if t1 else target
+    t4 = t3 == 0.0
+    t5 = gamma * 0.5
+    t6 = t4 and t5 != 0.0
+    t7 = abs(input)
+    t8 = -(t5 * t7)
+    t9 = t8 if t6 else 0.0
+    t10 = exp(t9)
+    t11 = target if t1 else t2
+    t12 = -t7
+    t13 = exp_fine(t12)
+    t14 = t11 * t13
+    t15 = t3 + t14
+    t16 = 1.0 if t4 else t15
+    t17 = 1.0 + t13
+    t18 = t16 / t17
+    t19 = t15 - t3
+    t20 = -target
+    t21 = t2 - t20
+    t22 = t20 - (t2 - t21) + (1.0 - t21)
+    t23 = exp_fine_low(t12)
+    t24 = fma(t11, t13, -t14) + t11 * t23 + (0.0 if t1 else t22) * t13
+    t25 = t17 - 1.0
+    t26 = fma(-t18, t17, t16) + (0.0 if t4 else t3 - (t15 - t19) + (t14 - t19) + (t22 if t1 else 0.0) + t24)
+    t27 = (t26 - t18 * (1.0 - (t17 - t25) + (t13 - t25) + t23)) / t17
+    t28 = t27 - t27 == 0.0
+    t29 = t18 + t27
+    t30 = t29 if t28 else t18
+    t31 = pow_fine(t30, t5)
+    t32 = t10 * t31
+    t33 = t32 == 0.0
+    t34 = alpha * target
+    t35 = 1.0 - alpha
+    t36 = t35 * t2
+    t37 = t34 + t36
+    t38 = -(input * t37)
+    t39 = t38 * t32
+    t40 = t39 * t32
+    t41 = 0.0 if t33 else t40
+    t42 = alpha * 2.0
+    t43 = t42 + -1.0
+    t44 = target == 0.0
+    t45 = -input
+    t46 = 0.0 < t45
+    t47 = -(t7 * 0.5)
+    t48 = exp(t47)
+    t49 = 1.0 if t46 else t48
+    t50 = t49 == 0.0
+    t51 = t45 if t46 else 0.0
+    t52 = exp(t12)
+    t53 = log1p_unit(t52)
+    t54 = t51 + t53
+    t55 = t48 * t48
+    t56 = t55 < 8.673617379884035e-19
+    t57 = log1p_unit(t55)
+    t58 = t57 / t55
+    t59 = 1.0 if t56 else t58
+    t60 = t54 if t46 else t59
+    t61 = -(target * t60)
+    t62 = t61 * t49
+    t63 = t62 * t49
+    t64 = -(0.0 if t44 else 0.0 if t50 else t63)
+    t65 = t2 == 0.0
+    t66 = 1.0 if t1 else t48
+    t67 = t66 == 0.0
+    t68 = input if t1 else 0.0
+    t69 = t68 + t53
+    t70 = t69 if t1 else t59
+    t71 = -(t2 * t70)
+    t72 = t71 * t66
+    t73 = t72 * t66
+    t74 = -(0.0 if t65 else 0.0 if t67 else t73)
+    t75 = t64 + t74
+    t76 = t43 * t75
+    t77 = t76 * t32
+    t78 = t77 * t32
+    t79 = 0.0 if t33 else t78
+    t80 = t41 + t79
+    t81 = t5 + -0.5
+    t82 = t4 and t81 != 0.0
+    t83 = -(t81 * t7)
+    t84 = t83 if t82 else 0.0
+    t85 = exp(t84)
+    t86 = pow_fine(t30, t81)
+    t87 = t85 * t86
+    t88 = t87 == 0.0
+    t89 = gamma * t37
+    t90 = t89 * t75
+    t91 = input * 0.5
+    t92 = abs(t91) * -2.0
+    t93 = expm1(t92)
+    t94 = -t93
+    t95 = 2.0 + t93
+    t96 = t94 / t95
+    t97 = math.copysign(t96, t91)
+    t98 = -(t90 * t97)
+    t99 = t98 * t87
+    t100 = t99 * t87
+    t101 = 0.0 if t88 else t100
+    t102 = t80 + t101
+    t103 = t102 - t80
+    t104 = t80 - t41
+    t105 = (t27 - (t29 - t18) if t28 else 0.0) / t30
+    t106 = fma(t10, t31, -t32) + t10 * (pow_fine_low(t30, t5) + t31 * (t5 * t105))
+    t107 = t106 + (exp_low(t9) + (-fma(t5, t7, t8) if t6 else 0.0) * t10) * t31
+    t108 = t37 - t34
+    t109 = -alpha
+    t110 = t35 - t109
+    t111 = fma(t35, t2, -t36) + t35 * t22 + (t109 - (t35 - t110) + (1.0 - t110)) * t2
+    t112 = t34 - (t37 - t108) + (t36 - t108) + fma(alpha, target, -t34) + t111
+    t113 = (fma(t38, t32, -t39) + t38 * t107 + -(fma(input, t37, t38) + input * t112) * t32) * t32
+    t114 = t75 - t64
+    t115 = exp_low(t47)
+    t116 = 0.0 if t46 else t115
+    t117 = t54 - t51
+    t118 = log1p_unit_low(t52) + exp_low(t12) * (1.0 / (1.0 + t52))
+    t119 = fma(t48, t48, -t55) + t48 * t115 + t115 * t48
+    t120 = (fma(-t58, t55, t57) + (log1p_unit_low(t55) + t119 * (1.0 / (1.0 + t55))) - t58 * t119) / t55
+    t121 = 0.0 if t56 else t120
+    t122 = -(fma(target, t60, t61) + target * (t51 - (t54 - t117) + (t53 - t117) + t118 if t46 else t121))
+    t123 = fma(t62, t49, -t63) + t62 * t116 + (fma(t61, t49, -t62) + t61 * t116 + t122 * t49) * t49
+    t124 = 0.0 if t1 else t115
+    t125 = t69 - t68
+    t126 = -(fma(t2, t70, t71) + t2 * (t68 - (t69 - t125) + (t53 - t125) + t118 if t1 else t121) + t22 * t70)
+    t127 = fma(t72, t66, -t73) + t72 * t124 + (fma(t71, t66, -t72) + t71 * t124 + t126 * t66) * t66
+    t128 = t64 - (t75 - t114) + (t74 - t114) + -(0.0 if t44 else 0.0 if t50 else t123)
+    t129 = t128 + -(0.0 if t65 else 0.0 if t67 else t127)
+    t130 = t43 - t42
+    t131 = (fma(t43, t75, -t76) + t43 * t129 + (t42 - (t43 - t130) + (-1.0 - t130)) * t75) * t32
+    t132 = 0.0 if t33 else fma(t77, t32, -t78) + t77 * t107 + (fma(t76, t32, -t77) + t76 * t107 + t131) * t32
+    t133 = t41 - (t80 - t104) + (t79 - t104) + (0.0 if t33 else fma(t39, t32, -t40) + t39 * t107 + t113) + t132
+    t134 = t81 - t5
+    t135 = t5 - (t81 - t134) + (-0.5 - t134)
+    t136 = t86 * ((t135 if t135 - t135 == 0.0 else 0.0) * log(t30))
+    t137 = fma(t85, t86, -t87) + t85 * (pow_fine_low(t30, t81) + t86 * (t81 * t105) + t136)
+    t138 = t137 + (exp_low(t84) + (-(fma(t81, t7, t83) + t135 * t7) if t82 else 0.0) * t85) * t86
+    t139 = expm1_low(t92)
+    t140 = t95 - 2.0
+    t141 = (fma(-t96, t95, t94) + -t139 - t96 * (2.0 - (t95 - t140) + (t93 - t140) + t139)) / t95
+    t142 = (fma(t89, t75, -t90) + t89 * t129 + (fma(gamma, t37, -t89) + gamma * t112) * t75) * t97
+    t143 = -(fma(t90, t97, t98) + t90 * (-t141 if t91 < 0.0 else t141) + t142) * t87
+    t144 = 0.0 if t88 else fma(t99, t87, -t100) + t99 * t138 + (fma(t98, t87, -t99) + t98 * t138 + t143) * t87
+    t145 = t80 - (t102 - t103) + (t101 - t103) + t133 + t144
+    t146 = (t102 + t145 if t145 - t145 == 0.0 else t102) if input < math.inf else 0.0
+    return input if input != input else t146
 
 
 @core

@@ -43,7 +43,18 @@ from symgen.stabilize.probe import (
     roots,
 )  # fmt: skip
 from symgen.stabilize.ratio import halves
-from symgen.stabilize.regimes import Choice, Problem, Table, Unresolved, choose, chosen, errors, evaluate, missed
+from symgen.stabilize.regimes import (
+    Choice,
+    Problem,
+    Table,
+    Unresolved,
+    all_errors,
+    choose,
+    chosen,
+    errors,
+    evaluate,
+    missed,
+)  # fmt: skip
 from symgen.stabilize.sampler import SIGN, Question, Sampler, refined
 
 # cheapest first
@@ -57,6 +68,7 @@ INNER = 0.6  # of the error of a form is left to a function inside it
 NEAR = sp.Integer(2) ** 16  # a ratio whose eighth power is a float32: up to there it is computed as it stands
 REFINEMENTS = 2  # rounds of more points around the cuts
 ROUNDS = 4  # and of points at which a choice did not hold
+AT_ONCE = 4  # settings that are added in one round
 MOST_SUSPECTS = 60  # of these in one round
 
 
@@ -154,6 +166,12 @@ class Bench:
         bodies: list[Body] = [*candidates(leaf.stable, leaf.shapes, self.sampler.x, self.arithmetics)]
         if self.sampler.settings != ({},):
             choice = self._chosen_free(leaf, problem, bodies)
+            for _ in range(ROUNDS):
+                wrong = self._failing(choice, problem, check)
+                if not wrong:
+                    break
+                problem = replace(problem, probe=merged(problem.probe, check.probe.only(wrong)))
+                choice = self._chosen_free(leaf, problem, bodies)
         else:
             table = Table.of(problem, bodies)
             choice = chosen(problem, table)
@@ -167,6 +185,16 @@ class Bench:
         form = Form(choice.segments)
         everything = replace(problem, probe=merged(problem.probe, check.probe))
         return form, missed(everything, form)
+
+    def _failing(self, choice: Choice, problem: Problem, check: Problem) -> tuple[int, ...]:
+        """The settings, as rows of the check, that a choice misses the bar at and was not made by: the worst first."""
+        each = np.nan_to_num(all_errors(check, Form(choice.segments)), nan=0.0, posinf=math.inf)
+        if self.target.single:
+            each = np.where(check.probe.single, each, 0.0)
+        worst = each.max(axis=1)
+        wrong = np.flatnonzero(worst > self.target.bar).tolist()
+        new = [k for k in wrong if check.probe.settings[k] not in problem.probe.settings]
+        return tuple(sorted(new, key=lambda k: -worst[k])[:AT_ONCE])
 
     def _further(self, choice: Choice, known: Floats, check: Problem, k: int) -> Floats:
         """Points that the next choice should see: around cuts, and wherever this one does not hold."""

@@ -220,6 +220,11 @@ class Probe:
                 self._units[target] = ulp, (np.abs(self.high) > target.largest) & ~np.isnan(self.high)
         return self._units[target]
 
+    def only(self, rows: Sequence[int]) -> Probe:
+        """The same at some of the settings."""
+        chosen = list(rows)
+        return Probe(self.x, tuple(self.settings[k] for k in chosen), self.high[chosen], self.low[chosen])
+
     @cached_property
     def single(self) -> Flags:
         """Which points are float32 values."""
@@ -353,13 +358,22 @@ def _touching(probe: Probe) -> list[float]:
     return [float(probe.x[int(i)]) for i in found]
 
 
-def merged(a: Probe, b: Probe) -> Probe:
-    """Both probes' points; the settings must be the same."""
-    x = np.concatenate([a.x, b.x])
-    x, index = np.unique(x, return_index=True)
-    high = np.concatenate([a.high, b.high], axis=1)[:, index]
-    low = np.concatenate([a.low, b.low], axis=1)[:, index]
-    return Probe(x, a.settings, high, low)
+def merged(*probes: Probe) -> Probe:
+    """The points and settings of all probes; the truth is known where one of them knows it."""
+    x = np.unique(np.concatenate([p.x for p in probes]))
+    settings = {_key(s): s for p in probes for s in p.settings}
+    rows = {key: row for row, key in enumerate(settings)}
+    high, low = np.full((len(rows), x.size), np.nan), np.zeros((len(rows), x.size))
+    for p in probes:
+        columns = np.searchsorted(x, p.x)
+        for setting, above, below in zip(p.settings, p.high, p.low, strict=True):
+            known, row = ~np.isnan(above), rows[_key(setting)]
+            high[row, columns[known]], low[row, columns[known]] = above[known], below[known]
+    return Probe(x, tuple(settings.values()), high, low)
+
+
+def _key(setting: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    return tuple(sorted(setting.items()))
 
 
 def error(got: Floats, probe: Probe, target: Target) -> Floats:

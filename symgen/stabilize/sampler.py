@@ -71,12 +71,14 @@ class Sampler:
         settings: values of everything else.
         points: the grid.
         products: switches of the formula that can underflow; where one does, its case is anybody's guess.
+        held_out: values at which nothing is chosen, only checked.
     """
 
     x: Symbol
     settings: tuple[Mapping[str, float], ...]
     points: Floats
     products: tuple[Expr, ...] = ()
+    held_out: tuple[Mapping[str, float], ...] = ()
 
     def sample(self, question: Question, points: Floats) -> Probe:
         """The truth at any points, for every setting."""
@@ -119,20 +121,15 @@ class Sampler:
         """A probe with points beside the roots of each setting, where they move; no other is asked for there."""
         if self.settings == ({},):
             return first
-        near: list[Floats] = []
+        near: list[Probe] = []
         for row, setting in enumerate(self.settings):
-            own = Probe(first.x, (setting,), first.high[[row]], first.low[[row]])
-            guesses = sorted((r for r in roots(own) if r), key=abs)[:MOST_MOVING]
+            alone = replace(self, settings=(setting,))
+            guesses = sorted((r for r in roots(first.only([row])) if r), key=abs)[:MOST_MOVING]
             centres = [refined(self._ball(question, setting), guess, first.x) for guess in guesses]
             points = np.unique(np.concatenate([np.empty(0), *(neighbours(c, THINNER) for c in centres)]))
-            near.append(points[(points >= self.points[0]) & (points <= self.points[-1])])
-        x = np.unique(np.concatenate(near))
-        high, low = np.full((len(self.settings), x.size), np.nan), np.zeros((len(self.settings), x.size))
-        for row, (setting, points) in enumerate(zip(self.settings, near, strict=True)):
-            if points.size:
-                alone, place = replace(self, settings=(setting,)).sample(question, points), np.searchsorted(x, points)
-                high[row, place], low[row, place] = alone.high[0], alone.low[0]
-        return merged(first, Probe(x, self.settings, high, low))
+            points = points[(points >= self.points[0]) & (points <= self.points[-1])]
+            near += [alone.sample(question, points)] if points.size else []
+        return merged(first, *near)
 
     def _ball(self, question: Question, setting: Mapping[str, float]) -> Callable[[float], arb | None]:
         """The truth as a function of x, as a ball that knows its sign."""
@@ -143,7 +140,7 @@ class Sampler:
         return lambda at: oracle.ball(setting[name], question.order, {**others, self.x.name: at}, SIGN)
 
     def fresh(self, question: Question) -> Probe:
-        """The truth at points that no choice has seen: how well a choice holds between the points it was made at."""
+        """The truth at points and settings that no choice has seen: how well it holds between those it was made at."""
         low, high = self.points[0], self.points[-1]
         count = FRESH if self.settings == ({},) else FRESH // len(self.settings)
         random = np.random.default_rng(count)
@@ -157,7 +154,8 @@ class Sampler:
         beside = np.nextafter(turns, [[-np.inf], [np.inf]]).ravel()  # below a power of two floats are closer
         near = map(neighbours, turns, itertools.repeat(THINNER))
         points = np.unique(np.concatenate([single, double, bends, turns, beside, *near]))
-        return self._together(question, points[(points >= low) & (points <= high)])
+        everywhere = replace(self, settings=(*self.settings, *self.held_out))
+        return everywhere._together(question, points[(points >= low) & (points <= high)])
 
     def _double(self, oracle: Oracle, question: Question, first: Probe) -> list[float]:
         """Where the derivative has a root and the function, one there, is next to nothing."""
