@@ -13,7 +13,8 @@ import symgen
 
 FOLDER = Path(symgen.__file__).parent
 EXAMPLE = re.compile(r"^ *>>> ", re.MULTILINE)
-WITH_EXAMPLES = sorted(p.relative_to(FOLDER.parent) for p in FOLDER.rglob("*.py") if EXAMPLE.search(p.read_text("utf-8")))
+MODULES = sorted(FOLDER.rglob("*.py"))
+WITH_EXAMPLES = [p.relative_to(FOLDER.parent) for p in MODULES if EXAMPLE.search(p.read_text("utf-8"))]
 
 
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=str)
