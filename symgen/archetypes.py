@@ -17,6 +17,7 @@ from symgen.kernel import ScalarFunction
 from symgen.rows import derive as rows
 from symgen.rows import text as row_text
 from symgen.rows.lower import is_row_function
+from symgen.rows.measure import measured
 from symgen.spec import Op
 
 Derived = Any  # a Derivation or a RowDerivation; each line of the table gets its own
@@ -69,7 +70,7 @@ ELEMENTWISE = Archetype(
 )
 ROWS = Archetype(
     name="rows",
-    derive=lambda op, *, only=None, device=False: rows.derive(op, only=only),  # a GPU computes the same program
+    derive=lambda op, *, only=None, device=False: measured(rows.derive(op, only=only)),  # a GPU runs the same program
     facts=lambda d: [row_facts(v) for v in d.variants],
     emit=build_compile.emit_rows,
     cores=row_text.cores,

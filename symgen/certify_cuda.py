@@ -24,13 +24,13 @@ from symgen import build_keys, certify_cuda_rows, files, measure, ulp
 from symgen.build import read_manifest
 from symgen.build_keys import Target
 from symgen.certify_cases import Case, cases
-from symgen.certify_rows import problems
 from symgen.config import Config
 from symgen.cuda_code import DeviceArray, Simulator, assemble, compile_ptx, simulated
 from symgen.features import kinks
 from symgen.oracle import Oracle
 from symgen.rows.derive import places
 from symgen.rows.lower import is_row_function
+from symgen.rows.samples import problems
 from symgen.spec import Op
 from symgen.stabilize.probe import grid
 from symgen.stabilize.recognize import recognize

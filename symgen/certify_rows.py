@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,9 +12,8 @@ from symgen import ulp
 from symgen.certificate import ROWS, Certificate, Row
 from symgen.certify_survey import DTYPES
 from symgen.rows.derive import Place, places, sample_axes
-from symgen.rows.indices import axis_of, loops
 from symgen.rows.reference import truth
-from symgen.rows.samples import Arrays, ends, hard_rows, sample
+from symgen.rows.samples import Arrays, Problem, problems, sample
 from symgen.spec import Op, Variant
 from symgen.spec.model import Parts, Role
 from symgen.truth import Truth
@@ -24,23 +22,6 @@ LENGTHS = (1, 2, 3, 10, 33)
 LONG, MOST = 100, 10  # of one axis alone, of each of several or beside a list of classes: ball arithmetic is slow
 ARRAYS = frozenset({"tensor", "param", "weight", "prob"})
 Progress = Callable[[str, float], None]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One sample with the name of what is hard about it, in no dtype yet.
-
-    Attributes:
-        place: for a person.
-        arrays: operands and numbers by name.
-        lengths: of the axes.
-        cotangent: of the shape of the value.
-    """
-
-    place: str
-    arrays: Arrays
-    lengths: Mapping[str, int]
-    cotangent: Any
 
 
 def certify_rows(
@@ -82,22 +63,6 @@ def _problems(op: Op, variant: Variant, found: Sequence[Place], lengths: Sequenc
     several = len({a for p in found for a in p.axes}) > 1 or any(p.role.kind == "labels" for p in found)
     for n in (*(n for n in lengths if not several or n <= MOST), *([] if several else [LONG])):
         yield from problems(op, variant, found, n)
-
-
-def problems(op: Op, variant: Variant, found: Sequence[Place], n: int) -> Iterator[Problem]:
-    """Each hard row of one length."""
-    first = next(p for p in found if p.role.kind == "tensor")
-    low, high = ends(first, -np.inf, np.inf)
-    axes = loops(variant.value)
-    for what, _ in hard_rows(1):
-        seed = int.from_bytes(hashlib.sha256(f"{what} {n}".encode()).digest()[:4], "little")
-        arrays, sizes = sample(op, variant, n, seed)
-        count = int(np.size(arrays[first.name]))
-        row = next(r for name, r in hard_rows(count, seed) if name == what)
-        arrays[first.name] = np.clip(row, low, high).reshape(np.shape(arrays[first.name]))
-        shape = tuple(sizes[axis_of(i.name)] for i in axes)
-        cotangent = np.random.default_rng((seed, 1)).normal(size=shape)  # no multiple of a row drawn from the seed
-        yield Problem(f"{what}, {count} {'entry' if count == 1 else 'entries'}", arrays, sizes, cotangent)
 
 
 def _measured(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from symgen.derivation import Derivation
+    from symgen.rows.derive import RowDerivation
 
 MOST_SHOWN = 4
 WIDTH = 100
@@ -27,6 +28,7 @@ class Miss:
         bar: what it should be at most.
         at: the input with that error, a value of the ``operand``; ``setting`` are the values of free arguments.
         lower, upper: the first and the last probe point that misses.
+        place: of functions of rows, what is hard about the row; it stands in place of the input.
     """
 
     output: str
@@ -39,6 +41,7 @@ class Miss:
     upper: float
     setting: tuple[tuple[str, float], ...] = ()
     operand: str = "x"
+    place: str = ""
 
     def __str__(self) -> str:
         of_variant = f" of variant {self.variant}" if self.variant else ""
@@ -48,6 +51,7 @@ class Miss:
     def what(self) -> str:
         """The error, where it is, and on which stretch the bar is missed."""
         where = ", ".join(f"{name} = {value:.9g}" for name, value in ((self.operand, self.at), *self.setting))
+        where = f"a row of {self.place}" if self.place else where
         size = f"{self.error:.3g} ULP" if math.isfinite(self.error) else "a wrong result"
         span = f", on {self.lower:.6g} .. {self.upper:.6g}" if self.lower != self.upper else ""
         return f"{size} at {where} (the bar is {self.bar:g}){span}"
@@ -62,14 +66,28 @@ class Miss:
         output, variant, dtype = (str(content[key]) for key in ("output", "variant", "dtype"))
         error, bar, at, lower, upper = (float(content[key]) for key in ("error", "bar", "at", "lower", "upper"))
         setting = tuple((name, float(value)) for name, value in content["setting"].items())
-        return Miss(output, variant, dtype, error, bar, at, lower, upper, setting, content.get("operand", "x"))
+        operand, place = content.get("operand", "x"), content.get("place", "")
+        return Miss(output, variant, dtype, error, bar, at, lower, upper, setting, operand, place)
 
 
-def misses(derivation: Derivation) -> tuple[Miss, ...]:
-    """Every stretch of every output that misses its bar, the worst first."""
-    return tuple(
-        sorted(_all(derivation), key=lambda miss: (-miss.error, miss.output, miss.dtype, miss.variant, miss.at))
-    )
+def misses(derivation: Derivation | RowDerivation) -> tuple[Miss, ...]:
+    """Every stretch of every output that misses its bar, or the hardest row, the worst first."""
+    from symgen.rows.derive import RowDerivation as Rows
+
+    found = _of_rows(derivation) if isinstance(derivation, Rows) else _all(derivation)
+    return tuple(sorted(found, key=lambda miss: (-miss.error, miss.output, miss.dtype, miss.variant, miss.at)))
+
+
+def _of_rows(derivation: RowDerivation) -> Iterator[Miss]:
+    from symgen.certificate import ROWS, bar
+    from symgen.rows.measure import DTYPES
+
+    for variant in derivation.variants:
+        suffix = variant.variant.suffix if len(derivation.variants) > 1 else ""
+        for output in variant.outputs:
+            for target, dtype in DTYPES.items():
+                for m in output.unresolved[target]:
+                    yield Miss(output.name, suffix, dtype, m.error, bar(dtype, (ROWS,)), 0.0, 0.0, 0.0, place=m.place)
 
 
 def _all(derivation: Derivation) -> Iterator[Miss]:

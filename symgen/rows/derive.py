@@ -51,6 +51,14 @@ class Place:
 
 
 @dataclass(frozen=True)
+class RowMiss:
+    """The largest error of an output in ULP, rounding included, and what is hard about the row."""
+
+    error: float
+    place: str
+
+
+@dataclass(frozen=True)
 class RowOutput:
     """One kernel of a variant, at every stage of its making.
 
@@ -61,6 +69,7 @@ class RowOutput:
         families: the free parameters, in which the derivative of its results was shown to vanish.
         schedules: the code for float64 and for float32 results.
         trace: the rules that recognised it.
+        unresolved: what misses its bar, see `symgen.rows.measure`.
         along: the operand that moves along a direction, of a second derivative times it.
     """
 
@@ -72,7 +81,7 @@ class RowOutput:
     schedules: tuple[Schedule, ...]
     trace: tuple[Step, ...] = ()
     regions: tuple[Region, ...] = ()
-    unresolved: Mapping[str, tuple[()]] = field(default_factory=lambda: dict.fromkeys(TARGETS, ()))
+    unresolved: Mapping[str, tuple[RowMiss, ...]] = field(default_factory=lambda: dict.fromkeys(TARGETS, ()))
     along: str = ""
 
 

@@ -235,7 +235,7 @@ def _constant(e: Expr) -> arb:
 
 
 def truth(formula: Expr, arrays: Arrays, lengths: Mapping[str, int], cotangent: Any = None,
-          wrt: Sequence[str] = ()) -> tuple[Any, dict[str, Any]]:
+          wrt: Sequence[str] = (), ladder: Sequence[int] = LADDER) -> tuple[Any, dict[str, Any]]:
     """The value of a definition on one sample, and the gradients of ``sum(g * value)``, to more digits than float64.
 
     Args:
@@ -244,16 +244,19 @@ def truth(formula: Expr, arrays: Arrays, lengths: Mapping[str, int], cotangent: 
         lengths: of the axes by name.
         cotangent: g, of the shape of the value; none if only the value is wanted.
         wrt: the operands in which gradients are wanted.
+        ladder: bits to compute with, more and more; an entry that is not told by the most of them is NaN if they are
+            fewer than `LADDER` has.
 
     Returns:
         The value and the gradients as pairs of float64 arrays, rounded and what is missing.
     """
-    for bits in LADDER:
+    for bits in ladder:
         with working_precision(bits):
             value, gradients = _run(formula, arrays, lengths, cotangent, wrt)
             balls = [v for found in (value, *gradients.values()) for v in found.ravel()]
-            if all(_narrow(b) for b in balls) or bits == LADDER[-1]:
-                return _pair(value), {n: _pair(v) for n, v in gradients.items()}
+            if all(_narrow(b) for b in balls) or bits == ladder[-1]:
+                told = bits < LADDER[-1]
+                return _pair(value, told), {n: _pair(v, told) for n, v in gradients.items()}
     raise AssertionError
 
 
@@ -261,9 +264,11 @@ def _narrow(b: arb) -> bool:
     return not b.is_finite() or b.is_zero() or b.rel_accuracy_bits() > ENOUGH or abs(b).upper() < arb(2) ** -1200
 
 
-def _pair(found: Any) -> tuple[Any, Any]:
-    high = np.array([float(b.mid()) if b.is_finite() else float(b) for b in found.ravel()])
-    low = np.array([float((b - h).mid()) if np.isfinite(h) else 0.0 for b, h in zip(found.ravel(), high, strict=True)])
+def _pair(found: Any, told: bool = False) -> tuple[Any, Any]:
+    """Balls as float64 and what is missing; NaN for wide ones if only what is told is wanted."""
+    known = [b if not told or _narrow(b) else arb("nan") for b in found.ravel()]
+    high = np.array([float(b.mid()) if b.is_finite() else float(b) for b in known])
+    low = np.array([float((b - h).mid()) if np.isfinite(h) else 0.0 for b, h in zip(known, high, strict=True)])
     return high.reshape(found.shape), low.reshape(found.shape)
 
 

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
 from symgen.rows.derive import Place, places
+from symgen.rows.indices import axis_of, loops
 from symgen.spec import Op, Variant
 from symgen.spec.model import exact, role_limits
 
 Arrays = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One sample with the name of what is hard about it, in no dtype yet.
+
+    Attributes:
+        place: for a person.
+        arrays: operands and numbers by name.
+        lengths: of the axes.
+        cotangent: of the shape of the value.
+    """
+
+    place: str
+    arrays: Arrays
+    lengths: Mapping[str, int]
+    cotangent: Any
 
 
 def hard_rows(n: int, seed: int = 0) -> Iterator[tuple[str, Any]]:
@@ -103,3 +123,19 @@ def _number(op: Op, variant: Variant, place: Place, low: float, high: float) -> 
         if all(bool(c) == t for c, t in known):
             return float(value)
     raise AssertionError(f"no value of {place.name}")
+
+
+def problems(op: Op, variant: Variant, found: Sequence[Place], n: int) -> Iterator[Problem]:
+    """Each hard row of one length."""
+    first = next(p for p in found if p.role.kind == "tensor")
+    low, high = ends(first, -np.inf, np.inf)
+    axes = loops(variant.value)
+    for what, _ in hard_rows(1):
+        seed = int.from_bytes(hashlib.sha256(f"{what} {n}".encode()).digest()[:4], "little")
+        arrays, sizes = sample(op, variant, n, seed)
+        count = int(np.size(arrays[first.name]))
+        row = next(r for name, r in hard_rows(count, seed) if name == what)
+        arrays[first.name] = np.clip(row, low, high).reshape(np.shape(arrays[first.name]))
+        shape = tuple(sizes[axis_of(i.name)] for i in axes)
+        cotangent = np.random.default_rng((seed, 1)).normal(size=shape)  # no multiple of a row drawn from the seed
+        yield Problem(f"{what}, {count} {'entry' if count == 1 else 'entries'}", arrays, sizes, cotangent)

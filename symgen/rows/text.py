@@ -91,9 +91,14 @@ def _sections(derivation: RowDerivation, text: Callable[[DerivedRows], str]) -> 
 
 
 def _shifts(output: RowOutput) -> str:
-    """The stable program, and what was proved of its free parameters."""
+    """The stable program, what was proved of its free parameters, and the hardest row where it misses its bar."""
     free = (f"# {f.parameter}: the derivative in it vanishes" for f in output.families)
-    return "\n".join([str(output.stable), *free])
+    missed = (
+        f"# {target} misses its bar: {miss.error:.3g} ULP at a row of {miss.place}"
+        for target, found in output.unresolved.items()
+        for miss in found
+    )
+    return "\n".join([str(output.stable), *free, *missed])
 
 
 def _cores(output: RowOutput) -> str:
