@@ -45,6 +45,7 @@ WRONG = {
     "inside a declared domain": ("x: Tensor > -1", "return log(x)", "at x = 0", "declare `x: Tensor > 0`"),
     "integer option": ("x, n: Int = 2", "return x / (n - 3)", "undefined at n = 3", "declare `n: Int != 3`"),
     "behind a case": ("x", "return log(x) if x > -1 else 0", "undefined at x = 0", "hint: "),
+    "beside a case of a product": ("x, r: Real = 1", "return 1 / (x - 2) if r * x != 0 else 1", "at r = ", "hint: "),
     "behind a condition on an option": (
         "x, a: Real = 1", "if a > 2:\n    return x\nreturn x / a", "undefined at a = 0", "hint: ",
     ),
@@ -55,6 +56,7 @@ RIGHT = {
     "root that starts at the end": ("x: Tensor >= 0", "return sqrt(x)"),
     "closed end of an option": ("x, a: Real >= 0 = 1", "return x / a"),
     "case of its own": ("x", "return sin(x) / x if x != 0 else 1"),
+    "case of a product": ("x, r: Real = 1", "return (exp(r * x) - 1) / (r * x) if r * x != 0 else 1"),
     "variant of its own": ("x, b: Real = 1", "if b == 0:\n    return x\nreturn (exp(b * x) - 1) / b"),
     "asserted relation": ("x, a: Real = 0, b: Real = 1", "assert a < b\nreturn (x - a) / (b - a)"),
     "sign that jumps without a zero": ("x", "return 1 / (1 if x > 0 else -1)"),

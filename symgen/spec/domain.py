@@ -263,6 +263,9 @@ def bisected(
     shrunk = max(abs(left), abs(right)) < 1e-6 * start
     if any(a <= v <= b for v in lines[position].without):
         return None  # the root is the very point that the role leaves out
+    around = box_at(lines, (*rest[:position], a, *rest[position:])) | {lines[position].symbol: (ball(a), ball(b))}
+    if not all(guards_at(obligation, around)):
+        return None  # or one that a condition leaves out, as that of a product of it
     return a if shrunk and lines[position].role.kind != "int" else None
 
 
