@@ -25,7 +25,7 @@ from symgen.lowering import Lowering
 from symgen.oracle import Oracle
 from symgen.stabilize.candidates import attempt, candidates, leading, reduced, sided, sides
 from symgen.stabilize.form import Body, Form
-from symgen.stabilize.free import choose_free
+from symgen.stabilize.free import choose_free, severity
 from symgen.stabilize.inner import Inner, U, split, split_argument
 from symgen.stabilize.pieces import Fitter
 from symgen.stabilize.probe import (
@@ -166,12 +166,16 @@ class Bench:
         bodies: list[Body] = [*candidates(leaf.stable, leaf.shapes, self.sampler.x, self.arithmetics)]
         if self.sampler.settings != ({},):
             choice = self._chosen_free(leaf, problem, bodies)
+            first, wider = problem, problem
             for _ in range(ROUNDS):
-                wrong = self._failing(choice, problem, check)
+                wrong = self._failing(choice, wider, check)
                 if not wrong:
                     break
-                problem = replace(problem, probe=merged(problem.probe, check.probe.only(wrong)))
-                choice = self._chosen_free(leaf, problem, bodies)
+                wider = replace(wider, probe=merged(wider.probe, check.probe.only(wrong)))
+                other = self._chosen_free(leaf, wider, bodies)
+                # what is tried counts for more than what is held out, which may be beyond all candidates
+                if self._loss(other, first) <= self._loss(choice, first):
+                    choice, problem = other, wider
         else:
             table = Table.of(problem, bodies)
             choice = chosen(problem, table)
@@ -185,6 +189,13 @@ class Bench:
         form = Form(choice.segments)
         everything = replace(problem, probe=merged(problem.probe, check.probe))
         return form, missed(everything, form)
+
+    def _loss(self, choice: Choice, problem: Problem) -> float:
+        """The bits by which a choice misses the bar, of all points and settings."""
+        each = np.nan_to_num(all_errors(problem, Form(choice.segments)), nan=0.0, posinf=math.inf)
+        if self.target.single:
+            each = np.where(problem.probe.single, each, 0.0)
+        return float(severity(each, self.target.bar).sum())
 
     def _failing(self, choice: Choice, problem: Problem, check: Problem) -> tuple[int, ...]:
         """The settings, as rows of the check, that a choice misses the bar at and was not made by: the worst first."""

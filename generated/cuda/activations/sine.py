@@ -48,29 +48,22 @@ def grad_device32(x, omega_0, omega_0_low):
     return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
 
 
-# -omega_0**2*sin(omega_0*x) (compensated)
+# -inf to 0: -omega_0**2*sin(omega_0*x) (compensated)
+# 0 to inf: -omega_0**2*sin(omega_0*x) (halved)
 @core
 def grad2_device32(x, omega_0, omega_0_low):
-    t1 = fmul(omega_0, x)
-    t2 = fadd(libdevice.fmaf(omega_0, x, -t1), fmul(omega_0_low, x))
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = fmul(omega_0, omega_0)
-    t7 = fadd(libdevice.fmaf(omega_0, omega_0, -t6), fmul(omega_0, omega_0_low))
-    t8 = fadd(t7, fmul(omega_0_low, omega_0))
-    if libdevice.fabsf(t5) < f32(5.421010862427522e-20):
-        t10 = fmul(t6, omega_0)
-        t11 = -fmul(t10, x)
-        t12 = fmul(fadd(fadd(libdevice.fmaf(t6, omega_0, -t10), fmul(t6, omega_0_low)), fmul(t8, omega_0)), x)
-        t13 = -fadd(libdevice.fmaf(t10, x, t11), t12)
-        t9 = fadd(t11, t13) if fsub(t13, t13) == f32(0.0) else t11
-    else:
-        t14 = sin_sum(t5, fsub(t2, fsub(t4, t1)) if t3 else f32(0.0))
-        t15 = -fmul(t6, t14)
-        t16 = -fadd(libdevice.fmaf(t6, t14, t15), fmul(t8, t14))
-        t9 = fadd(t15, t16) if fsub(t16, t16) == f32(0.0) else t15
-    return t9
+    t1 = fmul(omega_0, omega_0)
+    t2 = fmul(omega_0, x)
+    t3 = sin_sum(t2, fadd(libdevice.fmaf(omega_0, x, -t2), fmul(omega_0_low, x)))
+    t4 = -fmul(t1, t3)
+    t5 = fadd(libdevice.fmaf(omega_0, omega_0, -t1), fmul(omega_0, omega_0_low))
+    t6 = -fadd(libdevice.fmaf(t1, t3, t4), fmul(fadd(t5, fmul(omega_0_low, omega_0)), t3))
+    t7 = fmul(omega_0, t3)
+    t8 = -fmul(t7, omega_0)
+    t9 = fmul(fadd(libdevice.fmaf(omega_0, t3, -t7), fmul(omega_0_low, t3)), omega_0)
+    t10 = -fadd(fadd(libdevice.fmaf(t7, omega_0, t8), fmul(t7, omega_0_low)), t9)
+    t11 = fadd(t8, t10) if fsub(t10, t10) == f32(0.0) else t8
+    return (fadd(t4, t6) if fsub(t6, t6) == f32(0.0) else t4) if x < f32(0.0) else t11
 
 
 # x*cos(omega_0*x) (compensated)

@@ -1544,27 +1544,21 @@ def grad2_input_device32_no_log_input_full(input, target, eps, eps_low):
     return target if target != target else input if input != input else t9
 
 
-# where (input >= 0) & (target > 1): log(target) - log(eps + input) + 1/(2*target) (compensated)
+# where (input >= 0) & (target > 1): log(target) - log(eps + input) + 1/(2*target)
 # where (input >= 0) & (target <= 1): -log(eps + input) (compensated)
 # where input < 0: 0
 @core
 def grad_target_device32_no_log_input_full(input, target, eps, eps_low):
-    t1 = fdiv(f32(0.5), target)
-    t2 = libdevice.logf(target)
-    t3 = fadd(t1, t2)
-    t4 = fadd(eps, input)
-    t5 = -libdevice.logf(t4)
-    t6 = fadd(t3, t5)
-    t7 = fsub(t6, t3)
-    t8 = fsub(t3, t1)
-    t9 = fmul(libdevice.fmaf(-t1, target, f32(0.5)), inverse(target))
-    t10 = fadd(fadd(fsub(t1, fsub(t3, t8)), fsub(t2, t8)), t9)
-    t11 = fsub(t4, eps)
-    t12 = -fmul(fadd(fadd(fsub(eps, fsub(t4, t11)), fsub(input, t11)), eps_low), fdiv(f32(1.0), t4))
-    t13 = fadd(fadd(fadd(fsub(t3, fsub(t6, t7)), fsub(t5, t7)), t10), t12)
-    t14 = fadd(t6, t13) if fsub(t13, t13) == f32(0.0) else t6
-    t15 = t14 if f32(1.0) < target else fadd(t5, t12) if fsub(t12, t12) == f32(0.0) else t5
-    return target if target != target else input if input != input else t15 if f32(0.0) <= input else f32(0.0)
+    t1 = f32(1.0) < target
+    t2 = fadd(eps, input)
+    t3 = fdiv(f32(0.5) if t1 else f32(1.0), target if t1 else t2)
+    t4 = libdevice.logf(t2)
+    t5 = fsub(t2, eps)
+    t6 = -fmul(fadd(fadd(fsub(eps, fsub(t2, t5)), fsub(input, t5)), eps_low), t3)
+    t7 = -t4
+    t8 = fadd(t7, t6) if fsub(t6, t6) == f32(0.0) else t7
+    t9 = (fsub(fadd(t3, libdevice.logf(target)), t4) if t1 else t8) if f32(0.0) <= input else f32(0.0)
+    return target if target != target else input if input != input else t9
 
 
 # where (input >= 0) & (target > 1): 1/target - 1/(2*target**2)
@@ -1601,22 +1595,16 @@ def grads_device32_no_log_input_full(input, target, eps, eps_low):
     t11 = -fmul(fsub(libdevice.fmaf(t6, t4, target), fmul(t5, t10)), inverse(t4))
     t12 = fadd(fadd(fsub(t6, fsub(t7, t8)), fsub(f32(1.0), t8)), t11)
     t13 = input if t2 else (fadd(t7, t12) if fsub(t12, t12) == f32(0.0) else t7) if t3 else f32(0.0)
-    t14 = fdiv(f32(0.5), target)
-    t15 = libdevice.logf(target)
-    t16 = fadd(t14, t15)
-    t17 = -libdevice.logf(t4)
-    t18 = fadd(t16, t17)
-    t19 = fsub(t18, t16)
-    t20 = fsub(t16, t14)
-    t21 = fmul(libdevice.fmaf(-t14, target, f32(0.5)), inverse(target))
-    t22 = fadd(fadd(fsub(t14, fsub(t16, t20)), fsub(t15, t20)), t21)
-    t23 = -fmul(t10, fdiv(f32(1.0), t4))
-    t24 = fadd(fadd(fadd(fsub(t16, fsub(t18, t19)), fsub(t17, t19)), t22), t23)
-    t25 = fadd(t18, t24) if fsub(t24, t24) == f32(0.0) else t18
-    t26 = t25 if f32(1.0) < target else fadd(t17, t23) if fsub(t23, t23) == f32(0.0) else t17
-    t27 = target if t1 else t13
-    t28 = target if t1 else input if t2 else t26 if t3 else f32(0.0)
-    return t27, t28
+    t14 = f32(1.0) < target
+    t15 = fdiv(f32(0.5) if t14 else f32(1.0), target if t14 else t4)
+    t16 = libdevice.logf(t4)
+    t17 = -fmul(t10, t15)
+    t18 = -t16
+    t19 = fadd(t18, t17) if fsub(t17, t17) == f32(0.0) else t18
+    t20 = input if t2 else (fsub(fadd(t15, libdevice.logf(target)), t16) if t14 else t19) if t3 else f32(0.0)
+    t21 = target if t1 else t13
+    t22 = target if t1 else t20
+    return t21, t22
 
 
 # Together, so that what they share is computed once.
@@ -1664,22 +1652,14 @@ def value_and_grad_device32_no_log_input_full(input, target, eps, eps_low):
     t40 = -fmul(fsub(libdevice.fmaf(t37, t10, target), fmul(t36, t24)), inverse(t10))
     t41 = fadd(fadd(fsub(t37, fsub(t38, t39)), fsub(f32(1.0), t39)), t40)
     t42 = input if t2 else (fadd(t38, t41) if fsub(t41, t41) == f32(0.0) else t38) if t3 else f32(0.0)
-    t43 = fdiv(f32(0.5), target)
-    t44 = fadd(t43, t7)
-    t45 = -t11
-    t46 = fadd(t44, t45)
-    t47 = fsub(t46, t44)
-    t48 = fsub(t44, t43)
-    t49 = fmul(libdevice.fmaf(-t43, target, f32(0.5)), inverse(target))
-    t50 = fadd(fadd(fsub(t43, fsub(t44, t48)), fsub(t7, t48)), t49)
-    t51 = -t25
-    t52 = fadd(fadd(fadd(fsub(t44, fsub(t46, t47)), fsub(t45, t47)), t50), t51)
-    t53 = fadd(t46, t52) if fsub(t52, t52) == f32(0.0) else t46
-    t54 = (t53 if t4 else fadd(t45, t51) if fsub(t51, t51) == f32(0.0) else t45) if t3 else f32(0.0)
-    t55 = target if t1 else input if t2 else t35 if t3 else f32(math.inf)
-    t56 = target if t1 else t42
-    t57 = target if t1 else input if t2 else t54
-    return t55, t56, t57
+    t43 = -t25
+    t44 = -t11
+    t45 = fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
+    t46 = input if t2 else (fsub(fadd(fdiv(f32(0.5), target), t7), t11) if t4 else t45) if t3 else f32(0.0)
+    t47 = target if t1 else input if t2 else t35 if t3 else f32(math.inf)
+    t48 = target if t1 else t42
+    t49 = target if t1 else t46
+    return t47, t48, t49
 
 
 @core
@@ -3058,40 +3038,46 @@ def sum_value_and_vjp_f64_no_log_input_full_each(g, input, target, eps, ginput, 
 # ---- log_input=True, full=False
 
 
-# -inf to 0: -input*target + exp(input) (compensated)
+# -inf to 0: -input*target + exp(input)
 # 0 to inf: -(target*y*exp(-y) - 1)*exp(y) (annihilating)
 @core
 def value_device32_log_input_no_full(input, target, eps, eps_low):
     t1 = input < f32(0.0)
-    t2 = -fmul(input, target)
-    t3 = libdevice.fabsf(input)
-    t4 = near_expf(input if t1 else fmul(-t3, f32(0.5)))
-    t5 = fadd(t2, t4)
-    t6 = fsub(t5, t2)
-    t7 = fadd(fadd(fsub(t2, fsub(t5, t6)), fsub(t4, t6)), -libdevice.fmaf(input, target, t2))
-    t8 = t4 == f32(0.0)
-    t9 = fmul(target, t3)
-    t10 = fmul(t9, t4)
-    t11 = fmul(t10, t4)
-    t12 = f32(0.0) if t8 else t11
-    t13 = fadd(t12, f32(-1.0))
-    t14 = -t13
-    t15 = near_expf(fmul(t3, f32(0.5)))
-    t16 = fmul(t14, t15)
-    t17 = fmul(t16, t15)
-    t18 = fsub(t13, t12)
-    t19 = fmul(fadd(libdevice.fmaf(t9, t4, -t10), fmul(libdevice.fmaf(target, t3, -t9), t4)), t4)
-    t20 = f32(0.0) if t8 else fadd(libdevice.fmaf(t10, t4, -t11), t19)
-    t21 = fmul(-fadd(fadd(fsub(t12, fsub(t13, t18)), fsub(f32(-1.0), t18)), t20), t15)
-    t22 = fadd(libdevice.fmaf(t16, t15, -t17), fmul(fadd(libdevice.fmaf(t14, t15, -t16), t21), t15))
-    t23 = fadd(t17, t22) if fsub(t22, t22) == f32(0.0) else t17
-    return (fadd(t5, t7) if fsub(t7, t7) == f32(0.0) else t5) if t1 else t23
+    t2 = libdevice.fabsf(input)
+    t3 = near_expf(input if t1 else fmul(-t2, f32(0.5)))
+    t4 = t3 == f32(0.0)
+    t5 = fmul(target, t2)
+    t6 = fmul(t5, t3)
+    t7 = fmul(t6, t3)
+    t8 = f32(0.0) if t4 else t7
+    t9 = fadd(t8, f32(-1.0))
+    t10 = -t9
+    t11 = near_expf(fmul(t2, f32(0.5)))
+    t12 = fmul(t10, t11)
+    t13 = fmul(t12, t11)
+    t14 = fsub(t9, t8)
+    t15 = fmul(fadd(libdevice.fmaf(t5, t3, -t6), fmul(libdevice.fmaf(target, t2, -t5), t3)), t3)
+    t16 = f32(0.0) if t4 else fadd(libdevice.fmaf(t6, t3, -t7), t15)
+    t17 = fmul(-fadd(fadd(fsub(t8, fsub(t9, t14)), fsub(f32(-1.0), t14)), t16), t11)
+    t18 = fadd(libdevice.fmaf(t12, t11, -t13), fmul(fadd(libdevice.fmaf(t10, t11, -t12), t17), t11))
+    return fsub(t3, fmul(input, target)) if t1 else fadd(t13, t18) if fsub(t18, t18) == f32(0.0) else t13
 
 
-# -target + exp(input)
+# -inf to 0: -target + exp(input)
+# 0 to inf: -(target*exp(-y) - 1)*exp(y) (compensated)
 @core
 def grad_input_device32_log_input_no_full(input, target, eps, eps_low):
-    return fsub(near_expf(input), target)
+    t1 = input < f32(0.0)
+    t2 = libdevice.fabsf(input)
+    t3 = near_expf(input if t1 else -t2)
+    t4 = fmul(target, t3)
+    t5 = fadd(t4, f32(-1.0))
+    t6 = near_expf(t2)
+    t7 = -fmul(t5, t6)
+    t8 = fsub(t5, t4)
+    t9 = fmul(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(f32(-1.0), t8)), libdevice.fmaf(target, t3, -t4)), t6)
+    t10 = -fadd(libdevice.fmaf(t5, t6, t7), t9)
+    return fsub(t3, target) if t1 else fadd(t7, t10) if fsub(t10, t10) == f32(0.0) else t7
 
 
 # exp(input)
@@ -3121,39 +3107,55 @@ def grad_eps_device32_log_input_no_full(input, target, eps, eps_low):
 # Together, so that what they share is computed once.
 @core
 def grads_device32_log_input_no_full(input, target, eps, eps_low):
-    t1 = target if target != target else -input
-    return fsub(near_expf(input), target), t1
+    t1 = input < f32(0.0)
+    t2 = libdevice.fabsf(input)
+    t3 = near_expf(input if t1 else -t2)
+    t4 = fmul(target, t3)
+    t5 = fadd(t4, f32(-1.0))
+    t6 = near_expf(t2)
+    t7 = -fmul(t5, t6)
+    t8 = fsub(t5, t4)
+    t9 = fmul(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(f32(-1.0), t8)), libdevice.fmaf(target, t3, -t4)), t6)
+    t10 = -fadd(libdevice.fmaf(t5, t6, t7), t9)
+    t11 = fsub(t3, target) if t1 else fadd(t7, t10) if fsub(t10, t10) == f32(0.0) else t7
+    t12 = target if target != target else -input
+    return t11, t12
 
 
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32_log_input_no_full(input, target, eps, eps_low):
-    t1 = -fmul(input, target)
-    t2 = near_expf(input)
-    t3 = fadd(t1, t2)
-    t4 = fsub(t3, t1)
-    t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), -libdevice.fmaf(input, target, t1))
-    t6 = libdevice.fabsf(input)
-    t7 = near_expf(fmul(-t6, f32(0.5)))
-    t8 = t7 == f32(0.0)
-    t9 = fmul(target, t6)
-    t10 = fmul(t9, t7)
-    t11 = fmul(t10, t7)
-    t12 = f32(0.0) if t8 else t11
-    t13 = fadd(t12, f32(-1.0))
-    t14 = -t13
-    t15 = near_expf(fmul(t6, f32(0.5)))
-    t16 = fmul(t14, t15)
-    t17 = fmul(t16, t15)
-    t18 = fsub(t13, t12)
-    t19 = fmul(fadd(libdevice.fmaf(t9, t7, -t10), fmul(libdevice.fmaf(target, t6, -t9), t7)), t7)
-    t20 = f32(0.0) if t8 else fadd(libdevice.fmaf(t10, t7, -t11), t19)
-    t21 = fmul(-fadd(fadd(fsub(t12, fsub(t13, t18)), fsub(f32(-1.0), t18)), t20), t15)
-    t22 = fadd(libdevice.fmaf(t16, t15, -t17), fmul(fadd(libdevice.fmaf(t14, t15, -t16), t21), t15))
-    t23 = fadd(t17, t22) if fsub(t22, t22) == f32(0.0) else t17
-    t24 = (fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3) if input < f32(0.0) else t23
-    t25 = target if target != target else -input
-    return t24, fsub(t2, target), t25
+    t1 = input < f32(0.0)
+    t2 = libdevice.fabsf(input)
+    t3 = -t2
+    t4 = near_expf(input if t1 else fmul(t3, f32(0.5)))
+    t5 = t4 == f32(0.0)
+    t6 = fmul(target, t2)
+    t7 = fmul(t6, t4)
+    t8 = fmul(t7, t4)
+    t9 = f32(0.0) if t5 else t8
+    t10 = fadd(t9, f32(-1.0))
+    t11 = -t10
+    t12 = near_expf(fmul(t2, f32(0.5)))
+    t13 = fmul(t11, t12)
+    t14 = fmul(t13, t12)
+    t15 = fsub(t10, t9)
+    t16 = fmul(fadd(libdevice.fmaf(t6, t4, -t7), fmul(libdevice.fmaf(target, t2, -t6), t4)), t4)
+    t17 = f32(0.0) if t5 else fadd(libdevice.fmaf(t7, t4, -t8), t16)
+    t18 = fmul(-fadd(fadd(fsub(t9, fsub(t10, t15)), fsub(f32(-1.0), t15)), t17), t12)
+    t19 = fadd(libdevice.fmaf(t13, t12, -t14), fmul(fadd(libdevice.fmaf(t11, t12, -t13), t18), t12))
+    t20 = near_expf(t3)
+    t21 = fmul(target, t20)
+    t22 = fadd(t21, f32(-1.0))
+    t23 = near_expf(t2)
+    t24 = -fmul(t22, t23)
+    t25 = fsub(t22, t21)
+    t26 = fadd(fadd(fsub(t21, fsub(t22, t25)), fsub(f32(-1.0), t25)), libdevice.fmaf(target, t20, -t21))
+    t27 = -fadd(libdevice.fmaf(t22, t23, t24), fmul(t26, t23))
+    t28 = fsub(t4, fmul(input, target)) if t1 else fadd(t14, t19) if fsub(t19, t19) == f32(0.0) else t14
+    t29 = fsub(t4, target) if t1 else fadd(t24, t27) if fsub(t27, t27) == f32(0.0) else t24
+    t30 = target if target != target else -input
+    return t28, t29, t30
 
 
 @core
@@ -4447,31 +4449,31 @@ def sum_value_and_vjp_f64_log_input_no_full_each(g, input, target, eps, ginput, 
 # where target > 1: -inf to 0: -input*target + target*log(target) - target + exp(input) + log(2*pi*target)/2
 # where target > 1: 0 to inf: -((2*target*y - 2*target*log(target) + 2*target - log(target) - log(pi) -
 # log(2))*exp(-y) - 2)*exp(y)/2 (annihilating)
-# where target <= 1: -input*target + exp(input) (compensated)
-# where target <= 1: inf, which the function has reached to the last bit
+# where target <= 1: -inf to 0: -input*target + exp(input)
+# where target <= 1: 0 to inf: -(target*y*exp(-y) - 1)*exp(y) (annihilating)
 @core
 def value_device32_log_input_full(input, target, eps, eps_low):
-    t1 = fmul(input, target)
-    t2 = libdevice.logf(target)
-    t3 = near_expf(input)
-    t4 = fmul(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5))
-    t5 = libdevice.fabsf(input)
-    t6 = near_expf(fmul(-t5, f32(0.5)))
-    t7 = t6 == f32(0.0)
+    t1 = input < f32(0.0)
+    t2 = fmul(input, target)
+    t3 = libdevice.logf(target)
+    t4 = libdevice.fabsf(input)
+    t5 = near_expf(input if t1 else fmul(-t4, f32(0.5)))
+    t6 = fmul(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5))
+    t7 = t5 == f32(0.0)
     t8 = fmul(target, f32(2.0))
-    t9 = fmul(t8, t5)
+    t9 = fmul(t8, t4)
     t10 = fadd(t8, t9)
-    t11 = -fmul(t8, t2)
+    t11 = -fmul(t8, t3)
     t12 = fadd(t10, t11)
-    t13 = fsub(t12, t2)
+    t13 = fsub(t12, t3)
     t14 = fadd(t13, f32(-0.6931471824645996))
     t15 = fadd(t14, f32(-1.1447298526763916))
-    t16 = fmul(t15, t6)
-    t17 = fmul(t16, t6)
+    t16 = fmul(t15, t5)
+    t17 = fmul(t16, t5)
     t18 = f32(0.0) if t7 else t17
     t19 = fadd(t18, f32(-2.0))
     t20 = -fmul(t19, f32(0.5))
-    t21 = near_expf(fmul(t5, f32(0.5)))
+    t21 = near_expf(fmul(t4, f32(0.5)))
     t22 = fmul(t20, t21)
     t23 = fmul(t22, t21)
     t24 = fsub(t19, t18)
@@ -4480,30 +4482,49 @@ def value_device32_log_input_full(input, target, eps, eps_low):
     t27 = fsub(t13, t12)
     t28 = fsub(t12, t10)
     t29 = fsub(t10, t8)
-    t30 = fadd(fadd(fsub(t8, fsub(t10, t29)), fsub(t9, t29)), libdevice.fmaf(t8, t5, -t9))
-    t31 = fadd(fadd(fadd(fsub(t10, fsub(t12, t28)), fsub(t11, t28)), t30), -libdevice.fmaf(t8, t2, t11))
+    t30 = fadd(fadd(fsub(t8, fsub(t10, t29)), fsub(t9, t29)), libdevice.fmaf(t8, t4, -t9))
+    t31 = fadd(fadd(fadd(fsub(t10, fsub(t12, t28)), fsub(t11, t28)), t30), -libdevice.fmaf(t8, t3, t11))
     t32 = fadd(fsub(t13, fsub(t14, t26)), fsub(f32(-0.6931471824645996), t26))
-    t33 = fadd(t32, fadd(fadd(fsub(t12, fsub(t13, t27)), fsub(-t2, t27)), t31))
+    t33 = fadd(t32, fadd(fadd(fsub(t12, fsub(t13, t27)), fsub(-t3, t27)), t31))
     t34 = fadd(fsub(t14, fsub(t15, t25)), fsub(f32(-1.1447298526763916), t25))
-    t35 = fmul(fadd(fadd(t34, fadd(t33, f32(1.9046542121259336e-09))), f32(-3.317300922844879e-08)), t6)
-    t36 = fadd(libdevice.fmaf(t16, t6, -t17), fmul(fadd(libdevice.fmaf(t15, t6, -t16), t35), t6))
+    t35 = fmul(fadd(fadd(t34, fadd(t33, f32(1.9046542121259336e-09))), f32(-3.317300922844879e-08)), t5)
+    t36 = fadd(libdevice.fmaf(t16, t5, -t17), fmul(fadd(libdevice.fmaf(t15, t5, -t16), t35), t5))
     t37 = fmul(fadd(fadd(fsub(t18, fsub(t19, t24)), fsub(f32(-2.0), t24)), f32(0.0) if t7 else t36), f32(0.5))
     t38 = fmul(fadd(libdevice.fmaf(t20, t21, -t22), fmul(-t37, t21)), t21)
     t39 = fadd(libdevice.fmaf(t22, t21, -t23), t38)
-    t40 = fadd(fadd(fadd(fsub(-target, t1), fmul(target, t2)), t3), t4)
-    t41 = -t1
-    t42 = fadd(t41, t3)
-    t43 = fsub(t42, t41)
-    t44 = fadd(fadd(fsub(t41, fsub(t42, t43)), fsub(t3, t43)), -libdevice.fmaf(input, target, t41))
-    t45 = (fadd(t42, t44) if fsub(t44, t44) == f32(0.0) else t42) if input < f32(math.inf) else f32(math.inf)
-    t46 = t40 if input < f32(0.0) else fadd(t23, t39) if fsub(t39, t39) == f32(0.0) else t23
-    return input if input != input else t46 if f32(1.0) < target else t45
+    t40 = fadd(fadd(fadd(fsub(-target, t2), fmul(target, t3)), t5), t6)
+    t41 = fmul(target, t4)
+    t42 = fmul(t41, t5)
+    t43 = fmul(t42, t5)
+    t44 = f32(0.0) if t7 else t43
+    t45 = fadd(t44, f32(-1.0))
+    t46 = -t45
+    t47 = fmul(t46, t21)
+    t48 = fmul(t47, t21)
+    t49 = fsub(t45, t44)
+    t50 = fmul(fadd(libdevice.fmaf(t41, t5, -t42), fmul(libdevice.fmaf(target, t4, -t41), t5)), t5)
+    t51 = f32(0.0) if t7 else fadd(libdevice.fmaf(t42, t5, -t43), t50)
+    t52 = fmul(-fadd(fadd(fsub(t44, fsub(t45, t49)), fsub(f32(-1.0), t49)), t51), t21)
+    t53 = fadd(libdevice.fmaf(t47, t21, -t48), fmul(fadd(libdevice.fmaf(t46, t21, -t47), t52), t21))
+    t54 = fsub(t5, t2) if t1 else fadd(t48, t53) if fsub(t53, t53) == f32(0.0) else t48
+    return (t40 if t1 else fadd(t23, t39) if fsub(t39, t39) == f32(0.0) else t23) if f32(1.0) < target else t54
 
 
-# -target + exp(input)
+# -inf to 0: -target + exp(input)
+# 0 to inf: -(target*exp(-y) - 1)*exp(y) (compensated)
 @core
 def grad_input_device32_log_input_full(input, target, eps, eps_low):
-    return fsub(near_expf(input), target)
+    t1 = input < f32(0.0)
+    t2 = libdevice.fabsf(input)
+    t3 = near_expf(input if t1 else -t2)
+    t4 = fmul(target, t3)
+    t5 = fadd(t4, f32(-1.0))
+    t6 = near_expf(t2)
+    t7 = -fmul(t5, t6)
+    t8 = fsub(t5, t4)
+    t9 = fmul(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(f32(-1.0), t8)), libdevice.fmaf(target, t3, -t4)), t6)
+    t10 = -fadd(libdevice.fmaf(t5, t6, t7), t9)
+    return fsub(t3, target) if t1 else fadd(t7, t10) if fsub(t10, t10) == f32(0.0) else t7
 
 
 # exp(input)
@@ -4537,64 +4558,93 @@ def grad_eps_device32_log_input_full(input, target, eps, eps_low):
 # Together, so that what they share is computed once.
 @core
 def grads_device32_log_input_full(input, target, eps, eps_low):
-    t1 = fadd(fsub(fdiv(f32(0.5), target), input), libdevice.logf(target)) if f32(1.0) < target else -input
-    t2 = target if target != target else t1
-    return fsub(near_expf(input), target), t2
+    t1 = input < f32(0.0)
+    t2 = libdevice.fabsf(input)
+    t3 = near_expf(input if t1 else -t2)
+    t4 = fmul(target, t3)
+    t5 = fadd(t4, f32(-1.0))
+    t6 = near_expf(t2)
+    t7 = -fmul(t5, t6)
+    t8 = fsub(t5, t4)
+    t9 = fmul(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(f32(-1.0), t8)), libdevice.fmaf(target, t3, -t4)), t6)
+    t10 = -fadd(libdevice.fmaf(t5, t6, t7), t9)
+    t11 = fadd(fsub(fdiv(f32(0.5), target), input), libdevice.logf(target)) if f32(1.0) < target else -input
+    t12 = fsub(t3, target) if t1 else fadd(t7, t10) if fsub(t10, t10) == f32(0.0) else t7
+    t13 = target if target != target else t11
+    return t12, t13
 
 
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32_log_input_full(input, target, eps, eps_low):
     t1 = f32(1.0) < target
-    t2 = fmul(input, target)
-    t3 = libdevice.logf(target)
-    t4 = near_expf(input)
-    t5 = fmul(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5))
-    t6 = libdevice.fabsf(input)
-    t7 = near_expf(fmul(-t6, f32(0.5)))
-    t8 = t7 == f32(0.0)
-    t9 = fmul(target, f32(2.0))
-    t10 = fmul(t9, t6)
-    t11 = fadd(t9, t10)
-    t12 = -fmul(t9, t3)
-    t13 = fadd(t11, t12)
-    t14 = fsub(t13, t3)
-    t15 = fadd(t14, f32(-0.6931471824645996))
-    t16 = fadd(t15, f32(-1.1447298526763916))
-    t17 = fmul(t16, t7)
+    t2 = input < f32(0.0)
+    t3 = fmul(input, target)
+    t4 = libdevice.logf(target)
+    t5 = libdevice.fabsf(input)
+    t6 = -t5
+    t7 = near_expf(input if t2 else fmul(t6, f32(0.5)))
+    t8 = fmul(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5))
+    t9 = t7 == f32(0.0)
+    t10 = fmul(target, f32(2.0))
+    t11 = fmul(t10, t5)
+    t12 = fadd(t10, t11)
+    t13 = -fmul(t10, t4)
+    t14 = fadd(t12, t13)
+    t15 = fsub(t14, t4)
+    t16 = fadd(t15, f32(-0.6931471824645996))
+    t17 = fadd(t16, f32(-1.1447298526763916))
     t18 = fmul(t17, t7)
-    t19 = f32(0.0) if t8 else t18
-    t20 = fadd(t19, f32(-2.0))
-    t21 = -fmul(t20, f32(0.5))
-    t22 = near_expf(fmul(t6, f32(0.5)))
-    t23 = fmul(t21, t22)
-    t24 = fmul(t23, t22)
-    t25 = fsub(t20, t19)
-    t26 = fsub(t16, t15)
-    t27 = fsub(t15, t14)
-    t28 = fsub(t14, t13)
-    t29 = fsub(t13, t11)
-    t30 = fsub(t11, t9)
-    t31 = fadd(fadd(fsub(t9, fsub(t11, t30)), fsub(t10, t30)), libdevice.fmaf(t9, t6, -t10))
-    t32 = fadd(fadd(fadd(fsub(t11, fsub(t13, t29)), fsub(t12, t29)), t31), -libdevice.fmaf(t9, t3, t12))
-    t33 = fadd(fsub(t14, fsub(t15, t27)), fsub(f32(-0.6931471824645996), t27))
-    t34 = fadd(t33, fadd(fadd(fsub(t13, fsub(t14, t28)), fsub(-t3, t28)), t32))
-    t35 = fadd(fsub(t15, fsub(t16, t26)), fsub(f32(-1.1447298526763916), t26))
-    t36 = fmul(fadd(fadd(t35, fadd(t34, f32(1.9046542121259336e-09))), f32(-3.317300922844879e-08)), t7)
-    t37 = fadd(libdevice.fmaf(t17, t7, -t18), fmul(fadd(libdevice.fmaf(t16, t7, -t17), t36), t7))
-    t38 = fmul(fadd(fadd(fsub(t19, fsub(t20, t25)), fsub(f32(-2.0), t25)), f32(0.0) if t8 else t37), f32(0.5))
-    t39 = fmul(fadd(libdevice.fmaf(t21, t22, -t23), fmul(-t38, t22)), t22)
-    t40 = fadd(libdevice.fmaf(t23, t22, -t24), t39)
-    t41 = fadd(fadd(fadd(fsub(-target, t2), fmul(target, t3)), t4), t5)
-    t42 = -t2
-    t43 = fadd(t42, t4)
-    t44 = fsub(t43, t42)
-    t45 = fadd(fadd(fsub(t42, fsub(t43, t44)), fsub(t4, t44)), -libdevice.fmaf(input, target, t42))
-    t46 = (fadd(t43, t45) if fsub(t45, t45) == f32(0.0) else t43) if input < f32(math.inf) else f32(math.inf)
-    t47 = (t41 if input < f32(0.0) else fadd(t24, t40) if fsub(t40, t40) == f32(0.0) else t24) if t1 else t46
-    t48 = input if input != input else t47
-    t49 = target if target != target else fadd(fsub(fdiv(f32(0.5), target), input), t3) if t1 else -input
-    return t48, fsub(t4, target), t49
+    t19 = fmul(t18, t7)
+    t20 = f32(0.0) if t9 else t19
+    t21 = fadd(t20, f32(-2.0))
+    t22 = -fmul(t21, f32(0.5))
+    t23 = near_expf(fmul(t5, f32(0.5)))
+    t24 = fmul(t22, t23)
+    t25 = fmul(t24, t23)
+    t26 = fsub(t21, t20)
+    t27 = fsub(t17, t16)
+    t28 = fsub(t16, t15)
+    t29 = fsub(t15, t14)
+    t30 = fsub(t14, t12)
+    t31 = fsub(t12, t10)
+    t32 = fadd(fadd(fsub(t10, fsub(t12, t31)), fsub(t11, t31)), libdevice.fmaf(t10, t5, -t11))
+    t33 = fadd(fadd(fadd(fsub(t12, fsub(t14, t30)), fsub(t13, t30)), t32), -libdevice.fmaf(t10, t4, t13))
+    t34 = fadd(fsub(t15, fsub(t16, t28)), fsub(f32(-0.6931471824645996), t28))
+    t35 = fadd(t34, fadd(fadd(fsub(t14, fsub(t15, t29)), fsub(-t4, t29)), t33))
+    t36 = fadd(fsub(t16, fsub(t17, t27)), fsub(f32(-1.1447298526763916), t27))
+    t37 = fmul(fadd(fadd(t36, fadd(t35, f32(1.9046542121259336e-09))), f32(-3.317300922844879e-08)), t7)
+    t38 = fadd(libdevice.fmaf(t18, t7, -t19), fmul(fadd(libdevice.fmaf(t17, t7, -t18), t37), t7))
+    t39 = fmul(fadd(fadd(fsub(t20, fsub(t21, t26)), fsub(f32(-2.0), t26)), f32(0.0) if t9 else t38), f32(0.5))
+    t40 = fmul(fadd(libdevice.fmaf(t22, t23, -t24), fmul(-t39, t23)), t23)
+    t41 = fadd(libdevice.fmaf(t24, t23, -t25), t40)
+    t42 = fadd(fadd(fadd(fsub(-target, t3), fmul(target, t4)), t7), t8)
+    t43 = fmul(target, t5)
+    t44 = fmul(t43, t7)
+    t45 = fmul(t44, t7)
+    t46 = f32(0.0) if t9 else t45
+    t47 = fadd(t46, f32(-1.0))
+    t48 = -t47
+    t49 = fmul(t48, t23)
+    t50 = fmul(t49, t23)
+    t51 = fsub(t47, t46)
+    t52 = fmul(fadd(libdevice.fmaf(t43, t7, -t44), fmul(libdevice.fmaf(target, t5, -t43), t7)), t7)
+    t53 = f32(0.0) if t9 else fadd(libdevice.fmaf(t44, t7, -t45), t52)
+    t54 = fmul(-fadd(fadd(fsub(t46, fsub(t47, t51)), fsub(f32(-1.0), t51)), t53), t23)
+    t55 = fadd(libdevice.fmaf(t49, t23, -t50), fmul(fadd(libdevice.fmaf(t48, t23, -t49), t54), t23))
+    t56 = fsub(t7, t3) if t2 else fadd(t50, t55) if fsub(t55, t55) == f32(0.0) else t50
+    t57 = near_expf(t6)
+    t58 = fmul(target, t57)
+    t59 = fadd(t58, f32(-1.0))
+    t60 = near_expf(t5)
+    t61 = -fmul(t59, t60)
+    t62 = fsub(t59, t58)
+    t63 = fadd(fadd(fsub(t58, fsub(t59, t62)), fsub(f32(-1.0), t62)), libdevice.fmaf(target, t57, -t58))
+    t64 = -fadd(libdevice.fmaf(t59, t60, t61), fmul(t63, t60))
+    t65 = (t42 if t2 else fadd(t25, t41) if fsub(t41, t41) == f32(0.0) else t25) if t1 else t56
+    t66 = fsub(t7, target) if t2 else fadd(t61, t64) if fsub(t64, t64) == f32(0.0) else t61
+    t67 = target if target != target else fadd(fsub(fdiv(f32(0.5), target), input), t4) if t1 else -input
+    return t65, t66, t67
 
 
 @core
