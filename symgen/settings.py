@@ -14,7 +14,7 @@ TRIED = (1.0, 0.5, 2.0, -1.5, 0.1, 1.702, 30.0, 1e-3, 1e3, 0.0, -20.0, 1e-30, 1e
 MOST = 16
 
 # What no choice is made by: other sizes and signs, and the extremes that two free arguments leave no room for.
-HELD_OUT = (-1e3, 7.3, 1e30, -1e30, 1e-30, 1e3, -20.0, 0.0, -0.3, 1e10)
+HELD_OUT = (-1e3, 7.3, 1e30, -1e30, 1e-30, 1e-19, 1e19, 1e3, -20.0, 0.0, -0.3, 1e10)
 
 COMPARE = {
     ">": lambda a, b: a > b,
@@ -70,7 +70,7 @@ def held_out(op: Op, variant: Variant, known: Container[str] = ()) -> tuple[Mapp
         >>> from symgen.spec import load
         >>> celu = load(folder())["celu"]
         >>> [s["alpha"] for s in held_out(celu, celu.variants[0])]
-        [-1000.0, 7.3, -1e+30, -0.3, 10000000000.0]
+        [-1000.0, 7.3, -1e+30, 1e-19, 1e+19, -0.3, 10000000000.0]
     """
     tried, arguments = settings(op, variant, known), tuple(a for a in free(op, variant) if a.name not in known)
     base = {a.name: _start(a) for a in arguments}

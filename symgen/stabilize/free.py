@@ -64,7 +64,7 @@ def _best(problem: Problem, table: Floats, most: Floats, where: Flags) -> int:
             if (worst <= limit).any():
                 return int(np.argmax(worst <= limit))
     part = np.nan_to_num(table[:, :, part_of], nan=0.0, posinf=1e300)
-    missing = severity(part, problem.target.bar)
+    missing = _severity(part, problem.target.bar)
     # a setting at which every candidate loses all digits on some of the line tells little of which is better
     lost = ((missing > problem.target.digits - NEARLY).mean(axis=2) > SOME).all(axis=0)
     served, all_of_them = missing[:, ~lost].sum(axis=(1, 2)), missing.sum(axis=(1, 2))
@@ -79,7 +79,7 @@ def _alike(problem: Problem) -> Flags:
     return np.asarray(np.isinf(problem.probe.x) & ((truth == first) | ~known).all(axis=0))
 
 
-def severity(errors: Floats, bar: float) -> Floats:
+def _severity(errors: Floats, bar: float) -> Floats:
     """By how many bits a bar is missed: two bits beside a root are less than all of them in a tail."""
     return np.log2(np.clip(errors / bar, 1.0, 2.0**LOST))
 
@@ -87,7 +87,7 @@ def severity(errors: Floats, bar: float) -> Floats:
 def _cost(problem: Problem, table: Floats, candidate: int, where: Flags) -> float:
     """Misses of the wider limit, and what is missed of the bar more than once."""
     part = np.nan_to_num(table[candidate][:, where], nan=0.0, posinf=1e300)
-    return float((part > problem.target.limits[-1]).sum() + 100 * severity(part, problem.target.bar).sum())
+    return float((part > problem.target.limits[-1]).sum() + 100 * _severity(part, problem.target.bar).sum())
 
 
 def _end(problem: Problem, errors: Floats, index: int) -> Constant | None:

@@ -1205,8 +1205,7 @@ def grad2_device32_threshold_given(x, beta, beta_low, threshold, threshold_low):
 
 
 # where beta*x > threshold: 0
-# where beta*x <= threshold: -sigmoid(-beta*x)*softplus(beta*x)/beta**2 - sigmoid(beta*x)*softplus(-beta*x)/beta**2
-# (annihilating)
+# where beta*x <= threshold: x*sigmoid(beta*x)/beta - softplus(beta*x)/beta**2 (annihilating)
 @core
 def grad_beta_device32_threshold_given(x, beta, beta_low, threshold, threshold_low):
     t1 = fmul(beta, x)
@@ -1214,105 +1213,73 @@ def grad_beta_device32_threshold_given(x, beta, beta_low, threshold, threshold_l
     t3 = fadd(threshold, t2)
     t4 = fsub(t3, threshold)
     t5 = fadd(libdevice.fmaf(beta, x, t2), fmul(beta_low, x))
-    t6 = -t5
-    t7 = fadd(fadd(fadd(fsub(threshold, fsub(t3, t4)), fsub(t2, t4)), threshold_low), t6)
-    t8 = fsub(t7, t7) == f32(0.0)
-    t9 = fadd(t3, t7)
-    t10 = t9 if t8 else t3
-    t11 = f32(0.0) < t1
-    t12 = libdevice.fabsf(t1)
-    t13 = near_expf(-fmul(t12, f32(0.5)))
-    t14 = f32(1.0) if t11 else t13
-    t15 = t14 == f32(0.0)
-    t16 = f32(0.0) <= t2
-    t17 = f32(1.0) if t16 else t13
-    t18 = t17 == f32(0.0)
-    t19 = fmul(t13, t13)
-    t20 = fadd(f32(1.0), t19)
-    t21 = inverse(t20)
-    t22 = fdiv(t21, beta)
-    t23 = t1 if t11 else f32(0.0)
-    t24 = near_expf(-t12)
-    t25 = libdevice.log1pf(t24)
-    t26 = fadd(t23, t25)
-    t27 = t19 < f32(8.673617379884035e-19)
-    t28 = libdevice.log1pf(t19)
-    t29 = inverse(t19)
-    t30 = fmul(t28, t29)
-    t31 = f32(1.0) if t27 else t30
-    t32 = t26 if t11 else t31
-    t33 = fmul(t22, t32)
-    t34 = fdiv(t33, beta)
-    t35 = -t34
-    t36 = fmul(t35, t17)
-    t37 = fmul(t36, t17)
-    t38 = fmul(t37, t14)
-    t39 = fmul(t38, t14)
-    t40 = f32(0.0) if t15 else f32(0.0) if t18 else t39
-    t41 = f32(0.0) < t2
-    t42 = f32(1.0) if t41 else t13
-    t43 = t42 == f32(0.0)
-    t44 = f32(0.0) <= t1
-    t45 = f32(1.0) if t44 else t13
-    t46 = t45 == f32(0.0)
-    t47 = t2 if t41 else f32(0.0)
-    t48 = fadd(t47, t25)
-    t49 = t48 if t41 else t31
-    t50 = fmul(t22, t49)
-    t51 = fdiv(t50, beta)
-    t52 = -t51
-    t53 = fmul(t52, t45)
-    t54 = fmul(t53, t45)
-    t55 = fmul(t54, t42)
-    t56 = fmul(t55, t42)
-    t57 = f32(0.0) if t43 else f32(0.0) if t46 else t56
-    t58 = fadd(t40, t57)
-    t59 = fsub(t58, t40)
-    t60 = fsub(t26, t23)
-    t61 = f32(1.0) if t11 else t24
-    t62 = fadd(f32(1.0), t24)
-    t63 = inverse(t62)
-    t64 = fmul(t61, t63)
-    t65 = fmul(t5, libdevice.fmaf(libdevice.fmaf(-t64, t62, t61), t63, t64))
-    t66 = libdevice.fmaf(t13, t13, -t19)
-    t67 = fmul(fsub(fadd(libdevice.fmaf(-t30, t19, t28), fmul(t66, t21)), fmul(t30, t66)), t29)
-    t68 = f32(0.0) if t27 else t67
-    t69 = fmul(t20, t28)
-    t70 = inverse(t69)
-    t71 = fmul(t19, t70)
-    t72 = f32(0.0) if t27 else fsub(libdevice.fmaf(libdevice.fmaf(-t71, t69, t19), t70, t71), f32(1.0))
-    t73 = fmul(t31, fadd(f32(1.0), t72))
-    t74 = fadd(fadd(fsub(t23, fsub(t26, t60)), fsub(t25, t60)), t65) if t11 else fadd(t68, fmul(t5, t73))
-    t75 = libdevice.fmaf(-t22, beta, t21)
-    t76 = fsub(t20, f32(1.0))
-    t77 = fmul(t21, fadd(fadd(fsub(f32(1.0), fsub(t20, t76)), fsub(t19, t76)), t66))
-    t78 = fmul(fsub(libdevice.fmaf(-t21, t20, f32(1.0)), t77), t21)
-    t79 = t19 if t16 else f32(1.0)
-    t80 = fmul(t79, t21)
-    t81 = fmul(t22, beta_low)
-    t82 = fadd(t75, fadd(t78, fmul(t6, fmul(t21, libdevice.fmaf(libdevice.fmaf(-t80, t20, t79), t21, t80)))))
-    t83 = inverse(beta)
-    t84 = fadd(fadd(libdevice.fmaf(t22, t32, -t33), fmul(t22, t74)), fmul(fmul(fsub(t82, t81), t83), t32))
-    t85 = fmul(-fmul(fsub(fadd(libdevice.fmaf(t35, beta, t33), t84), fmul(t34, beta_low)), t83), t17)
-    t86 = fadd(libdevice.fmaf(t36, t17, -t37), fmul(fadd(libdevice.fmaf(t35, t17, -t36), t85), t17))
-    t87 = fmul(fadd(libdevice.fmaf(t37, t14, -t38), fmul(t86, t14)), t14)
-    t88 = f32(0.0) if t15 else f32(0.0) if t18 else fadd(libdevice.fmaf(t38, t14, -t39), t87)
-    t89 = fsub(t48, t47)
-    t90 = f32(1.0) if t41 else t24
-    t91 = fmul(t90, t63)
-    t92 = fmul(t6, libdevice.fmaf(libdevice.fmaf(-t91, t62, t90), t63, t91))
-    t93 = fadd(fadd(fsub(t47, fsub(t48, t89)), fsub(t25, t89)), t92) if t41 else fadd(t68, fmul(t6, t73))
-    t94 = t19 if t44 else f32(1.0)
-    t95 = fmul(t94, t21)
-    t96 = fadd(t75, fadd(t78, fmul(t5, fmul(t21, libdevice.fmaf(libdevice.fmaf(-t95, t20, t94), t21, t95)))))
-    t97 = fadd(fadd(libdevice.fmaf(t22, t49, -t50), fmul(t22, t93)), fmul(fmul(fsub(t96, t81), t83), t49))
-    t98 = fmul(-fmul(fsub(fadd(libdevice.fmaf(t52, beta, t50), t97), fmul(t51, beta_low)), t83), t45)
-    t99 = fadd(libdevice.fmaf(t53, t45, -t54), fmul(fadd(libdevice.fmaf(t52, t45, -t53), t98), t45))
-    t100 = fmul(fadd(libdevice.fmaf(t54, t42, -t55), fmul(t99, t42)), t42)
-    t101 = f32(0.0) if t43 else f32(0.0) if t46 else fadd(libdevice.fmaf(t55, t42, -t56), t100)
-    t102 = fadd(fadd(fadd(fsub(t40, fsub(t58, t59)), fsub(t57, t59)), t88), t101)
-    t103 = t10 < f32(0.0) or t10 == f32(0.0) and (fsub(t7, fsub(t9, t3)) if t8 else f32(0.0)) < f32(0.0)
-    return f32(0.0) if t103 else fadd(t58, t102) if fsub(t102, t102) == f32(0.0) else t58
+    t6 = fadd(fadd(fadd(fsub(threshold, fsub(t3, t4)), fsub(t2, t4)), threshold_low), -t5)
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t3, t6)
+    t9 = t8 if t7 else t3
+    t10 = f32(0.0) < t1
+    t11 = libdevice.fabsf(t1)
+    t12 = near_expf(-fmul(t11, f32(0.5)))
+    t13 = f32(1.0) if t10 else t12
+    t14 = t13 == f32(0.0)
+    t15 = t1 if t10 else f32(0.0)
+    t16 = near_expf(-t11)
+    t17 = fmul(t12, t12)
+    t18 = libdevice.log1pf(t16 if t10 else t17)
+    t19 = fadd(t15, t18)
+    t20 = t17 < f32(8.673617379884035e-19)
+    t21 = fadd(f32(1.0), t16)
+    t22 = inverse(t21 if t10 else t17)
+    t23 = fmul(t18, t22)
+    t24 = f32(1.0) if t20 else t23
+    t25 = t19 if t10 else t24
+    t26 = fdiv(t25, beta)
+    t27 = fdiv(t26, beta)
+    t28 = -t27
+    t29 = fmul(t28, t13)
+    t30 = fmul(t29, t13)
+    t31 = f32(0.0) if t14 else t30
+    t32 = f32(0.0) <= t1
+    t33 = f32(1.0) if t32 else t12
+    t34 = t33 == f32(0.0)
+    t35 = fdiv(x, beta)
+    t36 = fadd(f32(1.0), t17)
+    t37 = inverse(t36)
+    t38 = fmul(t35, t37)
+    t39 = fmul(t38, t33)
+    t40 = fmul(t39, t33)
+    t41 = f32(0.0) if t34 else t40
+    t42 = fadd(t31, t41)
+    t43 = fsub(t42, t31)
+    t44 = fsub(t19, t15)
+    t45 = f32(1.0) if t10 else t16
+    t46 = fmul(t45, t22)
+    t47 = fmul(t5, libdevice.fmaf(libdevice.fmaf(-t46, t21, t45), t22, t46))
+    t48 = libdevice.fmaf(t12, t12, -t17)
+    t49 = fmul(fsub(fadd(libdevice.fmaf(-t23, t17, t18), fmul(t48, t37)), fmul(t23, t48)), t22)
+    t50 = fmul(t36, t18)
+    t51 = inverse(t50)
+    t52 = fmul(t17, t51)
+    t53 = f32(0.0) if t20 else fsub(libdevice.fmaf(libdevice.fmaf(-t52, t50, t17), t51, t52), f32(1.0))
+    t54 = fadd(f32(0.0) if t20 else t49, fmul(t5, fmul(t24, fadd(f32(1.0), t53))))
+    t55 = fadd(fadd(fsub(t15, fsub(t19, t44)), fsub(t18, t44)), t47) if t10 else t54
+    t56 = inverse(beta)
+    t57 = fmul(fsub(fadd(libdevice.fmaf(-t26, beta, t25), t55), fmul(t26, beta_low)), t56)
+    t58 = fmul(-fmul(fsub(fadd(libdevice.fmaf(t28, beta, t26), t57), fmul(t27, beta_low)), t56), t13)
+    t59 = fadd(libdevice.fmaf(t29, t13, -t30), fmul(fadd(libdevice.fmaf(t28, t13, -t29), t58), t13))
+    t60 = fsub(t36, f32(1.0))
+    t61 = fmul(t37, fadd(fadd(fsub(f32(1.0), fsub(t36, t60)), fsub(t17, t60)), t48))
+    t62 = t17 if t32 else f32(1.0)
+    t63 = fmul(t62, t37)
+    t64 = fmul(t5, fmul(t37, libdevice.fmaf(libdevice.fmaf(-t63, t36, t62), t37, t63)))
+    t65 = fmul(t35, fadd(fmul(fsub(libdevice.fmaf(-t37, t36, f32(1.0)), t61), t37), t64))
+    t66 = fmul(fmul(fsub(libdevice.fmaf(-t35, beta, x), fmul(t35, beta_low)), t56), t37)
+    t67 = fmul(fadd(fadd(libdevice.fmaf(t35, t37, -t38), t65), t66), t33)
+    t68 = fadd(libdevice.fmaf(t39, t33, -t40), fmul(fadd(libdevice.fmaf(t38, t33, -t39), t67), t33))
+    t69 = fadd(fadd(fsub(t31, fsub(t42, t43)), fsub(t41, t43)), f32(0.0) if t14 else t59)
+    t70 = fadd(t69, f32(0.0) if t34 else t68)
+    t71 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) < f32(0.0)
+    return f32(0.0) if t71 else fadd(t42, t70) if fsub(t70, t70) == f32(0.0) else t42
 
 
 # 0
