@@ -180,21 +180,17 @@ class Workshop:
         An option is a float64, and no float32 near it would do: ``exp(x / alpha)`` multiplies its rounding error.
         """
         numbers = self.numbers or frozenset()
-        known, later = (
-            tuple({n: v if n in numbers else float(np.float32(v)) for n, v in s.items()} for s in settings)
-            for settings in (self.sampler.settings, self.sampler.held_out)
-        )
-        sampler = replace(self.sampler, settings=known, held_out=later)
-        if (known, later) != (self.sampler.settings, self.sampler.held_out):
+        arrays = [{n: v if n in numbers else float(np.float32(v)) for n, v in s.items()} for s in self.sampler.settings]
+        # in float32 extremes are beyond all candidates: nothing is held out
+        sampler, fresh = replace(self.sampler, settings=tuple(arrays), held_out=()), fresh.first(len(arrays))
+        if sampler.settings != self.sampler.settings:
             probe, fresh = sampler.probe(wanted.question), sampler.fresh(wanted.question)
         with computing_in(np.float32):
-            split = tuple(_split(setting, numbers) for setting in known)
+            split = tuple(_split(setting, numbers) for setting in arrays)
             shop = self.on_device()
             bound = {self.symbols[n]: shop.pair(n) for n in self.sampled}
             shop = replace(shop, sampled=shop.taken(self.sampled), sampler=replace(sampler, settings=split))
-            probe, fresh = (
-                replace(p, settings=tuple(_split(s, numbers) for s in p.settings), memory={}) for p in (probe, fresh)
-            )
+            probe, fresh = (replace(p, settings=split, memory={}) for p in (probe, fresh))
             form, core, worst, missed = shop._core(wanted, leaf, probe, fresh, bound, DEVICE, shop.sampler, ends)
         return Device(core, form, worst, missed)
 

@@ -225,6 +225,10 @@ class Probe:
         chosen = list(rows)
         return Probe(self.x, tuple(self.settings[k] for k in chosen), self.high[chosen], self.low[chosen])
 
+    def first(self, count: int) -> Probe:
+        """The same at the first of the settings; all of them if there are not as many."""
+        return self.only(range(len(self.settings))[:count])
+
     @cached_property
     def single(self) -> Flags:
         """Which points are float32 values."""

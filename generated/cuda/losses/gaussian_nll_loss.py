@@ -105,77 +105,29 @@ def grad2_target_device32_no_full(input, target, var, eps, eps_low):
     return var if var != var else target if target != target else t5
 
 
-# where Abs(r) <= 65536*sqrt(straight_through(first_max(var, eps), var)): quotient(-(quotient(r,
-# sqrt(straight_through(first_max(var, eps), var))) - 1)*(quotient(r, sqrt(straight_through(first_max(var, eps),
-# var))) + 1)/2, straight_through(first_max(var, eps), var)) (compensated)
-# where Abs(r) > 65536*sqrt(straight_through(first_max(var, eps), var)): (1 -
-# 1/quotient(sqrt(straight_through(first_max(var, eps), var)), Abs(r)))*(1 +
-# 1/quotient(sqrt(straight_through(first_max(var, eps), var)),
-# Abs(r)))/(2*r**2*quotient(sqrt(straight_through(first_max(var, eps), var)), Abs(r))**2) (compensated)
+# -r**2/(2*straight_through(first_max(var, eps), var)**2) + 1/(2*straight_through(first_max(var, eps), var)) (halved)
 @core
 def grad_var_device32_no_full(input, target, var, eps, eps_low):
     t1 = fsub(input, target)
-    t2 = libdevice.fabsf(t1)
-    t3 = eps < var
-    t4 = var if t3 else eps
-    t5 = libdevice.fsqrt_rn(t4)
-    t6 = -fmul(t5, f32(65536.0))
-    t7 = fadd(t2, t6)
-    t8 = fsub(t7, t2)
-    t9 = fsub(t1, input)
-    t10 = fadd(fsub(input, fsub(t1, t9)), fsub(-target, t9))
-    t11 = -t10 if t1 < f32(0.0) else t10
-    t12 = f32(0.0) if t3 else eps_low
-    t13 = fmul(fadd(libdevice.fmaf(-t5, t5, t4), t12), inverse(fadd(t5, t5)))
-    t14 = fadd(fadd(fadd(fsub(t2, fsub(t7, t8)), fsub(t6, t8)), t11), -fmul(t13, f32(65536.0)))
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t7, t14)
-    t17 = t16 if t15 else t7
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t7)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = t5 if t18 else t2
-    t20 = fdiv(t1 if t18 else t5, t19)
-    t21 = fadd(t20, f32(-1.0))
-    t22 = fmul(t21, f32(0.5))
-    t23 = fadd(t20, f32(1.0))
-    t24 = -fmul(t22, t23)
-    t25 = t4 if t18 else t20
-    t26 = fdiv(t24 if t18 else f32(1.0), t25)
-    t27 = -t26
-    t28 = -t20
-    t29 = inverse(t19)
-    t30 = inverse(t25)
-    if t18:
-        t32 = fsub(t23, t20)
-        t33 = fmul(fsub(fadd(libdevice.fmaf(t28, t5, t1), t10), fmul(t20, t13)), t29)
-        t34 = fmul(t22, fadd(fadd(fsub(t20, fsub(t23, t32)), fsub(f32(1.0), t32)), t33))
-        t35 = fsub(t21, t20)
-        t36 = fmul(fmul(fadd(fadd(fsub(t20, fsub(t21, t35)), fsub(f32(-1.0), t35)), t33), f32(0.5)), t23)
-        t37 = fadd(libdevice.fmaf(t27, t4, t24), -fadd(fadd(libdevice.fmaf(t22, t23, t24), t34), t36))
-        t38 = fmul(fsub(t37, fmul(t26, t12)), t30)
-        t31 = fadd(t26, t38) if fsub(t38, t38) == f32(0.0) else t26
-    else:
-        t39 = fadd(t27, f32(1.0))
-        t40 = fdiv(t39, t1)
-        t41 = fadd(t26, f32(1.0))
-        t42 = fmul(t40, t41)
-        t43 = fdiv(t42, t1)
-        t44 = fmul(t43, f32(0.5))
-        t45 = fdiv(t44, t20)
-        t46 = fdiv(t45, t20)
-        t47 = fsub(t41, t26)
-        t48 = fmul(fsub(fadd(libdevice.fmaf(t28, t2, t5), t13), fmul(t20, t11)), t29)
-        t49 = fmul(fsub(libdevice.fmaf(t27, t20, f32(1.0)), fmul(t26, t48)), t30)
-        t50 = fmul(t40, fadd(fadd(fsub(t26, fsub(t41, t47)), fsub(f32(1.0), t47)), t49))
-        t51 = fsub(t39, t27)
-        t52 = fadd(fadd(fsub(t27, fsub(t39, t51)), fsub(f32(1.0), t51)), -t49)
-        t53 = inverse(t1)
-        t54 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t40, t1, t39), t52), fmul(t40, t10)), t53), t41)
-        t55 = fadd(libdevice.fmaf(-t43, t1, t42), fadd(fadd(libdevice.fmaf(t40, t41, -t42), t50), t54))
-        t56 = fadd(libdevice.fmaf(-t45, t20, t44), fmul(fmul(fsub(t55, fmul(t43, t10)), t53), f32(0.5)))
-        t57 = fsub(fadd(libdevice.fmaf(-t46, t20, t45), fmul(fsub(t56, fmul(t45, t48)), t30)), fmul(t46, t48))
-        t58 = fmul(t57, t30)
-        t31 = fadd(t46, t58) if fsub(t58, t58) == f32(0.0) else t46
-    return var if var != var else t31
+    t2 = eps < var
+    t3 = var if t2 else eps
+    t4 = fdiv(t1, t3)
+    t5 = fmul(t4, f32(0.5))
+    t6 = fdiv(t5, t3)
+    t7 = -fmul(t6, t1)
+    t8 = fdiv(f32(0.5), t3)
+    t9 = fadd(t7, t8)
+    t10 = fsub(t9, t7)
+    t11 = fsub(t1, input)
+    t12 = fadd(fsub(input, fsub(t1, t11)), fsub(-target, t11))
+    t13 = f32(0.0) if t2 else eps_low
+    t14 = inverse(t3)
+    t15 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t12), fmul(t4, t13)), t14), f32(0.5))
+    t16 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t15), fmul(t6, t13)), t14), t1)
+    t17 = -fadd(fadd(libdevice.fmaf(t6, t1, t7), fmul(t6, t12)), t16)
+    t18 = fmul(fsub(libdevice.fmaf(-t8, t3, f32(0.5)), fmul(t8, t13)), t14)
+    t19 = fadd(fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t17), t18)
+    return var if var != var else fadd(t9, t19) if fsub(t19, t19) == f32(0.0) else t9
 
 
 # r**2/(2*straight_through(first_max(var, eps), var)**3) - (-r**2/straight_through(first_max(var, eps), var) +
@@ -234,63 +186,19 @@ def grads_device32_no_full(input, target, var, eps, eps_low):
     t9 = inverse(t4)
     t10 = fmul(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t7), fmul(t5, t8)), t9)
     t11 = var if t1 else fadd(t5, t10) if fsub(t10, t10) == f32(0.0) else t5
-    t12 = libdevice.fabsf(t2)
-    t13 = libdevice.fsqrt_rn(t4)
-    t14 = -fmul(t13, f32(65536.0))
-    t15 = fadd(t12, t14)
-    t16 = fsub(t15, t12)
-    t17 = -t7 if t2 < f32(0.0) else t7
-    t18 = fmul(fadd(libdevice.fmaf(-t13, t13, t4), t8), inverse(fadd(t13, t13)))
-    t19 = fadd(fadd(fadd(fsub(t12, fsub(t15, t16)), fsub(t14, t16)), t17), -fmul(t18, f32(65536.0)))
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t15, t19)
-    t22 = t21 if t20 else t15
-    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t15)) if t20 else f32(0.0)) <= f32(0.0)
-    t24 = t13 if t23 else t12
-    t25 = fdiv(t2 if t23 else t13, t24)
-    t26 = fadd(t25, f32(-1.0))
-    t27 = fmul(t26, f32(0.5))
-    t28 = fadd(t25, f32(1.0))
-    t29 = -fmul(t27, t28)
-    t30 = fdiv(t29 if t23 else f32(1.0), t4 if t23 else t25)
-    t31 = -t30
-    t32 = -t25
-    t33 = inverse(t24)
-    if t23:
-        t35 = fsub(t28, t25)
-        t36 = fmul(fsub(fadd(libdevice.fmaf(t32, t13, t2), t7), fmul(t25, t18)), t33)
-        t37 = fmul(t27, fadd(fadd(fsub(t25, fsub(t28, t35)), fsub(f32(1.0), t35)), t36))
-        t38 = fsub(t26, t25)
-        t39 = fmul(fmul(fadd(fadd(fsub(t25, fsub(t26, t38)), fsub(f32(-1.0), t38)), t36), f32(0.5)), t28)
-        t40 = fadd(libdevice.fmaf(t31, t4, t29), -fadd(fadd(libdevice.fmaf(t27, t28, t29), t37), t39))
-        t41 = fmul(fsub(t40, fmul(t30, t8)), t9)
-        t34 = fadd(t30, t41) if fsub(t41, t41) == f32(0.0) else t30
-    else:
-        t42 = fadd(t31, f32(1.0))
-        t43 = fdiv(t42, t2)
-        t44 = fadd(t30, f32(1.0))
-        t45 = fmul(t43, t44)
-        t46 = fdiv(t45, t2)
-        t47 = fmul(t46, f32(0.5))
-        t48 = fdiv(t47, t25)
-        t49 = fdiv(t48, t25)
-        t50 = fsub(t44, t30)
-        t51 = fmul(fsub(fadd(libdevice.fmaf(t32, t12, t13), t18), fmul(t25, t17)), t33)
-        t52 = inverse(t25)
-        t53 = fmul(fsub(libdevice.fmaf(t31, t25, f32(1.0)), fmul(t30, t51)), t52)
-        t54 = fmul(t43, fadd(fadd(fsub(t30, fsub(t44, t50)), fsub(f32(1.0), t50)), t53))
-        t55 = fsub(t42, t31)
-        t56 = fadd(fadd(fsub(t31, fsub(t42, t55)), fsub(f32(1.0), t55)), -t53)
-        t57 = inverse(t2)
-        t58 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t43, t2, t42), t56), fmul(t43, t7)), t57), t44)
-        t59 = fadd(libdevice.fmaf(-t46, t2, t45), fadd(fadd(libdevice.fmaf(t43, t44, -t45), t54), t58))
-        t60 = fadd(libdevice.fmaf(-t48, t25, t47), fmul(fmul(fsub(t59, fmul(t46, t7)), t57), f32(0.5)))
-        t61 = fsub(fadd(libdevice.fmaf(-t49, t25, t48), fmul(fsub(t60, fmul(t48, t51)), t52)), fmul(t49, t51))
-        t62 = fmul(t61, t52)
-        t34 = fadd(t49, t62) if fsub(t62, t62) == f32(0.0) else t49
-    t63 = -t11
-    t64 = var if t1 else t34
-    return t11, t63, t64
+    t12 = fmul(t5, f32(0.5))
+    t13 = fdiv(t12, t4)
+    t14 = -fmul(t13, t2)
+    t15 = fdiv(f32(0.5), t4)
+    t16 = fadd(t14, t15)
+    t17 = fsub(t16, t14)
+    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t13, t4, t12), fmul(t10, f32(0.5))), fmul(t13, t8)), t9), t2)
+    t19 = -fadd(fadd(libdevice.fmaf(t13, t2, t14), fmul(t13, t7)), t18)
+    t20 = fmul(fsub(libdevice.fmaf(-t15, t4, f32(0.5)), fmul(t15, t8)), t9)
+    t21 = fadd(fadd(fadd(fsub(t14, fsub(t16, t17)), fsub(t15, t17)), t19), t20)
+    t22 = -t11
+    t23 = var if t1 else fadd(t16, t21) if fsub(t21, t21) == f32(0.0) else t16
+    return t11, t22, t23
 
 
 # Together, so that what they share is computed once.
@@ -311,68 +219,24 @@ def value_and_grad_device32_no_full(input, target, var, eps, eps_low):
     t13 = f32(0.0) if t3 else eps_low
     t14 = inverse(t4)
     t15 = fmul(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t12), fmul(t5, t13)), t14)
-    t16 = fadd(fadd(libdevice.fmaf(t6, t2, -t7), fmul(t6, t12)), fmul(fmul(t15, f32(0.5)), t2))
-    t17 = fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t16)
-    t18 = fadd(t17, fmul(fmul(t13, fdiv(f32(1.0), t4)), f32(0.5)))
-    t19 = var if t1 else fadd(t5, t15) if fsub(t15, t15) == f32(0.0) else t5
-    t20 = libdevice.fabsf(t2)
-    t21 = libdevice.fsqrt_rn(t4)
-    t22 = -fmul(t21, f32(65536.0))
-    t23 = fadd(t20, t22)
-    t24 = fsub(t23, t20)
-    t25 = -t12 if t2 < f32(0.0) else t12
-    t26 = fmul(fadd(libdevice.fmaf(-t21, t21, t4), t13), inverse(fadd(t21, t21)))
-    t27 = fadd(fadd(fadd(fsub(t20, fsub(t23, t24)), fsub(t22, t24)), t25), -fmul(t26, f32(65536.0)))
-    t28 = fsub(t27, t27) == f32(0.0)
-    t29 = fadd(t23, t27)
-    t30 = t29 if t28 else t23
-    t31 = t30 < f32(0.0) or t30 == f32(0.0) and (fsub(t27, fsub(t29, t23)) if t28 else f32(0.0)) <= f32(0.0)
-    t32 = t21 if t31 else t20
-    t33 = fdiv(t2 if t31 else t21, t32)
-    t34 = fadd(t33, f32(-1.0))
-    t35 = fmul(t34, f32(0.5))
-    t36 = fadd(t33, f32(1.0))
-    t37 = -fmul(t35, t36)
-    t38 = fdiv(t37 if t31 else f32(1.0), t4 if t31 else t33)
-    t39 = -t38
-    t40 = -t33
-    t41 = inverse(t32)
-    if t31:
-        t43 = fsub(t36, t33)
-        t44 = fmul(fsub(fadd(libdevice.fmaf(t40, t21, t2), t12), fmul(t33, t26)), t41)
-        t45 = fmul(t35, fadd(fadd(fsub(t33, fsub(t36, t43)), fsub(f32(1.0), t43)), t44))
-        t46 = fsub(t34, t33)
-        t47 = fmul(fmul(fadd(fadd(fsub(t33, fsub(t34, t46)), fsub(f32(-1.0), t46)), t44), f32(0.5)), t36)
-        t48 = fadd(libdevice.fmaf(t39, t4, t37), -fadd(fadd(libdevice.fmaf(t35, t36, t37), t45), t47))
-        t49 = fmul(fsub(t48, fmul(t38, t13)), t14)
-        t42 = fadd(t38, t49) if fsub(t49, t49) == f32(0.0) else t38
-    else:
-        t50 = fadd(t39, f32(1.0))
-        t51 = fdiv(t50, t2)
-        t52 = fadd(t38, f32(1.0))
-        t53 = fmul(t51, t52)
-        t54 = fdiv(t53, t2)
-        t55 = fmul(t54, f32(0.5))
-        t56 = fdiv(t55, t33)
-        t57 = fdiv(t56, t33)
-        t58 = fsub(t52, t38)
-        t59 = fmul(fsub(fadd(libdevice.fmaf(t40, t20, t21), t26), fmul(t33, t25)), t41)
-        t60 = inverse(t33)
-        t61 = fmul(fsub(libdevice.fmaf(t39, t33, f32(1.0)), fmul(t38, t59)), t60)
-        t62 = fmul(t51, fadd(fadd(fsub(t38, fsub(t52, t58)), fsub(f32(1.0), t58)), t61))
-        t63 = fsub(t50, t39)
-        t64 = fadd(fadd(fsub(t39, fsub(t50, t63)), fsub(f32(1.0), t63)), -t61)
-        t65 = inverse(t2)
-        t66 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t51, t2, t50), t64), fmul(t51, t12)), t65), t52)
-        t67 = fadd(libdevice.fmaf(-t54, t2, t53), fadd(fadd(libdevice.fmaf(t51, t52, -t53), t62), t66))
-        t68 = fadd(libdevice.fmaf(-t56, t33, t55), fmul(fmul(fsub(t67, fmul(t54, t12)), t65), f32(0.5)))
-        t69 = fsub(fadd(libdevice.fmaf(-t57, t33, t56), fmul(fsub(t68, fmul(t56, t59)), t60)), fmul(t57, t59))
-        t70 = fmul(t69, t60)
-        t42 = fadd(t57, t70) if fsub(t70, t70) == f32(0.0) else t57
-    t71 = var if t1 else fadd(t9, t18) if fsub(t18, t18) == f32(0.0) else t9
-    t72 = -t19
-    t73 = var if t1 else t42
-    return t71, t19, t72, t73
+    t16 = fmul(t15, f32(0.5))
+    t17 = fadd(fadd(libdevice.fmaf(t6, t2, -t7), fmul(t6, t12)), fmul(t16, t2))
+    t18 = fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t17)
+    t19 = fadd(t18, fmul(fmul(t13, fdiv(f32(1.0), t4)), f32(0.5)))
+    t20 = var if t1 else fadd(t5, t15) if fsub(t15, t15) == f32(0.0) else t5
+    t21 = fdiv(t6, t4)
+    t22 = -fmul(t21, t2)
+    t23 = fdiv(f32(0.5), t4)
+    t24 = fadd(t22, t23)
+    t25 = fsub(t24, t22)
+    t26 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t21, t4, t6), t16), fmul(t21, t13)), t14), t2)
+    t27 = -fadd(fadd(libdevice.fmaf(t21, t2, t22), fmul(t21, t12)), t26)
+    t28 = fmul(fsub(libdevice.fmaf(-t23, t4, f32(0.5)), fmul(t23, t13)), t14)
+    t29 = fadd(fadd(fadd(fsub(t22, fsub(t24, t25)), fsub(t23, t25)), t27), t28)
+    t30 = var if t1 else fadd(t9, t19) if fsub(t19, t19) == f32(0.0) else t9
+    t31 = -t20
+    t32 = var if t1 else fadd(t24, t29) if fsub(t29, t29) == f32(0.0) else t24
+    return t30, t20, t31, t32
 
 
 @core
@@ -2328,77 +2192,29 @@ def grad2_target_device32_full(input, target, var, eps, eps_low):
     return var if var != var else target if target != target else t5
 
 
-# where Abs(r) <= 65536*sqrt(straight_through(first_max(var, eps), var)): quotient(-(quotient(r,
-# sqrt(straight_through(first_max(var, eps), var))) - 1)*(quotient(r, sqrt(straight_through(first_max(var, eps),
-# var))) + 1)/2, straight_through(first_max(var, eps), var)) (compensated)
-# where Abs(r) > 65536*sqrt(straight_through(first_max(var, eps), var)): (1 -
-# 1/quotient(sqrt(straight_through(first_max(var, eps), var)), Abs(r)))*(1 +
-# 1/quotient(sqrt(straight_through(first_max(var, eps), var)),
-# Abs(r)))/(2*r**2*quotient(sqrt(straight_through(first_max(var, eps), var)), Abs(r))**2) (compensated)
+# -r**2/(2*straight_through(first_max(var, eps), var)**2) + 1/(2*straight_through(first_max(var, eps), var)) (halved)
 @core
 def grad_var_device32_full(input, target, var, eps, eps_low):
     t1 = fsub(input, target)
-    t2 = libdevice.fabsf(t1)
-    t3 = eps < var
-    t4 = var if t3 else eps
-    t5 = libdevice.fsqrt_rn(t4)
-    t6 = -fmul(t5, f32(65536.0))
-    t7 = fadd(t2, t6)
-    t8 = fsub(t7, t2)
-    t9 = fsub(t1, input)
-    t10 = fadd(fsub(input, fsub(t1, t9)), fsub(-target, t9))
-    t11 = -t10 if t1 < f32(0.0) else t10
-    t12 = f32(0.0) if t3 else eps_low
-    t13 = fmul(fadd(libdevice.fmaf(-t5, t5, t4), t12), inverse(fadd(t5, t5)))
-    t14 = fadd(fadd(fadd(fsub(t2, fsub(t7, t8)), fsub(t6, t8)), t11), -fmul(t13, f32(65536.0)))
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t7, t14)
-    t17 = t16 if t15 else t7
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t7)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = t5 if t18 else t2
-    t20 = fdiv(t1 if t18 else t5, t19)
-    t21 = fadd(t20, f32(-1.0))
-    t22 = fmul(t21, f32(0.5))
-    t23 = fadd(t20, f32(1.0))
-    t24 = -fmul(t22, t23)
-    t25 = t4 if t18 else t20
-    t26 = fdiv(t24 if t18 else f32(1.0), t25)
-    t27 = -t26
-    t28 = -t20
-    t29 = inverse(t19)
-    t30 = inverse(t25)
-    if t18:
-        t32 = fsub(t23, t20)
-        t33 = fmul(fsub(fadd(libdevice.fmaf(t28, t5, t1), t10), fmul(t20, t13)), t29)
-        t34 = fmul(t22, fadd(fadd(fsub(t20, fsub(t23, t32)), fsub(f32(1.0), t32)), t33))
-        t35 = fsub(t21, t20)
-        t36 = fmul(fmul(fadd(fadd(fsub(t20, fsub(t21, t35)), fsub(f32(-1.0), t35)), t33), f32(0.5)), t23)
-        t37 = fadd(libdevice.fmaf(t27, t4, t24), -fadd(fadd(libdevice.fmaf(t22, t23, t24), t34), t36))
-        t38 = fmul(fsub(t37, fmul(t26, t12)), t30)
-        t31 = fadd(t26, t38) if fsub(t38, t38) == f32(0.0) else t26
-    else:
-        t39 = fadd(t27, f32(1.0))
-        t40 = fdiv(t39, t1)
-        t41 = fadd(t26, f32(1.0))
-        t42 = fmul(t40, t41)
-        t43 = fdiv(t42, t1)
-        t44 = fmul(t43, f32(0.5))
-        t45 = fdiv(t44, t20)
-        t46 = fdiv(t45, t20)
-        t47 = fsub(t41, t26)
-        t48 = fmul(fsub(fadd(libdevice.fmaf(t28, t2, t5), t13), fmul(t20, t11)), t29)
-        t49 = fmul(fsub(libdevice.fmaf(t27, t20, f32(1.0)), fmul(t26, t48)), t30)
-        t50 = fmul(t40, fadd(fadd(fsub(t26, fsub(t41, t47)), fsub(f32(1.0), t47)), t49))
-        t51 = fsub(t39, t27)
-        t52 = fadd(fadd(fsub(t27, fsub(t39, t51)), fsub(f32(1.0), t51)), -t49)
-        t53 = inverse(t1)
-        t54 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t40, t1, t39), t52), fmul(t40, t10)), t53), t41)
-        t55 = fadd(libdevice.fmaf(-t43, t1, t42), fadd(fadd(libdevice.fmaf(t40, t41, -t42), t50), t54))
-        t56 = fadd(libdevice.fmaf(-t45, t20, t44), fmul(fmul(fsub(t55, fmul(t43, t10)), t53), f32(0.5)))
-        t57 = fsub(fadd(libdevice.fmaf(-t46, t20, t45), fmul(fsub(t56, fmul(t45, t48)), t30)), fmul(t46, t48))
-        t58 = fmul(t57, t30)
-        t31 = fadd(t46, t58) if fsub(t58, t58) == f32(0.0) else t46
-    return var if var != var else t31
+    t2 = eps < var
+    t3 = var if t2 else eps
+    t4 = fdiv(t1, t3)
+    t5 = fmul(t4, f32(0.5))
+    t6 = fdiv(t5, t3)
+    t7 = -fmul(t6, t1)
+    t8 = fdiv(f32(0.5), t3)
+    t9 = fadd(t7, t8)
+    t10 = fsub(t9, t7)
+    t11 = fsub(t1, input)
+    t12 = fadd(fsub(input, fsub(t1, t11)), fsub(-target, t11))
+    t13 = f32(0.0) if t2 else eps_low
+    t14 = inverse(t3)
+    t15 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t12), fmul(t4, t13)), t14), f32(0.5))
+    t16 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t15), fmul(t6, t13)), t14), t1)
+    t17 = -fadd(fadd(libdevice.fmaf(t6, t1, t7), fmul(t6, t12)), t16)
+    t18 = fmul(fsub(libdevice.fmaf(-t8, t3, f32(0.5)), fmul(t8, t13)), t14)
+    t19 = fadd(fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t17), t18)
+    return var if var != var else fadd(t9, t19) if fsub(t19, t19) == f32(0.0) else t9
 
 
 # r**2/(2*straight_through(first_max(var, eps), var)**3) - (-r**2/straight_through(first_max(var, eps), var) +
@@ -2457,63 +2273,19 @@ def grads_device32_full(input, target, var, eps, eps_low):
     t9 = inverse(t4)
     t10 = fmul(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t7), fmul(t5, t8)), t9)
     t11 = var if t1 else fadd(t5, t10) if fsub(t10, t10) == f32(0.0) else t5
-    t12 = libdevice.fabsf(t2)
-    t13 = libdevice.fsqrt_rn(t4)
-    t14 = -fmul(t13, f32(65536.0))
-    t15 = fadd(t12, t14)
-    t16 = fsub(t15, t12)
-    t17 = -t7 if t2 < f32(0.0) else t7
-    t18 = fmul(fadd(libdevice.fmaf(-t13, t13, t4), t8), inverse(fadd(t13, t13)))
-    t19 = fadd(fadd(fadd(fsub(t12, fsub(t15, t16)), fsub(t14, t16)), t17), -fmul(t18, f32(65536.0)))
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t15, t19)
-    t22 = t21 if t20 else t15
-    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t15)) if t20 else f32(0.0)) <= f32(0.0)
-    t24 = t13 if t23 else t12
-    t25 = fdiv(t2 if t23 else t13, t24)
-    t26 = fadd(t25, f32(-1.0))
-    t27 = fmul(t26, f32(0.5))
-    t28 = fadd(t25, f32(1.0))
-    t29 = -fmul(t27, t28)
-    t30 = fdiv(t29 if t23 else f32(1.0), t4 if t23 else t25)
-    t31 = -t30
-    t32 = -t25
-    t33 = inverse(t24)
-    if t23:
-        t35 = fsub(t28, t25)
-        t36 = fmul(fsub(fadd(libdevice.fmaf(t32, t13, t2), t7), fmul(t25, t18)), t33)
-        t37 = fmul(t27, fadd(fadd(fsub(t25, fsub(t28, t35)), fsub(f32(1.0), t35)), t36))
-        t38 = fsub(t26, t25)
-        t39 = fmul(fmul(fadd(fadd(fsub(t25, fsub(t26, t38)), fsub(f32(-1.0), t38)), t36), f32(0.5)), t28)
-        t40 = fadd(libdevice.fmaf(t31, t4, t29), -fadd(fadd(libdevice.fmaf(t27, t28, t29), t37), t39))
-        t41 = fmul(fsub(t40, fmul(t30, t8)), t9)
-        t34 = fadd(t30, t41) if fsub(t41, t41) == f32(0.0) else t30
-    else:
-        t42 = fadd(t31, f32(1.0))
-        t43 = fdiv(t42, t2)
-        t44 = fadd(t30, f32(1.0))
-        t45 = fmul(t43, t44)
-        t46 = fdiv(t45, t2)
-        t47 = fmul(t46, f32(0.5))
-        t48 = fdiv(t47, t25)
-        t49 = fdiv(t48, t25)
-        t50 = fsub(t44, t30)
-        t51 = fmul(fsub(fadd(libdevice.fmaf(t32, t12, t13), t18), fmul(t25, t17)), t33)
-        t52 = inverse(t25)
-        t53 = fmul(fsub(libdevice.fmaf(t31, t25, f32(1.0)), fmul(t30, t51)), t52)
-        t54 = fmul(t43, fadd(fadd(fsub(t30, fsub(t44, t50)), fsub(f32(1.0), t50)), t53))
-        t55 = fsub(t42, t31)
-        t56 = fadd(fadd(fsub(t31, fsub(t42, t55)), fsub(f32(1.0), t55)), -t53)
-        t57 = inverse(t2)
-        t58 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t43, t2, t42), t56), fmul(t43, t7)), t57), t44)
-        t59 = fadd(libdevice.fmaf(-t46, t2, t45), fadd(fadd(libdevice.fmaf(t43, t44, -t45), t54), t58))
-        t60 = fadd(libdevice.fmaf(-t48, t25, t47), fmul(fmul(fsub(t59, fmul(t46, t7)), t57), f32(0.5)))
-        t61 = fsub(fadd(libdevice.fmaf(-t49, t25, t48), fmul(fsub(t60, fmul(t48, t51)), t52)), fmul(t49, t51))
-        t62 = fmul(t61, t52)
-        t34 = fadd(t49, t62) if fsub(t62, t62) == f32(0.0) else t49
-    t63 = -t11
-    t64 = var if t1 else t34
-    return t11, t63, t64
+    t12 = fmul(t5, f32(0.5))
+    t13 = fdiv(t12, t4)
+    t14 = -fmul(t13, t2)
+    t15 = fdiv(f32(0.5), t4)
+    t16 = fadd(t14, t15)
+    t17 = fsub(t16, t14)
+    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t13, t4, t12), fmul(t10, f32(0.5))), fmul(t13, t8)), t9), t2)
+    t19 = -fadd(fadd(libdevice.fmaf(t13, t2, t14), fmul(t13, t7)), t18)
+    t20 = fmul(fsub(libdevice.fmaf(-t15, t4, f32(0.5)), fmul(t15, t8)), t9)
+    t21 = fadd(fadd(fadd(fsub(t14, fsub(t16, t17)), fsub(t15, t17)), t19), t20)
+    t22 = -t11
+    t23 = var if t1 else fadd(t16, t21) if fsub(t21, t21) == f32(0.0) else t16
+    return t11, t22, t23
 
 
 # Together, so that what they share is computed once.
@@ -2536,70 +2308,26 @@ def value_and_grad_device32_full(input, target, var, eps, eps_low):
     t15 = f32(0.0) if t3 else eps_low
     t16 = inverse(t4)
     t17 = fmul(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t14), fmul(t5, t15)), t16)
-    t18 = fadd(fadd(libdevice.fmaf(t6, t2, -t7), fmul(t6, t14)), fmul(fmul(t17, f32(0.5)), t2))
-    t19 = fadd(fadd(fsub(t7, fsub(t9, t12)), fsub(t8, t12)), t18)
-    t20 = fadd(fsub(t9, fsub(t10, t11)), fsub(f32(0.9189385175704956), t11))
-    t21 = fadd(t20, fadd(t19, fmul(fmul(t15, fdiv(f32(1.0), t4)), f32(0.5))))
-    t22 = fadd(t21, f32(1.563417661998301e-08))
-    t23 = var if t1 else fadd(t5, t17) if fsub(t17, t17) == f32(0.0) else t5
-    t24 = libdevice.fabsf(t2)
-    t25 = libdevice.fsqrt_rn(t4)
-    t26 = -fmul(t25, f32(65536.0))
-    t27 = fadd(t24, t26)
-    t28 = fsub(t27, t24)
-    t29 = -t14 if t2 < f32(0.0) else t14
-    t30 = fmul(fadd(libdevice.fmaf(-t25, t25, t4), t15), inverse(fadd(t25, t25)))
-    t31 = fadd(fadd(fadd(fsub(t24, fsub(t27, t28)), fsub(t26, t28)), t29), -fmul(t30, f32(65536.0)))
-    t32 = fsub(t31, t31) == f32(0.0)
-    t33 = fadd(t27, t31)
-    t34 = t33 if t32 else t27
-    t35 = t34 < f32(0.0) or t34 == f32(0.0) and (fsub(t31, fsub(t33, t27)) if t32 else f32(0.0)) <= f32(0.0)
-    t36 = t25 if t35 else t24
-    t37 = fdiv(t2 if t35 else t25, t36)
-    t38 = fadd(t37, f32(-1.0))
-    t39 = fmul(t38, f32(0.5))
-    t40 = fadd(t37, f32(1.0))
-    t41 = -fmul(t39, t40)
-    t42 = fdiv(t41 if t35 else f32(1.0), t4 if t35 else t37)
-    t43 = -t42
-    t44 = -t37
-    t45 = inverse(t36)
-    if t35:
-        t47 = fsub(t40, t37)
-        t48 = fmul(fsub(fadd(libdevice.fmaf(t44, t25, t2), t14), fmul(t37, t30)), t45)
-        t49 = fmul(t39, fadd(fadd(fsub(t37, fsub(t40, t47)), fsub(f32(1.0), t47)), t48))
-        t50 = fsub(t38, t37)
-        t51 = fmul(fmul(fadd(fadd(fsub(t37, fsub(t38, t50)), fsub(f32(-1.0), t50)), t48), f32(0.5)), t40)
-        t52 = fadd(libdevice.fmaf(t43, t4, t41), -fadd(fadd(libdevice.fmaf(t39, t40, t41), t49), t51))
-        t53 = fmul(fsub(t52, fmul(t42, t15)), t16)
-        t46 = fadd(t42, t53) if fsub(t53, t53) == f32(0.0) else t42
-    else:
-        t54 = fadd(t43, f32(1.0))
-        t55 = fdiv(t54, t2)
-        t56 = fadd(t42, f32(1.0))
-        t57 = fmul(t55, t56)
-        t58 = fdiv(t57, t2)
-        t59 = fmul(t58, f32(0.5))
-        t60 = fdiv(t59, t37)
-        t61 = fdiv(t60, t37)
-        t62 = fsub(t56, t42)
-        t63 = fmul(fsub(fadd(libdevice.fmaf(t44, t24, t25), t30), fmul(t37, t29)), t45)
-        t64 = inverse(t37)
-        t65 = fmul(fsub(libdevice.fmaf(t43, t37, f32(1.0)), fmul(t42, t63)), t64)
-        t66 = fmul(t55, fadd(fadd(fsub(t42, fsub(t56, t62)), fsub(f32(1.0), t62)), t65))
-        t67 = fsub(t54, t43)
-        t68 = fadd(fadd(fsub(t43, fsub(t54, t67)), fsub(f32(1.0), t67)), -t65)
-        t69 = inverse(t2)
-        t70 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t55, t2, t54), t68), fmul(t55, t14)), t69), t56)
-        t71 = fadd(libdevice.fmaf(-t58, t2, t57), fadd(fadd(libdevice.fmaf(t55, t56, -t57), t66), t70))
-        t72 = fadd(libdevice.fmaf(-t60, t37, t59), fmul(fmul(fsub(t71, fmul(t58, t14)), t69), f32(0.5)))
-        t73 = fsub(fadd(libdevice.fmaf(-t61, t37, t60), fmul(fsub(t72, fmul(t60, t63)), t64)), fmul(t61, t63))
-        t74 = fmul(t73, t64)
-        t46 = fadd(t61, t74) if fsub(t74, t74) == f32(0.0) else t61
-    t75 = var if t1 else fadd(t10, t22) if fsub(t22, t22) == f32(0.0) else t10
-    t76 = -t23
-    t77 = var if t1 else t46
-    return t75, t23, t76, t77
+    t18 = fmul(t17, f32(0.5))
+    t19 = fadd(fadd(libdevice.fmaf(t6, t2, -t7), fmul(t6, t14)), fmul(t18, t2))
+    t20 = fadd(fadd(fsub(t7, fsub(t9, t12)), fsub(t8, t12)), t19)
+    t21 = fadd(fsub(t9, fsub(t10, t11)), fsub(f32(0.9189385175704956), t11))
+    t22 = fadd(t21, fadd(t20, fmul(fmul(t15, fdiv(f32(1.0), t4)), f32(0.5))))
+    t23 = fadd(t22, f32(1.563417661998301e-08))
+    t24 = var if t1 else fadd(t5, t17) if fsub(t17, t17) == f32(0.0) else t5
+    t25 = fdiv(t6, t4)
+    t26 = -fmul(t25, t2)
+    t27 = fdiv(f32(0.5), t4)
+    t28 = fadd(t26, t27)
+    t29 = fsub(t28, t26)
+    t30 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t25, t4, t6), t18), fmul(t25, t15)), t16), t2)
+    t31 = -fadd(fadd(libdevice.fmaf(t25, t2, t26), fmul(t25, t14)), t30)
+    t32 = fmul(fsub(libdevice.fmaf(-t27, t4, f32(0.5)), fmul(t27, t15)), t16)
+    t33 = fadd(fadd(fadd(fsub(t26, fsub(t28, t29)), fsub(t27, t29)), t31), t32)
+    t34 = var if t1 else fadd(t10, t23) if fsub(t23, t23) == f32(0.0) else t10
+    t35 = -t24
+    t36 = var if t1 else fadd(t28, t33) if fsub(t33, t33) == f32(0.0) else t28
+    return t34, t24, t35, t36
 
 
 @core
