@@ -190,7 +190,11 @@ class Workshop:
             shop = self.on_device()
             bound = {self.symbols[n]: shop.pair(n) for n in self.sampled}
             shop = replace(shop, sampled=shop.taken(self.sampled), sampler=replace(sampler, settings=split))
-            probe, fresh = (replace(p, settings=split, memory={}) for p in (probe, fresh))
+            # what no number occurs in was asked for once
+            probe, fresh = (
+                replace(p, settings=split if len(p.settings) == len(split) else p.settings, memory={})
+                for p in (probe, fresh)
+            )
             form, core, worst, missed = shop._core(wanted, leaf, probe, fresh, bound, DEVICE, shop.sampler, ends)
         return Device(core, form, worst, missed)
 
