@@ -10,6 +10,7 @@ import numpy as np
 
 from symgen import ulp
 from symgen.certificate import ROWS, bar
+from symgen.oracle_balls import OracleError
 from symgen.rows.adjoint import COTANGENT, gradient_of
 from symgen.rows.derive import DerivedRows, RowDerivation, RowMiss, RowOutput
 from symgen.rows.reference import truth
@@ -27,8 +28,15 @@ ARRAYS = frozenset({"tensor", "param", "weight", "prob"})
 
 
 def measured(derivation: RowDerivation) -> RowDerivation:
-    """The derivation with what its outputs miss; second derivatives are not measured."""
-    return replace(derivation, variants=tuple(_variant(derivation.op, v) for v in derivation.variants))
+    """The derivation with what its outputs miss: but for second derivatives, and functions that the oracle lacks."""
+    return replace(derivation, variants=tuple(_known(derivation.op, v) for v in derivation.variants))
+
+
+def _known(op: Op, derived: DerivedRows) -> DerivedRows:
+    try:
+        return _variant(op, derived)
+    except OracleError:
+        return derived
 
 
 def _variant(op: Op, derived: DerivedRows) -> DerivedRows:

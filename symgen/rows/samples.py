@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symgen.oracle_balls import OracleError
 from symgen.rows.derive import Place, places
 from symgen.rows.indices import axis_of, loops
 from symgen.spec import Op, Variant
@@ -112,7 +113,8 @@ def _number(op: Op, variant: Variant, place: Place, low: float, high: float) -> 
         return default if isinstance(default, int) else 1
     start = float(default) if isinstance(default, int | float) else 0.5
     least, most = ends(place, -math.inf, math.inf)
-    tried = (start, 0.0, 1.0, 2.0, 3.0, math.inf)
+    named = [float(a) + k for c, _ in variant.conditions for a in c.args if a.is_number for k in (0, 1, -1)]
+    tried = (start, 0.0, 1.0, 2.0, 3.0, math.inf, *named)
     for value in (min(max(start or 0.1, low), high), *(v for v in tried if least <= v + 0.05 and v - 0.05 <= most)):
         symbol = op.symbol(place.name)
         known = [
@@ -122,7 +124,7 @@ def _number(op: Op, variant: Variant, place: Place, low: float, high: float) -> 
         ]
         if all(bool(c) == t for c, t in known):
             return float(value)
-    raise AssertionError(f"no value of {place.name}")
+    raise OracleError(f"{op.name}: no value of '{place.name}' was found that leads to variant {variant.suffix}")
 
 
 def problems(op: Op, variant: Variant, found: Sequence[Place], n: int) -> Iterator[Problem]:

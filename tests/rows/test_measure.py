@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy as sp
 
 import symgen.functional as F
 from symgen.archetypes import archetype_of
 from symgen.certify_rows import Call
 from symgen.missed import Miss, misses, warning
+from symgen.oracle_balls import OracleError
+from symgen.rows import reference
 from symgen.rows.derive import derive
 from symgen.rows.measure import measured
 from symgen.rows.simulate import run
@@ -73,3 +76,19 @@ def test_outputs_that_keep_their_bar_have_no_miss(name: str) -> None:
     for variant in measured(derive(OPS[name])).variants:
         missed = {o.name for o in variant.outputs if any(o.unresolved.values())}
         assert missed <= {"vjp_p", "vjp_eps"}
+
+
+def test_functions_that_the_oracle_lacks_are_built_without_a_measurement(tmp_path: Path) -> None:
+    """Arcs and error functions are measured; what no ball arithmetic is known for stops no build."""
+    names = "Axis, Tensor, activation, atan, erfc, exp, sinh, sum"
+    head = f'"""Rows."""\nfrom symgen.spec import {names}\n\nC = Axis("C")\n\n\n'
+    body = '@activation()\ndef {}(x: Tensor[C]):\n    """Some."""\n    return {} / sum(exp(x), C)\n\n\n'
+    (tmp_path / "f.py").write_text(head + body.format("arcs", "atan(sinh(x)) * erfc(x)"), encoding="utf-8")
+    op = load(tmp_path)["arcs"]
+    (derived,) = measured(derive(op)).variants
+    assert not any(derived.output("value").unresolved.values())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(reference.TABLE, sp.atan)
+        with pytest.raises(OracleError, match="no ball arithmetic for atan"):
+            reference.truth(op.variants[0].value, {"x": np.zeros(2)}, {"C": 2})
+        assert measured(derive(op)).variants[0].names == derived.names
