@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from symgen import ulp
-from symgen.certify_rows import ARRAYS, Call
+from symgen.certify_rows import Call
 from symgen.cuda_code import DeviceArray
 from symgen.rows.derive import Place, places
 from symgen.rows.reference import truth
-from symgen.rows.samples import Arrays, Problem, problems
+from symgen.rows.samples import ARRAYS, Arrays, Problem, problems
 from symgen.spec import Op, Variant
 from symgen.spec.model import Axis
 from symgen.truth import Truth

@@ -13,14 +13,13 @@ from symgen.certificate import ROWS, Certificate, Row
 from symgen.certify_survey import DTYPES
 from symgen.rows.derive import Place, places, sample_axes
 from symgen.rows.reference import truth
-from symgen.rows.samples import Arrays, Problem, problems, sample
+from symgen.rows.samples import ARRAYS, Arrays, Problem, problems, sample
 from symgen.spec import Op, Variant
 from symgen.spec.model import Parts, Role
 from symgen.truth import Truth
 
 LENGTHS = (1, 2, 3, 10, 33)
 LONG, MOST = 100, 10  # of one axis alone, of each of several or beside a list of classes: ball arithmetic is slow
-ARRAYS = frozenset({"tensor", "param", "weight", "prob"})
 Progress = Callable[[str, float], None]
 
 

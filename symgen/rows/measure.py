@@ -13,18 +13,16 @@ from symgen.certificate import ROWS, bar
 from symgen.oracle_balls import OracleError
 from symgen.rows.adjoint import COTANGENT, gradient_of
 from symgen.rows.derive import DerivedRows, RowDerivation, RowMiss, RowOutput
-from symgen.rows.reference import truth
-from symgen.rows.samples import Arrays, Problem, ends, problems
+from symgen.rows.reference import lists, truth
+from symgen.rows.samples import ARRAYS, Arrays, Problem, ends, problems
 from symgen.rows.simulate import run
 from symgen.spec import Op
-from symgen.spec.model import along_list
 from symgen.truth import Truth
 
 LENGTH = 3  # of a row: enough for one entry to differ from others that do not
 NEARLY = 1e-6  # how far operands differ that nearly agree
 PATIENCE = (128, 384)  # bits; what is exactly zero takes many more to tell, and is not measured
 DTYPES = {"f64": "float64", "f32": "float32"}
-ARRAYS = frozenset({"tensor", "param", "weight", "prob"})
 
 
 def measured(derivation: RowDerivation) -> RowDerivation:
@@ -93,10 +91,8 @@ class _Samples:
             values.append(value)
             gradients.append(found)
         arrays = {n: np.stack([s[n] for s in samples]) for n in samples[0]}
-        lists = {n: v[0] for n, v in arrays.items() if v.ndim > 1 and v.dtype.kind == "i"}
-        ends = {along_list(n).name: int(np.argmax(np.append(v, -1) < 0)) for n, v in lists.items()}
         both = {n: _stacked([g[n] for g in gradients]) for n in wrt}
-        return _Samples(dtype, arrays, {**wanted[0].lengths, **ends}, _stacked(values), both)
+        return _Samples(dtype, arrays, {**wanted[0].lengths, **lists(samples[0])}, _stacked(values), both)
 
     def errors(self, derived: DerivedRows, output: RowOutput, target: str) -> Any:
         """The largest error of an entry of an output in each sample, in ULP."""

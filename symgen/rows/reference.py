@@ -290,7 +290,7 @@ def _leaves(value: Any, whole: bool) -> Any:
 
 def _run(formula: Expr, arrays: Arrays, lengths: Mapping[str, int], cotangent: Any, wrt: Sequence[str]
          ) -> tuple[Any, dict[str, Any]]:
-    lengths = {**lengths, **_lists(arrays)}
+    lengths = {**lengths, **lists(arrays)}
     leaves = {n: _leaves(v, np.asarray(v).dtype.kind in "iub") for n, v in arrays.items()}
     walk = Walk(leaves, lengths)
     axes = loops(formula)
@@ -313,10 +313,10 @@ def _run(formula: Expr, arrays: Arrays, lengths: Mapping[str, int], cotangent: A
     return value, gradients
 
 
-def _lists(arrays: Arrays) -> dict[str, int]:
+def lists(arrays: Arrays) -> dict[str, int]:
     """The lengths of the axes that run along lists of classes, each of which ends at its first negative number."""
-    lists = {n: a for n, a in arrays.items() if np.ndim(a) and np.asarray(a).dtype.kind == "i"}
-    return {along_list(n).name: int(np.argmax(np.append(a, -1) < 0)) for n, a in lists.items()}
+    found = {n: a for n, a in arrays.items() if np.ndim(a) and np.asarray(a).dtype.kind == "i"}
+    return {along_list(n).name: int(np.argmax(np.append(a, -1) < 0)) for n, a in found.items()}
 
 
 def _flat(leaves: Any) -> list[Number]:

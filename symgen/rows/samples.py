@@ -18,6 +18,7 @@ from symgen.spec import Op, Variant
 from symgen.spec.model import exact, role_limits
 
 Arrays = dict[str, Any]
+ARRAYS = frozenset({"tensor", "param", "weight", "prob"})  # roles of what is stored in a kernel's dtype
 
 
 @dataclass(frozen=True)

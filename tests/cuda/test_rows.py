@@ -9,9 +9,10 @@ import pytest
 
 import symgen.functional as F
 from symgen.certify_cuda_rows import Device, batches
-from symgen.certify_rows import Call, problems
+from symgen.certify_rows import Call
 from symgen.cuda_contract import generated
 from symgen.rows.derive import places
+from symgen.rows.samples import problems
 from symgen.runtime.cuda_rows import SHORT
 from tests.rows.hard import OPS
 
