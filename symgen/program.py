@@ -21,15 +21,26 @@ class ProgramError(ValueError):
 
 @dataclass(frozen=True)
 class Stage:
-    """``out[axes] = op over(axes) body``."""
+    """``out[axes] = op over(axes) body``.
+
+    Where there is an `entry`, an element of an earlier result, the number is written over it if the row has that place.
+    """
 
     out: str
     op: str
     axes: tuple[str, ...]
     over: tuple[str, ...]
     body: Expr
+    entry: Expr | None = None
+
+    @property
+    def taken(self) -> tuple[Expr, ...]:
+        """The expressions whose parts have to be there before."""
+        return (self.body,) if self.entry is None else (self.body, self.entry)
 
     def __str__(self) -> str:
+        if self.entry is not None:
+            return f"{self.entry} = {self.body}"
         index = f"[{', '.join(self.axes)}]" if self.axes else ""
         reduce = "=" if self.op == "=" else f"= {self.op} over {', '.join(self.over)} of"
         return f"{self.out}{index} {reduce} {self.body}"

@@ -280,30 +280,40 @@ def vjp_f32_in_pairs_s2_core_index_label_smoothing_eq_0(ignore_index, m0, s0, s0
     return t21, t22
 
 
-# dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1)) if Eq(K, target) else 0) + (0
-#     if Eq(target, ignore_index) else weighted(s2, e0[K])))
+# dinput[K] = g*(0 if Eq(target, ignore_index) else weighted(s2, e0[K]))
 @core
-def vjp_f32_in_pairs_dinput_core_index_label_smoothing_eq_0(
-    i_K, g, ignore_index, s2, s2_l, target, e0_K, weight_target
+def vjp_f32_in_pairs_dinput_core_index_label_smoothing_eq_0(g, ignore_index, s2, s2_l, target, e0_K):
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    s2 = np.float64(s2)
+    target = np.float64(target)
+    e0_K = np.float64(e0_K)
+    return g * (0.0 if target == ignore_index else 0.0 if s2 == 0.0 else e0_K * s2)
+
+
+# dinput[target] = g*((0 if Eq(target, ignore_index) else weighted(s2, e0[target])) + (0 if Eq(target,
+#     ignore_index) else -weighted(weight[target], 1)))
+@core
+def vjp_f32_in_pairs_told_dinput_core_index_label_smoothing_eq_0(
+    g, ignore_index, s2, s2_l, target, e0_target, weight_target
 ):
-    i_K = np.float64(i_K)
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     target = np.float64(target)
-    e0_K = np.float64(e0_K)
+    e0_target = np.float64(e0_target)
     weight_target = np.float64(weight_target)
     t1 = target == ignore_index
-    t2 = (0.0 if t1 else -(0.0 if weight_target == 0.0 else weight_target)) if i_K == target else 0.0
+    t2 = 0.0 if t1 else -(0.0 if weight_target == 0.0 else weight_target)
     t3 = s2 == 0.0
-    t4 = e0_K * s2
+    t4 = e0_target * s2
     t5 = 0.0 if t1 else 0.0 if t3 else t4
     t6 = t2 + t5
     t7 = g * t6
     t8 = t6 - t2
-    t9 = g * (t2 - (t6 - t8) + (t5 - t8) + (0.0 if t1 else 0.0 if t3 else fma(e0_K, s2, -t4) + e0_K * s2_l))
-    t10 = fma(g, t6, -t7) + t9
+    t9 = 0.0 if t1 else 0.0 if t3 else fma(e0_target, s2, -t4) + e0_target * s2_l
+    t10 = fma(g, t6, -t7) + g * (t2 - (t6 - t8) + (t5 - t8) + t9)
     return t7 + t10 if t10 - t10 == 0.0 else t7
 
 
@@ -335,51 +345,70 @@ def vjp_f32_size_s2_core_index_label_smoothing_eq_0(ignore_index, m0, s0, target
     return 0.0 if target == ignore_index else t1 + abs(0.0 if weight_target == 0.0 else -(weight_target / s0))
 
 
-# near_dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1)) if Eq(K, target) else 0)
-#     + (0 if Eq(target, ignore_index) else weighted(s2, e0[K])))
+# doubt_s2 = (0 if 16777216*Abs(s2) >= size_s2 else 1)
 @core
-def vjp_f32_near_dinput_core_index_label_smoothing_eq_0(i_K, g, ignore_index, s2, target, e0_K, weight_target):
-    i_K = np.float64(i_K)
+def vjp_f32_doubt_s2_core_index_label_smoothing_eq_0(s2, size_s2):
+    s2 = np.float64(s2)
+    size_s2 = np.float64(size_s2)
+    return 0.0 if size_s2 <= abs(s2) * 16777216.0 else 1.0
+
+
+# near_told_dinput = g*((0 if Eq(target, ignore_index) else weighted(s2, e0[target])) + (0 if Eq(target,
+#     ignore_index) else -weighted(weight[target], 1)))
+@core
+def vjp_f32_near_told_dinput_core_index_label_smoothing_eq_0(g, ignore_index, s2, target, e0_target, weight_target):
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    s2 = np.float64(s2)
+    target = np.float64(target)
+    e0_target = np.float64(e0_target)
+    weight_target = np.float64(weight_target)
+    t1 = target == ignore_index
+    t2 = 0.0 if t1 else -(0.0 if weight_target == 0.0 else weight_target)
+    return g * (t2 + (0.0 if t1 else 0.0 if s2 == 0.0 else e0_target * s2))
+
+
+# size_told_dinput = (Abs((0 if Eq(target, ignore_index) else -weighted(weight[target], 1))) + (0 if Eq(target,
+#     ignore_index) else size_s2*Abs(e0[target])))*Abs(g)
+@core
+def vjp_f32_size_told_dinput_core_index_label_smoothing_eq_0(
+    g, ignore_index, size_s2, target, e0_target, weight_target
+):
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    size_s2 = np.float64(size_s2)
+    target = np.float64(target)
+    e0_target = np.float64(e0_target)
+    weight_target = np.float64(weight_target)
+    t1 = target == ignore_index
+    t2 = abs(0.0 if t1 else -(0.0 if weight_target == 0.0 else weight_target))
+    return (t2 + (0.0 if t1 else size_s2 * abs(e0_target))) * abs(g)
+
+
+# doubt_told_dinput = (0 if 16777216*Abs(near_told_dinput) >= size_told_dinput else 1)
+@core
+def vjp_f32_doubt_told_dinput_core_index_label_smoothing_eq_0(near_told_dinput, size_told_dinput):
+    near_told_dinput = np.float64(near_told_dinput)
+    size_told_dinput = np.float64(size_told_dinput)
+    return 0.0 if size_told_dinput <= abs(near_told_dinput) * 16777216.0 else 1.0
+
+
+# dinput[K] = g*(0 if Eq(target, ignore_index) else weighted(s2, e0[K]))
+@core
+def vjp_f32_dinput_core_index_label_smoothing_eq_0(g, ignore_index, s2, target, e0_K):
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     s2 = np.float64(s2)
     target = np.float64(target)
     e0_K = np.float64(e0_K)
-    weight_target = np.float64(weight_target)
-    t1 = target == ignore_index
-    t2 = (0.0 if t1 else -(0.0 if weight_target == 0.0 else weight_target)) if i_K == target else 0.0
-    return g * (t2 + (0.0 if t1 else 0.0 if s2 == 0.0 else e0_K * s2))
+    return g * (0.0 if target == ignore_index else 0.0 if s2 == 0.0 else e0_K * s2)
 
 
-# dinput[K] = near_dinput[K]
+# dinput[target] = near_told_dinput
 @core
-def vjp_f32_dinput_core_index_label_smoothing_eq_0(near_dinput_K):
-    near_dinput_K = np.float64(near_dinput_K)
-    return near_dinput_K
-
-
-# size_dinput[K] = (Abs(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1)) if Eq(K, target) else
-#     0)) + (0 if Eq(target, ignore_index) else size_s2*Abs(e0[K])))*Abs(g)
-@core
-def vjp_f32_size_dinput_core_index_label_smoothing_eq_0(i_K, g, ignore_index, size_s2, target, e0_K, weight_target):
-    i_K = np.float64(i_K)
-    g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
-    size_s2 = np.float64(size_s2)
-    target = np.float64(target)
-    e0_K = np.float64(e0_K)
-    weight_target = np.float64(weight_target)
-    t1 = target == ignore_index
-    t2 = abs((0.0 if t1 else -(0.0 if weight_target == 0.0 else weight_target)) if i_K == target else 0.0)
-    return (t2 + (0.0 if t1 else size_s2 * abs(e0_K))) * abs(g)
-
-
-# doubt_dinput = sum over K.1 of (0 if 16777216*Abs(near_dinput[K.1]) >= size_dinput[K.1] else 1)
-@core
-def vjp_f32_doubt_dinput_core_index_label_smoothing_eq_0(near_dinput_K1, size_dinput_K1):
-    near_dinput_K1 = np.float64(near_dinput_K1)
-    size_dinput_K1 = np.float64(size_dinput_K1)
-    return 0.0 if size_dinput_K1 <= abs(near_dinput_K1) * 16777216.0 else 1.0
+def vjp_f32_told_dinput_core_index_label_smoothing_eq_0(near_told_dinput):
+    near_told_dinput = np.float64(near_told_dinput)
+    return near_told_dinput
 
 
 # e1 = log(s0)
@@ -762,6 +791,12 @@ def vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(i_K, e0, e0_l, g, ign
     return t11 + t10 if t10 - t10 == 0.0 else t11
 
 
+# dweight[K] = 0
+@core
+def vjp_weight_f32_dweight_core_index_label_smoothing_eq_0():
+    return 0.0
+
+
 # s0 = sum over K.1 of exp(-m0 + input[K.1])
 @core
 def vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_K1):
@@ -780,17 +815,16 @@ def vjp_weight_f32_e0_core_index_label_smoothing_eq_0(s0, s0_l):
     return t2 + t1 if t1 - t1 == 0.0 else t2
 
 
-# dweight[K] = ((0 if Eq(target, ignore_index) else g*(e0 + m0 - input[target])) if Eq(K, target) else 0)
+# dweight[target] = (0 if Eq(target, ignore_index) else g*(e0 + m0 - input[target]))
 @core
-def vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(i_K, e0, g, ignore_index, m0, target, input_target):
-    i_K = np.float64(i_K)
+def vjp_weight_f32_told_dweight_core_index_label_smoothing_eq_0(e0, g, ignore_index, m0, target, input_target):
     e0 = np.float64(e0)
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     m0 = np.float64(m0)
     target = np.float64(target)
     input_target = np.float64(input_target)
-    return (0.0 if target == ignore_index else g * (e0 + (m0 - input_target))) if i_K == target else 0.0
+    return 0.0 if target == ignore_index else g * (e0 + (m0 - input_target))
 
 
 # dz_loss = (0 if Eq(target, ignore_index) else g*(m0 + log(s0))**2)
@@ -852,6 +886,15 @@ def share_vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(i_K, g, ignore_
     ignore_index = np.float64(ignore_index)
     target = np.float64(target)
     return (0.0 if target == ignore_index else g) if i_K == target else 0.0
+
+
+# dweight[target] = (0 if Eq(target, ignore_index) else g)
+@core
+def share_vjp_weight_f32_told_dweight_core_index_label_smoothing_eq_0(g, ignore_index, target):
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    target = np.float64(target)
+    return 0.0 if target == ignore_index else g
 
 
 @loop
@@ -1007,10 +1050,13 @@ def vjp_f32_in_pairs_index_label_smoothing_eq_0(
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         dinput__row_1 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
             dinput__row_1[i] = vjp_f32_in_pairs_dinput_core_index_label_smoothing_eq_0(
-                start + i, g_row, ignore_index, s2, s2_l, target_row, e0_0[i], weight_at_0
+                g_row, ignore_index, s2, s2_l, target_row, e0_0[i]
+            )
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_in_pairs_told_dinput_core_index_label_smoothing_eq_0(
+                g_row, ignore_index, s2, s2_l, target_row, e0[inside(target_row, n_K)], weight[inside(target_row, n_K)]
             )
 
 
@@ -1046,23 +1092,26 @@ def vjp_f32_index_label_smoothing_eq_0(g, input, target, weight, ignore_index, l
         size_s2 = vjp_f32_size_s2_core_index_label_smoothing_eq_0(
             ignore_index, m0, s0, target_row, z_loss, weight[inside(target_row, n_K)]
         )
-        lanes_doubt_dinput = 0.0
+        doubt_s2 = vjp_f32_doubt_s2_core_index_label_smoothing_eq_0(s2, size_s2)
+        near_told_dinput = vjp_f32_near_told_dinput_core_index_label_smoothing_eq_0(
+            g_row, ignore_index, s2, target_row, e0[inside(target_row, n_K)], weight[inside(target_row, n_K)]
+        )
+        size_told_dinput = vjp_f32_size_told_dinput_core_index_label_smoothing_eq_0(
+            g_row, ignore_index, size_s2, target_row, e0[inside(target_row, n_K)], weight[inside(target_row, n_K)]
+        )
+        doubt_told_dinput = vjp_f32_doubt_told_dinput_core_index_label_smoothing_eq_0(
+            near_told_dinput, size_told_dinput
+        )
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         dinput__row_1 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
-            near_dinput_here = vjp_f32_near_dinput_core_index_label_smoothing_eq_0(
-                start + i, g_row, ignore_index, s2, target_row, e0_0[i], weight_at_0
+            dinput__row_1[i] = vjp_f32_dinput_core_index_label_smoothing_eq_0(
+                g_row, ignore_index, s2, target_row, e0_0[i]
             )
-            dinput__row_1[i] = vjp_f32_dinput_core_index_label_smoothing_eq_0(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core_index_label_smoothing_eq_0(
-                start + i, g_row, ignore_index, size_s2, target_row, e0_0[i], weight_at_0
-            )
-            doubt_dinput_here = vjp_f32_doubt_dinput_core_index_label_smoothing_eq_0(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-        doubt_dinput = lanes_doubt_dinput
-        if doubt_dinput > 0.0:
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_told_dinput_core_index_label_smoothing_eq_0(near_told_dinput)
+        if doubt_s2 + doubt_told_dinput > 0.0:
             vjp_f32_in_pairs_index_label_smoothing_eq_0(
                 rows_at(g, row),
                 rows_at(input, row),
@@ -1182,10 +1231,13 @@ def value_and_grad_f32_in_pairs_index_label_smoothing_eq_0(
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         dinput__row_1 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
             dinput__row_1[i] = vjp_f32_in_pairs_dinput_core_index_label_smoothing_eq_0(
-                start + i, g_row, ignore_index, s2, s2_l, target_row, e0_0[i], weight_at_0
+                g_row, ignore_index, s2, s2_l, target_row, e0_0[i]
+            )
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_in_pairs_told_dinput_core_index_label_smoothing_eq_0(
+                g_row, ignore_index, s2, s2_l, target_row, e0[inside(target_row, n_K)], weight[inside(target_row, n_K)]
             )
 
 
@@ -1246,23 +1298,26 @@ def value_and_grad_f32_index_label_smoothing_eq_0(
         size_s2 = value_and_grad_f32_size_s2_core_index_label_smoothing_eq_0(
             ignore_index, m0, s0, size_e1, target_row, z_loss, weight[inside(target_row, n_K)]
         )
-        lanes_doubt_dinput = 0.0
+        doubt_s2 = vjp_f32_doubt_s2_core_index_label_smoothing_eq_0(s2, size_s2)
+        near_told_dinput = vjp_f32_near_told_dinput_core_index_label_smoothing_eq_0(
+            g_row, ignore_index, s2, target_row, e0[inside(target_row, n_K)], weight[inside(target_row, n_K)]
+        )
+        size_told_dinput = vjp_f32_size_told_dinput_core_index_label_smoothing_eq_0(
+            g_row, ignore_index, size_s2, target_row, e0[inside(target_row, n_K)], weight[inside(target_row, n_K)]
+        )
+        doubt_told_dinput = vjp_f32_doubt_told_dinput_core_index_label_smoothing_eq_0(
+            near_told_dinput, size_told_dinput
+        )
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         dinput__row_1 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
-            near_dinput_here = vjp_f32_near_dinput_core_index_label_smoothing_eq_0(
-                start + i, g_row, ignore_index, s2, target_row, e0_0[i], weight_at_0
+            dinput__row_1[i] = vjp_f32_dinput_core_index_label_smoothing_eq_0(
+                g_row, ignore_index, s2, target_row, e0_0[i]
             )
-            dinput__row_1[i] = vjp_f32_dinput_core_index_label_smoothing_eq_0(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core_index_label_smoothing_eq_0(
-                start + i, g_row, ignore_index, size_s2, target_row, e0_0[i], weight_at_0
-            )
-            doubt_dinput_here = vjp_f32_doubt_dinput_core_index_label_smoothing_eq_0(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-        doubt_dinput = lanes_doubt_dinput
-        if doubt_out + doubt_dinput > 0.0:
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_told_dinput_core_index_label_smoothing_eq_0(near_told_dinput)
+        if doubt_out + doubt_s2 + doubt_told_dinput > 0.0:
             value_and_grad_f32_in_pairs_index_label_smoothing_eq_0(
                 rows_at(g, row),
                 rows_at(input, row),
@@ -1492,16 +1547,12 @@ def vjp_weight_f32_index_label_smoothing_eq_0(
             lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
         s0, s0_l = settled_sum(lanes_s0, lost_s0)
         e0 = vjp_weight_f32_e0_core_index_label_smoothing_eq_0(s0, s0_l)
-        start, stop = 0, n_K
-        dweight__0 = dweight_[start:stop]
-        dweight__l_1 = dweight__l[start:stop]
-        input_row_at_0 = input_row[inside(target_row, n_K)]
-        for i in range(stop - start):
-            dweight__0[i], error = two_sum(
-                dweight__0[i],
-                vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(start + i, e0, g_row, ignore_index, m0, target_row, input_row_at_0),
+        if 0 <= target_row < n_K:
+            dweight_[target_row], error = two_sum(
+                dweight_[target_row],
+                vjp_weight_f32_told_dweight_core_index_label_smoothing_eq_0(e0, g_row, ignore_index, m0, target_row, input_row[inside(target_row, n_K)]),
             )
-            dweight__l_1[i] += error
+            dweight__l[target_row] += error
 
 
 @loop
@@ -1621,15 +1672,12 @@ def share_vjp_weight_f32_index_label_smoothing_eq_0(
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        start, stop = 0, n_K
-        dweight__0 = dweight_[start:stop]
-        dweight__l_1 = dweight__l[start:stop]
-        for i in range(stop - start):
-            dweight__0[i], error = two_sum(
-                dweight__0[i],
-                share_vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(start + i, g_row, ignore_index, target_row),
+        if 0 <= target_row < n_K:
+            dweight_[target_row], error = two_sum(
+                dweight_[target_row],
+                share_vjp_weight_f32_told_dweight_core_index_label_smoothing_eq_0(g_row, ignore_index, target_row),
             )
-            dweight__l_1[i] += error
+            dweight__l[target_row] += error
 
 
 # ---- target='index', not (Eq(label_smoothing, 0))
@@ -2104,14 +2152,43 @@ def vjp_f32_in_pairs_s5_core_index_label_smoothing_ne_0(
     return t28, t29
 
 
-# dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1 - label_smoothing)) if Eq(K,
-#     target) else 0) + (0 if Eq(target, ignore_index) else -s3*weighted(weight[K], 1)) + (0 if Eq(target,
-#     ignore_index) else weighted(s5, e0[K])))
+# dinput[K] = g*((0 if Eq(target, ignore_index) else -s3*weighted(weight[K], 1)) + (0 if Eq(target, ignore_index)
+#     else weighted(s5, e0[K])))
 @core
 def vjp_f32_in_pairs_dinput_core_index_label_smoothing_ne_0(
-    i_K, g, ignore_index, label_smoothing, s3, s3_l, s5, s5_l, target, e0_K, weight_K, weight_target
+    g, ignore_index, s3, s3_l, s5, s5_l, target, e0_K, weight_K
 ):
-    i_K = np.float64(i_K)
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    s3 = np.float64(s3)
+    s3_l = np.float64(s3_l)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    target = np.float64(target)
+    e0_K = np.float64(e0_K)
+    weight_K = np.float64(weight_K)
+    t1 = target == ignore_index
+    t2 = 0.0 if weight_K == 0.0 else weight_K
+    t3 = -(s3 * t2)
+    t4 = 0.0 if t1 else t3
+    t5 = s5 == 0.0
+    t6 = e0_K * s5
+    t7 = 0.0 if t1 else 0.0 if t5 else t6
+    t8 = t4 + t7
+    t9 = g * t8
+    t10 = t8 - t4
+    t11 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t1 else -(fma(s3, t2, t3) + s3_l * t2))
+    t12 = fma(g, t8, -t9) + g * (t11 + (0.0 if t1 else 0.0 if t5 else fma(e0_K, s5, -t6) + e0_K * s5_l))
+    return t9 + t12 if t12 - t12 == 0.0 else t9
+
+
+# dinput[target] = g*((0 if Eq(target, ignore_index) else -s3*weighted(weight[target], 1)) + (0 if Eq(target,
+#     ignore_index) else weighted(s5, e0[target])) + (0 if Eq(target, ignore_index) else -weighted(weight[target],
+#     1 - label_smoothing)))
+@core
+def vjp_f32_in_pairs_told_dinput_core_index_label_smoothing_ne_0(
+    g, ignore_index, label_smoothing, s3, s3_l, s5, s5_l, target, e0_target, weight_target
+):
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     label_smoothing = np.float64(label_smoothing)
@@ -2120,33 +2197,31 @@ def vjp_f32_in_pairs_dinput_core_index_label_smoothing_ne_0(
     s5 = np.float64(s5)
     s5_l = np.float64(s5_l)
     target = np.float64(target)
-    e0_K = np.float64(e0_K)
-    weight_K = np.float64(weight_K)
+    e0_target = np.float64(e0_target)
     weight_target = np.float64(weight_target)
-    t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = weight_target == 0.0
-    t4 = 1.0 - label_smoothing
-    t5 = weight_target * t4
-    t6 = (0.0 if t2 else -(0.0 if t3 else t5)) if t1 else 0.0
-    t7 = 0.0 if weight_K == 0.0 else weight_K
-    t8 = -(s3 * t7)
-    t9 = 0.0 if t2 else t8
-    t10 = t6 + t9
-    t11 = s5 == 0.0
-    t12 = e0_K * s5
-    t13 = 0.0 if t2 else 0.0 if t11 else t12
-    t14 = t10 + t13
-    t15 = g * t14
-    t16 = t14 - t10
-    t17 = t10 - t6
-    t18 = -label_smoothing
-    t19 = t4 - t18
-    t20 = -(0.0 if t3 else fma(weight_target, t4, -t5) + weight_target * (t18 - (t4 - t19) + (1.0 - t19)))
-    t21 = t6 - (t10 - t17) + (t9 - t17) + ((0.0 if t2 else t20) if t1 else 0.0)
-    t22 = t10 - (t14 - t16) + (t13 - t16) + (t21 + (0.0 if t2 else -(fma(s3, t7, t8) + s3_l * t7)))
-    t23 = fma(g, t14, -t15) + g * (t22 + (0.0 if t2 else 0.0 if t11 else fma(e0_K, s5, -t12) + e0_K * s5_l))
-    return t15 + t23 if t23 - t23 == 0.0 else t15
+    t1 = target == ignore_index
+    t2 = weight_target == 0.0
+    t3 = 0.0 if t2 else weight_target
+    t4 = -(s3 * t3)
+    t5 = 0.0 if t1 else t4
+    t6 = 1.0 - label_smoothing
+    t7 = weight_target * t6
+    t8 = 0.0 if t1 else -(0.0 if t2 else t7)
+    t9 = t5 + t8
+    t10 = s5 == 0.0
+    t11 = e0_target * s5
+    t12 = 0.0 if t1 else 0.0 if t10 else t11
+    t13 = t9 + t12
+    t14 = g * t13
+    t15 = t13 - t9
+    t16 = t9 - t5
+    t17 = -label_smoothing
+    t18 = t6 - t17
+    t19 = -(0.0 if t2 else fma(weight_target, t6, -t7) + weight_target * (t17 - (t6 - t18) + (1.0 - t18)))
+    t20 = t5 - (t9 - t16) + (t8 - t16) + (0.0 if t1 else -(fma(s3, t3, t4) + s3_l * t3))
+    t21 = 0.0 if t1 else 0.0 if t10 else fma(e0_target, s5, -t11) + e0_target * s5_l
+    t22 = fma(g, t13, -t14) + g * (t9 - (t13 - t15) + (t12 - t15) + (t20 + (0.0 if t1 else t19)) + t21)
+    return t14 + t22 if t22 - t22 == 0.0 else t14
 
 
 # s3 = (0 if Eq(target, ignore_index) else label_smoothing/|K|)
@@ -2236,27 +2311,72 @@ def vjp_f32_size_s5_core_index_label_smoothing_ne_0(
     return 0.0 if target == ignore_index else t2
 
 
-# near_dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1 - label_smoothing)) if
-#     Eq(K, target) else 0) + (0 if Eq(target, ignore_index) else -s3*weighted(weight[K], 1)) + (0 if Eq(target,
-#     ignore_index) else weighted(s5, e0[K])))
+# near_told_dinput = g*((0 if Eq(target, ignore_index) else -s3*weighted(weight[target], 1)) + (0 if Eq(target,
+#     ignore_index) else weighted(s5, e0[target])) + (0 if Eq(target, ignore_index) else -weighted(weight[target],
+#     1 - label_smoothing)))
 @core
-def vjp_f32_near_dinput_core_index_label_smoothing_ne_0(
-    i_K, g, ignore_index, label_smoothing, s3, s5, target, e0_K, weight_K, weight_target
+def vjp_f32_near_told_dinput_core_index_label_smoothing_ne_0(
+    g, ignore_index, label_smoothing, s3, s5, target, e0_target, weight_target
 ):
-    i_K = np.float64(i_K)
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     label_smoothing = np.float64(label_smoothing)
     s3 = np.float64(s3)
     s5 = np.float64(s5)
     target = np.float64(target)
-    e0_K = np.float64(e0_K)
-    weight_K = np.float64(weight_K)
+    e0_target = np.float64(e0_target)
     weight_target = np.float64(weight_target)
     t1 = target == ignore_index
-    t2 = 0.0 if t1 else -(0.0 if weight_target == 0.0 else weight_target * (1.0 - label_smoothing))
-    t3 = (t2 if i_K == target else 0.0) + (0.0 if t1 else -(s3 * (0.0 if weight_K == 0.0 else weight_K)))
-    return g * (t3 + (0.0 if t1 else 0.0 if s5 == 0.0 else e0_K * s5))
+    t2 = weight_target == 0.0
+    t3 = 0.0 if t1 else -(0.0 if t2 else weight_target * (1.0 - label_smoothing))
+    t4 = (0.0 if t1 else -(s3 * (0.0 if t2 else weight_target))) + t3
+    return g * (t4 + (0.0 if t1 else 0.0 if s5 == 0.0 else e0_target * s5))
+
+
+# size_told_dinput = (Abs((0 if Eq(target, ignore_index) else -s3*weighted(weight[target], 1))) + Abs((0 if
+#     Eq(target, ignore_index) else -weighted(weight[target], 1 - label_smoothing))) + (0 if Eq(target,
+#     ignore_index) else size_s5*Abs(e0[target])))*Abs(g)
+@core
+def vjp_f32_size_told_dinput_core_index_label_smoothing_ne_0(
+    g, ignore_index, label_smoothing, s3, size_s5, target, e0_target, weight_target
+):
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    label_smoothing = np.float64(label_smoothing)
+    s3 = np.float64(s3)
+    size_s5 = np.float64(size_s5)
+    target = np.float64(target)
+    e0_target = np.float64(e0_target)
+    weight_target = np.float64(weight_target)
+    t1 = target == ignore_index
+    t2 = weight_target == 0.0
+    t3 = abs(0.0 if t1 else -(0.0 if t2 else weight_target * (1.0 - label_smoothing)))
+    t4 = abs(0.0 if t1 else -(s3 * (0.0 if t2 else weight_target))) + t3
+    return (t4 + (0.0 if t1 else size_s5 * abs(e0_target))) * abs(g)
+
+
+# doubt_told_dinput = (0 if 16777216*Abs(near_told_dinput) >= size_told_dinput else 1)
+@core
+def vjp_f32_doubt_told_dinput_core_index_label_smoothing_ne_0(near_told_dinput, size_told_dinput):
+    near_told_dinput = np.float64(near_told_dinput)
+    size_told_dinput = np.float64(size_told_dinput)
+    return 0.0 if size_told_dinput <= abs(near_told_dinput) * 16777216.0 else 1.0
+
+
+# near_dinput[K] = g*((0 if Eq(target, ignore_index) else -s3*weighted(weight[K], 1)) + (0 if Eq(target,
+#     ignore_index) else weighted(s5, e0[K])))
+@core
+def vjp_f32_near_dinput_core_index_label_smoothing_ne_0(g, ignore_index, s3, s5, target, e0_K, weight_K):
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    s3 = np.float64(s3)
+    s5 = np.float64(s5)
+    target = np.float64(target)
+    e0_K = np.float64(e0_K)
+    weight_K = np.float64(weight_K)
+    t1 = target == ignore_index
+    t2 = 0.0 if t1 else -(s3 * (0.0 if weight_K == 0.0 else weight_K))
+    return g * (t2 + (0.0 if t1 else 0.0 if s5 == 0.0 else e0_K * s5))
 
 
 # dinput[K] = near_dinput[K]
@@ -2266,27 +2386,20 @@ def vjp_f32_dinput_core_index_label_smoothing_ne_0(near_dinput_K):
     return near_dinput_K
 
 
-# size_dinput[K] = (Abs(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1 - label_smoothing)) if
-#     Eq(K, target) else 0)) + Abs((0 if Eq(target, ignore_index) else -s3*weighted(weight[K], 1))) + (0 if
-#     Eq(target, ignore_index) else size_s5*Abs(e0[K])))*Abs(g)
+# size_dinput[K] = (Abs((0 if Eq(target, ignore_index) else -s3*weighted(weight[K], 1))) + (0 if Eq(target,
+#     ignore_index) else size_s5*Abs(e0[K])))*Abs(g)
 @core
-def vjp_f32_size_dinput_core_index_label_smoothing_ne_0(
-    i_K, g, ignore_index, label_smoothing, s3, size_s5, target, e0_K, weight_K, weight_target
-):
-    i_K = np.float64(i_K)
+def vjp_f32_size_dinput_core_index_label_smoothing_ne_0(g, ignore_index, s3, size_s5, target, e0_K, weight_K):
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
-    label_smoothing = np.float64(label_smoothing)
     s3 = np.float64(s3)
     size_s5 = np.float64(size_s5)
     target = np.float64(target)
     e0_K = np.float64(e0_K)
     weight_K = np.float64(weight_K)
-    weight_target = np.float64(weight_target)
     t1 = target == ignore_index
-    t2 = 0.0 if t1 else -(0.0 if weight_target == 0.0 else weight_target * (1.0 - label_smoothing))
-    t3 = abs(0.0 if t1 else -(s3 * (0.0 if weight_K == 0.0 else weight_K)))
-    return (abs(t2 if i_K == target else 0.0) + t3 + (0.0 if t1 else size_s5 * abs(e0_K))) * abs(g)
+    t2 = abs(0.0 if t1 else -(s3 * (0.0 if weight_K == 0.0 else weight_K)))
+    return (t2 + (0.0 if t1 else size_s5 * abs(e0_K))) * abs(g)
 
 
 # doubt_dinput = sum over K.1 of (0 if 16777216*Abs(near_dinput[K.1]) >= size_dinput[K.1] else 1)
@@ -2295,6 +2408,13 @@ def vjp_f32_doubt_dinput_core_index_label_smoothing_ne_0(near_dinput_K1, size_di
     near_dinput_K1 = np.float64(near_dinput_K1)
     size_dinput_K1 = np.float64(size_dinput_K1)
     return 0.0 if size_dinput_K1 <= abs(near_dinput_K1) * 16777216.0 else 1.0
+
+
+# dinput[target] = near_told_dinput
+@core
+def vjp_f32_told_dinput_core_index_label_smoothing_ne_0(near_told_dinput):
+    near_told_dinput = np.float64(near_told_dinput)
+    return near_told_dinput
 
 
 # e1 = log(s0)
@@ -2865,6 +2985,76 @@ def vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(
     return t14 + t26 if t26 - t26 == 0.0 else t14
 
 
+# dweight[K] = g*(0 if Eq(target, ignore_index) else s3*(e0 + m0 - input[K]))
+@core
+def vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(e0, e0_l, g, ignore_index, m0, s3, s3_l, target, input_K):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    m0 = np.float64(m0)
+    s3 = np.float64(s3)
+    s3_l = np.float64(s3_l)
+    target = np.float64(target)
+    input_K = np.float64(input_K)
+    t1 = target == ignore_index
+    t2 = e0 - input_K
+    t3 = t2 + m0
+    t4 = s3 * t3
+    t5 = 0.0 if t1 else t4
+    t6 = g * t5
+    t7 = t3 - t2
+    t8 = -input_K
+    t9 = t2 - t8
+    t10 = fma(s3, t3, -t4) + s3 * (t2 - (t3 - t7) + (m0 - t7) + (t8 - (t2 - t9) + (e0 - t9) + e0_l))
+    t11 = fma(g, t5, -t6) + g * (0.0 if t1 else t10 + s3_l * t3)
+    return t6 + t11 if t11 - t11 == 0.0 else t6
+
+
+# dweight[target] = g*((0 if Eq(target, ignore_index) else s3*(e0 + m0 - input[target])) + (0 if Eq(target,
+#     ignore_index) else -(1 - label_smoothing)*(-e0 - m0 + input[target])))
+@core
+def vjp_weight_f32_told_dweight_core_index_label_smoothing_ne_0(
+    e0, e0_l, g, ignore_index, label_smoothing, m0, s3, s3_l, target, input_target
+):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    label_smoothing = np.float64(label_smoothing)
+    m0 = np.float64(m0)
+    s3 = np.float64(s3)
+    s3_l = np.float64(s3_l)
+    target = np.float64(target)
+    input_target = np.float64(input_target)
+    t1 = target == ignore_index
+    t2 = e0 - input_target
+    t3 = t2 + m0
+    t4 = s3 * t3
+    t5 = 0.0 if t1 else t4
+    t6 = 1.0 - label_smoothing
+    t7 = -e0
+    t8 = input_target + t7
+    t9 = t8 - m0
+    t10 = -(t6 * t9)
+    t11 = 0.0 if t1 else t10
+    t12 = t5 + t11
+    t13 = g * t12
+    t14 = t12 - t5
+    t15 = t3 - t2
+    t16 = -input_target
+    t17 = t2 - t16
+    t18 = fma(s3, t3, -t4) + s3 * (t2 - (t3 - t15) + (m0 - t15) + (t16 - (t2 - t17) + (e0 - t17) + e0_l))
+    t19 = t9 - t8
+    t20 = t8 - input_target
+    t21 = t6 * (t8 - (t9 - t19) + (-m0 - t19) + (input_target - (t8 - t20) + (t7 - t20) + -e0_l))
+    t22 = -label_smoothing
+    t23 = t6 - t22
+    t24 = 0.0 if t1 else -(fma(t6, t9, t10) + t21 + (t22 - (t6 - t23) + (1.0 - t23)) * t9)
+    t25 = fma(g, t12, -t13) + g * (t5 - (t12 - t14) + (t11 - t14) + (0.0 if t1 else t18 + s3_l * t3) + t24)
+    return t13 + t25 if t25 - t25 == 0.0 else t13
+
+
 # dlabel_smoothing = (0 if Eq(target, ignore_index) else g*(s1/|K| - weighted(weight[target], e0 + m0 -
 #     input[target])))
 @core
@@ -2961,6 +3151,21 @@ def share_vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(i_K, g, ignore_
     ignore_index = np.float64(ignore_index)
     target = np.float64(target)
     return (0.0 if target == ignore_index else g) if i_K == target else 0.0
+
+
+# dweight[K] = 0
+@core
+def share_vjp_weight_f32_dweight_core_index_label_smoothing_ne_0():
+    return 0.0
+
+
+# dweight[target] = (0 if Eq(target, ignore_index) else g)
+@core
+def share_vjp_weight_f32_told_dweight_core_index_label_smoothing_ne_0(g, ignore_index, target):
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    target = np.float64(target)
+    return 0.0 if target == ignore_index else g
 
 
 @loop
@@ -3271,10 +3476,12 @@ def vjp_f32_in_pairs_index_label_smoothing_ne_0(
         e0_0 = e0[start:stop]
         weight_1 = weight[start:stop]
         dinput__row_2 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
             dinput__row_2[i] = vjp_f32_in_pairs_dinput_core_index_label_smoothing_ne_0(
-                start + i,
+                g_row, ignore_index, s3, s3_l, s5, s5_l, target_row, e0_0[i], weight_1[i]
+            )
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_in_pairs_told_dinput_core_index_label_smoothing_ne_0(
                 g_row,
                 ignore_index,
                 label_smoothing,
@@ -3283,9 +3490,8 @@ def vjp_f32_in_pairs_index_label_smoothing_ne_0(
                 s5,
                 s5_l,
                 target_row,
-                e0_0[i],
-                weight_1[i],
-                weight_at_0,
+                e0[inside(target_row, n_K)],
+                weight[inside(target_row, n_K)],
             )
 
 
@@ -3336,33 +3542,48 @@ def vjp_f32_index_label_smoothing_ne_0(g, input, target, weight, ignore_index, l
         size_s5 = vjp_f32_size_s5_core_index_label_smoothing_ne_0(
             ignore_index, label_smoothing, m0, s0, size_s4, target_row, z_loss, weight[inside(target_row, n_K)]
         )
+        near_told_dinput = vjp_f32_near_told_dinput_core_index_label_smoothing_ne_0(
+            g_row,
+            ignore_index,
+            label_smoothing,
+            s3,
+            s5,
+            target_row,
+            e0[inside(target_row, n_K)],
+            weight[inside(target_row, n_K)],
+        )
+        size_told_dinput = vjp_f32_size_told_dinput_core_index_label_smoothing_ne_0(
+            g_row,
+            ignore_index,
+            label_smoothing,
+            s3,
+            size_s5,
+            target_row,
+            e0[inside(target_row, n_K)],
+            weight[inside(target_row, n_K)],
+        )
+        doubt_told_dinput = vjp_f32_doubt_told_dinput_core_index_label_smoothing_ne_0(
+            near_told_dinput, size_told_dinput
+        )
         lanes_doubt_dinput = 0.0
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         weight_1 = weight[start:stop]
         dinput__row_2 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
             near_dinput_here = vjp_f32_near_dinput_core_index_label_smoothing_ne_0(
-                start + i, g_row, ignore_index, label_smoothing, s3, s5, target_row, e0_0[i], weight_1[i], weight_at_0
+                g_row, ignore_index, s3, s5, target_row, e0_0[i], weight_1[i]
             )
             dinput__row_2[i] = vjp_f32_dinput_core_index_label_smoothing_ne_0(near_dinput_here)
             size_dinput_here = vjp_f32_size_dinput_core_index_label_smoothing_ne_0(
-                start + i,
-                g_row,
-                ignore_index,
-                label_smoothing,
-                s3,
-                size_s5,
-                target_row,
-                e0_0[i],
-                weight_1[i],
-                weight_at_0,
+                g_row, ignore_index, s3, size_s5, target_row, e0_0[i], weight_1[i]
             )
             doubt_dinput_here = vjp_f32_doubt_dinput_core_index_label_smoothing_ne_0(near_dinput_here, size_dinput_here)
             lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
         doubt_dinput = lanes_doubt_dinput
-        if doubt_dinput > 0.0:
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_told_dinput_core_index_label_smoothing_ne_0(near_told_dinput)
+        if doubt_told_dinput + doubt_dinput > 0.0:
             vjp_f32_in_pairs_index_label_smoothing_ne_0(
                 rows_at(g, row),
                 rows_at(input, row),
@@ -3579,10 +3800,12 @@ def value_and_grad_f32_in_pairs_index_label_smoothing_ne_0(
         e0_0 = e0[start:stop]
         weight_1 = weight[start:stop]
         dinput__row_2 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
             dinput__row_2[i] = vjp_f32_in_pairs_dinput_core_index_label_smoothing_ne_0(
-                start + i,
+                g_row, ignore_index, s3, s3_l, s5, s5_l, target_row, e0_0[i], weight_1[i]
+            )
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_in_pairs_told_dinput_core_index_label_smoothing_ne_0(
                 g_row,
                 ignore_index,
                 label_smoothing,
@@ -3591,9 +3814,8 @@ def value_and_grad_f32_in_pairs_index_label_smoothing_ne_0(
                 s5,
                 s5_l,
                 target_row,
-                e0_0[i],
-                weight_1[i],
-                weight_at_0,
+                e0[inside(target_row, n_K)],
+                weight[inside(target_row, n_K)],
             )
 
 
@@ -3686,33 +3908,48 @@ def value_and_grad_f32_index_label_smoothing_ne_0(
         size_s5 = value_and_grad_f32_size_s5_core_index_label_smoothing_ne_0(
             ignore_index, label_smoothing, m0, s0, size_e1, size_s4, target_row, z_loss, weight[inside(target_row, n_K)]
         )
+        near_told_dinput = vjp_f32_near_told_dinput_core_index_label_smoothing_ne_0(
+            g_row,
+            ignore_index,
+            label_smoothing,
+            s3,
+            s5,
+            target_row,
+            e0[inside(target_row, n_K)],
+            weight[inside(target_row, n_K)],
+        )
+        size_told_dinput = vjp_f32_size_told_dinput_core_index_label_smoothing_ne_0(
+            g_row,
+            ignore_index,
+            label_smoothing,
+            s3,
+            size_s5,
+            target_row,
+            e0[inside(target_row, n_K)],
+            weight[inside(target_row, n_K)],
+        )
+        doubt_told_dinput = vjp_f32_doubt_told_dinput_core_index_label_smoothing_ne_0(
+            near_told_dinput, size_told_dinput
+        )
         lanes_doubt_dinput = 0.0
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         weight_1 = weight[start:stop]
         dinput__row_2 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
             near_dinput_here = vjp_f32_near_dinput_core_index_label_smoothing_ne_0(
-                start + i, g_row, ignore_index, label_smoothing, s3, s5, target_row, e0_0[i], weight_1[i], weight_at_0
+                g_row, ignore_index, s3, s5, target_row, e0_0[i], weight_1[i]
             )
             dinput__row_2[i] = vjp_f32_dinput_core_index_label_smoothing_ne_0(near_dinput_here)
             size_dinput_here = vjp_f32_size_dinput_core_index_label_smoothing_ne_0(
-                start + i,
-                g_row,
-                ignore_index,
-                label_smoothing,
-                s3,
-                size_s5,
-                target_row,
-                e0_0[i],
-                weight_1[i],
-                weight_at_0,
+                g_row, ignore_index, s3, size_s5, target_row, e0_0[i], weight_1[i]
             )
             doubt_dinput_here = vjp_f32_doubt_dinput_core_index_label_smoothing_ne_0(near_dinput_here, size_dinput_here)
             lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
         doubt_dinput = lanes_doubt_dinput
-        if doubt_out + doubt_dinput > 0.0:
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_told_dinput_core_index_label_smoothing_ne_0(near_told_dinput)
+        if doubt_out + doubt_told_dinput + doubt_dinput > 0.0:
             value_and_grad_f32_in_pairs_index_label_smoothing_ne_0(
                 rows_at(g, row),
                 rows_at(input, row),
@@ -4029,13 +4266,18 @@ def vjp_weight_f32_index_label_smoothing_ne_0(
         input_row_0 = input_row[start:stop]
         dweight__1 = dweight_[start:stop]
         dweight__l_2 = dweight__l[start:stop]
-        input_row_at_0 = input_row[inside(target_row, n_K)]
         for i in range(stop - start):
             dweight__1[i], error = two_sum(
                 dweight__1[i],
-                vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(start + i, e0, e0_l, g_row, ignore_index, label_smoothing, m0, s3, s3_l, target_row, input_row_0[i], input_row_at_0),
+                vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(e0, e0_l, g_row, ignore_index, m0, s3, s3_l, target_row, input_row_0[i]),
             )
             dweight__l_2[i] += error
+        if 0 <= target_row < n_K:
+            dweight_[target_row], error = two_sum(
+                dweight_[target_row],
+                vjp_weight_f32_told_dweight_core_index_label_smoothing_ne_0(e0, e0_l, g_row, ignore_index, label_smoothing, m0, s3, s3_l, target_row, input_row[inside(target_row, n_K)]),
+            )
+            dweight__l[target_row] += error
 
 
 @loop
@@ -4252,15 +4494,12 @@ def share_vjp_weight_f32_index_label_smoothing_ne_0(
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        start, stop = 0, n_K
-        dweight__0 = dweight_[start:stop]
-        dweight__l_1 = dweight__l[start:stop]
-        for i in range(stop - start):
-            dweight__0[i], error = two_sum(
-                dweight__0[i],
-                share_vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(start + i, g_row, ignore_index, target_row),
+        if 0 <= target_row < n_K:
+            dweight_[target_row], error = two_sum(
+                dweight_[target_row],
+                share_vjp_weight_f32_told_dweight_core_index_label_smoothing_ne_0(g_row, ignore_index, target_row),
             )
-            dweight__l_1[i] += error
+            dweight__l[target_row] += error
 
 
 # ---- target='prob', Eq(label_smoothing, 0)

@@ -251,72 +251,60 @@ def vjp_f64_dinput_core_p_1(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K,
     return t18 + t21 if t21 - t21 == 0.0 else t18
 
 
+# s2 = weighted(weight[target], 1/|K|)
+@core
+def vjp_f32_in_pairs_s2_core_p_1(n_K, weight_target):
+    n_K = np.float64(n_K)
+    weight_target = np.float64(weight_target)
+    return 0.0 if weight_target == 0.0 else weight_target / n_K
+
+
 # s3 = sum over K.1 of ((0 if 0 >= n0 + input[K.1] else -s2) if Ne(K.1, target) else 0)
 @core
-def vjp_f32_in_pairs_s3_core_p_1(i_K1, n0, n0_l, s2, s2_l, target, input_K1):
+def vjp_f32_in_pairs_s3_core_p_1(i_K1, n0, n0_l, s2, target, input_K1):
     i_K1 = np.float64(i_K1)
     n0 = np.float64(n0)
     n0_l = np.float64(n0_l)
     s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
     target = np.float64(target)
     input_K1 = np.float64(input_K1)
-    t1 = i_K1 != target
-    t2 = input_K1 + n0
-    t3 = t2 + -0.0
-    t4 = t3 - t2
-    t5 = t2 - input_K1
-    t6 = t2 - (t3 - t4) + (-0.0 - t4) + (input_K1 - (t2 - t5) + (n0 - t5) + n0_l)
-    t7 = t6 - t6 == 0.0
-    t8 = t3 + t6
-    t9 = t8 if t7 else t3
-    t10 = t9 < 0.0 or t9 == 0.0 and (t6 - (t8 - t3) if t7 else 0.0) <= 0.0
-    t11 = (0.0 if t10 else -s2_l) if t1 else 0.0
-    t12 = (0.0 if t10 else -s2) if t1 else 0.0
-    t13 = t11 if t11 - t11 == 0.0 else 0.0
-    return t12, t13
+    t1 = input_K1 + n0
+    t2 = t1 + -0.0
+    t3 = t2 - t1
+    t4 = t1 - input_K1
+    t5 = t1 - (t2 - t3) + (-0.0 - t3) + (input_K1 - (t1 - t4) + (n0 - t4) + n0_l)
+    t6 = t5 - t5 == 0.0
+    t7 = t2 + t5
+    t8 = t7 if t6 else t2
+    t9 = 0.0 if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0 else -s2
+    return t9 if i_K1 != target else 0.0
 
 
-# dinput[K] = g*((s3 if Eq(K, target) else 0) + ((0 if 0 >= n0 + input[K] else s2) if Ne(K, target) else 0))
+# dinput[K] = g*(0 if 0 >= n0 + input[K] else s2)
 @core
-def vjp_f32_in_pairs_dinput_core_p_1(i_K, g, n0, n0_l, s2, s2_l, s3, s3_l, target, input_K):
-    i_K = np.float64(i_K)
+def vjp_f32_in_pairs_dinput_core_p_1(g, n0, n0_l, s2, input_K):
     g = np.float64(g)
     n0 = np.float64(n0)
     n0_l = np.float64(n0_l)
     s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
-    s3 = np.float64(s3)
-    s3_l = np.float64(s3_l)
-    target = np.float64(target)
     input_K = np.float64(input_K)
-    t1 = i_K == target
-    t2 = s3 if t1 else 0.0
-    t3 = i_K != target
-    t4 = input_K + n0
-    t5 = t4 + -0.0
-    t6 = t5 - t4
-    t7 = t4 - input_K
-    t8 = t4 - (t5 - t6) + (-0.0 - t6) + (input_K - (t4 - t7) + (n0 - t7) + n0_l)
-    t9 = t8 - t8 == 0.0
-    t10 = t5 + t8
-    t11 = t10 if t9 else t5
-    t12 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t5) if t9 else 0.0) <= 0.0
-    t13 = (0.0 if t12 else s2) if t3 else 0.0
-    t14 = t2 + t13
-    t15 = g * t14
-    t16 = t14 - t2
-    t17 = t2 - (t14 - t16) + (t13 - t16) + (s3_l if t1 else 0.0) + ((0.0 if t12 else s2_l) if t3 else 0.0)
-    t18 = fma(g, t14, -t15) + g * t17
-    return t15 + t18 if t18 - t18 == 0.0 else t15
+    t1 = input_K + n0
+    t2 = t1 + -0.0
+    t3 = t2 - t1
+    t4 = t1 - input_K
+    t5 = t1 - (t2 - t3) + (-0.0 - t3) + (input_K - (t1 - t4) + (n0 - t4) + n0_l)
+    t6 = t5 - t5 == 0.0
+    t7 = t2 + t5
+    t8 = t7 if t6 else t2
+    return g * (0.0 if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0 else s2)
 
 
-# s2 = weighted(weight[target], 1/|K|)
+# dinput[target] = g*s3
 @core
-def vjp_f32_s2_core_p_1(n_K, weight_target):
-    n_K = np.float64(n_K)
-    weight_target = np.float64(weight_target)
-    return 0.0 if weight_target == 0.0 else weight_target / n_K
+def vjp_f32_in_pairs_told_dinput_core_p_1(g, s3):
+    g = np.float64(g)
+    s3 = np.float64(s3)
+    return g * s3
 
 
 # gap0[K] = -n0 - input[K]
@@ -365,48 +353,37 @@ def vjp_f32_size_s3_core_p_1(i_K1, n0, s2, target, input_K1):
     return abs((0.0 if input_K1 + n0 <= 0.0 else -s2) if i_K1 != target else 0.0)
 
 
-# near_dinput[K] = g*((s3 if Eq(K, target) else 0) + ((0 if 0 >= n0 + input[K] else s2) if Ne(K, target) else 0))
+# dinput[K] = g*(0 if 0 >= n0 + input[K] else s2)
 @core
-def vjp_f32_near_dinput_core_p_1(i_K, g, n0, s2, s3, target, input_K):
-    i_K = np.float64(i_K)
+def vjp_f32_dinput_core_p_1(g, n0, s2, input_K):
     g = np.float64(g)
     n0 = np.float64(n0)
     s2 = np.float64(s2)
-    s3 = np.float64(s3)
-    target = np.float64(target)
     input_K = np.float64(input_K)
-    t1 = (s3 if i_K == target else 0.0) + ((0.0 if input_K + n0 <= 0.0 else s2) if i_K != target else 0.0)
-    return g * t1
+    return g * (0.0 if input_K + n0 <= 0.0 else s2)
 
 
-# dinput[K] = near_dinput[K]
+# dinput[target] = near_told_dinput
 @core
-def vjp_f32_dinput_core_p_1(near_dinput_K):
-    near_dinput_K = np.float64(near_dinput_K)
-    return near_dinput_K
+def vjp_f32_told_dinput_core_p_1(near_told_dinput):
+    near_told_dinput = np.float64(near_told_dinput)
+    return near_told_dinput
 
 
-# size_dinput[K] = (Abs(((0 if 0 >= n0 + input[K] else s2) if Ne(K, target) else 0)) + (size_s3 if Eq(K, target)
-#     else 0))*Abs(g)
+# size_told_dinput = size_s3*Abs(g)
 @core
-def vjp_f32_size_dinput_core_p_1(i_K, g, n0, s2, size_s3, target, input_K):
-    i_K = np.float64(i_K)
+def vjp_f32_size_told_dinput_core_p_1(g, size_s3):
     g = np.float64(g)
-    n0 = np.float64(n0)
-    s2 = np.float64(s2)
     size_s3 = np.float64(size_s3)
-    target = np.float64(target)
-    input_K = np.float64(input_K)
-    t1 = abs((0.0 if input_K + n0 <= 0.0 else s2) if i_K != target else 0.0)
-    return (t1 + (size_s3 if i_K == target else 0.0)) * abs(g)
+    return size_s3 * abs(g)
 
 
-# doubt_dinput = sum over K.1 of (0 if 16777216*Abs(near_dinput[K.1]) >= size_dinput[K.1] else 1)
+# doubt_told_dinput = (0 if 16777216*Abs(near_told_dinput) >= size_told_dinput else 1)
 @core
-def vjp_f32_doubt_dinput_core_p_1(near_dinput_K1, size_dinput_K1):
-    near_dinput_K1 = np.float64(near_dinput_K1)
-    size_dinput_K1 = np.float64(size_dinput_K1)
-    return 0.0 if size_dinput_K1 <= abs(near_dinput_K1) * 16777216.0 else 1.0
+def vjp_f32_doubt_told_dinput_core_p_1(near_told_dinput, size_told_dinput):
+    near_told_dinput = np.float64(near_told_dinput)
+    size_told_dinput = np.float64(size_told_dinput)
+    return 0.0 if size_told_dinput <= abs(near_told_dinput) * 16777216.0 else 1.0
 
 
 # dinput[K] = 0
@@ -432,9 +409,9 @@ def vjp_weight_f64_dweight_core_p_1(i_K, g, s0, s0_l, target, n_K):
     return t5 + t4 if t4 - t4 == 0.0 else t5
 
 
-# n1 = g*s0/|K|
+# dweight[target] = g*s0/|K|
 @core
-def vjp_weight_f32_n1_core_p_1(g, s0, s0_l, n_K):
+def vjp_weight_f32_told_dweight_core_p_1(g, s0, s0_l, n_K):
     g = np.float64(g)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
@@ -443,15 +420,6 @@ def vjp_weight_f32_n1_core_p_1(g, s0, s0_l, n_K):
     t2 = t1 * s0_l
     t3 = t1 * s0
     return t3 + t2 if t2 - t2 == 0.0 else t3
-
-
-# dweight[K] = (n1 if Eq(K, target) else 0)
-@core
-def vjp_weight_f32_dweight_core_p_1(i_K, n1, target):
-    i_K = np.float64(i_K)
-    n1 = np.float64(n1)
-    target = np.float64(target)
-    return n1 if i_K == target else 0.0
 
 
 # s3 = sum over K.1 of ((0 if 0 >= margin + input[K.1] - input[target] else s2) if Ne(K.1, target) else 0)
@@ -513,14 +481,6 @@ def vjp_margin_f32_s3_core_p_1(i_K1, n0, n0_l, s2, target, input_K1):
     t8 = t7 if t6 else t2
     t9 = 0.0 if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0 else s2
     return t9 if i_K1 != target else 0.0
-
-
-# dmargin = g*s3
-@core
-def vjp_margin_f32_dmargin_core_p_1(g, s3):
-    g = np.float64(g)
-    s3 = np.float64(s3)
-    return g * s3
 
 
 @loop
@@ -632,34 +592,24 @@ def vjp_f64_p_1(g, input, target, weight, margin, dinput_):
 @loop
 def vjp_f32_in_pairs_p_1(g, input, target, weight, margin, dinput_):
     n_K = input.shape[1]
-    width_K = lanes_of(n_K)
-    lanes_s3 = np.empty(LANES)
-    lost_s3 = np.empty(LANES)
     for row in range(dinput_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
-        s2, s2_l = vjp_f64_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
+        s2 = vjp_f32_in_pairs_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
         n0, n0_l = value_f32_in_pairs_n0_core_p_1(margin, input_row[inside(target_row, n_K)])
-        cleared(lanes_s3, width_K, 0.0)
-        cleared(lost_s3, width_K, 0.0)
-        for start in range(0, n_K, LANES):
-            stop = min(start + LANES, n_K)
-            input_row_0 = input_row[start:stop]
-            for i in range(stop - start):
-                s3_here, s3_here_l = vjp_f32_in_pairs_s3_core_p_1(
-                    start + i, n0, n0_l, s2, s2_l, target_row, input_row_0[i]
-                )
-                lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
-        s3, s3_l = sum_up(lanes_s3, lost_s3, width_K)
+        lanes_s3 = 0.0
         start, stop = 0, n_K
         input_row_0 = input_row[start:stop]
         dinput__row_1 = dinput__row[start:stop]
         for i in range(stop - start):
-            dinput__row_1[i] = vjp_f32_in_pairs_dinput_core_p_1(
-                start + i, g_row, n0, n0_l, s2, s2_l, s3, s3_l, target_row, input_row_0[i]
-            )
+            s3_here = vjp_f32_in_pairs_s3_core_p_1(start + i, n0, n0_l, s2, target_row, input_row_0[i])
+            lanes_s3 = plus(lanes_s3, s3_here)
+            dinput__row_1[i] = vjp_f32_in_pairs_dinput_core_p_1(g_row, n0, n0_l, s2, input_row_0[i])
+        s3 = lanes_s3
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_in_pairs_told_dinput_core_p_1(g_row, s3)
 
 
 @loop
@@ -670,13 +620,14 @@ def vjp_f32_p_1(g, input, target, weight, margin, dinput_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
-        s2 = vjp_f32_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
+        s2 = vjp_f32_in_pairs_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
         n0 = value_f32_n0_core_p_1(margin, input_row[inside(target_row, n_K)])
         lanes_doubt_gap0 = 0.0
         lanes_s3 = 0.0
         lanes_size_s3 = 0.0
         start, stop = 0, n_K
         input_row_0 = input_row[start:stop]
+        dinput__row_1 = dinput__row[start:stop]
         for i in range(stop - start):
             gap0_here = vjp_f32_gap0_core_p_1(n0, input_row_0[i])
             size_gap0_here = vjp_f32_size_gap0_core_p_1(n0, input_row_0[i])
@@ -686,23 +637,16 @@ def vjp_f32_p_1(g, input, target, weight, margin, dinput_):
             lanes_s3 = plus(lanes_s3, s3_here)
             size_s3_here = vjp_f32_size_s3_core_p_1(start + i, n0, s2, target_row, input_row_0[i])
             lanes_size_s3 = plus(lanes_size_s3, size_s3_here)
+            dinput__row_1[i] = vjp_f32_dinput_core_p_1(g_row, n0, s2, input_row_0[i])
         doubt_gap0 = lanes_doubt_gap0
         s3 = lanes_s3
         size_s3 = lanes_size_s3
-        lanes_doubt_dinput = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        dinput__row_1 = dinput__row[start:stop]
-        for i in range(stop - start):
-            near_dinput_here = vjp_f32_near_dinput_core_p_1(start + i, g_row, n0, s2, s3, target_row, input_row_0[i])
-            dinput__row_1[i] = vjp_f32_dinput_core_p_1(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core_p_1(
-                start + i, g_row, n0, s2, size_s3, target_row, input_row_0[i]
-            )
-            doubt_dinput_here = vjp_f32_doubt_dinput_core_p_1(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-        doubt_dinput = lanes_doubt_dinput
-        if doubt_gap0 + doubt_dinput > 0.0:
+        near_told_dinput = vjp_f32_in_pairs_told_dinput_core_p_1(g_row, s3)
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_told_dinput_core_p_1(near_told_dinput)
+        size_told_dinput = vjp_f32_size_told_dinput_core_p_1(g_row, size_s3)
+        doubt_told_dinput = vjp_f32_doubt_told_dinput_core_p_1(near_told_dinput, size_told_dinput)
+        if doubt_gap0 + doubt_told_dinput > 0.0:
             vjp_f32_in_pairs_p_1(
                 rows_at(g, row), rows_at(input, row), rows_at(target, row), weight, margin, rows_at(dinput_, row)
             )
@@ -764,38 +708,31 @@ def value_and_grad_f32_in_pairs_p_1(g, input, target, weight, margin, out_, dinp
     lanes_s0 = np.empty(LANES)
     lost_s0 = np.empty(LANES)
     lanes_s3 = np.empty(LANES)
-    lost_s3 = np.empty(LANES)
     for row in range(out_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
         n0, n0_l = value_f32_in_pairs_n0_core_p_1(margin, input_row[inside(target_row, n_K)])
-        s2, s2_l = vjp_f64_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
+        s2 = vjp_f32_in_pairs_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
         cleared(lanes_s0, width_K, 0.0)
         cleared(lost_s0, width_K, 0.0)
         cleared(lanes_s3, width_K, 0.0)
-        cleared(lost_s3, width_K, 0.0)
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
             input_row_0 = input_row[start:stop]
+            dinput__row_1 = dinput__row[start:stop]
             for i in range(stop - start):
                 s0_here, s0_here_l = value_f32_in_pairs_s0_core_p_1(start + i, n0, n0_l, target_row, input_row_0[i])
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                s3_here, s3_here_l = vjp_f32_in_pairs_s3_core_p_1(
-                    start + i, n0, n0_l, s2, s2_l, target_row, input_row_0[i]
-                )
-                lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
+                s3_here = vjp_f32_in_pairs_s3_core_p_1(start + i, n0, n0_l, s2, target_row, input_row_0[i])
+                lanes_s3[i] = plus(lanes_s3[i], s3_here)
+                dinput__row_1[i] = vjp_f32_in_pairs_dinput_core_p_1(g_row, n0, n0_l, s2, input_row_0[i])
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
-        s3, s3_l = sum_up(lanes_s3, lost_s3, width_K)
+        s3 = estimate(lanes_s3, width_K)
         out_[row] = value_f32_in_pairs_out_core_p_1(s0, s0_l, n_K, weight[inside(target_row, n_K)])
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        dinput__row_1 = dinput__row[start:stop]
-        for i in range(stop - start):
-            dinput__row_1[i] = vjp_f32_in_pairs_dinput_core_p_1(
-                start + i, g_row, n0, n0_l, s2, s2_l, s3, s3_l, target_row, input_row_0[i]
-            )
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_in_pairs_told_dinput_core_p_1(g_row, s3)
 
 
 @loop
@@ -807,7 +744,7 @@ def value_and_grad_f32_p_1(g, input, target, weight, margin, out_, dinput_):
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
         n0 = value_f32_n0_core_p_1(margin, input_row[inside(target_row, n_K)])
-        s2 = vjp_f32_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
+        s2 = vjp_f32_in_pairs_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
         lanes_s0 = 0.0
         lanes_size_s0 = 0.0
         lanes_doubt_gap0 = 0.0
@@ -815,6 +752,7 @@ def value_and_grad_f32_p_1(g, input, target, weight, margin, out_, dinput_):
         lanes_size_s3 = 0.0
         start, stop = 0, n_K
         input_row_0 = input_row[start:stop]
+        dinput__row_1 = dinput__row[start:stop]
         for i in range(stop - start):
             s0_here = value_f32_s0_core_p_1(start + i, n0, target_row, input_row_0[i])
             lanes_s0 = plus(lanes_s0, s0_here)
@@ -828,6 +766,7 @@ def value_and_grad_f32_p_1(g, input, target, weight, margin, out_, dinput_):
             lanes_s3 = plus(lanes_s3, s3_here)
             size_s3_here = vjp_f32_size_s3_core_p_1(start + i, n0, s2, target_row, input_row_0[i])
             lanes_size_s3 = plus(lanes_size_s3, size_s3_here)
+            dinput__row_1[i] = vjp_f32_dinput_core_p_1(g_row, n0, s2, input_row_0[i])
         s0 = lanes_s0
         size_s0 = lanes_size_s0
         doubt_gap0 = lanes_doubt_gap0
@@ -837,20 +776,12 @@ def value_and_grad_f32_p_1(g, input, target, weight, margin, out_, dinput_):
         out_[row] = value_f32_out_core_p_1(near_out)
         size_out = value_f32_size_out_core_p_1(size_s0, n_K, weight[inside(target_row, n_K)])
         doubt_out = value_f32_doubt_out_core_p_1(near_out, size_out)
-        lanes_doubt_dinput = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        dinput__row_1 = dinput__row[start:stop]
-        for i in range(stop - start):
-            near_dinput_here = vjp_f32_near_dinput_core_p_1(start + i, g_row, n0, s2, s3, target_row, input_row_0[i])
-            dinput__row_1[i] = vjp_f32_dinput_core_p_1(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core_p_1(
-                start + i, g_row, n0, s2, size_s3, target_row, input_row_0[i]
-            )
-            doubt_dinput_here = vjp_f32_doubt_dinput_core_p_1(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-        doubt_dinput = lanes_doubt_dinput
-        if doubt_gap0 + doubt_out + doubt_dinput > 0.0:
+        near_told_dinput = vjp_f32_in_pairs_told_dinput_core_p_1(g_row, s3)
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_told_dinput_core_p_1(near_told_dinput)
+        size_told_dinput = vjp_f32_size_told_dinput_core_p_1(g_row, size_s3)
+        doubt_told_dinput = vjp_f32_doubt_told_dinput_core_p_1(near_told_dinput, size_told_dinput)
+        if doubt_gap0 + doubt_out + doubt_told_dinput > 0.0:
             value_and_grad_f32_in_pairs_p_1(
                 rows_at(g, row),
                 rows_at(input, row),
@@ -944,13 +875,11 @@ def vjp_weight_f32_p_1(g, input, target, weight, margin, dweight_, dweight__l):
                 s0_here, s0_here_l = value_f32_in_pairs_s0_core_p_1(start + i, n0, n0_l, target_row, input_row_0[i])
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
-        n1 = vjp_weight_f32_n1_core_p_1(g_row, s0, s0_l, n_K)
-        start, stop = 0, n_K
-        dweight__0 = dweight_[start:stop]
-        dweight__l_1 = dweight__l[start:stop]
-        for i in range(stop - start):
-            dweight__0[i], error = two_sum(dweight__0[i], vjp_weight_f32_dweight_core_p_1(start + i, n1, target_row))
-            dweight__l_1[i] += error
+        if 0 <= target_row < n_K:
+            dweight_[target_row], error = two_sum(
+                dweight_[target_row], vjp_weight_f32_told_dweight_core_p_1(g_row, s0, s0_l, n_K)
+            )
+            dweight__l[target_row] += error
 
 
 @loop
@@ -987,7 +916,7 @@ def vjp_margin_f32_p_1(g, input, target, weight, margin, dmargin_, dmargin__l):
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        s2 = vjp_f32_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
+        s2 = vjp_f32_in_pairs_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
         n0, n0_l = value_f32_in_pairs_n0_core_p_1(margin, input_row[inside(target_row, n_K)])
         lanes_s3 = 0.0
         start, stop = 0, n_K
@@ -996,7 +925,7 @@ def vjp_margin_f32_p_1(g, input, target, weight, margin, dmargin_, dmargin__l):
             s3_here = vjp_margin_f32_s3_core_p_1(start + i, n0, n0_l, s2, target_row, input_row_0[i])
             lanes_s3 = plus(lanes_s3, s3_here)
         s3 = lanes_s3
-        dmargin_[0], error = two_sum(dmargin_[0], vjp_margin_f32_dmargin_core_p_1(g_row, s3))
+        dmargin_[0], error = two_sum(dmargin_[0], vjp_f32_in_pairs_told_dinput_core_p_1(g_row, s3))
         dmargin__l[0] += error
 
 
@@ -1232,51 +1161,46 @@ def vjp_f32_in_pairs_s3_core_p_2(i_K1, n0, n0_l, s2, s2_l, target, input_K1):
     return t24, t25
 
 
-# dinput[K] = g*((s3 if Eq(K, target) else 0) + (weighted(s2, 2*first_max(0, n0 + input[K])*(0 if 0 >= n0 +
-#     input[K] else 1)) if Ne(K, target) else 0))
+# dinput[K] = g*weighted(s2, 2*first_max(0, n0 + input[K])*(0 if 0 >= n0 + input[K] else 1))
 @core
-def vjp_f32_in_pairs_dinput_core_p_2(i_K, g, n0, n0_l, s2, s2_l, s3, s3_l, target, input_K):
-    i_K = np.float64(i_K)
+def vjp_f32_in_pairs_dinput_core_p_2(g, n0, n0_l, s2, s2_l, input_K):
     g = np.float64(g)
     n0 = np.float64(n0)
     n0_l = np.float64(n0_l)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
+    input_K = np.float64(input_K)
+    t1 = s2 == 0.0
+    t2 = s2 * 2.0
+    t3 = input_K + n0
+    t4 = t3 < 0.0 or t3 == 0.0 and n0_l < 0.0
+    t5 = 0.0 if t4 else n0_l
+    t6 = t5 - t5 == 0.0
+    t7 = 0.0 if t4 else t3
+    t8 = t7 + t5
+    t9 = t8 if t6 else t7
+    t10 = t3 + -0.0
+    t11 = t10 - t3
+    t12 = t3 - input_K
+    t13 = t3 - (t10 - t11) + (-0.0 - t11) + (input_K - (t3 - t12) + (n0 - t12) + n0_l)
+    t14 = t13 - t13 == 0.0
+    t15 = t10 + t13
+    t16 = t15 if t14 else t10
+    t17 = 0.0 if t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t10) if t14 else 0.0) <= 0.0 else 1.0
+    t18 = g * (0.0 if t1 else (t2 * (t5 - (t8 - t7) if t6 else 0.0) + s2_l * 2.0 * t9) * t17)
+    t19 = g * (0.0 if t1 else t2 * t9 * t17)
+    return t19 + t18 if t18 - t18 == 0.0 else t19
+
+
+# dinput[target] = g*s3
+@core
+def vjp_f32_in_pairs_told_dinput_core_p_2(g, s3, s3_l):
+    g = np.float64(g)
     s3 = np.float64(s3)
     s3_l = np.float64(s3_l)
-    target = np.float64(target)
-    input_K = np.float64(input_K)
-    t1 = i_K == target
-    t2 = s3 if t1 else 0.0
-    t3 = i_K != target
-    t4 = s2 == 0.0
-    t5 = s2 * 2.0
-    t6 = input_K + n0
-    t7 = t6 - input_K
-    t8 = input_K - (t6 - t7) + (n0 - t7) + n0_l
-    t9 = t6 < 0.0 or t6 == 0.0 and t8 < 0.0
-    t10 = 0.0 if t9 else t8
-    t11 = t10 - t10 == 0.0
-    t12 = 0.0 if t9 else t6
-    t13 = t12 + t10
-    t14 = t13 if t11 else t12
-    t15 = t5 * t14
-    t16 = t6 + -0.0
-    t17 = t16 - t6
-    t18 = t6 - (t16 - t17) + (-0.0 - t17) + t8
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = t20 if t19 else t16
-    t22 = 0.0 if t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) <= 0.0 else 1.0
-    t23 = t15 * t22
-    t24 = (0.0 if t4 else t23) if t3 else 0.0
-    t25 = t2 + t24
-    t26 = g * t25
-    t27 = t25 - t2
-    t28 = (fma(t5, t14, -t15) + t5 * (t10 - (t13 - t12) if t11 else 0.0) + s2_l * 2.0 * t14) * t22
-    t29 = (0.0 if t4 else fma(t15, t22, -t23) + t28) if t3 else 0.0
-    t30 = fma(g, t25, -t26) + g * (t2 - (t25 - t27) + (t24 - t27) + (s3_l if t1 else 0.0) + t29)
-    return t26 + t30 if t30 - t30 == 0.0 else t26
+    t1 = g * s3_l
+    t2 = g * s3
+    return t2 + t1 if t1 - t1 == 0.0 else t2
 
 
 # s2 = weighted(weight[target], 1/|K|)
@@ -1346,20 +1270,15 @@ def vjp_f32_size_s3_core_p_2(i_K1, n0, s2, target, input_K1):
     return t1 if i_K1 != target else 0.0
 
 
-# near_dinput[K] = g*((s3 if Eq(K, target) else 0) + (weighted(s2, 2*first_max(0, n0 + input[K])*(0 if 0 >= n0 +
-#     input[K] else 1)) if Ne(K, target) else 0))
+# near_dinput[K] = g*weighted(s2, 2*first_max(0, n0 + input[K])*(0 if 0 >= n0 + input[K] else 1))
 @core
-def vjp_f32_near_dinput_core_p_2(i_K, g, n0, s2, s3, target, input_K):
-    i_K = np.float64(i_K)
+def vjp_f32_near_dinput_core_p_2(g, n0, s2, input_K):
     g = np.float64(g)
     n0 = np.float64(n0)
     s2 = np.float64(s2)
-    s3 = np.float64(s3)
-    target = np.float64(target)
     input_K = np.float64(input_K)
     t1 = input_K + n0
-    t2 = 0.0 if s2 == 0.0 else s2 * 2.0 * (0.0 if t1 < 0.0 else t1) * (0.0 if t1 <= 0.0 else 1.0)
-    return g * ((s3 if i_K == target else 0.0) + (t2 if i_K != target else 0.0))
+    return g * (0.0 if s2 == 0.0 else s2 * 2.0 * (0.0 if t1 < 0.0 else t1) * (0.0 if t1 <= 0.0 else 1.0))
 
 
 # dinput[K] = near_dinput[K]
@@ -1369,19 +1288,14 @@ def vjp_f32_dinput_core_p_2(near_dinput_K):
     return near_dinput_K
 
 
-# size_dinput[K] = ((size_s3 if Eq(K, target) else 0) + (2*(Abs(n0) + Abs(input[K]))*Abs(s2)*Abs((0 if 0 >= n0 +
-#     input[K] else 1)) if Ne(K, target) else 0))*Abs(g)
+# size_dinput[K] = 2*(Abs(n0) + Abs(input[K]))*Abs(g)*Abs(s2)*Abs((0 if 0 >= n0 + input[K] else 1))
 @core
-def vjp_f32_size_dinput_core_p_2(i_K, g, n0, s2, size_s3, target, input_K):
-    i_K = np.float64(i_K)
+def vjp_f32_size_dinput_core_p_2(g, n0, s2, input_K):
     g = np.float64(g)
     n0 = np.float64(n0)
     s2 = np.float64(s2)
-    size_s3 = np.float64(size_s3)
-    target = np.float64(target)
     input_K = np.float64(input_K)
-    t1 = (abs(input_K) + abs(n0)) * 2.0 * abs(s2) * abs(0.0 if input_K + n0 <= 0.0 else 1.0)
-    return ((size_s3 if i_K == target else 0.0) + (t1 if i_K != target else 0.0)) * abs(g)
+    return (abs(input_K) + abs(n0)) * 2.0 * abs(g) * abs(s2) * abs(0.0 if input_K + n0 <= 0.0 else 1.0)
 
 
 # doubt_dinput = sum over K.1 of (0 if 16777216*Abs(near_dinput[K.1]) >= size_dinput[K.1] else 1)
@@ -1390,6 +1304,37 @@ def vjp_f32_doubt_dinput_core_p_2(near_dinput_K1, size_dinput_K1):
     near_dinput_K1 = np.float64(near_dinput_K1)
     size_dinput_K1 = np.float64(size_dinput_K1)
     return 0.0 if size_dinput_K1 <= abs(near_dinput_K1) * 16777216.0 else 1.0
+
+
+# near_told_dinput = g*s3
+@core
+def vjp_f32_near_told_dinput_core_p_2(g, s3):
+    g = np.float64(g)
+    s3 = np.float64(s3)
+    return g * s3
+
+
+# dinput[target] = near_told_dinput
+@core
+def vjp_f32_told_dinput_core_p_2(near_told_dinput):
+    near_told_dinput = np.float64(near_told_dinput)
+    return near_told_dinput
+
+
+# size_told_dinput = size_s3*Abs(g)
+@core
+def vjp_f32_size_told_dinput_core_p_2(g, size_s3):
+    g = np.float64(g)
+    size_s3 = np.float64(size_s3)
+    return size_s3 * abs(g)
+
+
+# doubt_told_dinput = (0 if 16777216*Abs(near_told_dinput) >= size_told_dinput else 1)
+@core
+def vjp_f32_doubt_told_dinput_core_p_2(near_told_dinput, size_told_dinput):
+    near_told_dinput = np.float64(near_told_dinput)
+    size_told_dinput = np.float64(size_told_dinput)
+    return 0.0 if size_told_dinput <= abs(near_told_dinput) * 16777216.0 else 1.0
 
 
 # s0 = sum over K.1 of (first_max(0, n0 + input[K.1])**2 if Ne(K.1, target) else 0)
@@ -1600,57 +1545,57 @@ def hvp_input_f32_s5_core_p_2(i_K1, n0, n0_l, n1, s4, s4_l, target, direction_K1
     return t27, t28
 
 
-# dinput[K] = g*(weighted(s4, (2*(0 if 0 >= n0 + input[K] else 1)**2*direction[K] if Ne(K, target) else 0) +
-#     (n1*(0 if 0 >= n0 + input[K] else -1)*(0 if 0 >= n0 + input[K] else 1) if Ne(K, target) else 0)) + (s5 if
-#     Eq(K, target) else 0))
+# dinput[K] = g*weighted(s4, n1*(0 if 0 >= n0 + input[K] else -1)*(0 if 0 >= n0 + input[K] else 1) + 2*(0 if 0 >=
+#     n0 + input[K] else 1)**2*direction[K])
 @core
-def hvp_input_f32_dinput_core_p_2(i_K, g, n0, n0_l, n1, s4, s4_l, s5, s5_l, target, direction_K, input_K):
-    i_K = np.float64(i_K)
+def hvp_input_f32_dinput_core_p_2(g, n0, n0_l, n1, s4, s4_l, direction_K, input_K):
     g = np.float64(g)
     n0 = np.float64(n0)
     n0_l = np.float64(n0_l)
     n1 = np.float64(n1)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
-    s5 = np.float64(s5)
-    s5_l = np.float64(s5_l)
-    target = np.float64(target)
     direction_K = np.float64(direction_K)
     input_K = np.float64(input_K)
     t1 = s4 == 0.0
-    t2 = i_K != target
-    t3 = direction_K * 2.0
-    t4 = input_K + n0
-    t5 = t4 + -0.0
-    t6 = t5 - t4
-    t7 = t4 - input_K
-    t8 = t4 - (t5 - t6) + (-0.0 - t6) + (input_K - (t4 - t7) + (n0 - t7) + n0_l)
-    t9 = t8 - t8 == 0.0
-    t10 = t5 + t8
-    t11 = t10 if t9 else t5
-    t12 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t5) if t9 else 0.0) <= 0.0
-    t13 = 0.0 if t12 else 1.0
-    t14 = t3 * t13
-    t15 = t14 * t13
-    t16 = t15 if t2 else 0.0
-    t17 = 0.0 if t12 else -1.0
-    t18 = n1 * t17
-    t19 = t18 * t13
-    t20 = t19 if t2 else 0.0
-    t21 = t16 + t20
-    t22 = s4 * t21
-    t23 = 0.0 if t1 else t22
-    t24 = i_K == target
-    t25 = s5 if t24 else 0.0
-    t26 = t23 + t25
-    t27 = g * t26
-    t28 = t26 - t23
-    t29 = t21 - t16
-    t30 = t16 - (t21 - t29) + (t20 - t29) + (fma(t14, t13, -t15) + fma(t3, t13, -t14) * t13 if t2 else 0.0)
-    t31 = fma(s4, t21, -t22) + s4 * (t30 + (fma(t18, t13, -t19) + fma(n1, t17, -t18) * t13 if t2 else 0.0))
-    t32 = g * (t23 - (t26 - t28) + (t25 - t28) + (0.0 if t1 else t31 + s4_l * t21) + (s5_l if t24 else 0.0))
-    t33 = fma(g, t26, -t27) + t32
-    return t27 + t33 if t33 - t33 == 0.0 else t27
+    t2 = direction_K * 2.0
+    t3 = input_K + n0
+    t4 = t3 + -0.0
+    t5 = t4 - t3
+    t6 = t3 - input_K
+    t7 = t3 - (t4 - t5) + (-0.0 - t5) + (input_K - (t3 - t6) + (n0 - t6) + n0_l)
+    t8 = t7 - t7 == 0.0
+    t9 = t4 + t7
+    t10 = t9 if t8 else t4
+    t11 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t4) if t8 else 0.0) <= 0.0
+    t12 = 0.0 if t11 else 1.0
+    t13 = t2 * t12
+    t14 = t13 * t12
+    t15 = 0.0 if t11 else -1.0
+    t16 = n1 * t15
+    t17 = t16 * t12
+    t18 = t14 + t17
+    t19 = s4 * t18
+    t20 = 0.0 if t1 else t19
+    t21 = g * t20
+    t22 = t18 - t14
+    t23 = t14 - (t18 - t22) + (t17 - t22) + (fma(t13, t12, -t14) + fma(t2, t12, -t13) * t12)
+    t24 = fma(s4, t18, -t19) + s4 * (t23 + (fma(t16, t12, -t17) + fma(n1, t15, -t16) * t12)) + s4_l * t18
+    t25 = fma(g, t20, -t21) + g * (0.0 if t1 else t24)
+    return t21 + t25 if t25 - t25 == 0.0 else t21
+
+
+# dinput[target] = g*(s5 + weighted(s4, 0))
+@core
+def hvp_input_f32_told_dinput_core_p_2(g, s4, s4_l, s5, s5_l):
+    g = np.float64(g)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    t1 = s5 + 0.0
+    t2 = g * t1
+    t3 = t1 - s5
+    t4 = fma(g, t1, -t2) + g * (s5 - (t1 - t3) + (0.0 - t3) + s5_l)
+    return t2 + t4 if t4 - t4 == 0.0 else t2
 
 
 # dweight[K] = (g*s0/|K| if Eq(K, target) else 0)
@@ -1670,22 +1615,19 @@ def vjp_weight_f64_dweight_core_p_2(i_K, g, s0, s0_l, target, n_K):
     return t5 + t4 if t4 - t4 == 0.0 else t5
 
 
-# n1 = g*s0/|K|
+# dweight[K] = 0
 @core
-def vjp_weight_f32_n1_core_p_2(g, s0, n_K):
+def vjp_weight_f32_dweight_core_p_2():
+    return 0.0
+
+
+# dweight[target] = g*s0/|K|
+@core
+def vjp_weight_f32_told_dweight_core_p_2(g, s0, n_K):
     g = np.float64(g)
     s0 = np.float64(s0)
     n_K = np.float64(n_K)
     return g * s0 / n_K
-
-
-# dweight[K] = (n1 if Eq(K, target) else 0)
-@core
-def vjp_weight_f32_dweight_core_p_2(i_K, n1, target):
-    i_K = np.float64(i_K)
-    n1 = np.float64(n1)
-    target = np.float64(target)
-    return n1 if i_K == target else 0.0
 
 
 # s3 = sum over K.1 of (weighted(s2, 2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin +
@@ -1777,17 +1719,6 @@ def vjp_margin_f32_s3_core_p_2(i_K1, n0, n0_l, s2, s2_l, target, input_K1):
     t24 = (0.0 if t2 else t21) if t1 else 0.0
     t25 = t23 if t23 - t23 == 0.0 else 0.0
     return t24, t25
-
-
-# dmargin = g*s3
-@core
-def vjp_margin_f32_dmargin_core_p_2(g, s3, s3_l):
-    g = np.float64(g)
-    s3 = np.float64(s3)
-    s3_l = np.float64(s3_l)
-    t1 = g * s3_l
-    t2 = g * s3
-    return t2 + t1 if t1 - t1 == 0.0 else t2
 
 
 @loop
@@ -1883,19 +1814,16 @@ def vjp_f32_in_pairs_p_2(g, input, target, weight, margin, dinput_):
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
             input_row_0 = input_row[start:stop]
+            dinput__row_1 = dinput__row[start:stop]
             for i in range(stop - start):
                 s3_here, s3_here_l = vjp_f32_in_pairs_s3_core_p_2(
                     start + i, n0, n0_l, s2, s2_l, target_row, input_row_0[i]
                 )
                 lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
+                dinput__row_1[i] = vjp_f32_in_pairs_dinput_core_p_2(g_row, n0, n0_l, s2, s2_l, input_row_0[i])
         s3, s3_l = sum_up(lanes_s3, lost_s3, width_K)
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        dinput__row_1 = dinput__row[start:stop]
-        for i in range(stop - start):
-            dinput__row_1[i] = vjp_f32_in_pairs_dinput_core_p_2(
-                start + i, g_row, n0, n0_l, s2, s2_l, s3, s3_l, target_row, input_row_0[i]
-            )
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_in_pairs_told_dinput_core_p_2(g_row, s3, s3_l)
 
 
 @loop
@@ -1911,8 +1839,10 @@ def vjp_f32_p_2(g, input, target, weight, margin, dinput_):
         lanes_doubt_gap0 = 0.0
         lanes_s3 = 0.0
         lanes_size_s3 = 0.0
+        lanes_doubt_dinput = 0.0
         start, stop = 0, n_K
         input_row_0 = input_row[start:stop]
+        dinput__row_1 = dinput__row[start:stop]
         for i in range(stop - start):
             gap0_here = vjp_f32_gap0_core_p_2(n0, input_row_0[i])
             size_gap0_here = vjp_f32_size_gap0_core_p_2(n0, input_row_0[i])
@@ -1922,23 +1852,21 @@ def vjp_f32_p_2(g, input, target, weight, margin, dinput_):
             lanes_s3 = plus(lanes_s3, s3_here)
             size_s3_here = vjp_f32_size_s3_core_p_2(start + i, n0, s2, target_row, input_row_0[i])
             lanes_size_s3 = plus(lanes_size_s3, size_s3_here)
+            near_dinput_here = vjp_f32_near_dinput_core_p_2(g_row, n0, s2, input_row_0[i])
+            dinput__row_1[i] = vjp_f32_dinput_core_p_2(near_dinput_here)
+            size_dinput_here = vjp_f32_size_dinput_core_p_2(g_row, n0, s2, input_row_0[i])
+            doubt_dinput_here = vjp_f32_doubt_dinput_core_p_2(near_dinput_here, size_dinput_here)
+            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
         doubt_gap0 = lanes_doubt_gap0
         s3 = lanes_s3
         size_s3 = lanes_size_s3
-        lanes_doubt_dinput = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        dinput__row_1 = dinput__row[start:stop]
-        for i in range(stop - start):
-            near_dinput_here = vjp_f32_near_dinput_core_p_2(start + i, g_row, n0, s2, s3, target_row, input_row_0[i])
-            dinput__row_1[i] = vjp_f32_dinput_core_p_2(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core_p_2(
-                start + i, g_row, n0, s2, size_s3, target_row, input_row_0[i]
-            )
-            doubt_dinput_here = vjp_f32_doubt_dinput_core_p_2(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
         doubt_dinput = lanes_doubt_dinput
-        if doubt_gap0 + doubt_dinput > 0.0:
+        near_told_dinput = vjp_f32_near_told_dinput_core_p_2(g_row, s3)
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_told_dinput_core_p_2(near_told_dinput)
+        size_told_dinput = vjp_f32_size_told_dinput_core_p_2(g_row, size_s3)
+        doubt_told_dinput = vjp_f32_doubt_told_dinput_core_p_2(near_told_dinput, size_told_dinput)
+        if doubt_gap0 + doubt_dinput + doubt_told_dinput > 0.0:
             vjp_f32_in_pairs_p_2(
                 rows_at(g, row), rows_at(input, row), rows_at(target, row), weight, margin, rows_at(dinput_, row)
             )
@@ -2013,6 +1941,7 @@ def value_and_grad_f32_in_pairs_p_2(g, input, target, weight, margin, out_, dinp
         for start in range(0, n_K, LANES):
             stop = min(start + LANES, n_K)
             input_row_0 = input_row[start:stop]
+            dinput__row_1 = dinput__row[start:stop]
             for i in range(stop - start):
                 s0_here = value_f32_s0_core_p_2(start + i, n0, n0_l, target_row, input_row_0[i])
                 lanes_s0[i] = plus(lanes_s0[i], s0_here)
@@ -2020,16 +1949,12 @@ def value_and_grad_f32_in_pairs_p_2(g, input, target, weight, margin, out_, dinp
                     start + i, n0, n0_l, s2, s2_l, target_row, input_row_0[i]
                 )
                 lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
+                dinput__row_1[i] = vjp_f32_in_pairs_dinput_core_p_2(g_row, n0, n0_l, s2, s2_l, input_row_0[i])
         s0 = estimate(lanes_s0, width_K)
         s3, s3_l = sum_up(lanes_s3, lost_s3, width_K)
         out_[row] = value_f32_out_core_p_2(s0, n_K, weight[inside(target_row, n_K)])
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        dinput__row_1 = dinput__row[start:stop]
-        for i in range(stop - start):
-            dinput__row_1[i] = vjp_f32_in_pairs_dinput_core_p_2(
-                start + i, g_row, n0, n0_l, s2, s2_l, s3, s3_l, target_row, input_row_0[i]
-            )
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_in_pairs_told_dinput_core_p_2(g_row, s3, s3_l)
 
 
 @loop
@@ -2047,8 +1972,10 @@ def value_and_grad_f32_p_2(g, input, target, weight, margin, out_, dinput_):
         lanes_doubt_gap0 = 0.0
         lanes_s3 = 0.0
         lanes_size_s3 = 0.0
+        lanes_doubt_dinput = 0.0
         start, stop = 0, n_K
         input_row_0 = input_row[start:stop]
+        dinput__row_1 = dinput__row[start:stop]
         for i in range(stop - start):
             s0_here = value_and_grad_f32_s0_core_p_2(start + i, n0, target_row, input_row_0[i])
             lanes_s0 = plus(lanes_s0, s0_here)
@@ -2062,29 +1989,27 @@ def value_and_grad_f32_p_2(g, input, target, weight, margin, out_, dinput_):
             lanes_s3 = plus(lanes_s3, s3_here)
             size_s3_here = vjp_f32_size_s3_core_p_2(start + i, n0, s2, target_row, input_row_0[i])
             lanes_size_s3 = plus(lanes_size_s3, size_s3_here)
+            near_dinput_here = vjp_f32_near_dinput_core_p_2(g_row, n0, s2, input_row_0[i])
+            dinput__row_1[i] = vjp_f32_dinput_core_p_2(near_dinput_here)
+            size_dinput_here = vjp_f32_size_dinput_core_p_2(g_row, n0, s2, input_row_0[i])
+            doubt_dinput_here = vjp_f32_doubt_dinput_core_p_2(near_dinput_here, size_dinput_here)
+            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
         s0 = lanes_s0
         size_s0 = lanes_size_s0
         doubt_gap0 = lanes_doubt_gap0
         s3 = lanes_s3
         size_s3 = lanes_size_s3
+        doubt_dinput = lanes_doubt_dinput
         near_out = value_f32_out_core_p_2(s0, n_K, weight[inside(target_row, n_K)])
         out_[row] = value_and_grad_f32_out_core_p_2(near_out)
         size_out = value_and_grad_f32_size_out_core_p_2(size_s0, n_K, weight[inside(target_row, n_K)])
         doubt_out = value_and_grad_f32_doubt_out_core_p_2(near_out, size_out)
-        lanes_doubt_dinput = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        dinput__row_1 = dinput__row[start:stop]
-        for i in range(stop - start):
-            near_dinput_here = vjp_f32_near_dinput_core_p_2(start + i, g_row, n0, s2, s3, target_row, input_row_0[i])
-            dinput__row_1[i] = vjp_f32_dinput_core_p_2(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core_p_2(
-                start + i, g_row, n0, s2, size_s3, target_row, input_row_0[i]
-            )
-            doubt_dinput_here = vjp_f32_doubt_dinput_core_p_2(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-        doubt_dinput = lanes_doubt_dinput
-        if doubt_gap0 + doubt_out + doubt_dinput > 0.0:
+        near_told_dinput = vjp_f32_near_told_dinput_core_p_2(g_row, s3)
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_told_dinput_core_p_2(near_told_dinput)
+        size_told_dinput = vjp_f32_size_told_dinput_core_p_2(g_row, size_s3)
+        doubt_told_dinput = vjp_f32_doubt_told_dinput_core_p_2(near_told_dinput, size_told_dinput)
+        if doubt_gap0 + doubt_dinput + doubt_out + doubt_told_dinput > 0.0:
             value_and_grad_f32_in_pairs_p_2(
                 rows_at(g, row),
                 rows_at(input, row),
@@ -2175,20 +2100,18 @@ def hvp_input_f32_p_2(g, direction, input, target, weight, margin, dinput_):
             stop = min(start + LANES, n_K)
             direction_row_0 = direction_row[start:stop]
             input_row_1 = input_row[start:stop]
+            dinput__row_2 = dinput__row[start:stop]
             for i in range(stop - start):
                 s5_here, s5_here_l = hvp_input_f32_s5_core_p_2(
                     start + i, n0, n0_l, n1, s4, s4_l, target_row, direction_row_0[i], input_row_1[i]
                 )
                 lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, s5_here_l)
+                dinput__row_2[i] = hvp_input_f32_dinput_core_p_2(
+                    g_row, n0, n0_l, n1, s4, s4_l, direction_row_0[i], input_row_1[i]
+                )
         s5, s5_l = sum_up(lanes_s5, lost_s5, width_K)
-        start, stop = 0, n_K
-        direction_row_0 = direction_row[start:stop]
-        input_row_1 = input_row[start:stop]
-        dinput__row_2 = dinput__row[start:stop]
-        for i in range(stop - start):
-            dinput__row_2[i] = hvp_input_f32_dinput_core_p_2(
-                start + i, g_row, n0, n0_l, n1, s4, s4_l, s5, s5_l, target_row, direction_row_0[i], input_row_1[i]
-            )
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = hvp_input_f32_told_dinput_core_p_2(g_row, s4, s4_l, s5, s5_l)
 
 
 @loop
@@ -2238,13 +2161,11 @@ def vjp_weight_f32_p_2(g, input, target, weight, margin, dweight_, dweight__l):
             s0_here = value_f32_s0_core_p_2(start + i, n0, n0_l, target_row, input_row_0[i])
             lanes_s0 = plus(lanes_s0, s0_here)
         s0 = lanes_s0
-        n1 = vjp_weight_f32_n1_core_p_2(g_row, s0, n_K)
-        start, stop = 0, n_K
-        dweight__0 = dweight_[start:stop]
-        dweight__l_1 = dweight__l[start:stop]
-        for i in range(stop - start):
-            dweight__0[i], error = two_sum(dweight__0[i], vjp_weight_f32_dweight_core_p_2(start + i, n1, target_row))
-            dweight__l_1[i] += error
+        if 0 <= target_row < n_K:
+            dweight_[target_row], error = two_sum(
+                dweight_[target_row], vjp_weight_f32_told_dweight_core_p_2(g_row, s0, n_K)
+            )
+            dweight__l[target_row] += error
 
 
 @loop
@@ -2297,5 +2218,5 @@ def vjp_margin_f32_p_2(g, input, target, weight, margin, dmargin_, dmargin__l):
                 )
                 lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
         s3, s3_l = sum_up(lanes_s3, lost_s3, width_K)
-        dmargin_[0], error = two_sum(dmargin_[0], vjp_margin_f32_dmargin_core_p_2(g_row, s3, s3_l))
+        dmargin_[0], error = two_sum(dmargin_[0], vjp_f32_in_pairs_told_dinput_core_p_2(g_row, s3, s3_l))
         dmargin__l[0] += error

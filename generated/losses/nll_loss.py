@@ -41,8 +41,18 @@ def vjp_f64_dinput_core(i_K, g, ignore_index, target, weight_target):
 
 # dinput[K] = 0
 @core
-def hvp_input_f64_dinput_core():
+def vjp_f32_dinput_core():
     return 0.0
+
+
+# dinput[target] = (0 if Eq(target, ignore_index) else -g*weighted(weight[target], 1))
+@core
+def vjp_f32_told_dinput_core(g, ignore_index, target, weight_target):
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    target = np.float64(target)
+    weight_target = np.float64(weight_target)
+    return 0.0 if target == ignore_index else -(g * (0.0 if weight_target == 0.0 else weight_target))
 
 
 # dweight[K] = ((0 if Eq(target, ignore_index) else -g*input[target]) if Eq(K, target) else 0)
@@ -54,6 +64,16 @@ def vjp_weight_f64_dweight_core(i_K, g, ignore_index, target, input_target):
     target = np.float64(target)
     input_target = np.float64(input_target)
     return (0.0 if target == ignore_index else -(input_target * g)) if i_K == target else 0.0
+
+
+# dweight[target] = (0 if Eq(target, ignore_index) else -g*input[target])
+@core
+def vjp_weight_f32_told_dweight_core(g, ignore_index, target, input_target):
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    target = np.float64(target)
+    input_target = np.float64(input_target)
+    return 0.0 if target == ignore_index else -(input_target * g)
 
 
 # out = (0 if Eq(target, ignore_index) else weight[target])
@@ -73,6 +93,15 @@ def share_vjp_weight_f64_dweight_core(i_K, g, ignore_index, target):
     ignore_index = np.float64(ignore_index)
     target = np.float64(target)
     return (0.0 if target == ignore_index else g) if i_K == target else 0.0
+
+
+# dweight[target] = (0 if Eq(target, ignore_index) else g)
+@core
+def share_vjp_weight_f32_told_dweight_core(g, ignore_index, target):
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    target = np.float64(target)
+    return 0.0 if target == ignore_index else g
 
 
 @loop
@@ -122,9 +151,12 @@ def vjp_f32(g, input, target, weight, ignore_index, dinput_):
         dinput__row = dinput_[row]
         start, stop = 0, n_K
         dinput__row_0 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
-            dinput__row_0[i] = vjp_f64_dinput_core(start + i, g_row, ignore_index, target_row, weight_at_0)
+            dinput__row_0[i] = vjp_f32_dinput_core()
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_told_dinput_core(
+                g_row, ignore_index, target_row, weight[inside(target_row, n_K)]
+            )
 
 
 @loop
@@ -158,9 +190,12 @@ def value_and_grad_f32(g, input, target, weight, ignore_index, out_, dinput_):
         )
         start, stop = 0, n_K
         dinput__row_0 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
-            dinput__row_0[i] = vjp_f64_dinput_core(start + i, g_row, ignore_index, target_row, weight_at_0)
+            dinput__row_0[i] = vjp_f32_dinput_core()
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_told_dinput_core(
+                g_row, ignore_index, target_row, weight[inside(target_row, n_K)]
+            )
 
 
 @loop
@@ -175,7 +210,7 @@ def hvp_input_f64(g, direction, input, target, weight, ignore_index, dinput_):
         start, stop = 0, n_K
         dinput__row_0 = dinput__row[start:stop]
         for i in range(stop - start):
-            dinput__row_0[i] = hvp_input_f64_dinput_core()
+            dinput__row_0[i] = vjp_f32_dinput_core()
 
 
 @loop
@@ -190,7 +225,7 @@ def hvp_input_f32(g, direction, input, target, weight, ignore_index, dinput_):
         start, stop = 0, n_K
         dinput__row_0 = dinput__row[start:stop]
         for i in range(stop - start):
-            dinput__row_0[i] = hvp_input_f64_dinput_core()
+            dinput__row_0[i] = vjp_f32_dinput_core()
 
 
 @loop
@@ -218,15 +253,12 @@ def vjp_weight_f32(g, input, target, weight, ignore_index, dweight_, dweight__l)
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        start, stop = 0, n_K
-        dweight__0 = dweight_[start:stop]
-        dweight__l_1 = dweight__l[start:stop]
-        input_row_at_0 = input_row[inside(target_row, n_K)]
-        for i in range(stop - start):
-            dweight__0[i], error = two_sum(
-                dweight__0[i], vjp_weight_f64_dweight_core(start + i, g_row, ignore_index, target_row, input_row_at_0)
+        if 0 <= target_row < n_K:
+            dweight_[target_row], error = two_sum(
+                dweight_[target_row],
+                vjp_weight_f32_told_dweight_core(g_row, ignore_index, target_row, input_row[inside(target_row, n_K)]),
             )
-            dweight__l_1[i] += error
+            dweight__l[target_row] += error
 
 
 @loop
@@ -271,11 +303,8 @@ def share_vjp_weight_f32(g, input, target, weight, ignore_index, dweight_, dweig
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        start, stop = 0, n_K
-        dweight__0 = dweight_[start:stop]
-        dweight__l_1 = dweight__l[start:stop]
-        for i in range(stop - start):
-            dweight__0[i], error = two_sum(
-                dweight__0[i], share_vjp_weight_f64_dweight_core(start + i, g_row, ignore_index, target_row)
+        if 0 <= target_row < n_K:
+            dweight_[target_row], error = two_sum(
+                dweight_[target_row], share_vjp_weight_f32_told_dweight_core(g_row, ignore_index, target_row)
             )
-            dweight__l_1[i] += error
+            dweight__l[target_row] += error

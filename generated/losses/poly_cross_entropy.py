@@ -309,44 +309,53 @@ def vjp_f32_in_pairs_s2_core(e1, epsilon, ignore_index, s0, s0_l, target, weight
     return t16, t17
 
 
-# dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1*epsilon*r_s0 - 1)) if Eq(K,
-#     target) else 0) + (0 if Eq(target, ignore_index) else weighted(s2, e0[K])))
+# dinput[K] = g*(0 if Eq(target, ignore_index) else weighted(s2, e0[K]))
 @core
-def vjp_f32_in_pairs_dinput_core(
-    i_K, e1, epsilon, g, ignore_index, r_s0, r_s0_l, s2, s2_l, target, e0_K, weight_target
+def vjp_f32_in_pairs_dinput_core(g, ignore_index, s2, s2_l, target, e0_K):
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    s2 = np.float64(s2)
+    target = np.float64(target)
+    e0_K = np.float64(e0_K)
+    return g * (0.0 if target == ignore_index else 0.0 if s2 == 0.0 else e0_K * s2)
+
+
+# dinput[target] = g*((0 if Eq(target, ignore_index) else weighted(s2, e0[target])) + (0 if Eq(target,
+#     ignore_index) else weighted(weight[target], -e1*epsilon/s0 - 1)))
+@core
+def vjp_f32_in_pairs_told_dinput_core(
+    e1, epsilon, g, ignore_index, s0, s0_l, s2, s2_l, target, e0_target, weight_target
 ):
-    i_K = np.float64(i_K)
     e1 = np.float64(e1)
     epsilon = np.float64(epsilon)
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
-    r_s0 = np.float64(r_s0)
-    r_s0_l = np.float64(r_s0_l)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     target = np.float64(target)
-    e0_K = np.float64(e0_K)
+    e0_target = np.float64(e0_target)
     weight_target = np.float64(weight_target)
-    t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = weight_target == 0.0
-    t4 = e1 * r_s0
-    t5 = -(t4 * epsilon)
-    t6 = t5 + -1.0
-    t7 = weight_target * t6
-    t8 = (0.0 if t2 else 0.0 if t3 else t7) if t1 else 0.0
-    t9 = s2 == 0.0
-    t10 = e0_K * s2
-    t11 = 0.0 if t2 else 0.0 if t9 else t10
-    t12 = t8 + t11
-    t13 = g * t12
-    t14 = t12 - t8
-    t15 = t6 - t5
-    t16 = -(fma(t4, epsilon, t5) + (fma(e1, r_s0, -t4) + e1 * r_s0_l) * epsilon)
-    t17 = 0.0 if t3 else fma(weight_target, t6, -t7) + weight_target * (t5 - (t6 - t15) + (-1.0 - t15) + t16)
-    t18 = t8 - (t12 - t14) + (t11 - t14) + ((0.0 if t2 else t17) if t1 else 0.0)
-    t19 = fma(g, t12, -t13) + g * (t18 + (0.0 if t2 else 0.0 if t9 else fma(e0_K, s2, -t10) + e0_K * s2_l))
-    return t13 + t19 if t19 - t19 == 0.0 else t13
+    t1 = target == ignore_index
+    t2 = weight_target == 0.0
+    t3 = e1 / s0
+    t4 = -(t3 * epsilon)
+    t5 = t4 + -1.0
+    t6 = weight_target * t5
+    t7 = 0.0 if t1 else 0.0 if t2 else t6
+    t8 = s2 == 0.0
+    t9 = e0_target * s2
+    t10 = 0.0 if t1 else 0.0 if t8 else t9
+    t11 = t7 + t10
+    t12 = g * t11
+    t13 = t11 - t7
+    t14 = t5 - t4
+    t15 = -(fma(t3, epsilon, t4) + (fma(-t3, s0, e1) - t3 * s0_l) / s0 * epsilon)
+    t16 = 0.0 if t2 else fma(weight_target, t5, -t6) + weight_target * (t4 - (t5 - t14) + (-1.0 - t14) + t15)
+    t17 = 0.0 if t1 else 0.0 if t8 else fma(e0_target, s2, -t9) + e0_target * s2_l
+    t18 = fma(g, t11, -t12) + g * (t7 - (t11 - t13) + (t10 - t13) + (0.0 if t1 else t16) + t17)
+    return t12 + t18 if t18 - t18 == 0.0 else t12
 
 
 # s2 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1*epsilon/s0**2 + 1/s0))
@@ -375,64 +384,74 @@ def vjp_f32_size_s2_core(e1, epsilon, ignore_index, s0, target, weight_target):
     return 0.0 if target == ignore_index else t1
 
 
-# r_s0 = 1/s0
+# doubt_s2 = (0 if 16777216*Abs(s2) >= size_s2 else 1)
 @core
-def vjp_f32_r_s0_core(s0):
-    s0 = np.float64(s0)
-    return 1.0 / s0
+def vjp_f32_doubt_s2_core(s2, size_s2):
+    s2 = np.float64(s2)
+    size_s2 = np.float64(size_s2)
+    return 0.0 if size_s2 <= abs(s2) * 16777216.0 else 1.0
 
 
-# near_dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1*epsilon*r_s0 - 1)) if
-#     Eq(K, target) else 0) + (0 if Eq(target, ignore_index) else weighted(s2, e0[K])))
+# near_told_dinput = g*((0 if Eq(target, ignore_index) else weighted(s2, e0[target])) + (0 if Eq(target,
+#     ignore_index) else weighted(weight[target], -e1*epsilon/s0 - 1)))
 @core
-def vjp_f32_near_dinput_core(i_K, e1, epsilon, g, ignore_index, r_s0, s2, target, e0_K, weight_target):
-    i_K = np.float64(i_K)
+def vjp_f32_near_told_dinput_core(e1, epsilon, g, ignore_index, s0, s2, target, e0_target, weight_target):
     e1 = np.float64(e1)
     epsilon = np.float64(epsilon)
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
-    r_s0 = np.float64(r_s0)
+    s0 = np.float64(s0)
+    s2 = np.float64(s2)
+    target = np.float64(target)
+    e0_target = np.float64(e0_target)
+    weight_target = np.float64(weight_target)
+    t1 = target == ignore_index
+    t2 = 0.0 if t1 else 0.0 if weight_target == 0.0 else weight_target * (-1.0 - e1 * epsilon / s0)
+    return g * (t2 + (0.0 if t1 else 0.0 if s2 == 0.0 else e0_target * s2))
+
+
+# size_told_dinput = ((0 if Eq(target, ignore_index) else size_s2*Abs(e0[target])) + (0 if Eq(target,
+#     ignore_index) else (Abs(e1*epsilon/s0) + 1)*Abs(weight[target])))*Abs(g)
+@core
+def vjp_f32_size_told_dinput_core(e1, epsilon, g, ignore_index, s0, size_s2, target, e0_target, weight_target):
+    e1 = np.float64(e1)
+    epsilon = np.float64(epsilon)
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    s0 = np.float64(s0)
+    size_s2 = np.float64(size_s2)
+    target = np.float64(target)
+    e0_target = np.float64(e0_target)
+    weight_target = np.float64(weight_target)
+    t1 = target == ignore_index
+    t2 = 0.0 if t1 else (abs(e1 * epsilon / s0) + 1.0) * abs(weight_target)
+    return ((0.0 if t1 else size_s2 * abs(e0_target)) + t2) * abs(g)
+
+
+# doubt_told_dinput = (0 if 16777216*Abs(near_told_dinput) >= size_told_dinput else 1)
+@core
+def vjp_f32_doubt_told_dinput_core(near_told_dinput, size_told_dinput):
+    near_told_dinput = np.float64(near_told_dinput)
+    size_told_dinput = np.float64(size_told_dinput)
+    return 0.0 if size_told_dinput <= abs(near_told_dinput) * 16777216.0 else 1.0
+
+
+# dinput[K] = g*(0 if Eq(target, ignore_index) else weighted(s2, e0[K]))
+@core
+def vjp_f32_dinput_core(g, ignore_index, s2, target, e0_K):
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
     s2 = np.float64(s2)
     target = np.float64(target)
     e0_K = np.float64(e0_K)
-    weight_target = np.float64(weight_target)
-    t1 = target == ignore_index
-    t2 = 0.0 if t1 else 0.0 if weight_target == 0.0 else weight_target * (-1.0 - e1 * epsilon * r_s0)
-    return g * ((t2 if i_K == target else 0.0) + (0.0 if t1 else 0.0 if s2 == 0.0 else e0_K * s2))
+    return g * (0.0 if target == ignore_index else 0.0 if s2 == 0.0 else e0_K * s2)
 
 
-# dinput[K] = near_dinput[K]
+# dinput[target] = near_told_dinput
 @core
-def vjp_f32_dinput_core(near_dinput_K):
-    near_dinput_K = np.float64(near_dinput_K)
-    return near_dinput_K
-
-
-# size_dinput[K] = (((0 if Eq(target, ignore_index) else (Abs(e1*epsilon*r_s0) + 1)*Abs(weight[target])) if Eq(K,
-#     target) else 0) + (0 if Eq(target, ignore_index) else size_s2*Abs(e0[K])))*Abs(g)
-@core
-def vjp_f32_size_dinput_core(i_K, e1, epsilon, g, ignore_index, r_s0, size_s2, target, e0_K, weight_target):
-    i_K = np.float64(i_K)
-    e1 = np.float64(e1)
-    epsilon = np.float64(epsilon)
-    g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
-    r_s0 = np.float64(r_s0)
-    size_s2 = np.float64(size_s2)
-    target = np.float64(target)
-    e0_K = np.float64(e0_K)
-    weight_target = np.float64(weight_target)
-    t1 = target == ignore_index
-    t2 = (0.0 if t1 else (abs(e1 * epsilon * r_s0) + 1.0) * abs(weight_target)) if i_K == target else 0.0
-    return (t2 + (0.0 if t1 else size_s2 * abs(e0_K))) * abs(g)
-
-
-# doubt_dinput = sum over K.1 of (0 if 16777216*Abs(near_dinput[K.1]) >= size_dinput[K.1] else 1)
-@core
-def vjp_f32_doubt_dinput_core(near_dinput_K1, size_dinput_K1):
-    near_dinput_K1 = np.float64(near_dinput_K1)
-    size_dinput_K1 = np.float64(size_dinput_K1)
-    return 0.0 if size_dinput_K1 <= abs(near_dinput_K1) * 16777216.0 else 1.0
+def vjp_f32_told_dinput_core(near_told_dinput):
+    near_told_dinput = np.float64(near_told_dinput)
+    return near_told_dinput
 
 
 # out = (0 if Eq(target, ignore_index) else weighted(weight[target], epsilon*(-e1/s0 + 1) + m0 + log(s0) -
@@ -789,19 +808,50 @@ def hvp_input_f32_s5_core(
     return t36, t37
 
 
-# dinput[K] = g*(weighted(s5, e0[K]) + ((0 if Eq(target, ignore_index) else weighted(weight[target],
-#     -e1*epsilon*r_s0*direction[target])) + (0 if Eq(target, ignore_index) else weighted(weight[target],
-#     e1*epsilon*r_s0**2*s0_rate)) if Eq(K, target) else 0) + (0 if Eq(target, ignore_index) else weighted(s4,
-#     weighted(e0[K], direction[K]))))
+# dinput[K] = g*(weighted(s5, e0[K]) + (0 if Eq(target, ignore_index) else weighted(s4, weighted(e0[K],
+#     direction[K]))))
 @core
-def hvp_input_f32_dinput_core(
-    i_K,
+def hvp_input_f32_dinput_core(g, ignore_index, s4, s4_l, s5, s5_l, target, direction_K, e0_K):
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    s4 = np.float64(s4)
+    s4_l = np.float64(s4_l)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    target = np.float64(target)
+    direction_K = np.float64(direction_K)
+    e0_K = np.float64(e0_K)
+    t1 = s5 == 0.0
+    t2 = e0_K * s5
+    t3 = 0.0 if t1 else t2
+    t4 = target == ignore_index
+    t5 = s4 == 0.0
+    t6 = e0_K == 0.0
+    t7 = direction_K * e0_K
+    t8 = 0.0 if t6 else t7
+    t9 = s4 * t8
+    t10 = 0.0 if t4 else 0.0 if t5 else t9
+    t11 = t3 + t10
+    t12 = g * t11
+    t13 = t11 - t3
+    t14 = 0.0 if t5 else fma(s4, t8, -t9) + s4 * (0.0 if t6 else fma(direction_K, e0_K, -t7)) + s4_l * t8
+    t15 = t3 - (t11 - t13) + (t10 - t13) + (0.0 if t1 else fma(e0_K, s5, -t2) + e0_K * s5_l)
+    t16 = fma(g, t11, -t12) + g * (t15 + (0.0 if t4 else t14))
+    return t12 + t16 if t16 - t16 == 0.0 else t12
+
+
+# dinput[target] = g*(weighted(s5, e0[target]) + (0 if Eq(target, ignore_index) else weighted(s4,
+#     weighted(e0[target], direction[target]))) + (0 if Eq(target, ignore_index) else weighted(weight[target],
+#     e1*epsilon*s0_rate/s0**2)) + (0 if Eq(target, ignore_index) else weighted(weight[target],
+#     -e1*epsilon*direction[target]/s0)))
+@core
+def hvp_input_f32_told_dinput_core(
     e1,
     epsilon,
     g,
     ignore_index,
-    r_s0,
-    r_s0_l,
+    s0,
+    s0_l,
     s0_rate,
     s0_rate_l,
     s4,
@@ -809,18 +859,16 @@ def hvp_input_f32_dinput_core(
     s5,
     s5_l,
     target,
-    direction_K,
     direction_target,
-    e0_K,
+    e0_target,
     weight_target,
 ):
-    i_K = np.float64(i_K)
     e1 = np.float64(e1)
     epsilon = np.float64(epsilon)
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
-    r_s0 = np.float64(r_s0)
-    r_s0_l = np.float64(r_s0_l)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
     s4 = np.float64(s4)
@@ -828,52 +876,48 @@ def hvp_input_f32_dinput_core(
     s5 = np.float64(s5)
     s5_l = np.float64(s5_l)
     target = np.float64(target)
-    direction_K = np.float64(direction_K)
     direction_target = np.float64(direction_target)
-    e0_K = np.float64(e0_K)
+    e0_target = np.float64(e0_target)
     weight_target = np.float64(weight_target)
     t1 = s5 == 0.0
-    t2 = e0_K * s5
+    t2 = e0_target * s5
     t3 = 0.0 if t1 else t2
-    t4 = i_K == target
-    t5 = target == ignore_index
-    t6 = weight_target == 0.0
-    t7 = r_s0 * r_s0
-    t8 = t7 * e1
-    t9 = t8 * weight_target
-    t10 = t9 * epsilon
-    t11 = t10 * s0_rate
-    t12 = 0.0 if t5 else 0.0 if t6 else t11
-    t13 = direction_target * e1
-    t14 = t13 * r_s0
+    t4 = target == ignore_index
+    t5 = weight_target == 0.0
+    t6 = e1 / s0
+    t7 = t6 * weight_target
+    t8 = t7 / s0
+    t9 = t8 * epsilon
+    t10 = t9 * s0_rate
+    t11 = 0.0 if t4 else 0.0 if t5 else t10
+    t12 = t3 + t11
+    t13 = direction_target / s0
+    t14 = t13 * e1
     t15 = t14 * weight_target
     t16 = -(t15 * epsilon)
-    t17 = 0.0 if t5 else 0.0 if t6 else t16
+    t17 = 0.0 if t4 else 0.0 if t5 else t16
     t18 = t12 + t17
-    t19 = t18 if t4 else 0.0
-    t20 = t3 + t19
-    t21 = s4 == 0.0
-    t22 = e0_K == 0.0
-    t23 = direction_K * e0_K
-    t24 = 0.0 if t22 else t23
-    t25 = s4 * t24
-    t26 = 0.0 if t5 else 0.0 if t21 else t25
-    t27 = t20 + t26
-    t28 = g * t27
-    t29 = t27 - t20
-    t30 = t20 - t3
-    t31 = t18 - t12
-    t32 = (fma(t7, e1, -t8) + (fma(r_s0, r_s0, -t7) + r_s0 * r_s0_l + r_s0_l * r_s0) * e1) * weight_target
-    t33 = (fma(t9, epsilon, -t10) + (fma(t8, weight_target, -t9) + t32) * epsilon) * s0_rate
-    t34 = 0.0 if t5 else 0.0 if t6 else fma(t10, s0_rate, -t11) + t10 * s0_rate_l + t33
-    t35 = (fma(t13, r_s0, -t14) + t13 * r_s0_l + fma(direction_target, e1, -t13) * r_s0) * weight_target
-    t36 = 0.0 if t6 else -(fma(t15, epsilon, t16) + (fma(t14, weight_target, -t15) + t35) * epsilon)
-    t37 = t3 - (t20 - t30) + (t19 - t30) + (0.0 if t1 else fma(e0_K, s5, -t2) + e0_K * s5_l)
-    t38 = t37 + (t12 - (t18 - t31) + (t17 - t31) + t34 + (0.0 if t5 else t36) if t4 else 0.0)
-    t39 = fma(s4, t24, -t25) + s4 * (0.0 if t22 else fma(direction_K, e0_K, -t23)) + s4_l * t24
-    t40 = g * (t20 - (t27 - t29) + (t26 - t29) + t38 + (0.0 if t5 else 0.0 if t21 else t39))
-    t41 = fma(g, t27, -t28) + t40
-    return t28 + t41 if t41 - t41 == 0.0 else t28
+    t19 = s4 == 0.0
+    t20 = e0_target == 0.0
+    t21 = direction_target * e0_target
+    t22 = 0.0 if t20 else t21
+    t23 = s4 * t22
+    t24 = 0.0 if t4 else 0.0 if t19 else t23
+    t25 = t18 + t24
+    t26 = g * t25
+    t27 = t25 - t18
+    t28 = t18 - t12
+    t29 = t12 - t3
+    t30 = fma(t6, weight_target, -t7) + (fma(-t6, s0, e1) - t6 * s0_l) / s0 * weight_target
+    t31 = (fma(t8, epsilon, -t9) + (fma(-t8, s0, t7) + t30 - t8 * s0_l) / s0 * epsilon) * s0_rate
+    t32 = t3 - (t12 - t29) + (t11 - t29) + (0.0 if t1 else fma(e0_target, s5, -t2) + e0_target * s5_l)
+    t33 = t32 + (0.0 if t4 else 0.0 if t5 else fma(t9, s0_rate, -t10) + t9 * s0_rate_l + t31)
+    t34 = (fma(t13, e1, -t14) + (fma(-t13, s0, direction_target) - t13 * s0_l) / s0 * e1) * weight_target
+    t35 = 0.0 if t5 else -(fma(t15, epsilon, t16) + (fma(t14, weight_target, -t15) + t34) * epsilon)
+    t36 = fma(s4, t22, -t23) + s4 * (0.0 if t20 else fma(direction_target, e0_target, -t21)) + s4_l * t22
+    t37 = t18 - (t25 - t27) + (t24 - t27) + (t12 - (t18 - t28) + (t17 - t28) + t33 + (0.0 if t4 else t35))
+    t38 = fma(g, t25, -t26) + g * (t37 + (0.0 if t4 else 0.0 if t19 else t36))
+    return t26 + t38 if t38 - t38 == 0.0 else t26
 
 
 # e1 = log(s0)
@@ -931,6 +975,12 @@ def vjp_weight_f64_dweight_core(
     return t19 + t18 if t18 - t18 == 0.0 else t19
 
 
+# dweight[K] = 0
+@core
+def vjp_weight_f32_dweight_core():
+    return 0.0
+
+
 # e1 = log(s0)
 @core
 def vjp_weight_f32_e1_core(s0, s0_l):
@@ -945,11 +995,9 @@ def vjp_weight_f32_e1_core(s0, s0_l):
     return t5, t6
 
 
-# dweight[K] = ((0 if Eq(target, ignore_index) else g*(e1 + epsilon*(-e0*r_s0 + 1) + m0 - input[target])) if Eq(K,
-#     target) else 0)
+# dweight[target] = (0 if Eq(target, ignore_index) else g*(e1 + epsilon*(-e0/s0 + 1) + m0 - input[target]))
 @core
-def vjp_weight_f32_dweight_core(i_K, e0, e1, e1_l, epsilon, g, ignore_index, m0, r_s0, r_s0_l, target, input_target):
-    i_K = np.float64(i_K)
+def vjp_weight_f32_told_dweight_core(e0, e1, e1_l, epsilon, g, ignore_index, m0, s0, s0_l, target, input_target):
     e0 = np.float64(e0)
     e1 = np.float64(e1)
     e1_l = np.float64(e1_l)
@@ -957,29 +1005,29 @@ def vjp_weight_f32_dweight_core(i_K, e0, e1, e1_l, epsilon, g, ignore_index, m0,
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     m0 = np.float64(m0)
-    r_s0 = np.float64(r_s0)
-    r_s0_l = np.float64(r_s0_l)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
     target = np.float64(target)
     input_target = np.float64(input_target)
-    t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = e1 - input_target
-    t4 = t3 + m0
-    t5 = -(e0 * r_s0)
+    t1 = target == ignore_index
+    t2 = e1 - input_target
+    t3 = t2 + m0
+    t4 = e0 / s0
+    t5 = -t4
     t6 = t5 + 1.0
     t7 = epsilon * t6
-    t8 = t4 + t7
+    t8 = t3 + t7
     t9 = g * t8
-    t10 = t8 - t4
-    t11 = t4 - t3
+    t10 = t8 - t3
+    t11 = t3 - t2
     t12 = -input_target
-    t13 = t3 - t12
-    t14 = t3 - (t4 - t11) + (m0 - t11) + (t12 - (t3 - t13) + (e1 - t13) + e1_l)
+    t13 = t2 - t12
+    t14 = t2 - (t3 - t11) + (m0 - t11) + (t12 - (t2 - t13) + (e1 - t13) + e1_l)
     t15 = t6 - t5
-    t16 = epsilon * (t5 - (t6 - t15) + (1.0 - t15) + -(fma(e0, r_s0, t5) + e0 * r_s0_l))
-    t17 = fma(g, t8, -t9) + g * (t4 - (t8 - t10) + (t7 - t10) + t14 + (fma(epsilon, t6, -t7) + t16))
-    t18 = (0.0 if t2 else t17) if t1 else 0.0
-    t19 = (0.0 if t2 else t9) if t1 else 0.0
+    t16 = epsilon * (t5 - (t6 - t15) + (1.0 - t15) + -((fma(t5, s0, e0) - t4 * s0_l) / s0))
+    t17 = fma(g, t8, -t9) + g * (t3 - (t8 - t10) + (t7 - t10) + t14 + (fma(epsilon, t6, -t7) + t16))
+    t18 = 0.0 if t1 else t17
+    t19 = 0.0 if t1 else t9
     return t19 + t18 if t18 - t18 == 0.0 else t19
 
 
@@ -1055,6 +1103,15 @@ def share_vjp_weight_f64_dweight_core(i_K, g, ignore_index, target):
     ignore_index = np.float64(ignore_index)
     target = np.float64(target)
     return (0.0 if target == ignore_index else g) if i_K == target else 0.0
+
+
+# dweight[target] = (0 if Eq(target, ignore_index) else g)
+@core
+def share_vjp_weight_f32_told_dweight_core(g, ignore_index, target):
+    g = np.float64(g)
+    ignore_index = np.float64(ignore_index)
+    target = np.float64(target)
+    return 0.0 if target == ignore_index else g
 
 
 @loop
@@ -1221,14 +1278,24 @@ def vjp_f32_in_pairs(g, input, target, weight, ignore_index, epsilon, dinput_):
         s2, s2_l = vjp_f32_in_pairs_s2_core(
             e1, epsilon, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)]
         )
-        r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         dinput__row_1 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
-            dinput__row_1[i] = vjp_f32_in_pairs_dinput_core(
-                start + i, e1, epsilon, g_row, ignore_index, r_s0, r_s0_l, s2, s2_l, target_row, e0_0[i], weight_at_0
+            dinput__row_1[i] = vjp_f32_in_pairs_dinput_core(g_row, ignore_index, s2, s2_l, target_row, e0_0[i])
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_in_pairs_told_dinput_core(
+                e1,
+                epsilon,
+                g_row,
+                ignore_index,
+                s0,
+                s0_l,
+                s2,
+                s2_l,
+                target_row,
+                e0[inside(target_row, n_K)],
+                weight[inside(target_row, n_K)],
             )
 
 
@@ -1261,24 +1328,38 @@ def vjp_f32(g, input, target, weight, ignore_index, epsilon, dinput_):
         s0 = lanes_s0
         s2 = vjp_f32_s2_core(e1, epsilon, ignore_index, s0, target_row, weight[inside(target_row, n_K)])
         size_s2 = vjp_f32_size_s2_core(e1, epsilon, ignore_index, s0, target_row, weight[inside(target_row, n_K)])
-        r_s0 = vjp_f32_r_s0_core(s0)
-        lanes_doubt_dinput = 0.0
+        doubt_s2 = vjp_f32_doubt_s2_core(s2, size_s2)
+        near_told_dinput = vjp_f32_near_told_dinput_core(
+            e1,
+            epsilon,
+            g_row,
+            ignore_index,
+            s0,
+            s2,
+            target_row,
+            e0[inside(target_row, n_K)],
+            weight[inside(target_row, n_K)],
+        )
+        size_told_dinput = vjp_f32_size_told_dinput_core(
+            e1,
+            epsilon,
+            g_row,
+            ignore_index,
+            s0,
+            size_s2,
+            target_row,
+            e0[inside(target_row, n_K)],
+            weight[inside(target_row, n_K)],
+        )
+        doubt_told_dinput = vjp_f32_doubt_told_dinput_core(near_told_dinput, size_told_dinput)
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         dinput__row_1 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
-            near_dinput_here = vjp_f32_near_dinput_core(
-                start + i, e1, epsilon, g_row, ignore_index, r_s0, s2, target_row, e0_0[i], weight_at_0
-            )
-            dinput__row_1[i] = vjp_f32_dinput_core(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core(
-                start + i, e1, epsilon, g_row, ignore_index, r_s0, size_s2, target_row, e0_0[i], weight_at_0
-            )
-            doubt_dinput_here = vjp_f32_doubt_dinput_core(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-        doubt_dinput = lanes_doubt_dinput
-        if doubt_dinput > 0.0:
+            dinput__row_1[i] = vjp_f32_dinput_core(g_row, ignore_index, s2, target_row, e0_0[i])
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_told_dinput_core(near_told_dinput)
+        if doubt_s2 + doubt_told_dinput > 0.0:
             vjp_f32_in_pairs(
                 rows_at(g, row),
                 rows_at(input, row),
@@ -1407,14 +1488,24 @@ def value_and_grad_f32_in_pairs(g, input, target, weight, ignore_index, epsilon,
         s2, s2_l = vjp_f32_in_pairs_s2_core(
             e1, epsilon, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)]
         )
-        r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         dinput__row_1 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
-            dinput__row_1[i] = vjp_f32_in_pairs_dinput_core(
-                start + i, e1, epsilon, g_row, ignore_index, r_s0, r_s0_l, s2, s2_l, target_row, e0_0[i], weight_at_0
+            dinput__row_1[i] = vjp_f32_in_pairs_dinput_core(g_row, ignore_index, s2, s2_l, target_row, e0_0[i])
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_in_pairs_told_dinput_core(
+                e1,
+                epsilon,
+                g_row,
+                ignore_index,
+                s0,
+                s0_l,
+                s2,
+                s2_l,
+                target_row,
+                e0[inside(target_row, n_K)],
+                weight[inside(target_row, n_K)],
             )
 
 
@@ -1469,24 +1560,38 @@ def value_and_grad_f32(g, input, target, weight, ignore_index, epsilon, out_, di
         doubt_out = value_and_grad_f32_doubt_out_core(near_out, size_out)
         s2 = vjp_f32_s2_core(e1, epsilon, ignore_index, s0, target_row, weight[inside(target_row, n_K)])
         size_s2 = vjp_f32_size_s2_core(e1, epsilon, ignore_index, s0, target_row, weight[inside(target_row, n_K)])
-        r_s0 = vjp_f32_r_s0_core(s0)
-        lanes_doubt_dinput = 0.0
+        doubt_s2 = vjp_f32_doubt_s2_core(s2, size_s2)
+        near_told_dinput = vjp_f32_near_told_dinput_core(
+            e1,
+            epsilon,
+            g_row,
+            ignore_index,
+            s0,
+            s2,
+            target_row,
+            e0[inside(target_row, n_K)],
+            weight[inside(target_row, n_K)],
+        )
+        size_told_dinput = vjp_f32_size_told_dinput_core(
+            e1,
+            epsilon,
+            g_row,
+            ignore_index,
+            s0,
+            size_s2,
+            target_row,
+            e0[inside(target_row, n_K)],
+            weight[inside(target_row, n_K)],
+        )
+        doubt_told_dinput = vjp_f32_doubt_told_dinput_core(near_told_dinput, size_told_dinput)
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         dinput__row_1 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
-            near_dinput_here = vjp_f32_near_dinput_core(
-                start + i, e1, epsilon, g_row, ignore_index, r_s0, s2, target_row, e0_0[i], weight_at_0
-            )
-            dinput__row_1[i] = vjp_f32_dinput_core(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core(
-                start + i, e1, epsilon, g_row, ignore_index, r_s0, size_s2, target_row, e0_0[i], weight_at_0
-            )
-            doubt_dinput_here = vjp_f32_doubt_dinput_core(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-        doubt_dinput = lanes_doubt_dinput
-        if doubt_out + doubt_dinput > 0.0:
+            dinput__row_1[i] = vjp_f32_dinput_core(g_row, ignore_index, s2, target_row, e0_0[i])
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = vjp_f32_told_dinput_core(near_told_dinput)
+        if doubt_out + doubt_s2 + doubt_told_dinput > 0.0:
             value_and_grad_f32_in_pairs(
                 rows_at(g, row),
                 rows_at(input, row),
@@ -1652,22 +1757,22 @@ def hvp_input_f32(g, direction, input, target, weight, ignore_index, epsilon, di
             direction_row[inside(target_row, n_K)],
             weight[inside(target_row, n_K)],
         )
-        r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
         start, stop = 0, n_K
         direction_row_0 = direction_row[start:stop]
         e0_1 = e0[start:stop]
         dinput__row_2 = dinput__row[start:stop]
-        direction_row_at_0 = direction_row[inside(target_row, n_K)]
-        weight_at_1 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
             dinput__row_2[i] = hvp_input_f32_dinput_core(
-                start + i,
+                g_row, ignore_index, s4, s4_l, s5, s5_l, target_row, direction_row_0[i], e0_1[i]
+            )
+        if 0 <= target_row < n_K:
+            dinput__row[target_row] = hvp_input_f32_told_dinput_core(
                 e1,
                 epsilon,
                 g_row,
                 ignore_index,
-                r_s0,
-                r_s0_l,
+                s0,
+                s0_l,
                 s0_rate,
                 s0_rate_l,
                 s4,
@@ -1675,10 +1780,9 @@ def hvp_input_f32(g, direction, input, target, weight, ignore_index, epsilon, di
                 s5,
                 s5_l,
                 target_row,
-                direction_row_0[i],
-                direction_row_at_0,
-                e0_1[i],
-                weight_at_1,
+                direction_row[inside(target_row, n_K)],
+                e0[inside(target_row, n_K)],
+                weight[inside(target_row, n_K)],
             )
 
 
@@ -1747,17 +1851,12 @@ def vjp_weight_f32(g, input, target, weight, ignore_index, epsilon, dweight_, dw
             lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
         s0, s0_l = settled_sum(lanes_s0, lost_s0)
         e1, e1_l = vjp_weight_f32_e1_core(s0, s0_l)
-        r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
-        start, stop = 0, n_K
-        dweight__0 = dweight_[start:stop]
-        dweight__l_1 = dweight__l[start:stop]
-        input_row_at_0 = input_row[inside(target_row, n_K)]
-        for i in range(stop - start):
-            dweight__0[i], error = two_sum(
-                dweight__0[i],
-                vjp_weight_f32_dweight_core(start + i, e0, e1, e1_l, epsilon, g_row, ignore_index, m0, r_s0, r_s0_l, target_row, input_row_at_0),
+        if 0 <= target_row < n_K:
+            dweight_[target_row], error = two_sum(
+                dweight_[target_row],
+                vjp_weight_f32_told_dweight_core(e0, e1, e1_l, epsilon, g_row, ignore_index, m0, s0, s0_l, target_row, input_row[inside(target_row, n_K)]),
             )
-            dweight__l_1[i] += error
+            dweight__l[target_row] += error
 
 
 @loop
@@ -1864,11 +1963,8 @@ def share_vjp_weight_f32(g, input, target, weight, ignore_index, epsilon, dweigh
         g_row = g[row if g.shape[0] > 1 else 0]
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        start, stop = 0, n_K
-        dweight__0 = dweight_[start:stop]
-        dweight__l_1 = dweight__l[start:stop]
-        for i in range(stop - start):
-            dweight__0[i], error = two_sum(
-                dweight__0[i], share_vjp_weight_f64_dweight_core(start + i, g_row, ignore_index, target_row)
+        if 0 <= target_row < n_K:
+            dweight_[target_row], error = two_sum(
+                dweight_[target_row], share_vjp_weight_f32_told_dweight_core(g_row, ignore_index, target_row)
             )
-            dweight__l_1[i] += error
+            dweight__l[target_row] += error

@@ -34,6 +34,7 @@ from symgen.kernel import ScalarFunction
 from symgen.rows.doubt import doubts
 from symgen.rows.indices import axis_of, base_of, is_index, list_of, places, size
 from symgen.rows.schedule import LOW, Step
+from symgen.rows.told import entry_of
 from symgen.spec.model import LISTED
 
 EXTREMES = frozenset({"nearer_number", "wider_number", "settled_peak", "settled_scale"})
@@ -175,7 +176,7 @@ class _Writer:
         for array in self.function.gives:
             if array.axes and not array.shared:
                 self.line(f"{self.names[array.name]}_row = {self.names[array.name]}[row]")
-        for each in passes(self.function.schedule.steps):
+        for each in passes([s for s in self.function.schedule.steps if not self.adds_nothing(s)]):
             self.walk(each)
         if self.function.again:
             self.again()
@@ -188,6 +189,11 @@ class _Writer:
             _full(self.function.name, self.suffix), tuple(parameters), self.rows(),
             (*self.sizes(), *self.widths.items()), tuple(self.buffers.items()), tuple(self.lines), frozenset(self.uses),
         )  # fmt: skip
+
+    def adds_nothing(self, step: Step) -> bool:
+        """Whether a step is zero for what is summed over the rows, as all entries but one may be."""
+        array = self.arrays.get(step.stage.out)
+        return array is not None and array.shared and step.stage.body == 0
 
     def again(self) -> None:
         """Compute a row again where it is in doubt."""
@@ -386,17 +392,26 @@ class _Writer:
         self.line(f"{', '.join(names)} = {value}")
 
     def result(self, step: Step, call: str) -> None:
-        array, axes = self.arrays[step.stage.out], step.stage.axes
-        name = self.names[array.name]
+        array, axes = self.arrays[entry_of(step.stage) or step.stage.out], step.stage.axes
+        name, lost = self.names[array.name], self.names[array.name] + LOW
         own = name if array.shared else f"{name}_row"
-        at = f"{self.tile(own, axes[:-1])}[i]" if axes else f"{name}[{'0' if array.shared else 'row'}]"
+        if step.stage.entry is not None:
+            (place,) = map(self.position_of, places(step.stage.entry))
+            self.line(f"if 0 <= {place} < {size_name(*array.axes)}:")
+            self.depth += 1
+            at, lost = f"{own}[{place}]", f"{lost}[{place}]"
+        elif axes:
+            at = f"{self.tile(own, axes[:-1])}[i]"
+            lost = f"{self.tile(lost, axes[:-1])}[i]" if array.shared else ""
+        else:
+            at, lost = f"{name}[{'0' if array.shared else 'row'}]", f"{lost}[0]"
         if array.shared:
             self.uses.add("two_sum")
-            lost = f"{self.tile(name + LOW, axes[:-1])}[i]" if axes else f"{name}{LOW}[0]"
             self.line(f"{at}, error = two_sum({at}, {call})")
             self.line(f"{lost} += error")
         else:
             self.line(f"{at} = {call}")
+        self.depth -= step.stage.entry is not None
 
     def tile(self, array: str, outer: Sequence[str]) -> str:
         """The view of an array along the innermost axis, at its other indices."""
@@ -460,9 +475,13 @@ class _Writer:
             return self.position(e)
         if isinstance(e, sp.Integer):
             return str(e)
-        (position,) = self.read(e)
         self.uses.add("inside")
-        return f"inside({position}, {size_name(axis)})"
+        return f"inside({self.position_of(e)}, {size_name(axis)})"
+
+    def position_of(self, e: Any) -> str:
+        """A position that is gathered."""
+        (position,) = self.read(e)
+        return position
 
     def position(self, e: Any) -> str:
         return "start + i" if e.name == self.inner else index_name(e.name)

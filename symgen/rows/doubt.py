@@ -83,8 +83,13 @@ class _Sizes:
         found = self.stage_of(stage)
         yield from self.pending
         self.pending.clear()
+        number = self.blamed(stage.body) if result and stage.axes else None
+        if number is not None:
+            yield stage
+            yield from self.asking(number)
+            return
         name = NEAR + stage.out if result and found.size is not None else stage.out
-        yield replace(stage, out=name)
+        yield stage if name == stage.out else replace(stage, out=name, entry=None)
         if self.is_nonnegative(stage.body):
             self.signs[name] = "nonnegative"
         if found.size is None:
@@ -95,9 +100,24 @@ class _Sizes:
             yield replace(stage, out=SIZE + name, body=found.size)
             self.known[name] = Known(size=read(SIZE + name, here))
             return
-        yield Stage(stage.out, "=", stage.axes, (), read(name, here))
+        yield replace(stage, body=read(name, here))
         yield Stage(SIZE + stage.out, "=", stage.axes, (), found.size)
         yield _doubt(stage.out, name, stage.axes)
+
+    def blamed(self, e: Any) -> Expr | None:
+        """The number of a row that alone is wrong about a product, so that all entries are as wrong as it is."""
+        if isinstance(e, Symbol):
+            return e if self.of(e).size is not None else None
+        if isinstance(e, sp.Mul | weighted | Cases):
+            sized = [a for a in (e.args[1:] if isinstance(e, Cases) else e.args) if self.of(a).size is not None]
+            return self.blamed(sized[0]) if len(sized) == 1 else None
+        return None
+
+    def asking(self, number: Expr) -> Iterator[Stage]:
+        """The doubt about a number, once."""
+        if number not in self.asked:
+            self.asked.add(number)
+            yield _doubt(base_of(number), base_of(number), ())
 
     def stage_of(self, stage: Stage) -> Known:
         if stage.op in FREE:

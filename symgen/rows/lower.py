@@ -119,7 +119,7 @@ def lower(op: Op, value: Expr, name: str = "out") -> Program:
 def _inputs(stages: Iterable[Stage]) -> tuple[Symbol, ...]:
     made, taken = set(), {}
     for stage in stages:
-        for r in [*reads(stage.body), *(s for s in free_symbols(stage.body) if isinstance(s, Symbol))]:
+        for r in (r for e in stage.taken for r in free_symbols(e) if isinstance(r, Indexed | Symbol)):
             name = base_of(r)
             if name not in made and not is_index(r):
                 taken[name] = Symbol(name)
@@ -141,8 +141,7 @@ def verify(program: Program) -> Program:
         for i in loops(stage.body):
             if i.name not in here:
                 raise ProgramError(f"{program.name}: stage {stage.out} reads at {i}, which it does not bind: {stage}")
-        names = {base_of(r) for r in reads(stage.body)}
-        names |= {s.name for s in free_symbols(stage.body) if isinstance(s, Symbol) and not is_index(s)}
+        names = {base_of(r) for e in stage.taken for r in free_symbols(e) if not is_index(r)}
         unknown = sorted(n for n in names - known if not n.startswith("|"))
         if unknown:
             raise ProgramError(f"{program.name}: stage {stage.out} reads {', '.join(unknown)}, which nothing defines")
@@ -159,5 +158,5 @@ def needed(program: Program) -> Program:
     for stage in reversed(program.stages):
         if stage.out in wanted:
             kept.append(stage)
-            wanted |= {base_of(r) for r in reads(stage.body)} | {s.name for s in free_symbols(stage.body)}
+            wanted |= {base_of(r) for e in stage.taken for r in free_symbols(e)}
     return verify(Program(program.name, _inputs(kept[::-1]), tuple(kept[::-1]), program.results))

@@ -41,6 +41,7 @@ from symgen.rows.precision import Facts, Loose, loose, relative, units
 from symgen.rows.share import DEAR, inverted, lifted
 from symgen.rows.shift import Family
 from symgen.rows.tidy import hoisted, in_passes
+from symgen.rows.told import told_apart
 from symgen.spec.model import LISTED
 
 LOW = "_l"  # what is missing goes by the name of the number and this
@@ -110,7 +111,7 @@ def schedules(name: str, long: Parametrised, short: Parametrised, facts: Facts, 
         LoweringError: a body holds what no backend has code for.
     """
     program, families = lifted(long[0]), long[1]
-    narrow = lifted(short[0])
+    narrow = told_apart(lifted(short[0]))
     single = SHORTENED if relative(narrow, short[1], facts.light) else UNTRACKED
     for inverses in (True, False):
         tidied = in_passes(hoisted(inverted(narrow), inverses))

@@ -32,8 +32,11 @@ def run(schedule: Schedule, arrays: Mapping[str, Any], lengths: Mapping[str, int
     with np.errstate(all="ignore"):
         for step in schedule.steps:
             machine.known[step.stage.out] = machine.result(step)
+            if step.stage.entry is not None:
+                machine.write(step.stage.entry, machine.known[step.stage.out])
     wanted = schedule.program.results or (schedule.steps[-1].stage.out,)
-    return {name: machine.known[name][0] for name in wanted}
+    parts = {s.stage.out for s in schedule.steps if s.stage.entry is not None}
+    return {name: machine.known[name][0] for name in wanted if name not in parts}
 
 
 @dataclass
@@ -65,6 +68,16 @@ class _Run:
         for k in range(high.shape[-1]):
             total = join(total, (high[..., k], low[..., k]))
         return settle(total) if step.pair or step.stage.op != "sum" else (total[0], np.zeros(left))
+
+    def write(self, entry: Expr, number: Number) -> None:
+        """A number over an entry of an earlier result, in the samples that have one at that place."""
+        (place,), whole = places(entry), self.known[base_of(entry)]
+        found = np.asarray(self.read(place)[0], np.int64)
+        rows = np.flatnonzero((found >= 0) & (found < whole[0].shape[1]))
+        parts = tuple(np.array(part) for part in whole)
+        for part, own in zip(parts, number, strict=True):
+            part[rows, found[rows]] = own[rows]
+        self.known[base_of(entry)] = parts
 
     def length(self, name: str) -> int:
         known = size(name)

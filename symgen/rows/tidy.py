@@ -143,7 +143,8 @@ def in_passes(program: Program) -> Program:
 
 
 def _taken(stage: Stage, made: Mapping[str, Stage]) -> Iterator[tuple[Expr, str]]:
-    return ((e, base_of(e)) for e in sorted(free_symbols(stage.body), key=sp.default_sort_key) if base_of(e) in made)
+    found = {e for whole in stage.taken for e in free_symbols(whole)}
+    return ((e, base_of(e)) for e in sorted(found, key=sp.default_sort_key) if base_of(e) in made)
 
 
 def _after(stage: Stage, source: Stage, e: Expr, depth: int) -> int:
