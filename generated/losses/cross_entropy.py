@@ -2985,76 +2985,6 @@ def vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(
     return t14 + t26 if t26 - t26 == 0.0 else t14
 
 
-# dweight[K] = g*(0 if Eq(target, ignore_index) else s3*(e0 + m0 - input[K]))
-@core
-def vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(e0, e0_l, g, ignore_index, m0, s3, s3_l, target, input_K):
-    e0 = np.float64(e0)
-    e0_l = np.float64(e0_l)
-    g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
-    m0 = np.float64(m0)
-    s3 = np.float64(s3)
-    s3_l = np.float64(s3_l)
-    target = np.float64(target)
-    input_K = np.float64(input_K)
-    t1 = target == ignore_index
-    t2 = e0 - input_K
-    t3 = t2 + m0
-    t4 = s3 * t3
-    t5 = 0.0 if t1 else t4
-    t6 = g * t5
-    t7 = t3 - t2
-    t8 = -input_K
-    t9 = t2 - t8
-    t10 = fma(s3, t3, -t4) + s3 * (t2 - (t3 - t7) + (m0 - t7) + (t8 - (t2 - t9) + (e0 - t9) + e0_l))
-    t11 = fma(g, t5, -t6) + g * (0.0 if t1 else t10 + s3_l * t3)
-    return t6 + t11 if t11 - t11 == 0.0 else t6
-
-
-# dweight[target] = g*((0 if Eq(target, ignore_index) else s3*(e0 + m0 - input[target])) + (0 if Eq(target,
-#     ignore_index) else -(1 - label_smoothing)*(-e0 - m0 + input[target])))
-@core
-def vjp_weight_f32_told_dweight_core_index_label_smoothing_ne_0(
-    e0, e0_l, g, ignore_index, label_smoothing, m0, s3, s3_l, target, input_target
-):
-    e0 = np.float64(e0)
-    e0_l = np.float64(e0_l)
-    g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
-    label_smoothing = np.float64(label_smoothing)
-    m0 = np.float64(m0)
-    s3 = np.float64(s3)
-    s3_l = np.float64(s3_l)
-    target = np.float64(target)
-    input_target = np.float64(input_target)
-    t1 = target == ignore_index
-    t2 = e0 - input_target
-    t3 = t2 + m0
-    t4 = s3 * t3
-    t5 = 0.0 if t1 else t4
-    t6 = 1.0 - label_smoothing
-    t7 = -e0
-    t8 = input_target + t7
-    t9 = t8 - m0
-    t10 = -(t6 * t9)
-    t11 = 0.0 if t1 else t10
-    t12 = t5 + t11
-    t13 = g * t12
-    t14 = t12 - t5
-    t15 = t3 - t2
-    t16 = -input_target
-    t17 = t2 - t16
-    t18 = fma(s3, t3, -t4) + s3 * (t2 - (t3 - t15) + (m0 - t15) + (t16 - (t2 - t17) + (e0 - t17) + e0_l))
-    t19 = t9 - t8
-    t20 = t8 - input_target
-    t21 = t6 * (t8 - (t9 - t19) + (-m0 - t19) + (input_target - (t8 - t20) + (t7 - t20) + -e0_l))
-    t22 = -label_smoothing
-    t23 = t6 - t22
-    t24 = 0.0 if t1 else -(fma(t6, t9, t10) + t21 + (t22 - (t6 - t23) + (1.0 - t23)) * t9)
-    t25 = fma(g, t12, -t13) + g * (t5 - (t12 - t14) + (t11 - t14) + (0.0 if t1 else t18 + s3_l * t3) + t24)
-    return t13 + t25 if t25 - t25 == 0.0 else t13
-
-
 # dlabel_smoothing = (0 if Eq(target, ignore_index) else g*(s1/|K| - weighted(weight[target], e0 + m0 -
 #     input[target])))
 @core
@@ -4266,18 +4196,13 @@ def vjp_weight_f32_index_label_smoothing_ne_0(
         input_row_0 = input_row[start:stop]
         dweight__1 = dweight_[start:stop]
         dweight__l_2 = dweight__l[start:stop]
+        input_row_at_0 = input_row[inside(target_row, n_K)]
         for i in range(stop - start):
             dweight__1[i], error = two_sum(
                 dweight__1[i],
-                vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(e0, e0_l, g_row, ignore_index, m0, s3, s3_l, target_row, input_row_0[i]),
+                vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(start + i, e0, e0_l, g_row, ignore_index, label_smoothing, m0, s3, s3_l, target_row, input_row_0[i], input_row_at_0),
             )
             dweight__l_2[i] += error
-        if 0 <= target_row < n_K:
-            dweight_[target_row], error = two_sum(
-                dweight_[target_row],
-                vjp_weight_f32_told_dweight_core_index_label_smoothing_ne_0(e0, e0_l, g_row, ignore_index, label_smoothing, m0, s3, s3_l, target_row, input_row[inside(target_row, n_K)]),
-            )
-            dweight__l[target_row] += error
 
 
 @loop

@@ -111,7 +111,7 @@ def schedules(name: str, long: Parametrised, short: Parametrised, facts: Facts, 
         LoweringError: a body holds what no backend has code for.
     """
     program, families = lifted(long[0]), long[1]
-    narrow = told_apart(lifted(short[0]))
+    narrow = told_apart(lifted(short[0]), summed=once)
     single = SHORTENED if relative(narrow, short[1], facts.light) else UNTRACKED
     for inverses in (True, False):
         tidied = in_passes(hoisted(inverted(narrow), inverses))

@@ -74,10 +74,10 @@ class _Run:
         (place,), whole = places(entry), self.known[base_of(entry)]
         found = np.asarray(self.read(place)[0], np.int64)
         rows = np.flatnonzero((found >= 0) & (found < whole[0].shape[1]))
-        parts = tuple(np.array(part) for part in whole)
-        for part, own in zip(parts, number, strict=True):
+        changed = np.array(whole[0]), np.array(whole[1])
+        for part, own in zip(changed, number, strict=True):
             part[rows, found[rows]] = own[rows]
-        self.known[base_of(entry)] = parts
+        self.known[base_of(entry)] = changed
 
     def length(self, name: str) -> int:
         known = size(name)

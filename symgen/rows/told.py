@@ -21,15 +21,18 @@ from symgen.rows.lower import verify
 TOLD = "told_"  # what the stage of an entry is called: this, and the name of the result
 
 
-def told_apart(program: Program) -> Program:
+def told_apart(program: Program, summed: bool = False) -> Program:
     """The program with a stage for each entry of a result that a gathered position tells from the others.
 
     Args:
         program: what to rewrite; only results along one axis of operands are.
+        summed: whether a result may be a sum over rows: what was added to it cannot be written over, so all other
+            entries have to be zero.
     """
     made: list[Stage] = []
     for stage in program.stages:
-        made += _told(stage) if stage.out in program.results else (stage,)
+        found = tuple(_told(stage)) if stage.out in program.results else (stage,)
+        made += (stage,) if summed and found[0].body != 0 else found
     entries = (s.out for s in made if s.entry is not None)
     return verify(Program(program.name, program.inputs, tuple(made), (*program.results, *entries)))
 
