@@ -526,49 +526,18 @@ def hvp_input_f32_s5_core(e1, ignore_index, q, s0, s0_l, s0_rate, s0_rate_l, tar
     return t31, t32
 
 
-# dinput[K] = g*(weighted(s5, e0[K]) + (0 if Eq(target, ignore_index) else weighted(s4, weighted(e0[K],
-#     direction[K]))))
+# dinput[K] = g*(weighted(s5, e0[K]) + ((0 if Eq(target, ignore_index) else weighted(weight[target],
+#     -e1*q*direction[target])) + (0 if Eq(target, ignore_index) else weighted(weight[target], e1*q*r_s0*s0_rate))
+#     if Eq(K, target) else 0) + (0 if Eq(target, ignore_index) else weighted(s4, weighted(e0[K], direction[K]))))
 @core
-def hvp_input_f32_dinput_core(g, ignore_index, s4, s4_l, s5, s5_l, target, direction_K, e0_K):
-    g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
-    s4 = np.float64(s4)
-    s4_l = np.float64(s4_l)
-    s5 = np.float64(s5)
-    s5_l = np.float64(s5_l)
-    target = np.float64(target)
-    direction_K = np.float64(direction_K)
-    e0_K = np.float64(e0_K)
-    t1 = s5 == 0.0
-    t2 = e0_K * s5
-    t3 = 0.0 if t1 else t2
-    t4 = target == ignore_index
-    t5 = s4 == 0.0
-    t6 = e0_K == 0.0
-    t7 = direction_K * e0_K
-    t8 = 0.0 if t6 else t7
-    t9 = s4 * t8
-    t10 = 0.0 if t4 else 0.0 if t5 else t9
-    t11 = t3 + t10
-    t12 = g * t11
-    t13 = t11 - t3
-    t14 = 0.0 if t5 else fma(s4, t8, -t9) + s4 * (0.0 if t6 else fma(direction_K, e0_K, -t7)) + s4_l * t8
-    t15 = t3 - (t11 - t13) + (t10 - t13) + (0.0 if t1 else fma(e0_K, s5, -t2) + e0_K * s5_l)
-    t16 = fma(g, t11, -t12) + g * (t15 + (0.0 if t4 else t14))
-    return t12 + t16 if t16 - t16 == 0.0 else t12
-
-
-# dinput[target] = g*(weighted(s5, e0[target]) + (0 if Eq(target, ignore_index) else weighted(s4,
-#     weighted(e0[target], direction[target]))) + (0 if Eq(target, ignore_index) else weighted(weight[target],
-#     -e1*q*direction[target])) + (0 if Eq(target, ignore_index) else weighted(weight[target], e1*q*s0_rate/s0)))
-@core
-def hvp_input_f32_told_dinput_core(
+def hvp_input_f32_dinput_core(
+    i_K,
     e1,
     g,
     ignore_index,
     q,
-    s0,
-    s0_l,
+    r_s0,
+    r_s0_l,
     s0_rate,
     s0_rate_l,
     s4,
@@ -576,16 +545,18 @@ def hvp_input_f32_told_dinput_core(
     s5,
     s5_l,
     target,
+    direction_K,
     direction_target,
-    e0_target,
+    e0_K,
     weight_target,
 ):
+    i_K = np.float64(i_K)
     e1 = np.float64(e1)
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
     q = np.float64(q)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
+    r_s0 = np.float64(r_s0)
+    r_s0_l = np.float64(r_s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
     s4 = np.float64(s4)
@@ -593,45 +564,48 @@ def hvp_input_f32_told_dinput_core(
     s5 = np.float64(s5)
     s5_l = np.float64(s5_l)
     target = np.float64(target)
+    direction_K = np.float64(direction_K)
     direction_target = np.float64(direction_target)
-    e0_target = np.float64(e0_target)
+    e0_K = np.float64(e0_K)
     weight_target = np.float64(weight_target)
     t1 = s5 == 0.0
-    t2 = e0_target * s5
+    t2 = e0_K * s5
     t3 = 0.0 if t1 else t2
-    t4 = target == ignore_index
-    t5 = weight_target == 0.0
-    t6 = direction_target * weight_target
-    t7 = t6 * e1
-    t8 = -(t7 * q)
-    t9 = 0.0 if t4 else 0.0 if t5 else t8
-    t10 = t3 + t9
-    t11 = weight_target / s0
+    t4 = i_K == target
+    t5 = target == ignore_index
+    t6 = weight_target == 0.0
+    t7 = direction_target * weight_target
+    t8 = t7 * e1
+    t9 = -(t8 * q)
+    t10 = 0.0 if t5 else 0.0 if t6 else t9
+    t11 = r_s0 * weight_target
     t12 = t11 * e1
     t13 = t12 * q
     t14 = t13 * s0_rate
-    t15 = 0.0 if t4 else 0.0 if t5 else t14
+    t15 = 0.0 if t5 else 0.0 if t6 else t14
     t16 = t10 + t15
-    t17 = s4 == 0.0
-    t18 = e0_target == 0.0
-    t19 = direction_target * e0_target
-    t20 = 0.0 if t18 else t19
-    t21 = s4 * t20
-    t22 = 0.0 if t4 else 0.0 if t17 else t21
-    t23 = t16 + t22
-    t24 = g * t23
-    t25 = t23 - t16
-    t26 = t16 - t10
-    t27 = t10 - t3
-    t28 = -(fma(t7, q, t8) + (fma(t6, e1, -t7) + fma(direction_target, weight_target, -t6) * e1) * q)
-    t29 = t3 - (t10 - t27) + (t9 - t27) + (0.0 if t1 else fma(e0_target, s5, -t2) + e0_target * s5_l)
-    t30 = fma(t12, q, -t13) + (fma(t11, e1, -t12) + (fma(-t11, s0, weight_target) - t11 * s0_l) / s0 * e1) * q
-    t31 = 0.0 if t4 else 0.0 if t5 else fma(t13, s0_rate, -t14) + t13 * s0_rate_l + t30 * s0_rate
-    t32 = t10 - (t16 - t26) + (t15 - t26) + (t29 + (0.0 if t4 else 0.0 if t5 else t28)) + t31
-    t33 = fma(s4, t20, -t21) + s4 * (0.0 if t18 else fma(direction_target, e0_target, -t19)) + s4_l * t20
-    t34 = g * (t16 - (t23 - t25) + (t22 - t25) + t32 + (0.0 if t4 else 0.0 if t17 else t33))
-    t35 = fma(g, t23, -t24) + t34
-    return t24 + t35 if t35 - t35 == 0.0 else t24
+    t17 = t16 if t4 else 0.0
+    t18 = t3 + t17
+    t19 = s4 == 0.0
+    t20 = e0_K == 0.0
+    t21 = direction_K * e0_K
+    t22 = 0.0 if t20 else t21
+    t23 = s4 * t22
+    t24 = 0.0 if t5 else 0.0 if t19 else t23
+    t25 = t18 + t24
+    t26 = g * t25
+    t27 = t25 - t18
+    t28 = t18 - t3
+    t29 = t16 - t10
+    t30 = -(fma(t8, q, t9) + (fma(t7, e1, -t8) + fma(direction_target, weight_target, -t7) * e1) * q)
+    t31 = (fma(t11, e1, -t12) + (fma(r_s0, weight_target, -t11) + r_s0_l * weight_target) * e1) * q
+    t32 = 0.0 if t6 else fma(t13, s0_rate, -t14) + t13 * s0_rate_l + (fma(t12, q, -t13) + t31) * s0_rate
+    t33 = t10 - (t16 - t29) + (t15 - t29) + (0.0 if t5 else 0.0 if t6 else t30) + (0.0 if t5 else t32)
+    t34 = t3 - (t18 - t28) + (t17 - t28) + (0.0 if t1 else fma(e0_K, s5, -t2) + e0_K * s5_l)
+    t35 = fma(s4, t22, -t23) + s4 * (0.0 if t20 else fma(direction_K, e0_K, -t21)) + s4_l * t22
+    t36 = t18 - (t25 - t27) + (t24 - t27) + (t34 + (t33 if t4 else 0.0))
+    t37 = fma(g, t25, -t26) + g * (t36 + (0.0 if t5 else 0.0 if t19 else t35))
+    return t26 + t37 if t37 - t37 == 0.0 else t26
 
 
 # e0 = expm1(q*(-m0 - log(s0) + input[target]))
@@ -1250,22 +1224,22 @@ def hvp_input_f32(g, direction, input, target, weight, ignore_index, q, dinput_)
             direction_row[inside(target_row, n_K)],
             weight[inside(target_row, n_K)],
         )
+        r_s0, r_s0_l = hvp_input_f64_r_s0_core(s0, s0_l)
         start, stop = 0, n_K
         direction_row_0 = direction_row[start:stop]
         e0_1 = e0[start:stop]
         dinput__row_2 = dinput__row[start:stop]
+        direction_row_at_0 = direction_row[inside(target_row, n_K)]
+        weight_at_1 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
             dinput__row_2[i] = hvp_input_f32_dinput_core(
-                g_row, ignore_index, s4, s4_l, s5, s5_l, target_row, direction_row_0[i], e0_1[i]
-            )
-        if 0 <= target_row < n_K:
-            dinput__row[target_row] = hvp_input_f32_told_dinput_core(
+                start + i,
                 e1,
                 g_row,
                 ignore_index,
                 q,
-                s0,
-                s0_l,
+                r_s0,
+                r_s0_l,
                 s0_rate,
                 s0_rate_l,
                 s4,
@@ -1273,9 +1247,10 @@ def hvp_input_f32(g, direction, input, target, weight, ignore_index, q, dinput_)
                 s5,
                 s5_l,
                 target_row,
-                direction_row[inside(target_row, n_K)],
-                e0[inside(target_row, n_K)],
-                weight[inside(target_row, n_K)],
+                direction_row_0[i],
+                direction_row_at_0,
+                e0_1[i],
+                weight_at_1,
             )
 
 

@@ -1545,57 +1545,57 @@ def hvp_input_f32_s5_core_p_2(i_K1, n0, n0_l, n1, s4, s4_l, target, direction_K1
     return t27, t28
 
 
-# dinput[K] = g*weighted(s4, n1*(0 if 0 >= n0 + input[K] else -1)*(0 if 0 >= n0 + input[K] else 1) + 2*(0 if 0 >=
-#     n0 + input[K] else 1)**2*direction[K])
+# dinput[K] = g*(weighted(s4, (2*(0 if 0 >= n0 + input[K] else 1)**2*direction[K] if Ne(K, target) else 0) +
+#     (n1*(0 if 0 >= n0 + input[K] else -1)*(0 if 0 >= n0 + input[K] else 1) if Ne(K, target) else 0)) + (s5 if
+#     Eq(K, target) else 0))
 @core
-def hvp_input_f32_dinput_core_p_2(g, n0, n0_l, n1, s4, s4_l, direction_K, input_K):
+def hvp_input_f32_dinput_core_p_2(i_K, g, n0, n0_l, n1, s4, s4_l, s5, s5_l, target, direction_K, input_K):
+    i_K = np.float64(i_K)
     g = np.float64(g)
     n0 = np.float64(n0)
     n0_l = np.float64(n0_l)
     n1 = np.float64(n1)
     s4 = np.float64(s4)
     s4_l = np.float64(s4_l)
+    s5 = np.float64(s5)
+    s5_l = np.float64(s5_l)
+    target = np.float64(target)
     direction_K = np.float64(direction_K)
     input_K = np.float64(input_K)
     t1 = s4 == 0.0
-    t2 = direction_K * 2.0
-    t3 = input_K + n0
-    t4 = t3 + -0.0
-    t5 = t4 - t3
-    t6 = t3 - input_K
-    t7 = t3 - (t4 - t5) + (-0.0 - t5) + (input_K - (t3 - t6) + (n0 - t6) + n0_l)
-    t8 = t7 - t7 == 0.0
-    t9 = t4 + t7
-    t10 = t9 if t8 else t4
-    t11 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t4) if t8 else 0.0) <= 0.0
-    t12 = 0.0 if t11 else 1.0
-    t13 = t2 * t12
-    t14 = t13 * t12
-    t15 = 0.0 if t11 else -1.0
-    t16 = n1 * t15
-    t17 = t16 * t12
-    t18 = t14 + t17
-    t19 = s4 * t18
-    t20 = 0.0 if t1 else t19
-    t21 = g * t20
-    t22 = t18 - t14
-    t23 = t14 - (t18 - t22) + (t17 - t22) + (fma(t13, t12, -t14) + fma(t2, t12, -t13) * t12)
-    t24 = fma(s4, t18, -t19) + s4 * (t23 + (fma(t16, t12, -t17) + fma(n1, t15, -t16) * t12)) + s4_l * t18
-    t25 = fma(g, t20, -t21) + g * (0.0 if t1 else t24)
-    return t21 + t25 if t25 - t25 == 0.0 else t21
-
-
-# dinput[target] = g*(s5 + weighted(s4, 0))
-@core
-def hvp_input_f32_told_dinput_core_p_2(g, s4, s4_l, s5, s5_l):
-    g = np.float64(g)
-    s5 = np.float64(s5)
-    s5_l = np.float64(s5_l)
-    t1 = s5 + 0.0
-    t2 = g * t1
-    t3 = t1 - s5
-    t4 = fma(g, t1, -t2) + g * (s5 - (t1 - t3) + (0.0 - t3) + s5_l)
-    return t2 + t4 if t4 - t4 == 0.0 else t2
+    t2 = i_K != target
+    t3 = direction_K * 2.0
+    t4 = input_K + n0
+    t5 = t4 + -0.0
+    t6 = t5 - t4
+    t7 = t4 - input_K
+    t8 = t4 - (t5 - t6) + (-0.0 - t6) + (input_K - (t4 - t7) + (n0 - t7) + n0_l)
+    t9 = t8 - t8 == 0.0
+    t10 = t5 + t8
+    t11 = t10 if t9 else t5
+    t12 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t5) if t9 else 0.0) <= 0.0
+    t13 = 0.0 if t12 else 1.0
+    t14 = t3 * t13
+    t15 = t14 * t13
+    t16 = t15 if t2 else 0.0
+    t17 = 0.0 if t12 else -1.0
+    t18 = n1 * t17
+    t19 = t18 * t13
+    t20 = t19 if t2 else 0.0
+    t21 = t16 + t20
+    t22 = s4 * t21
+    t23 = 0.0 if t1 else t22
+    t24 = i_K == target
+    t25 = s5 if t24 else 0.0
+    t26 = t23 + t25
+    t27 = g * t26
+    t28 = t26 - t23
+    t29 = t21 - t16
+    t30 = t16 - (t21 - t29) + (t20 - t29) + (fma(t14, t13, -t15) + fma(t3, t13, -t14) * t13 if t2 else 0.0)
+    t31 = fma(s4, t21, -t22) + s4 * (t30 + (fma(t18, t13, -t19) + fma(n1, t17, -t18) * t13 if t2 else 0.0))
+    t32 = g * (t23 - (t26 - t28) + (t25 - t28) + (0.0 if t1 else t31 + s4_l * t21) + (s5_l if t24 else 0.0))
+    t33 = fma(g, t26, -t27) + t32
+    return t27 + t33 if t33 - t33 == 0.0 else t27
 
 
 # dweight[K] = (g*s0/|K| if Eq(K, target) else 0)
@@ -2100,18 +2100,20 @@ def hvp_input_f32_p_2(g, direction, input, target, weight, margin, dinput_):
             stop = min(start + LANES, n_K)
             direction_row_0 = direction_row[start:stop]
             input_row_1 = input_row[start:stop]
-            dinput__row_2 = dinput__row[start:stop]
             for i in range(stop - start):
                 s5_here, s5_here_l = hvp_input_f32_s5_core_p_2(
                     start + i, n0, n0_l, n1, s4, s4_l, target_row, direction_row_0[i], input_row_1[i]
                 )
                 lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, s5_here_l)
-                dinput__row_2[i] = hvp_input_f32_dinput_core_p_2(
-                    g_row, n0, n0_l, n1, s4, s4_l, direction_row_0[i], input_row_1[i]
-                )
         s5, s5_l = sum_up(lanes_s5, lost_s5, width_K)
-        if 0 <= target_row < n_K:
-            dinput__row[target_row] = hvp_input_f32_told_dinput_core_p_2(g_row, s4, s4_l, s5, s5_l)
+        start, stop = 0, n_K
+        direction_row_0 = direction_row[start:stop]
+        input_row_1 = input_row[start:stop]
+        dinput__row_2 = dinput__row[start:stop]
+        for i in range(stop - start):
+            dinput__row_2[i] = hvp_input_f32_dinput_core_p_2(
+                start + i, g_row, n0, n0_l, n1, s4, s4_l, s5, s5_l, target_row, direction_row_0[i], input_row_1[i]
+            )
 
 
 @loop

@@ -808,50 +808,19 @@ def hvp_input_f32_s5_core(
     return t36, t37
 
 
-# dinput[K] = g*(weighted(s5, e0[K]) + (0 if Eq(target, ignore_index) else weighted(s4, weighted(e0[K],
-#     direction[K]))))
+# dinput[K] = g*(weighted(s5, e0[K]) + ((0 if Eq(target, ignore_index) else weighted(weight[target],
+#     -e1*epsilon*r_s0*direction[target])) + (0 if Eq(target, ignore_index) else weighted(weight[target],
+#     e1*epsilon*r_s0**2*s0_rate)) if Eq(K, target) else 0) + (0 if Eq(target, ignore_index) else weighted(s4,
+#     weighted(e0[K], direction[K]))))
 @core
-def hvp_input_f32_dinput_core(g, ignore_index, s4, s4_l, s5, s5_l, target, direction_K, e0_K):
-    g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
-    s4 = np.float64(s4)
-    s4_l = np.float64(s4_l)
-    s5 = np.float64(s5)
-    s5_l = np.float64(s5_l)
-    target = np.float64(target)
-    direction_K = np.float64(direction_K)
-    e0_K = np.float64(e0_K)
-    t1 = s5 == 0.0
-    t2 = e0_K * s5
-    t3 = 0.0 if t1 else t2
-    t4 = target == ignore_index
-    t5 = s4 == 0.0
-    t6 = e0_K == 0.0
-    t7 = direction_K * e0_K
-    t8 = 0.0 if t6 else t7
-    t9 = s4 * t8
-    t10 = 0.0 if t4 else 0.0 if t5 else t9
-    t11 = t3 + t10
-    t12 = g * t11
-    t13 = t11 - t3
-    t14 = 0.0 if t5 else fma(s4, t8, -t9) + s4 * (0.0 if t6 else fma(direction_K, e0_K, -t7)) + s4_l * t8
-    t15 = t3 - (t11 - t13) + (t10 - t13) + (0.0 if t1 else fma(e0_K, s5, -t2) + e0_K * s5_l)
-    t16 = fma(g, t11, -t12) + g * (t15 + (0.0 if t4 else t14))
-    return t12 + t16 if t16 - t16 == 0.0 else t12
-
-
-# dinput[target] = g*(weighted(s5, e0[target]) + (0 if Eq(target, ignore_index) else weighted(s4,
-#     weighted(e0[target], direction[target]))) + (0 if Eq(target, ignore_index) else weighted(weight[target],
-#     e1*epsilon*s0_rate/s0**2)) + (0 if Eq(target, ignore_index) else weighted(weight[target],
-#     -e1*epsilon*direction[target]/s0)))
-@core
-def hvp_input_f32_told_dinput_core(
+def hvp_input_f32_dinput_core(
+    i_K,
     e1,
     epsilon,
     g,
     ignore_index,
-    s0,
-    s0_l,
+    r_s0,
+    r_s0_l,
     s0_rate,
     s0_rate_l,
     s4,
@@ -859,16 +828,18 @@ def hvp_input_f32_told_dinput_core(
     s5,
     s5_l,
     target,
+    direction_K,
     direction_target,
-    e0_target,
+    e0_K,
     weight_target,
 ):
+    i_K = np.float64(i_K)
     e1 = np.float64(e1)
     epsilon = np.float64(epsilon)
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
+    r_s0 = np.float64(r_s0)
+    r_s0_l = np.float64(r_s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
     s4 = np.float64(s4)
@@ -876,48 +847,52 @@ def hvp_input_f32_told_dinput_core(
     s5 = np.float64(s5)
     s5_l = np.float64(s5_l)
     target = np.float64(target)
+    direction_K = np.float64(direction_K)
     direction_target = np.float64(direction_target)
-    e0_target = np.float64(e0_target)
+    e0_K = np.float64(e0_K)
     weight_target = np.float64(weight_target)
     t1 = s5 == 0.0
-    t2 = e0_target * s5
+    t2 = e0_K * s5
     t3 = 0.0 if t1 else t2
-    t4 = target == ignore_index
-    t5 = weight_target == 0.0
-    t6 = e1 / s0
-    t7 = t6 * weight_target
-    t8 = t7 / s0
-    t9 = t8 * epsilon
-    t10 = t9 * s0_rate
-    t11 = 0.0 if t4 else 0.0 if t5 else t10
-    t12 = t3 + t11
-    t13 = direction_target / s0
-    t14 = t13 * e1
+    t4 = i_K == target
+    t5 = target == ignore_index
+    t6 = weight_target == 0.0
+    t7 = r_s0 * r_s0
+    t8 = t7 * e1
+    t9 = t8 * weight_target
+    t10 = t9 * epsilon
+    t11 = t10 * s0_rate
+    t12 = 0.0 if t5 else 0.0 if t6 else t11
+    t13 = direction_target * e1
+    t14 = t13 * r_s0
     t15 = t14 * weight_target
     t16 = -(t15 * epsilon)
-    t17 = 0.0 if t4 else 0.0 if t5 else t16
+    t17 = 0.0 if t5 else 0.0 if t6 else t16
     t18 = t12 + t17
-    t19 = s4 == 0.0
-    t20 = e0_target == 0.0
-    t21 = direction_target * e0_target
-    t22 = 0.0 if t20 else t21
-    t23 = s4 * t22
-    t24 = 0.0 if t4 else 0.0 if t19 else t23
-    t25 = t18 + t24
-    t26 = g * t25
-    t27 = t25 - t18
-    t28 = t18 - t12
-    t29 = t12 - t3
-    t30 = fma(t6, weight_target, -t7) + (fma(-t6, s0, e1) - t6 * s0_l) / s0 * weight_target
-    t31 = (fma(t8, epsilon, -t9) + (fma(-t8, s0, t7) + t30 - t8 * s0_l) / s0 * epsilon) * s0_rate
-    t32 = t3 - (t12 - t29) + (t11 - t29) + (0.0 if t1 else fma(e0_target, s5, -t2) + e0_target * s5_l)
-    t33 = t32 + (0.0 if t4 else 0.0 if t5 else fma(t9, s0_rate, -t10) + t9 * s0_rate_l + t31)
-    t34 = (fma(t13, e1, -t14) + (fma(-t13, s0, direction_target) - t13 * s0_l) / s0 * e1) * weight_target
-    t35 = 0.0 if t5 else -(fma(t15, epsilon, t16) + (fma(t14, weight_target, -t15) + t34) * epsilon)
-    t36 = fma(s4, t22, -t23) + s4 * (0.0 if t20 else fma(direction_target, e0_target, -t21)) + s4_l * t22
-    t37 = t18 - (t25 - t27) + (t24 - t27) + (t12 - (t18 - t28) + (t17 - t28) + t33 + (0.0 if t4 else t35))
-    t38 = fma(g, t25, -t26) + g * (t37 + (0.0 if t4 else 0.0 if t19 else t36))
-    return t26 + t38 if t38 - t38 == 0.0 else t26
+    t19 = t18 if t4 else 0.0
+    t20 = t3 + t19
+    t21 = s4 == 0.0
+    t22 = e0_K == 0.0
+    t23 = direction_K * e0_K
+    t24 = 0.0 if t22 else t23
+    t25 = s4 * t24
+    t26 = 0.0 if t5 else 0.0 if t21 else t25
+    t27 = t20 + t26
+    t28 = g * t27
+    t29 = t27 - t20
+    t30 = t20 - t3
+    t31 = t18 - t12
+    t32 = (fma(t7, e1, -t8) + (fma(r_s0, r_s0, -t7) + r_s0 * r_s0_l + r_s0_l * r_s0) * e1) * weight_target
+    t33 = (fma(t9, epsilon, -t10) + (fma(t8, weight_target, -t9) + t32) * epsilon) * s0_rate
+    t34 = 0.0 if t5 else 0.0 if t6 else fma(t10, s0_rate, -t11) + t10 * s0_rate_l + t33
+    t35 = (fma(t13, r_s0, -t14) + t13 * r_s0_l + fma(direction_target, e1, -t13) * r_s0) * weight_target
+    t36 = 0.0 if t6 else -(fma(t15, epsilon, t16) + (fma(t14, weight_target, -t15) + t35) * epsilon)
+    t37 = t3 - (t20 - t30) + (t19 - t30) + (0.0 if t1 else fma(e0_K, s5, -t2) + e0_K * s5_l)
+    t38 = t37 + (t12 - (t18 - t31) + (t17 - t31) + t34 + (0.0 if t5 else t36) if t4 else 0.0)
+    t39 = fma(s4, t24, -t25) + s4 * (0.0 if t22 else fma(direction_K, e0_K, -t23)) + s4_l * t24
+    t40 = g * (t20 - (t27 - t29) + (t26 - t29) + t38 + (0.0 if t5 else 0.0 if t21 else t39))
+    t41 = fma(g, t27, -t28) + t40
+    return t28 + t41 if t41 - t41 == 0.0 else t28
 
 
 # e1 = log(s0)
@@ -1757,22 +1732,22 @@ def hvp_input_f32(g, direction, input, target, weight, ignore_index, epsilon, di
             direction_row[inside(target_row, n_K)],
             weight[inside(target_row, n_K)],
         )
+        r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
         start, stop = 0, n_K
         direction_row_0 = direction_row[start:stop]
         e0_1 = e0[start:stop]
         dinput__row_2 = dinput__row[start:stop]
+        direction_row_at_0 = direction_row[inside(target_row, n_K)]
+        weight_at_1 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
             dinput__row_2[i] = hvp_input_f32_dinput_core(
-                g_row, ignore_index, s4, s4_l, s5, s5_l, target_row, direction_row_0[i], e0_1[i]
-            )
-        if 0 <= target_row < n_K:
-            dinput__row[target_row] = hvp_input_f32_told_dinput_core(
+                start + i,
                 e1,
                 epsilon,
                 g_row,
                 ignore_index,
-                s0,
-                s0_l,
+                r_s0,
+                r_s0_l,
                 s0_rate,
                 s0_rate_l,
                 s4,
@@ -1780,9 +1755,10 @@ def hvp_input_f32(g, direction, input, target, weight, ignore_index, epsilon, di
                 s5,
                 s5_l,
                 target_row,
-                direction_row[inside(target_row, n_K)],
-                e0[inside(target_row, n_K)],
-                weight[inside(target_row, n_K)],
+                direction_row_0[i],
+                direction_row_at_0,
+                e0_1[i],
+                weight_at_1,
             )
 
 
