@@ -127,7 +127,9 @@ class Arithmetic:
     functions, which a result that is rounded to float32 does not tell from the full ones. `tracked` takes from them
     also what rounding their values to float64 loses, which a sum that is rounded to float32 does not tell. Without
     `own` low parts that are there are carried on, and the roundings of the arithmetic itself are not looked at. `fine`
-    takes from exponentials, logarithms and powers low parts that know more, for results in which they cancel.
+    takes from exponentials, logarithms and powers low parts that know more, for results in which they cancel. `renewed`
+    rounds sums of numbers with low parts again, so that a low part is small beside its number where most of the sum has
+    cancelled: the product of two such differences would lose what their low parts make together.
     """
 
     compensated: bool = False
@@ -137,6 +139,7 @@ class Arithmetic:
     tracked: bool = True
     own: bool = True
     fine: bool = False
+    renewed: bool = False
 
     def constant(self, high: float, low: float) -> Pair:
         high, low = parts(high, low)
@@ -165,7 +168,8 @@ class Arithmetic:
             return Pair(total, _sum(a.low, b.low))
         back = total - a.high
         lost = (a.high - (total - back)) + (b.high - back)
-        return Pair(total, _sum(lost, a.low, b.low), nearest=a.low is None and b.low is None)
+        sum_of = Pair(total, _sum(lost, a.low, b.low), nearest=a.low is None and b.low is None)
+        return self.normal(sum_of) if self.renewed and not sum_of.nearest else sum_of
 
     def sub(self, a: Pair, b: Pair) -> Pair:
         return self.add(a, self.neg(b))
@@ -248,7 +252,8 @@ class Arithmetic:
         return self.with_low(value.high, value.low, _times(a.low, slope))
 
     def with_low(self, value: Node, *parts: Node | None) -> Pair:
-        return Pair(value, _sum(*parts) if self.compensated else None)
+        found = Pair(value, _sum(*parts) if self.compensated else None)
+        return self.normal(found) if self.renewed else found
 
     def rounded(self, a: Pair) -> Node:
         """The number as one float64."""
@@ -277,5 +282,6 @@ SHORTENED = Arithmetic(compensated=True, short=True, tracked=False)
 UNTRACKED = Arithmetic(compensated=True, tracked=False)
 CARRIED = Arithmetic(compensated=True, tracked=False, own=False)
 FINELY = Arithmetic(compensated=True, fine=True)
+RENEWED = Arithmetic(compensated=True, renewed=True)
 HALVED = Arithmetic(compensated=True, halved=True)
 ANNIHILATING = Arithmetic(compensated=True, halved=True, annihilating=True)

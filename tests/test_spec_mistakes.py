@@ -10,7 +10,7 @@ import pytest
 from symgen.spec import SpecError, load
 
 IMPORTS = (
-    "from symgen.spec import Axis, Tensor, Param, Weight, Index, Labels, Mask, Shape, Real, Int, Literal, activation, "
+    "from symgen.spec import Axis, Tensor, Param, Weight, Prob, Index, Labels, Mask, Shape, Real, Int, Literal, activation, "
     "loss, function, exp, log, sqrt, mean, size, norm\n"
     'C = Axis("C"); D = Axis("D"); K = Axis("K", at=1)\n'
 )
@@ -182,6 +182,10 @@ MISTAKES: dict[str, tuple[str, int, str, str, str]] = {
     ),
     "a condition returned": (spec("return x > 0"), 4, "def f(x):", "a condition is returned", "1 if condition else 0"),
     "no array": (spec("return 2 * a", signature="a: Real = 1"), 4, "def f", "no array argument", "Tensor"),
+    "probabilities only": (
+        spec("return p * q", signature="p: Prob, q: Prob"), 4, "def f", "none of its arguments is a Tensor",
+        "'p: Tensor', of a probability '0 <= Tensor <= 1'",
+    ),
     "calls itself": (spec("return f(x)"), 6, "return f(x)", "f calls itself", "finite"),
     "other form with an unknown name": (
         spec("return x", '@activation(also={"y": "nowhere"})'), 3, "@activation", "in the other form 'y'", "names of",

@@ -20,6 +20,7 @@ ARITHMETIC = {
     "compensated": "what each operation rounds off is carried along as a second number, and added at the end",
     "halved": "compensated; a factor that can underflow is the square of its square root, multiplied in last",
     "annihilating": "compensated; a product is zero where such a factor is zero, even times infinity",
+    "renewed": "compensated; a sum is rounded again, so that products of differences of near equals keep their digits",
 }
 """What the words beside a segment mean, see `symgen.arithmetic`."""
 

@@ -253,8 +253,9 @@ def _lower_log(s: Walk, e: Expr) -> Pair:
     if not isinstance(e.args[0], vocabulary.quotient):
         return value
     above, below = map(sp.log, e.args[0].args)  # where the quotient is no normal number
-    least = const(float(np.finfo(number_format()).tiny))
-    return choose(node("lt", u.high, least), s.pair(above - below), value)
+    ends = np.finfo(number_format())
+    inside = node("and", node("le", const(float(ends.tiny)), u.high), node("le", u.high, const(float(ends.max))))
+    return choose(inside, value, s.pair(above - below))
 
 
 def _lower_log1mexp(s: Walk, e: Expr) -> Pair:

@@ -10,6 +10,7 @@ from symgen.vocabulary import log1mexp, log1p, sech2, sigmoid, softplus, tanh
 
 _POSITIVE_FACTOR = ((a, "positive"),)
 _ONE_SIGN = ((u, "written without minus"),)
+_APART = ((u - v, "of several operands"),)
 
 RECOGNIZE = (
     Rule("tanh-intro-double", (exp(2 * u) - 1) / (exp(2 * u) + 1), tanh(u),
@@ -41,6 +42,12 @@ RECOGNIZE = (
 STABILIZE = (
     Rule("sech2-complement", 1 - sech2(u), tanh(u) ** 2,
          "stabilize", "no cancellation at 0", "exponential", "DLMF 4.35"),
+    Rule("tanh-apart", tanh(u) - tanh(v),
+         2 * tanh(u - v) * (sigmoid(2 * u) * sigmoid(-2 * v) + sigmoid(2 * v) * sigmoid(-2 * u)),
+         "stabilize", "no difference of near equals, and no overflow where they are far apart", "exponential",
+         "DLMF 4.35", _APART),
+    Rule("exp-apart", exp(u) - exp(v), tanh((u - v) / 2) * (exp(u) + exp(v)),
+         "stabilize", "no difference of near equals, nor of two infinities", "exponential", "DLMF 4.35", _APART),
     Rule("tanh-softplus", tanh(softplus(u)), sigmoid(u) * (1 + sigmoid(-u)) / (1 + sigmoid(-u) ** 2),
          "stabilize", "sigmoids of one argument only", "exponential", "arXiv:1908.08681"),
     Rule("sech2-softplus", sech2(softplus(u)), 4 * sigmoid(-u) ** 2 / (1 + sigmoid(-u) ** 2) ** 2,

@@ -12,6 +12,7 @@ _POSITIVE_FACTOR = ((a, "positive"),)
 _TWO_NUMBERS = ((a, "positive"), (b, "positive"), (a, "number"), (b, "number"))
 
 _STEP = ((u - v, "positive"), (u - v, "number"))
+_APART = ((u - v, "of several operands"),)
 
 RECOGNIZE = (
     Rule("sigmoid-intro", 1 / (1 + exp(-u)), sigmoid(u),
@@ -56,6 +57,10 @@ STABILIZE = (
          "stabilize", "no cancellation at 0", "exponential", "DLMF 4.35"),
     Rule("sigmoid-step", sigmoid(u) - sigmoid(v), -expm1(v - u) * sigmoid(u) * sigmoid(-v),
          "stabilize", "no difference of near equals", "exponential", "definition of sigmoid", _STEP),
+    Rule("sigmoid-apart", sigmoid(u) - sigmoid(v),
+         tanh((u - v) / 2) * (sigmoid(u) * sigmoid(-v) + sigmoid(v) * sigmoid(-u)),
+         "stabilize", "no difference of near equals, and no overflow where they are far apart", "exponential",
+         "definition of sigmoid", _APART),
     Rule("softplus-step", softplus(u) - softplus(v), log1p(expm1(u - v) * sigmoid(v)),
          "stabilize", "no difference of near equals", "exponentiate", "definition of softplus", _STEP),
     Rule("log-sum-exp-max", v + softplus(u - v), maximum(u, v) + softplus(-Abs(u - v)),

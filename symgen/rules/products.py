@@ -109,10 +109,12 @@ def square_difference(e: Expr) -> Expr | None:
     if not e.is_Add or len(e.args) != 2:
         return None
     content = _content(e.args)
-    roots = [(t / content > 0 if t.is_number else (t / content).as_coeff_Mul()[0] > 0, t / content) for t in e.args]
-    if [up for up, _ in roots].count(True) != 1:
-        return None
-    above, below = (_square_root(t if up else -t) for up, t in sorted(roots, key=lambda r: not r[0]))
+    terms = [t / content for t in e.args]
+    factors = [t if t.is_number else t.as_coeff_Mul()[0] for t in terms]
+    if [bool(f.is_positive) for f in factors].count(True) != 1 or not all(f.is_extended_real for f in factors):
+        return None  # where a formula is carried beyond its domain, logarithms are complex
+    signed = sorted(zip(factors, terms, strict=True), key=lambda r: bool(r[0].is_negative))
+    above, below = (_square_root(-t if f.is_negative else t) for f, t in signed)
     return None if above is None or below is None else content * (above - below) * (above + below)
 
 

@@ -24,6 +24,7 @@ CONDITIONS: dict[str, Callable[[Any], bool]] = {
     "not an integer": lambda e: not e.is_integer,
     # a power with it as exponent is real for no negative base, which a definition on all of its domain then never has
     "a real exponent": lambda e: not e.is_integer,
+    "of several operands": lambda e: len(e.free_symbols) > 1,
     "number below 2": lambda e: bool(e.is_number and e < 2),
     # chooses one of u and -u, so that an odd or even head has one spelling; any real number satisfies it in a proof
     "written without minus": lambda e: bool((-e).could_extract_minus_sign()),

@@ -203,6 +203,11 @@ class Definition:
                 raise self.error(what, f"use it or remove it: '{p.name}'", p.line)
         if not any(p.role.is_data for p in self.parameters) and self.kind != "function":
             raise self.error("it has no array argument", "an argument without annotation is a Tensor: def f(x)")
+        kinds = {r.kind for p in self.parameters for r in p.role.kinds or (p.role,)}
+        if "tensor" not in kinds and self.kind != "function":
+            first = next(p for p in self.parameters if p.role.is_data)
+            hint = f"say what it is differentiated in: '{first.name}: Tensor', of a probability '0 <= Tensor <= 1'"
+            raise self.error("none of its arguments is a Tensor", hint, first.line)
 
     def alternative(self, text: str, note: str) -> Alternative:
         """Another written form, read by the same evaluator with the same names."""

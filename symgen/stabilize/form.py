@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import sympy as sp
 from sympy import Expr, Symbol
 
-from symgen.arithmetic import ANNIHILATING, COMPENSATED, HALVED, PLAIN, SHORT, Arithmetic, Pair, exact
+from symgen.arithmetic import ANNIHILATING, COMPENSATED, HALVED, PLAIN, RENEWED, SHORT, Arithmetic, Pair, exact
 from symgen.kernel import Node, const, node, select
 from symgen.lowering import Lowering, lower
 from symgen.stabilize.piece import MAGNITUDE, Piece
@@ -22,6 +22,7 @@ ARITHMETICS: dict[str, Arithmetic] = {
     "compensated": COMPENSATED,
     "halved": HALVED,
     "annihilating": ANNIHILATING,
+    "renewed": RENEWED,
 }
 
 

@@ -18,7 +18,7 @@ import sympy as sp
 from sympy import Abs, Expr, Symbol, log, sign
 
 from symgen.heads import Cases, first_max, straight_through
-from symgen.stabilize.candidates import attempt
+from symgen.stabilize.candidates import attempt, sides
 from symgen.vocabulary import hypot, log1p, quotient
 
 RATIO = Symbol("t", real=True)  # x/s where |x| <= s
@@ -70,7 +70,7 @@ class Half:
         logs = found.logs * log(other)
         together = other**found.degree * whole if power else scaled(whole, other, found.degree)
         forms = together, own**power * other ** (found.degree - power) * rest
-        kept, apart = ((form + logs).xreplace({ratio: quotient(own, other)}) for form in forms)
+        kept, apart = (quotients(form + logs, ratio, own, other) for form in forms)
         return kept, apart
 
     def _parts(self, e: Expr) -> Homogeneous:
@@ -162,6 +162,12 @@ def scaled(unit: Expr, m: Expr, degree: Expr) -> Expr:
     return unit
 
 
+def quotients(e: Expr, ratio: Symbol, own: Expr, other: Expr) -> Expr:
+    """An expression with a quotient for the ratio, and for what divides by it the other one: neither is inverted."""
+    powers = {p: quotient(other, own) ** -p.exp for p in e.atoms(sp.Pow) if p.base == ratio and p.exp.is_negative}
+    return e.xreplace({**powers, ratio: quotient(own, other)})
+
+
 def split(e: Expr, ratio: Symbol) -> tuple[Expr, Expr]:
     """A product as a power of the ratio and the rest."""
     powers = dict(f.as_base_exp() for f in sp.Mul.make_args(e))
@@ -188,6 +194,8 @@ def _halves(e: Expr, x: Symbol) -> Iterator[tuple[Expr, Expr, Expr]]:
         for near, above, below in forms:
             one, other = attempt(above), attempt(below)
             far = above if one == other else sign(x) * above if one == -other else Cases(x > 0, above, below)
+            if len(sides(x)) == 1:
+                far = above if sides(x) == (1,) else below
             yield root(s, weight), near.xreplace({known: s}), far.xreplace({known: s})
 
 
