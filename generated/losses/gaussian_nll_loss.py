@@ -132,10 +132,10 @@ grad2_target_scalar32_no_full = grad2_target_scalar_no_full
 # where Abs(r) <= 65536*sqrt(straight_through(first_max(var, eps), var)): quotient(-(quotient(r,
 # sqrt(straight_through(first_max(var, eps), var))) - 1)*(quotient(r, sqrt(straight_through(first_max(var, eps),
 # var))) + 1)/2, straight_through(first_max(var, eps), var)) (compensated)
-# where Abs(r) > 65536*sqrt(straight_through(first_max(var, eps), var)): (1 -
-# 1/quotient(sqrt(straight_through(first_max(var, eps), var)), Abs(r)))*(1 +
-# 1/quotient(sqrt(straight_through(first_max(var, eps), var)),
-# Abs(r)))/(2*r**2*quotient(sqrt(straight_through(first_max(var, eps), var)), Abs(r))**2) (compensated)
+# where Abs(r) > 65536*sqrt(straight_through(first_max(var, eps), var)):
+# (quotient(sqrt(straight_through(first_max(var, eps), var)), Abs(r)) -
+# 1)*(quotient(sqrt(straight_through(first_max(var, eps), var)), Abs(r)) + 1)*quotient(Abs(r),
+# sqrt(straight_through(first_max(var, eps), var)))**4/(2*r**2) (halved)
 # with r = input - target
 @core
 def grad_var_scalar_no_full(input, target, var, eps):
@@ -169,28 +169,30 @@ def grad_var_scalar_no_full(input, target, var, eps):
     t24 = t17 - t16
     t25 = fma(t18, t19, t20) + t18 * (t16 - (t19 - t22) + (1.0 - t22) + t23)
     t26 = (fma(-t21, t3, t20) + -(t25 + (t16 - (t17 - t24) + (-1.0 - t24) + t23) * 0.5 * t19)) / t3
-    t27 = t4 / t2
-    t28 = 1.0 / t27
-    t29 = -t28
-    t30 = t29 + 1.0
-    t31 = t30 / t1
-    t32 = t28 + 1.0
-    t33 = t31 * t32
-    t34 = t33 / t1
-    t35 = t34 * 0.5
-    t36 = t35 / t27
-    t37 = t36 / t27
-    t38 = t32 - t28
-    t39 = (fma(-t27, t2, t4) + t11 - t27 * t10) / t2
-    t40 = (fma(t29, t27, 1.0) - t28 * t39) / t27
-    t41 = t30 - t29
-    t42 = (fma(-t31, t1, t30) + (t29 - (t30 - t41) + (1.0 - t41) + -t40) - t31 * t9) / t1 * t32
-    t43 = fma(-t34, t1, t33) + (fma(t31, t32, -t33) + t31 * (t28 - (t32 - t38) + (1.0 - t38) + t40) + t42)
-    t44 = fma(-t37, t27, t36) + (fma(-t36, t27, t35) + (t43 - t34 * t9) / t1 * 0.5 - t36 * t39) / t27
-    t45 = (t44 - t37 * t39) / t27
-    t46 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t6) if t13 else 0.0) <= 0.0
-    t47 = (t21 + t26 if t26 - t26 == 0.0 else t21) if t46 else t37 + t45 if t45 - t45 == 0.0 else t37
-    return var if var != var else t47
+    t27 = t2 / t4
+    t28 = t27 / t1
+    t29 = t28 * 0.5
+    t30 = t29 / t1
+    t31 = t4 / t2
+    t32 = t31 + -1.0
+    t33 = t30 * t32
+    t34 = t31 + 1.0
+    t35 = t33 * t34
+    t36 = t35 * t27
+    t37 = t36 * t27
+    t38 = t37 * t27
+    t39 = (fma(-t27, t4, t2) + t10 - t27 * t11) / t4
+    t40 = t34 - t31
+    t41 = (fma(-t31, t2, t4) + t11 - t31 * t10) / t2
+    t42 = t32 - t31
+    t43 = (fma(-t30, t1, t29) + (fma(-t28, t1, t27) + t39 - t28 * t9) / t1 * 0.5 - t30 * t9) / t1 * t32
+    t44 = (fma(t30, t32, -t33) + t30 * (t31 - (t32 - t42) + (-1.0 - t42) + t41) + t43) * t34
+    t45 = (fma(t33, t34, -t35) + t33 * (t31 - (t34 - t40) + (1.0 - t40) + t41) + t44) * t27
+    t46 = (fma(t36, t27, -t37) + t36 * t39 + (fma(t35, t27, -t36) + t35 * t39 + t45) * t27) * t27
+    t47 = fma(t37, t27, -t38) + t37 * t39 + t46
+    t48 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t6) if t13 else 0.0) <= 0.0
+    t49 = (t21 + t26 if t26 - t26 == 0.0 else t21) if t48 else t38 + t47 if t47 - t47 == 0.0 else t38
+    return var if var != var else t49
 
 
 @core
@@ -293,30 +295,32 @@ def grads_scalar_no_full(input, target, var, eps):
     t28 = t21 - t20
     t29 = fma(t22, t23, t24) + t22 * (t20 - (t23 - t26) + (1.0 - t26) + t27)
     t30 = (fma(-t25, t3, t24) + -(t29 + (t20 - (t21 - t28) + (-1.0 - t28) + t27) * 0.5 * t23)) / t3
-    t31 = t10 / t9
-    t32 = 1.0 / t31
-    t33 = -t32
-    t34 = t33 + 1.0
-    t35 = t34 / t2
-    t36 = t32 + 1.0
-    t37 = t35 * t36
-    t38 = t37 / t2
-    t39 = t38 * 0.5
-    t40 = t39 / t31
-    t41 = t40 / t31
-    t42 = t36 - t32
-    t43 = (fma(-t31, t9, t10) + t15 - t31 * t14) / t9
-    t44 = (fma(t33, t31, 1.0) - t32 * t43) / t31
-    t45 = t34 - t33
-    t46 = (fma(-t35, t2, t34) + (t33 - (t34 - t45) + (1.0 - t45) + -t44) - t35 * t6) / t2 * t36
-    t47 = fma(-t38, t2, t37) + (fma(t35, t36, -t37) + t35 * (t32 - (t36 - t42) + (1.0 - t42) + t44) + t46)
-    t48 = fma(-t41, t31, t40) + (fma(-t40, t31, t39) + (t47 - t38 * t6) / t2 * 0.5 - t40 * t43) / t31
-    t49 = (t48 - t41 * t43) / t31
-    t50 = t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t12) if t17 else 0.0) <= 0.0
-    t51 = (t25 + t30 if t30 - t30 == 0.0 else t25) if t50 else t41 + t49 if t49 - t49 == 0.0 else t41
-    t52 = -t8
-    t53 = var if t1 else t51
-    return t8, t52, t53
+    t31 = t9 / t10
+    t32 = t31 / t2
+    t33 = t32 * 0.5
+    t34 = t33 / t2
+    t35 = t10 / t9
+    t36 = t35 + -1.0
+    t37 = t34 * t36
+    t38 = t35 + 1.0
+    t39 = t37 * t38
+    t40 = t39 * t31
+    t41 = t40 * t31
+    t42 = t41 * t31
+    t43 = (fma(-t31, t10, t9) + t14 - t31 * t15) / t10
+    t44 = t38 - t35
+    t45 = (fma(-t35, t9, t10) + t15 - t35 * t14) / t9
+    t46 = t36 - t35
+    t47 = (fma(-t34, t2, t33) + (fma(-t32, t2, t31) + t43 - t32 * t6) / t2 * 0.5 - t34 * t6) / t2 * t36
+    t48 = (fma(t34, t36, -t37) + t34 * (t35 - (t36 - t46) + (-1.0 - t46) + t45) + t47) * t38
+    t49 = (fma(t37, t38, -t39) + t37 * (t35 - (t38 - t44) + (1.0 - t44) + t45) + t48) * t31
+    t50 = (fma(t40, t31, -t41) + t40 * t43 + (fma(t39, t31, -t40) + t39 * t43 + t49) * t31) * t31
+    t51 = fma(t41, t31, -t42) + t41 * t43 + t50
+    t52 = t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t12) if t17 else 0.0) <= 0.0
+    t53 = (t25 + t30 if t30 - t30 == 0.0 else t25) if t52 else t42 + t51 if t51 - t51 == 0.0 else t42
+    t54 = -t8
+    t55 = var if t1 else t53
+    return t8, t54, t55
 
 
 @core
@@ -387,31 +391,33 @@ def value_and_grad_scalar_no_full(input, target, var, eps):
     t34 = t27 - t26
     t35 = fma(t28, t29, t30) + t28 * (t26 - (t29 - t32) + (1.0 - t32) + t33)
     t36 = (fma(-t31, t3, t30) + -(t35 + (t26 - (t27 - t34) + (-1.0 - t34) + t33) * 0.5 * t29)) / t3
-    t37 = t16 / t15
-    t38 = 1.0 / t37
-    t39 = -t38
-    t40 = t39 + 1.0
-    t41 = t40 / t2
-    t42 = t38 + 1.0
-    t43 = t41 * t42
-    t44 = t43 / t2
-    t45 = t44 * 0.5
-    t46 = t45 / t37
-    t47 = t46 / t37
-    t48 = t42 - t38
-    t49 = (fma(-t37, t15, t16) + t21 - t37 * t20) / t15
-    t50 = (fma(t39, t37, 1.0) - t38 * t49) / t37
-    t51 = t40 - t39
-    t52 = (fma(-t41, t2, t40) + (t39 - (t40 - t51) + (1.0 - t51) + -t50) - t41 * t11) / t2 * t42
-    t53 = fma(-t44, t2, t43) + (fma(t41, t42, -t43) + t41 * (t38 - (t42 - t48) + (1.0 - t48) + t50) + t52)
-    t54 = fma(-t47, t37, t46) + (fma(-t46, t37, t45) + (t53 - t44 * t11) / t2 * 0.5 - t46 * t49) / t37
-    t55 = (t54 - t47 * t49) / t37
-    t56 = t25 < 0.0 or t25 == 0.0 and (t22 - (t24 - t18) if t23 else 0.0) <= 0.0
-    t57 = (t31 + t36 if t36 - t36 == 0.0 else t31) if t56 else t47 + t55 if t55 - t55 == 0.0 else t47
-    t58 = var if t1 else t8 + t13 if t13 - t13 == 0.0 else t8
-    t59 = -t14
-    t60 = var if t1 else t57
-    return t58, t14, t59, t60
+    t37 = t15 / t16
+    t38 = t37 / t2
+    t39 = t38 * 0.5
+    t40 = t39 / t2
+    t41 = t16 / t15
+    t42 = t41 + -1.0
+    t43 = t40 * t42
+    t44 = t41 + 1.0
+    t45 = t43 * t44
+    t46 = t45 * t37
+    t47 = t46 * t37
+    t48 = t47 * t37
+    t49 = (fma(-t37, t16, t15) + t20 - t37 * t21) / t16
+    t50 = t44 - t41
+    t51 = (fma(-t41, t15, t16) + t21 - t41 * t20) / t15
+    t52 = t42 - t41
+    t53 = (fma(-t40, t2, t39) + (fma(-t38, t2, t37) + t49 - t38 * t11) / t2 * 0.5 - t40 * t11) / t2 * t42
+    t54 = (fma(t40, t42, -t43) + t40 * (t41 - (t42 - t52) + (-1.0 - t52) + t51) + t53) * t44
+    t55 = (fma(t43, t44, -t45) + t43 * (t41 - (t44 - t50) + (1.0 - t50) + t51) + t54) * t37
+    t56 = (fma(t46, t37, -t47) + t46 * t49 + (fma(t45, t37, -t46) + t45 * t49 + t55) * t37) * t37
+    t57 = fma(t47, t37, -t48) + t47 * t49 + t56
+    t58 = t25 < 0.0 or t25 == 0.0 and (t22 - (t24 - t18) if t23 else 0.0) <= 0.0
+    t59 = (t31 + t36 if t36 - t36 == 0.0 else t31) if t58 else t48 + t57 if t57 - t57 == 0.0 else t48
+    t60 = var if t1 else t8 + t13 if t13 - t13 == 0.0 else t8
+    t61 = -t14
+    t62 = var if t1 else t59
+    return t60, t14, t61, t62
 
 
 @core
@@ -1004,10 +1010,10 @@ grad2_target_scalar32_full = grad2_target_scalar_full
 # where Abs(r) <= 65536*sqrt(straight_through(first_max(var, eps), var)): quotient(-(quotient(r,
 # sqrt(straight_through(first_max(var, eps), var))) - 1)*(quotient(r, sqrt(straight_through(first_max(var, eps),
 # var))) + 1)/2, straight_through(first_max(var, eps), var)) (compensated)
-# where Abs(r) > 65536*sqrt(straight_through(first_max(var, eps), var)): (1 -
-# 1/quotient(sqrt(straight_through(first_max(var, eps), var)), Abs(r)))*(1 +
-# 1/quotient(sqrt(straight_through(first_max(var, eps), var)),
-# Abs(r)))/(2*r**2*quotient(sqrt(straight_through(first_max(var, eps), var)), Abs(r))**2) (compensated)
+# where Abs(r) > 65536*sqrt(straight_through(first_max(var, eps), var)):
+# (quotient(sqrt(straight_through(first_max(var, eps), var)), Abs(r)) -
+# 1)*(quotient(sqrt(straight_through(first_max(var, eps), var)), Abs(r)) + 1)*quotient(Abs(r),
+# sqrt(straight_through(first_max(var, eps), var)))**4/(2*r**2) (halved)
 # with r = input - target
 @core
 def grad_var_scalar_full(input, target, var, eps):
@@ -1041,28 +1047,30 @@ def grad_var_scalar_full(input, target, var, eps):
     t24 = t17 - t16
     t25 = fma(t18, t19, t20) + t18 * (t16 - (t19 - t22) + (1.0 - t22) + t23)
     t26 = (fma(-t21, t3, t20) + -(t25 + (t16 - (t17 - t24) + (-1.0 - t24) + t23) * 0.5 * t19)) / t3
-    t27 = t4 / t2
-    t28 = 1.0 / t27
-    t29 = -t28
-    t30 = t29 + 1.0
-    t31 = t30 / t1
-    t32 = t28 + 1.0
-    t33 = t31 * t32
-    t34 = t33 / t1
-    t35 = t34 * 0.5
-    t36 = t35 / t27
-    t37 = t36 / t27
-    t38 = t32 - t28
-    t39 = (fma(-t27, t2, t4) + t11 - t27 * t10) / t2
-    t40 = (fma(t29, t27, 1.0) - t28 * t39) / t27
-    t41 = t30 - t29
-    t42 = (fma(-t31, t1, t30) + (t29 - (t30 - t41) + (1.0 - t41) + -t40) - t31 * t9) / t1 * t32
-    t43 = fma(-t34, t1, t33) + (fma(t31, t32, -t33) + t31 * (t28 - (t32 - t38) + (1.0 - t38) + t40) + t42)
-    t44 = fma(-t37, t27, t36) + (fma(-t36, t27, t35) + (t43 - t34 * t9) / t1 * 0.5 - t36 * t39) / t27
-    t45 = (t44 - t37 * t39) / t27
-    t46 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t6) if t13 else 0.0) <= 0.0
-    t47 = (t21 + t26 if t26 - t26 == 0.0 else t21) if t46 else t37 + t45 if t45 - t45 == 0.0 else t37
-    return var if var != var else t47
+    t27 = t2 / t4
+    t28 = t27 / t1
+    t29 = t28 * 0.5
+    t30 = t29 / t1
+    t31 = t4 / t2
+    t32 = t31 + -1.0
+    t33 = t30 * t32
+    t34 = t31 + 1.0
+    t35 = t33 * t34
+    t36 = t35 * t27
+    t37 = t36 * t27
+    t38 = t37 * t27
+    t39 = (fma(-t27, t4, t2) + t10 - t27 * t11) / t4
+    t40 = t34 - t31
+    t41 = (fma(-t31, t2, t4) + t11 - t31 * t10) / t2
+    t42 = t32 - t31
+    t43 = (fma(-t30, t1, t29) + (fma(-t28, t1, t27) + t39 - t28 * t9) / t1 * 0.5 - t30 * t9) / t1 * t32
+    t44 = (fma(t30, t32, -t33) + t30 * (t31 - (t32 - t42) + (-1.0 - t42) + t41) + t43) * t34
+    t45 = (fma(t33, t34, -t35) + t33 * (t31 - (t34 - t40) + (1.0 - t40) + t41) + t44) * t27
+    t46 = (fma(t36, t27, -t37) + t36 * t39 + (fma(t35, t27, -t36) + t35 * t39 + t45) * t27) * t27
+    t47 = fma(t37, t27, -t38) + t37 * t39 + t46
+    t48 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t6) if t13 else 0.0) <= 0.0
+    t49 = (t21 + t26 if t26 - t26 == 0.0 else t21) if t48 else t38 + t47 if t47 - t47 == 0.0 else t38
+    return var if var != var else t49
 
 
 @core
@@ -1165,30 +1173,32 @@ def grads_scalar_full(input, target, var, eps):
     t28 = t21 - t20
     t29 = fma(t22, t23, t24) + t22 * (t20 - (t23 - t26) + (1.0 - t26) + t27)
     t30 = (fma(-t25, t3, t24) + -(t29 + (t20 - (t21 - t28) + (-1.0 - t28) + t27) * 0.5 * t23)) / t3
-    t31 = t10 / t9
-    t32 = 1.0 / t31
-    t33 = -t32
-    t34 = t33 + 1.0
-    t35 = t34 / t2
-    t36 = t32 + 1.0
-    t37 = t35 * t36
-    t38 = t37 / t2
-    t39 = t38 * 0.5
-    t40 = t39 / t31
-    t41 = t40 / t31
-    t42 = t36 - t32
-    t43 = (fma(-t31, t9, t10) + t15 - t31 * t14) / t9
-    t44 = (fma(t33, t31, 1.0) - t32 * t43) / t31
-    t45 = t34 - t33
-    t46 = (fma(-t35, t2, t34) + (t33 - (t34 - t45) + (1.0 - t45) + -t44) - t35 * t6) / t2 * t36
-    t47 = fma(-t38, t2, t37) + (fma(t35, t36, -t37) + t35 * (t32 - (t36 - t42) + (1.0 - t42) + t44) + t46)
-    t48 = fma(-t41, t31, t40) + (fma(-t40, t31, t39) + (t47 - t38 * t6) / t2 * 0.5 - t40 * t43) / t31
-    t49 = (t48 - t41 * t43) / t31
-    t50 = t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t12) if t17 else 0.0) <= 0.0
-    t51 = (t25 + t30 if t30 - t30 == 0.0 else t25) if t50 else t41 + t49 if t49 - t49 == 0.0 else t41
-    t52 = -t8
-    t53 = var if t1 else t51
-    return t8, t52, t53
+    t31 = t9 / t10
+    t32 = t31 / t2
+    t33 = t32 * 0.5
+    t34 = t33 / t2
+    t35 = t10 / t9
+    t36 = t35 + -1.0
+    t37 = t34 * t36
+    t38 = t35 + 1.0
+    t39 = t37 * t38
+    t40 = t39 * t31
+    t41 = t40 * t31
+    t42 = t41 * t31
+    t43 = (fma(-t31, t10, t9) + t14 - t31 * t15) / t10
+    t44 = t38 - t35
+    t45 = (fma(-t35, t9, t10) + t15 - t35 * t14) / t9
+    t46 = t36 - t35
+    t47 = (fma(-t34, t2, t33) + (fma(-t32, t2, t31) + t43 - t32 * t6) / t2 * 0.5 - t34 * t6) / t2 * t36
+    t48 = (fma(t34, t36, -t37) + t34 * (t35 - (t36 - t46) + (-1.0 - t46) + t45) + t47) * t38
+    t49 = (fma(t37, t38, -t39) + t37 * (t35 - (t38 - t44) + (1.0 - t44) + t45) + t48) * t31
+    t50 = (fma(t40, t31, -t41) + t40 * t43 + (fma(t39, t31, -t40) + t39 * t43 + t49) * t31) * t31
+    t51 = fma(t41, t31, -t42) + t41 * t43 + t50
+    t52 = t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t12) if t17 else 0.0) <= 0.0
+    t53 = (t25 + t30 if t30 - t30 == 0.0 else t25) if t52 else t42 + t51 if t51 - t51 == 0.0 else t42
+    t54 = -t8
+    t55 = var if t1 else t53
+    return t8, t54, t55
 
 
 @core
@@ -1262,31 +1272,33 @@ def value_and_grad_scalar_full(input, target, var, eps):
     t37 = t30 - t29
     t38 = fma(t31, t32, t33) + t31 * (t29 - (t32 - t35) + (1.0 - t35) + t36)
     t39 = (fma(-t34, t3, t33) + -(t38 + (t29 - (t30 - t37) + (-1.0 - t37) + t36) * 0.5 * t32)) / t3
-    t40 = t19 / t18
-    t41 = 1.0 / t40
-    t42 = -t41
-    t43 = t42 + 1.0
-    t44 = t43 / t2
-    t45 = t41 + 1.0
-    t46 = t44 * t45
-    t47 = t46 / t2
-    t48 = t47 * 0.5
-    t49 = t48 / t40
-    t50 = t49 / t40
-    t51 = t45 - t41
-    t52 = (fma(-t40, t18, t19) + t24 - t40 * t23) / t18
-    t53 = (fma(t42, t40, 1.0) - t41 * t52) / t40
-    t54 = t43 - t42
-    t55 = (fma(-t44, t2, t43) + (t42 - (t43 - t54) + (1.0 - t54) + -t53) - t44 * t13) / t2 * t45
-    t56 = fma(-t47, t2, t46) + (fma(t44, t45, -t46) + t44 * (t41 - (t45 - t51) + (1.0 - t51) + t53) + t55)
-    t57 = fma(-t50, t40, t49) + (fma(-t49, t40, t48) + (t56 - t47 * t13) / t2 * 0.5 - t49 * t52) / t40
-    t58 = (t57 - t50 * t52) / t40
-    t59 = t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t21) if t26 else 0.0) <= 0.0
-    t60 = (t34 + t39 if t39 - t39 == 0.0 else t34) if t59 else t50 + t58 if t58 - t58 == 0.0 else t50
-    t61 = var if t1 else t9 + t16 if t16 - t16 == 0.0 else t9
-    t62 = -t17
-    t63 = var if t1 else t60
-    return t61, t17, t62, t63
+    t40 = t18 / t19
+    t41 = t40 / t2
+    t42 = t41 * 0.5
+    t43 = t42 / t2
+    t44 = t19 / t18
+    t45 = t44 + -1.0
+    t46 = t43 * t45
+    t47 = t44 + 1.0
+    t48 = t46 * t47
+    t49 = t48 * t40
+    t50 = t49 * t40
+    t51 = t50 * t40
+    t52 = (fma(-t40, t19, t18) + t23 - t40 * t24) / t19
+    t53 = t47 - t44
+    t54 = (fma(-t44, t18, t19) + t24 - t44 * t23) / t18
+    t55 = t45 - t44
+    t56 = (fma(-t43, t2, t42) + (fma(-t41, t2, t40) + t52 - t41 * t13) / t2 * 0.5 - t43 * t13) / t2 * t45
+    t57 = (fma(t43, t45, -t46) + t43 * (t44 - (t45 - t55) + (-1.0 - t55) + t54) + t56) * t47
+    t58 = (fma(t46, t47, -t48) + t46 * (t44 - (t47 - t53) + (1.0 - t53) + t54) + t57) * t40
+    t59 = (fma(t49, t40, -t50) + t49 * t52 + (fma(t48, t40, -t49) + t48 * t52 + t58) * t40) * t40
+    t60 = fma(t50, t40, -t51) + t50 * t52 + t59
+    t61 = t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t21) if t26 else 0.0) <= 0.0
+    t62 = (t34 + t39 if t39 - t39 == 0.0 else t34) if t61 else t51 + t60 if t60 - t60 == 0.0 else t51
+    t63 = var if t1 else t9 + t16 if t16 - t16 == 0.0 else t9
+    t64 = -t17
+    t65 = var if t1 else t62
+    return t63, t17, t64, t65
 
 
 @core

@@ -55,12 +55,12 @@ def value_scalar(input, target, scale, df):
     t23 = t22 + t21
     t24 = -log(df)
     t25 = scale / t2
-    t26 = t25 < 2.2250738585072014e-308
-    t27 = log(t2)
-    t28 = -t27
-    t29 = t14 + t28
-    t30 = log(t25)
-    t31 = t29 if t26 else t30
+    t26 = 2.2250738585072014e-308 <= t25 and t25 <= 1.7976931348623157e+308
+    t27 = log(t25)
+    t28 = log(t2)
+    t29 = -t28
+    t30 = t14 + t29
+    t31 = t27 if t26 else t30
     t32 = -(t31 * 2.0)
     t33 = t24 + t32
     t34 = df * t25
@@ -68,20 +68,20 @@ def value_scalar(input, target, scale, df):
     t36 = log1p(t35)
     t37 = t33 + t36
     t38 = t8 * t37
-    t39 = t38 + t27
+    t39 = t38 + t28
     t40 = t39 + t31
     t41 = t40 - t39
     t42 = t39 - t38
     t43 = t37 - t33
     t44 = t33 - t24
-    t45 = t29 - t14
-    t46 = log_low(t2) + t6 * (1.0 / t2)
-    t47 = (fma(-t25, t2, scale) - t25 * t6) / t2
-    t48 = t14 - (t29 - t45) + (t28 - t45) + t21 + -t46 if t26 else log_low(t25) + t47 * (1.0 / t25)
-    t49 = (fma(t34, t25, -t35) + t34 * t47 + (fma(df, t25, -t34) + df * t47) * t25) * (1.0 / (1.0 + t35))
+    t45 = (fma(-t25, t2, scale) - t25 * t6) / t2
+    t46 = t30 - t14
+    t47 = log_low(t2) + t6 * (1.0 / t2)
+    t48 = log_low(t25) + t45 * (1.0 / t25) if t26 else t14 - (t30 - t46) + (t29 - t46) + t21 + -t47
+    t49 = (fma(t34, t25, -t35) + t34 * t45 + (fma(df, t25, -t34) + df * t45) * t25) * (1.0 / (1.0 + t35))
     t50 = t33 - (t37 - t43) + (t36 - t43) + (t24 - (t33 - t44) + (t32 - t44) + -log_low(df) + -(t48 * 2.0))
     t51 = fma(t8, t37, -t38) + t8 * (t50 + (log1p_low(t35) + t49)) + t20 * t37
-    t52 = t39 - (t40 - t41) + (t31 - t41) + (t38 - (t39 - t42) + (t27 - t42) + t51 + t46) + t48
+    t52 = t39 - (t40 - t41) + (t31 - t41) + (t38 - (t39 - t42) + (t28 - t42) + t51 + t47) + t48
     t53 = (t40 + t52 if t52 - t52 == 0.0 else t40) if t1 < math.inf else math.inf
     t54 = math.inf if t1 < -1.7976931348623157e+308 else t53
     t55 = (t15 + t23 if t23 - t23 == 0.0 else t15) if t2 < t3 or t2 == t3 and not 0.0 < t6 else t54
@@ -740,12 +740,12 @@ def grad_df_scalar(input, target, scale, df):
     t36 = -t35
     t37 = -(log(df) * 0.5)
     t38 = t36 + t37
-    t39 = t31 < 2.2250738585072014e-308
-    t40 = log(scale)
-    t41 = -log(t2)
-    t42 = t40 + t41
-    t43 = log(t31)
-    t44 = -(t42 if t39 else t43)
+    t39 = 2.2250738585072014e-308 <= t31 and t31 <= 1.7976931348623157e+308
+    t40 = log(t31)
+    t41 = log(scale)
+    t42 = -log(t2)
+    t43 = t41 + t42
+    t44 = -(t40 if t39 else t43)
     t45 = t38 + t44
     t46 = log1p(t33) * 0.5
     t47 = t45 + t46
@@ -756,10 +756,10 @@ def grad_df_scalar(input, target, scale, df):
     t52 = (fma(-t31, t2, scale) - t31 * t6) / t2
     t53 = fma(t32, t31, -t33) + t32 * t52 + (fma(df, t31, -t32) + df * t52) * t31
     t54 = -((fma(t36, t34, t30) + t23 * 0.5 - t35 * (t33 - (t34 - t51) + (1.0 - t51) + t53)) / t34)
-    t55 = t42 - t40
-    t56 = t40 - (t42 - t55) + (t41 - t55) + log_low(scale) + -(log_low(t2) + t6 * (1.0 / t2))
+    t55 = t43 - t41
+    t56 = t41 - (t43 - t55) + (t42 - t55) + log_low(scale) + -(log_low(t2) + t6 * (1.0 / t2))
     t57 = t38 - (t45 - t49) + (t44 - t49) + (t36 - (t38 - t50) + (t37 - t50) + t54 + -(log_low(df) * 0.5))
-    t58 = t45 - (t47 - t48) + (t46 - t48) + (t57 + -(t56 if t39 else log_low(t31) + t52 * (1.0 / t31)))
+    t58 = t45 - (t47 - t48) + (t46 - t48) + (t57 + -(log_low(t31) + t52 * (1.0 / t31) if t39 else t56))
     t59 = t58 + (log1p_low(t33) + t53 * (1.0 / (1.0 + t33))) * 0.5
     t60 = t19 + t29 if t29 - t29 == 0.0 else t19
     t61 = t60 if t2 < t3 or t2 == t3 and not 0.0 < t6 else t47 + t59 if t59 - t59 == 0.0 else t47
@@ -949,12 +949,12 @@ def value_and_grad_scalar(input, target, scale, df):
     t24 = t23 + t22
     t25 = -log(df)
     t26 = scale / t2
-    t27 = t26 < 2.2250738585072014e-308
-    t28 = log(t2)
-    t29 = -t28
-    t30 = t15 + t29
-    t31 = log(t26)
-    t32 = t30 if t27 else t31
+    t27 = 2.2250738585072014e-308 <= t26 and t26 <= 1.7976931348623157e+308
+    t28 = log(t26)
+    t29 = log(t2)
+    t30 = -t29
+    t31 = t15 + t30
+    t32 = t28 if t27 else t31
     t33 = -(t32 * 2.0)
     t34 = t25 + t33
     t35 = df * t26
@@ -962,20 +962,20 @@ def value_and_grad_scalar(input, target, scale, df):
     t37 = log1p(t36)
     t38 = t34 + t37
     t39 = t9 * t38
-    t40 = t39 + t28
+    t40 = t39 + t29
     t41 = t40 + t32
     t42 = t41 - t40
     t43 = t40 - t39
     t44 = t38 - t34
     t45 = t34 - t25
-    t46 = t30 - t15
-    t47 = log_low(t2) + t6 * (1.0 / t2)
-    t48 = (fma(-t26, t2, scale) - t26 * t6) / t2
-    t49 = t15 - (t30 - t46) + (t29 - t46) + t22 + -t47 if t27 else log_low(t26) + t48 * (1.0 / t26)
-    t50 = fma(t35, t26, -t36) + t35 * t48 + (fma(df, t26, -t35) + df * t48) * t26
+    t46 = (fma(-t26, t2, scale) - t26 * t6) / t2
+    t47 = t31 - t15
+    t48 = log_low(t2) + t6 * (1.0 / t2)
+    t49 = log_low(t26) + t46 * (1.0 / t26) if t27 else t15 - (t31 - t47) + (t30 - t47) + t22 + -t48
+    t50 = fma(t35, t26, -t36) + t35 * t46 + (fma(df, t26, -t35) + df * t46) * t26
     t51 = t34 - (t38 - t44) + (t37 - t44) + (t25 - (t34 - t45) + (t33 - t45) + -log_low(df) + -(t49 * 2.0))
     t52 = fma(t9, t38, -t39) + t9 * (t51 + (log1p_low(t36) + t50 * (1.0 / (1.0 + t36)))) + t21 * t38
-    t53 = t40 - (t41 - t42) + (t32 - t42) + (t39 - (t40 - t43) + (t28 - t43) + t52 + t47) + t49
+    t53 = t40 - (t41 - t42) + (t32 - t42) + (t39 - (t40 - t43) + (t29 - t43) + t52 + t48) + t49
     t54 = (t41 + t53 if t53 - t53 == 0.0 else t41) if t1 < math.inf else math.inf
     t55 = math.inf if t1 < -1.7976931348623157e+308 else t54
     t56 = input if input != input else (t16 + t24 if t24 - t24 == 0.0 else t16) if t7 else t55
@@ -1028,9 +1028,9 @@ def value_and_grad_scalar(input, target, scale, df):
     t103 = t101 * t102
     t104 = t102 - t26
     t105 = t99 - t26
-    t106 = fma(t98, t99, -t100) + t98 * (t26 - (t99 - t105) + (-1.0 - t105) + t48)
+    t106 = fma(t98, t99, -t100) + t98 * (t26 - (t99 - t105) + (-1.0 - t105) + t46)
     t107 = (fma(-t101, t71, t100) + (t106 + fma(-t98, scale, df) / scale * t99) - t101 * t76) / t71 * t102
-    t108 = fma(t101, t102, -t103) + t101 * (t26 - (t102 - t104) + (1.0 - t104) + t48) + t107
+    t108 = fma(t101, t102, -t103) + t101 * (t26 - (t102 - t104) + (1.0 - t104) + t46) + t107
     t109 = (t90 + t97 if t97 - t97 == 0.0 else t90) if t7 else t103 + t108 if t108 - t108 == 0.0 else t103
     t110 = target if target != target else t56
     t111 = -t82

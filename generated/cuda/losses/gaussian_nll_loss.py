@@ -321,28 +321,32 @@ def grad_var_device_no_full(input, target, var, eps):
         t28 = ddiv(dadd(libdevice.fma(-t22, t3, t21), -dadd(dadd(libdevice.fma(t19, t20, t21), t25), t27)), t3)
         t16 = dadd(t22, t28) if dadd(t28, -t28) == 0.0 else t22
     else:
-        t29 = ddiv(t4, t2)
-        t30 = ddiv(1.0, t29)
-        t31 = -t30
-        t32 = dadd(t31, 1.0)
-        t33 = ddiv(t32, t1)
-        t34 = dadd(t30, 1.0)
-        t35 = dmul(t33, t34)
-        t36 = ddiv(t35, t1)
-        t37 = dmul(t36, 0.5)
-        t38 = ddiv(t37, t29)
-        t39 = ddiv(t38, t29)
-        t40 = dadd(t34, -t30)
-        t41 = ddiv(dadd(dadd(libdevice.fma(-t29, t2, t4), t11), -dmul(t29, t10)), t2)
-        t42 = ddiv(dadd(libdevice.fma(t31, t29, 1.0), -dmul(t30, t41)), t29)
-        t43 = dmul(t33, dadd(dadd(dadd(t30, -dadd(t34, -t40)), dadd(1.0, -t40)), t42))
-        t44 = dadd(t32, -t31)
-        t45 = dadd(libdevice.fma(-t33, t1, t32), dadd(dadd(dadd(t31, -dadd(t32, -t44)), dadd(1.0, -t44)), -t42))
-        t46 = dadd(dadd(libdevice.fma(t33, t34, -t35), t43), dmul(ddiv(dadd(t45, -dmul(t33, t9)), t1), t34))
-        t47 = dmul(ddiv(dadd(dadd(libdevice.fma(-t36, t1, t35), t46), -dmul(t36, t9)), t1), 0.5)
-        t48 = ddiv(dadd(dadd(libdevice.fma(-t38, t29, t37), t47), -dmul(t38, t41)), t29)
-        t49 = ddiv(dadd(dadd(libdevice.fma(-t39, t29, t38), t48), -dmul(t39, t41)), t29)
-        t16 = dadd(t39, t49) if dadd(t49, -t49) == 0.0 else t39
+        t29 = ddiv(t2, t4)
+        t30 = ddiv(t29, t1)
+        t31 = dmul(t30, 0.5)
+        t32 = ddiv(t31, t1)
+        t33 = ddiv(t4, t2)
+        t34 = dadd(t33, -1.0)
+        t35 = dmul(t32, t34)
+        t36 = dadd(t33, 1.0)
+        t37 = dmul(t35, t36)
+        t38 = dmul(t37, t29)
+        t39 = dmul(t38, t29)
+        t40 = dmul(t39, t29)
+        t41 = ddiv(dadd(dadd(libdevice.fma(-t29, t4, t2), t10), -dmul(t29, t11)), t4)
+        t42 = dadd(t36, -t33)
+        t43 = ddiv(dadd(dadd(libdevice.fma(-t33, t2, t4), t11), -dmul(t33, t10)), t2)
+        t44 = dmul(t35, dadd(dadd(dadd(t33, -dadd(t36, -t42)), dadd(1.0, -t42)), t43))
+        t45 = dadd(t34, -t33)
+        t46 = dmul(t32, dadd(dadd(dadd(t33, -dadd(t34, -t45)), dadd(-1.0, -t45)), t43))
+        t47 = dmul(ddiv(dadd(dadd(libdevice.fma(-t30, t1, t29), t41), -dmul(t30, t9)), t1), 0.5)
+        t48 = dmul(ddiv(dadd(dadd(libdevice.fma(-t32, t1, t31), t47), -dmul(t32, t9)), t1), t34)
+        t49 = dmul(dadd(dadd(libdevice.fma(t32, t34, -t35), t46), t48), t36)
+        t50 = dmul(dadd(dadd(libdevice.fma(t35, t36, -t37), t44), t49), t29)
+        t51 = dmul(dadd(dadd(libdevice.fma(t37, t29, -t38), dmul(t37, t41)), t50), t29)
+        t52 = dmul(dadd(dadd(libdevice.fma(t38, t29, -t39), dmul(t38, t41)), t51), t29)
+        t53 = dadd(dadd(libdevice.fma(t39, t29, -t40), dmul(t39, t41)), t52)
+        t16 = dadd(t40, t53) if dadd(t53, -t53) == 0.0 else t40
     return var if var != var else t16
 
 
@@ -408,31 +412,35 @@ def grads_device_no_full(input, target, var, eps):
         t32 = ddiv(dadd(libdevice.fma(-t26, t3, t25), -dadd(dadd(libdevice.fma(t23, t24, t25), t29), t31)), t3)
         t20 = dadd(t26, t32) if dadd(t32, -t32) == 0.0 else t26
     else:
-        t33 = ddiv(t10, t9)
-        t34 = ddiv(1.0, t33)
-        t35 = -t34
-        t36 = dadd(t35, 1.0)
-        t37 = ddiv(t36, t2)
-        t38 = dadd(t34, 1.0)
-        t39 = dmul(t37, t38)
-        t40 = ddiv(t39, t2)
-        t41 = dmul(t40, 0.5)
-        t42 = ddiv(t41, t33)
-        t43 = ddiv(t42, t33)
-        t44 = dadd(t38, -t34)
-        t45 = ddiv(dadd(dadd(libdevice.fma(-t33, t9, t10), t15), -dmul(t33, t14)), t9)
-        t46 = ddiv(dadd(libdevice.fma(t35, t33, 1.0), -dmul(t34, t45)), t33)
-        t47 = dmul(t37, dadd(dadd(dadd(t34, -dadd(t38, -t44)), dadd(1.0, -t44)), t46))
-        t48 = dadd(t36, -t35)
-        t49 = dadd(libdevice.fma(-t37, t2, t36), dadd(dadd(dadd(t35, -dadd(t36, -t48)), dadd(1.0, -t48)), -t46))
-        t50 = dadd(dadd(libdevice.fma(t37, t38, -t39), t47), dmul(ddiv(dadd(t49, -dmul(t37, t6)), t2), t38))
-        t51 = dmul(ddiv(dadd(dadd(libdevice.fma(-t40, t2, t39), t50), -dmul(t40, t6)), t2), 0.5)
-        t52 = ddiv(dadd(dadd(libdevice.fma(-t42, t33, t41), t51), -dmul(t42, t45)), t33)
-        t53 = ddiv(dadd(dadd(libdevice.fma(-t43, t33, t42), t52), -dmul(t43, t45)), t33)
-        t20 = dadd(t43, t53) if dadd(t53, -t53) == 0.0 else t43
-    t54 = -t8
-    t55 = var if t1 else t20
-    return t8, t54, t55
+        t33 = ddiv(t9, t10)
+        t34 = ddiv(t33, t2)
+        t35 = dmul(t34, 0.5)
+        t36 = ddiv(t35, t2)
+        t37 = ddiv(t10, t9)
+        t38 = dadd(t37, -1.0)
+        t39 = dmul(t36, t38)
+        t40 = dadd(t37, 1.0)
+        t41 = dmul(t39, t40)
+        t42 = dmul(t41, t33)
+        t43 = dmul(t42, t33)
+        t44 = dmul(t43, t33)
+        t45 = ddiv(dadd(dadd(libdevice.fma(-t33, t10, t9), t14), -dmul(t33, t15)), t10)
+        t46 = dadd(t40, -t37)
+        t47 = ddiv(dadd(dadd(libdevice.fma(-t37, t9, t10), t15), -dmul(t37, t14)), t9)
+        t48 = dmul(t39, dadd(dadd(dadd(t37, -dadd(t40, -t46)), dadd(1.0, -t46)), t47))
+        t49 = dadd(t38, -t37)
+        t50 = dmul(t36, dadd(dadd(dadd(t37, -dadd(t38, -t49)), dadd(-1.0, -t49)), t47))
+        t51 = dmul(ddiv(dadd(dadd(libdevice.fma(-t34, t2, t33), t45), -dmul(t34, t6)), t2), 0.5)
+        t52 = dmul(ddiv(dadd(dadd(libdevice.fma(-t36, t2, t35), t51), -dmul(t36, t6)), t2), t38)
+        t53 = dmul(dadd(dadd(libdevice.fma(t36, t38, -t39), t50), t52), t40)
+        t54 = dmul(dadd(dadd(libdevice.fma(t39, t40, -t41), t48), t53), t33)
+        t55 = dmul(dadd(dadd(libdevice.fma(t41, t33, -t42), dmul(t41, t45)), t54), t33)
+        t56 = dmul(dadd(dadd(libdevice.fma(t42, t33, -t43), dmul(t42, t45)), t55), t33)
+        t57 = dadd(dadd(libdevice.fma(t43, t33, -t44), dmul(t43, t45)), t56)
+        t20 = dadd(t44, t57) if dadd(t57, -t57) == 0.0 else t44
+    t58 = -t8
+    t59 = var if t1 else t20
+    return t8, t58, t59
 
 
 @core
@@ -478,32 +486,36 @@ def value_and_grad_device_no_full(input, target, var, eps):
         t39 = ddiv(dadd(libdevice.fma(-t33, t3, t32), -dadd(dadd(libdevice.fma(t30, t31, t32), t36), t38)), t3)
         t27 = dadd(t33, t39) if dadd(t39, -t39) == 0.0 else t33
     else:
-        t40 = ddiv(t17, t16)
-        t41 = ddiv(1.0, t40)
-        t42 = -t41
-        t43 = dadd(t42, 1.0)
-        t44 = ddiv(t43, t2)
-        t45 = dadd(t41, 1.0)
-        t46 = dmul(t44, t45)
-        t47 = ddiv(t46, t2)
-        t48 = dmul(t47, 0.5)
-        t49 = ddiv(t48, t40)
-        t50 = ddiv(t49, t40)
-        t51 = dadd(t45, -t41)
-        t52 = ddiv(dadd(dadd(libdevice.fma(-t40, t16, t17), t22), -dmul(t40, t21)), t16)
-        t53 = ddiv(dadd(libdevice.fma(t42, t40, 1.0), -dmul(t41, t52)), t40)
-        t54 = dmul(t44, dadd(dadd(dadd(t41, -dadd(t45, -t51)), dadd(1.0, -t51)), t53))
-        t55 = dadd(t43, -t42)
-        t56 = dadd(libdevice.fma(-t44, t2, t43), dadd(dadd(dadd(t42, -dadd(t43, -t55)), dadd(1.0, -t55)), -t53))
-        t57 = dadd(dadd(libdevice.fma(t44, t45, -t46), t54), dmul(ddiv(dadd(t56, -dmul(t44, t11)), t2), t45))
-        t58 = dmul(ddiv(dadd(dadd(libdevice.fma(-t47, t2, t46), t57), -dmul(t47, t11)), t2), 0.5)
-        t59 = ddiv(dadd(dadd(libdevice.fma(-t49, t40, t48), t58), -dmul(t49, t52)), t40)
-        t60 = ddiv(dadd(dadd(libdevice.fma(-t50, t40, t49), t59), -dmul(t50, t52)), t40)
-        t27 = dadd(t50, t60) if dadd(t60, -t60) == 0.0 else t50
-    t61 = var if t1 else dadd(t8, t14) if dadd(t14, -t14) == 0.0 else t8
-    t62 = -t15
-    t63 = var if t1 else t27
-    return t61, t15, t62, t63
+        t40 = ddiv(t16, t17)
+        t41 = ddiv(t40, t2)
+        t42 = dmul(t41, 0.5)
+        t43 = ddiv(t42, t2)
+        t44 = ddiv(t17, t16)
+        t45 = dadd(t44, -1.0)
+        t46 = dmul(t43, t45)
+        t47 = dadd(t44, 1.0)
+        t48 = dmul(t46, t47)
+        t49 = dmul(t48, t40)
+        t50 = dmul(t49, t40)
+        t51 = dmul(t50, t40)
+        t52 = ddiv(dadd(dadd(libdevice.fma(-t40, t17, t16), t21), -dmul(t40, t22)), t17)
+        t53 = dadd(t47, -t44)
+        t54 = ddiv(dadd(dadd(libdevice.fma(-t44, t16, t17), t22), -dmul(t44, t21)), t16)
+        t55 = dmul(t46, dadd(dadd(dadd(t44, -dadd(t47, -t53)), dadd(1.0, -t53)), t54))
+        t56 = dadd(t45, -t44)
+        t57 = dmul(t43, dadd(dadd(dadd(t44, -dadd(t45, -t56)), dadd(-1.0, -t56)), t54))
+        t58 = dmul(ddiv(dadd(dadd(libdevice.fma(-t41, t2, t40), t52), -dmul(t41, t11)), t2), 0.5)
+        t59 = dmul(ddiv(dadd(dadd(libdevice.fma(-t43, t2, t42), t58), -dmul(t43, t11)), t2), t45)
+        t60 = dmul(dadd(dadd(libdevice.fma(t43, t45, -t46), t57), t59), t47)
+        t61 = dmul(dadd(dadd(libdevice.fma(t46, t47, -t48), t55), t60), t40)
+        t62 = dmul(dadd(dadd(libdevice.fma(t48, t40, -t49), dmul(t48, t52)), t61), t40)
+        t63 = dmul(dadd(dadd(libdevice.fma(t49, t40, -t50), dmul(t49, t52)), t62), t40)
+        t64 = dadd(dadd(libdevice.fma(t50, t40, -t51), dmul(t50, t52)), t63)
+        t27 = dadd(t51, t64) if dadd(t64, -t64) == 0.0 else t51
+    t65 = var if t1 else dadd(t8, t14) if dadd(t14, -t14) == 0.0 else t8
+    t66 = -t15
+    t67 = var if t1 else t27
+    return t65, t15, t66, t67
 
 
 @kernel
@@ -2416,28 +2428,32 @@ def grad_var_device_full(input, target, var, eps):
         t28 = ddiv(dadd(libdevice.fma(-t22, t3, t21), -dadd(dadd(libdevice.fma(t19, t20, t21), t25), t27)), t3)
         t16 = dadd(t22, t28) if dadd(t28, -t28) == 0.0 else t22
     else:
-        t29 = ddiv(t4, t2)
-        t30 = ddiv(1.0, t29)
-        t31 = -t30
-        t32 = dadd(t31, 1.0)
-        t33 = ddiv(t32, t1)
-        t34 = dadd(t30, 1.0)
-        t35 = dmul(t33, t34)
-        t36 = ddiv(t35, t1)
-        t37 = dmul(t36, 0.5)
-        t38 = ddiv(t37, t29)
-        t39 = ddiv(t38, t29)
-        t40 = dadd(t34, -t30)
-        t41 = ddiv(dadd(dadd(libdevice.fma(-t29, t2, t4), t11), -dmul(t29, t10)), t2)
-        t42 = ddiv(dadd(libdevice.fma(t31, t29, 1.0), -dmul(t30, t41)), t29)
-        t43 = dmul(t33, dadd(dadd(dadd(t30, -dadd(t34, -t40)), dadd(1.0, -t40)), t42))
-        t44 = dadd(t32, -t31)
-        t45 = dadd(libdevice.fma(-t33, t1, t32), dadd(dadd(dadd(t31, -dadd(t32, -t44)), dadd(1.0, -t44)), -t42))
-        t46 = dadd(dadd(libdevice.fma(t33, t34, -t35), t43), dmul(ddiv(dadd(t45, -dmul(t33, t9)), t1), t34))
-        t47 = dmul(ddiv(dadd(dadd(libdevice.fma(-t36, t1, t35), t46), -dmul(t36, t9)), t1), 0.5)
-        t48 = ddiv(dadd(dadd(libdevice.fma(-t38, t29, t37), t47), -dmul(t38, t41)), t29)
-        t49 = ddiv(dadd(dadd(libdevice.fma(-t39, t29, t38), t48), -dmul(t39, t41)), t29)
-        t16 = dadd(t39, t49) if dadd(t49, -t49) == 0.0 else t39
+        t29 = ddiv(t2, t4)
+        t30 = ddiv(t29, t1)
+        t31 = dmul(t30, 0.5)
+        t32 = ddiv(t31, t1)
+        t33 = ddiv(t4, t2)
+        t34 = dadd(t33, -1.0)
+        t35 = dmul(t32, t34)
+        t36 = dadd(t33, 1.0)
+        t37 = dmul(t35, t36)
+        t38 = dmul(t37, t29)
+        t39 = dmul(t38, t29)
+        t40 = dmul(t39, t29)
+        t41 = ddiv(dadd(dadd(libdevice.fma(-t29, t4, t2), t10), -dmul(t29, t11)), t4)
+        t42 = dadd(t36, -t33)
+        t43 = ddiv(dadd(dadd(libdevice.fma(-t33, t2, t4), t11), -dmul(t33, t10)), t2)
+        t44 = dmul(t35, dadd(dadd(dadd(t33, -dadd(t36, -t42)), dadd(1.0, -t42)), t43))
+        t45 = dadd(t34, -t33)
+        t46 = dmul(t32, dadd(dadd(dadd(t33, -dadd(t34, -t45)), dadd(-1.0, -t45)), t43))
+        t47 = dmul(ddiv(dadd(dadd(libdevice.fma(-t30, t1, t29), t41), -dmul(t30, t9)), t1), 0.5)
+        t48 = dmul(ddiv(dadd(dadd(libdevice.fma(-t32, t1, t31), t47), -dmul(t32, t9)), t1), t34)
+        t49 = dmul(dadd(dadd(libdevice.fma(t32, t34, -t35), t46), t48), t36)
+        t50 = dmul(dadd(dadd(libdevice.fma(t35, t36, -t37), t44), t49), t29)
+        t51 = dmul(dadd(dadd(libdevice.fma(t37, t29, -t38), dmul(t37, t41)), t50), t29)
+        t52 = dmul(dadd(dadd(libdevice.fma(t38, t29, -t39), dmul(t38, t41)), t51), t29)
+        t53 = dadd(dadd(libdevice.fma(t39, t29, -t40), dmul(t39, t41)), t52)
+        t16 = dadd(t40, t53) if dadd(t53, -t53) == 0.0 else t40
     return var if var != var else t16
 
 
@@ -2503,31 +2519,35 @@ def grads_device_full(input, target, var, eps):
         t32 = ddiv(dadd(libdevice.fma(-t26, t3, t25), -dadd(dadd(libdevice.fma(t23, t24, t25), t29), t31)), t3)
         t20 = dadd(t26, t32) if dadd(t32, -t32) == 0.0 else t26
     else:
-        t33 = ddiv(t10, t9)
-        t34 = ddiv(1.0, t33)
-        t35 = -t34
-        t36 = dadd(t35, 1.0)
-        t37 = ddiv(t36, t2)
-        t38 = dadd(t34, 1.0)
-        t39 = dmul(t37, t38)
-        t40 = ddiv(t39, t2)
-        t41 = dmul(t40, 0.5)
-        t42 = ddiv(t41, t33)
-        t43 = ddiv(t42, t33)
-        t44 = dadd(t38, -t34)
-        t45 = ddiv(dadd(dadd(libdevice.fma(-t33, t9, t10), t15), -dmul(t33, t14)), t9)
-        t46 = ddiv(dadd(libdevice.fma(t35, t33, 1.0), -dmul(t34, t45)), t33)
-        t47 = dmul(t37, dadd(dadd(dadd(t34, -dadd(t38, -t44)), dadd(1.0, -t44)), t46))
-        t48 = dadd(t36, -t35)
-        t49 = dadd(libdevice.fma(-t37, t2, t36), dadd(dadd(dadd(t35, -dadd(t36, -t48)), dadd(1.0, -t48)), -t46))
-        t50 = dadd(dadd(libdevice.fma(t37, t38, -t39), t47), dmul(ddiv(dadd(t49, -dmul(t37, t6)), t2), t38))
-        t51 = dmul(ddiv(dadd(dadd(libdevice.fma(-t40, t2, t39), t50), -dmul(t40, t6)), t2), 0.5)
-        t52 = ddiv(dadd(dadd(libdevice.fma(-t42, t33, t41), t51), -dmul(t42, t45)), t33)
-        t53 = ddiv(dadd(dadd(libdevice.fma(-t43, t33, t42), t52), -dmul(t43, t45)), t33)
-        t20 = dadd(t43, t53) if dadd(t53, -t53) == 0.0 else t43
-    t54 = -t8
-    t55 = var if t1 else t20
-    return t8, t54, t55
+        t33 = ddiv(t9, t10)
+        t34 = ddiv(t33, t2)
+        t35 = dmul(t34, 0.5)
+        t36 = ddiv(t35, t2)
+        t37 = ddiv(t10, t9)
+        t38 = dadd(t37, -1.0)
+        t39 = dmul(t36, t38)
+        t40 = dadd(t37, 1.0)
+        t41 = dmul(t39, t40)
+        t42 = dmul(t41, t33)
+        t43 = dmul(t42, t33)
+        t44 = dmul(t43, t33)
+        t45 = ddiv(dadd(dadd(libdevice.fma(-t33, t10, t9), t14), -dmul(t33, t15)), t10)
+        t46 = dadd(t40, -t37)
+        t47 = ddiv(dadd(dadd(libdevice.fma(-t37, t9, t10), t15), -dmul(t37, t14)), t9)
+        t48 = dmul(t39, dadd(dadd(dadd(t37, -dadd(t40, -t46)), dadd(1.0, -t46)), t47))
+        t49 = dadd(t38, -t37)
+        t50 = dmul(t36, dadd(dadd(dadd(t37, -dadd(t38, -t49)), dadd(-1.0, -t49)), t47))
+        t51 = dmul(ddiv(dadd(dadd(libdevice.fma(-t34, t2, t33), t45), -dmul(t34, t6)), t2), 0.5)
+        t52 = dmul(ddiv(dadd(dadd(libdevice.fma(-t36, t2, t35), t51), -dmul(t36, t6)), t2), t38)
+        t53 = dmul(dadd(dadd(libdevice.fma(t36, t38, -t39), t50), t52), t40)
+        t54 = dmul(dadd(dadd(libdevice.fma(t39, t40, -t41), t48), t53), t33)
+        t55 = dmul(dadd(dadd(libdevice.fma(t41, t33, -t42), dmul(t41, t45)), t54), t33)
+        t56 = dmul(dadd(dadd(libdevice.fma(t42, t33, -t43), dmul(t42, t45)), t55), t33)
+        t57 = dadd(dadd(libdevice.fma(t43, t33, -t44), dmul(t43, t45)), t56)
+        t20 = dadd(t44, t57) if dadd(t57, -t57) == 0.0 else t44
+    t58 = -t8
+    t59 = var if t1 else t20
+    return t8, t58, t59
 
 
 @core
@@ -2577,32 +2597,36 @@ def value_and_grad_device_full(input, target, var, eps):
         t43 = ddiv(dadd(libdevice.fma(-t37, t3, t36), -dadd(dadd(libdevice.fma(t34, t35, t36), t40), t42)), t3)
         t31 = dadd(t37, t43) if dadd(t43, -t43) == 0.0 else t37
     else:
-        t44 = ddiv(t21, t20)
-        t45 = ddiv(1.0, t44)
-        t46 = -t45
-        t47 = dadd(t46, 1.0)
-        t48 = ddiv(t47, t2)
-        t49 = dadd(t45, 1.0)
-        t50 = dmul(t48, t49)
-        t51 = ddiv(t50, t2)
-        t52 = dmul(t51, 0.5)
-        t53 = ddiv(t52, t44)
-        t54 = ddiv(t53, t44)
-        t55 = dadd(t49, -t45)
-        t56 = ddiv(dadd(dadd(libdevice.fma(-t44, t20, t21), t26), -dmul(t44, t25)), t20)
-        t57 = ddiv(dadd(libdevice.fma(t46, t44, 1.0), -dmul(t45, t56)), t44)
-        t58 = dmul(t48, dadd(dadd(dadd(t45, -dadd(t49, -t55)), dadd(1.0, -t55)), t57))
-        t59 = dadd(t47, -t46)
-        t60 = dadd(libdevice.fma(-t48, t2, t47), dadd(dadd(dadd(t46, -dadd(t47, -t59)), dadd(1.0, -t59)), -t57))
-        t61 = dadd(dadd(libdevice.fma(t48, t49, -t50), t58), dmul(ddiv(dadd(t60, -dmul(t48, t13)), t2), t49))
-        t62 = dmul(ddiv(dadd(dadd(libdevice.fma(-t51, t2, t50), t61), -dmul(t51, t13)), t2), 0.5)
-        t63 = ddiv(dadd(dadd(libdevice.fma(-t53, t44, t52), t62), -dmul(t53, t56)), t44)
-        t64 = ddiv(dadd(dadd(libdevice.fma(-t54, t44, t53), t63), -dmul(t54, t56)), t44)
-        t31 = dadd(t54, t64) if dadd(t64, -t64) == 0.0 else t54
-    t65 = var if t1 else dadd(t9, t18) if dadd(t18, -t18) == 0.0 else t9
-    t66 = -t19
-    t67 = var if t1 else t31
-    return t65, t19, t66, t67
+        t44 = ddiv(t20, t21)
+        t45 = ddiv(t44, t2)
+        t46 = dmul(t45, 0.5)
+        t47 = ddiv(t46, t2)
+        t48 = ddiv(t21, t20)
+        t49 = dadd(t48, -1.0)
+        t50 = dmul(t47, t49)
+        t51 = dadd(t48, 1.0)
+        t52 = dmul(t50, t51)
+        t53 = dmul(t52, t44)
+        t54 = dmul(t53, t44)
+        t55 = dmul(t54, t44)
+        t56 = ddiv(dadd(dadd(libdevice.fma(-t44, t21, t20), t25), -dmul(t44, t26)), t21)
+        t57 = dadd(t51, -t48)
+        t58 = ddiv(dadd(dadd(libdevice.fma(-t48, t20, t21), t26), -dmul(t48, t25)), t20)
+        t59 = dmul(t50, dadd(dadd(dadd(t48, -dadd(t51, -t57)), dadd(1.0, -t57)), t58))
+        t60 = dadd(t49, -t48)
+        t61 = dmul(t47, dadd(dadd(dadd(t48, -dadd(t49, -t60)), dadd(-1.0, -t60)), t58))
+        t62 = dmul(ddiv(dadd(dadd(libdevice.fma(-t45, t2, t44), t56), -dmul(t45, t13)), t2), 0.5)
+        t63 = dmul(ddiv(dadd(dadd(libdevice.fma(-t47, t2, t46), t62), -dmul(t47, t13)), t2), t49)
+        t64 = dmul(dadd(dadd(libdevice.fma(t47, t49, -t50), t61), t63), t51)
+        t65 = dmul(dadd(dadd(libdevice.fma(t50, t51, -t52), t59), t64), t44)
+        t66 = dmul(dadd(dadd(libdevice.fma(t52, t44, -t53), dmul(t52, t56)), t65), t44)
+        t67 = dmul(dadd(dadd(libdevice.fma(t53, t44, -t54), dmul(t53, t56)), t66), t44)
+        t68 = dadd(dadd(libdevice.fma(t54, t44, -t55), dmul(t54, t56)), t67)
+        t31 = dadd(t55, t68) if dadd(t68, -t68) == 0.0 else t55
+    t69 = var if t1 else dadd(t9, t18) if dadd(t18, -t18) == 0.0 else t9
+    t70 = -t19
+    t71 = var if t1 else t31
+    return t69, t19, t70, t71
 
 
 @kernel
