@@ -101,7 +101,9 @@ class Formula:
         naive = candidates.hoist(shop.parts.core)
         known, steps = recognize.recognize(naive)
         outputs = Wanted.all_of(shop.sampler.x, *shop.variables, naive, candidates.hoist(known), steps)
-        return (w for w in outputs if w.name in {"value", "grad", "grad2"})
+        x = shop.sampler.x
+        names = {"value", *(f"{o}{of}" for o in ("grad", "grad2") for of in ("", f"_{x.name}"))}
+        return (w for w in outputs if w.name in names and w.question.wrt == x)
 
     @cache  # noqa: B019
     def truth(self, order: int) -> tuple[Probe, Probe]:
@@ -111,7 +113,7 @@ class Formula:
 
     def forget(self) -> None:
         """Drop what code gave at the probe points; the truth stays."""
-        for order in range(3):
+        for order in {w.question.order for w in self.wanted()}:
             for probe in self.truth(order):
                 probe.memory.clear()
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from symgen.arithmetic import COMPENSATED, HALVED, ONE, PLAIN, Pair, absolute, computing_in, exact, negative
+from symgen.arithmetic import COMPENSATED, HALVED, ONE, PLAIN, RENEWED, Pair, absolute, computing_in, exact, negative
 from symgen.kernel import Node, ScalarFunction, const, node, var, verify
 
 LARGEST = 1.7976931348623157e308
@@ -248,3 +248,17 @@ def test_a_gpu_is_not_asked_for_functions_that_it_does_not_have_in_float32() -> 
     assert fine.function("exp", var("x")).high.value == "exp_fine"
     with computing_in(np.float32):
         assert fine.function("exp", var("x")).high.value == "exp"
+
+
+@pytest.mark.parametrize(("arithmetic", "right"), [(COMPENSATED, False), (RENEWED, True)])
+def test_the_product_of_two_differences_keeps_what_their_low_parts_make(arithmetic, right: bool) -> None:
+    """Where sums are rounded again; else a product of two numbers that are all low part is zero."""
+    gap = arithmetic.sub(Pair(ONE, var("low")), Pair(ONE))
+    got = computed(arithmetic.rounded(arithmetic.mul(gap, gap)), low=2.0**-70)[0]
+    assert (got == 2.0**-140) is right
+
+
+def test_a_sum_that_is_no_number_is_not_rounded_again() -> None:
+    """An infinite sum stays one."""
+    total = RENEWED.add(Pair(var("a"), var("al")), Pair(var("a"), var("al")))
+    assert computed(RENEWED.rounded(total), a=LARGEST, al=1.0) == [math.inf]

@@ -10,7 +10,7 @@ from sympy import Symbol, log
 
 import symgen.functional as F
 from symgen.arithmetic import COMPENSATED, Pair
-from symgen.heads import first_max, straight_through, weighted
+from symgen.heads import Cases, first_max, straight_through, weighted
 from symgen.kernel import ScalarFunction, var
 from symgen.lowering import lower
 from symgen.stabilize import free
@@ -21,7 +21,7 @@ from symgen.stabilize.ratio import halves
 from symgen.stabilize.regimes import Problem
 from symgen.vocabulary import expand_heads, hypot, log1p, quotient
 
-x = Symbol("x", real=True)
+x, y = Symbol("x", real=True), Symbol("y", positive=True)
 s, p = sp.symbols("s p", positive=True)
 v = Symbol("v", nonnegative=True)
 BOUND = straight_through(first_max(v, p), v)
@@ -80,6 +80,28 @@ def test_the_logarithm_of_a_quotient_that_underflows_is_right() -> None:
     above, below = np.array([1e-200, 1e-160, 2.0]), np.array([1e200, 1e152, 8.0])
     (got,) = ScalarFunction("f", ("s", "p"), (graph,)).evaluate([above, below])
     np.testing.assert_allclose(got, [-400 * np.log(10), -312 * np.log(10), -np.log(4)], rtol=1e-15)
+
+
+def test_the_logarithm_of_a_quotient_that_overflows_is_right() -> None:
+    """As where it underflows: the difference of logarithms stands in."""
+    found = lower(log(quotient(s, p)), {s: Pair(var("s")), p: Pair(var("p"))}, COMPENSATED)
+    core = ScalarFunction("log", ("s", "p"), (COMPENSATED.rounded(found),))
+    (got,) = core.evaluate([np.array([1e308]), np.array([0.25])])
+    assert got == float(mpmath.log(mpmath.mpf(1e308) * 4))
+
+
+def test_what_divides_by_a_ratio_is_multiplied_by_the_other() -> None:
+    """The inverse of a subnormal quotient would overflow."""
+    ((_, near, far), *_) = halves(1 / s - 1 / y, y)
+    assert quotient(s, y) in near.atoms(quotient) | far.atoms(quotient)
+    assert not any(p.base.has(quotient) and p.exp.is_negative for e in (near, far) for p in e.atoms(sp.Pow))
+
+
+def test_a_positive_operand_has_no_half_below_zero() -> None:
+    """Logarithms of it would be complex there."""
+    for _, near, far in halves((y - s) * (log(y) - log(s)), y):
+        assert not near.has(sp.I)
+        assert not far.has(sp.I, Cases)
 
 
 def test_nothing_overflows_where_the_loss_is_a_small_number() -> None:

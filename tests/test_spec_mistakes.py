@@ -10,8 +10,8 @@ import pytest
 from symgen.spec import SpecError, load
 
 IMPORTS = (
-    "from symgen.spec import Axis, Tensor, Param, Weight, Prob, Index, Labels, Mask, Shape, Real, Int, Literal, activation, "
-    "loss, function, exp, log, sqrt, mean, size, norm\n"
+    "from symgen.spec import Axis, Tensor, Param, Weight, Prob, Index, Labels, Mask, Shape, Real, Int, Literal, "
+    "activation, loss, function, exp, log, sqrt, mean, size, norm\n"
     'C = Axis("C"); D = Axis("D"); K = Axis("K", at=1)\n'
 )
 

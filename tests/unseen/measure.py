@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from sympy import Expr, Symbol
 
 from symgen import ulp
 from symgen.derivation import DerivedVariant, Output
-from symgen.operands import domain
+from symgen.operands import domain, finite
 from symgen.oracle import Oracle
 from symgen.pipeline import derive
 from symgen.program import ProgramError
@@ -94,7 +95,12 @@ def measured(op: Op, count: int = 10_000, targets: tuple[str, ...] = ("f32", "f6
     except Exception as crash:  # noqa: BLE001  a traceback is a bug to be counted, not a reason to stop measuring
         return Measured(op.name, (), time.process_time() - start, free, f"CRASH {crash!r}")
     seconds = time.process_time() - start
-    rows = [r for o in variant.outputs if o.name in ORDERS for r in _rows(op, variant, o, count, targets)]
+    x = first_tensor(op).name
+    wanted = {o.name: o.name.removesuffix(f"_{x}") for o in variant.outputs}
+    rows = [
+        replace(r, output=wanted[o.name])
+        for o in variant.outputs if wanted[o.name] in ORDERS for r in _rows(op, variant, o, count, targets)
+    ]  # fmt: skip
     return Measured(op.name, tuple(rows), seconds, free)
 
 
@@ -120,13 +126,16 @@ def _parts(output: Output, target: str) -> tuple[int, int]:
 
 
 def _row(op: Op, output: Output, target: str, dtype: str, setting: Mapping[str, float], count: int) -> Row:
-    x = first_tensor(op)
-    naive = output.naive
-    symbol = next((s for s in naive.free_symbols if s.name == x.name), None)
-    assert symbol is not None
-    oracle = Oracle(naive, symbol, 2, output.recognized if output.name == "value" else None)
-    order = ORDERS[output.name]
+    x, order = first_tensor(op), output.order
+    naive, symbol = _definition(op, output)
+    oracle = Oracle(naive, symbol, 2, output.recognized if output.name == "value" and naive == output.naive else None)
     points = _points(output, target, dtype, domain(x), count)
+    others = [setting[a.name] for a in op.operands if a.name in setting]
+    if others:  # where two operands nearly agree, and beside what is opposite
+        near = [o * (1 + s * 2.0**-k) for o in others for s in (1, -1) for k in range(2, 50, 4)]
+        near = np.array([*near, *ulp.neighbourhood([s * o for o in others for s in (1, -1)], NEAR, dtype)])
+        points = np.union1d(points, near.astype(dtype).astype(np.float64))
+        points = points[(points >= domain(x)[0]) & (points <= domain(x)[1])]
     (truth,) = oracle.truth(points, setting, (order,))
     near = _sign_changes(points, truth.high)
     if near:
@@ -147,6 +156,17 @@ def _row(op: Op, output: Output, target: str, dtype: str, setting: Mapping[str, 
         op.name, output.name, target, float(known[worst]), {x.name: float(points[worst]), **setting}, points.size,
         int(missed.sum()), int(silent.sum()), int(truth.unknown.sum()), *_parts(output, target),
     )  # fmt: skip
+
+
+def _definition(op: Op, output: Output) -> tuple[Expr, Symbol]:
+    """What an output is the value or a derivative of, and the variable, in the operands themselves."""
+    name = first_tensor(op).name
+    symbol = next((s for s in output.naive.free_symbols if s.name == name), None)
+    if symbol is not None and len({a.name for a in op.operands} & {s.name for s in output.naive.free_symbols}) > 0:
+        return output.naive, symbol
+    there = {op.symbol(a.name): finite(a) for a in op.arguments if a.role.kind != "choice"}
+    value = op.variants[0].value.xreplace(there)
+    return value, there[op.symbol(name)]
 
 
 def _points(output: Output, target: str, dtype: str, ends: tuple[float, float], count: int) -> Floats:
