@@ -1,4 +1,4 @@
-"""Calls over rows that are made again: the same results to the last bit, the same refusals, and no array kept alive."""
+"""Calls that are remembered by shapes: the same results to the last bit, the same refusals, and no array kept alive."""
 
 from __future__ import annotations
 
@@ -37,6 +37,10 @@ CALLS: dict[str, tuple[Any, Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]
     "layer_norm.vjp": (F.layer_norm.vjp, lambda: ((f32(4, 6), f32(4, 6)), {})),
     "cosine_similarity": (F.cosine_similarity, lambda: ((f32(4, 6), f32(4, 6)), {})),
     "cosine_similarity.vjp": (F.cosine_similarity.vjp, lambda: ((f32(4), f32(4, 6), f32(4, 6)), {})),
+    "prelu": (F.prelu, lambda: ((f32(4, 6), f32(6)), {})),
+    "prelu.grad": (F.prelu.grad, lambda: ((f32(4, 6, 2), f32(6)), {"order": 1})),
+    "prelu.value_and_grad": (F.prelu.value_and_grad, lambda: ((), {"weight": f32(1), "x": f32(7)})),
+    "prelu of a number": (F.prelu, lambda: ((f32(4), 0.5), {})),
     "masked": (F.softmax, lambda: ((f32(4, 6),), {"where": RNG.random((4, 6)) < 0.8})),
 }
 

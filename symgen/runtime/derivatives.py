@@ -16,11 +16,12 @@ from .manifest import Argument, Function
 from .memory import unshared
 from .operands import Operand, promote, to_array
 from .options import describe, unwrap
+from .placed import ReadyPlaced, by_shape
 from .quick import Ready
 
 Arguments = tuple[Any, ...]
 Keywords = Mapping[str, Any]
-Answer = tuple[Any, Ready | None]  # what the call returns, and how calls like it run
+Answer = tuple[Any, Ready | ReadyPlaced | None]  # what the call returns, and how calls like it run
 
 
 def grad(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
@@ -38,7 +39,7 @@ def grad(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
         loop, compute = caller.elementwise(call, function.output(target, order), precision, out)
         results.append(fill(call, loop, out, precision.result, compute))
         again = ready(call, loop, precision.result, compute) if len(targets) == 1 else None
-    return bare(results), again
+    return bare(results), by_shape(call, args, kwargs, again)
 
 
 def order_of(method: str, order: Any) -> int:
@@ -75,7 +76,7 @@ def value_and_grad(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
     if targets == fused == list(tensors):
         loop = caller.loop(call, "value_and_grad", precision.tag, 1 + len(tensors))
         again = ready(call, loop, precision.result, precision.compute, 1 + len(tensors), _value_first)
-    return (value, bare([found[t.name] for t in targets])), again
+    return (value, bare([found[t.name] for t in targets])), by_shape(call, args, kwargs, again)
 
 
 def _value_first(results: list[Any]) -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ from .errors import did_you_mean, listing
 from .manifest import Function
 from .operands import promote
 from .options import default_variant
+from .placed import by_shape
 from .quick import Known, Quick
 from .rows import RowCaller
 from .warm import Warmed, warm
@@ -119,7 +120,8 @@ class Kernel(Quick):
         precision = promote(name, call.operands)
         out = given_outputs(name, call.extras["out"], 1)[0]
         loop, compute = self._caller.elementwise(call, "value", precision, out)
-        return fill(call, loop, out, precision.result, compute), ready(call, loop, precision.result, compute)
+        again = by_shape(call, args, kwargs, ready(call, loop, precision.result, compute))
+        return fill(call, loop, out, precision.result, compute), again
 
     def warm(self, *dtypes: str) -> Warmed:
         """Compile everything of this function for some dtypes, by default float64 and float32, or load it.

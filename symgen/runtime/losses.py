@@ -23,6 +23,7 @@ from .execute import BUFFER, ITERATOR_FLAGS, READ, WRITE, Loop, allocate, bare, 
 from .gradients import result_dtype, sum_to
 from .manifest import Argument
 from .operands import Shape, promote, to_array
+from .placed import ReadyPlaced
 from .quick import Ready
 from .quick_losses import ReadyLoss, Summing
 from .sums import Total
@@ -32,7 +33,7 @@ DIFFERENTIABLE: Final = ("tensor", "param", "weight", "prob")
 _nditer: Any = np.nditer
 Arguments = tuple[Any, ...]
 Keywords = Mapping[str, Any]
-Answer = tuple[Any, Ready | ReadyLoss | None]  # what a call gives, and how calls like it run
+Answer = tuple[Any, Ready | ReadyLoss | ReadyPlaced | None]  # what a call gives, and how calls like it run
 
 
 @dataclass

@@ -18,6 +18,7 @@ from numpy import empty, may_share_memory, ndarray
 from .binding import MISSING
 from .dtypes import Array, DType
 from .execute import CONTIGUOUS, WRITEABLE, Loop
+from .placed import ReadyPlaced
 from .quick_losses import ReadyLoss
 from .quick_rows import ReadyRows
 from .remembered import ReadyKernel, ReadyRowLoss, key
@@ -48,7 +49,8 @@ class Ready:
     wrap: Callable[[list[Array]], Any] = tuple
 
 
-Known = Ready | ReadyRows | ReadyLoss | ReadyKernel | ReadyRowLoss
+ByShape = ReadyKernel | ReadyRowLoss | ReadyPlaced
+Known = Ready | ReadyRows | ReadyLoss | ByShape
 
 
 class Quick:
@@ -64,7 +66,7 @@ class Quick:
         self._checked = checked
         self._arrays = arrays
         self._known: dict[Any, Any] = {}  # Ready, ReadyRows or ReadyLoss
-        self._seen: dict[Any, ReadyKernel | ReadyRowLoss] = {}
+        self._seen: dict[Any, ByShape] = {}
 
     def _call(self, x: Any = MISSING, /, *more: Any, out: Any = None, **options: Any) -> Any:
         if type(x) is ndarray:
@@ -120,15 +122,13 @@ class Quick:
             if found is not None:
                 return found
         result, ready = self._checked(args, options)
-        if isinstance(ready, ReadyKernel | ReadyRowLoss):
+        if isinstance(ready, ByShape):
             self._remember_shapes(ready, args, options)
         elif ready is not None:
             self._remember(ready, args, options)
         return result
 
-    def _remember_shapes(
-        self, ready: ReadyKernel | ReadyRowLoss, args: tuple[Any, ...], options: dict[str, Any]
-    ) -> None:
+    def _remember_shapes(self, ready: ByShape, args: tuple[Any, ...], options: dict[str, Any]) -> None:
         if (kind := key(args, options)) is not None:
             if len(self._seen) >= KINDS:
                 self._seen.clear()
