@@ -30,12 +30,22 @@ def proved(program: Program, families: Iterable[Family]) -> bool:
     the derivative where the factor is ``m^c``; that is checked by symbolic differentiation of each body, given the same
     of the stages that it reads. Of results, c is zero. Each parameter is free by itself, whatever the others are.
     """
-    free = frozenset(f.parameter for f in families)
-    return all(_vanishes(program, family, free) for family in families)
+    made = tuple(families)
+    free = frozenset(f.parameter for f in made)
+    return all(degrees(program, family, free, program.results) is not None for family in made)
 
 
-def _vanishes(program: Program, family: Family, free: frozenset[str]) -> bool:
-    degrees: dict[str, Expr] = dict.fromkeys(free, sp.S.Zero)
+def degrees(program: Program, family: Family, free: frozenset[str], results: Collection[str] = ()
+            ) -> dict[str, Expr] | None:
+    """The c of each stage, None where a stage has none or one of the results has one that is not zero.
+
+    Args:
+        program: with free parameters.
+        family: what one of these belongs to.
+        free: all of them.
+        results: stages that are not to change.
+    """
+    known: dict[str, Expr] = dict.fromkeys(free, sp.S.Zero)
     made = {s.out for s in program.stages}
     for stage in program.stages:
         if stage.out in free:
@@ -46,13 +56,13 @@ def _vanishes(program: Program, family: Family, free: frozenset[str]) -> bool:
             name = base_of(target)
             if name == family.parameter:
                 slope += derivative(body, symbol) * (1 if family.exponential else symbol)
-            elif degrees.get(name, 0) != 0:
-                slope -= degrees[name] * symbol * derivative(body, symbol)
+            elif known.get(name, 0) != 0:
+                slope -= known[name] * symbol * derivative(body, symbol)
         degree = _degree(slope, body, made)
-        if degree is None or (stage.out in program.results and degree != 0):
-            return False
-        degrees[stage.out] = degree
-    return True
+        if degree is None or (stage.out in results and degree != 0):
+            return None
+        known[stage.out] = degree
+    return known
 
 
 def _degree(slope: Expr, body: Expr, made: Collection[str]) -> Expr | None:

@@ -10,6 +10,7 @@ from symgen.backends.row_functions import Array, RowFunction, RowVariant
 from symgen.kernel import ScalarFunction, topological
 from symgen.rows.adjoint import COTANGENT
 from symgen.rows.derive import DerivedRows, Place, RowDerivation, RowOutput, gradient_of
+from symgen.rows.merge import merged
 from symgen.rows.schedule import Schedule, device_schedule
 from symgen.rows.tangent import DIRECTION
 
@@ -91,14 +92,15 @@ def _sections(derivation: RowDerivation, text: Callable[[DerivedRows], str]) -> 
 
 
 def _shifts(output: RowOutput) -> str:
-    """The stable program, what was proved of its free parameters, and the hardest row where it misses its bar."""
+    """The stable program, what was proved of its free parameters, and the hardest rows where it misses its bar."""
     free = (f"# {f.parameter}: the derivative in it vanishes" for f in output.families)
     missed = (
         f"# {target} misses its bar: {miss.error:.3g} ULP at a row of {miss.place}"
         for target, found in output.unresolved.items()
         for miss in found
     )
-    return "\n".join([str(output.stable), *free, *missed])
+    parts = (f"# {m}" for m in merged(output.stable, output.families))
+    return "\n".join([str(output.stable), *free, *parts, *missed])
 
 
 def _cores(output: RowOutput) -> str:
