@@ -19,6 +19,7 @@ from symgen.rows.merge import Merged, _whole, holds, merged
 from tests.rows.hard import OPS
 from tests.rows.interpret import interpret
 
+
 @cache
 def value(name: str) -> RowOutput:
     return derive(OPS[name], only="value").variants[0].output("value")
