@@ -97,6 +97,20 @@ def expm1_short(x):
 
 
 @core
+def expm1_medium(x):
+    t1 = -60.0 if x < -60.0 else x
+    t2 = fma(t1, 1.4426950408889634, 6755399441056767.0)
+    t3 = pow2(t2)
+    t4 = -(t2 - 6755399441056767.0)
+    t5 = fma(t4, 2.3190468138462996e-17, fma(t4, 0.6931471805599453, t1))
+    t6 = fma(fma(2.0914680780540267e-09, t5, 2.5105208339987698e-08), t5, 2.7557273657975953e-07)
+    t7 = fma(fma(t6, t5, 2.7557255421023506e-06), t5, 2.4801587325536023e-05)
+    t8 = fma(fma(fma(t7, t5, 0.00019841269874804214), t5, 0.0013888888888883752), t5, 0.00833333333332614)
+    t9 = fma(t5 * t5, fma(fma(fma(t8, t5, 0.04166666666666667), t5, 0.1666666666666667), t5, 0.5), t5)
+    return math.copysign(math.inf if 709.0 < x else fma(t3, t9, t3 - 1.0), x)
+
+
+@core
 def expm1(x):
     """e^x - 1; in the short form infinite above 709."""
     t1 = -60.0 if x < -60.0 else x
@@ -167,6 +181,22 @@ def log_short(x):
 
 
 @core
+def log_medium(x):
+    t1 = x < 2.2250738585072014e-308
+    t2 = x * 1.8014398509481984e+16 if t1 else x
+    t3 = exponent(t2) + (-54.0 if t1 else 0.0)
+    t4 = mantissa(t2) - 1.0
+    t5 = 0.5 * t4 * t4
+    t6 = t4 / (2.0 + t4)
+    t7 = t6 * t6
+    t8 = fma(fma(0.1308723619665962, t7, 0.13268714792348096), t7, 0.15386241881938595)
+    t9 = fma(fma(fma(t8, t7, 0.18181795600060793), t7, 0.22222222392089008), t7, 0.28571428570801954)
+    t10 = t5 + t7 * fma(fma(t9, t7, 0.4000000000000088), t7, 0.6666666666666666)
+    t11 = fma(t3, 0.6931471805598903, t4 - (t5 - fma(t6, t10, t3 * 5.497923018708371e-14)))
+    return t11 if 0.0 < x and x < math.inf else -math.inf if x == 0.0 else math.nan if x < 0.0 else x
+
+
+@core
 def log(x):
     """The natural logarithm; subnormal arguments are numbers like others."""
     t1 = x < 2.2250738585072014e-308
@@ -220,6 +250,24 @@ def log1p_short(x):
     t7 = fma(t2, 0.6931471805599453, fma(t4 * t5, fma(t6, t5, 0.6666666655430018), 2.0 * t4))
     t8 = t7 if 0.0 < t1 and t1 < math.inf else -math.inf if t1 == 0.0 else math.nan if t1 < 0.0 else t1
     return math.copysign(t8, x)
+
+
+@core
+def log1p_medium(x):
+    t1 = 1.0 + x
+    t2 = exponent(t1)
+    t3 = mantissa(t1) - 1.0
+    t4 = 0.5 * t3 * t3
+    t5 = t3 / (2.0 + t3)
+    t6 = t5 * t5
+    t7 = fma(fma(0.1308723619665962, t6, 0.13268714792348096), t6, 0.15386241881938595)
+    t8 = fma(fma(fma(t7, t6, 0.18181795600060793), t6, 0.22222222392089008), t6, 0.28571428570801954)
+    t9 = t4 + t6 * fma(fma(t8, t6, 0.4000000000000088), t6, 0.6666666666666666)
+    t10 = t1 - 1.0
+    t11 = pow2(6755399441056767.0 - t2) if t1 < 1.152921504606847e+18 else 0.0
+    t12 = fma(t2, 0.6931471805598903, t3 - (t4 - fma(t5, t9, t2 * 5.497923018708371e-14)))
+    t13 = -math.inf if t1 == 0.0 else math.nan if t1 < 0.0 else t1
+    return math.copysign(t12 + (1.0 - (t1 - t10) + (x - t10)) * t11 if 0.0 < t1 and t1 < math.inf else t13, x)
 
 
 @core
@@ -283,6 +331,18 @@ def log1p_unit_short(x):
     t3 = fma(fma(0.20788138833114772, t2, 0.1746457234224798), t2, 0.22264722414281787)
     t4 = fma(fma(fma(t3, t2, 0.2857030533458259), t2, 0.4000001077453257), t2, 0.6666666665001519)
     return fma(t1 * t2, t4, 2.0 * t1)
+
+
+@core
+def log1p_unit_medium(x):
+    t1 = 0.5 * x * x
+    t2 = x / (2.0 + x)
+    t3 = t2 * t2
+    t4 = fma(fma(0.1563134332075557, t3, 0.07491740334509496), t3, 0.10845268502768013)
+    t5 = fma(fma(fma(t4, t3, 0.1173426795617247), t3, 0.13335179455463733), t3, 0.15384543927176786)
+    t6 = fma(fma(fma(t5, t3, 0.1818181989900684), t3, 0.22222222198220246), t3, 0.2857142857160023)
+    t7 = x - (t1 - fma(t2, t1 + t3 * fma(fma(t6, t3, 0.39999999999999525), t3, 0.6666666666666666), 0.0))
+    return fma(0.0, 0.6931471805598903, t7)
 
 
 @core
@@ -833,6 +893,19 @@ def pow_short(b, x):
     t5 = t2 * 0.5
     t6 = t4 and not (t5 + 4503599627370496.0 - 4503599627370496.0 == t5 or 4503599627370496.0 < t5)
     t7 = exp_short(x * log(t1))
+    t8 = math.nan if t3 and not t4 and -math.inf < b else -t7 if t6 and (t3 or 1.0 / b == -math.inf) else t7
+    return 1.0 if x == 0.0 or b == 1.0 or t1 == 1.0 and t2 == math.inf else t8
+
+
+@core
+def pow_medium(b, x):
+    t1 = abs(b)
+    t2 = abs(x)
+    t3 = b < 0.0
+    t4 = t2 + 4503599627370496.0 - 4503599627370496.0 == t2 or 4503599627370496.0 < t2
+    t5 = t2 * 0.5
+    t6 = t4 and not (t5 + 4503599627370496.0 - 4503599627370496.0 == t5 or 4503599627370496.0 < t5)
+    t7 = exp_medium(x * log_medium(t1))
     t8 = math.nan if t3 and not t4 and -math.inf < b else -t7 if t6 and (t3 or 1.0 / b == -math.inf) else t7
     return 1.0 if x == 0.0 or b == 1.0 or t1 == 1.0 and t2 == math.inf else t8
 

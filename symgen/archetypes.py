@@ -63,7 +63,7 @@ ELEMENTWISE = Archetype(
     derive=pipeline.derive,
     facts=lambda d: [VariantFacts(tuple(o.name for o in v.outputs)) for v in d.variants],
     emit=build_compile.emit_elementwise,
-    cores=lambda d: [core for v in d.variants for o in v.outputs for core in o.cores.values()],
+    cores=lambda d: [core for v in d.variants for o in v.outputs for core in o.every_core],
     card=lambda d, certificate: _sheet().card_text(d, certificate=certificate),
     stages=views.STAGES,
     emit_device=build_compile.emit_elementwise_cuda,

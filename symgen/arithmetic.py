@@ -124,8 +124,9 @@ class Arithmetic:
     `halved` computes a factor that can underflow as the square of its square root, multiplied in last, so that
     ``x * exp(x)`` keeps its bits where ``exp(x)`` alone is subnormal. `annihilating` makes a product zero where such a
     factor is zero, so that ``x * exp(x)`` is 0 at minus infinity. `short` calls the short forms of elementary
-    functions, which a result that is rounded to float32 does not tell from the full ones. `tracked` takes from them
-    also what rounding their values to float64 loses, which a sum that is rounded to float32 does not tell. Without
+    functions, which a result that is rounded to float32 does not tell from the full ones. `medium` are those of which
+    it calls the medium form, a float64 like others. `tracked` takes from elementary functions also what rounding their
+    values to float64 loses, which a sum that is rounded to float32 does not tell. Without
     `own` low parts that are there are carried on, and the roundings of the arithmetic itself are not looked at. `fine`
     takes from exponentials, logarithms and powers low parts that know more, for results in which they cancel. `renewed`
     rounds sums of numbers with low parts again, so that a low part is small beside its number where most of the sum has
@@ -136,6 +137,7 @@ class Arithmetic:
     halved: bool = False
     annihilating: bool = False
     short: bool = False
+    medium: frozenset[str] = frozenset()
     tracked: bool = True
     own: bool = True
     fine: bool = False
@@ -237,7 +239,7 @@ class Arithmetic:
         """A function of specs/elementary: its short form, its rounded value, or its value with what rounding left."""
         if self.short:
             return Pair(call(f"{name}_short", *at))
-        if not self.tracked and f"{name}_medium" in MEDIUM:
+        if f"{name}_medium" in self.medium:
             return Pair(call(f"{name}_medium", *at))
         telling = _telling.get()  # most of a GPU's own functions, which stand behind the name in float32, do not
         if self.fine and telling is None and f"{name}_fine" in FINE:
@@ -274,13 +276,17 @@ class Arithmetic:
         return Pair(select(known, total, a.high), select(known, a.low - (total - a.high), ZERO))
 
 
+OF_ROWS = frozenset({"exp_medium"})  # what rows call for every entry
 SHORT = Arithmetic(short=True)
+SHORT_ANNIHILATING = Arithmetic(short=True, annihilating=True)
 PLAIN = Arithmetic()
-QUICK = Arithmetic(tracked=False)
+FOR_SINGLE = Arithmetic(medium=MEDIUM)
+FOR_SINGLE_ANNIHILATING = Arithmetic(medium=MEDIUM, annihilating=True)
+QUICK = Arithmetic(medium=OF_ROWS, tracked=False)
 COMPENSATED = Arithmetic(compensated=True)
 SHORTENED = Arithmetic(compensated=True, short=True, tracked=False)
-UNTRACKED = Arithmetic(compensated=True, tracked=False)
-CARRIED = Arithmetic(compensated=True, tracked=False, own=False)
+UNTRACKED = Arithmetic(compensated=True, medium=OF_ROWS, tracked=False)
+CARRIED = Arithmetic(compensated=True, medium=OF_ROWS, tracked=False, own=False)
 FINELY = Arithmetic(compensated=True, fine=True)
 RENEWED = Arithmetic(compensated=True, renewed=True)
 HALVED = Arithmetic(compensated=True, halved=True)

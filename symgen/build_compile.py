@@ -220,7 +220,7 @@ def _variant(derived: DerivedVariant) -> VariantText:
     from symgen.backends import numba_cpu
 
     outputs = (
-        numba_cpu.OutputText(o.name, o.cores["f64"], o.cores["f32"], _comments(o.regions, _stated(o)))
+        numba_cpu.OutputText(o.name, o.cores["f64"], o.cores["f32"], _comments(o.regions, _stated(o)), o.quick)
         for o in derived.outputs
     )
     return numba_cpu.VariantText(derived.variant.suffix, tuple(outputs), _title(derived.variant))

@@ -37,6 +37,8 @@ class Output:
         probe: where it was measured, and the truth there.
         device: the same for float32 arithmetic on a GPU; None where that was not asked for.
         difference: a symbol and what it stands for, where regions and forms are stated in a difference of operands.
+        quick: for float32 results, what is computed first, and a number that is not zero where that is in doubt (see
+            `symgen.stabilize.doubt`); None where the core itself is as good.
         factor: what regions and forms are still multiplied by: the weights, and the sign of the operand.
     """
 
@@ -56,6 +58,12 @@ class Output:
     device: Device | None = None
     difference: tuple[Symbol, Expr] | None = None
     factor: Expr = sp.S.One
+    quick: ScalarFunction | None = None
+
+    @property
+    def every_core(self) -> tuple[ScalarFunction, ...]:
+        """The scalar functions that kernels for the CPU are made of."""
+        return (*self.cores.values(), *((self.quick,) if self.quick else ()))
 
 
 @dataclass(frozen=True)

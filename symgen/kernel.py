@@ -129,7 +129,7 @@ GENERATED = (
     "pow", "sin_near", "cos_near", "rest_near", "exp_fine", "log_fine", "pow_fine",
 )  # fmt: skip
 PARTS = ("", "_low", "_short")
-MEDIUM = frozenset({"exp_medium"})
+MEDIUM = frozenset(f"{name}_medium" for name in ("exp", "expm1", "log", "log1p", "log1p_unit", "pow"))
 FINE = frozenset(name for name in GENERATED if name.endswith("_fine"))  # whose low parts know more
 BRANCH_FREE = frozenset(name + part for name in GENERATED for part in PARTS) | MEDIUM
 

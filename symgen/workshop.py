@@ -13,6 +13,7 @@ from sympy import Expr, Symbol
 
 from symgen.arithmetic import PLAIN, Pair, computing_in, negative, parts
 from symgen.calculus import derivative
+from symgen.cost import cost
 from symgen.derivation import Device, Output
 from symgen.ends import MIDDLE, End, below_zero
 from symgen.kernel import Node, ScalarFunction, var, verify
@@ -22,15 +23,19 @@ from symgen.schedule import finish, with_sign_of_zero
 from symgen.settings import first_tensor, free, held_out, settings
 from symgen.spec import Op, Variant
 from symgen.stabilize.candidates import attempt, traced
-from symgen.stabilize.form import Form, Formula, Segment
-from symgen.stabilize.leaves import ARITHMETICS, INNER_ARITHMETICS, Bench, Leaf
+from symgen.stabilize.doubt import doubt
+from symgen.stabilize.form import MAGNITUDE, Form, Formula, Segment
+from symgen.stabilize.leaves import ARITHMETICS, IN_FULL, INNER_ARITHMETICS, SEVERAL, Bench, Leaf
 from symgen.stabilize.probe import DEVICE, TARGETS, Probe, Target, error, grid, kinks, neighbours, scaled
 from symgen.stabilize.regimes import Unresolved, evaluate
+from symgen.stabilize.relative import Range, magnitude
 from symgen.stabilize.sampler import Question, Sampler, products
 from symgen.structure import Structure, annihilated, structure
 from symgen.wanted import Wanted
 
 SPREAD = 10  # of the dense grid, as many points are left out where an extreme parameter moves it
+SECOND = 2  # the order of derivatives that are too rare for a second kernel
+WORTH = 0.75  # of what pairs cost is the most that is worth one
 THIN = 3  # with free parameters every setting is measured, on a coarser grid
 
 
@@ -62,6 +67,8 @@ class Workshop:
     pieces: bool = True  # whether pieces of the exact function may fill what algebra leaves
     numbers: frozenset[str] | None = None  # parameters that are no arrays; None where no GPU is asked for
     several: bool = False  # whether the formula is one of several operands with data
+    ranges: Mapping[Symbol, Range] | None = None  # of what the core is of, where that is several operands with data
+    powers: bool = False  # whether an exponent is free, which multiplies what is wrong with its base without bounds
     lows: frozenset[str] = frozenset()  # numbers that come as two float32 each, in a graph for a GPU
 
     @staticmethod
@@ -91,6 +98,8 @@ class Workshop:
         ends = (low, high, *kinks(parts.core, x))
         more = np.concatenate([more, *map(neighbours, ends)])
         points = np.union1d(grid(low, high, THIN if tried != ({},) else 1), more[(more >= low) & (more <= high)])
+        data = [a.name for a in (first, *others) if a.role.kind in {"tensor", "prob"} and a.name in names]
+        ranges = {symbols[a.name]: domain(a) for a in (first, *others)} | {x: (low, high)}
         order = [x.name] * (parts.difference is not None) + [a.name for a in op.arguments]
         return Workshop(
             symbols,
@@ -105,6 +114,8 @@ class Workshop:
             pieces,
             frozenset(a.name for a in others if a.role.kind in {"real", "int"}) if device else None,
             sum(kind in {"tensor", "prob"} for kind in roles.values()) > 1,
+            ranges | {MAGNITUDE: magnitude((low, high))} if len(data) + (parts.difference is not None) > 1 else None,
+            any(not p.exp.is_number for p in parts.core.atoms(sp.Pow)),
         )
 
     @property
@@ -124,12 +135,15 @@ class Workshop:
         bound = {self.symbols[n]: Pair(var(n)) for n in self.sampled}
         leaf = Leaf(stable, (wanted.recognized, *(attempt(e) for e in wanted.also), *wanted.also))
         forms, cores, worst, missed = {}, {}, {}, {}
+        quick = None
         ends = tuple(self.ends(wanted.question))
         for target in TARGETS:
             # where a root moves with another operand, functions cancel that are not known to more than float64
             seen = probe if self.several and not target.single else fuller
             form, core, most, stretches = self._core(wanted, leaf, seen, fresh, bound, target, sampler, ends)
             forms[target.name], cores[target.name] = form, core
+            if target.name == "f32" and wanted.wrt in (None, *self.tensors) and wanted.question.order < SECOND:
+                quick = self.quick(wanted.name, form, core, seen, target, ends, bound)
             worst[target.name], missed[target.name] = most, stretches
         trace = (*wanted.steps, *(s for s in steps if s not in wanted.steps))
         order = max(wanted.question.order, int(wanted.wrt is not None))
@@ -137,7 +151,7 @@ class Workshop:
             wanted.name, wanted.wrt, order, wanted.question.naive, wanted.recognized, stable,
             tuple(s for s in trace if str(s.before) != str(s.after)),  # a head that only changes its class is no step
             forms["f64"].regions(), cores, forms, worst, missed, replace(probe, memory={}),
-            None if self.numbers is None else self.device(wanted, leaf, probe, fresh, ends),
+            None if self.numbers is None else self.device(wanted, leaf, probe, fresh, ends), quick=quick,
         )  # fmt: skip
 
     def _core(
@@ -146,21 +160,59 @@ class Workshop:
     ) -> tuple[Form, ScalarFunction, float, tuple[Unresolved, ...]]:
         """The form and the scalar function of one output for one target, its worst error and what it misses."""
         bench = Bench(
-            sampler, wanted.question, self.sampled, bound, target, self.pieces, self.arithmetics(target), self.several
+            sampler, wanted.question, self.sampled, bound, target, self.pieces, self.arithmetics(target), self.several,
+            self.ranges,
         )
         form, missed = bench.form(leaf, probe, fresh)
-        name, x, sign = f"{wanted.name}_{target.name}", self.sampler.x, below_zero(probe)
-        graph, settings_tried = form.node(x, bound), self.sampler.settings
-        if sign is None and self.parts.difference is None and not target.single:
-            plain = lower_expression(leaf.stable, bound, PLAIN).high
-            graph = with_sign_of_zero(self.sampled, x.name, graph, plain, settings_tried)
-        for end in ends:
-            graph = end.kept(graph, self.sampled, x.name, settings_tried)
-        core = finish(name, self.sampled, x.name, graph, settings_tried, sign, self.limits, self.tensors[1:])
+        name, sign = f"{wanted.name}_{target.name}", below_zero(probe)
+        turning = sign is None and self.parts.difference is None and not target.single
+        plain = lower_expression(leaf.stable, bound, PLAIN).high if turning else None
+        core = self._finished(name, form, bound, ends, sign, plain)
         each = error(evaluate(core, probe, target.computes), probe, target)
         counted = each[~np.isnan(each) & (probe.single | (not target.single))]
         core = core if self.parts.difference is None else self.spread(name, form, ends)
         return form, core, float(counted.max()) if counted.size else math.nan, missed
+
+    def _finished(
+        self, name: str, form: Form, bound: Mapping[Symbol, Pair], ends: tuple[End, ...], sign: float | None,
+        plain: Node | None = None,
+    ) -> ScalarFunction:
+        """The scalar function of a form; what `plain` gives at zero has the sign of zero that is wanted."""
+        x, tried = self.sampler.x, self.sampler.settings
+        graph = form.node(x, bound)
+        if plain is not None:
+            graph = with_sign_of_zero(self.sampled, x.name, graph, plain, tried)
+        for end in ends:
+            graph = end.kept(graph, self.sampled, x.name, tried)
+        return finish(name, self.sampled, x.name, graph, tried, sign, self.limits, self.tensors[1:])
+
+    def quick(
+        self, name: str, form: Form, core: ScalarFunction, probe: Probe, target: Target, ends: tuple[End, ...],
+        bound: Mapping[Symbol, Pair],
+    ) -> ScalarFunction | None:
+        """What is computed before a core in pairs: the same without them, and a number that tells where that fails.
+
+        None where there are no pairs, where there is no telling, or where that would not be worth it.
+        """
+        light = form.quickened()
+        if self.ranges is None or self.powers or light == form:
+            return None
+        by_name = {str(s): r for s, r in self.ranges.items()}
+        name = f"{name}_quick"
+        inner = self._told(self._finished(name, light, bound, ends, below_zero(probe)), by_name)
+        told = inner if self.parts.difference is None else self._told(self.spread(name, light, ends), by_name)
+        if inner is None or told is None or cost(told.results) > WORTH * cost(core.results):
+            return None
+        value, wrong = (evaluate(replace(inner, results=(r,)), probe) for r in inner.results)
+        each = error(value, probe, target)
+        known = ~np.isnan(each) & (wrong == 0)
+        return told if (each[known & probe.single] <= target.bar).all() else None
+
+    @staticmethod
+    def _told(core: ScalarFunction, ranges: Mapping[str, Range]) -> ScalarFunction | None:
+        """A core with what tells where its result is in doubt."""
+        found = doubt(core.results[0], ranges)
+        return None if found is None else verify(replace(core, results=(*core.results, found)))
 
     def pair(self, name: str) -> Pair:
         """A parameter as the graph takes it."""
@@ -215,11 +267,9 @@ class Workshop:
 
     def arithmetics(self, target: Target) -> tuple[str, ...]:
         """What may compute an output: a difference of float64 numbers has a low part, which must not be dropped."""
-        known = ARITHMETICS[target.name]
-        if self.parts.difference is not None and target.name != "f32":
-            return INNER_ARITHMETICS
-        # where a root moves with another operand, more cancels than short elementary functions can lose
-        return tuple(a for a in known if a != "short") if self.several else known
+        if target.name == "f32":
+            return ARITHMETICS["f32"] if self.ranges is None else IN_FULL if self.powers else SEVERAL
+        return INNER_ARITHMETICS if self.parts.difference is not None else ARITHMETICS[target.name]
 
     def spread(self, name: str, form: Form, ends: tuple[End, ...]) -> ScalarFunction:
         """The core with its variable taken apart again: a function of the two operands."""
@@ -260,9 +310,10 @@ class Workshop:
 
         def weighted_core(core: ScalarFunction, shop: Workshop, end: str) -> ScalarFunction:
             result = self.parts.scaled(core.results[0], but)
-            return over(shop.taken(self.parameters), result, f"{name}_{end}")
+            return over(shop.taken(self.parameters), f"{name}_{end}", result, *core.results[1:])
 
         cores = {k: weighted_core(core, self, k) for k, core in inner.cores.items()}
+        quick = None if inner.quick is None else weighted_core(inner.quick, self, "quick")
         device = inner.device
         if device is not None:
             device = replace(device, core=weighted_core(device.core, self.on_device(), DEVICE.name))
@@ -275,7 +326,7 @@ class Workshop:
         probe = replace(inner.probe, settings=tuple({**s, **fixed} for s in inner.probe.settings))
         return replace(
             inner, difference=None if found is None else (found.symbol, found.expression), factor=factor * inner.factor,
-            name=name, wrt=wrt, cores=cores, device=device, probe=probe, naive=spelled(inner.naive),
+            name=name, wrt=wrt, cores=cores, quick=quick, device=device, probe=probe, naive=spelled(inner.naive),
             recognized=spelled(inner.recognized),
             order=1 if but else inner.order, stable=spelled(inner.stable),
             trace=tuple(replace(s, before=self.parts.spelled(s.before), after=self.parts.spelled(s.after))
@@ -299,7 +350,7 @@ class Workshop:
         def core(shop: Workshop, end: str) -> ScalarFunction:
             bound = {self.symbols[n]: shop.pair(n) for n in self.parameters}
             graph = lower_expression(expression, bound, PLAIN).high
-            return over(shop.taken(self.parameters), graph, f"{name}_{end}")
+            return over(shop.taken(self.parameters), f"{name}_{end}", graph)
 
         forms = {t.name: form for t in TARGETS}
         cores = {t.name: core(self, t.name) for t in TARGETS}
@@ -327,19 +378,21 @@ def _split(setting: Mapping[str, float], numbers: frozenset[str]) -> dict[str, f
     return found
 
 
-def over(parameters: tuple[str, ...], result: Node, name: str) -> ScalarFunction:
+def over(parameters: tuple[str, ...], name: str, *results: Node) -> ScalarFunction:
     """A graph as a function of all parameters of a kernel."""
-    return verify(ScalarFunction(name, parameters, (result,)))
+    return verify(ScalarFunction(name, parameters, results))
 
 
 def opposite(output: Output) -> Output:
     """The negative of an output."""
 
     def turned(core: ScalarFunction) -> ScalarFunction:
-        return replace(core, results=tuple(map(negative, core.results)))
+        value, *rest = core.results
+        return replace(core, results=(negative(value), *rest))
 
     cores = {k: turned(c) for k, c in output.cores.items()}
+    quick = None if output.quick is None else turned(output.quick)
     device = None if output.device is None else replace(output.device, core=turned(output.device.core))
     probe = replace(output.probe, high=-output.probe.high, low=-output.probe.low)
     return replace(output, cores=cores, recognized=-output.recognized, stable=-output.stable, factor=-output.factor,
-                   probe=probe, device=device)  # fmt: skip
+                   probe=probe, device=device, quick=quick)  # fmt: skip

@@ -128,21 +128,33 @@ def test_the_short_form_is_right_to_34_bits(name: str) -> None:
     assert worst(name, short, np.zeros_like(short), x, 0.0)[0] <= 2.0**-34
 
 
-@pytest.mark.parametrize("primitive", sorted(MEDIUM))
-def test_the_medium_form_is_a_float64(primitive: str) -> None:
-    """Right to 1.5 ULP wherever a float32 result is not zero or infinite."""
-    name = primitive.removesuffix("_medium")
+@pytest.mark.parametrize("name", sorted({n for n in OF_ONE if f"{n}_medium" in MEDIUM}))
+def test_the_medium_form_is_a_float64(name: str) -> None:
+    """Right to 1.5 ULP, to 1.7 where ln 2 is subtracted twice, wherever a float32 result is not zero or infinite."""
+    primitive = f"{name}_medium"
     x = points(name)
     truth = np.array([abs(float(EXACT[name](arb(v)))) for v in x.tolist()])
     x = x[(truth > 2.0**-960) & (truth < 2.0**960)]
     medium = evaluate(primitive, (x,))
-    assert worst(name, medium, np.zeros_like(medium), x, 0.0)[1] <= 1.5
+    assert worst(name, medium, np.zeros_like(medium), x, 0.0)[1] <= (1.7 if name == "expm1" else 1.5)
+
+
+def test_the_medium_power_is_as_right_as_its_logarithm() -> None:
+    """The logarithm of the power is rounded to a float64 and is up to 700: ten bits of the power are lost."""
+    random = np.random.default_rng(3)
+    b = 2.0 ** random.uniform(-900.0, 900.0, 2000)
+    x = random.uniform(-1, 1, 2000) * 700.0 / np.maximum(abs(np.log(b)), 1)
+    for at, n, got in zip(b.tolist(), x.tolist(), evaluate("pow_medium", (b, x)).tolist(), strict=True):
+        if 2.0**-900 < got < 2.0**900:
+            assert abs(arb(got) / arb(at) ** arb(n) - 1) <= arb(2) ** -42, (at, n)
 
 
 @pytest.mark.parametrize("name", OF_ONE)
-@pytest.mark.parametrize("part", ["", "_short"])
+@pytest.mark.parametrize("part", ["", "_short", "_medium"])
 def test_zero_infinities_and_nan(name: str, part: str) -> None:
     """The ends are the function's, a NaN stays one, and an odd function keeps the sign of zero."""
+    if name + part not in BRANCH_FREE:
+        pytest.skip("there is no such form")
     x = np.array([*ENDS[name], math.nan])
     got, want = evaluate(name + part, (x,)), [*ENDS[name].values(), math.nan]
     np.testing.assert_allclose(got, want, rtol=2.0**-34 if part else 0.0)

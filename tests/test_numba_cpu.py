@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from symgen.backends import numba_cpu
+from symgen.backends import numba_loops
 from symgen.backends.numba_cpu import ModuleText, Operand, OutputText, VariantText, emit
 from symgen.backends.render import TemplateError, render
 from symgen.kernel import (
@@ -334,4 +334,4 @@ def test_every_float32_loop_widens_before_it_computes() -> None:
 
 def test_precisions_are_those_of_the_contract() -> None:
     """Kernels exist for float64 and float32; half precisions are computed by the float32 loops."""
-    assert [p.name for p in numba_cpu.PRECISIONS] == ["f64", "f32"]
+    assert [p.name for p in numba_loops.PRECISIONS] == ["f64", "f32"]

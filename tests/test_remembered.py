@@ -74,6 +74,19 @@ def test_a_call_that_is_made_again_gives_the_same_bits(name: str) -> None:
     assert len(call._seen) == 1
 
 
+@pytest.mark.parametrize("weight", [{}, {"weight": 2.0}, {"weight": np.float32([1, 2, 3])}], ids=str)
+@pytest.mark.parametrize("method", ["grad", "vjp", "value_and_grad"])
+def test_a_derivative_of_a_loss_is_asked_for_again(method: str, weight: dict[str, Any]) -> None:
+    """An operand that is left out, or is a number, is no array that its loop could run again with."""
+    call = fresh(getattr(F.binary_cross_entropy_with_logits, method))
+    args = (f32(3), np.abs(f32(3)) / 9)
+    args = (np.ones(3, np.float32), *args) if method == "vjp" else args
+    options = {**weight, "reduction": "none"}
+    first = call(*args, **options)
+    for _ in range(2):
+        assert all(np.array_equal(a, b) for a, b in zip(flat(first), flat(call(*args, **options)), strict=True))
+
+
 def test_arrays_that_lie_otherwise_are_checked_from_the_beginning() -> None:
     x, t = f32(5, 7), classes(5, 7)
     want = F.cross_entropy(x, t)

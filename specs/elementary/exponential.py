@@ -109,6 +109,13 @@ class expm1:
         s = pow2(k)
         return copysign(select(const(709) < x, const(float("inf")), fma(s, p, s - 1)), x)
 
+    def medium(x):
+        k, n, r = reduced(larger(x, const(-60)))
+        r = fma(-n, const(LN2.low), r)
+        p = fma(r * r, second.full(r), r)
+        s = pow2(k)
+        return copysign(select(const(709) < x, const(float("inf")), fma(s, p, s - 1)), x)
+
     def full(x):
         y = smaller(larger(x, const(-60)), const(710))
         k, n, r = reduced(y)

@@ -24,6 +24,12 @@ def twice_atanh(f, low, core):
     return 2 * t, fma(t * z, core.full(z), 2 * fma(left, z, left))
 
 
+def rounded(n, f, t, of, low):
+    """n ln 2 + log(1 + f) + low as a float64, from t = f/(2 + f) and what the series leaves: f is its exact part."""
+    half = 0.5 * f * f
+    return fma(n, const(LN2.high), f - (half - fma(t, half + of, low)))
+
+
 def scaled(n, f, low):
     """n ln 2 + log(1 + f + low) as a normal sum."""
     main, small = twice_atanh(f, low, rest)
@@ -54,6 +60,13 @@ class log:
         z = t * t
         value = fma(n, const(LN2.high + LN2.low), fma(t * z, rest.short(z), 2 * t))
         return ended(value, x, -float("inf"))
+
+    def medium(x):
+        y, shift = normal(x)
+        n, f = exponent(y) + shift, mantissa(y) - 1
+        t = f / (2 + f)
+        z = t * t
+        return ended(rounded(n, f, t, z * rest.full(z), n * LN2.low), x, -float("inf"))
 
     def full(x):
         y, shift = normal(x)
@@ -95,6 +108,16 @@ class log1p:
         value = fma(n, const(LN2.high + LN2.low), fma(t * z, rest.short(z), 2 * t))
         return copysign(ended(value, u, -float("inf")), x)
 
+    def medium(x):
+        u, lost = two_sum(const(1), x)
+        n, f = exponent(u), mantissa(u) - 1
+        # beyond 2^60 what is lost is less than the last place of the result
+        low = lost * select(u < const(2.0**60), pow2(BIAS - n), const(0))
+        t = f / (2 + f)
+        z = t * t
+        value = rounded(n, f, t, z * rest.full(z), n * LN2.low) + low
+        return copysign(ended(value, u, -float("inf")), x)
+
     def full(x):
         u, lost = two_sum(const(1), x)
         n = exponent(u)
@@ -113,6 +136,11 @@ class log1p_unit:
         t = x / (2 + x)
         z = t * t
         return fma(t * z, wide.short(z), 2 * t)
+
+    def medium(x):
+        t = x / (2 + x)
+        z = t * t
+        return rounded(const(0), x, t, z * wide.full(z), const(0))
 
     def full(x):
         high, low = quick_sum(*twice_atanh(x, const(0), wide))

@@ -66,6 +66,10 @@ class pow:
     def short(b, x):
         return ended(call("exp_short", x * call("log", abs(b))), b, x)
 
+    def medium(b, x):
+        """The logarithm of the result is right to float64, and so is the result where that is small."""
+        return ended(call("exp_medium", x * call("log_medium", abs(b))), b, x)
+
     def full(b, x):
         size = abs(b)
         high, low = logarithm(size)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
+from symgen.backends.numba_loops import FAR, NEAR, PARAM, PRECISIONS, QUICK, TENSOR, WALKED, Loop, Precision, Total
 from symgen.backends.python_text import (
     AND,
     ATOM,
@@ -29,13 +31,11 @@ from symgen.backends.python_text import (
 )
 from symgen.backends.render import render
 from symgen.backends.straight import dear_in_arms
-from symgen.kernel import BRANCH_FREE, KernelError, ScalarFunction
+from symgen.kernel import BRANCH_FREE, KernelError, Node, ScalarFunction
 from symgen.near import near
 
 BACKEND = "numba_cpu"
 TOGETHER = "Together, so that what they share is computed once."
-TENSOR, PARAM = "tensor", "param"
-WALKED = frozenset({TENSOR, "weight", "prob"})  # operands with an element for each element of the result
 
 OPERATIONS = {
     "add": Form("{} + {}", SUM, (SUM, SUM + 1)),
@@ -87,27 +87,12 @@ TRIG = frozenset({"sin_sum", "cos_sum", "sin_product", "cos_product"})  # what t
 WALK = frozenset(
     {"i", "k", "n", "v", "far", "outer", "channels", "inner", "size", "width", "row", "channel", "start", "stop", "end"}
     | {"total", "lost", "error", "min", "max", "two_sum", "add_up"}
-    | {"LANES", "added", "entry", "sum_up", "tile", "sums", "scale", "value_i"}
+    | {"LANES", "added", "entry", "sum_up", "tile", "sums", "scale", "value_i", "value_kept", "doubts", "doubt_i"}
 )
 
 DIALECT = Dialect(
     OPERATIONS, PRIMITIVES, TRIG | ELEMENTARY | INTRINSICS | {"abs", "math", "np", "core", "loop", "range"}
 )
-
-
-@dataclass(frozen=True)
-class Precision:
-    """How the loops of one element type reach float64 and come back, and the cores that they call."""
-
-    name: str
-    core: str
-    load: str
-    store: str
-
-
-NEAR, FAR = "_near", "_far"  # the twin of a core for near arguments, and what tells which those are
-
-PRECISIONS = (Precision("f64", "scalar", "{}", "{}"), Precision("f32", "scalar32", "np.float64({})", "np.float32({})"))
 
 
 @dataclass(frozen=True)
@@ -120,12 +105,16 @@ class Operand:
 
 @dataclass(frozen=True)
 class OutputText:
-    """One derived output: its cores for float64 and float32 results, and what to tell the reader about them."""
+    """One derived output: its cores for float64 and float32 results, and what to tell the reader about them.
+
+    A `quick` core for float32 gives the result and a number that is not zero where that is in doubt.
+    """
 
     name: str
     f64: ScalarFunction
     f32: ScalarFunction
     comments: tuple[str, ...] = ()
+    quick: ScalarFunction | None = None
 
 
 @dataclass(frozen=True)
@@ -178,135 +167,6 @@ class Core:
     comments: tuple[str, ...] = ()
     body: Body = field(default=Body((), (), (), frozenset()))
     alias: str = ""
-
-
-@dataclass(frozen=True)
-class Loop:
-    """A loop over arrays: the core that it calls, what it passes to it (name and role), and the arrays it fills."""
-
-    name: str
-    core: str
-    precision: Precision
-    cotangent: str
-    reads: tuple[tuple[str, str], ...]
-    writes: tuple[str, ...]
-    twin: bool = False  # whether the core has a twin for near arguments, see `symgen.near`
-
-    @property
-    def arrays(self) -> tuple[str, ...]:
-        """What is read or written element by element."""
-        walked = (name for name, role in self.reads if role in {*WALKED, PARAM})
-        return (*((self.cotangent,) if self.cotangent else ()), *walked, *self.writes)
-
-    @property
-    def block(self) -> Loop:
-        """The loop over blocks of its arrays."""
-        named = {name: f"{name}_row" for name in self.arrays}
-        return replace(
-            self,
-            cotangent=named.get(self.cotangent, ""),
-            reads=tuple((named.get(name, name), role) for name, role in self.reads),
-            writes=tuple(named[name] for name in self.writes),
-        )
-
-    @property
-    def near(self) -> Loop:
-        """The loop with the twin in the core's place."""
-        return replace(self, core=f"{self.core}{NEAR}")
-
-    @property
-    def far(self) -> str:
-        """The call that is zero where element i is near."""
-        return replace(self, core=f"{self.core}{FAR}").call
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        return (*self.inputs, *self.writes)
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        first = (self.cotangent,) if self.cotangent else ()
-        return (*first, *(name for name, _ in self.reads))
-
-    @property
-    def call(self) -> str:
-        """The core's call for element i: arrays are read and widened there, options pass as they are."""
-        arrays = {*WALKED, PARAM}
-        read = (self.precision.load.format(f"{name}[i]") if role in arrays else name for name, role in self.reads)
-        return f"{self.core}({', '.join(read)})"
-
-    @property
-    def results(self) -> tuple[str, ...]:
-        """What the results of element i are: the call itself, or a name for each where it gives several."""
-        return (self.call,) if len(self.writes) == 1 else tuple(f"{name}_i" for name in self.writes)
-
-    @property
-    def contributions(self) -> tuple[str, ...]:
-        """The results of element i in float64, times the cotangent where there is one."""
-        if not self.cotangent:
-            return self.results
-        return tuple(f"{self.precision.load.format(f'{self.cotangent}[i]')} * {result}" for result in self.results)
-
-    @property
-    def stores(self) -> tuple[tuple[str, str], ...]:
-        """Each array that is written and what goes into element i, rounded once."""
-        rounded = (self.precision.store.format(text) for text in self.contributions)
-        return tuple(zip(self.writes, rounded, strict=True))
-
-    @property
-    def tensors(self) -> tuple[str, ...]:
-        """The arrays that a reduction walks: the cotangent and the tensor operands."""
-        return (self.cotangent, *(name for name, role in self.reads if role in WALKED))
-
-    def row(self, of_tensor: str) -> str:
-        """The arguments of one row of a reduction: ``of_tensor`` is what is taken of the arrays that it walks."""
-        forms = {**dict.fromkeys(WALKED, "{}" + of_tensor), PARAM: "{}_row"}
-        reads = ((self.cotangent, TENSOR), *self.reads)
-        return ", ".join(forms.get(role, "{}").format(name) for name, role in reads)
-
-
-@dataclass(frozen=True)
-class Total:
-    """A loop that sums losses in running totals, and may write their gradients in some tensors, scaled.
-
-    Attributes:
-        loop: what it reads and writes, and the core of the value with all gradients, or of the value alone.
-        given: what the core gives beside the value, of which the loop may write a part.
-    """
-
-    loop: Loop
-    given: tuple[str, ...]
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        return (*self.loop.inputs, "size", "scale", *self.loop.writes)
-
-    @property
-    def views(self) -> tuple[tuple[str, str], ...]:
-        """The part of each array that one turn of the lanes walks."""
-        read = ((name, f"tile({name}, start, stop)") for name, role in self.loop.reads if role in WALKED)
-        return (*read, *((name, f"{name}[start:stop]") for name in self.loop.writes))
-
-    @property
-    def call(self) -> str:
-        load = self.loop.precision.load
-        read = (load.format(f"entry({name}_t, i)") if role in WALKED else name for name, role in self.loop.reads)
-        return f"{self.loop.core}({', '.join(read)})"
-
-    @property
-    def sum(self) -> str:
-        """A loss added to its lane: a float64 has 29 bits more than float32 wants, and a chunk is short."""
-        if self.loop.precision.name == "f32":
-            return "sums[i] += value_i"
-        return "sums[i], lost[i] = added(sums[i], lost[i], value_i, 0.0)"
-
-    @property
-    def results(self) -> tuple[str, ...]:
-        return tuple(f"{name}_i" for name in ("value", *self.given))
-
-    @property
-    def stores(self) -> tuple[tuple[str, str], ...]:
-        return tuple((name, self.loop.precision.store.format(f"scale * {name}_i")) for name in self.loop.writes)
 
 
 @dataclass(frozen=True)
@@ -397,16 +257,25 @@ def _cores(module: ModuleText, variant: VariantText, name: str, parts: list[Outp
         full = function_name(name, precision.core, variant.suffix)
         twin = near(results, precision.name == "f32")
         twins = [] if twin is None else [(f"{full}{NEAR}", twin[0]), (f"{full}{FAR}", (twin[1],))]
+        if twin is None and precision.name == "f32" and any(p.quick for p in parts):
+            twins = [(f"{full}{QUICK}", _quickly(parts))]
         for each, nodes in ((full, results), *twins):
             same = tuple(id(r) for r in nodes)
             if same in done:
                 yield Core(each, alias=done[same])
                 continue
             done[same] = each
-            body = print_graph(ScalarFunction(each, arguments, nodes), DIALECT, alone=dear_in_arms(nodes))
+            alone = dear_in_arms(nodes, sum(a.role in WALKED for a in module.arguments) > 1)
+            body = print_graph(ScalarFunction(each, arguments, nodes), DIALECT, alone=alone)
             names = local_names(arguments, DIALECT.reserved)
             yield Core(each, tuple(names.values()), comments, body)
             comments = ()
+
+
+def _quickly(parts: list[OutputText]) -> tuple[Node, ...]:
+    """The results of some outputs, those of quick cores where there are any, and what tells of doubt in one of them."""
+    chosen = [(p.quick or p.f32).results for p in parts]
+    return (*(results[0] for results in chosen), reduce(Node.__add__, (d for _, *doubts in chosen for d in doubts)))
 
 
 @dataclass(frozen=True)
@@ -450,7 +319,7 @@ class _Scope:
         called = function_name(core, self.precision.core, self.variant.suffix)
         arguments = [a.name for a in self.module.arguments]
         arrays = ("g", *arguments, *writes)
-        own = {f"{a}_{part}" for a in arrays for part in ("row", "flat", "t")}
+        own = {f"{a}_{part}" for a in arrays for part in ("row", "flat", "t", "kept")}
         own |= {f"{w}{part}_i" for w in writes for part in ("", "_row")}
         taken = DIALECT.reserved | WALK | own | {called}
         locals_ = local_names(arguments, taken)
@@ -464,6 +333,7 @@ class _Scope:
             reads=tuple((locals_[a.name], a.role) for a in self.module.arguments),
             writes=tuple(others[w] for w in writes),
             twin=f"{called}{NEAR}" in self.cores,
+            quick=f"{called}{QUICK}" in self.cores,
         )
 
 

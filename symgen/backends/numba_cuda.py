@@ -15,10 +15,8 @@ from symgen.backends.branches import branches
 from symgen.backends.numba_cpu import (
     ELEMENTARY,
     INTRINSICS,
-    TENSOR,
     TOGETHER,
     TRIG,
-    WALKED,
     Core,
     ModuleText,
     OutputText,
@@ -28,6 +26,7 @@ from symgen.backends.numba_cpu import (
     gradient_name,
 )
 from symgen.backends.numba_cpu import OPERATIONS as CPU
+from symgen.backends.numba_loops import TENSOR, WALKED
 from symgen.backends.python_text import ATOM, TERNARY, Dialect, Form, fold, local_names, print_graph
 from symgen.backends.render import render
 from symgen.kernel import PRIMITIVES, ScalarFunction

@@ -16,6 +16,9 @@ from symgen.rules.engine import replace
 
 ARITHMETIC = {
     "short": "as plain, with the short forms of elementary functions, which are enough for float32",
+    "short annihilating": "short; a product is zero where a factor that underflows is zero, even times infinity",
+    "medium": "as plain, with elementary functions that are one float64 each, right to about an ULP",
+    "medium annihilating": "medium; a product is zero where a factor that underflows is zero, even times infinity",
     "plain": "every operation is one of float64, rounded once",
     "compensated": "what each operation rounds off is carried along as a second number, and added at the end",
     "halved": "compensated; a factor that can underflow is the square of its square root, multiplied in last",

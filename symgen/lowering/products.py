@@ -99,6 +99,7 @@ def lower_mul(s: Walk, e: Expr) -> Pair:
     above: list[Pair] = []
     below: list[Pair] = []
     last: list[Pair] = []
+    falling: list[Pair] = []  # factors that become zero, where they are no squares
     for base, exponent in _spread(parts) if a.halved else parts:
         n = int(exponent) if exponent.is_Integer else 0
         split = SPLIT.get(type(base)) if a.halved and n > 0 else None
@@ -106,6 +107,9 @@ def lower_mul(s: Walk, e: Expr) -> Pair:
             kept, half = split(s, base)
             above += [kept] * n
             last += [half] * (2 * n)
+        elif a.annihilating and 0 < n <= MOST_FACTORS and type(base) in SPLIT:
+            falling.append(s.pair(base))
+            above += falling[-1:] * n
         elif n < 0 and a.halved and type(base) in SPLIT_BELOW:
             divisor, half = SPLIT_BELOW[type(base)](s, base)
             below += [divisor] * -n
@@ -125,13 +129,13 @@ def lower_mul(s: Walk, e: Expr) -> Pair:
     total = _with_constant(a, constant, above, below)
     for half in last:
         total = a.mul(total, half)
-    return _annihilated(total, last) if a.annihilating else total
+    return _annihilated(total, [*last, *falling]) if a.annihilating else total
 
 
-def _annihilated(total: Pair, halves: list[Pair]) -> Pair:
+def _annihilated(total: Pair, factors: list[Pair]) -> Pair:
     """Zero where an exponential has become zero, whatever it multiplies: nothing algebraic outgrows it."""
-    for half in dict.fromkeys(h.high for h in halves):
-        gone = node("eq", half, ZERO)
+    for factor in dict.fromkeys(f.high for f in factors):
+        gone = node("eq", factor, ZERO)
         low = None if total.low is None else select(gone, ZERO, total.low)
         total = Pair(select(gone, ZERO, total.high), low)
     return total

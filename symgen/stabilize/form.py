@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import sympy as sp
 from sympy import Expr, Symbol
 
-from symgen.arithmetic import ANNIHILATING, COMPENSATED, HALVED, PLAIN, RENEWED, SHORT, Arithmetic, Pair, exact
+from symgen.arithmetic import (
+    ANNIHILATING,
+    COMPENSATED,
+    FOR_SINGLE,
+    FOR_SINGLE_ANNIHILATING,
+    HALVED,
+    PLAIN,
+    RENEWED,
+    SHORT,
+    SHORT_ANNIHILATING,
+    Arithmetic,
+    Pair,
+    exact,
+)  # fmt: skip
 from symgen.kernel import Node, const, node, select
 from symgen.lowering import Lowering, lower
 from symgen.stabilize.piece import MAGNITUDE, Piece
@@ -18,12 +31,16 @@ __all__ = ["ARITHMETICS", "MAGNITUDE", "Body", "Constant", "Form", "Formula", "P
 
 ARITHMETICS: dict[str, Arithmetic] = {
     "short": SHORT,
+    "short annihilating": SHORT_ANNIHILATING,
+    "medium": FOR_SINGLE,
+    "medium annihilating": FOR_SINGLE_ANNIHILATING,
     "plain": PLAIN,
     "compensated": COMPENSATED,
     "halved": HALVED,
     "annihilating": ANNIHILATING,
     "renewed": RENEWED,
 }
+QUICK = {"compensated": "medium", "halved": "medium annihilating", "annihilating": "medium annihilating"}
 
 
 @dataclass(frozen=True)
@@ -118,6 +135,10 @@ class Segment:
         return self.body.arithmetic
 
 
+def _quickened(body: Body) -> Body:
+    return replace(body, arithmetic=QUICK.get(body.arithmetic, body.arithmetic)) if isinstance(body, Formula) else body
+
+
 @dataclass(frozen=True)
 class Region:
     """The segments that hold where the condition does; None where the definition has no cases."""
@@ -145,6 +166,12 @@ class Form:
             below = node("lt", bound[x].high, const(segment.upper))
             total = select(below, segment.body.node(x, bound, scale), total)
         return total
+
+    def quickened(self) -> Form:
+        """The same in arithmetic without pairs, where nothing is known to be wrong with it but what cancels."""
+        if self.then is not None and self.otherwise is not None:
+            return replace(self, then=self.then.quickened(), otherwise=self.otherwise.quickened())
+        return replace(self, segments=tuple(replace(s, body=_quickened(s.body)) for s in self.segments))
 
     def regions(self, given: Any = None) -> tuple[Region, ...]:
         """The leaves with the condition that leads to each, in the order of the definition."""

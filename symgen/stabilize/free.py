@@ -55,8 +55,12 @@ def _measured(problem: Problem, candidates: Sequence[Body], counted: Flags) -> t
 
 
 def _best(problem: Problem, table: Floats, most: Floats, where: Flags) -> int:
-    """The first candidate within a limit everywhere, or where no constant will do; else the one that misses least."""
-    for part_of in (where, where & ~_alike(problem)):
+    """The first candidate within a limit everywhere, or where no constant will do; else the one that misses least.
+
+    With `Problem.ends` one that needs constants at the infinities is taken before a later one that needs none.
+    """
+    parts = (where, where & ~_alike(problem))
+    for part_of in parts[::-1] if problem.ends else parts:
         if not part_of.any():
             return 0
         worst = most[:, part_of].max(axis=1)

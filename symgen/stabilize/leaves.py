@@ -24,7 +24,8 @@ from symgen.kernel import ScalarFunction, const, select
 from symgen.lowering import Lowering
 from symgen.oracle import Oracle
 from symgen.stabilize.candidates import attempt, candidates, leading, reduced, sided, sides
-from symgen.stabilize.form import Body, Form
+from symgen.stabilize.form import ARITHMETICS as MEANING
+from symgen.stabilize.form import Body, Form, Formula
 from symgen.stabilize.free import choose_free
 from symgen.stabilize.inner import Inner, U, split, split_argument
 from symgen.stabilize.pieces import Fitter
@@ -55,6 +56,7 @@ from symgen.stabilize.regimes import (
     evaluate,
     missed,
 )  # fmt: skip
+from symgen.stabilize.relative import Range, keeps_precision
 from symgen.stabilize.sampler import SIGN, Question, Sampler, refined
 
 # cheapest first
@@ -63,6 +65,9 @@ ARITHMETICS = {
     "f64": ("plain", "compensated", "halved", "annihilating"),
     "cuda32": ("plain", "compensated", "halved", "annihilating"),
 }
+IN_FULL = ARITHMETICS["f32"][1:]  # without short functions
+# of float32 results of several operands with data
+SEVERAL = ("short", "short annihilating", "medium", "medium annihilating", *ARITHMETICS["f32"][2:])
 INNER_ARITHMETICS = ARITHMETICS["f64"][1:]  # the scaled argument has a low part, which must not be dropped
 RENEWING = frozenset({"f64"})  # where differences of near equals are multiplied: float32 has bits to lose in float64
 INNER = 0.6  # of the error of a form is left to a function inside it
@@ -134,6 +139,7 @@ class Bench:
     pieces: bool = True
     arithmetics: tuple[str, ...] = ARITHMETICS["f64"]
     several: bool = False  # whether the formula is one of several operands with data
+    ranges: Mapping[Symbol, Range] | None = None  # of what roots move with; None where they move with no data
 
     def form(self, leaf: Leaf, probe: Probe, fresh: Probe) -> tuple[Form, tuple[Unresolved, ...]]:
         """Segments for every leaf, nested as the definition is, and the stretches that miss the target.
@@ -169,7 +175,7 @@ class Bench:
 
     def _form_of_leaf(self, leaf: Leaf, probe: Probe, fresh: Probe) -> tuple[Form, tuple[Unresolved, ...]]:
         problem, check = self._problem(leaf, probe), self._problem(leaf, fresh)
-        bodies: list[Body] = [*candidates(leaf.stable, leaf.shapes, self.sampler.x, self.arithmetics)]
+        bodies: list[Body] = self._candidates(leaf)
         if self.sampler.settings != ({},):
             choice = self._chosen_free(leaf, problem, bodies)
             for _ in range(ROUNDS):
@@ -194,6 +200,16 @@ class Bench:
         form = Form(choice.segments)
         everything = replace(problem, probe=merged(problem.probe, check.probe))
         return form, missed(everything, form)
+
+    def _candidates(self, leaf: Leaf) -> list[Body]:
+        """The candidates of a leaf; short functions only where it is certain that nothing they enter cancels."""
+        found = candidates(leaf.stable, leaf.shapes, self.sampler.x, self.arithmetics)
+        return [f for f in found if not MEANING[f.arithmetic].short or self._keeps_precision(f)]
+
+    def _keeps_precision(self, formula: Formula) -> bool:
+        if self.ranges is None:
+            return True
+        return keeps_precision(formula.expression, self.ranges)
 
     def _errors(self, choice: Choice, problem: Problem) -> Floats:
         """The error of a choice for each setting and point that counts."""
@@ -227,7 +243,8 @@ class Bench:
     def _problem(self, leaf: Leaf, probe: Probe) -> Problem:
         fixed = self.pieces and self.sampler.settings == ({},)
         masked = self._masked(leaf, probe)
-        return Problem(self.sampler.x, self.bound, self.parameters, masked, self.target, self.fitter if fixed else None)
+        fitter, ends = self.fitter if fixed else None, self.several and "short" in self.arithmetics
+        return Problem(self.sampler.x, self.bound, self.parameters, masked, self.target, fitter, ends)
 
     @cached_property
     def fitter(self) -> Fitter:

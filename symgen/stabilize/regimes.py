@@ -51,6 +51,7 @@ class Problem:
     probe: Probe
     target: Target
     fitter: Fitter | None  # None where parameters are free
+    ends: bool = False  # whether constants at the infinities are cheaper than any code that needs none
 
 
 @dataclass(frozen=True)
