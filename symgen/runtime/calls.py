@@ -141,9 +141,8 @@ def arrays(function: Function, leading: bool = False) -> int:
 
 def ready(call: Call, loop: Loop, dtype: DType, compute: DType, results: int = 1,
           wrap: Callable[[list[Array]], Any] = tuple) -> Ready | None:
-    """How calls like this one run, if it took no more than its loop and all operands as arrays."""
-    plain = dtype == compute and all(o.is_array for o in call.operands)
-    return Ready(loop, call.plan.numbers, dtype, results, wrap) if plain else None
+    """How calls like this one run, if it took no more than its loop."""
+    return Ready(loop, call.plan.numbers, dtype, results, wrap) if dtype == compute else None
 
 
 def _asked(method: str, check: Any) -> bool:
