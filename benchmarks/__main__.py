@@ -149,8 +149,10 @@ def main(tokens: Sequence[str] | None = None) -> int:
 
 def _told(chosen: argparse.Namespace, rows: Sequence[Row]) -> int:
     """Print and draw what was measured."""
-    for line in (*report.table(rows), "", *report.closing(rows)):
-        print(line)
+    try:
+        print("\n".join((*report.table(rows), "", *report.closing(rows))), flush=True)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if chosen.plot:
         try:
             report.plot(rows, chosen.plot)
