@@ -101,7 +101,7 @@ def compile_function(job: Job) -> Compiled | Failure:
     from symgen.spec import SpecError, load
 
     try:
-        op = generated(load(job.file, root=job.specs)[job.name])
+        op = generated(load(job.file, root=job.specs, only=job.name)[job.name])
         archetype = archetype_of(op)
         derivation = archetype.derive(op, device=job.cuda)
         entry = manifest.entry(derivation.op, archetype.facts(derivation), archetype.name)

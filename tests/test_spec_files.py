@@ -10,7 +10,7 @@ import sympy as sp
 
 from symgen import catalogue
 from symgen.heads import first_max
-from symgen.spec import LANGUAGE, load
+from symgen.spec import LANGUAGE, SpecError, load
 from symgen.spec.text import shown_path
 
 HEADER = f"from symgen.spec import {', '.join(sorted(LANGUAGE))}\n"
@@ -97,3 +97,13 @@ def test_errors_name_files_relative_to_the_working_directory(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     assert shown_path(tmp_path / "specs" / "f.py") == "specs/f.py"
     assert shown_path(Path("/elsewhere/f.py")) == "/elsewhere/f.py"
+
+
+def test_a_mistake_in_one_formula_is_none_of_the_others(tmp_path: Path) -> None:
+    """Asked for by name, a formula loads whatever is wrong with its neighbours; all together they do not."""
+    path = tmp_path / "two.py"
+    path.write_text(HEADER + spec("x", "return 2 * x", name="good") + spec("x", "return log(x)", name="bad"), "utf-8")
+    assert list(load(path, only="good")) == ["good"]
+    for only in ("bad", None):
+        with pytest.raises(SpecError, match="bad: undefined at x = 0"):
+            load(path, only=only)

@@ -202,13 +202,16 @@ def catalogue_file(name: str) -> Path:
     return catalogue_index()[name]
 
 
-def load(path: str | Path, *, functions: bool = False, root: str | Path | None = None) -> dict[str, Op]:
+def load(
+    path: str | Path, *, functions: bool = False, root: str | Path | None = None, only: str | None = None
+) -> dict[str, Op]:
     """Load the specs in a file or below a folder.
 
     Args:
         path: a ``.py`` file, or a folder that is searched to the bottom.
         functions: include ``@function`` definitions, which have no kernel of their own.
         root: for a single file, the folder of specs that it belongs to; its own folder if not said.
+        only: the name of one function, where a mistake in another is none of the caller's business.
 
     Returns:
         The ops by name, in the order of their names.
@@ -230,7 +233,7 @@ def load(path: str | Path, *, functions: bool = False, root: str | Path | None =
     try:
         definitions = [d for f in files for d in session.module(f).definitions.values()]
         check_unique(definitions)
-        chosen = {d.name: checked_op(d) for d in definitions}
+        chosen = {d.name: checked_op(d) for d in definitions if only in (None, d.name)}
     except RecursionError:
         what = "a formula is nested too deeply"
         raise SpecError(f"{path}: {what}\n  hint: give parts of it names: y = ...", str(path)) from None
