@@ -5,7 +5,7 @@ occurs in when m does: ``f(x, M) = f(x, m) h(m, M)``. So of two parts (m, s) and
 (M, s h(m, M) + s' h(m', M)) with M the larger of m and m', in whatever order the parts are taken: a row may be read
 once, tile by tile, or by several who each read a part. So it is of the scale of a row's entries. The factor is read off
 the degree that `free` has found, and the identity, with ``h(a, a) = 1`` and ``h(a, b) h(b, c) = h(a, c)``, is proved of
-each body. See docs/adr/0034-rows-by-parts.md.
+each body. See docs/adr/0035-rows-by-parts.md.
 """
 
 from __future__ import annotations
