@@ -40,6 +40,8 @@ CALLS: dict[str, tuple[Any, Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]
     "prelu": (F.prelu, lambda: ((f32(4, 6), f32(6)), {})),
     "prelu.grad": (F.prelu.grad, lambda: ((f32(4, 6, 2), f32(6)), {"order": 1})),
     "prelu.value_and_grad": (F.prelu.value_and_grad, lambda: ((), {"weight": f32(1), "x": f32(7)})),
+    "prelu.vjp": (F.prelu.vjp, lambda: ((f32(4, 6), f32(4, 6), f32(6)), {"wrt": "x"})),
+    "prelu.vjp of one cotangent": (F.prelu.vjp, lambda: ((1.0, f32(4, 6), f32(1)), {"wrt": "x"})),
     "prelu of a number": (F.prelu, lambda: ((f32(4), 0.5), {})),
     "masked": (F.softmax, lambda: ((f32(4, 6),), {"where": RNG.random((4, 6)) < 0.8})),
 }

@@ -128,13 +128,14 @@ def vjp(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
             total = reduced(method, loop, target, cotangent, call.operands, call.plan.numbers, call.shape,
                             precision.compute)
             found[target.name] = delivered(call, target, total, outs[target.name], precision)
-    return bare([found[t.name] for t in targets]), _vjp_again(caller, call, targets, precision)
+    again = _vjp_again(caller, call, targets, precision)
+    return bare([found[t.name] for t in targets]), by_shape(call, args, kwargs, again, cotangent)
 
 
 def _vjp_again(caller: Caller, call: Call, targets: list[Argument], precision: Precision) -> Ready | None:
-    """How to run again a vjp in every tensor, all of the shape of the result."""
+    """How to run again a vjp in every tensor and in no parameter, the tensors all of the shape of the result."""
     tensors = caller.function.tensors
-    if targets != list(tensors) or any(o.array.shape != call.shape for o in call.operands):
+    if targets != list(tensors) or any(o.array.shape != call.shape for o in call.operands if o.argument in tensors):
         return None
     loop = caller.loop(call, "vjp", precision.tag, len(tensors), cotangent=True)
     return ready(call, loop, precision.result, precision.compute, len(tensors))

@@ -58,8 +58,8 @@ class ReadyPlaced:
         return done[0] if self.results == 1 else self.wrap(done)
 
 
-def by_shape(call: Call, args: Sequence[Any], options: Mapping[str, Any], ready: Ready | None
-             ) -> Ready | ReadyPlaced | None:
+def by_shape(call: Call, args: Sequence[Any], options: Mapping[str, Any], ready: Ready | None,
+             leading: Array | None = None) -> Ready | ReadyPlaced | None:
     """How calls like one run: of operands of one shape as they are, else with these spread out.
 
     Args:
@@ -67,22 +67,26 @@ def by_shape(call: Call, args: Sequence[Any], options: Mapping[str, Any], ready:
         args: as they were passed.
         options: the keywords.
         ready: its loop, numbers, dtype and results; None if it took more than a loop.
+        leading: an array that the loop takes before the operands.
     """
     if all(o.argument.role == "tensor" and o.array.shape == call.shape for o in call.operands):
         return ready
     passed = [v for v in (*args, *options.values()) if type(v) is np.ndarray]
     if ready is None or call.extras.get("where", True) is not True or np.prod(call.shape) > BUFFER:
         return None
-    operands = {id(o.array): i for i, o in enumerate(call.operands)}
-    at = [operands.get(id(v), -1) for v in passed]
+    first = [] if leading is None else [leading]
+    known = {id(a): i for i, a in enumerate((*first, *(o.array for o in call.operands)))}
+    placed = [*first, *(o.placed for o in call.operands)]
+    at = [known.get(id(v), -1) for v in passed]
     if -1 in at or len(set(at)) < len(at) or any(v.dtype != ready.dtype for v in passed):
         return None
-    inputs = [None if i in at else _spread(np.asarray(o.placed, ready.dtype), call.shape)
-              for i, o in enumerate(call.operands)]
-    slots = tuple((i, call.operands[i].placed.shape) for i in at)
+    inputs = [None if i in at else _spread(np.asarray(a, ready.dtype), call.shape) for i, a in enumerate(placed)]
+    slots = tuple((i, placed[i].shape) for i in at)
     return ReadyPlaced(ready.loop, tuple(inputs), slots, ready.numbers, call.shape, ready.dtype, ready.results,
                        ready.wrap)
 
 
 def _spread(a: Array, shape: Shape) -> Array:
-    return np.broadcast_to(a, shape).ravel()
+    whole = np.empty(shape, a.dtype)
+    whole[...] = a
+    return whole.ravel()

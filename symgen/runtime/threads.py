@@ -25,7 +25,7 @@ VARIABLES: Final = ("SYMGEN_NUM_THREADS", "OMP_NUM_THREADS")  # the first that h
 CUT: Final = 1 << 17
 GRAIN: Final = 1 << 15  # elements of a chunk at least: 20 microseconds of work for one microsecond of handing over
 SHARE: Final = 4  # chunks for each thread, so that one that is held up leaves its share to the others
-LANES: Final = 64  # chunks begin at multiples of it: whole vectors and cache lines, for every dtype
+LANES: Final = 256  # chunks begin at multiples of it: whole vectors and cache lines, and the tiles that some loops take
 
 
 class _Job:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -77,6 +78,15 @@ def test_chunks(size: int, n: int) -> None:
     assert all(start % threads.LANES == 0 and stop > start for start, stop in chunks)
     assert len(chunks) <= n * threads.SHARE
     assert all(stop - start >= threads.GRAIN for start, stop in chunks[:-1])
+
+
+def test_tiles_are_whole_in_chunks() -> None:
+    """Loops that decide a tile at a time would tell how many threads there are if a chunk began within one."""
+    generated = Path(symgen.__file__).parents[1] / "generated"
+    tiles = {int(n) for file in generated.rglob("*.py") for n in re.findall(r"range\(0, \w+\.size, (\d+)\)",
+                                                                            file.read_text("utf-8"))}  # fmt: skip
+    assert tiles
+    assert all(threads.LANES % n == 0 for n in tiles)
 
 
 def test_both_sides_work(monkeypatch: pytest.MonkeyPatch) -> None:
