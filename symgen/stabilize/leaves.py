@@ -75,6 +75,7 @@ NEAR = sp.Integer(2) ** 16  # a ratio whose eighth power is a float32: up to the
 REFINEMENTS = 2  # rounds of more points around the cuts
 ROUNDS = 4  # and of points at which a choice did not hold
 AT_ONCE = 4  # settings that are added in one round
+MANY = 4096  # points of a stretch where results round to zero
 MOST_SUSPECTS = 60  # of these in one round
 
 
@@ -192,6 +193,7 @@ class Bench:
             choice = chosen(problem, table)
             for k in range(ROUNDS):
                 more = self._further(choice, table.probe.x, check, k)
+                more = np.union1d(more, self._noise(leaf, choice, check.probe)) if k == 0 else more
                 if not more.size:
                     break
                 table = table.extended(self._problem(leaf, self.sampler.sample(self.question, more)))
@@ -239,6 +241,30 @@ class Bench:
             bad &= ~((check.probe.x >= stretch.lower) & (check.probe.x <= stretch.upper))
         suspects = around(check.probe.x, np.flatnonzero(bad)[:MOST_SUSPECTS]) if bad.any() else np.empty(0)
         return np.setdiff1d(np.concatenate([near, suspects]), known)
+
+    def _noise(self, leaf: Leaf, choice: Choice, probe: Probe) -> Floats:
+        """Points at which a choice is not zero where results round to it, of many.
+
+        What is left of two equal numbers there is zero at most points, and noise at others: a few do not show it.
+        """
+        least = 2.0 ** (self.target.least - self.target.digits)  # half of the smallest number
+        gone = np.isfinite(probe.x) & (np.abs(probe.high[0]) < least)
+        gone &= probe.single if self.target.single else True
+        runs = np.flatnonzero(np.diff(np.concatenate([[False], gone, [False]]))).reshape(-1, 2)
+        ends = [(float(probe.x[i]), float(probe.x[j - 1])) for i, j in runs]
+        tried = [np.copysign(np.exp2(np.linspace(math.log2(abs(a)), math.log2(abs(b)), MANY)), a)
+                 for a, b in ends if min(a, b) > 0 or max(a, b) < 0]
+        points = np.concatenate([*tried, np.empty(0)])
+        points = np.unique(points.astype(np.float32).astype(np.float64) if self.target.single else points)
+        core = ScalarFunction("chosen", self.parameters, (Form(choice.segments).node(self.sampler.x, self.bound),))
+        with np.errstate(all="ignore"):
+            (got,) = core.evaluate([points])
+        points = points[~(np.abs(got) < least)][:MOST_SUSPECTS]
+        if not points.size:
+            return points
+        sample = self._problem(leaf, self.sampler.sample(self.question, points))
+        worst = np.nan_to_num(errors(sample, Form(choice.segments)), nan=0.0, posinf=math.inf)
+        return points[worst > self.target.limits[-1]]
 
     def _problem(self, leaf: Leaf, probe: Probe) -> Problem:
         fixed = self.pieces and self.sampler.settings == ({},)

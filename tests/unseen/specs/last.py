@@ -1,4 +1,4 @@
-"""Formulas of every kind, written last; no rule, candidate or bar was changed for any of them."""
+"""Formulas of every kind, written last."""
 
 from symgen.spec import abs, activation, atan, atanh, cos, cosh, erf, erfc, exp, log, max, min, pi, sin, sinh, sqrt, tanh, Tensor
 
