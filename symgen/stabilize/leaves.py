@@ -248,23 +248,27 @@ class Bench:
         What is left of two equal numbers there is zero at most points, and noise at others: a few do not show it.
         """
         least = 2.0 ** (self.target.least - self.target.digits)  # half of the smallest number
+        points = self._vanishing(probe, least)
+        core = ScalarFunction("chosen", self.parameters, (Form(choice.segments).node(self.sampler.x, self.bound),))
+        zero = np.zeros((len(probe.settings), points.size))
+        got = evaluate(core, Probe(points, probe.settings, zero, zero), self.target.computes)[0]
+        points = points[~(np.abs(got) < least)][:MOST_SUSPECTS]
+        if not points.size:
+            return points
+        sample = self._problem(leaf, self.sampler.sample(self.question, points))
+        worst = np.nan_to_num(errors(sample, Form(choice.segments)), nan=0.0, posinf=math.inf)
+        return points[np.flatnonzero(worst > self.target.limits[-1])]
+
+    def _vanishing(self, probe: Probe, least: float) -> Floats:
+        """Many points of each stretch, on one side of zero, whose truth at those of a probe is less than something."""
         gone = np.isfinite(probe.x) & (np.abs(probe.high[0]) < least)
         gone &= probe.single if self.target.single else True
         runs = np.flatnonzero(np.diff(np.concatenate([[False], gone, [False]]))).reshape(-1, 2)
         ends = [(float(probe.x[i]), float(probe.x[j - 1])) for i, j in runs]
         tried = [np.copysign(np.exp2(np.linspace(math.log2(abs(a)), math.log2(abs(b)), MANY)), a)
                  for a, b in ends if min(a, b) > 0 or max(a, b) < 0]
-        points = np.concatenate([*tried, np.empty(0)])
-        points = np.unique(points.astype(np.float32).astype(np.float64) if self.target.single else points)
-        core = ScalarFunction("chosen", self.parameters, (Form(choice.segments).node(self.sampler.x, self.bound),))
-        with np.errstate(all="ignore"):
-            (got,) = core.evaluate([points])
-        points = points[~(np.abs(got) < least)][:MOST_SUSPECTS]
-        if not points.size:
-            return points
-        sample = self._problem(leaf, self.sampler.sample(self.question, points))
-        worst = np.nan_to_num(errors(sample, Form(choice.segments)), nan=0.0, posinf=math.inf)
-        return points[worst > self.target.limits[-1]]
+        points: Floats = np.concatenate([*tried, np.empty(0)])
+        return np.unique(points.astype(np.float32).astype(np.float64) if self.target.single else points)
 
     def _problem(self, leaf: Leaf, probe: Probe) -> Problem:
         fixed = self.pieces and self.sampler.settings == ({},)
