@@ -252,12 +252,13 @@ class Bench:
         core = ScalarFunction("chosen", self.parameters, (Form(choice.segments).node(self.sampler.x, self.bound),))
         zero = np.zeros((len(probe.settings), points.size))
         got = evaluate(core, Probe(points, probe.settings, zero, zero), self.target.computes)[0]
-        points = points[~(np.abs(got) < least)][:MOST_SUSPECTS]
-        if not points.size:
-            return points
-        sample = self._problem(leaf, self.sampler.sample(self.question, points))
+        noise: Floats = points[~(np.abs(got) < least)][:MOST_SUSPECTS]
+        if not noise.size:
+            return noise
+        sample = self._problem(leaf, self.sampler.sample(self.question, noise))
         worst = np.nan_to_num(errors(sample, Form(choice.segments)), nan=0.0, posinf=math.inf)
-        return points[np.flatnonzero(worst > self.target.limits[-1])]
+        wrong: Floats = noise[worst > self.target.limits[-1]]
+        return wrong
 
     def _vanishing(self, probe: Probe, least: float) -> Floats:
         """Many points of each stretch, on one side of zero, whose truth at those of a probe is less than something."""
