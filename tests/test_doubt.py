@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -96,7 +97,7 @@ def test_what_has_no_size_here_has_no_twin(unknown: Node) -> None:
         (t / (1.0 - x) - (1.0 - t) / call("exp_medium", x), lambda x, t: t / (1 - x) - (1 - t) / x.exp()),
     ],
 )
-def test_what_is_not_in_doubt_is_right_to_a_float32(result: Node, exact) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_not_in_doubt_is_right_to_a_float32(result: Node, exact: Callable[[arb, arb], arb]) -> None:
     """To a five hundredth of its unit, beside roots of all distances."""
     saved, ctx.prec = ctx.prec, 200
     random = np.random.default_rng(5)

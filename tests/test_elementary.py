@@ -149,12 +149,11 @@ def test_the_medium_power_is_as_right_as_its_logarithm() -> None:
             assert abs(arb(got) / arb(at) ** arb(n) - 1) <= arb(2) ** -42, (at, n)
 
 
-@pytest.mark.parametrize("name", OF_ONE)
-@pytest.mark.parametrize("part", ["", "_short", "_medium"])
+@pytest.mark.parametrize(
+    ("name", "part"), [(n, p) for n in OF_ONE for p in ("", "_short", "_medium") if n + p in BRANCH_FREE]
+)
 def test_zero_infinities_and_nan(name: str, part: str) -> None:
     """The ends are the function's, a NaN stays one, and an odd function keeps the sign of zero."""
-    if name + part not in BRANCH_FREE:
-        pytest.skip("there is no such form")
     x = np.array([*ENDS[name], math.nan])
     got, want = evaluate(name + part, (x,)), [*ENDS[name].values(), math.nan]
     np.testing.assert_allclose(got, want, rtol=2.0**-34 if part else 0.0)

@@ -22,10 +22,10 @@ from symgen.backends.numba_cpu import ELEMENTARY, Core, ModuleText, doc_text
 from symgen.backends.numba_cuda import BACKEND, Precision
 from symgen.backends.numba_cuda_rows import REDUCTIONS, core_name, full_name, precision_of
 from symgen.backends.numba_row_passes import every_read
-from symgen.backends.numba_rows import index_name, size_name
 from symgen.backends.python_text import fold, local_names
 from symgen.backends.render import render
 from symgen.backends.row_functions import Array, RowFunction, RowVariant
+from symgen.backends.row_names import index_name, size_name
 from symgen.rows.indices import axis_of, base_of, is_index, list_of, places
 from symgen.rows.schedule import LOW, SINGLES, Step, parameter
 from symgen.spec.model import LISTED

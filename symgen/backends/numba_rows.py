@@ -30,12 +30,12 @@ from symgen.backends.numba_row_reductions import REDUCTIONS, monoid_of
 from symgen.backends.python_text import fold, local_names, print_graph
 from symgen.backends.render import render
 from symgen.backends.row_functions import RowFunction, RowVariant
+from symgen.backends.row_names import identifier, index_name, size_name
 from symgen.kernel import ScalarFunction
 from symgen.rows.doubt import doubts
-from symgen.rows.indices import axis_of, base_of, is_index, list_of, places, size
+from symgen.rows.indices import axis_of, base_of, is_index, list_of, places
 from symgen.rows.schedule import LOW, Step
 from symgen.rows.told import entry_of
-from symgen.spec.model import LISTED
 
 EXTREMES = frozenset({"nearer_number", "wider_number", "settled_peak", "settled_scale"})
 AGAIN = "in_pairs"  # what the kernel is called that computes rows again
@@ -248,7 +248,7 @@ class _Writer:
         reduced = [s for s in each.steps if s.stage.over]
         around = self.loops(stage.axes if stage.over else stage.axes[:-1])
         self.free = all(monoid_of(s).whole for s in reduced)
-        width = f"width_{_identifier(each.inner)}"
+        width = f"width_{identifier(each.inner)}"
         for step in reduced:
             for lanes, start in zip(self.lanes(step), (monoid_of(step).start, "0.0"), strict=False):
                 if self.free:
@@ -485,19 +485,3 @@ class _Writer:
 
     def position(self, e: Any) -> str:
         return "start + i" if e.name == self.inner else index_name(e.name)
-
-
-def index_name(name: str) -> str:
-    """What a kernel calls a loop index."""
-    return f"i_{_identifier(name)}"
-
-
-def size_name(name: str) -> str:
-    """What a kernel calls the length of the axis along which an index runs; of an unpacked axis it is a number."""
-    known = size(name)
-    return str(known) if known.is_Integer else f"n_{_identifier(axis_of(name))}"
-
-
-def _identifier(name: str) -> str:
-    """An index or an axis as part of a name in code."""
-    return name.replace(".", "").replace(LISTED, "each_")

@@ -74,8 +74,7 @@ def _of_family(program: Program, family: Family, free: frozenset[str]) -> Iterat
         degree = (found or {}).get(stage.out, sp.S.Zero)
         if body is None or degree == 0:
             continue
-        step = after - before if family.exponential else sp.log(after / before)
-        factor = sp.simplify(sp.exp(-degree * step))
+        factor = sp.exp(degree * (before - after)) if family.exponential else before**degree * after**-degree
         one = Merged(stage.out, family.parameter, "max" if family.exponential else "min", before, after, factor)
         if holds(one, body):
             yield one
