@@ -31,6 +31,7 @@ HOMOGENEOUS = {
     "a root": x**2 / (hypot(x / s, 1) + 1),
     "a root over a root": -(x**2) / (s * hypot(x / s, 1)),
     "an absolute value": s * sp.Abs(x) / (s + sp.Abs(x)),
+    "a quotient and its inverse": x / s + s / x,
     "neither odd nor even": (x + s) ** 3 / (x**2 + s**2),
 }
 
