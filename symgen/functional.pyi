@@ -375,7 +375,7 @@ class _cosine_embedding_loss(Kernel):
         return max(cosine - margin, 0) if target == -1 else 0
 
     margin: a number >= -1 and <= 1.
-    PyTorch: cosine_embedding_loss. Source: specs/losses/triplet_margin_loss.py:15.
+    PyTorch: cosine_embedding_loss. Source: specs/losses/embeddings.py:15.
     """
 
     def __call__(
@@ -383,8 +383,8 @@ class _cosine_embedding_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         axis: int = -1,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -394,8 +394,8 @@ class _cosine_embedding_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         axis: int = -1,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -407,8 +407,8 @@ class _cosine_embedding_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         axis: int = -1,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -419,8 +419,8 @@ class _cosine_embedding_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         axis: int = -1,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -432,8 +432,8 @@ class _cosine_embedding_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         axis: int = -1,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -513,8 +513,8 @@ class _cross_entropy(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         label_smoothing: float = 0.0,
         z_loss: float = 0.0,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -526,8 +526,8 @@ class _cross_entropy(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         label_smoothing: float = 0.0,
         z_loss: float = 0.0,
         wrt: _Wrt = None,
@@ -541,8 +541,8 @@ class _cross_entropy(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         label_smoothing: float = 0.0,
         z_loss: float = 0.0,
         wrt: _Wrt = None,
@@ -555,8 +555,8 @@ class _cross_entropy(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         label_smoothing: float = 0.0,
         z_loss: float = 0.0,
         wrt: _Wrt = None,
@@ -570,8 +570,8 @@ class _cross_entropy(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         label_smoothing: float = 0.0,
         z_loss: float = 0.0,
         wrt: _Wrt = None,
@@ -588,7 +588,7 @@ class _dice_loss(Kernel):
         return 1 - (2 * sum(input * target, D) + smooth) / (sum(input, D) + sum(target, D) + smooth)
 
     smooth: a number >= 0.
-    Source: specs/losses/dice_loss.py:9.
+    Source: specs/losses/overlap.py:9.
     """
 
     def __call__(
@@ -844,9 +844,9 @@ class _gaussian_nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         var: _ArrayLike,
-        *,
         full: bool = False,
         eps: float = 1e-06,
+        *,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
         check: bool = False,
@@ -856,9 +856,9 @@ class _gaussian_nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         var: _ArrayLike,
-        *,
         full: bool = False,
         eps: float = 1e-06,
+        *,
         order: Literal[1, 2] = 1,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -871,9 +871,9 @@ class _gaussian_nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         var: _ArrayLike,
-        *,
         full: bool = False,
         eps: float = 1e-06,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -884,9 +884,9 @@ class _gaussian_nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         var: _ArrayLike,
-        *,
         full: bool = False,
         eps: float = 1e-06,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -898,9 +898,9 @@ class _gaussian_nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         var: _ArrayLike,
-        *,
         full: bool = False,
         eps: float = 1e-06,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -1089,7 +1089,7 @@ class _giou_loss(Kernel):
         return 1 - both / (either + eps) + (hull - either) / (hull + eps)
 
     eps: a number >= 0.
-    PyTorch: torchvision.ops.generalized_box_iou_loss. Source: specs/losses/dice_loss.py:39.
+    PyTorch: torchvision.ops.generalized_box_iou_loss. Source: specs/losses/overlap.py:30.
     """
 
     def __call__(
@@ -1389,8 +1389,8 @@ class _hinge_embedding_loss(Kernel):
         self,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 1.0,
+        *,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
     ) -> _Array: ...
@@ -1398,8 +1398,8 @@ class _hinge_embedding_loss(Kernel):
         self,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 1.0,
+        *,
         order: Literal[1, 2] = 1,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -1410,8 +1410,8 @@ class _hinge_embedding_loss(Kernel):
         g: _ArrayLike,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 1.0,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -1420,8 +1420,8 @@ class _hinge_embedding_loss(Kernel):
         self,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 1.0,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -1431,8 +1431,8 @@ class _hinge_embedding_loss(Kernel):
         v: _ArrayLike,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 1.0,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -1646,7 +1646,7 @@ class _js_div(Kernel):
         right = sum(weighted(target, log(target / mixture)), D)
         return (left + right) / 2
 
-    Source: specs/losses/dice_loss.py:24.
+    Source: specs/losses/kl_div.py:17.
     """
 
     def __call__(
@@ -1716,7 +1716,7 @@ class _kl_div(Kernel):
         return target * (log(target) - input)
 
     log_target: False or True.
-    PyTorch: kl_div. Source: specs/losses/kl_div.py:7.
+    PyTorch: kl_div. Source: specs/losses/kl_div.py:9.
     """
 
     def __call__(
@@ -2377,8 +2377,8 @@ class _margin_ranking_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
     ) -> _Array: ...
@@ -2387,8 +2387,8 @@ class _margin_ranking_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         order: Literal[1, 2] = 1,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -2400,8 +2400,8 @@ class _margin_ranking_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -2411,8 +2411,8 @@ class _margin_ranking_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -2423,8 +2423,8 @@ class _margin_ranking_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -2835,8 +2835,8 @@ class _nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
         check: bool = False,
@@ -2846,8 +2846,8 @@ class _nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -2859,8 +2859,8 @@ class _nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -2871,8 +2871,8 @@ class _nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -2884,8 +2884,8 @@ class _nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -3021,10 +3021,10 @@ class _poisson_nll_loss(Kernel):
         self,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         log_input: bool = True,
         full: bool = False,
         eps: float = 1e-08,
+        *,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
     ) -> _Array: ...
@@ -3032,10 +3032,10 @@ class _poisson_nll_loss(Kernel):
         self,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         log_input: bool = True,
         full: bool = False,
         eps: float = 1e-08,
+        *,
         order: Literal[1, 2] = 1,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -3046,10 +3046,10 @@ class _poisson_nll_loss(Kernel):
         g: _ArrayLike,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         log_input: bool = True,
         full: bool = False,
         eps: float = 1e-08,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -3058,10 +3058,10 @@ class _poisson_nll_loss(Kernel):
         self,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         log_input: bool = True,
         full: bool = False,
         eps: float = 1e-08,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -3071,10 +3071,10 @@ class _poisson_nll_loss(Kernel):
         v: _ArrayLike,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         log_input: bool = True,
         full: bool = False,
         eps: float = 1e-08,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -3390,7 +3390,7 @@ class _ratio_loss(Kernel):
         return share**2 + (1 - exp(far) / (exp(near) + exp(far)))**2
 
     swap: False or True.
-    Source: specs/losses/triplet_margin_loss.py:36.
+    Source: specs/losses/embeddings.py:36.
     """
 
     def __call__(
@@ -4692,7 +4692,7 @@ class _triplet_margin_loss(Kernel):
     p: a number >= 1.
     eps: a number >= 0.
     swap: False or True.
-    PyTorch: triplet_margin_loss. Source: specs/losses/triplet_margin_loss.py:26.
+    PyTorch: triplet_margin_loss. Source: specs/losses/embeddings.py:26.
     """
 
     def __call__(
@@ -4784,7 +4784,7 @@ class _tversky_loss(Kernel):
     alpha: a number >= 0.
     beta: a number >= 0.
     smooth: a number >= 0.
-    Source: specs/losses/dice_loss.py:15.
+    Source: specs/losses/overlap.py:15.
     """
 
     def __call__(

@@ -238,7 +238,8 @@ def test_list(symgen: Symgen, built: Path) -> None:
     lines = symgen("list", cwd=built).stdout.splitlines()
     assert [line.split("\t")[0] for line in lines] == ["swash", "swoosh"]
     assert lines[1].split("\t")[1:3] == ["activation", "(x)"]
-    assert json.loads(symgen("list", "--json", cwd=built).stdout)["swoosh"]["module"] == "activations.swoosh"
+    listed = json.loads(symgen("list", "--json", cwd=built).stdout)["swoosh"]
+    assert (listed["module"], listed["kind"], listed["family"]) == ("activations.swoosh", "activation", "swoosh")
 
 
 @pytest.mark.parametrize("stage", ["load", "lower", "recognize", "stabilize", "schedule", "code"])

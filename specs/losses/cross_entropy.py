@@ -7,7 +7,7 @@ K = Axis("K", at=1)
 
 
 @loss(torch="cross_entropy")
-def cross_entropy(input: Tensor[K], target: Index[K] | Prob[K], weight: Weight[K] = 1, *, ignore_index: Int = -100,
+def cross_entropy(input: Tensor[K], target: Index[K] | Prob[K], weight: Weight[K] = 1, ignore_index: Int = -100, *,
                   label_smoothing: 0 <= Real <= 1 = 0, z_loss: Real >= 0 = 0):
     """Cross entropy of the softmax of the logits, relative to a class or to a distribution."""
     surprise = -weight * log_softmax(input)

@@ -6,7 +6,7 @@ K = Axis("K", at=1)
 
 
 @loss(torch="nll_loss")
-def nll_loss(input: Tensor[K], target: Index[K], weight: Weight[K] = 1, *, ignore_index: Int = -100):
+def nll_loss(input: Tensor[K], target: Index[K], weight: Weight[K] = 1, ignore_index: Int = -100):
     """Negative log likelihood of the target class."""
     if target == ignore_index:
         return 0, 0

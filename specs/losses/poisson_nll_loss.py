@@ -4,7 +4,7 @@ from symgen.spec import Real, exp, inf, log, loss, pi
 
 
 @loss(torch="poisson_nll_loss")
-def poisson_nll_loss(input, target, *, log_input: bool = True, full: bool = False, eps: Real > 0 = 1e-8):
+def poisson_nll_loss(input, target, log_input: bool = True, full: bool = False, eps: Real > 0 = 1e-8):
     """Negative log likelihood of a Poisson distribution whose rate, or its logarithm, is given."""
     stirling = target * log(target) - target + log(2 * pi * target) / 2 if target > 1 else 0
     constant = stirling if full else 0

@@ -100,7 +100,7 @@ def heading(
     variants: tuple[Part, ...],
     measured: Accuracy | None,
     outputs: Mapping[str, str],
-    picture: tuple[Plot, str] | None,
+    picture: tuple[Plot, str],
     facts: Iterable[tuple[str, str]] = (),
 ) -> Card:
     """A card of what the definition itself says, what is known of its variants, what was measured, and a plot."""
@@ -109,8 +109,8 @@ def heading(
         torch="" if op.torch is None else names.code(op.torch), cite="" if op.cite is None else _cite(op.cite),
         aliases=", ".join(names.code(a) for a in op.aliases), summary=names.prose(op.summary),
         arguments=tuple(argument_note(op, a) for a in op.arguments[1:]), parts=variants, wide=True, alternatives=(),
-        facts=(*_product(op), *((("Shown", picture[1]),) if picture else ()), *facts),
-        plot=picture[0] if picture else None, shown="",
+        facts=(*_product(op), ("Shown", picture[1]), *facts),
+        plot=picture[0], shown="",
         accuracy=measured, outputs=outputs, remains=(),
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import sympy as sp
@@ -62,6 +63,7 @@ def entry(op: Op, facts: Sequence[VariantFacts], archetype: str = "elementwise")
     return _layered(op, {
         "module": module_name(op),
         "kind": op.kind,
+        "family": Path(op.source.file).stem,  # variants of one idea share a file of specs
         "archetype": archetype,
         "summary": op.summary,
         "doc": op.doc,

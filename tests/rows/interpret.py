@@ -14,7 +14,8 @@ from symgen.program import Program
 from symgen.rows.indices import axis_of, index, is_index, size
 
 FUNCTIONS: dict[type, Callable[..., Any]] = {
-    sp.exp: mpmath.exp, sp.log: mpmath.log, sp.sin: mpmath.sin, sp.cos: mpmath.cos, sp.Abs: abs, sp.sign: mpmath.sign,
+    sp.exp: mpmath.exp, sp.log: mpmath.log, sp.sin: mpmath.sin, sp.cos: mpmath.cos, sp.cosh: mpmath.cosh,
+    sp.Abs: abs, sp.sign: mpmath.sign,
     vocabulary.sigmoid: lambda u: 1 / (1 + mpmath.exp(-u)),
     vocabulary.expm1: mpmath.expm1, vocabulary.log1p: mpmath.log1p,
     vocabulary.softplus: lambda u: mpmath.log(1 + mpmath.exp(u)),

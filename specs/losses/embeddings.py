@@ -12,7 +12,7 @@ def distance(a: Tensor[D], b: Tensor[D], p: Real >= 1 = 2, eps: Real >= 0 = 1e-6
 
 
 @loss(torch="cosine_embedding_loss")
-def cosine_embedding_loss(input1: Tensor[D], input2: Tensor[D], target: Tensor, *, margin: -1 <= Real <= 1 = 0):
+def cosine_embedding_loss(input1: Tensor[D], input2: Tensor[D], target: Tensor, margin: -1 <= Real <= 1 = 0):
     """One minus the cosine for a pair that belongs together, label 1, the cosine beyond the margin for label -1."""
     tiny = 1e-12
     s1, s2 = sum(input1**2, D), sum(input2**2, D)

@@ -1,6 +1,6 @@
 """Losses of overlap: of masks along an axis, and of boxes."""
 
-from symgen.spec import Axis, Real, Tensor, function, log, loss, max, min, sum, weighted
+from symgen.spec import Axis, Real, Tensor, function, loss, max, min, sum
 
 D = Axis("D")
 
@@ -18,15 +18,6 @@ def tversky_loss(input: 0 <= Tensor[D] <= 1, target: 0 <= Tensor[D] <= 1, *,
     both = sum(input * target, D)
     wrong, missed = sum(input * (1 - target), D), sum((1 - input) * target, D)
     return 1 - (both + smooth) / (both + alpha * wrong + beta * missed + smooth)
-
-
-@loss(cite="doi:10.1109/18.61115")
-def js_div(input: 0 <= Tensor[D] <= 1, target: 0 <= Tensor[D] <= 1):
-    """Jensen-Shannon divergence of two distributions along the last axis: the mean divergence from their mixture."""
-    mixture = (input + target) / 2
-    left = sum(weighted(input, log(input / mixture)), D)
-    right = sum(weighted(target, log(target / mixture)), D)
-    return (left + right) / 2
 
 
 @function
