@@ -1,6 +1,7 @@
 """The plot of a row function: its entries while one entry of the row runs, or a value beside its derivative there.
 
-A function of the parts of an axis is drawn once for each part that runs, the others being one. The values are those of the definition in ball arithmetic; what a kernel makes of rows is for certificates to say.
+A function of the parts of an axis is drawn once for each part that runs, the others being one.
+The values are those of the definition in ball arithmetic; what a kernel makes of rows is for certificates to say.
 """
 
 from __future__ import annotations

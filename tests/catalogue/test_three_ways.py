@@ -88,12 +88,7 @@ def test_every_gradient_three_ways(loss: str, suffix: str, n: int) -> None:
     numbers |= {sp.Symbol(k, real=True): v for k, v in options.items()}
     seen = 0
     for wrt in differentiable(op, variant):
-        try:
-            ours = np.atleast_1d(call.kernel.vjp(1.0, wrt=(wrt,), **keywords))
-        except ValueError as error:
-            assert "no derivative" in str(error)
-            assert wrt in options  # an option that this variant fixes
-            continue
+        ours = np.atleast_1d(call.kernel.vjp(1.0, wrt=(wrt,), **keywords))
         for i, found in enumerate(ours):
             symbol = sp.Symbol(f"{wrt}_{i}" if wrt in stacked else wrt, real=True)
             theirs = float(sp.N(total.diff(symbol).subs(numbers)))
