@@ -113,15 +113,22 @@ class UnknownFunctionError(ValueError):
 _RELATIONS: dict[type[Any], Callable[[Any, Any], bool]] = {sp.Gt: gt, sp.Ge: ge, sp.Lt: lt, sp.Le: le}
 
 
-def _holds(condition: Any, point: Point) -> bool:
+def _holds(condition: Any, known: dict[Expr, Any]) -> bool:
     """A comparison of two expressions; undecided counts as no, which only exact points of equal sides are."""
-    return bool(_RELATIONS[type(condition)](_ball(condition.lhs, point), _ball(condition.rhs, point)))
+    return bool(_RELATIONS[type(condition)](_ball(condition.lhs, known), _ball(condition.rhs, known)))
 
 
-def _ball(e: Expr, point: Point) -> Any:
-    e = point.get(e, e)
+def _ball(e: Expr, known: dict[Expr, Any]) -> Any:
+    """An expression, given balls of its symbols; what its parts are is added to these, for most occur many times."""
+    found = known.get(e)
+    if found is None:
+        found = known[e] = _computed(e, known)
+    return found
+
+
+def _computed(e: Expr, known: dict[Expr, Any]) -> Any:
     if e.is_Rational:
-        return arb(int(e.p)) / int(e.q)
+        return _rational(e)
     if e is sp.pi:
         return arb.pi()
     if e is sp.E:
@@ -129,8 +136,8 @@ def _ball(e: Expr, point: Point) -> Any:
     if e in (sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):  # no real value
         return arb("nan")
     if isinstance(e, Cases):
-        return _ball(e.then if _holds(e.condition, point) else e.otherwise, point)
-    arguments = [_ball(a, point) for a in e.args]
+        return _ball(e.then if _holds(e.condition, known) else e.otherwise, known)
+    arguments = [_ball(a, known) for a in e.args]
     if e.is_Add:
         return reduce(add, arguments)
     if e.is_Mul:
@@ -140,6 +147,32 @@ def _ball(e: Expr, point: Point) -> Any:
     if type(e) not in _FUNCTIONS:
         raise UnknownFunctionError(f"no value for {type(e).__name__} in {e}")
     return _FUNCTIONS[type(e)](*arguments)
+
+
+def _rational(number: Any) -> Any:
+    return arb(int(number.p)) / int(number.q)
+
+
+def ball(expression: Expr, point: Point, bits: int = _BITS) -> Any | None:
+    """An expression at an exact point, as the ball that one working precision gives.
+
+    Returns:
+        The ball, which contains the exact value; None where the expression has no real value there, where no precision
+        that is this low tells of one, or where it holds a function that has no ball arithmetic here.
+
+    Example:
+        >>> x = Symbol("x")
+        >>> ball(sp.sqrt(x**2 + 1) - x, {x: sp.Integer(10**9)}).str(10)
+        '[5.000000000e-10 +/- 2.51e-20]'
+    """
+    before, ctx.prec = ctx.prec, bits
+    try:
+        found = _ball(expand_heads(expression), {s: _rational(n) for s, n in point.items()})
+        return found if found.is_finite() else None
+    except UnknownFunctionError:
+        return None
+    finally:
+        ctx.prec = before
 
 
 def enclose(evaluate: Callable[[], Any]) -> Any | None:
@@ -161,7 +194,7 @@ def enclose(evaluate: Callable[[], Any]) -> Any | None:
 def value(expression: Expr, point: Point) -> Any | None:
     """An expression at an exact point, as a ball of 60 digits; None where it has no real value."""
     e = expand_heads(expression)
-    return enclose(lambda: _ball(e, point))
+    return enclose(lambda: _ball(e, {s: _rational(n) for s, n in point.items()}))
 
 
 def find_counterexample(

@@ -154,11 +154,17 @@ def _reduced(h: bytes, l: bytes) -> tuple[npt.NDArray[np.int64], Array, Array]:
 def _reduce_exactly(
     h: Iterable[float], l: Iterable[float], shift: int = 0
 ) -> tuple[npt.NDArray[np.int64], Array, Array]:
-    pairs = [_remainder(_turns(a, shift) + _turns(b, shift)) for a, b in zip(h, l, strict=True)]
+    pairs = [_quarters(a, b, shift) for a, b in zip(h, l, strict=True)]
     quadrant, high, low = (np.array(column) for column in zip(*pairs, strict=True))
     r = high * QUARTER_TURN[0]
     rest = _lost(high, QUARTER_TURN[0]) + (high * QUARTER_TURN[1] + low * QUARTER_TURN[0])
     return quadrant, *_two_sum(r, rest)
+
+
+@lru_cache(maxsize=1 << 16)  # each candidate is measured at the same points
+def _quarters(h: float, l: float, shift: int) -> tuple[int, float, float]:
+    """The quarter turn next to ``(h + l) 2^shift``, and how far away it is in quarter turns, as a pair."""
+    return _remainder(_turns(h, shift) + _turns(l, shift))
 
 
 def _turns(x: float, shift: int) -> int:
@@ -172,7 +178,6 @@ def _turns(x: float, shift: int) -> int:
 
 
 def _remainder(turns: int) -> tuple[int, float, float]:
-    """The nearest quarter turn, and how far away it is in quarter turns, as a pair."""
     quadrant = ((turns + (1 << WINDOW - 3)) >> WINDOW - 2) & 3
     rest = (turns - (quadrant << WINDOW - 2)) & ((1 << WINDOW) - 1)
     rest -= (rest >> WINDOW - 1) << WINDOW

@@ -8,17 +8,19 @@ from functools import lru_cache
 from typing import Any
 
 import sympy as sp
+from flint import arb
 from sympy import Dummy, Expr, Symbol
 
 from symgen.calculus import derivative
 from symgen.heads import Cases, first_max, first_min, maximum, minimum, weighted
 from symgen.program import Program
+from symgen.prove_points import ball
 from symgen.rows.indices import base_of, opened
 from symgen.rows.shift import Family, combined
 from symgen.vocabulary import hypot
 
 SIZED = 1 << 20  # beyond the places of the symbols that stand for reads
-DIGITS, CLOSE = 30, 1e-9  # to which a number is computed, and how near a whole one it must come to be taken for it
+CLOSE = 1e-9  # how near a whole number one must come to be taken for it
 MOST = 64  # no degree is beyond that
 USUAL = tuple(map(sp.Integer, (0, 1, -1, 2, -2)))  # degrees that are tried before any number is computed
 
@@ -95,7 +97,7 @@ def is_zero(e: Expr) -> bool:
 def _differs(e: Expr) -> bool:
     """Whether digits at one point show that an expression is not zero, which no form of it needs to be sought for."""
     there = _at_one_point(e)
-    return bool(there.is_Float and there._prec > 1 and there != 0)
+    return there is not None and not there.contains(0)
 
 
 def _gathered(e: Expr) -> Expr:
@@ -111,12 +113,12 @@ def _gathered_over_one(e: Expr) -> Expr:
     return _gathered(sp.fraction(sp.together(_gathered(e)))[0])
 
 
-def _at_one_point(e: Expr) -> Expr:
-    """What an expression is where all of its symbols are numbers, none of them like another."""
+def _at_one_point(e: Expr) -> arb | None:
+    """What an expression is where all of its symbols are numbers, none of them like another, if that can be told."""
     symbols = sorted(e.free_symbols, key=sp.default_sort_key)
     numbers = zip(symbols, map(sp.prime, itertools.count(5)), strict=False)
     there = {s: n / (sp.S.One if s.is_integer else sp.Integer(7)) for s, n in numbers}
-    return e.evalf(DIGITS, subs=there)
+    return ball(e, there)
 
 
 def _quotient(slope: Expr, body: Expr, made: Collection[str]) -> Expr | None:
@@ -132,8 +134,8 @@ def _ratio(slope: Expr, body: Expr) -> Expr | None:
     if usual is not None or body == 0:
         return usual
     there = _at_one_point(MOST - slope / body)  # of zero itself no digit could be computed
-    whole = sp.Integer(round(there)) if there.is_comparable and abs(there) < 2 * MOST else None
-    return whole - MOST if whole is not None and abs(there - whole) < CLOSE else _gathered(-slope / body)
+    whole = None if there is None or not abs(there) < 2 * MOST else round(float(there))
+    return sp.Integer(whole - MOST) if whole is not None and abs(there - whole) < CLOSE else _gathered(-slope / body)
 
 
 def branches(slope: Expr, body: Expr) -> Iterable[tuple[Expr, Expr]]:

@@ -25,7 +25,7 @@ from symgen.lowering import Lowering
 from symgen.oracle import Oracle
 from symgen.stabilize.candidates import attempt, candidates, leading, reduced, sided, sides
 from symgen.stabilize.form import ARITHMETICS as MEANING
-from symgen.stabilize.form import Body, Form, Formula
+from symgen.stabilize.form import Body, Constant, Form, Formula, Segment
 from symgen.stabilize.free import choose_free
 from symgen.stabilize.inner import Inner, U, split, split_argument
 from symgen.stabilize.pieces import Fitter
@@ -175,9 +175,12 @@ class Bench:
             yield from leaf.halved(self.sampler.x)
 
     def _form_of_leaf(self, leaf: Leaf, probe: Probe, fresh: Probe) -> tuple[Form, tuple[Unresolved, ...]]:
+        free = self.sampler.settings != ({},)
+        if free and self.target.single:  # no cuts are sought, so that only points that count are of use
+            probe, fresh = probe.singles, fresh.singles
         problem, check = self._problem(leaf, probe), self._problem(leaf, fresh)
         bodies: list[Body] = self._candidates(leaf)
-        if self.sampler.settings != ({},):
+        if free:
             choice = self._chosen_free(leaf, problem, bodies)
             for _ in range(ROUNDS):
                 wrong = self._failing(choice, problem, check)
@@ -249,16 +252,24 @@ class Bench:
         """
         least = 2.0 ** (self.target.least - self.target.digits)  # half of the smallest number
         points = self._vanishing(probe, least)
-        core = ScalarFunction("chosen", self.parameters, (Form(choice.segments).node(self.sampler.x, self.bound),))
-        zero = np.zeros((len(probe.settings), points.size))
-        got = evaluate(core, Probe(points, probe.settings, zero, zero), self.target.computes)[0]
-        noise: Floats = points[~(np.abs(got) < least)][:MOST_SUSPECTS]
+        noise = np.concatenate([np.empty(0), *(self._beyond(s, points, least) for s in choice.segments)])
+        noise = noise[:MOST_SUSPECTS]
         if not noise.size:
             return noise
         sample = self._problem(leaf, self.sampler.sample(self.question, noise))
         worst = np.nan_to_num(errors(sample, Form(choice.segments)), nan=0.0, posinf=math.inf)
         wrong: Floats = noise[worst > self.target.limits[-1]]
         return wrong
+
+    def _beyond(self, segment: Segment, points: Floats, least: float) -> Floats:
+        """Those of the points in a segment at which its body is as large as the least, or no number."""
+        points = points[(points >= segment.lower) & (points < segment.upper)]
+        if isinstance(segment.body, Constant) or not points.size:  # one that vanishes is small everywhere
+            return np.empty(0)
+        core = ScalarFunction("segment", self.parameters, (segment.body.node(self.sampler.x, self.bound),))
+        zero = np.zeros((1, points.size))
+        got = evaluate(core, Probe(points, ({},), zero, zero), self.target.computes)[0]
+        return np.asarray(points[~(np.abs(got) < least)])
 
     def _vanishing(self, probe: Probe, least: float) -> Floats:
         """Many points of each stretch, on one side of zero, whose truth at those of a probe is less than something."""

@@ -235,6 +235,11 @@ class Probe:
         with np.errstate(over="ignore"):
             return np.asarray(self.x.astype(np.float32).astype(np.float64) == self.x)
 
+    @cached_property
+    def singles(self) -> Probe:
+        """The same at the points that are float32 values alone."""
+        return Probe(self.x[self.single], self.settings, self.high[:, self.single], self.low[:, self.single])
+
 
 def measure(oracle: Oracle, order: int, x: Floats, settings: tuple[Mapping[str, float], ...]) -> Probe:
     """The truth at the points; at the infinities it is the limit, where there is one."""
