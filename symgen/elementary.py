@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import Context
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +22,8 @@ from flint import arb, ctx
 
 from symgen import approx, resources
 from symgen.approx import Polynomial
-from symgen.kernel import ROUNDING, Node, ScalarFunction, fma, var, verify
+from symgen.kernel import ROUNDING, Node, ScalarFunction, fma, node, topological, var, verify
+from symgen.loops import loop
 
 BIAS = ROUNDING + 1023  # a sum with it carries the biased exponent of 2^n in its last bits: see `kernel.pow2`
 SUFFIXES = {"short": "_short", "medium": "_medium", "high": "", "low": "_low"}
@@ -185,14 +186,32 @@ def _named(primitive: str) -> tuple[Elementary, str]:
 
 
 def evaluate(primitive: str, arrays: tuple[Any, ...]) -> Any:
-    """A primitive by NumPy. High and low parts are asked for one after the other: what they share is kept till then."""
-    spec, part = _named(primitive)
-    if part in ("short", "medium"):
-        return spec.graph(part).evaluate(arrays)[0]
-    arguments, known = _recent.get(spec.name, ((), {}))
-    if len(arguments) != len(arrays) or any(a is not b for a, b in zip(arguments, arrays, strict=True)):
-        _recent[spec.name] = arrays, (known := {})
-    return spec.graph(part).evaluate(arrays, known, keeping=1 << 40)[0]
+    """A primitive at arrays of float64, by the operations of its graph."""
+    (found,) = _loop(primitive)(*arrays)
+    return found
 
 
-_recent: dict[str, tuple[tuple[Any, ...], dict[Node, Any]]] = {}
+@cache
+def _loop(primitive: str) -> Callable[..., tuple[Any, ...]]:
+    return loop(graph_of(primitive).parameters, [_whole(primitive)])
+
+
+@cache
+def _whole(primitive: str) -> Node:
+    """The graph of a primitive with those of the primitives that it calls in place."""
+    return _with(graph_of(primitive).results[0], {})
+
+
+def _with(result: Node, bound: Mapping[str, Node]) -> Node:
+    """A graph with nodes in place of its variables, and without calls."""
+    made: dict[Node, Node] = {}
+    for n in topological([result]):
+        given = [made[a] for a in n.args]
+        if n.op == "call":
+            inner = dict(zip(graph_of(n.value).parameters, given, strict=True))
+            made[n] = _with(_whole(n.value), inner)
+        elif n.op == "var":
+            made[n] = bound.get(n.value, n)
+        else:
+            made[n] = node(n.op, *given, value=n.value)
+    return made[result]

@@ -1,18 +1,18 @@
 """A fused multiply-add for NumPy arrays, which NumPy lacks: one loop of machine code, compiled at its first use.
 
-Nearly every step of an elementary function is one; put together from NumPy's products and sums it costs seventeen
-passes over memory, and made up a quarter of a build. LLVM comes with Numba.
+Put together from NumPy's products and sums it costs seventeen passes over memory.
 """
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from symgen.machine import ADDRESS, NUMBER, compiled
 
 Array = npt.NDArray[np.float64]
 
@@ -48,21 +48,9 @@ end:
 
 
 @cache
-def _loop() -> tuple[Callable[..., None], object]:
-    """The compiled loop, and what must live as long as it does."""
-    from llvmlite import binding
-
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
-    features = binding.get_host_cpu_features().flatten()
-    machine = binding.Target.from_default_triple().create_target_machine(
-        cpu=binding.get_host_cpu_name(), features=features, opt=1
-    )
-    engine = binding.create_mcjit_compiler(binding.parse_assembly(LOOP), machine)
-    engine.finalize_object()
-    operand = (ctypes.c_void_p, ctypes.c_int64)
-    kind = ctypes.CFUNCTYPE(None, *operand, *operand, *operand, ctypes.c_void_p, ctypes.c_int64)
-    return kind(engine.get_function_address("loop")), engine
+def _loop() -> Callable[..., None]:
+    operand = (ADDRESS, NUMBER)
+    return compiled(LOOP, "loop", [*operand, *operand, *operand, ADDRESS, NUMBER])
 
 
 def fma(a: Any, b: Any, c: Any) -> Array:
@@ -86,8 +74,7 @@ def fma(a: Any, b: Any, c: Any) -> Array:
         shape = np.broadcast_shapes(*(v.shape for v in operands))
         operands = [np.ascontiguousarray(np.broadcast_to(v, shape)) if v.ndim else v for v in operands]
     result = np.empty(shape)
-    loop, _ = _loop()
     x, y, z, r = (v.__array_interface__["data"][0] for v in (*operands, result))
     i, j, k = (int(v.ndim > 0) for v in operands)
-    loop(x, i, y, j, z, k, r, result.size)
+    _loop()(x, i, y, j, z, k, r, result.size)
     return result

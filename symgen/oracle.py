@@ -286,9 +286,13 @@ class Oracle:
                 for k, _, (unknown, highs, lows) in rows:  # nearly all points are settled here, at once
                     if unknown[i]:
                         ball = jet[k]
-                        if ball.rel_accuracy_bits() < BITS or not PAIR_NEEDS_SCALING < abs(high := float(ball)) < inf:
+                        high = float(ball)
+                        if PAIR_NEEDS_SCALING < abs(high) < inf and ball.rel_accuracy_bits() >= BITS:
+                            found.append((unknown, highs, lows, high, float(ball - high)))
+                        elif high == 0.0 and ball.is_zero():
+                            found.append((unknown, highs, lows, high, high))
+                        else:
                             break
-                        found.append((unknown, highs, lows, high, float(ball - high)))
                 else:
                     for unknown, highs, lows, high, low in found:
                         unknown[i], highs[i], lows[i] = False, high, low

@@ -134,8 +134,9 @@ def _ratio(slope: Expr, body: Expr) -> Expr | None:
     if usual is not None or body == 0:
         return usual
     there = _at_one_point(MOST - slope / body)  # of zero itself no digit could be computed
-    whole = None if there is None or not abs(there) < 2 * MOST else round(float(there))
-    return sp.Integer(whole - MOST) if whole is not None and abs(there - whole) < CLOSE else _gathered(-slope / body)
+    if there is not None and abs(there) < 2 * MOST and abs(there - round(float(there))) < CLOSE:
+        return sp.Integer(round(float(there)) - MOST)
+    return _gathered(-slope / body)
 
 
 def branches(slope: Expr, body: Expr) -> Iterable[tuple[Expr, Expr]]:
