@@ -287,12 +287,10 @@ class Oracle:
                     if unknown[i]:
                         ball = jet[k]
                         high = float(ball)
-                        if PAIR_NEEDS_SCALING < abs(high) < inf and ball.rel_accuracy_bits() >= BITS:
-                            found.append((unknown, highs, lows, high, float(ball - high)))
-                        elif high == 0.0 and ball.is_zero():
-                            found.append((unknown, highs, lows, high, high))
-                        else:
+                        plain = PAIR_NEEDS_SCALING < abs(high) < inf or ball.is_zero()
+                        if not plain or ball.rel_accuracy_bits() < BITS:
                             break
+                        found.append((unknown, highs, lows, high, float(ball - high)))
                 else:
                     for unknown, highs, lows, high, low in found:
                         unknown[i], highs[i], lows[i] = False, high, low
