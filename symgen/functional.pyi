@@ -462,6 +462,17 @@ class _cosine_similarity(Kernel):
         keepdims: bool = False,
         out: _Outs = None,
     ) -> _Array: ...
+    def grad(
+        self,
+        x1: _ArrayLike,
+        x2: _ArrayLike,
+        *,
+        eps: float = 1e-08,
+        axis: int = -1,
+        keepdims: bool = False,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> _Derivative: ...
     def vjp(
         self,
         g: _ArrayLike,
@@ -474,6 +485,17 @@ class _cosine_similarity(Kernel):
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
+    def value_and_grad(
+        self,
+        x1: _ArrayLike,
+        x2: _ArrayLike,
+        *,
+        eps: float = 1e-08,
+        axis: int = -1,
+        keepdims: bool = False,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> tuple[_Array, _Derivative]: ...
     def hvp(
         self,
         v: _ArrayLike,
@@ -2191,6 +2213,15 @@ class _logmeanexp(Kernel):
         keepdims: bool = False,
         out: _Outs = None,
     ) -> _Array: ...
+    def grad(
+        self,
+        x: _ArrayLike,
+        *,
+        axis: int = -1,
+        keepdims: bool = False,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> _Array: ...
     def vjp(
         self,
         g: _ArrayLike,
@@ -2201,6 +2232,15 @@ class _logmeanexp(Kernel):
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
+    def value_and_grad(
+        self,
+        x: _ArrayLike,
+        *,
+        axis: int = -1,
+        keepdims: bool = False,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> tuple[_Array, _Array]: ...
     def hvp(
         self,
         v: _ArrayLike,
@@ -2274,6 +2314,16 @@ class _logsumexp(Kernel):
         keepdims: bool = False,
         out: _Outs = None,
     ) -> _Array: ...
+    def grad(
+        self,
+        x: _ArrayLike,
+        where: _ArrayLike = True,
+        *,
+        axis: int = -1,
+        keepdims: bool = False,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> _Array: ...
     def vjp(
         self,
         g: _ArrayLike,
@@ -2285,6 +2335,16 @@ class _logsumexp(Kernel):
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
+    def value_and_grad(
+        self,
+        x: _ArrayLike,
+        where: _ArrayLike = True,
+        *,
+        axis: int = -1,
+        keepdims: bool = False,
+        wrt: _Wrt = None,
+        out: _Outs = None,
+    ) -> tuple[_Array, _Array]: ...
     def hvp(
         self,
         v: _ArrayLike,

@@ -960,6 +960,99 @@ def vjp_f32_doubt_dx2_core(near_dx2_C1, size_dx2_C1):
     return 0.0 if size_dx2_C1 <= abs(near_dx2_C1) * 16777216.0 else 1.0
 
 
+# out = (0 if Eq(e0, 0) | Eq(e1, 0) else s2/(first_max(eps*m0, e0)*first_max(eps*m1, e1)))
+@core
+def value_and_grad_f64_out_core(e0, e0_l, e1, e1_l, eps, m0, m1, s2, s2_l):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    eps = np.float64(eps)
+    m0 = np.float64(m0)
+    m1 = np.float64(m1)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    t1 = e0 + -0.0
+    t2 = t1 - e0
+    t3 = e0 - (t1 - t2) + (-0.0 - t2) + e0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = e1 + -0.0
+    t7 = t6 - e1
+    t8 = e1 - (t6 - t7) + (-0.0 - t7) + e1_l
+    t9 = t8 - t8 == 0.0
+    t10 = t6 + t8
+    t11 = (t10 if t9 else t6) == 0.0 and (t8 - (t10 - t6) if t9 else 0.0) == 0.0
+    t12 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0 or t11
+    t13 = eps * m0
+    t14 = e0 < t13
+    t15 = t13 if t14 else e0
+    t16 = s2 / t15
+    t17 = eps * m1
+    t18 = e1 < t17
+    t19 = t17 if t18 else e1
+    t20 = t16 / t19
+    t21 = (fma(-t16, t15, s2) + s2_l - t16 * (fma(eps, m0, -t13) if t14 else e0_l)) / t15
+    t22 = 0.0 if t12 else (fma(-t20, t19, t16) + t21 - t20 * (fma(eps, m1, -t17) if t18 else e1_l)) / t19
+    t23 = 0.0 if t12 else t20
+    return t23 + t22 if t22 - t22 == 0.0 else t23
+
+
+# out = (0 if Eq(e0, 0) | Eq(e1, 0) else s2/(first_max(eps, e0)*first_max(eps, e1)))
+@core
+def value_and_grad_f32_in_pairs_out_core(e0, e0_l, e1, e1_l, eps, s2, s2_l):
+    e0 = np.float64(e0)
+    e0_l = np.float64(e0_l)
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    eps = np.float64(eps)
+    s2 = np.float64(s2)
+    s2_l = np.float64(s2_l)
+    t1 = e0 + -0.0
+    t2 = t1 - e0
+    t3 = e0 - (t1 - t2) + (-0.0 - t2) + e0_l
+    t4 = t3 - t3 == 0.0
+    t5 = t1 + t3
+    t6 = e1 + -0.0
+    t7 = t6 - e1
+    t8 = e1 - (t6 - t7) + (-0.0 - t7) + e1_l
+    t9 = t8 - t8 == 0.0
+    t10 = t6 + t8
+    t11 = (t10 if t9 else t6) == 0.0 and (t8 - (t10 - t6) if t9 else 0.0) == 0.0
+    t12 = (t5 if t4 else t1) == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) == 0.0 or t11
+    t13 = e0 < eps
+    t14 = eps if t13 else e0
+    t15 = s2 / t14
+    t16 = e1 < eps
+    t17 = eps if t16 else e1
+    t18 = t15 / t17
+    t19 = fma(-t18, t17, t15) + (fma(-t15, t14, s2) + s2_l - t15 * (0.0 if t13 else e0_l)) / t14
+    t20 = 0.0 if t12 else (t19 - t18 * (0.0 if t16 else e1_l)) / t17
+    t21 = 0.0 if t12 else t18
+    return t21 + t20 if t20 - t20 == 0.0 else t21
+
+
+# near_out = (0 if Eq(e0, 0) | Eq(e1, 0) else s2/(first_max(eps, e0)*first_max(eps, e1)))
+@core
+def value_and_grad_f32_near_out_core(e0, e1, eps, s2):
+    e0 = np.float64(e0)
+    e1 = np.float64(e1)
+    eps = np.float64(eps)
+    s2 = np.float64(s2)
+    return 0.0 if e0 == 0.0 or e1 == 0.0 else s2 / ((eps if e0 < eps else e0) * (eps if e1 < eps else e1))
+
+
+# size_out = (0 if Eq(e0, 0) | Eq(e1, 0) else size_s2/Abs(first_max(eps, e0)*first_max(eps, e1)))
+@core
+def value_and_grad_f32_size_out_core(e0, e1, eps, size_s2):
+    e0 = np.float64(e0)
+    e1 = np.float64(e1)
+    eps = np.float64(eps)
+    size_s2 = np.float64(size_s2)
+    t1 = size_s2 / abs((eps if e0 < eps else e0) * (eps if e1 < eps else e1))
+    return 0.0 if e0 == 0.0 or e1 == 0.0 else t1
+
+
 # s0 = sum over C.1 of x1[C.1]**2
 @core
 def hvp_x1_f64_s0_core(x1_C1):
@@ -2134,6 +2227,230 @@ def vjp_f32(g, x1, x2, eps, dx1_, dx2_):
         if doubt_gap0 + doubt_gap1 + doubt_dx1 + doubt_dx2 > 0.0:
             vjp_f32_in_pairs(
                 rows_at(g, row), rows_at(x1, row), rows_at(x2, row), eps, rows_at(dx1_, row), rows_at(dx2_, row)
+            )
+
+
+@loop
+def value_and_grad_f64(g, x1, x2, eps, out_, dx1_, dx2_):
+    n_C = x1.shape[1]
+    width_C = lanes_of(n_C)
+    y0 = np.empty(n_C)
+    y0_l = np.empty(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_m1 = np.empty(LANES)
+    y1 = np.empty(n_C)
+    y1_l = np.empty(n_C)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    for row in range(out_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        x1_row = x1[row if x1.shape[0] > 1 else 0]
+        x2_row = x2[row if x2.shape[0] > 1 else 0]
+        dx1__row = dx1_[row]
+        dx2__row = dx2_[row]
+        lanes_m0 = -math.inf
+        start, stop = 0, n_C
+        x1_row_0 = x1_row[start:stop]
+        for i in range(stop - start):
+            m0_here = value_f64_m0_core(x1_row_0[i])
+            lanes_m0 = wider_number(lanes_m0, m0_here)
+        m0 = settled_scale(lanes_m0)
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_m1, width_C, -math.inf)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x1_row_0 = x1_row[start:stop]
+            y0_1 = y0[start:stop]
+            y0_l_2 = y0_l[start:stop]
+            x2_row_3 = x2_row[start:stop]
+            for i in range(stop - start):
+                y0_here, y0_l_here = value_f64_y0_core(m0, x1_row_0[i])
+                y0_1[i] = y0_here
+                y0_l_2[i] = y0_l_here
+                s0_here, s0_here_l = value_f64_s0_core(y0_here, y0_l_here)
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                m1_here = value_f64_m1_core(x2_row_3[i])
+                lanes_m1[i] = wider(lanes_m1[i], m1_here)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        m1 = scale(lanes_m1, width_C)
+        cleared(lanes_s1, width_C, 0.0)
+        cleared(lost_s1, width_C, 0.0)
+        cleared(lanes_s2, width_C, 0.0)
+        cleared(lost_s2, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x2_row_0 = x2_row[start:stop]
+            y1_1 = y1[start:stop]
+            y1_l_2 = y1_l[start:stop]
+            y0_3 = y0[start:stop]
+            y0_l_4 = y0_l[start:stop]
+            for i in range(stop - start):
+                y1_here, y1_l_here = value_f64_y1_core(m1, x2_row_0[i])
+                y1_1[i] = y1_here
+                y1_l_2[i] = y1_l_here
+                s1_here, s1_here_l = value_f64_s1_core(y1_here, y1_l_here)
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s2_here, s2_here_l = value_f64_s2_core(y0_3[i], y0_l_4[i], y1_here, y1_l_here)
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, s2_here_l)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_C)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_C)
+        e0, e0_l = vjp_f64_e0_core(s0, s0_l)
+        e1, e1_l = vjp_f64_e1_core(s1, s1_l)
+        out_[row] = value_and_grad_f64_out_core(e0, e0_l, e1, e1_l, eps, m0, m1, s2, s2_l)
+        s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1)
+        s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l)
+        s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)
+        start, stop = 0, n_C
+        y0_0 = y0[start:stop]
+        y0_l_1 = y0_l[start:stop]
+        y1_2 = y1[start:stop]
+        y1_l_3 = y1_l[start:stop]
+        dx1__row_4 = dx1__row[start:stop]
+        dx2__row_5 = dx2__row[start:stop]
+        for i in range(stop - start):
+            dx1__row_4[i] = vjp_f64_dx1_core(
+                e0, e0_l, e1, e1_l, g_row, m0, s4, s4_l, s6, s6_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+            )
+            dx2__row_5[i] = vjp_f64_dx2_core(
+                e0, e0_l, e1, e1_l, g_row, m1, s4, s4_l, s5, s5_l, y0_0[i], y0_l_1[i], y1_2[i], y1_l_3[i]
+            )
+
+
+@loop
+def value_and_grad_f32_in_pairs(g, x1, x2, eps, out_, dx1_, dx2_):
+    n_C = x1.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s2 = np.empty(LANES)
+    lost_s2 = np.empty(LANES)
+    for row in range(out_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        x1_row = x1[row if x1.shape[0] > 1 else 0]
+        x2_row = x2[row if x2.shape[0] > 1 else 0]
+        dx1__row = dx1_[row]
+        dx2__row = dx2_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s1, width_C, 0.0)
+        cleared(lost_s1, width_C, 0.0)
+        cleared(lanes_s2, width_C, 0.0)
+        cleared(lost_s2, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x1_row_0 = x1_row[start:stop]
+            x2_row_1 = x2_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core(x1_row_0[i])
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                s1_here = value_f32_in_pairs_s1_core(x2_row_1[i])
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, 0.0)
+                s2_here = value_f32_in_pairs_s2_core(x1_row_0[i], x2_row_1[i])
+                lanes_s2[i], lost_s2[i] = added(lanes_s2[i], lost_s2[i], s2_here, 0.0)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_C)
+        s2, s2_l = sum_up(lanes_s2, lost_s2, width_C)
+        e0, e0_l = vjp_f64_e0_core(s0, s0_l)
+        e1, e1_l = vjp_f64_e1_core(s1, s1_l)
+        out_[row] = value_and_grad_f32_in_pairs_out_core(e0, e0_l, e1, e1_l, eps, s2, s2_l)
+        s4, s4_l = vjp_f32_in_pairs_s4_core(e0, e0_l, e1, e1_l, eps)
+        s5, s5_l = vjp_f32_in_pairs_s5_core(e0, e0_l, e1, e1_l, eps, s1, s1_l, s2, s2_l)
+        s6, s6_l = vjp_f32_in_pairs_s6_core(e0, e0_l, e1, e1_l, eps, s0, s0_l, s2, s2_l)
+        start, stop = 0, n_C
+        x1_row_0 = x1_row[start:stop]
+        x2_row_1 = x2_row[start:stop]
+        dx1__row_2 = dx1__row[start:stop]
+        dx2__row_3 = dx2__row[start:stop]
+        for i in range(stop - start):
+            dx1__row_2[i] = vjp_f32_in_pairs_dx1_core(
+                e0, e0_l, e1, e1_l, g_row, s4, s4_l, s6, s6_l, x1_row_0[i], x2_row_1[i]
+            )
+            dx2__row_3[i] = vjp_f32_in_pairs_dx2_core(
+                e0, e0_l, e1, e1_l, g_row, s4, s4_l, s5, s5_l, x1_row_0[i], x2_row_1[i]
+            )
+
+
+@loop
+def value_and_grad_f32(g, x1, x2, eps, out_, dx1_, dx2_):
+    n_C = x1.shape[1]
+    for row in range(out_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        x1_row = x1[row if x1.shape[0] > 1 else 0]
+        x2_row = x2[row if x2.shape[0] > 1 else 0]
+        dx1__row = dx1_[row]
+        dx2__row = dx2_[row]
+        lanes_s0 = 0.0
+        lanes_s1 = 0.0
+        lanes_s2 = 0.0
+        lanes_size_s2 = 0.0
+        start, stop = 0, n_C
+        x1_row_0 = x1_row[start:stop]
+        x2_row_1 = x2_row[start:stop]
+        for i in range(stop - start):
+            s0_here = value_f32_in_pairs_s0_core(x1_row_0[i])
+            lanes_s0 = plus(lanes_s0, s0_here)
+            s1_here = value_f32_in_pairs_s1_core(x2_row_1[i])
+            lanes_s1 = plus(lanes_s1, s1_here)
+            s2_here = value_f32_in_pairs_s2_core(x1_row_0[i], x2_row_1[i])
+            lanes_s2 = plus(lanes_s2, s2_here)
+            size_s2_here = value_f32_size_s2_core(x1_row_0[i], x2_row_1[i])
+            lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
+        s0 = lanes_s0
+        s1 = lanes_s1
+        s2 = lanes_s2
+        size_s2 = lanes_size_s2
+        e0 = vjp_f32_e0_core(s0)
+        e1 = vjp_f32_e1_core(s1)
+        near_out = value_and_grad_f32_near_out_core(e0, e1, eps, s2)
+        out_[row] = value_f32_out_core(near_out)
+        size_out = value_and_grad_f32_size_out_core(e0, e1, eps, size_s2)
+        doubt_out = value_f32_doubt_out_core(near_out, size_out)
+        s4 = vjp_f32_s4_core(e0, e1, eps)
+        gap0 = vjp_f32_gap0_core(e1, eps)
+        size_gap0 = vjp_f32_size_gap0_core(e1, eps)
+        doubt_gap0 = vjp_f32_doubt_gap0_core(gap0, size_gap0)
+        s5 = vjp_f32_s5_core(e0, e1, eps, s1, s2)
+        size_s5 = vjp_f32_size_s5_core(e0, e1, eps, s1, size_s2)
+        gap1 = vjp_f32_gap1_core(e0, eps)
+        size_gap1 = vjp_f32_size_gap1_core(e0, eps)
+        doubt_gap1 = vjp_f32_doubt_gap1_core(gap1, size_gap1)
+        s6 = vjp_f32_s6_core(e0, e1, eps, s0, s2)
+        size_s6 = vjp_f32_size_s6_core(e0, e1, eps, s0, size_s2)
+        lanes_doubt_dx1 = 0.0
+        lanes_doubt_dx2 = 0.0
+        start, stop = 0, n_C
+        x1_row_0 = x1_row[start:stop]
+        x2_row_1 = x2_row[start:stop]
+        dx1__row_2 = dx1__row[start:stop]
+        dx2__row_3 = dx2__row[start:stop]
+        for i in range(stop - start):
+            near_dx1_here = vjp_f32_near_dx1_core(e0, e1, g_row, s4, s6, x1_row_0[i], x2_row_1[i])
+            dx1__row_2[i] = vjp_f32_dx1_core(near_dx1_here)
+            size_dx1_here = vjp_f32_size_dx1_core(e0, e1, g_row, s4, size_s6, x1_row_0[i], x2_row_1[i])
+            doubt_dx1_here = vjp_f32_doubt_dx1_core(near_dx1_here, size_dx1_here)
+            lanes_doubt_dx1 = plus(lanes_doubt_dx1, doubt_dx1_here)
+            near_dx2_here = vjp_f32_near_dx2_core(e0, e1, g_row, s4, s5, x1_row_0[i], x2_row_1[i])
+            dx2__row_3[i] = vjp_f32_dx2_core(near_dx2_here)
+            size_dx2_here = vjp_f32_size_dx2_core(e0, e1, g_row, s4, size_s5, x1_row_0[i], x2_row_1[i])
+            doubt_dx2_here = vjp_f32_doubt_dx2_core(near_dx2_here, size_dx2_here)
+            lanes_doubt_dx2 = plus(lanes_doubt_dx2, doubt_dx2_here)
+        doubt_dx1 = lanes_doubt_dx1
+        doubt_dx2 = lanes_doubt_dx2
+        if doubt_out + doubt_gap0 + doubt_gap1 + doubt_dx1 + doubt_dx2 > 0.0:
+            value_and_grad_f32_in_pairs(
+                rows_at(g, row),
+                rows_at(x1, row),
+                rows_at(x2, row),
+                eps,
+                rows_at(out_, row),
+                rows_at(dx1_, row),
+                rows_at(dx2_, row),
             )
 
 

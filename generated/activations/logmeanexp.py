@@ -163,6 +163,21 @@ def vjp_f32_dx_core(g, s2, e0_C):
     return 0.0 if e0_C == 0.0 else e0_C * s2 * g
 
 
+# e0[C] = exp(-m0 + x[C])
+@core
+def value_and_grad_f32_e0_core(m0, x_C):
+    m0 = np.float64(m0)
+    x_C = np.float64(x_C)
+    return exp_medium(x_C - m0)
+
+
+# s2 = 1/s0
+@core
+def value_and_grad_f32_s2_core(s0, s0_l):
+    s0 = np.float64(s0)
+    return 1.0 / s0
+
+
 # s0_rate = sum over C.1 of weighted(e0[C.1], direction[C.1])
 @core
 def hvp_x_f64_s0_rate_core(direction_C1, e0_C1, e0_C1_l):
@@ -219,14 +234,6 @@ def hvp_x_f64_dx_core(g, s4, s4_l, s5, s5_l, direction_C, e0_C, e0_C_l):
     t11 = t3 - (t7 - t9) + (t6 - t9) + (0.0 if t1 else fma(e0_C, s5, -t2) + e0_C * s5_l + e0_C_l * s5)
     t12 = fma(g, t7, -t8) + g * (t11 + (0.0 if t1 else t10))
     return t8 + t12 if t12 - t12 == 0.0 else t8
-
-
-# e0[C] = exp(-m0 + x[C])
-@core
-def hvp_x_f32_e0_core(m0, x_C):
-    m0 = np.float64(m0)
-    x_C = np.float64(x_C)
-    return exp_medium(x_C - m0)
 
 
 # s0_rate = sum over C.1 of weighted(e0[C.1], direction[C.1])
@@ -393,6 +400,84 @@ def vjp_f32(g, x, dx_):
 
 
 @loop
+def value_and_grad_f64(g, x, out_, dx_):
+    n_C = x.shape[1]
+    width_C = lanes_of(n_C)
+    e0 = np.empty(n_C)
+    e0_l = np.empty(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    for row in range(out_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        lanes_m0 = -math.inf
+        start, stop = 0, n_C
+        x_row_0 = x_row[start:stop]
+        for i in range(stop - start):
+            m0_here = value_f64_m0_core(x_row_0[i])
+            lanes_m0 = nearer_number(lanes_m0, m0_here)
+        m0 = settled_peak(lanes_m0)
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e0_core(m0, x_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_here, s0_here_l = vjp_f64_s0_core(e0_here, e0_l_here)
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        out_[row] = value_f64_out_core(m0, s0, s0_l, n_C)
+        s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+        start, stop = 0, n_C
+        e0_0 = e0[start:stop]
+        e0_l_1 = e0_l[start:stop]
+        dx__row_2 = dx__row[start:stop]
+        for i in range(stop - start):
+            dx__row_2[i] = vjp_f64_dx_core(g_row, s2, s2_l, e0_0[i], e0_l_1[i])
+
+
+@loop
+def value_and_grad_f32(g, x, out_, dx_):
+    n_C = x.shape[1]
+    e0 = np.empty(n_C)
+    for row in range(out_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        dx__row = dx_[row]
+        lanes_m0 = -math.inf
+        start, stop = 0, n_C
+        x_row_0 = x_row[start:stop]
+        for i in range(stop - start):
+            m0_here = value_f64_m0_core(x_row_0[i])
+            lanes_m0 = nearer_number(lanes_m0, m0_here)
+        m0 = settled_peak(lanes_m0)
+        lanes_s0 = 0.0
+        lost_s0 = 0.0
+        start, stop = 0, n_C
+        x_row_0 = x_row[start:stop]
+        e0_1 = e0[start:stop]
+        for i in range(stop - start):
+            e0_here = value_and_grad_f32_e0_core(m0, x_row_0[i])
+            e0_1[i] = e0_here
+            s0_here = vjp_f32_s0_core(e0_here)
+            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        out_[row] = value_f32_out_core(m0, s0, s0_l, n_C)
+        s2 = value_and_grad_f32_s2_core(s0, s0_l)
+        start, stop = 0, n_C
+        e0_0 = e0[start:stop]
+        dx__row_1 = dx__row[start:stop]
+        for i in range(stop - start):
+            dx__row_1[i] = vjp_f32_dx_core(g_row, s2, e0_0[i])
+
+
+@loop
 def hvp_x_f64(g, direction, x, dx_):
     n_C = direction.shape[1]
     width_C = lanes_of(n_C)
@@ -478,7 +563,7 @@ def hvp_x_f32(g, direction, x, dx_):
             e0_1 = e0[start:stop]
             direction_row_2 = direction_row[start:stop]
             for i in range(stop - start):
-                e0_here = hvp_x_f32_e0_core(m0, x_row_0[i])
+                e0_here = value_and_grad_f32_e0_core(m0, x_row_0[i])
                 e0_1[i] = e0_here
                 s0_here = vjp_f32_s0_core(e0_here)
                 lanes_s0[i], lost_s0[i] = beside_one(lanes_s0[i], lost_s0[i], s0_here)

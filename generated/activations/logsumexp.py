@@ -172,6 +172,21 @@ def vjp_f32_dx_core(g, s2, e0_C, where_C):
     return (0.0 if e0_C == 0.0 else e0_C * g * s2) if 0.0 < where_C else 0.0
 
 
+# e0[C] = exp(-m0 + x[C])
+@core
+def value_and_grad_f32_e0_core(m0, x_C):
+    m0 = np.float64(m0)
+    x_C = np.float64(x_C)
+    return exp_medium(x_C - m0)
+
+
+# s2 = 1/s0
+@core
+def value_and_grad_f32_s2_core(s0, s0_l):
+    s0 = np.float64(s0)
+    return 1.0 / s0
+
+
 # s0_rate = sum over C.1 of (weighted(e0[C.1], direction[C.1]) if where[C.1] > 0 else 0)
 @core
 def hvp_x_f64_s0_rate_core(direction_C1, e0_C1, e0_C1_l, where_C1):
@@ -233,14 +248,6 @@ def hvp_x_f64_dx_core(g, s4, s4_l, s5, s5_l, direction_C, e0_C, e0_C_l, where_C)
     t13 = fma(g, t8, -t9) + g * (t12 + (0.0 if t2 else t11)) if t1 else 0.0
     t14 = t9 if t1 else 0.0
     return t14 + t13 if t13 - t13 == 0.0 else t14
-
-
-# e0[C] = exp(-m0 + x[C])
-@core
-def hvp_x_f32_e0_core(m0, x_C):
-    m0 = np.float64(m0)
-    x_C = np.float64(x_C)
-    return exp_medium(x_C - m0)
 
 
 # s0_rate = sum over C.1 of (weighted(e0[C.1], direction[C.1]) if where[C.1] > 0 else 0)
@@ -426,6 +433,92 @@ def vjp_f32(g, x, where, dx_):
 
 
 @loop
+def value_and_grad_f64(g, x, where, out_, dx_):
+    n_C = x.shape[1]
+    width_C = lanes_of(n_C)
+    e0 = np.empty(n_C)
+    e0_l = np.empty(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    for row in range(out_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        where_row = row_of(where, row)
+        dx__row = dx_[row]
+        lanes_m0 = -math.inf
+        start, stop = 0, n_C
+        where_row_0 = tile(where_row, start, stop)
+        x_row_1 = x_row[start:stop]
+        for i in range(stop - start):
+            m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
+            lanes_m0 = nearer_number(lanes_m0, m0_here)
+        m0 = settled_peak(lanes_m0)
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            where_row_3 = tile(where_row, start, stop)
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e0_core(m0, x_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_here, s0_here_l = vjp_f64_s0_core(e0_here, e0_l_here, entry(where_row_3, i))
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        out_[row] = value_f64_out_core(m0, s0, s0_l)
+        s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+        start, stop = 0, n_C
+        e0_0 = e0[start:stop]
+        e0_l_1 = e0_l[start:stop]
+        where_row_2 = tile(where_row, start, stop)
+        dx__row_3 = dx__row[start:stop]
+        for i in range(stop - start):
+            dx__row_3[i] = vjp_f64_dx_core(g_row, s2, s2_l, e0_0[i], e0_l_1[i], entry(where_row_2, i))
+
+
+@loop
+def value_and_grad_f32(g, x, where, out_, dx_):
+    n_C = x.shape[1]
+    e0 = np.empty(n_C)
+    for row in range(out_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        where_row = row_of(where, row)
+        dx__row = dx_[row]
+        lanes_m0 = -math.inf
+        start, stop = 0, n_C
+        where_row_0 = tile(where_row, start, stop)
+        x_row_1 = x_row[start:stop]
+        for i in range(stop - start):
+            m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
+            lanes_m0 = nearer_number(lanes_m0, m0_here)
+        m0 = settled_peak(lanes_m0)
+        lanes_s0 = 0.0
+        lost_s0 = 0.0
+        start, stop = 0, n_C
+        x_row_0 = x_row[start:stop]
+        e0_1 = e0[start:stop]
+        where_row_2 = tile(where_row, start, stop)
+        for i in range(stop - start):
+            e0_here = value_and_grad_f32_e0_core(m0, x_row_0[i])
+            e0_1[i] = e0_here
+            s0_here = vjp_f32_s0_core(e0_here, entry(where_row_2, i))
+            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        out_[row] = value_f32_out_core(m0, s0, s0_l)
+        s2 = value_and_grad_f32_s2_core(s0, s0_l)
+        start, stop = 0, n_C
+        e0_0 = e0[start:stop]
+        where_row_1 = tile(where_row, start, stop)
+        dx__row_2 = dx__row[start:stop]
+        for i in range(stop - start):
+            dx__row_2[i] = vjp_f32_dx_core(g_row, s2, e0_0[i], entry(where_row_1, i))
+
+
+@loop
 def hvp_x_f64(g, direction, x, where, dx_):
     n_C = direction.shape[1]
     width_C = lanes_of(n_C)
@@ -522,7 +615,7 @@ def hvp_x_f32(g, direction, x, where, dx_):
             where_row_2 = tile(where_row, start, stop)
             direction_row_3 = direction_row[start:stop]
             for i in range(stop - start):
-                e0_here = hvp_x_f32_e0_core(m0, x_row_0[i])
+                e0_here = value_and_grad_f32_e0_core(m0, x_row_0[i])
                 e0_1[i] = e0_here
                 s0_here = vjp_f32_s0_core(e0_here, entry(where_row_2, i))
                 lanes_s0[i], lost_s0[i] = beside_one(lanes_s0[i], lost_s0[i], s0_here)

@@ -63,7 +63,8 @@ class RowOutput:
     """One kernel of a variant, at every stage of its making.
 
     Attributes:
-        name: "value", "vjp" (of all tensors), "vjp_NAME", "hvp_NAME"; of losses "value_and_grad", "share" and its own.
+        name: "value", "vjp" (of all tensors), "vjp_NAME", "hvp_NAME"; of one number "value_and_grad"; of
+            losses "share" and its own.
         recognized: its program in the vocabulary.
         stable: the same with free parameters, and what is shared computed once.
         families: the free parameters, in which the derivative of its results was shown to vanish.
@@ -138,7 +139,7 @@ def derive_variant(op: Op, variant: Variant, only: str | None = None) -> Derived
     light = [p.name for p in found if p.role.kind in ("weight", "prob")]
     known = pinned(variant)
     program = lower(op, variant.value.xreplace(known))
-    wanted = [*kernels(recognized(program, light), found, op.kind == "loss")]
+    wanted = [*kernels(recognized(program, light), found)]
     if variant.share is not None:
         wanted += shares(recognized(lower(op, variant.share.xreplace(known)), light), found)
     facts = Facts(
@@ -224,7 +225,7 @@ def _stable(program: Program, nonnegative: Collection[str], scaled: bool) -> tup
     return shared(moved), families
 
 
-def kernels(known: Recognized, found: tuple[Place, ...], loss: bool) -> Iterator[Wanted]:
+def kernels(known: Recognized, found: tuple[Place, ...]) -> Iterator[Wanted]:
     """The value, the gradients in all tensors together, and those in everything else one by one."""
     program, trace = known
     tensors = {p.name: p.axes for p in found if p.role.kind == "tensor"}
@@ -232,7 +233,7 @@ def kernels(known: Recognized, found: tuple[Place, ...], loss: bool) -> Iterator
     light = tuple(p.name for p in found if p.role.kind in ("weight", "prob"))
     yield Wanted("value", (), program, trace, light)
     yield Wanted("vjp", tuple(tensors), pullback(program, tensors), trace)
-    if loss:
+    if not program.stages[-1].axes:  # one number, whose gradient needs no cotangent
         yield Wanted("value_and_grad", tuple(tensors), pullback(program, tensors, value=True), trace)
     for name, axes in tensors.items():
         second = pullback(pushforward(program, name), {name: axes})

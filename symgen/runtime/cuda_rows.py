@@ -277,6 +277,29 @@ class DeviceRows(Launcher):
             self._driver.launch(kernel, blocks, call.stream, [*operands, scratch, *sizes, *lengths])
 
 
+class DeviceRowNumbers(DeviceRows):
+    """The CUDA kernels of a function with one number for each row."""
+
+    @remembered
+    def grad(self, /, *args: Any, **kwargs: Any) -> Any:
+        """The gradient of each row's number."""
+        call = self._slopes("grad", args, kwargs)
+        return bare(self._pulled(call, [self._constant(call, 1.0)], self._targets(call, ("tensor",))))
+
+    @remembered
+    def value_and_grad(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Each row's number and its gradient, in one kernel."""
+        call = self._slopes("value_and_grad", args, kwargs)
+        shape = call.value_shape(bool(call.call.extras.get("keepdims")))
+        value, numbers = self._out(call, None, shape)
+        ones = [self._constant(call, 1.0)]
+        return value, bare(self._pulled(call, ones, self._targets(call, ("tensor",)), numbers))
+
+    def _slopes(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> DeviceRowCall:
+        extras = {**defaults(self._caller.function), "wrt": None}
+        return self._prepared(f"{self.__name__}.{method}", args, kwargs, extras)
+
+
 class DeviceRowLoss(DeviceRows):
     """The CUDA kernels of one loss over rows; ``reduction`` is as on the processor."""
 

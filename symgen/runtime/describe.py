@@ -41,6 +41,8 @@ LOSS_EXTRAS = {
 }
 ROW_EXTRAS = {
     "": ("axis", "keepdims", "out"),
+    "grad": ("axis", "keepdims", "wrt", "out"),
+    "value_and_grad": ("axis", "keepdims", "wrt", "out"),
     "vjp": ("axis", "keepdims", "wrt", "out"),
     "hvp": ("axis", "keepdims", "wrt", "g", "out"),
 }
@@ -65,6 +67,12 @@ METHOD_SUMMARIES = {
 ROW_SUMMARIES = {
     "vjp": METHOD_SUMMARIES["vjp"],
     "hvp": "Second derivative of sum(g * {name}(...)) in one operand, times a vector.",
+}
+ROW_NUMBER_SUMMARIES = {
+    "grad": "Gradient of each row's number, of the shape of the operand.",
+    "vjp": METHOD_SUMMARIES["vjp"],
+    "value_and_grad": "{name} and the gradient of each row's number, in one pass over the rows.",
+    "hvp": ROW_SUMMARIES["hvp"],
 }
 LAYER_SUMMARIES = {
     "vjp": "Gradients of sum(g * {name}(...)), each of the shape of the operand it belongs to.",
@@ -123,7 +131,7 @@ def summaries(function: Function) -> dict[str, str]:
     if function.is_layer:
         return LAYER_SUMMARIES
     if function.is_rows and not function.is_loss:
-        return ROW_SUMMARIES
+        return ROW_NUMBER_SUMMARIES if function.gives_number else ROW_SUMMARIES
     return LOSS_SUMMARIES if function.is_loss else METHOD_SUMMARIES
 
 
@@ -144,7 +152,8 @@ def _product(function: Function) -> str:
 def _returns(function: Function, method: str) -> str:
     if function.product is not None and not method:
         return LAYER_RETURNS.format(tensor=function.product.tensor, matrix=function.product.matrix)
-    return (LOSS_RETURNS.get(method) if function.is_loss else None) or METHOD_RETURNS[method]
+    gradient = function.is_loss or (function.gives_number and method == "grad")
+    return (LOSS_RETURNS.get(method) if gradient else None) or METHOD_RETURNS[method]
 
 
 def public_default(argument: Argument) -> object:

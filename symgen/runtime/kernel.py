@@ -8,12 +8,12 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from . import derivatives, describe, losses, row_losses, rows
+from . import derivatives, describe, losses, row_losses, row_numbers, rows
 from .calls import Caller, arrays, fill, given_outputs, ready
 from .cuda import DeviceKernel, Launcher
 from .cuda_arrays import on_device
 from .cuda_losses import DeviceLoss
-from .cuda_rows import DeviceRowLoss, DeviceRows
+from .cuda_rows import DeviceRowLoss, DeviceRowNumbers, DeviceRows
 from .errors import did_you_mean, listing
 from .manifest import Function
 from .operands import promote
@@ -35,6 +35,12 @@ LOSS_METHODS = {
     "hvp": losses.hvp,
 }
 ROW_METHODS = {"vjp": rows.vjp, "hvp": rows.hvp}
+ROW_NUMBER_METHODS = {
+    "grad": row_numbers.grad,
+    "vjp": rows.vjp,
+    "value_and_grad": row_numbers.value_and_grad,
+    "hvp": rows.hvp,
+}
 ROW_LOSS_METHODS = {
     "grad": row_losses.grad,
     "vjp": row_losses.vjp,
@@ -43,8 +49,9 @@ ROW_LOSS_METHODS = {
 }
 
 
-DEVICE: dict[tuple[bool, bool], type[Launcher]] = {
-    (False, False): DeviceKernel, (False, True): DeviceLoss, (True, False): DeviceRows, (True, True): DeviceRowLoss,
+DEVICE: dict[tuple[bool, bool, bool], type[Launcher]] = {  # by whether it takes rows, is a loss, gives a number
+    (False, False, False): DeviceKernel, (False, True, False): DeviceLoss,
+    (True, False, False): DeviceRows, (True, False, True): DeviceRowNumbers, (True, True, True): DeviceRowLoss,
 }  # fmt: skip
 
 
@@ -83,9 +90,9 @@ class Kernel(Quick):
 
     Attributes:
         function: everything that the manifest says about it.
-        grad: the elementwise derivative.
+        grad: the elementwise derivative; the gradient of a number.
         vjp: the gradients of a cotangent.
-        value_and_grad: the value and the elementwise derivative.
+        value_and_grad: the value and what `grad` gives.
         cuda: the same for arrays in the memory of a GPU.
         hvp: of a loss, or of a function of rows, its second derivative times a vector.
     """
@@ -144,7 +151,8 @@ class Kernel(Quick):
     @property
     def _methods(self) -> dict[str, Callable[..., Any]]:
         if self.function.is_rows:
-            return ROW_LOSS_METHODS if self.function.is_loss else ROW_METHODS
+            of_rows = ROW_NUMBER_METHODS if self.function.gives_number else ROW_METHODS
+            return ROW_LOSS_METHODS if self.function.is_loss else of_rows
         return LOSS_METHODS if self.function.is_loss else METHODS
 
     @property
@@ -192,7 +200,7 @@ class Kernel(Quick):
             but = "the arrays of a sample differ in their axes" if self.function.is_rows else "too dear"
             why = f"CUDA kernels are not part of this build; say `cuda = true` in [tool.symgen], unless {but}"
             raise AttributeError(f"{self.__name__}.cuda: {why}")
-        kind = DEVICE[self.function.is_rows, self.function.is_loss]
+        kind = DEVICE[self.function.is_rows, self.function.is_loss, self.function.gives_number]
         return kind(self._caller, f"{self._caller.loops.package}.{self.function.cuda}")
 
     def __dir__(self) -> list[str]:

@@ -168,9 +168,14 @@ class Function:
         return self.is_rows and any(a.at is None for o in self.operands for a in o.axes)
 
     @property
+    def gives_number(self) -> bool:
+        """Whether its value is one number for each row, as that of a loss is."""
+        return self.is_rows and not any(v.axes for v in self.variants)
+
+    @property
     def drops_axis(self) -> bool:
         """Whether its value lacks the axis that it works along."""
-        return self.is_movable and not self.is_loss and not any(v.axes for v in self.variants)
+        return self.is_movable and not self.is_loss and self.gives_number
 
     @cached_property
     def options(self) -> tuple[Argument, ...]:

@@ -253,7 +253,7 @@ def value(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
     result = Result(call, call.variant.axes, None, call.precision.result, call.precision.compute)
     out = call.extras["out"]
     keep = bool(call.extras.get("keepdims", False))
-    shape = _kept(call.layout, call.shape) if keep else call.shape
+    shape = kept_shape(call) if keep else call.shape
     if out is not None and not keep:
         check_out(call.method, out, shape)
         result = Result(call, call.variant.axes, out if out.shape == shape else None, out.dtype, call.precision.compute)
@@ -271,9 +271,10 @@ def value(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
     return out, known
 
 
-def _kept(found: Layout, shape: tuple[int, ...]) -> tuple[int, ...]:
-    kept = list(shape)
-    for position in sorted(found.positions):
+def kept_shape(call: RowCall) -> tuple[int, ...]:
+    """The shape of a value whose axis stays, with length one."""
+    kept = list(call.shape)
+    for position in sorted(call.layout.positions):
         kept.insert(position, 1)
     return tuple(kept)
 
@@ -337,7 +338,7 @@ def second(caller: RowCaller, call: RowCall, g: Array) -> Any:
 def _cotangent(call: RowCall, given: Any) -> Array:
     """A cotangent at the shape of the value, without an axis that was kept."""
     cotangent, _ = to_array(call.method, "g", given)
-    kept = call.extras.get("keepdims") and cotangent.ndim and cotangent.shape == _kept(call.layout, call.shape)
+    kept = call.extras.get("keepdims") and cotangent.ndim and cotangent.shape == kept_shape(call)
     return cotangent.reshape(call.shape) if kept else cotangent
 
 

@@ -48,6 +48,24 @@ def test_rows_of_every_length_are_those_of_the_processor(row, device_array, exec
         close(kernel.vjp(device_array(g), device_array(x)), plain.vjp(wide(g), wide(x)), 32)
 
 
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_numbers_of_rows_come_with_their_gradient(axis, device_array, executed):
+    """In one kernel, along any axis that stays or goes, for one operand or two."""
+    for name in ("logsumexp", "logmeanexp", "cosine_similarity"):
+        kernel, plain = executed(name, (9, 0)), getattr(F, name)
+        x = [logits(2, 33, 3), logits(2, 33, 3)[::-1].copy()][: len(plain.function.tensors)]
+        for keep in (False, True):
+            value, slopes = kernel.value_and_grad(*map(device_array, x), axis=axis, keepdims=keep)
+            wanted, true = plain.value_and_grad(*map(wide, x), axis=axis, keepdims=keep)
+            assert value.memory.shape == wanted.shape
+            close(value, wanted)
+            single = kernel.grad(*map(device_array, x), axis=axis)
+            found = [(s, t) if isinstance(true, tuple) else ((s,), (t,)) for s, t in ((slopes, true), (single, true))]
+            for ours, theirs in found:
+                for a, b in zip(ours, theirs, strict=True):
+                    close(a, b, 32)
+
+
 def test_rows_that_vectors_cannot_take_give_the_same(row, device_array, executed):
     """A view that starts beside a multiple of 16 bytes, and rows whose length no vector divides, go entry by entry."""
     kernel = executed(row, (9, 0))

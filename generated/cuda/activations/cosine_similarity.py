@@ -722,6 +722,67 @@ def vjp_f64_dx2_core(e0, e0_l, e1, e1_l, g, m1, s4, s4_l, s5, s5_l, y0_C, y0_C_l
     return dadd(t19, t24) if dadd(t24, -t24) == 0.0 else t19
 
 
+# out = (0 if Eq(e0, 0) | Eq(e1, 0) else s2/(first_max(eps*m0, e0)*first_max(eps*m1, e1)))
+@core
+def value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s2, s2_l):
+    t1 = fadd(e0, f32(-0.0))
+    t2 = fsub(t1, e0)
+    t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
+    t4 = fsub(t3, t3) == f32(0.0)
+    t5 = fadd(t1, t3)
+    t6 = fadd(e1, f32(-0.0))
+    t7 = fsub(t6, e1)
+    t8 = fadd(fadd(fsub(e1, fsub(t6, t7)), fsub(f32(-0.0), t7)), e1_l)
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = fadd(t6, t8)
+    t11 = (t10 if t9 else t6) == f32(0.0) and (fsub(t8, fsub(t10, t6)) if t9 else f32(0.0)) == f32(0.0)
+    t12 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0) or t11
+    t13 = fmul(eps, m0)
+    t14 = e0 < t13
+    t15 = t13 if t14 else e0
+    t16 = fdiv(s2, t15)
+    t17 = fmul(eps, m1)
+    t18 = e1 < t17
+    t19 = t17 if t18 else e1
+    t20 = fdiv(t16, t19)
+    t21 = fmul(t16, fadd(libdevice.fmaf(eps, m0, -t13), fmul(eps_l, m0)) if t14 else e0_l)
+    t22 = fmul(fsub(fadd(libdevice.fmaf(-t16, t15, s2), s2_l), t21), inverse(t15))
+    t23 = fmul(t20, fadd(libdevice.fmaf(eps, m1, -t17), fmul(eps_l, m1)) if t18 else e1_l)
+    t24 = f32(0.0) if t12 else fmul(fsub(fadd(libdevice.fmaf(-t20, t19, t16), t22), t23), inverse(t19))
+    t25 = f32(0.0) if t12 else t20
+    return fadd(t25, t24) if fsub(t24, t24) == f32(0.0) else t25
+
+
+# out = (0 if Eq(e0, 0) | Eq(e1, 0) else s2/(first_max(eps*m0, e0)*first_max(eps*m1, e1)))
+@core
+def value_and_grad_f64_out_core(e0, e0_l, e1, e1_l, eps, m0, m1, s2, s2_l):
+    t1 = dadd(e0, -0.0)
+    t2 = dadd(t1, -e0)
+    t3 = dadd(dadd(dadd(e0, -dadd(t1, -t2)), dadd(-0.0, -t2)), e0_l)
+    t4 = dadd(t3, -t3) == 0.0
+    t5 = dadd(t1, t3)
+    t6 = dadd(e1, -0.0)
+    t7 = dadd(t6, -e1)
+    t8 = dadd(dadd(dadd(e1, -dadd(t6, -t7)), dadd(-0.0, -t7)), e1_l)
+    t9 = dadd(t8, -t8) == 0.0
+    t10 = dadd(t6, t8)
+    t11 = (t10 if t9 else t6) == 0.0 and (dadd(t8, -dadd(t10, -t6)) if t9 else 0.0) == 0.0
+    t12 = (t5 if t4 else t1) == 0.0 and (dadd(t3, -dadd(t5, -t1)) if t4 else 0.0) == 0.0 or t11
+    t13 = dmul(eps, m0)
+    t14 = e0 < t13
+    t15 = t13 if t14 else e0
+    t16 = ddiv(s2, t15)
+    t17 = dmul(eps, m1)
+    t18 = e1 < t17
+    t19 = t17 if t18 else e1
+    t20 = ddiv(t16, t19)
+    t21 = dmul(t16, libdevice.fma(eps, m0, -t13) if t14 else e0_l)
+    t22 = dadd(libdevice.fma(-t20, t19, t16), ddiv(dadd(dadd(libdevice.fma(-t16, t15, s2), s2_l), -t21), t15))
+    t23 = 0.0 if t12 else ddiv(dadd(t22, -dmul(t20, libdevice.fma(eps, m1, -t17) if t18 else e1_l)), t19)
+    t24 = 0.0 if t12 else t20
+    return dadd(t24, t23) if dadd(t23, -t23) == 0.0 else t24
+
+
 # deps = (0 if Eq(sqrt(s0), 0) | Eq(sqrt(s1), 0) else g*(-m0*s2*(1 if eps >= sqrt(s0)/m0 else
 #     0)/(first_max(eps*m0, sqrt(s0))**2*first_max(eps*m1, sqrt(s1))) - m1*s2*(1 if eps >= sqrt(s1)/m1 else
 #     0)/(first_max(eps*m0, sqrt(s0))*first_max(eps*m1, sqrt(s1))**2)))
@@ -2582,6 +2643,1074 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     s2, s2_l = dblock_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core(s0, s0_l)
     e1, e1_l = vjp_f64_e1_core(s1, s1_l)
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1)
+    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        dx1__0, dx1__1 = vjp_f64_dx1_core(e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx1_core(
+            e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
+        )
+        store2(dx1_, u32(at + i * inner), dx1__0, dx1__1)
+        i = u32(i + block_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        dx2__0, dx2__1 = vjp_f64_dx2_core(e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx2_core(
+            e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
+        )
+        store2(dx2_, u32(at + i * inner), dx2__0, dx2__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def value_and_grad_f32_warp(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = f32(0)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x1_i)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    m1 = f32(0)
+    i = lane
+    while i < n:
+        x2_i = load(x2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(x2_i)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + warp_width)
+    m1 = fwarp_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width)
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    e0, e0_l = vjp_f32_e0_core(s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s2, s2_l))
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1)
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s0, s0_l, s2, s2_l)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        store(
+            dx1_,
+            u32(at + i * inner),
+            vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
+        i = u32(i + warp_width)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        store(
+            dx2_,
+            u32(at + i * inner),
+            vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x1_i)
+        m0 = fscale_step(m0, m0_here)
+        m0_here = value_f32_m0_core(x1_i_1)
+        m0 = fscale_step(m0, m0_here)
+        m0_here = value_f32_m0_core(x1_i_2)
+        m0 = fscale_step(m0, m0_here)
+        m0_here = value_f32_m0_core(x1_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    m1 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(x2_i)
+        m1 = fscale_step(m1, m1_here)
+        m1_here = value_f32_m1_core(x2_i_1)
+        m1 = fscale_step(m1, m1_here)
+        m1_here = value_f32_m1_core(x2_i_2)
+        m1 = fscale_step(m1, m1_here)
+        m1_here = value_f32_m1_core(x2_i_3)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + warp_width * u32(4))
+    m1 = fwarp_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
+        i = u32(i + warp_width * u32(4))
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(4))
+    s2, s2_l = fwarp_sum(s2, s2_l)
+    e0, e0_l = vjp_f32_e0_core(s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s2, s2_l))
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1)
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s0, s0_l, s2, s2_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx1_core(
+            e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        )
+        store4(dx1_, u32(at + i * inner), dx1__0, dx1__1, dx1__2, dx1__3)
+        i = u32(i + warp_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+        else:
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+        else:
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx2_core(
+            e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        )
+        store4(dx2_, u32(at + i * inner), dx2__0, dx2__1, dx2__2, dx2__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def value_and_grad_f32_block(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = f32(0)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x1_i)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    m1 = f32(0)
+    i = lane
+    while i < n:
+        x2_i = load(x2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(x2_i)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + block_width)
+    m1 = fblock_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width)
+    s2, s2_l = fblock_sum(s2, s2_l)
+    e0, e0_l = vjp_f32_e0_core(s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s2, s2_l))
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1)
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s0, s0_l, s2, s2_l)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        store(
+            dx1_,
+            u32(at + i * inner),
+            vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
+        i = u32(i + block_width)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        store(
+            dx2_,
+            u32(at + i * inner),
+            vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(2048)
+    m0 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        m0_here = value_f32_m0_core(x1_i)
+        m0 = fscale_step(m0, m0_here)
+        m0_here = value_f32_m0_core(x1_i_1)
+        m0 = fscale_step(m0, m0_here)
+        m0_here = value_f32_m0_core(x1_i_2)
+        m0 = fscale_step(m0, m0_here)
+        m0_here = value_f32_m0_core(x1_i_3)
+        m0 = fscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_scale(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
+            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    m1 = f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        m1_here = value_f32_m1_core(x2_i)
+        m1 = fscale_step(m1, m1_here)
+        m1_here = value_f32_m1_core(x2_i_1)
+        m1 = fscale_step(m1, m1_here)
+        m1_here = value_f32_m1_core(x2_i_2)
+        m1 = fscale_step(m1, m1_here)
+        m1_here = value_f32_m1_core(x2_i_3)
+        m1 = fscale_step(m1, m1_here)
+        i = u32(i + block_width * u32(4))
+    m1 = fblock_scale(m1)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s2, s2_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(4))
+    s2, s2_l = fblock_sum(s2, s2_l)
+    e0, e0_l = vjp_f32_e0_core(s0, s0_l)
+    e1, e1_l = vjp_f32_e1_core(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s2, s2_l))
+    s4, s4_l = vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1)
+    s5, s5_l = vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s0, s0_l, s2, s2_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx1_core(
+            e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        )
+        store4(dx1_, u32(at + i * inner), dx1__0, dx1__1, dx1__2, dx1__3)
+        i = u32(i + block_width * u32(4))
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+        else:
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+        else:
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
+        dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx2_core(
+            e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        )
+        store4(dx2_, u32(at + i * inner), dx2__0, dx2__1, dx2__2, dx2__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
+def value_and_grad_f64_warp(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = 0.0
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x1_i)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    m1 = 0.0
+    i = lane
+    while i < n:
+        x2_i = load(x2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(x2_i)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + warp_width)
+    m1 = dwarp_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width)
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    e0, e0_l = vjp_f64_e0_core(s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_and_grad_f64_out_core(e0, e0_l, e1, e1_l, eps, m0, m1, s2, s2_l))
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1)
+    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        store(
+            dx1_,
+            u32(at + i * inner),
+            vjp_f64_dx1_core(e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
+        i = u32(i + warp_width)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        store(
+            dx2_,
+            u32(at + i * inner),
+            vjp_f64_dx2_core(e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
+        i = u32(i + warp_width)
+
+
+@kernel
+def value_and_grad_f64_warp_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(128)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x1_i)
+        m0 = dscale_step(m0, m0_here)
+        m0_here = value_f64_m0_core(x1_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    m1 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(x2_i)
+        m1 = dscale_step(m1, m1_here)
+        m1_here = value_f64_m1_core(x2_i_1)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + warp_width * u32(2))
+    m1 = dwarp_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
+        i = u32(i + warp_width * u32(2))
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + warp_width * u32(2))
+    s2, s2_l = dwarp_sum(s2, s2_l)
+    e0, e0_l = vjp_f64_e0_core(s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_and_grad_f64_out_core(e0, e0_l, e1, e1_l, eps, m0, m1, s2, s2_l))
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1)
+    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        dx1__0, dx1__1 = vjp_f64_dx1_core(e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx1_core(
+            e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
+        )
+        store2(dx1_, u32(at + i * inner), dx1__0, dx1__1)
+        i = u32(i + warp_width * u32(2))
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+        else:
+            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+        else:
+            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        dx2__0, dx2__1 = vjp_f64_dx2_core(e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx2_core(
+            e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
+        )
+        store2(dx2_, u32(at + i * inner), dx2__0, dx2__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
+def value_and_grad_f64_block(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = 0.0
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x1_i)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    m1 = 0.0
+    i = lane
+    while i < n:
+        x2_i = load(x2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(x2_i)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + block_width)
+    m1 = dblock_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width)
+    s2, s2_l = dblock_sum(s2, s2_l)
+    e0, e0_l = vjp_f64_e0_core(s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_and_grad_f64_out_core(e0, e0_l, e1, e1_l, eps, m0, m1, s2, s2_l))
+    s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1)
+    s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l)
+    s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        store(
+            dx1_,
+            u32(at + i * inner),
+            vjp_f64_dx1_core(e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
+        i = u32(i + block_width)
+    i = lane
+    while i < n:
+        x1_i = load(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        x2_i = load(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        store(
+            dx2_,
+            u32(at + i * inner),
+            vjp_f64_dx2_core(e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+        )
+        i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f64_block_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(1024)
+    m0 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        m0_here = value_f64_m0_core(x1_i)
+        m0 = dscale_step(m0, m0_here)
+        m0_here = value_f64_m0_core(x1_i_1)
+        m0 = dscale_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_scale(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
+            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    m1 = 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        m1_here = value_f64_m1_core(x2_i)
+        m1 = dscale_step(m1, m1_here)
+        m1_here = value_f64_m1_core(x2_i_1)
+        m1 = dscale_step(m1, m1_here)
+        i = u32(i + block_width * u32(2))
+    m1 = dblock_scale(m1)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s2, s2_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+        else:
+            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
+            y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
+        if keep:
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+        else:
+            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
+            y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        s2_here, s2_l_here = value_f64_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
+        i = u32(i + block_width * u32(2))
+    s2, s2_l = dblock_sum(s2, s2_l)
+    e0, e0_l = vjp_f64_e0_core(s0, s0_l)
+    e1, e1_l = vjp_f64_e1_core(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_and_grad_f64_out_core(e0, e0_l, e1, e1_l, eps, m0, m1, s2, s2_l))
     s4, s4_l = vjp_f64_s4_core(e0, e0_l, e1, e1_l, eps, m0, m1)
     s5, s5_l = vjp_f64_s5_core(e0, e0_l, e1, e1_l, eps, m0, m1, s1, s1_l, s2, s2_l)
     s6, s6_l = vjp_f64_s6_core(e0, e0_l, e1, e1_l, eps, m0, m1, s0, s0_l, s2, s2_l)

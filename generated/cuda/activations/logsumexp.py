@@ -208,6 +208,44 @@ def vjp_f64_dx_core(g, s2, s2_l, e0_C, e0_C_l, where_C):
     return dadd(t7, t6) if dadd(t6, -t6) == 0.0 else t7
 
 
+# e0[C] = exp(-m0 + x[C])
+@core
+def value_and_grad_f32_e0_core(m0, x_C):
+    t1 = fsub(x_C, m0)
+    t2 = fsub(t1, x_C)
+    t3 = expf(t1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3))
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t3, t4)
+    t7 = t6 if t5 else t3
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t7, t8
+
+
+# s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
+@core
+def value_and_grad_f32_s0_core(e0_C1, e0_C1_l, where_C1):
+    t1 = f32(0.0) < where_C1
+    t2 = e0_C1_l if t1 else f32(0.0)
+    t3 = e0_C1 if t1 else f32(0.0)
+    t4 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    return t3, t4
+
+
+# dx[C] = (weighted(e0[C], g*s2) if where[C] > 0 else 0)
+@core
+def value_and_grad_f32_dx_core(g, s2, s2_l, e0_C, e0_C_l, where_C):
+    t1 = f32(0.0) < where_C
+    t2 = e0_C == f32(0.0)
+    t3 = fmul(e0_C, g)
+    t4 = fmul(t3, s2)
+    t5 = fmul(fadd(libdevice.fmaf(e0_C, g, -t3), fmul(e0_C_l, g)), s2)
+    t6 = f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t3, s2, -t4), fmul(t3, s2_l)), t5)
+    t7 = t6 if t1 else f32(0.0)
+    t8 = (f32(0.0) if t2 else t4) if t1 else f32(0.0)
+    return fadd(t8, t7) if fsub(t7, t7) == f32(0.0) else t8
+
+
 @kernel
 def value_f32_warp(x, where, out_, rows, n, inner):
     row = warp_row()
@@ -904,6 +942,458 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
             kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
+    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i, where_i), vjp_f64_dx_core(
+            float(g_row), s2, s2_l, e0_i_1, e0_l_i_1, where_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + block_width * u32(2))
+
+
+@kernel
+def value_and_grad_f32_warp(g, x, where, out_, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        where_i = load(where, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(where_i, x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
+        where_i = load(where, u32(at + i * inner))
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(m0, s0, s0_l))
+    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
+        where_i = load(where, u32(at + i * inner))
+        store(dx_, u32(at + i * inner), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i, where_i))
+        i = u32(i + warp_width)
+
+
+@kernel
+def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    kept, first = fkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(where_i, x_i)
+        m0 = fpeak_step(m0, m0_here)
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(4))
+    m0 = fwarp_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(m0, s0, s0_l))
+    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(m0, x_i_3)
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        dx__0, dx__1, dx__2, dx__3 = value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i, where_i), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, e0_l_i_1, where_i_1), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, e0_l_i_2, where_i_2), value_and_grad_f32_dx_core(
+            f32(g_row), s2, s2_l, e0_i_3, e0_l_i_3, where_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + warp_width * u32(4))
+
+
+@kernel
+def value_and_grad_f32_block(g, x, where, out_, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        where_i = load(where, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(where_i, x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
+        where_i = load(where, u32(at + i * inner))
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = fblock_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(m0, s0, s0_l))
+    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
+        where_i = load(where, u32(at + i * inner))
+        store(dx_, u32(at + i * inner), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i, where_i))
+        i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    kept, first = fkept(), block_first(u32(8192))
+    keep = n <= u32(4096)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(where_i, x_i)
+        m0 = fpeak_step(m0, m0_here)
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_1, e0_l_i_1, where_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_2, e0_l_i_2, where_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(m0, s0, s0_l))
+    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+        else:
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(m0, x_i_1)
+            e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(m0, x_i_2)
+            e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(m0, x_i_3)
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        dx__0, dx__1, dx__2, dx__3 = value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i, where_i), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, e0_l_i_1, where_i_1), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, e0_l_i_2, where_i_2), value_and_grad_f32_dx_core(
+            f32(g_row), s2, s2_l, e0_i_3, e0_l_i_3, where_i_3
+        )
+        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        i = u32(i + block_width * u32(4))
+
+
+@kernel
+def value_and_grad_f64_warp(g, x, where, out_, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        where_i = load(where, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(where_i, x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        where_i = load(where, u32(at + i * inner))
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + warp_width)
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(m0, s0, s0_l))
+    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        where_i = load(where, u32(at + i * inner))
+        store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i, where_i))
+        i = u32(i + warp_width)
+
+
+@kernel
+def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
+    row = warp_row()
+    if row >= rows:
+        return
+    lane = warp_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    kept, first = dkept(), warp_first(u32(512))
+    keep = n <= u32(256)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(where_i, x_i)
+        m0 = dpeak_step(m0, m0_here)
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width * u32(2))
+    m0 = dwarp_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(m0, s0, s0_l))
+    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        if keep:
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+        else:
+            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+            e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i, where_i), vjp_f64_dx_core(
+            float(g_row), s2, s2_l, e0_i_1, e0_l_i_1, where_i_1
+        )
+        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        i = u32(i + warp_width * u32(2))
+
+
+@kernel
+def value_and_grad_f64_block(g, x, where, out_, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        where_i = load(where, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(where_i, x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        where_i = load(where, u32(at + i * inner))
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        i = u32(i + block_width)
+    s0, s0_l = dblock_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(m0, s0, s0_l))
+    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        where_i = load(where, u32(at + i * inner))
+        store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i, where_i))
+        i = u32(i + block_width)
+
+
+@kernel
+def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
+    row = block_row()
+    if row >= rows:
+        return
+    lane = block_lane()
+    at = u32(row // inner * (n * inner) + row % inner)
+    g_row = load(g, row)
+    kept, first = dkept(), block_first(u32(4096))
+    keep = n <= u32(2048)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(where_i, x_i)
+        m0 = dpeak_step(m0, m0_here)
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
+        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        if keep:
+            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
+            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(m0, s0, s0_l))
     s2, s2_l = vjp_f64_s2_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
