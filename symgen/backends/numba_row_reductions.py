@@ -16,6 +16,7 @@ class Monoid:
             whatever order compilers like. Empty where they may not.
         alone: the function that takes one more entry where there are no lanes, if it is another.
         ended: what makes the result of a lane that is joined with none, empty where it is the result.
+        stretched: whether a reduction without lanes sums up stretches of a row, so that no error grows with its length.
     """
 
     start: str
@@ -24,12 +25,13 @@ class Monoid:
     whole: str = ""
     alone: str = ""
     ended: str = ""
+    stretched: bool = False
 
 
 REDUCTIONS = {
     "sum": Monoid("0.0", "added", "sum_up", ended="settled({})"),
-    "estimate": Monoid("0.0", "plus", "estimate", "{}"),  # a sum of which nobody asks what is missing
-    "one": Monoid("0.0", "beside_one", "one_and_more", "settled_sum({})", ended="settled_sum({})"),
+    "estimate": Monoid("0.0", "plus", "estimate", "{}", stretched=True),  # nobody asks what is missing
+    "one": Monoid("0.0", "beside_one", "one_and_more", "settled_sum({})", ended="settled_sum({})", stretched=True),
     "prod": Monoid("1.0", "multiplied", "multiply_up", ended="settled({})"),
     "max": Monoid("-math.inf", "larger", "largest"),
     "min": Monoid("-math.inf", "smaller", "smallest", ended="negated({})"),

@@ -43,7 +43,7 @@ SINGLE_ROWS = frozenset({"first_of", "rows_at"})
 LISTS = frozenset({"listed", "negated"})
 OWN = frozenset(
     {"row", "row_of", "tile", "entry", "error", "start", "stop", "i", "min", "max", "two_sum", "inside", "LANES"}
-    | {"cleared", "lanes_of", "settled", "settled_sum"}
+    | {"cleared", "lanes_of", "settled", "settled_sum", "together", "STRETCH"}
     | EXTREMES
     | SINGLE_ROWS
     | LISTS
@@ -148,6 +148,7 @@ class _Writer:
     uses: set[str] = field(default_factory=set)
     depth: int = 0
     free: bool = False  # whether the pass that is printed goes without lanes
+    stretches: list[str] = field(default_factory=list)  # what such a pass sums up stretch by stretch
     beside: bool = False  # whether each entry of a row is a lane of its own, as beside a list
     inner: str = ""  # the index of the innermost loop of the step that is printed
     here: set[str] = field(default_factory=set)  # the stages of this pass, whose entries are at hand
@@ -248,10 +249,13 @@ class _Writer:
         reduced = [s for s in each.steps if s.stage.over]
         around = self.loops(stage.axes if stage.over else stage.axes[:-1])
         self.free = all(monoid_of(s).whole for s in reduced)
+        self.stretches = [n for s in reduced if monoid_of(s).stretched for n in self.lanes(s)] if self.free else []
         width = f"width_{identifier(each.inner)}"
         for step in reduced:
             for lanes, start in zip(self.lanes(step), (monoid_of(step).start, "0.0"), strict=False):
-                if self.free:
+                if lanes in self.stretches:
+                    self.line(f"whole_{lanes}, rest_{lanes} = 0.0, 0.0")
+                elif self.free:
                     self.line(f"{lanes} = {start}")
                 else:
                     self.uses |= {"cleared", "lanes_of"}
@@ -265,6 +269,7 @@ class _Writer:
         self.depth -= within
         for step in reduced:
             self.store(step, self.joined(step, width))
+        self.stretches = []
         self.depth -= around
 
     def beside_list(self, step: Step) -> None:
@@ -293,6 +298,9 @@ class _Writer:
         """What a reduction comes to."""
         monoid, lanes = monoid_of(step), ", ".join(self.lanes(step))
         if self.free:
+            if monoid.stretched:
+                self.uses.add("together")
+                lanes = ", ".join(f"together(whole_{n}, rest_{n})" for n in self.lanes(step))
             self.uses |= {monoid.whole.partition("{")[0].removesuffix("(")} - {""}
             return monoid.whole.format(lanes)
         self.uses.add(monoid.end)
@@ -305,15 +313,18 @@ class _Writer:
         return len(indices)
 
     def tiled(self, each: Pass, inner: str) -> None:
-        """The innermost loop: over the whole row at once, or tile by tile where there are lanes."""
+        """The innermost loop: over the whole row at once, or part by part where there are lanes, or sums."""
         size = size_name(inner)
-        if self.free:
-            self.line(f"start, stop = 0, {size}")
-        else:
-            self.uses.add("LANES")
-            self.line(f"for start in range(0, {size}, LANES):")
+        part = "STRETCH" if self.stretches else "" if self.free else "LANES"
+        if part:
+            self.uses.add(part)
+            self.line(f"for start in range(0, {size}, {part}):")
             self.depth += 1
-            self.line(f"stop = min(start + LANES, {size})")
+            self.line(f"stop = min(start + {part}, {size})")
+        else:
+            self.line(f"start, stop = 0, {size}")
+        for lanes in self.stretches:
+            self.line(f"{lanes} = 0.0")
         before = len(self.lines)
         self.line("for i in range(stop - start):")
         self.depth += 1
@@ -329,7 +340,10 @@ class _Writer:
             for of, tile in self.tiles.items()
         ] + [f"{indent}{name} = {text}" for text, name in self.still.items()]
         self.inner, self.tiles, self.still, self.here = "", {}, {}, set()
-        self.depth -= not self.free
+        for lanes in self.stretches:
+            self.uses.add("added")
+            self.line(f"whole_{lanes}, rest_{lanes} = added(whole_{lanes}, rest_{lanes}, {lanes}, 0.0)")
+        self.depth -= bool(part)
 
     def entry(self, step: Step, kept: bool) -> None:
         """What is done at one entry of a row."""

@@ -122,6 +122,9 @@ def schedules(name: str, long: Parametrised, short: Parametrised, facts: Facts, 
     quick = None
     if not once and _carries(careful):
         quick = _quick(name, in_passes(hoisted(inverted(piloted(lifted(narrow, finite=True))), inverses)), facts)
+    if quick is not None and _cancels(tidied, short[1], facts):
+        # what is left of a row in doubt may be less than what rounding an exponential to a float64 has lost
+        careful = _schedule(name, tidied, "f32", FINELY, short=facts.tensors)
     double = FINELY if _cancels(program, families, facts) else COMPENSATED
     return (
         _schedule(name, inverted(program, units(program, families)), "f64", double),
@@ -130,10 +133,11 @@ def schedules(name: str, long: Parametrised, short: Parametrised, facts: Facts, 
 
 
 def _cancels(program: Program, families: Sequence[Family], facts: Facts) -> bool:
-    """Whether a float64 result asks more of exponentials, logarithms and powers than what rounding them has lost.
+    """Whether a result asks more of exponentials, logarithms and powers than what rounding them has lost.
 
     Such are powers of an order that is no number, which differ from each other by little, and entries where something
-    passed is added to an exponential: there is one for each of a row, and of one number or another little is left.
+    passed is added to an exponential, or to a number made of all of them: there is one for each of a row, and of one
+    number or another little is left.
     """
     powers = (e for s in program.stages for e in parts(s.body) if isinstance(e, sp.Pow))
     entries = {s.out for s in program.stages if s.axes and s.body.has(sp.exp)}
@@ -144,12 +148,13 @@ def _cancels(program: Program, families: Sequence[Family], facts: Facts) -> bool
 
 
 def _mixes(e: Expr, entries: Collection[str], made: Collection[str]) -> bool:
-    """Whether a sum has a term with one of some entries, and a term with an entry of an operand alone."""
+    """Whether a sum has a term with one of some entries, and one with an entry of an operand, alone or not in all."""
     names = [_names(term) for term in e.args]
     exponentials = [not n.isdisjoint(entries) for n in names]
-    passed = ({r for r in free_symbols(term) if base_of(r) not in made and places(r)} for term in e.args)
-    alone = [any(all(map(is_index, places(r))) for r in found) for found in passed]
-    return any(exponentials) and any(a and not x for a, x in zip(alone, exponentials, strict=True))
+    passed = [{r for r in free_symbols(t) if base_of(r) not in made and places(r) and all(map(is_index, places(r)))}
+              for t in e.args]  # fmt: skip
+    alone = any(p and not x for p, x in zip(passed, exponentials, strict=True))
+    return any(exponentials) and (alone or any(p != passed[0] for p in passed))
 
 
 def _carries(made: Schedule) -> bool:
