@@ -14,6 +14,7 @@ from numba import njit
 from symgen.runtime.intrinsics import fma, two_sum
 from symgen.runtime.extremes import settled_scale, wider_number
 from symgen.runtime.again import rows_at
+from symgen.runtime.stretches import STRETCH, together
 from symgen.runtime.reductions import LANES, added, cleared, estimate, lanes_of, plus, scale, sum_up, wider
 
 core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
@@ -1990,26 +1991,35 @@ def value_f32(x1, x2, eps, out_):
     for row in range(out_.shape[0]):
         x1_row = x1[row if x1.shape[0] > 1 else 0]
         x2_row = x2[row if x2.shape[0] > 1 else 0]
-        lanes_s0 = 0.0
-        lanes_s1 = 0.0
-        lanes_s2 = 0.0
-        lanes_size_s2 = 0.0
-        start, stop = 0, n_C
-        x1_row_0 = x1_row[start:stop]
-        x2_row_1 = x2_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core(x1_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            s1_here = value_f32_in_pairs_s1_core(x2_row_1[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            s2_here = value_f32_in_pairs_s2_core(x1_row_0[i], x2_row_1[i])
-            lanes_s2 = plus(lanes_s2, s2_here)
-            size_s2_here = value_f32_size_s2_core(x1_row_0[i], x2_row_1[i])
-            lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
-        s0 = lanes_s0
-        s1 = lanes_s1
-        s2 = lanes_s2
-        size_s2 = lanes_size_s2
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+        whole_lanes_size_s2, rest_lanes_size_s2 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s0 = 0.0
+            lanes_s1 = 0.0
+            lanes_s2 = 0.0
+            lanes_size_s2 = 0.0
+            x1_row_0 = x1_row[start:stop]
+            x2_row_1 = x2_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core(x1_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                s1_here = value_f32_in_pairs_s1_core(x2_row_1[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                s2_here = value_f32_in_pairs_s2_core(x1_row_0[i], x2_row_1[i])
+                lanes_s2 = plus(lanes_s2, s2_here)
+                size_s2_here = value_f32_size_s2_core(x1_row_0[i], x2_row_1[i])
+                lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+            whole_lanes_size_s2, rest_lanes_size_s2 = added(whole_lanes_size_s2, rest_lanes_size_s2, lanes_size_s2, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        s2 = together(whole_lanes_s2, rest_lanes_s2)
+        size_s2 = together(whole_lanes_size_s2, rest_lanes_size_s2)
         near_out = value_f32_near_out_core(eps, s0, s1, s2)
         out_[row] = value_f32_out_core(near_out)
         size_out = value_f32_size_out_core(eps, s0, s1, size_s2)
@@ -2171,26 +2181,35 @@ def vjp_f32(g, x1, x2, eps, dx1_, dx2_):
         x2_row = x2[row if x2.shape[0] > 1 else 0]
         dx1__row = dx1_[row]
         dx2__row = dx2_[row]
-        lanes_s0 = 0.0
-        lanes_s1 = 0.0
-        lanes_s2 = 0.0
-        lanes_size_s2 = 0.0
-        start, stop = 0, n_C
-        x1_row_0 = x1_row[start:stop]
-        x2_row_1 = x2_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core(x1_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            s1_here = value_f32_in_pairs_s1_core(x2_row_1[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            s2_here = value_f32_in_pairs_s2_core(x1_row_0[i], x2_row_1[i])
-            lanes_s2 = plus(lanes_s2, s2_here)
-            size_s2_here = value_f32_size_s2_core(x1_row_0[i], x2_row_1[i])
-            lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
-        s0 = lanes_s0
-        s1 = lanes_s1
-        s2 = lanes_s2
-        size_s2 = lanes_size_s2
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+        whole_lanes_size_s2, rest_lanes_size_s2 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s0 = 0.0
+            lanes_s1 = 0.0
+            lanes_s2 = 0.0
+            lanes_size_s2 = 0.0
+            x1_row_0 = x1_row[start:stop]
+            x2_row_1 = x2_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core(x1_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                s1_here = value_f32_in_pairs_s1_core(x2_row_1[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                s2_here = value_f32_in_pairs_s2_core(x1_row_0[i], x2_row_1[i])
+                lanes_s2 = plus(lanes_s2, s2_here)
+                size_s2_here = value_f32_size_s2_core(x1_row_0[i], x2_row_1[i])
+                lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+            whole_lanes_size_s2, rest_lanes_size_s2 = added(whole_lanes_size_s2, rest_lanes_size_s2, lanes_size_s2, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        s2 = together(whole_lanes_s2, rest_lanes_s2)
+        size_s2 = together(whole_lanes_size_s2, rest_lanes_size_s2)
         e0 = vjp_f32_e0_core(s0)
         e1 = vjp_f32_e1_core(s1)
         s4 = vjp_f32_s4_core(e0, e1, eps)
@@ -2204,26 +2223,35 @@ def vjp_f32(g, x1, x2, eps, dx1_, dx2_):
         doubt_gap1 = vjp_f32_doubt_gap1_core(gap1, size_gap1)
         s6 = vjp_f32_s6_core(e0, e1, eps, s0, s2)
         size_s6 = vjp_f32_size_s6_core(e0, e1, eps, s0, size_s2)
-        lanes_doubt_dx1 = 0.0
-        lanes_doubt_dx2 = 0.0
-        start, stop = 0, n_C
-        x1_row_0 = x1_row[start:stop]
-        x2_row_1 = x2_row[start:stop]
-        dx1__row_2 = dx1__row[start:stop]
-        dx2__row_3 = dx2__row[start:stop]
-        for i in range(stop - start):
-            near_dx1_here = vjp_f32_near_dx1_core(e0, e1, g_row, s4, s6, x1_row_0[i], x2_row_1[i])
-            dx1__row_2[i] = vjp_f32_dx1_core(near_dx1_here)
-            size_dx1_here = vjp_f32_size_dx1_core(e0, e1, g_row, s4, size_s6, x1_row_0[i], x2_row_1[i])
-            doubt_dx1_here = vjp_f32_doubt_dx1_core(near_dx1_here, size_dx1_here)
-            lanes_doubt_dx1 = plus(lanes_doubt_dx1, doubt_dx1_here)
-            near_dx2_here = vjp_f32_near_dx2_core(e0, e1, g_row, s4, s5, x1_row_0[i], x2_row_1[i])
-            dx2__row_3[i] = vjp_f32_dx2_core(near_dx2_here)
-            size_dx2_here = vjp_f32_size_dx2_core(e0, e1, g_row, s4, size_s5, x1_row_0[i], x2_row_1[i])
-            doubt_dx2_here = vjp_f32_doubt_dx2_core(near_dx2_here, size_dx2_here)
-            lanes_doubt_dx2 = plus(lanes_doubt_dx2, doubt_dx2_here)
-        doubt_dx1 = lanes_doubt_dx1
-        doubt_dx2 = lanes_doubt_dx2
+        whole_lanes_doubt_dx1, rest_lanes_doubt_dx1 = 0.0, 0.0
+        whole_lanes_doubt_dx2, rest_lanes_doubt_dx2 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_doubt_dx1 = 0.0
+            lanes_doubt_dx2 = 0.0
+            x1_row_0 = x1_row[start:stop]
+            x2_row_1 = x2_row[start:stop]
+            dx1__row_2 = dx1__row[start:stop]
+            dx2__row_3 = dx2__row[start:stop]
+            for i in range(stop - start):
+                near_dx1_here = vjp_f32_near_dx1_core(e0, e1, g_row, s4, s6, x1_row_0[i], x2_row_1[i])
+                dx1__row_2[i] = vjp_f32_dx1_core(near_dx1_here)
+                size_dx1_here = vjp_f32_size_dx1_core(e0, e1, g_row, s4, size_s6, x1_row_0[i], x2_row_1[i])
+                doubt_dx1_here = vjp_f32_doubt_dx1_core(near_dx1_here, size_dx1_here)
+                lanes_doubt_dx1 = plus(lanes_doubt_dx1, doubt_dx1_here)
+                near_dx2_here = vjp_f32_near_dx2_core(e0, e1, g_row, s4, s5, x1_row_0[i], x2_row_1[i])
+                dx2__row_3[i] = vjp_f32_dx2_core(near_dx2_here)
+                size_dx2_here = vjp_f32_size_dx2_core(e0, e1, g_row, s4, size_s5, x1_row_0[i], x2_row_1[i])
+                doubt_dx2_here = vjp_f32_doubt_dx2_core(near_dx2_here, size_dx2_here)
+                lanes_doubt_dx2 = plus(lanes_doubt_dx2, doubt_dx2_here)
+            whole_lanes_doubt_dx1, rest_lanes_doubt_dx1 = added(
+                whole_lanes_doubt_dx1, rest_lanes_doubt_dx1, lanes_doubt_dx1, 0.0
+            )
+            whole_lanes_doubt_dx2, rest_lanes_doubt_dx2 = added(
+                whole_lanes_doubt_dx2, rest_lanes_doubt_dx2, lanes_doubt_dx2, 0.0
+            )
+        doubt_dx1 = together(whole_lanes_doubt_dx1, rest_lanes_doubt_dx1)
+        doubt_dx2 = together(whole_lanes_doubt_dx2, rest_lanes_doubt_dx2)
         if doubt_gap0 + doubt_gap1 + doubt_dx1 + doubt_dx2 > 0.0:
             vjp_f32_in_pairs(
                 rows_at(g, row), rows_at(x1, row), rows_at(x2, row), eps, rows_at(dx1_, row), rows_at(dx2_, row)
@@ -2385,26 +2413,35 @@ def value_and_grad_f32(g, x1, x2, eps, out_, dx1_, dx2_):
         x2_row = x2[row if x2.shape[0] > 1 else 0]
         dx1__row = dx1_[row]
         dx2__row = dx2_[row]
-        lanes_s0 = 0.0
-        lanes_s1 = 0.0
-        lanes_s2 = 0.0
-        lanes_size_s2 = 0.0
-        start, stop = 0, n_C
-        x1_row_0 = x1_row[start:stop]
-        x2_row_1 = x2_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core(x1_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            s1_here = value_f32_in_pairs_s1_core(x2_row_1[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            s2_here = value_f32_in_pairs_s2_core(x1_row_0[i], x2_row_1[i])
-            lanes_s2 = plus(lanes_s2, s2_here)
-            size_s2_here = value_f32_size_s2_core(x1_row_0[i], x2_row_1[i])
-            lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
-        s0 = lanes_s0
-        s1 = lanes_s1
-        s2 = lanes_s2
-        size_s2 = lanes_size_s2
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+        whole_lanes_size_s2, rest_lanes_size_s2 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s0 = 0.0
+            lanes_s1 = 0.0
+            lanes_s2 = 0.0
+            lanes_size_s2 = 0.0
+            x1_row_0 = x1_row[start:stop]
+            x2_row_1 = x2_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core(x1_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                s1_here = value_f32_in_pairs_s1_core(x2_row_1[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                s2_here = value_f32_in_pairs_s2_core(x1_row_0[i], x2_row_1[i])
+                lanes_s2 = plus(lanes_s2, s2_here)
+                size_s2_here = value_f32_size_s2_core(x1_row_0[i], x2_row_1[i])
+                lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+            whole_lanes_size_s2, rest_lanes_size_s2 = added(whole_lanes_size_s2, rest_lanes_size_s2, lanes_size_s2, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        s2 = together(whole_lanes_s2, rest_lanes_s2)
+        size_s2 = together(whole_lanes_size_s2, rest_lanes_size_s2)
         e0 = vjp_f32_e0_core(s0)
         e1 = vjp_f32_e1_core(s1)
         near_out = value_and_grad_f32_near_out_core(e0, e1, eps, s2)
@@ -2422,26 +2459,35 @@ def value_and_grad_f32(g, x1, x2, eps, out_, dx1_, dx2_):
         doubt_gap1 = vjp_f32_doubt_gap1_core(gap1, size_gap1)
         s6 = vjp_f32_s6_core(e0, e1, eps, s0, s2)
         size_s6 = vjp_f32_size_s6_core(e0, e1, eps, s0, size_s2)
-        lanes_doubt_dx1 = 0.0
-        lanes_doubt_dx2 = 0.0
-        start, stop = 0, n_C
-        x1_row_0 = x1_row[start:stop]
-        x2_row_1 = x2_row[start:stop]
-        dx1__row_2 = dx1__row[start:stop]
-        dx2__row_3 = dx2__row[start:stop]
-        for i in range(stop - start):
-            near_dx1_here = vjp_f32_near_dx1_core(e0, e1, g_row, s4, s6, x1_row_0[i], x2_row_1[i])
-            dx1__row_2[i] = vjp_f32_dx1_core(near_dx1_here)
-            size_dx1_here = vjp_f32_size_dx1_core(e0, e1, g_row, s4, size_s6, x1_row_0[i], x2_row_1[i])
-            doubt_dx1_here = vjp_f32_doubt_dx1_core(near_dx1_here, size_dx1_here)
-            lanes_doubt_dx1 = plus(lanes_doubt_dx1, doubt_dx1_here)
-            near_dx2_here = vjp_f32_near_dx2_core(e0, e1, g_row, s4, s5, x1_row_0[i], x2_row_1[i])
-            dx2__row_3[i] = vjp_f32_dx2_core(near_dx2_here)
-            size_dx2_here = vjp_f32_size_dx2_core(e0, e1, g_row, s4, size_s5, x1_row_0[i], x2_row_1[i])
-            doubt_dx2_here = vjp_f32_doubt_dx2_core(near_dx2_here, size_dx2_here)
-            lanes_doubt_dx2 = plus(lanes_doubt_dx2, doubt_dx2_here)
-        doubt_dx1 = lanes_doubt_dx1
-        doubt_dx2 = lanes_doubt_dx2
+        whole_lanes_doubt_dx1, rest_lanes_doubt_dx1 = 0.0, 0.0
+        whole_lanes_doubt_dx2, rest_lanes_doubt_dx2 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_doubt_dx1 = 0.0
+            lanes_doubt_dx2 = 0.0
+            x1_row_0 = x1_row[start:stop]
+            x2_row_1 = x2_row[start:stop]
+            dx1__row_2 = dx1__row[start:stop]
+            dx2__row_3 = dx2__row[start:stop]
+            for i in range(stop - start):
+                near_dx1_here = vjp_f32_near_dx1_core(e0, e1, g_row, s4, s6, x1_row_0[i], x2_row_1[i])
+                dx1__row_2[i] = vjp_f32_dx1_core(near_dx1_here)
+                size_dx1_here = vjp_f32_size_dx1_core(e0, e1, g_row, s4, size_s6, x1_row_0[i], x2_row_1[i])
+                doubt_dx1_here = vjp_f32_doubt_dx1_core(near_dx1_here, size_dx1_here)
+                lanes_doubt_dx1 = plus(lanes_doubt_dx1, doubt_dx1_here)
+                near_dx2_here = vjp_f32_near_dx2_core(e0, e1, g_row, s4, s5, x1_row_0[i], x2_row_1[i])
+                dx2__row_3[i] = vjp_f32_dx2_core(near_dx2_here)
+                size_dx2_here = vjp_f32_size_dx2_core(e0, e1, g_row, s4, size_s5, x1_row_0[i], x2_row_1[i])
+                doubt_dx2_here = vjp_f32_doubt_dx2_core(near_dx2_here, size_dx2_here)
+                lanes_doubt_dx2 = plus(lanes_doubt_dx2, doubt_dx2_here)
+            whole_lanes_doubt_dx1, rest_lanes_doubt_dx1 = added(
+                whole_lanes_doubt_dx1, rest_lanes_doubt_dx1, lanes_doubt_dx1, 0.0
+            )
+            whole_lanes_doubt_dx2, rest_lanes_doubt_dx2 = added(
+                whole_lanes_doubt_dx2, rest_lanes_doubt_dx2, lanes_doubt_dx2, 0.0
+            )
+        doubt_dx1 = together(whole_lanes_doubt_dx1, rest_lanes_doubt_dx1)
+        doubt_dx2 = together(whole_lanes_doubt_dx2, rest_lanes_doubt_dx2)
         if doubt_out + doubt_gap0 + doubt_gap1 + doubt_dx1 + doubt_dx2 > 0.0:
             value_and_grad_f32_in_pairs(
                 rows_at(g, row),

@@ -14,6 +14,7 @@ from numba import njit
 from symgen.runtime.intrinsics import fma, two_sum
 from symgen.runtime.extremes import settled_scale, wider_number
 from symgen.runtime.again import first_of, rows_at
+from symgen.runtime.stretches import STRETCH, together
 from symgen.runtime.reductions import LANES, added, cleared, estimate, lanes_of, plus, sum_up
 from ..elementary import hypot, hypot_low
 
@@ -1524,13 +1525,16 @@ def value_f32_in_pairs(x, weight, bias, eps, out_):
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
         n0, n0_l = value_f32_in_pairs_n0_core(s0, s0_l, n_C)
-        lanes_s1 = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        for i in range(stop - start):
-            s1_here = value_f32_in_pairs_s1_core(n0, n0_l, x_row_0[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-        s1 = lanes_s1
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s1 = 0.0
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                s1_here = value_f32_in_pairs_s1_core(n0, n0_l, x_row_0[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
         e0 = value_f32_in_pairs_e0_core(eps, s1, n_C)
         start, stop = 0, n_C
         bias_0 = bias[start:stop]
@@ -1548,48 +1552,63 @@ def value_f32(x, weight, bias, eps, out_):
         x_row = x[row if x.shape[0] > 1 else 0]
         out__row = out_[row]
         c0 = value_f32_c0_core(first_of(x_row))
-        lanes_s0 = 0.0
-        lanes_size_s0 = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        for i in range(stop - start):
-            c0_off_here = value_f32_c0_off_core(c0, x_row_0[i])
-            s0_here = value_f32_s0_core(c0_off_here)
-            lanes_s0 = plus(lanes_s0, s0_here)
-            size_s0_here = value_f32_size_s0_core(c0_off_here)
-            lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
-        s0 = lanes_s0
-        size_s0 = lanes_size_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_size_s0, rest_lanes_size_s0 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s0 = 0.0
+            lanes_size_s0 = 0.0
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                c0_off_here = value_f32_c0_off_core(c0, x_row_0[i])
+                s0_here = value_f32_s0_core(c0_off_here)
+                lanes_s0 = plus(lanes_s0, s0_here)
+                size_s0_here = value_f32_size_s0_core(c0_off_here)
+                lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_size_s0, rest_lanes_size_s0 = added(whole_lanes_size_s0, rest_lanes_size_s0, lanes_size_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        size_s0 = together(whole_lanes_size_s0, rest_lanes_size_s0)
         n0 = value_f32_n0_core(s0, n_C)
         size_n0 = value_f32_size_n0_core(size_s0, n_C)
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        for i in range(stop - start):
-            c0_off_here = value_f32_c0_off_core(c0, x_row_0[i])
-            s1_here = value_f32_s1_core(n0, c0_off_here)
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_f32_size_s1_core(n0, size_n0, c0_off_here)
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                c0_off_here = value_f32_c0_off_core(c0, x_row_0[i])
+                s1_here = value_f32_s1_core(n0, c0_off_here)
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_f32_size_s1_core(n0, size_n0, c0_off_here)
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
         e0 = value_f32_in_pairs_e0_core(eps, s1, n_C)
         size_e0 = value_f32_size_e0_core(eps, s1, size_s1, n_C)
-        lanes_doubt_out = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        bias_1 = bias[start:stop]
-        weight_2 = weight[start:stop]
-        out__row_3 = out__row[start:stop]
-        for i in range(stop - start):
-            c0_off_here = value_f32_c0_off_core(c0, x_row_0[i])
-            near_out_here = value_f32_near_out_core(e0, n0, bias_1[i], c0_off_here, weight_2[i])
-            out__row_3[i] = value_f32_out_core(near_out_here)
-            size_out_here = value_f32_size_out_core(e0, n0, size_e0, size_n0, bias_1[i], c0_off_here, weight_2[i])
-            doubt_out_here = value_f32_doubt_out_core(near_out_here, size_out_here)
-            lanes_doubt_out = plus(lanes_doubt_out, doubt_out_here)
-        doubt_out = lanes_doubt_out
+        whole_lanes_doubt_out, rest_lanes_doubt_out = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_doubt_out = 0.0
+            x_row_0 = x_row[start:stop]
+            bias_1 = bias[start:stop]
+            weight_2 = weight[start:stop]
+            out__row_3 = out__row[start:stop]
+            for i in range(stop - start):
+                c0_off_here = value_f32_c0_off_core(c0, x_row_0[i])
+                near_out_here = value_f32_near_out_core(e0, n0, bias_1[i], c0_off_here, weight_2[i])
+                out__row_3[i] = value_f32_out_core(near_out_here)
+                size_out_here = value_f32_size_out_core(e0, n0, size_e0, size_n0, bias_1[i], c0_off_here, weight_2[i])
+                doubt_out_here = value_f32_doubt_out_core(near_out_here, size_out_here)
+                lanes_doubt_out = plus(lanes_doubt_out, doubt_out_here)
+            whole_lanes_doubt_out, rest_lanes_doubt_out = added(
+                whole_lanes_doubt_out, rest_lanes_doubt_out, lanes_doubt_out, 0.0
+            )
+        doubt_out = together(whole_lanes_doubt_out, rest_lanes_doubt_out)
         if doubt_out > 0.0:
             value_f32_in_pairs(rows_at(x, row), weight, bias, eps, rows_at(out_, row))
 
@@ -1768,54 +1787,76 @@ def vjp_f32(g, x, weight, bias, eps, dx_):
         x_row = x[row if x.shape[0] > 1 else 0]
         dx__row = dx_[row]
         c0 = value_f32_c0_core(first_of(x_row))
-        lanes_s0 = 0.0
-        lanes_size_s0 = 0.0
-        lanes_s3_of = 0.0
-        lanes_size_s3_of = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        g_row_1 = g_row[start:stop]
-        weight_2 = weight[start:stop]
-        for i in range(stop - start):
-            c0_off_here = value_f32_c0_off_core(c0, x_row_0[i])
-            s0_here = value_f32_s0_core(c0_off_here)
-            lanes_s0 = plus(lanes_s0, s0_here)
-            size_s0_here = value_f32_size_s0_core(c0_off_here)
-            lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
-            s3_of_here = vjp_f32_s3_of_core(g_row_1[i], weight_2[i])
-            lanes_s3_of = plus(lanes_s3_of, s3_of_here)
-            size_s3_of_here = vjp_f32_size_s3_of_core(g_row_1[i], weight_2[i])
-            lanes_size_s3_of = plus(lanes_size_s3_of, size_s3_of_here)
-        s0 = lanes_s0
-        size_s0 = lanes_size_s0
-        s3_of = lanes_s3_of
-        size_s3_of = lanes_size_s3_of
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_size_s0, rest_lanes_size_s0 = 0.0, 0.0
+        whole_lanes_s3_of, rest_lanes_s3_of = 0.0, 0.0
+        whole_lanes_size_s3_of, rest_lanes_size_s3_of = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s0 = 0.0
+            lanes_size_s0 = 0.0
+            lanes_s3_of = 0.0
+            lanes_size_s3_of = 0.0
+            x_row_0 = x_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            weight_2 = weight[start:stop]
+            for i in range(stop - start):
+                c0_off_here = value_f32_c0_off_core(c0, x_row_0[i])
+                s0_here = value_f32_s0_core(c0_off_here)
+                lanes_s0 = plus(lanes_s0, s0_here)
+                size_s0_here = value_f32_size_s0_core(c0_off_here)
+                lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
+                s3_of_here = vjp_f32_s3_of_core(g_row_1[i], weight_2[i])
+                lanes_s3_of = plus(lanes_s3_of, s3_of_here)
+                size_s3_of_here = vjp_f32_size_s3_of_core(g_row_1[i], weight_2[i])
+                lanes_size_s3_of = plus(lanes_size_s3_of, size_s3_of_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_size_s0, rest_lanes_size_s0 = added(whole_lanes_size_s0, rest_lanes_size_s0, lanes_size_s0, 0.0)
+            whole_lanes_s3_of, rest_lanes_s3_of = added(whole_lanes_s3_of, rest_lanes_s3_of, lanes_s3_of, 0.0)
+            whole_lanes_size_s3_of, rest_lanes_size_s3_of = added(
+                whole_lanes_size_s3_of, rest_lanes_size_s3_of, lanes_size_s3_of, 0.0
+            )
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        size_s0 = together(whole_lanes_size_s0, rest_lanes_size_s0)
+        s3_of = together(whole_lanes_s3_of, rest_lanes_s3_of)
+        size_s3_of = together(whole_lanes_size_s3_of, rest_lanes_size_s3_of)
         n0 = value_f32_n0_core(s0, n_C)
         size_n0 = value_f32_size_n0_core(size_s0, n_C)
         n1 = vjp_f32_n1_core(s0, n_C)
         size_n1 = vjp_f32_size_n1_core(size_s0, n_C)
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        lanes_s4_of = 0.0
-        lanes_size_s4_of = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        g_row_1 = g_row[start:stop]
-        weight_2 = weight[start:stop]
-        for i in range(stop - start):
-            c0_off_here = value_f32_c0_off_core(c0, x_row_0[i])
-            s1_here = value_f32_s1_core(n0, c0_off_here)
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_f32_size_s1_core(n0, size_n0, c0_off_here)
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-            s4_of_here = vjp_f32_s4_of_core(n0, c0_off_here, g_row_1[i], weight_2[i])
-            lanes_s4_of = plus(lanes_s4_of, s4_of_here)
-            size_s4_of_here = vjp_f32_size_s4_of_core(size_n0, c0_off_here, g_row_1[i], weight_2[i])
-            lanes_size_s4_of = plus(lanes_size_s4_of, size_s4_of_here)
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
-        s4_of = lanes_s4_of
-        size_s4_of = lanes_size_s4_of
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        whole_lanes_s4_of, rest_lanes_s4_of = 0.0, 0.0
+        whole_lanes_size_s4_of, rest_lanes_size_s4_of = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            lanes_s4_of = 0.0
+            lanes_size_s4_of = 0.0
+            x_row_0 = x_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            weight_2 = weight[start:stop]
+            for i in range(stop - start):
+                c0_off_here = value_f32_c0_off_core(c0, x_row_0[i])
+                s1_here = value_f32_s1_core(n0, c0_off_here)
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_f32_size_s1_core(n0, size_n0, c0_off_here)
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+                s4_of_here = vjp_f32_s4_of_core(n0, c0_off_here, g_row_1[i], weight_2[i])
+                lanes_s4_of = plus(lanes_s4_of, s4_of_here)
+                size_s4_of_here = vjp_f32_size_s4_of_core(size_n0, c0_off_here, g_row_1[i], weight_2[i])
+                lanes_size_s4_of = plus(lanes_size_s4_of, size_s4_of_here)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+            whole_lanes_s4_of, rest_lanes_s4_of = added(whole_lanes_s4_of, rest_lanes_s4_of, lanes_s4_of, 0.0)
+            whole_lanes_size_s4_of, rest_lanes_size_s4_of = added(
+                whole_lanes_size_s4_of, rest_lanes_size_s4_of, lanes_size_s4_of, 0.0
+            )
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
+        s4_of = together(whole_lanes_s4_of, rest_lanes_s4_of)
+        size_s4_of = together(whole_lanes_size_s4_of, rest_lanes_size_s4_of)
         e0 = value_f32_in_pairs_e0_core(eps, s1, n_C)
         size_e0 = value_f32_size_e0_core(eps, s1, size_s1, n_C)
         s3 = vjp_f32_s3_core(e0, s3_of, n_C)
@@ -1826,22 +1867,27 @@ def vjp_f32(g, x, weight, bias, eps, dx_):
         size_s4 = vjp_f32_size_s4_core(e1, s4_of, size_e1, size_s4_of, n_C)
         s6 = vjp_f32_s6_core(s3)
         size_s6 = vjp_f32_size_s6_core(size_s3)
-        lanes_doubt_dx = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        g_row_1 = g_row[start:stop]
-        weight_2 = weight[start:stop]
-        dx__row_3 = dx__row[start:stop]
-        for i in range(stop - start):
-            c0_off_here = value_f32_c0_off_core(c0, x_row_0[i])
-            near_dx_here = vjp_f32_near_dx_core(e0, n1, s4, s6, c0_off_here, g_row_1[i], weight_2[i])
-            dx__row_3[i] = vjp_f32_dx_core(near_dx_here)
-            size_dx_here = vjp_f32_size_dx_core(
-                n1, s4, size_e0, size_n1, size_s4, size_s6, c0_off_here, g_row_1[i], weight_2[i]
+        whole_lanes_doubt_dx, rest_lanes_doubt_dx = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_doubt_dx = 0.0
+            x_row_0 = x_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            weight_2 = weight[start:stop]
+            dx__row_3 = dx__row[start:stop]
+            for i in range(stop - start):
+                c0_off_here = value_f32_c0_off_core(c0, x_row_0[i])
+                near_dx_here = vjp_f32_near_dx_core(e0, n1, s4, s6, c0_off_here, g_row_1[i], weight_2[i])
+                dx__row_3[i] = vjp_f32_dx_core(near_dx_here)
+                size_dx_here = vjp_f32_size_dx_core(
+                    n1, s4, size_e0, size_n1, size_s4, size_s6, c0_off_here, g_row_1[i], weight_2[i]
+                )
+                doubt_dx_here = vjp_f32_doubt_dx_core(near_dx_here, size_dx_here)
+                lanes_doubt_dx = plus(lanes_doubt_dx, doubt_dx_here)
+            whole_lanes_doubt_dx, rest_lanes_doubt_dx = added(
+                whole_lanes_doubt_dx, rest_lanes_doubt_dx, lanes_doubt_dx, 0.0
             )
-            doubt_dx_here = vjp_f32_doubt_dx_core(near_dx_here, size_dx_here)
-            lanes_doubt_dx = plus(lanes_doubt_dx, doubt_dx_here)
-        doubt_dx = lanes_doubt_dx
+        doubt_dx = together(whole_lanes_doubt_dx, rest_lanes_doubt_dx)
         if doubt_dx > 0.0:
             vjp_f32_in_pairs(rows_at(g, row), rows_at(x, row), weight, bias, eps, rows_at(dx_, row))
 
@@ -2227,13 +2273,16 @@ def vjp_weight_f32(g, x, weight, bias, eps, dweight_, dweight__l):
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
         n0, n0_l = value_f32_in_pairs_n0_core(s0, s0_l, n_C)
-        lanes_s1 = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        for i in range(stop - start):
-            s1_here = value_f32_in_pairs_s1_core(n0, n0_l, x_row_0[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-        s1 = lanes_s1
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s1 = 0.0
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                s1_here = value_f32_in_pairs_s1_core(n0, n0_l, x_row_0[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
         e0 = value_f32_in_pairs_e0_core(eps, s1, n_C)
         start, stop = 0, n_C
         g_row_0 = g_row[start:stop]

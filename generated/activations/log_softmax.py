@@ -13,6 +13,7 @@ from numba import njit
 from symgen.runtime.intrinsics import fma
 from symgen.runtime.extremes import nearer_number, settled_peak
 from symgen.runtime.again import rows_at
+from symgen.runtime.stretches import STRETCH, together
 from symgen.runtime.reductions import LANES, added, beside_one, cleared, entry, lanes_of, one_and_more, plus, row_of, settled_sum, sum_up, tile
 from ..elementary import exp, exp_fine, exp_fine_low, exp_low, exp_medium, exp_short, log, log_low, log_short
 
@@ -190,41 +191,6 @@ def vjp_f64_dx_core(s2, s2_l, e0_C, e0_C_l, g_C, where_C):
     return t9 + t8 if t8 - t8 == 0.0 else t9
 
 
-# e0[C] = exp(-m0 + x[C])
-@core
-def vjp_f32_in_pairs_e0_core(m0, x_C):
-    m0 = np.float64(m0)
-    x_C = np.float64(x_C)
-    return exp_medium(x_C - m0)
-
-
-# s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
-@core
-def vjp_f32_in_pairs_s0_core(e0_C1, where_C1):
-    e0_C1 = np.float64(e0_C1)
-    where_C1 = np.float64(where_C1)
-    return e0_C1 if 0.0 < where_C1 else 0.0
-
-
-# dx[C] = (weighted(e0[C], s2) + g[C] if where[C] > 0 else 0)
-@core
-def vjp_f32_in_pairs_dx_core(s2, s2_l, e0_C, g_C, where_C):
-    s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
-    e0_C = np.float64(e0_C)
-    g_C = np.float64(g_C)
-    where_C = np.float64(where_C)
-    t1 = 0.0 < where_C
-    t2 = e0_C == 0.0
-    t3 = e0_C * s2
-    t4 = 0.0 if t2 else t3
-    t5 = g_C + t4
-    t6 = t5 - g_C
-    t7 = g_C - (t5 - t6) + (t4 - t6) + (0.0 if t2 else fma(e0_C, s2, -t3) + e0_C * s2_l) if t1 else 0.0
-    t8 = t5 if t1 else 0.0
-    return t8 + t7 if t7 - t7 == 0.0 else t8
-
-
 # s2_of = sum over C.1 of (g[C.1] if where[C.1] > 0 else 0)
 @core
 def vjp_f32_s2_of_core(g_C1, where_C1):
@@ -239,6 +205,22 @@ def vjp_f32_size_s2_of_core(g_C1, where_C1):
     g_C1 = np.float64(g_C1)
     where_C1 = np.float64(where_C1)
     return abs(g_C1 if 0.0 < where_C1 else 0.0)
+
+
+# e0[C] = exp(-m0 + x[C])
+@core
+def vjp_f32_e0_core(m0, x_C):
+    m0 = np.float64(m0)
+    x_C = np.float64(x_C)
+    return exp_medium(x_C - m0)
+
+
+# s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
+@core
+def vjp_f32_s0_core(e0_C1, where_C1):
+    e0_C1 = np.float64(e0_C1)
+    where_C1 = np.float64(where_C1)
+    return e0_C1 if 0.0 < where_C1 else 0.0
 
 
 # s2 = -s2_of/s0
@@ -290,22 +272,6 @@ def vjp_f32_doubt_dx_core(near_dx_C1, size_dx_C1):
     near_dx_C1 = np.float64(near_dx_C1)
     size_dx_C1 = np.float64(size_dx_C1)
     return 0.0 if size_dx_C1 <= abs(near_dx_C1) * 16777216.0 else 1.0
-
-
-# e0[C] = exp(-m0 + x[C])
-@core
-def hvp_x_f64_e0_core(m0, x_C):
-    m0 = np.float64(m0)
-    x_C = np.float64(x_C)
-    t1 = x_C - m0
-    t2 = t1 - x_C
-    t3 = exp(t1)
-    t4 = exp_low(t1) + (x_C - (t1 - t2) + (-m0 - t2)) * t3
-    t5 = t4 - t4 == 0.0
-    t6 = t3 + t4
-    t7 = t6 if t5 else t3
-    t8 = (t4 - (t6 - t3) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
 
 
 # s0_rate = sum over C.1 of (weighted(e0[C.1], direction[C.1]) if where[C.1] > 0 else 0)
@@ -464,15 +430,20 @@ def value_f32(x, where, out_):
             m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_C
-        where_row_0 = tile(where_row, start, stop)
-        x_row_1 = x_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core(m0, entry(where_row_0, i), x_row_1[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            where_row_0 = tile(where_row, start, stop)
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core(m0, entry(where_row_0, i), x_row_1[i])
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         e0 = value_f32_e0_core(s0, s0_l)
         start, stop = 0, n_C
         where_row_0 = tile(where_row, start, stop)
@@ -546,6 +517,9 @@ def vjp_f32_in_pairs(g, x, where, dx_):
     n_C = g.shape[1]
     width_C = lanes_of(n_C)
     e0 = np.empty(n_C)
+    e0_l = np.empty(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
     lanes_s2 = np.empty(LANES)
     lost_s2 = np.empty(LANES)
     for row in range(dx_.shape[0]):
@@ -561,18 +535,21 @@ def vjp_f32_in_pairs(g, x, where, dx_):
             m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        e0_1 = e0[start:stop]
-        where_row_2 = tile(where_row, start, stop)
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core(m0, x_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core(e0_here, entry(where_row_2, i))
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            x_row_0 = x_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            where_row_3 = tile(where_row, start, stop)
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e0_core(m0, x_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_here, s0_here_l = vjp_f64_s0_core(e0_here, e0_l_here, entry(where_row_3, i))
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
         r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
         cleared(lanes_s2, width_C, 0.0)
         cleared(lost_s2, width_C, 0.0)
@@ -586,11 +563,12 @@ def vjp_f32_in_pairs(g, x, where, dx_):
         s2, s2_l = sum_up(lanes_s2, lost_s2, width_C)
         start, stop = 0, n_C
         e0_0 = e0[start:stop]
-        g_row_1 = g_row[start:stop]
-        where_row_2 = tile(where_row, start, stop)
-        dx__row_3 = dx__row[start:stop]
+        e0_l_1 = e0_l[start:stop]
+        g_row_2 = g_row[start:stop]
+        where_row_3 = tile(where_row, start, stop)
+        dx__row_4 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_3[i] = vjp_f32_in_pairs_dx_core(s2, s2_l, e0_0[i], g_row_1[i], entry(where_row_2, i))
+            dx__row_4[i] = vjp_f64_dx_core(s2, s2_l, e0_0[i], e0_l_1[i], g_row_2[i], entry(where_row_3, i))
 
 
 @loop
@@ -603,48 +581,63 @@ def vjp_f32(g, x, where, dx_):
         where_row = row_of(where, row)
         dx__row = dx_[row]
         lanes_m0 = -math.inf
-        lanes_s2_of = 0.0
-        lanes_size_s2_of = 0.0
-        start, stop = 0, n_C
-        where_row_0 = tile(where_row, start, stop)
-        x_row_1 = x_row[start:stop]
-        g_row_2 = g_row[start:stop]
-        for i in range(stop - start):
-            m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
-            lanes_m0 = nearer_number(lanes_m0, m0_here)
-            s2_of_here = vjp_f32_s2_of_core(g_row_2[i], entry(where_row_0, i))
-            lanes_s2_of = plus(lanes_s2_of, s2_of_here)
-            size_s2_of_here = vjp_f32_size_s2_of_core(g_row_2[i], entry(where_row_0, i))
-            lanes_size_s2_of = plus(lanes_size_s2_of, size_s2_of_here)
+        whole_lanes_s2_of, rest_lanes_s2_of = 0.0, 0.0
+        whole_lanes_size_s2_of, rest_lanes_size_s2_of = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s2_of = 0.0
+            lanes_size_s2_of = 0.0
+            where_row_0 = tile(where_row, start, stop)
+            x_row_1 = x_row[start:stop]
+            g_row_2 = g_row[start:stop]
+            for i in range(stop - start):
+                m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
+                lanes_m0 = nearer_number(lanes_m0, m0_here)
+                s2_of_here = vjp_f32_s2_of_core(g_row_2[i], entry(where_row_0, i))
+                lanes_s2_of = plus(lanes_s2_of, s2_of_here)
+                size_s2_of_here = vjp_f32_size_s2_of_core(g_row_2[i], entry(where_row_0, i))
+                lanes_size_s2_of = plus(lanes_size_s2_of, size_s2_of_here)
+            whole_lanes_s2_of, rest_lanes_s2_of = added(whole_lanes_s2_of, rest_lanes_s2_of, lanes_s2_of, 0.0)
+            whole_lanes_size_s2_of, rest_lanes_size_s2_of = added(
+                whole_lanes_size_s2_of, rest_lanes_size_s2_of, lanes_size_s2_of, 0.0
+            )
         m0 = settled_peak(lanes_m0)
-        s2_of = lanes_s2_of
-        size_s2_of = lanes_size_s2_of
-        lanes_s0 = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        e0_1 = e0[start:stop]
-        where_row_2 = tile(where_row, start, stop)
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core(m0, x_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core(e0_here, entry(where_row_2, i))
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        s2_of = together(whole_lanes_s2_of, rest_lanes_s2_of)
+        size_s2_of = together(whole_lanes_size_s2_of, rest_lanes_size_s2_of)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s0 = 0.0
+            x_row_0 = x_row[start:stop]
+            e0_1 = e0[start:stop]
+            where_row_2 = tile(where_row, start, stop)
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core(m0, x_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core(e0_here, entry(where_row_2, i))
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         s2 = vjp_f32_s2_core(s0, s2_of)
         size_s2 = vjp_f32_size_s2_core(s0, size_s2_of)
-        lanes_doubt_dx = 0.0
-        start, stop = 0, n_C
-        e0_0 = e0[start:stop]
-        g_row_1 = g_row[start:stop]
-        where_row_2 = tile(where_row, start, stop)
-        dx__row_3 = dx__row[start:stop]
-        for i in range(stop - start):
-            near_dx_here = vjp_f32_near_dx_core(s2, e0_0[i], g_row_1[i], entry(where_row_2, i))
-            dx__row_3[i] = vjp_f32_dx_core(near_dx_here)
-            size_dx_here = vjp_f32_size_dx_core(size_s2, e0_0[i], g_row_1[i], entry(where_row_2, i))
-            doubt_dx_here = vjp_f32_doubt_dx_core(near_dx_here, size_dx_here)
-            lanes_doubt_dx = plus(lanes_doubt_dx, doubt_dx_here)
-        doubt_dx = lanes_doubt_dx
+        whole_lanes_doubt_dx, rest_lanes_doubt_dx = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_doubt_dx = 0.0
+            e0_0 = e0[start:stop]
+            g_row_1 = g_row[start:stop]
+            where_row_2 = tile(where_row, start, stop)
+            dx__row_3 = dx__row[start:stop]
+            for i in range(stop - start):
+                near_dx_here = vjp_f32_near_dx_core(s2, e0_0[i], g_row_1[i], entry(where_row_2, i))
+                dx__row_3[i] = vjp_f32_dx_core(near_dx_here)
+                size_dx_here = vjp_f32_size_dx_core(size_s2, e0_0[i], g_row_1[i], entry(where_row_2, i))
+                doubt_dx_here = vjp_f32_doubt_dx_core(near_dx_here, size_dx_here)
+                lanes_doubt_dx = plus(lanes_doubt_dx, doubt_dx_here)
+            whole_lanes_doubt_dx, rest_lanes_doubt_dx = added(
+                whole_lanes_doubt_dx, rest_lanes_doubt_dx, lanes_doubt_dx, 0.0
+            )
+        doubt_dx = together(whole_lanes_doubt_dx, rest_lanes_doubt_dx)
         if doubt_dx > 0.0:
             vjp_f32_in_pairs(rows_at(g, row), rows_at(x, row), rows_at(where, row), rows_at(dx_, row))
 
@@ -689,7 +682,7 @@ def hvp_x_f64(g, direction, x, where, dx_):
             where_row_3 = tile(where_row, start, stop)
             direction_row_4 = direction_row[start:stop]
             for i in range(stop - start):
-                e0_here, e0_l_here = hvp_x_f64_e0_core(m0, x_row_0[i])
+                e0_here, e0_l_here = vjp_f64_e0_core(m0, x_row_0[i])
                 e0_1[i] = e0_here
                 e0_l_2[i] = e0_l_here
                 s0_here, s0_here_l = vjp_f64_s0_core(e0_here, e0_l_here, entry(where_row_3, i))
@@ -770,9 +763,9 @@ def hvp_x_f32(g, direction, x, where, dx_):
             where_row_2 = tile(where_row, start, stop)
             direction_row_3 = direction_row[start:stop]
             for i in range(stop - start):
-                e0_here = vjp_f32_in_pairs_e0_core(m0, x_row_0[i])
+                e0_here = vjp_f32_e0_core(m0, x_row_0[i])
                 e0_1[i] = e0_here
-                s0_here = vjp_f32_in_pairs_s0_core(e0_here, entry(where_row_2, i))
+                s0_here = vjp_f32_s0_core(e0_here, entry(where_row_2, i))
                 lanes_s0[i], lost_s0[i] = beside_one(lanes_s0[i], lost_s0[i], s0_here)
                 s0_rate_here, s0_rate_here_l = hvp_x_f32_s0_rate_core(
                     direction_row_3[i], e0_here, entry(where_row_2, i)

@@ -14,6 +14,7 @@ from numba import njit
 from symgen.runtime.intrinsics import fma, two_sum
 from symgen.runtime.extremes import settled_scale, wider_number
 from symgen.runtime.again import rows_at
+from symgen.runtime.stretches import STRETCH, together
 from symgen.runtime.reductions import LANES, added, cleared, lanes_of, larger, largest, plus, sum_up
 from ..elementary import log, log_fine, log_fine_low, pow, pow_fine, pow_fine_low
 
@@ -2160,13 +2161,16 @@ def value_f32_p_ne_inf_p_eq_2(x, p, eps, out_):
     for row in range(out_.shape[0]):
         x_row = x[row if x.shape[0] > 1 else 0]
         out__row = out_[row]
-        lanes_s0 = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core_p_ne_inf_p_eq_2(x_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s0 = 0.0
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core_p_ne_inf_p_eq_2(x_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         e0 = value_f32_e0_core_p_ne_inf_p_eq_2(s0)
         n0 = value_f32_n0_core_p_ne_inf_p_eq_2(e0, eps)
         start, stop = 0, n_C
@@ -2281,22 +2285,31 @@ def vjp_f32_p_ne_inf_p_eq_2(g, x, p, eps, dx_):
         g_row = g[row if g.shape[0] > 1 else 0]
         x_row = x[row if x.shape[0] > 1 else 0]
         dx__row = dx_[row]
-        lanes_s0 = 0.0
-        lanes_s2_of = 0.0
-        lanes_size_s2_of = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        g_row_1 = g_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core_p_ne_inf_p_eq_2(x_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            s2_of_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_row_1[i], x_row_0[i])
-            lanes_s2_of = plus(lanes_s2_of, s2_of_here)
-            size_s2_of_here = vjp_f32_size_s2_of_core_p_ne_inf_p_eq_2(g_row_1[i], x_row_0[i])
-            lanes_size_s2_of = plus(lanes_size_s2_of, size_s2_of_here)
-        s0 = lanes_s0
-        s2_of = lanes_s2_of
-        size_s2_of = lanes_size_s2_of
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_s2_of, rest_lanes_s2_of = 0.0, 0.0
+        whole_lanes_size_s2_of, rest_lanes_size_s2_of = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s0 = 0.0
+            lanes_s2_of = 0.0
+            lanes_size_s2_of = 0.0
+            x_row_0 = x_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core_p_ne_inf_p_eq_2(x_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                s2_of_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_row_1[i], x_row_0[i])
+                lanes_s2_of = plus(lanes_s2_of, s2_of_here)
+                size_s2_of_here = vjp_f32_size_s2_of_core_p_ne_inf_p_eq_2(g_row_1[i], x_row_0[i])
+                lanes_size_s2_of = plus(lanes_size_s2_of, size_s2_of_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_s2_of, rest_lanes_s2_of = added(whole_lanes_s2_of, rest_lanes_s2_of, lanes_s2_of, 0.0)
+            whole_lanes_size_s2_of, rest_lanes_size_s2_of = added(
+                whole_lanes_size_s2_of, rest_lanes_size_s2_of, lanes_size_s2_of, 0.0
+            )
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        s2_of = together(whole_lanes_s2_of, rest_lanes_s2_of)
+        size_s2_of = together(whole_lanes_size_s2_of, rest_lanes_size_s2_of)
         e0 = value_f32_e0_core_p_ne_inf_p_eq_2(s0)
         e1 = vjp_f32_e1_core_p_ne_inf_p_eq_2(s0)
         gap0 = vjp_f32_gap0_core_p_ne_inf_p_eq_2(e0, eps)
@@ -2306,18 +2319,23 @@ def vjp_f32_p_ne_inf_p_eq_2(g, x, p, eps, dx_):
         size_s2 = vjp_f32_size_s2_core_p_ne_inf_p_eq_2(e0, e1, eps, s0, size_s2_of)
         s3 = vjp_f32_s3_core_p_ne_inf_p_eq_2(e0, s2)
         size_s3 = vjp_f32_size_s3_core_p_ne_inf_p_eq_2(e0, size_s2)
-        lanes_doubt_dx = 0.0
-        start, stop = 0, n_C
-        g_row_0 = g_row[start:stop]
-        x_row_1 = x_row[start:stop]
-        dx__row_2 = dx__row[start:stop]
-        for i in range(stop - start):
-            near_dx_here = vjp_f32_near_dx_core_p_ne_inf_p_eq_2(e0, eps, s3, g_row_0[i], x_row_1[i])
-            dx__row_2[i] = vjp_f32_dx_core_p_ne_inf_p_eq_2(near_dx_here)
-            size_dx_here = vjp_f32_size_dx_core_p_ne_inf_p_eq_2(e0, eps, size_s3, g_row_0[i], x_row_1[i])
-            doubt_dx_here = vjp_f32_doubt_dx_core_p_ne_inf_p_eq_2(near_dx_here, size_dx_here)
-            lanes_doubt_dx = plus(lanes_doubt_dx, doubt_dx_here)
-        doubt_dx = lanes_doubt_dx
+        whole_lanes_doubt_dx, rest_lanes_doubt_dx = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_doubt_dx = 0.0
+            g_row_0 = g_row[start:stop]
+            x_row_1 = x_row[start:stop]
+            dx__row_2 = dx__row[start:stop]
+            for i in range(stop - start):
+                near_dx_here = vjp_f32_near_dx_core_p_ne_inf_p_eq_2(e0, eps, s3, g_row_0[i], x_row_1[i])
+                dx__row_2[i] = vjp_f32_dx_core_p_ne_inf_p_eq_2(near_dx_here)
+                size_dx_here = vjp_f32_size_dx_core_p_ne_inf_p_eq_2(e0, eps, size_s3, g_row_0[i], x_row_1[i])
+                doubt_dx_here = vjp_f32_doubt_dx_core_p_ne_inf_p_eq_2(near_dx_here, size_dx_here)
+                lanes_doubt_dx = plus(lanes_doubt_dx, doubt_dx_here)
+            whole_lanes_doubt_dx, rest_lanes_doubt_dx = added(
+                whole_lanes_doubt_dx, rest_lanes_doubt_dx, lanes_doubt_dx, 0.0
+            )
+        doubt_dx = together(whole_lanes_doubt_dx, rest_lanes_doubt_dx)
         if doubt_gap0 + doubt_dx > 0.0:
             vjp_f32_in_pairs_p_ne_inf_p_eq_2(rows_at(g, row), rows_at(x, row), p, eps, rows_at(dx_, row))
 
@@ -3209,13 +3227,16 @@ def value_f32_p_ne_inf_p_ne_2_p_eq_1(x, p, eps, out_):
     for row in range(out_.shape[0]):
         x_row = x[row if x.shape[0] > 1 else 0]
         out__row = out_[row]
-        lanes_s0 = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s0 = 0.0
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         n0 = value_f32_n0_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0)
         start, stop = 0, n_C
         x_row_0 = x_row[start:stop]
@@ -3305,22 +3326,31 @@ def vjp_f32_p_ne_inf_p_ne_2_p_eq_1(g, x, p, eps, dx_):
         g_row = g[row if g.shape[0] > 1 else 0]
         x_row = x[row if x.shape[0] > 1 else 0]
         dx__row = dx_[row]
-        lanes_s0 = 0.0
-        lanes_s2_of = 0.0
-        lanes_size_s2_of = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        g_row_1 = g_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            s2_of_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_row_1[i], x_row_0[i])
-            lanes_s2_of = plus(lanes_s2_of, s2_of_here)
-            size_s2_of_here = vjp_f32_size_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_row_1[i], x_row_0[i])
-            lanes_size_s2_of = plus(lanes_size_s2_of, size_s2_of_here)
-        s0 = lanes_s0
-        s2_of = lanes_s2_of
-        size_s2_of = lanes_size_s2_of
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_s2_of, rest_lanes_s2_of = 0.0, 0.0
+        whole_lanes_size_s2_of, rest_lanes_size_s2_of = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s0 = 0.0
+            lanes_s2_of = 0.0
+            lanes_size_s2_of = 0.0
+            x_row_0 = x_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                s2_of_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_row_1[i], x_row_0[i])
+                lanes_s2_of = plus(lanes_s2_of, s2_of_here)
+                size_s2_of_here = vjp_f32_size_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_row_1[i], x_row_0[i])
+                lanes_size_s2_of = plus(lanes_size_s2_of, size_s2_of_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_s2_of, rest_lanes_s2_of = added(whole_lanes_s2_of, rest_lanes_s2_of, lanes_s2_of, 0.0)
+            whole_lanes_size_s2_of, rest_lanes_size_s2_of = added(
+                whole_lanes_size_s2_of, rest_lanes_size_s2_of, lanes_size_s2_of, 0.0
+            )
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        s2_of = together(whole_lanes_s2_of, rest_lanes_s2_of)
+        size_s2_of = together(whole_lanes_size_s2_of, rest_lanes_size_s2_of)
         gap0 = vjp_f32_gap0_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0)
         size_gap0 = vjp_f32_size_gap0_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0)
         doubt_gap0 = vjp_f32_doubt_gap0_core_p_ne_inf_p_ne_2_p_eq_1(gap0, size_gap0)
@@ -3328,18 +3358,23 @@ def vjp_f32_p_ne_inf_p_ne_2_p_eq_1(g, x, p, eps, dx_):
         size_s2 = vjp_f32_size_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, size_s2_of)
         s3 = vjp_f32_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s2)
         size_s3 = vjp_f32_size_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, size_s2)
-        lanes_doubt_dx = 0.0
-        start, stop = 0, n_C
-        g_row_0 = g_row[start:stop]
-        x_row_1 = x_row[start:stop]
-        dx__row_2 = dx__row[start:stop]
-        for i in range(stop - start):
-            near_dx_here = vjp_f32_near_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s3, g_row_0[i], x_row_1[i])
-            dx__row_2[i] = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(near_dx_here)
-            size_dx_here = vjp_f32_size_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, size_s3, g_row_0[i], x_row_1[i])
-            doubt_dx_here = vjp_f32_doubt_dx_core_p_ne_inf_p_ne_2_p_eq_1(near_dx_here, size_dx_here)
-            lanes_doubt_dx = plus(lanes_doubt_dx, doubt_dx_here)
-        doubt_dx = lanes_doubt_dx
+        whole_lanes_doubt_dx, rest_lanes_doubt_dx = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_doubt_dx = 0.0
+            g_row_0 = g_row[start:stop]
+            x_row_1 = x_row[start:stop]
+            dx__row_2 = dx__row[start:stop]
+            for i in range(stop - start):
+                near_dx_here = vjp_f32_near_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s3, g_row_0[i], x_row_1[i])
+                dx__row_2[i] = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(near_dx_here)
+                size_dx_here = vjp_f32_size_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, size_s3, g_row_0[i], x_row_1[i])
+                doubt_dx_here = vjp_f32_doubt_dx_core_p_ne_inf_p_ne_2_p_eq_1(near_dx_here, size_dx_here)
+                lanes_doubt_dx = plus(lanes_doubt_dx, doubt_dx_here)
+            whole_lanes_doubt_dx, rest_lanes_doubt_dx = added(
+                whole_lanes_doubt_dx, rest_lanes_doubt_dx, lanes_doubt_dx, 0.0
+            )
+        doubt_dx = together(whole_lanes_doubt_dx, rest_lanes_doubt_dx)
         if doubt_gap0 + doubt_dx > 0.0:
             vjp_f32_in_pairs_p_ne_inf_p_ne_2_p_eq_1(rows_at(g, row), rows_at(x, row), p, eps, rows_at(dx_, row))
 

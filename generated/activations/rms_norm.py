@@ -13,6 +13,7 @@ from numba import njit
 from symgen.runtime.intrinsics import fma, two_sum
 from symgen.runtime.extremes import settled_scale, wider_number
 from symgen.runtime.again import rows_at
+from symgen.runtime.stretches import STRETCH, together
 from symgen.runtime.reductions import LANES, added, cleared, estimate, lanes_of, plus, sum_up
 from ..elementary import hypot, hypot_low
 
@@ -743,13 +744,16 @@ def value_f32(x, weight, eps, out_):
     for row in range(out_.shape[0]):
         x_row = x[row if x.shape[0] > 1 else 0]
         out__row = out_[row]
-        lanes_s0 = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core(x_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s0 = 0.0
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core(x_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         e0 = value_f32_e0_core(eps, s0, n_C)
         start, stop = 0, n_C
         weight_0 = weight[start:stop]
@@ -866,40 +870,54 @@ def vjp_f32(g, x, weight, eps, dx_):
         g_row = g[row if g.shape[0] > 1 else 0]
         x_row = x[row if x.shape[0] > 1 else 0]
         dx__row = dx_[row]
-        lanes_s0 = 0.0
-        lanes_s2_of = 0.0
-        lanes_size_s2_of = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        g_row_1 = g_row[start:stop]
-        weight_2 = weight[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core(x_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            s2_of_here = vjp_f32_s2_of_core(g_row_1[i], weight_2[i], x_row_0[i])
-            lanes_s2_of = plus(lanes_s2_of, s2_of_here)
-            size_s2_of_here = vjp_f32_size_s2_of_core(g_row_1[i], weight_2[i], x_row_0[i])
-            lanes_size_s2_of = plus(lanes_size_s2_of, size_s2_of_here)
-        s0 = lanes_s0
-        s2_of = lanes_s2_of
-        size_s2_of = lanes_size_s2_of
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_s2_of, rest_lanes_s2_of = 0.0, 0.0
+        whole_lanes_size_s2_of, rest_lanes_size_s2_of = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s0 = 0.0
+            lanes_s2_of = 0.0
+            lanes_size_s2_of = 0.0
+            x_row_0 = x_row[start:stop]
+            g_row_1 = g_row[start:stop]
+            weight_2 = weight[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core(x_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                s2_of_here = vjp_f32_s2_of_core(g_row_1[i], weight_2[i], x_row_0[i])
+                lanes_s2_of = plus(lanes_s2_of, s2_of_here)
+                size_s2_of_here = vjp_f32_size_s2_of_core(g_row_1[i], weight_2[i], x_row_0[i])
+                lanes_size_s2_of = plus(lanes_size_s2_of, size_s2_of_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_s2_of, rest_lanes_s2_of = added(whole_lanes_s2_of, rest_lanes_s2_of, lanes_s2_of, 0.0)
+            whole_lanes_size_s2_of, rest_lanes_size_s2_of = added(
+                whole_lanes_size_s2_of, rest_lanes_size_s2_of, lanes_size_s2_of, 0.0
+            )
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        s2_of = together(whole_lanes_s2_of, rest_lanes_s2_of)
+        size_s2_of = together(whole_lanes_size_s2_of, rest_lanes_size_s2_of)
         e0 = vjp_f32_e0_core(eps, s0, n_C)
         s2 = vjp_f32_s2_core(e0, s2_of, n_C)
         size_s2 = vjp_f32_size_s2_core(e0, size_s2_of, n_C)
         e1 = value_f32_e0_core(eps, s0, n_C)
-        lanes_doubt_dx = 0.0
-        start, stop = 0, n_C
-        g_row_0 = g_row[start:stop]
-        weight_1 = weight[start:stop]
-        x_row_2 = x_row[start:stop]
-        dx__row_3 = dx__row[start:stop]
-        for i in range(stop - start):
-            near_dx_here = vjp_f32_near_dx_core(e1, s2, g_row_0[i], weight_1[i], x_row_2[i])
-            dx__row_3[i] = vjp_f32_dx_core(near_dx_here)
-            size_dx_here = vjp_f32_size_dx_core(e1, size_s2, g_row_0[i], weight_1[i], x_row_2[i])
-            doubt_dx_here = vjp_f32_doubt_dx_core(near_dx_here, size_dx_here)
-            lanes_doubt_dx = plus(lanes_doubt_dx, doubt_dx_here)
-        doubt_dx = lanes_doubt_dx
+        whole_lanes_doubt_dx, rest_lanes_doubt_dx = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_doubt_dx = 0.0
+            g_row_0 = g_row[start:stop]
+            weight_1 = weight[start:stop]
+            x_row_2 = x_row[start:stop]
+            dx__row_3 = dx__row[start:stop]
+            for i in range(stop - start):
+                near_dx_here = vjp_f32_near_dx_core(e1, s2, g_row_0[i], weight_1[i], x_row_2[i])
+                dx__row_3[i] = vjp_f32_dx_core(near_dx_here)
+                size_dx_here = vjp_f32_size_dx_core(e1, size_s2, g_row_0[i], weight_1[i], x_row_2[i])
+                doubt_dx_here = vjp_f32_doubt_dx_core(near_dx_here, size_dx_here)
+                lanes_doubt_dx = plus(lanes_doubt_dx, doubt_dx_here)
+            whole_lanes_doubt_dx, rest_lanes_doubt_dx = added(
+                whole_lanes_doubt_dx, rest_lanes_doubt_dx, lanes_doubt_dx, 0.0
+            )
+        doubt_dx = together(whole_lanes_doubt_dx, rest_lanes_doubt_dx)
         if doubt_dx > 0.0:
             vjp_f32_in_pairs(rows_at(g, row), rows_at(x, row), weight, eps, rows_at(dx_, row))
 
@@ -1109,13 +1127,16 @@ def vjp_weight_f32(g, x, weight, eps, dweight_, dweight__l):
     for row in range(max(g.shape[0], x.shape[0])):
         g_row = g[row if g.shape[0] > 1 else 0]
         x_row = x[row if x.shape[0] > 1 else 0]
-        lanes_s0 = 0.0
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core(x_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s0 = 0.0
+            x_row_0 = x_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core(x_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         e0 = value_f32_e0_core(eps, s0, n_C)
         start, stop = 0, n_C
         g_row_0 = g_row[start:stop]

@@ -18,6 +18,7 @@ from numba import njit
 from symgen.runtime.intrinsics import fma, two_sum
 from symgen.runtime.extremes import settled_scale, wider_number
 from symgen.runtime.again import rows_at
+from symgen.runtime.stretches import STRETCH, together
 from symgen.runtime.reductions import LANES, added, cleared, lanes_of, plus, scale, sum_up, wider
 from ..elementary import hypot, hypot_low
 
@@ -2234,26 +2235,35 @@ def value_f32(input1, input2, target, margin, out_):
         input1_row = input1[row if input1.shape[0] > 1 else 0]
         input2_row = input2[row if input2.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        lanes_s0 = 0.0
-        lanes_s1 = 0.0
-        lanes_s2 = 0.0
-        lanes_size_s2 = 0.0
-        start, stop = 0, n_D
-        input1_row_0 = input1_row[start:stop]
-        input2_row_1 = input2_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core(input1_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            s1_here = value_f32_in_pairs_s1_core(input2_row_1[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            s2_here = value_f32_in_pairs_s2_core(input1_row_0[i], input2_row_1[i])
-            lanes_s2 = plus(lanes_s2, s2_here)
-            size_s2_here = value_f32_size_s2_core(input1_row_0[i], input2_row_1[i])
-            lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
-        s0 = lanes_s0
-        s1 = lanes_s1
-        s2 = lanes_s2
-        size_s2 = lanes_size_s2
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+        whole_lanes_size_s2, rest_lanes_size_s2 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_s0 = 0.0
+            lanes_s1 = 0.0
+            lanes_s2 = 0.0
+            lanes_size_s2 = 0.0
+            input1_row_0 = input1_row[start:stop]
+            input2_row_1 = input2_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core(input1_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                s1_here = value_f32_in_pairs_s1_core(input2_row_1[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                s2_here = value_f32_in_pairs_s2_core(input1_row_0[i], input2_row_1[i])
+                lanes_s2 = plus(lanes_s2, s2_here)
+                size_s2_here = value_f32_size_s2_core(input1_row_0[i], input2_row_1[i])
+                lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+            whole_lanes_size_s2, rest_lanes_size_s2 = added(whole_lanes_size_s2, rest_lanes_size_s2, lanes_size_s2, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        s2 = together(whole_lanes_s2, rest_lanes_s2)
+        size_s2 = together(whole_lanes_size_s2, rest_lanes_size_s2)
         gap0 = value_f32_gap0_core(margin, s0, s1, s2)
         size_gap0 = value_f32_size_gap0_core(margin, s0, s1, size_s2)
         doubt_gap0 = value_f32_doubt_gap0_core(gap0, size_gap0)
@@ -2427,26 +2437,35 @@ def vjp_f32(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_):
         dinput1__row = dinput1_[row]
         dinput2__row = dinput2_[row]
         dtarget_[row] = vjp_f64_dtarget_core()
-        lanes_s0 = 0.0
-        lanes_s1 = 0.0
-        lanes_s2 = 0.0
-        lanes_size_s2 = 0.0
-        start, stop = 0, n_D
-        input1_row_0 = input1_row[start:stop]
-        input2_row_1 = input2_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core(input1_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            s1_here = value_f32_in_pairs_s1_core(input2_row_1[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            s2_here = value_f32_in_pairs_s2_core(input1_row_0[i], input2_row_1[i])
-            lanes_s2 = plus(lanes_s2, s2_here)
-            size_s2_here = value_f32_size_s2_core(input1_row_0[i], input2_row_1[i])
-            lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
-        s0 = lanes_s0
-        s1 = lanes_s1
-        s2 = lanes_s2
-        size_s2 = lanes_size_s2
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+        whole_lanes_size_s2, rest_lanes_size_s2 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_s0 = 0.0
+            lanes_s1 = 0.0
+            lanes_s2 = 0.0
+            lanes_size_s2 = 0.0
+            input1_row_0 = input1_row[start:stop]
+            input2_row_1 = input2_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core(input1_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                s1_here = value_f32_in_pairs_s1_core(input2_row_1[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                s2_here = value_f32_in_pairs_s2_core(input1_row_0[i], input2_row_1[i])
+                lanes_s2 = plus(lanes_s2, s2_here)
+                size_s2_here = value_f32_size_s2_core(input1_row_0[i], input2_row_1[i])
+                lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+            whole_lanes_size_s2, rest_lanes_size_s2 = added(whole_lanes_size_s2, rest_lanes_size_s2, lanes_size_s2, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        s2 = together(whole_lanes_s2, rest_lanes_s2)
+        size_s2 = together(whole_lanes_size_s2, rest_lanes_size_s2)
         e0 = vjp_f32_e0_core(s0)
         e1 = vjp_f32_e1_core(s1)
         gap0 = vjp_f32_gap0_core(e0, e1, margin, s0, s1, s2)
@@ -2457,26 +2476,35 @@ def vjp_f32(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_):
         size_s5 = vjp_f32_size_s5_core(e0, e1, margin, s0, s1, s2, size_s2, target_row)
         s6 = vjp_f32_s6_core(e0, e1, margin, s0, s1, s2, target_row)
         size_s6 = vjp_f32_size_s6_core(e0, e1, margin, s0, s1, s2, size_s2, target_row)
-        lanes_doubt_dinput1 = 0.0
-        lanes_doubt_dinput2 = 0.0
-        start, stop = 0, n_D
-        input1_row_0 = input1_row[start:stop]
-        input2_row_1 = input2_row[start:stop]
-        dinput1__row_2 = dinput1__row[start:stop]
-        dinput2__row_3 = dinput2__row[start:stop]
-        for i in range(stop - start):
-            near_dinput1_here = vjp_f32_near_dinput1_core(g_row, s4, s6, input1_row_0[i], input2_row_1[i])
-            dinput1__row_2[i] = vjp_f32_dinput1_core(near_dinput1_here)
-            size_dinput1_here = vjp_f32_size_dinput1_core(g_row, s4, size_s6, input1_row_0[i], input2_row_1[i])
-            doubt_dinput1_here = vjp_f32_doubt_dinput1_core(near_dinput1_here, size_dinput1_here)
-            lanes_doubt_dinput1 = plus(lanes_doubt_dinput1, doubt_dinput1_here)
-            near_dinput2_here = vjp_f32_near_dinput2_core(g_row, s4, s5, input1_row_0[i], input2_row_1[i])
-            dinput2__row_3[i] = vjp_f32_dinput2_core(near_dinput2_here)
-            size_dinput2_here = vjp_f32_size_dinput2_core(g_row, s4, size_s5, input1_row_0[i], input2_row_1[i])
-            doubt_dinput2_here = vjp_f32_doubt_dinput2_core(near_dinput2_here, size_dinput2_here)
-            lanes_doubt_dinput2 = plus(lanes_doubt_dinput2, doubt_dinput2_here)
-        doubt_dinput1 = lanes_doubt_dinput1
-        doubt_dinput2 = lanes_doubt_dinput2
+        whole_lanes_doubt_dinput1, rest_lanes_doubt_dinput1 = 0.0, 0.0
+        whole_lanes_doubt_dinput2, rest_lanes_doubt_dinput2 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_doubt_dinput1 = 0.0
+            lanes_doubt_dinput2 = 0.0
+            input1_row_0 = input1_row[start:stop]
+            input2_row_1 = input2_row[start:stop]
+            dinput1__row_2 = dinput1__row[start:stop]
+            dinput2__row_3 = dinput2__row[start:stop]
+            for i in range(stop - start):
+                near_dinput1_here = vjp_f32_near_dinput1_core(g_row, s4, s6, input1_row_0[i], input2_row_1[i])
+                dinput1__row_2[i] = vjp_f32_dinput1_core(near_dinput1_here)
+                size_dinput1_here = vjp_f32_size_dinput1_core(g_row, s4, size_s6, input1_row_0[i], input2_row_1[i])
+                doubt_dinput1_here = vjp_f32_doubt_dinput1_core(near_dinput1_here, size_dinput1_here)
+                lanes_doubt_dinput1 = plus(lanes_doubt_dinput1, doubt_dinput1_here)
+                near_dinput2_here = vjp_f32_near_dinput2_core(g_row, s4, s5, input1_row_0[i], input2_row_1[i])
+                dinput2__row_3[i] = vjp_f32_dinput2_core(near_dinput2_here)
+                size_dinput2_here = vjp_f32_size_dinput2_core(g_row, s4, size_s5, input1_row_0[i], input2_row_1[i])
+                doubt_dinput2_here = vjp_f32_doubt_dinput2_core(near_dinput2_here, size_dinput2_here)
+                lanes_doubt_dinput2 = plus(lanes_doubt_dinput2, doubt_dinput2_here)
+            whole_lanes_doubt_dinput1, rest_lanes_doubt_dinput1 = added(
+                whole_lanes_doubt_dinput1, rest_lanes_doubt_dinput1, lanes_doubt_dinput1, 0.0
+            )
+            whole_lanes_doubt_dinput2, rest_lanes_doubt_dinput2 = added(
+                whole_lanes_doubt_dinput2, rest_lanes_doubt_dinput2, lanes_doubt_dinput2, 0.0
+            )
+        doubt_dinput1 = together(whole_lanes_doubt_dinput1, rest_lanes_doubt_dinput1)
+        doubt_dinput2 = together(whole_lanes_doubt_dinput2, rest_lanes_doubt_dinput2)
         if doubt_gap0 + doubt_dinput1 + doubt_dinput2 > 0.0:
             vjp_f32_in_pairs(
                 rows_at(g, row),
@@ -2654,26 +2682,35 @@ def value_and_grad_f32(g, input1, input2, target, margin, out_, dinput1_, dinput
         dinput1__row = dinput1_[row]
         dinput2__row = dinput2_[row]
         dtarget_[row] = vjp_f64_dtarget_core()
-        lanes_s0 = 0.0
-        lanes_s1 = 0.0
-        lanes_s2 = 0.0
-        lanes_size_s2 = 0.0
-        start, stop = 0, n_D
-        input1_row_0 = input1_row[start:stop]
-        input2_row_1 = input2_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core(input1_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            s1_here = value_f32_in_pairs_s1_core(input2_row_1[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            s2_here = value_f32_in_pairs_s2_core(input1_row_0[i], input2_row_1[i])
-            lanes_s2 = plus(lanes_s2, s2_here)
-            size_s2_here = value_f32_size_s2_core(input1_row_0[i], input2_row_1[i])
-            lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
-        s0 = lanes_s0
-        s1 = lanes_s1
-        s2 = lanes_s2
-        size_s2 = lanes_size_s2
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+        whole_lanes_size_s2, rest_lanes_size_s2 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_s0 = 0.0
+            lanes_s1 = 0.0
+            lanes_s2 = 0.0
+            lanes_size_s2 = 0.0
+            input1_row_0 = input1_row[start:stop]
+            input2_row_1 = input2_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core(input1_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                s1_here = value_f32_in_pairs_s1_core(input2_row_1[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                s2_here = value_f32_in_pairs_s2_core(input1_row_0[i], input2_row_1[i])
+                lanes_s2 = plus(lanes_s2, s2_here)
+                size_s2_here = value_f32_size_s2_core(input1_row_0[i], input2_row_1[i])
+                lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+            whole_lanes_size_s2, rest_lanes_size_s2 = added(whole_lanes_size_s2, rest_lanes_size_s2, lanes_size_s2, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        s2 = together(whole_lanes_s2, rest_lanes_s2)
+        size_s2 = together(whole_lanes_size_s2, rest_lanes_size_s2)
         e0 = vjp_f32_e0_core(s0)
         e1 = vjp_f32_e1_core(s1)
         gap0 = vjp_f32_gap0_core(e0, e1, margin, s0, s1, s2)
@@ -2688,26 +2725,35 @@ def value_and_grad_f32(g, input1, input2, target, margin, out_, dinput1_, dinput
         size_s5 = vjp_f32_size_s5_core(e0, e1, margin, s0, s1, s2, size_s2, target_row)
         s6 = vjp_f32_s6_core(e0, e1, margin, s0, s1, s2, target_row)
         size_s6 = vjp_f32_size_s6_core(e0, e1, margin, s0, s1, s2, size_s2, target_row)
-        lanes_doubt_dinput1 = 0.0
-        lanes_doubt_dinput2 = 0.0
-        start, stop = 0, n_D
-        input1_row_0 = input1_row[start:stop]
-        input2_row_1 = input2_row[start:stop]
-        dinput1__row_2 = dinput1__row[start:stop]
-        dinput2__row_3 = dinput2__row[start:stop]
-        for i in range(stop - start):
-            near_dinput1_here = vjp_f32_near_dinput1_core(g_row, s4, s6, input1_row_0[i], input2_row_1[i])
-            dinput1__row_2[i] = vjp_f32_dinput1_core(near_dinput1_here)
-            size_dinput1_here = vjp_f32_size_dinput1_core(g_row, s4, size_s6, input1_row_0[i], input2_row_1[i])
-            doubt_dinput1_here = vjp_f32_doubt_dinput1_core(near_dinput1_here, size_dinput1_here)
-            lanes_doubt_dinput1 = plus(lanes_doubt_dinput1, doubt_dinput1_here)
-            near_dinput2_here = vjp_f32_near_dinput2_core(g_row, s4, s5, input1_row_0[i], input2_row_1[i])
-            dinput2__row_3[i] = vjp_f32_dinput2_core(near_dinput2_here)
-            size_dinput2_here = vjp_f32_size_dinput2_core(g_row, s4, size_s5, input1_row_0[i], input2_row_1[i])
-            doubt_dinput2_here = vjp_f32_doubt_dinput2_core(near_dinput2_here, size_dinput2_here)
-            lanes_doubt_dinput2 = plus(lanes_doubt_dinput2, doubt_dinput2_here)
-        doubt_dinput1 = lanes_doubt_dinput1
-        doubt_dinput2 = lanes_doubt_dinput2
+        whole_lanes_doubt_dinput1, rest_lanes_doubt_dinput1 = 0.0, 0.0
+        whole_lanes_doubt_dinput2, rest_lanes_doubt_dinput2 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_doubt_dinput1 = 0.0
+            lanes_doubt_dinput2 = 0.0
+            input1_row_0 = input1_row[start:stop]
+            input2_row_1 = input2_row[start:stop]
+            dinput1__row_2 = dinput1__row[start:stop]
+            dinput2__row_3 = dinput2__row[start:stop]
+            for i in range(stop - start):
+                near_dinput1_here = vjp_f32_near_dinput1_core(g_row, s4, s6, input1_row_0[i], input2_row_1[i])
+                dinput1__row_2[i] = vjp_f32_dinput1_core(near_dinput1_here)
+                size_dinput1_here = vjp_f32_size_dinput1_core(g_row, s4, size_s6, input1_row_0[i], input2_row_1[i])
+                doubt_dinput1_here = vjp_f32_doubt_dinput1_core(near_dinput1_here, size_dinput1_here)
+                lanes_doubt_dinput1 = plus(lanes_doubt_dinput1, doubt_dinput1_here)
+                near_dinput2_here = vjp_f32_near_dinput2_core(g_row, s4, s5, input1_row_0[i], input2_row_1[i])
+                dinput2__row_3[i] = vjp_f32_dinput2_core(near_dinput2_here)
+                size_dinput2_here = vjp_f32_size_dinput2_core(g_row, s4, size_s5, input1_row_0[i], input2_row_1[i])
+                doubt_dinput2_here = vjp_f32_doubt_dinput2_core(near_dinput2_here, size_dinput2_here)
+                lanes_doubt_dinput2 = plus(lanes_doubt_dinput2, doubt_dinput2_here)
+            whole_lanes_doubt_dinput1, rest_lanes_doubt_dinput1 = added(
+                whole_lanes_doubt_dinput1, rest_lanes_doubt_dinput1, lanes_doubt_dinput1, 0.0
+            )
+            whole_lanes_doubt_dinput2, rest_lanes_doubt_dinput2 = added(
+                whole_lanes_doubt_dinput2, rest_lanes_doubt_dinput2, lanes_doubt_dinput2, 0.0
+            )
+        doubt_dinput1 = together(whole_lanes_doubt_dinput1, rest_lanes_doubt_dinput1)
+        doubt_dinput2 = together(whole_lanes_doubt_dinput2, rest_lanes_doubt_dinput2)
         if doubt_gap0 + doubt_out + doubt_dinput1 + doubt_dinput2 > 0.0:
             value_and_grad_f32_in_pairs(
                 rows_at(g, row),

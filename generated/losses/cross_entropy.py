@@ -20,6 +20,7 @@ from numba import njit
 from symgen.runtime.intrinsics import fma, two_sum
 from symgen.runtime.extremes import nearer_number, settled_peak
 from symgen.runtime.again import rows_at
+from symgen.runtime.stretches import STRETCH, together
 from symgen.runtime.reductions import LANES, added, beside_one, cleared, inside, lanes_of, one_and_more, plus, settled_sum, sum_up
 from ..elementary import exp, exp_fine, exp_fine_low, exp_low, exp_medium, exp_short, log, log_fine, log_fine_low, log_low, log_short
 
@@ -614,6 +615,22 @@ def value_and_grad_f32_size_s2_core_index_label_smoothing_eq_0(
     return 0.0 if target == ignore_index else (size_e1 + abs(m0)) * 2.0 * abs(z_loss) / abs(s0) + t1
 
 
+# e0[K] = exp(-m0 + input[K])
+@core
+def hvp_input_f64_e0_core_index_label_smoothing_eq_0(m0, input_K):
+    m0 = np.float64(m0)
+    input_K = np.float64(input_K)
+    t1 = input_K - m0
+    t2 = t1 - input_K
+    t3 = exp_fine(t1)
+    t4 = exp_fine_low(t1) + (input_K - (t1 - t2) + (-m0 - t2)) * t3
+    t5 = t4 - t4 == 0.0
+    t6 = t3 + t4
+    t7 = t6 if t5 else t3
+    t8 = (t4 - (t6 - t3) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
+    return t7, t8
+
+
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
 @core
 def hvp_input_f64_s0_rate_core_index_label_smoothing_eq_0(direction_K1, e0_K1, e0_K1_l):
@@ -626,6 +643,20 @@ def hvp_input_f64_s0_rate_core_index_label_smoothing_eq_0(direction_K1, e0_K1, e
     t4 = 0.0 if t1 else t2
     t5 = t3 if t3 - t3 == 0.0 else 0.0
     return t4, t5
+
+
+# e1 = log(s0)
+@core
+def hvp_input_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l):
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    t1 = log_fine_low(s0) + s0_l * (1.0 / s0)
+    t2 = t1 - t1 == 0.0
+    t3 = log_fine(s0)
+    t4 = t3 + t1
+    t5 = t4 if t2 else t3
+    t6 = (t1 - (t4 - t3) if t2 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
 
 
 # s5 = (0 if Eq(target, ignore_index) else weighted(z_loss, -2*s0_rate*(e1 + m0)/s0**2 + 2*s0_rate/s0**2) -
@@ -947,14 +978,19 @@ def value_f32_index_label_smoothing_eq_0(input, target, weight, ignore_index, la
             m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         out_[row] = value_f32_out_core_index_label_smoothing_eq_0(
             ignore_index,
             m0,
@@ -1033,17 +1069,22 @@ def vjp_f32_in_pairs_index_label_smoothing_eq_0(
             m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_index_label_smoothing_eq_0(e0_here)
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_in_pairs_e0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_in_pairs_s0_core_index_label_smoothing_eq_0(e0_here)
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         s2, s2_l = vjp_f32_in_pairs_s2_core_index_label_smoothing_eq_0(
             ignore_index, m0, s0, s0_l, target_row, z_loss, weight[inside(target_row, n_K)]
         )
@@ -1076,16 +1117,19 @@ def vjp_f32_index_label_smoothing_eq_0(g, input, target, weight, ignore_index, l
             m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_index_label_smoothing_eq_0(e0_here)
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_in_pairs_e0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_in_pairs_s0_core_index_label_smoothing_eq_0(e0_here)
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         s2 = vjp_f32_s2_core_index_label_smoothing_eq_0(
             ignore_index, m0, s0, target_row, z_loss, weight[inside(target_row, n_K)]
         )
@@ -1203,17 +1247,22 @@ def value_and_grad_f32_in_pairs_index_label_smoothing_eq_0(
             m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_index_label_smoothing_eq_0(e0_here)
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_in_pairs_e0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_in_pairs_s0_core_index_label_smoothing_eq_0(e0_here)
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         e1, e1_l = value_and_grad_f32_in_pairs_e1_core_index_label_smoothing_eq_0(s0, s0_l)
         out_[row] = value_and_grad_f64_out_core_index_label_smoothing_eq_0(
             e1,
@@ -1259,16 +1308,19 @@ def value_and_grad_f32_index_label_smoothing_eq_0(
             m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_index_label_smoothing_eq_0(e0_here)
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_in_pairs_e0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_in_pairs_s0_core_index_label_smoothing_eq_0(e0_here)
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         e1 = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0)
         size_e1 = value_and_grad_f32_size_e1_core_index_label_smoothing_eq_0(s0)
         near_out = value_and_grad_f32_near_out_core_index_label_smoothing_eq_0(
@@ -1367,7 +1419,7 @@ def hvp_input_f64_index_label_smoothing_eq_0(
             e0_l_2 = e0_l[start:stop]
             direction_row_3 = direction_row[start:stop]
             for i in range(stop - start):
-                e0_here, e0_l_here = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
+                e0_here, e0_l_here = hvp_input_f64_e0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
                 e0_1[i] = e0_here
                 e0_l_2[i] = e0_l_here
                 s0_here, s0_here_l = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_here, e0_l_here)
@@ -1380,7 +1432,7 @@ def hvp_input_f64_index_label_smoothing_eq_0(
                 )
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_K)
-        e1, e1_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
+        e1, e1_l = hvp_input_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
         s4, s4_l = value_and_grad_f64_s2_core_index_label_smoothing_eq_0(
             e1, e1_l, ignore_index, m0, s0, s0_l, target_row, z_loss, weight[inside(target_row, n_K)]
         )
@@ -1538,14 +1590,19 @@ def vjp_weight_f32_index_label_smoothing_eq_0(
             m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         e0 = vjp_weight_f32_e0_core_index_label_smoothing_eq_0(s0, s0_l)
         if 0 <= target_row < n_K:
             dweight_[target_row], error = two_sum(
@@ -1606,14 +1663,19 @@ def vjp_z_loss_f32_index_label_smoothing_eq_0(
             m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_row_0[i])
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         dz_loss_[0], error = two_sum(
             dz_loss_[0],
             vjp_z_loss_f32_dz_loss_core_index_label_smoothing_eq_0(g_row, ignore_index, m0, s0, s0_l, target_row),
@@ -2089,74 +2151,11 @@ def vjp_f64_dinput_core_index_label_smoothing_ne_0(
     return t15 + t24 if t24 - t24 == 0.0 else t15
 
 
-# e0[K] = exp(-m0 + input[K])
-@core
-def vjp_f32_in_pairs_e0_core_index_label_smoothing_ne_0(m0, input_K):
-    m0 = np.float64(m0)
-    input_K = np.float64(input_K)
-    return exp_medium(input_K - m0)
-
-
-# s0 = sum over K.1 of e0[K.1]
-@core
-def vjp_f32_in_pairs_s0_core_index_label_smoothing_ne_0(e0_K1):
-    e0_K1 = np.float64(e0_K1)
-    return e0_K1
-
-
-# s5 = (0 if Eq(target, ignore_index) else s4 + weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target],
-#     -(1 - label_smoothing)/s0))
-@core
-def vjp_f32_in_pairs_s5_core_index_label_smoothing_ne_0(
-    ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target, z_loss, weight_target
-):
-    ignore_index = np.float64(ignore_index)
-    label_smoothing = np.float64(label_smoothing)
-    m0 = np.float64(m0)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s4 = np.float64(s4)
-    s4_l = np.float64(s4_l)
-    target = np.float64(target)
-    z_loss = np.float64(z_loss)
-    weight_target = np.float64(weight_target)
-    t1 = target == ignore_index
-    t2 = weight_target == 0.0
-    t3 = weight_target / s0
-    t4 = 1.0 - label_smoothing
-    t5 = -(t3 * t4)
-    t6 = -(0.0 if t2 else t5)
-    t7 = s4 + t6
-    t8 = z_loss == 0.0
-    t9 = z_loss / s0
-    t10 = log(s0)
-    t11 = m0 + t10
-    t12 = t9 * t11
-    t13 = 0.0 if t8 else t12 * 2.0
-    t14 = t7 + t13
-    t15 = t14 - t7
-    t16 = t7 - s4
-    t17 = -label_smoothing
-    t18 = t4 - t17
-    t19 = fma(t3, t4, t5) + t3 * (t17 - (t4 - t18) + (1.0 - t18))
-    t20 = -(0.0 if t2 else -(t19 + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * t4))
-    t21 = t11 - m0
-    t22 = fma(t9, t11, -t12) + t9 * (m0 - (t11 - t21) + (t10 - t21) + s0_l * (1.0 / s0))
-    t23 = t7 - (t14 - t15) + (t13 - t15) + (s4 - (t7 - t16) + (t6 - t16) + s4_l + t20)
-    t24 = 0.0 if t1 else t23 + (0.0 if t8 else (t22 + (fma(-t9, s0, z_loss) - t9 * s0_l) / s0 * t11) * 2.0)
-    t25 = t24 - t24 == 0.0
-    t26 = 0.0 if t1 else t14
-    t27 = t26 + t24
-    t28 = t27 if t25 else t26
-    t29 = (t24 - (t27 - t26) if t25 else 0.0) if t28 - t28 == 0.0 else 0.0
-    return t28, t29
-
-
 # dinput[K] = g*((0 if Eq(target, ignore_index) else -s3*weighted(weight[K], 1)) + (0 if Eq(target, ignore_index)
 #     else weighted(s5, e0[K])))
 @core
 def vjp_f32_in_pairs_dinput_core_index_label_smoothing_ne_0(
-    g, ignore_index, s3, s3_l, s5, s5_l, target, e0_K, weight_K
+    g, ignore_index, s3, s3_l, s5, s5_l, target, e0_K, e0_K_l, weight_K
 ):
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
@@ -2166,6 +2165,7 @@ def vjp_f32_in_pairs_dinput_core_index_label_smoothing_ne_0(
     s5_l = np.float64(s5_l)
     target = np.float64(target)
     e0_K = np.float64(e0_K)
+    e0_K_l = np.float64(e0_K_l)
     weight_K = np.float64(weight_K)
     t1 = target == ignore_index
     t2 = 0.0 if weight_K == 0.0 else weight_K
@@ -2178,8 +2178,9 @@ def vjp_f32_in_pairs_dinput_core_index_label_smoothing_ne_0(
     t9 = g * t8
     t10 = t8 - t4
     t11 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t1 else -(fma(s3, t2, t3) + s3_l * t2))
-    t12 = fma(g, t8, -t9) + g * (t11 + (0.0 if t1 else 0.0 if t5 else fma(e0_K, s5, -t6) + e0_K * s5_l))
-    return t9 + t12 if t12 - t12 == 0.0 else t9
+    t12 = g * (t11 + (0.0 if t1 else 0.0 if t5 else fma(e0_K, s5, -t6) + e0_K * s5_l + e0_K_l * s5))
+    t13 = fma(g, t8, -t9) + t12
+    return t9 + t13 if t13 - t13 == 0.0 else t9
 
 
 # dinput[target] = g*((0 if Eq(target, ignore_index) else -s3*weighted(weight[target], 1)) + (0 if Eq(target,
@@ -2187,7 +2188,7 @@ def vjp_f32_in_pairs_dinput_core_index_label_smoothing_ne_0(
 #     1 - label_smoothing)))
 @core
 def vjp_f32_in_pairs_told_dinput_core_index_label_smoothing_ne_0(
-    g, ignore_index, label_smoothing, s3, s3_l, s5, s5_l, target, e0_target, weight_target
+    g, ignore_index, label_smoothing, s3, s3_l, s5, s5_l, target, e0_target, e0_target_l, weight_target
 ):
     g = np.float64(g)
     ignore_index = np.float64(ignore_index)
@@ -2198,6 +2199,7 @@ def vjp_f32_in_pairs_told_dinput_core_index_label_smoothing_ne_0(
     s5_l = np.float64(s5_l)
     target = np.float64(target)
     e0_target = np.float64(e0_target)
+    e0_target_l = np.float64(e0_target_l)
     weight_target = np.float64(weight_target)
     t1 = target == ignore_index
     t2 = weight_target == 0.0
@@ -2219,7 +2221,7 @@ def vjp_f32_in_pairs_told_dinput_core_index_label_smoothing_ne_0(
     t18 = t6 - t17
     t19 = -(0.0 if t2 else fma(weight_target, t6, -t7) + weight_target * (t17 - (t6 - t18) + (1.0 - t18)))
     t20 = t5 - (t9 - t16) + (t8 - t16) + (0.0 if t1 else -(fma(s3, t3, t4) + s3_l * t3))
-    t21 = 0.0 if t1 else 0.0 if t10 else fma(e0_target, s5, -t11) + e0_target * s5_l
+    t21 = 0.0 if t1 else 0.0 if t10 else fma(e0_target, s5, -t11) + e0_target * s5_l + e0_target_l * s5
     t22 = fma(g, t13, -t14) + g * (t9 - (t13 - t15) + (t12 - t15) + (t20 + (0.0 if t1 else t19)) + t21)
     return t14 + t22 if t22 - t22 == 0.0 else t14
 
@@ -2232,6 +2234,21 @@ def vjp_f32_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, ta
     target = np.float64(target)
     n_K = np.float64(n_K)
     return 0.0 if target == ignore_index else label_smoothing / n_K
+
+
+# e0[K] = exp(-m0 + input[K])
+@core
+def vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_K):
+    m0 = np.float64(m0)
+    input_K = np.float64(input_K)
+    return exp_medium(input_K - m0)
+
+
+# s0 = sum over K.1 of e0[K.1]
+@core
+def vjp_f32_s0_core_index_label_smoothing_ne_0(e0_K1):
+    e0_K1 = np.float64(e0_K1)
+    return e0_K1
 
 
 # r_s0 = 1/s0
@@ -2658,22 +2675,6 @@ def value_and_grad_f32_size_s5_core_index_label_smoothing_ne_0(
     weight_target = np.float64(weight_target)
     t1 = abs(0.0 if weight_target == 0.0 else weight_target * (label_smoothing + -1.0) / s0)
     return 0.0 if target == ignore_index else size_s4 + (size_e1 + abs(m0)) * 2.0 * abs(z_loss) / abs(s0) + t1
-
-
-# e0[K] = exp(-m0 + input[K])
-@core
-def hvp_input_f64_e0_core_index_label_smoothing_ne_0(m0, input_K):
-    m0 = np.float64(m0)
-    input_K = np.float64(input_K)
-    t1 = input_K - m0
-    t2 = t1 - input_K
-    t3 = exp(t1)
-    t4 = exp_low(t1) + (input_K - (t1 - t2) + (-m0 - t2)) * t3
-    t5 = t4 - t4 == 0.0
-    t6 = t3 + t4
-    t7 = t6 if t5 else t3
-    t8 = (t4 - (t6 - t3) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
 
 
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
@@ -3170,14 +3171,19 @@ def value_f32_in_pairs_index_label_smoothing_ne_0(input, target, weight, ignore_
             m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         e0, e0_l = value_f32_in_pairs_e0_core_index_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s1, width_K, 0.0)
         cleared(lost_s1, width_K, 0.0)
@@ -3220,27 +3226,37 @@ def value_f32_index_label_smoothing_ne_0(input, target, weight, ignore_index, la
             m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         e0 = value_f32_e0_core_index_label_smoothing_ne_0(s0)
         size_e0 = value_f32_size_e0_core_index_label_smoothing_ne_0(s0)
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        weight_1 = weight[start:stop]
-        for i in range(stop - start):
-            s1_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, m0, input_row_0[i], weight_1[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_f32_size_s1_core_index_label_smoothing_ne_0(m0, size_e0, input_row_0[i], weight_1[i])
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            input_row_0 = input_row[start:stop]
+            weight_1 = weight[start:stop]
+            for i in range(stop - start):
+                s1_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, m0, input_row_0[i], weight_1[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_f32_size_s1_core_index_label_smoothing_ne_0(
+                    m0, size_e0, input_row_0[i], weight_1[i]
+                )
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
         near_out = value_f32_near_out_core_index_label_smoothing_ne_0(
             e0,
             ignore_index,
@@ -3362,6 +3378,9 @@ def vjp_f32_in_pairs_index_label_smoothing_ne_0(
     n_K = input.shape[1]
     width_K = lanes_of(n_K)
     e0 = np.empty(n_K)
+    e0_l = np.empty(n_K)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
     lanes_s4_of = np.empty(LANES)
     lost_s4_of = np.empty(LANES)
     for row in range(dinput_.shape[0]):
@@ -3377,17 +3396,20 @@ def vjp_f32_in_pairs_index_label_smoothing_ne_0(
             m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_index_label_smoothing_ne_0(e0_here)
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        cleared(lanes_s0, width_K, 0.0)
+        cleared(lost_s0, width_K, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_here, s0_here_l = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_here, e0_l_here)
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s4_of, width_K, 0.0)
         cleared(lost_s4_of, width_K, 0.0)
@@ -3399,16 +3421,17 @@ def vjp_f32_in_pairs_index_label_smoothing_ne_0(
                 lanes_s4_of[i], lost_s4_of[i] = added(lanes_s4_of[i], lost_s4_of[i], s4_of_here, s4_of_here_l)
         s4_of, s4_of_l = sum_up(lanes_s4_of, lost_s4_of, width_K)
         s4, s4_l = vjp_f64_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l)
-        s5, s5_l = vjp_f32_in_pairs_s5_core_index_label_smoothing_ne_0(
+        s5, s5_l = vjp_f64_s5_core_index_label_smoothing_ne_0(
             ignore_index, label_smoothing, m0, s0, s0_l, s4, s4_l, target_row, z_loss, weight[inside(target_row, n_K)]
         )
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
-        weight_1 = weight[start:stop]
-        dinput__row_2 = dinput__row[start:stop]
+        e0_l_1 = e0_l[start:stop]
+        weight_2 = weight[start:stop]
+        dinput__row_3 = dinput__row[start:stop]
         for i in range(stop - start):
-            dinput__row_2[i] = vjp_f32_in_pairs_dinput_core_index_label_smoothing_ne_0(
-                g_row, ignore_index, s3, s3_l, s5, s5_l, target_row, e0_0[i], weight_1[i]
+            dinput__row_3[i] = vjp_f32_in_pairs_dinput_core_index_label_smoothing_ne_0(
+                g_row, ignore_index, s3, s3_l, s5, s5_l, target_row, e0_0[i], e0_l_1[i], weight_2[i]
             )
         if 0 <= target_row < n_K:
             dinput__row[target_row] = vjp_f32_in_pairs_told_dinput_core_index_label_smoothing_ne_0(
@@ -3421,6 +3444,7 @@ def vjp_f32_in_pairs_index_label_smoothing_ne_0(
                 s5_l,
                 target_row,
                 e0[inside(target_row, n_K)],
+                e0_l[inside(target_row, n_K)],
                 weight[inside(target_row, n_K)],
             )
 
@@ -3442,28 +3466,38 @@ def vjp_f32_index_label_smoothing_ne_0(g, input, target, weight, ignore_index, l
             m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_index_label_smoothing_ne_0(e0_here)
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_here)
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         r_s0 = vjp_f32_r_s0_core_index_label_smoothing_ne_0(s0)
-        lanes_s4_of = 0.0
-        lanes_size_s4_of = 0.0
-        start, stop = 0, n_K
-        weight_0 = weight[start:stop]
-        for i in range(stop - start):
-            s4_of_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, weight_0[i])
-            lanes_s4_of = plus(lanes_s4_of, s4_of_here)
-            size_s4_of_here = vjp_f32_size_s4_of_core_index_label_smoothing_ne_0(r_s0, weight_0[i])
-            lanes_size_s4_of = plus(lanes_size_s4_of, size_s4_of_here)
-        s4_of = lanes_s4_of
-        size_s4_of = lanes_size_s4_of
+        whole_lanes_s4_of, rest_lanes_s4_of = 0.0, 0.0
+        whole_lanes_size_s4_of, rest_lanes_size_s4_of = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s4_of = 0.0
+            lanes_size_s4_of = 0.0
+            weight_0 = weight[start:stop]
+            for i in range(stop - start):
+                s4_of_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, weight_0[i])
+                lanes_s4_of = plus(lanes_s4_of, s4_of_here)
+                size_s4_of_here = vjp_f32_size_s4_of_core_index_label_smoothing_ne_0(r_s0, weight_0[i])
+                lanes_size_s4_of = plus(lanes_size_s4_of, size_s4_of_here)
+            whole_lanes_s4_of, rest_lanes_s4_of = added(whole_lanes_s4_of, rest_lanes_s4_of, lanes_s4_of, 0.0)
+            whole_lanes_size_s4_of, rest_lanes_size_s4_of = added(
+                whole_lanes_size_s4_of, rest_lanes_size_s4_of, lanes_size_s4_of, 0.0
+            )
+        s4_of = together(whole_lanes_s4_of, rest_lanes_s4_of)
+        size_s4_of = together(whole_lanes_size_s4_of, rest_lanes_size_s4_of)
         s4 = vjp_f32_s4_core_index_label_smoothing_ne_0(s3, s4_of)
         size_s4 = vjp_f32_size_s4_core_index_label_smoothing_ne_0(s3, size_s4_of)
         s5 = vjp_f32_s5_core_index_label_smoothing_ne_0(
@@ -3495,22 +3529,29 @@ def vjp_f32_index_label_smoothing_ne_0(g, input, target, weight, ignore_index, l
         doubt_told_dinput = vjp_f32_doubt_told_dinput_core_index_label_smoothing_ne_0(
             near_told_dinput, size_told_dinput
         )
-        lanes_doubt_dinput = 0.0
-        start, stop = 0, n_K
-        e0_0 = e0[start:stop]
-        weight_1 = weight[start:stop]
-        dinput__row_2 = dinput__row[start:stop]
-        for i in range(stop - start):
-            near_dinput_here = vjp_f32_near_dinput_core_index_label_smoothing_ne_0(
-                g_row, ignore_index, s3, s5, target_row, e0_0[i], weight_1[i]
+        whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_doubt_dinput = 0.0
+            e0_0 = e0[start:stop]
+            weight_1 = weight[start:stop]
+            dinput__row_2 = dinput__row[start:stop]
+            for i in range(stop - start):
+                near_dinput_here = vjp_f32_near_dinput_core_index_label_smoothing_ne_0(
+                    g_row, ignore_index, s3, s5, target_row, e0_0[i], weight_1[i]
+                )
+                dinput__row_2[i] = vjp_f32_dinput_core_index_label_smoothing_ne_0(near_dinput_here)
+                size_dinput_here = vjp_f32_size_dinput_core_index_label_smoothing_ne_0(
+                    g_row, ignore_index, s3, size_s5, target_row, e0_0[i], weight_1[i]
+                )
+                doubt_dinput_here = vjp_f32_doubt_dinput_core_index_label_smoothing_ne_0(
+                    near_dinput_here, size_dinput_here
+                )
+                lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
+            whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = added(
+                whole_lanes_doubt_dinput, rest_lanes_doubt_dinput, lanes_doubt_dinput, 0.0
             )
-            dinput__row_2[i] = vjp_f32_dinput_core_index_label_smoothing_ne_0(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core_index_label_smoothing_ne_0(
-                g_row, ignore_index, s3, size_s5, target_row, e0_0[i], weight_1[i]
-            )
-            doubt_dinput_here = vjp_f32_doubt_dinput_core_index_label_smoothing_ne_0(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-        doubt_dinput = lanes_doubt_dinput
+        doubt_dinput = together(whole_lanes_doubt_dinput, rest_lanes_doubt_dinput)
         if 0 <= target_row < n_K:
             dinput__row[target_row] = vjp_f32_told_dinput_core_index_label_smoothing_ne_0(near_told_dinput)
         if doubt_told_dinput + doubt_dinput > 0.0:
@@ -3650,6 +3691,9 @@ def value_and_grad_f32_in_pairs_index_label_smoothing_ne_0(
     n_K = input.shape[1]
     width_K = lanes_of(n_K)
     e0 = np.empty(n_K)
+    e0_l = np.empty(n_K)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
     lanes_s1 = np.empty(LANES)
     lost_s1 = np.empty(LANES)
     lanes_s4_of = np.empty(LANES)
@@ -3667,18 +3711,21 @@ def value_and_grad_f32_in_pairs_index_label_smoothing_ne_0(
             m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_index_label_smoothing_ne_0(e0_here)
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
-        e1, e1_l = value_f32_in_pairs_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+        cleared(lanes_s0, width_K, 0.0)
+        cleared(lost_s0, width_K, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_here, s0_here_l = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_here, e0_l_here)
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
+        e1, e1_l = value_and_grad_f64_e1_core_index_label_smoothing_ne_0(s0, s0_l)
         r_s0, r_s0_l = vjp_f64_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s1, width_K, 0.0)
         cleared(lost_s1, width_K, 0.0)
@@ -3728,11 +3775,12 @@ def value_and_grad_f32_in_pairs_index_label_smoothing_ne_0(
         )
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
-        weight_1 = weight[start:stop]
-        dinput__row_2 = dinput__row[start:stop]
+        e0_l_1 = e0_l[start:stop]
+        weight_2 = weight[start:stop]
+        dinput__row_3 = dinput__row[start:stop]
         for i in range(stop - start):
-            dinput__row_2[i] = vjp_f32_in_pairs_dinput_core_index_label_smoothing_ne_0(
-                g_row, ignore_index, s3, s3_l, s5, s5_l, target_row, e0_0[i], weight_1[i]
+            dinput__row_3[i] = vjp_f32_in_pairs_dinput_core_index_label_smoothing_ne_0(
+                g_row, ignore_index, s3, s3_l, s5, s5_l, target_row, e0_0[i], e0_l_1[i], weight_2[i]
             )
         if 0 <= target_row < n_K:
             dinput__row[target_row] = vjp_f32_in_pairs_told_dinput_core_index_label_smoothing_ne_0(
@@ -3745,6 +3793,7 @@ def value_and_grad_f32_in_pairs_index_label_smoothing_ne_0(
                 s5_l,
                 target_row,
                 e0[inside(target_row, n_K)],
+                e0_l[inside(target_row, n_K)],
                 weight[inside(target_row, n_K)],
             )
 
@@ -3768,41 +3817,55 @@ def value_and_grad_f32_index_label_smoothing_ne_0(
             m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_index_label_smoothing_ne_0(e0_here)
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_here)
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         e1 = value_f32_e0_core_index_label_smoothing_ne_0(s0)
         size_e1 = value_f32_size_e0_core_index_label_smoothing_ne_0(s0)
         r_s0 = vjp_f32_r_s0_core_index_label_smoothing_ne_0(s0)
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        lanes_s4_of = 0.0
-        lanes_size_s4_of = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        weight_1 = weight[start:stop]
-        for i in range(stop - start):
-            s1_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, m0, input_row_0[i], weight_1[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_and_grad_f32_size_s1_core_index_label_smoothing_ne_0(
-                m0, size_e1, input_row_0[i], weight_1[i]
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        whole_lanes_s4_of, rest_lanes_s4_of = 0.0, 0.0
+        whole_lanes_size_s4_of, rest_lanes_size_s4_of = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            lanes_s4_of = 0.0
+            lanes_size_s4_of = 0.0
+            input_row_0 = input_row[start:stop]
+            weight_1 = weight[start:stop]
+            for i in range(stop - start):
+                s1_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, m0, input_row_0[i], weight_1[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_and_grad_f32_size_s1_core_index_label_smoothing_ne_0(
+                    m0, size_e1, input_row_0[i], weight_1[i]
+                )
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+                s4_of_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, weight_1[i])
+                lanes_s4_of = plus(lanes_s4_of, s4_of_here)
+                size_s4_of_here = vjp_f32_size_s4_of_core_index_label_smoothing_ne_0(r_s0, weight_1[i])
+                lanes_size_s4_of = plus(lanes_size_s4_of, size_s4_of_here)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+            whole_lanes_s4_of, rest_lanes_s4_of = added(whole_lanes_s4_of, rest_lanes_s4_of, lanes_s4_of, 0.0)
+            whole_lanes_size_s4_of, rest_lanes_size_s4_of = added(
+                whole_lanes_size_s4_of, rest_lanes_size_s4_of, lanes_size_s4_of, 0.0
             )
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-            s4_of_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, weight_1[i])
-            lanes_s4_of = plus(lanes_s4_of, s4_of_here)
-            size_s4_of_here = vjp_f32_size_s4_of_core_index_label_smoothing_ne_0(r_s0, weight_1[i])
-            lanes_size_s4_of = plus(lanes_size_s4_of, size_s4_of_here)
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
-        s4_of = lanes_s4_of
-        size_s4_of = lanes_size_s4_of
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
+        s4_of = together(whole_lanes_s4_of, rest_lanes_s4_of)
+        size_s4_of = together(whole_lanes_size_s4_of, rest_lanes_size_s4_of)
         near_out = value_and_grad_f32_near_out_core_index_label_smoothing_ne_0(
             e1,
             ignore_index,
@@ -3861,22 +3924,29 @@ def value_and_grad_f32_index_label_smoothing_ne_0(
         doubt_told_dinput = vjp_f32_doubt_told_dinput_core_index_label_smoothing_ne_0(
             near_told_dinput, size_told_dinput
         )
-        lanes_doubt_dinput = 0.0
-        start, stop = 0, n_K
-        e0_0 = e0[start:stop]
-        weight_1 = weight[start:stop]
-        dinput__row_2 = dinput__row[start:stop]
-        for i in range(stop - start):
-            near_dinput_here = vjp_f32_near_dinput_core_index_label_smoothing_ne_0(
-                g_row, ignore_index, s3, s5, target_row, e0_0[i], weight_1[i]
+        whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_doubt_dinput = 0.0
+            e0_0 = e0[start:stop]
+            weight_1 = weight[start:stop]
+            dinput__row_2 = dinput__row[start:stop]
+            for i in range(stop - start):
+                near_dinput_here = vjp_f32_near_dinput_core_index_label_smoothing_ne_0(
+                    g_row, ignore_index, s3, s5, target_row, e0_0[i], weight_1[i]
+                )
+                dinput__row_2[i] = vjp_f32_dinput_core_index_label_smoothing_ne_0(near_dinput_here)
+                size_dinput_here = vjp_f32_size_dinput_core_index_label_smoothing_ne_0(
+                    g_row, ignore_index, s3, size_s5, target_row, e0_0[i], weight_1[i]
+                )
+                doubt_dinput_here = vjp_f32_doubt_dinput_core_index_label_smoothing_ne_0(
+                    near_dinput_here, size_dinput_here
+                )
+                lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
+            whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = added(
+                whole_lanes_doubt_dinput, rest_lanes_doubt_dinput, lanes_doubt_dinput, 0.0
             )
-            dinput__row_2[i] = vjp_f32_dinput_core_index_label_smoothing_ne_0(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core_index_label_smoothing_ne_0(
-                g_row, ignore_index, s3, size_s5, target_row, e0_0[i], weight_1[i]
-            )
-            doubt_dinput_here = vjp_f32_doubt_dinput_core_index_label_smoothing_ne_0(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-        doubt_dinput = lanes_doubt_dinput
+        doubt_dinput = together(whole_lanes_doubt_dinput, rest_lanes_doubt_dinput)
         if 0 <= target_row < n_K:
             dinput__row[target_row] = vjp_f32_told_dinput_core_index_label_smoothing_ne_0(near_told_dinput)
         if doubt_out + doubt_told_dinput + doubt_dinput > 0.0:
@@ -3933,7 +4003,7 @@ def hvp_input_f64_index_label_smoothing_ne_0(
             e0_l_2 = e0_l[start:stop]
             direction_row_3 = direction_row[start:stop]
             for i in range(stop - start):
-                e0_here, e0_l_here = hvp_input_f64_e0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
+                e0_here, e0_l_here = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
                 e0_1[i] = e0_here
                 e0_l_2[i] = e0_l_here
                 s0_here, s0_here_l = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_here, e0_l_here)
@@ -3970,7 +4040,7 @@ def hvp_input_f64_index_label_smoothing_ne_0(
                 lanes_s8_of[i], lost_s8_of[i] = added(lanes_s8_of[i], lost_s8_of[i], s8_of_here, s8_of_here_l)
         s8_of, s8_of_l = sum_up(lanes_s8_of, lost_s8_of, width_K)
         s8, s8_l = hvp_input_f64_s8_core_index_label_smoothing_ne_0(s6, s6_l, s8_of, s8_of_l)
-        e1, e1_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
+        e1, e1_l = value_and_grad_f64_e1_core_index_label_smoothing_ne_0(s0, s0_l)
         s9, s9_l = hvp_input_f64_s9_core_index_label_smoothing_ne_0(
             e1,
             e1_l,
@@ -4051,9 +4121,9 @@ def hvp_input_f32_index_label_smoothing_ne_0(
             e0_1 = e0[start:stop]
             direction_row_2 = direction_row[start:stop]
             for i in range(stop - start):
-                e0_here = vjp_f32_in_pairs_e0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
+                e0_here = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
                 e0_1[i] = e0_here
-                s0_here = vjp_f32_in_pairs_s0_core_index_label_smoothing_ne_0(e0_here)
+                s0_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_here)
                 lanes_s0[i], lost_s0[i] = beside_one(lanes_s0[i], lost_s0[i], s0_here)
                 s0_rate_here, s0_rate_here_l = hvp_input_f32_s0_rate_core_index_label_smoothing_ne_0(
                     direction_row_2[i], e0_here
@@ -4183,14 +4253,19 @@ def vjp_weight_f32_index_label_smoothing_ne_0(
             m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         e0, e0_l = value_f32_in_pairs_e0_core_index_label_smoothing_ne_0(s0, s0_l)
         start, stop = 0, n_K
         input_row_0 = input_row[start:stop]
@@ -4274,14 +4349,19 @@ def vjp_label_smoothing_f32_index_label_smoothing_ne_0(
             m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         e0, e0_l = value_f32_in_pairs_e0_core_index_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s1, width_K, 0.0)
         cleared(lost_s1, width_K, 0.0)
@@ -4353,14 +4433,19 @@ def vjp_z_loss_f32_index_label_smoothing_ne_0(
             m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core_index_label_smoothing_ne_0(m0, input_row_0[i])
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         dz_loss_[0], error = two_sum(
             dz_loss_[0],
             vjp_z_loss_f32_dz_loss_core_index_label_smoothing_ne_0(g_row, ignore_index, m0, s0, s0_l, target_row),
@@ -4717,7 +4802,7 @@ def vjp_f64_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, e0_K_l, tar
 
 # e0[K] = exp(-m0 + input[K])
 @core
-def vjp_f32_in_pairs_e0_core_prob_label_smoothing_eq_0(m0, input_K):
+def vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_K):
     m0 = np.float64(m0)
     input_K = np.float64(input_K)
     return exp_medium(input_K - m0)
@@ -4725,60 +4810,9 @@ def vjp_f32_in_pairs_e0_core_prob_label_smoothing_eq_0(m0, input_K):
 
 # s0 = sum over K.1 of e0[K.1]
 @core
-def vjp_f32_in_pairs_s0_core_prob_label_smoothing_eq_0(e0_K1):
+def vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_K1):
     e0_K1 = np.float64(e0_K1)
     return e0_K1
-
-
-# s4 = s3 + weighted(z_loss, 2*(m0 + log(s0))/s0)
-@core
-def vjp_f32_in_pairs_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss):
-    m0 = np.float64(m0)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s3 = np.float64(s3)
-    s3_l = np.float64(s3_l)
-    z_loss = np.float64(z_loss)
-    t1 = z_loss == 0.0
-    t2 = z_loss / s0
-    t3 = log(s0)
-    t4 = m0 + t3
-    t5 = t2 * t4
-    t6 = 0.0 if t1 else t5 * 2.0
-    t7 = s3 + t6
-    t8 = t7 - s3
-    t9 = t4 - m0
-    t10 = fma(t2, t4, -t5) + t2 * (m0 - (t4 - t9) + (t3 - t9) + s0_l * (1.0 / s0))
-    t11 = 0.0 if t1 else (t10 + (fma(-t2, s0, z_loss) - t2 * s0_l) / s0 * t4) * 2.0
-    t12 = s3 - (t7 - t8) + (t6 - t8) + s3_l + t11
-    t13 = t12 - t12 == 0.0
-    t14 = t7 + t12
-    t15 = t14 if t13 else t7
-    t16 = (t12 - (t14 - t7) if t13 else 0.0) if t15 - t15 == 0.0 else 0.0
-    return t15, t16
-
-
-# dinput[K] = g*(weighted(s4, e0[K]) - weighted(target[K]*weight[K], 1))
-@core
-def vjp_f32_in_pairs_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, target_K, weight_K):
-    g = np.float64(g)
-    s4 = np.float64(s4)
-    s4_l = np.float64(s4_l)
-    e0_K = np.float64(e0_K)
-    target_K = np.float64(target_K)
-    weight_K = np.float64(weight_K)
-    t1 = s4 == 0.0
-    t2 = e0_K * s4
-    t3 = 0.0 if t1 else t2
-    t4 = target_K * weight_K
-    t5 = t4 == 0.0
-    t6 = -(0.0 if t5 else t4)
-    t7 = t3 + t6
-    t8 = g * t7
-    t9 = t7 - t3
-    t10 = t3 - (t7 - t9) + (t6 - t9) + (0.0 if t1 else fma(e0_K, s4, -t2) + e0_K * s4_l)
-    t11 = fma(g, t7, -t8) + g * (t10 + -(0.0 if t5 else fma(target_K, weight_K, -t4)))
-    return t8 + t11 if t11 - t11 == 0.0 else t8
 
 
 # r_s0 = 1/s0
@@ -5022,22 +5056,6 @@ def value_and_grad_f32_size_s4_core_prob_label_smoothing_eq_0(m0, s0, size_e1, s
     size_s3 = np.float64(size_s3)
     z_loss = np.float64(z_loss)
     return size_s3 + (size_e1 + abs(m0)) * 2.0 * abs(z_loss) / abs(s0)
-
-
-# e0[K] = exp(-m0 + input[K])
-@core
-def hvp_input_f64_e0_core_prob_label_smoothing_eq_0(m0, input_K):
-    m0 = np.float64(m0)
-    input_K = np.float64(input_K)
-    t1 = input_K - m0
-    t2 = t1 - input_K
-    t3 = exp(t1)
-    t4 = exp_low(t1) + (input_K - (t1 - t2) + (-m0 - t2)) * t3
-    t5 = t4 - t4 == 0.0
-    t6 = t3 + t4
-    t7 = t6 if t5 else t3
-    t8 = (t4 - (t6 - t3) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
 
 
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
@@ -5395,14 +5413,19 @@ def value_f32_in_pairs_prob_label_smoothing_eq_0(input, target, weight, ignore_i
             m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         e0, e0_l = value_f32_in_pairs_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
         cleared(lanes_s1, width_K, 0.0)
         cleared(lost_s1, width_K, 0.0)
@@ -5433,30 +5456,40 @@ def value_f32_prob_label_smoothing_eq_0(input, target, weight, ignore_index, lab
             m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         e0 = value_f32_e0_core_prob_label_smoothing_eq_0(s0)
         size_e0 = value_f32_size_e0_core_prob_label_smoothing_eq_0(s0)
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        target_row_1 = target_row[start:stop]
-        weight_2 = weight[start:stop]
-        for i in range(stop - start):
-            s1_here = value_f32_s1_core_prob_label_smoothing_eq_0(e0, m0, input_row_0[i], target_row_1[i], weight_2[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_f32_size_s1_core_prob_label_smoothing_eq_0(
-                m0, size_e0, input_row_0[i], target_row_1[i], weight_2[i]
-            )
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            input_row_0 = input_row[start:stop]
+            target_row_1 = target_row[start:stop]
+            weight_2 = weight[start:stop]
+            for i in range(stop - start):
+                s1_here = value_f32_s1_core_prob_label_smoothing_eq_0(
+                    e0, m0, input_row_0[i], target_row_1[i], weight_2[i]
+                )
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_f32_size_s1_core_prob_label_smoothing_eq_0(
+                    m0, size_e0, input_row_0[i], target_row_1[i], weight_2[i]
+                )
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
         near_out = value_f32_near_out_core_prob_label_smoothing_eq_0(e0, m0, s1, z_loss)
         out_[row] = value_f32_out_core_prob_label_smoothing_eq_0(near_out)
         size_out = value_f32_size_out_core_prob_label_smoothing_eq_0(e0, m0, size_e0, size_s1, z_loss)
@@ -5542,6 +5575,9 @@ def vjp_f32_in_pairs_prob_label_smoothing_eq_0(
     n_K = input.shape[1]
     width_K = lanes_of(n_K)
     e0 = np.empty(n_K)
+    e0_l = np.empty(n_K)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
     lanes_s3 = np.empty(LANES)
     lost_s3 = np.empty(LANES)
     for row in range(dinput_.shape[0]):
@@ -5556,17 +5592,20 @@ def vjp_f32_in_pairs_prob_label_smoothing_eq_0(
             m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_prob_label_smoothing_eq_0(e0_here)
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        cleared(lanes_s0, width_K, 0.0)
+        cleared(lost_s0, width_K, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_here, s0_here_l = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_here, e0_l_here)
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
         cleared(lanes_s3, width_K, 0.0)
         cleared(lost_s3, width_K, 0.0)
@@ -5580,15 +5619,16 @@ def vjp_f32_in_pairs_prob_label_smoothing_eq_0(
                 )
                 lanes_s3[i], lost_s3[i] = added(lanes_s3[i], lost_s3[i], s3_here, s3_here_l)
         s3, s3_l = sum_up(lanes_s3, lost_s3, width_K)
-        s4, s4_l = vjp_f32_in_pairs_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss)
+        s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss)
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
-        target_row_1 = target_row[start:stop]
-        weight_2 = weight[start:stop]
-        dinput__row_3 = dinput__row[start:stop]
+        e0_l_1 = e0_l[start:stop]
+        target_row_2 = target_row[start:stop]
+        weight_3 = weight[start:stop]
+        dinput__row_4 = dinput__row[start:stop]
         for i in range(stop - start):
-            dinput__row_3[i] = vjp_f32_in_pairs_dinput_core_prob_label_smoothing_eq_0(
-                g_row, s4, s4_l, e0_0[i], target_row_1[i], weight_2[i]
+            dinput__row_4[i] = vjp_f64_dinput_core_prob_label_smoothing_eq_0(
+                g_row, s4, s4_l, e0_0[i], e0_l_1[i], target_row_2[i], weight_3[i]
             )
 
 
@@ -5608,48 +5648,63 @@ def vjp_f32_prob_label_smoothing_eq_0(g, input, target, weight, ignore_index, la
             m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_prob_label_smoothing_eq_0(e0_here)
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_here)
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         r_s0 = vjp_f32_r_s0_core_prob_label_smoothing_eq_0(s0)
-        lanes_s3 = 0.0
-        lanes_size_s3 = 0.0
-        start, stop = 0, n_K
-        target_row_0 = target_row[start:stop]
-        weight_1 = weight[start:stop]
-        for i in range(stop - start):
-            s3_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, target_row_0[i], weight_1[i])
-            lanes_s3 = plus(lanes_s3, s3_here)
-            size_s3_here = vjp_f32_size_s3_core_prob_label_smoothing_eq_0(r_s0, target_row_0[i], weight_1[i])
-            lanes_size_s3 = plus(lanes_size_s3, size_s3_here)
-        s3 = lanes_s3
-        size_s3 = lanes_size_s3
+        whole_lanes_s3, rest_lanes_s3 = 0.0, 0.0
+        whole_lanes_size_s3, rest_lanes_size_s3 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s3 = 0.0
+            lanes_size_s3 = 0.0
+            target_row_0 = target_row[start:stop]
+            weight_1 = weight[start:stop]
+            for i in range(stop - start):
+                s3_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, target_row_0[i], weight_1[i])
+                lanes_s3 = plus(lanes_s3, s3_here)
+                size_s3_here = vjp_f32_size_s3_core_prob_label_smoothing_eq_0(r_s0, target_row_0[i], weight_1[i])
+                lanes_size_s3 = plus(lanes_size_s3, size_s3_here)
+            whole_lanes_s3, rest_lanes_s3 = added(whole_lanes_s3, rest_lanes_s3, lanes_s3, 0.0)
+            whole_lanes_size_s3, rest_lanes_size_s3 = added(whole_lanes_size_s3, rest_lanes_size_s3, lanes_size_s3, 0.0)
+        s3 = together(whole_lanes_s3, rest_lanes_s3)
+        size_s3 = together(whole_lanes_size_s3, rest_lanes_size_s3)
         s4 = vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s3, z_loss)
         size_s4 = vjp_f32_size_s4_core_prob_label_smoothing_eq_0(m0, s0, size_s3, z_loss)
-        lanes_doubt_dinput = 0.0
-        start, stop = 0, n_K
-        e0_0 = e0[start:stop]
-        target_row_1 = target_row[start:stop]
-        weight_2 = weight[start:stop]
-        dinput__row_3 = dinput__row[start:stop]
-        for i in range(stop - start):
-            near_dinput_here = vjp_f32_near_dinput_core_prob_label_smoothing_eq_0(
-                g_row, s4, e0_0[i], target_row_1[i], weight_2[i]
+        whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_doubt_dinput = 0.0
+            e0_0 = e0[start:stop]
+            target_row_1 = target_row[start:stop]
+            weight_2 = weight[start:stop]
+            dinput__row_3 = dinput__row[start:stop]
+            for i in range(stop - start):
+                near_dinput_here = vjp_f32_near_dinput_core_prob_label_smoothing_eq_0(
+                    g_row, s4, e0_0[i], target_row_1[i], weight_2[i]
+                )
+                dinput__row_3[i] = vjp_f32_dinput_core_prob_label_smoothing_eq_0(near_dinput_here)
+                size_dinput_here = vjp_f32_size_dinput_core_prob_label_smoothing_eq_0(
+                    g_row, size_s4, e0_0[i], target_row_1[i], weight_2[i]
+                )
+                doubt_dinput_here = vjp_f32_doubt_dinput_core_prob_label_smoothing_eq_0(
+                    near_dinput_here, size_dinput_here
+                )
+                lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
+            whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = added(
+                whole_lanes_doubt_dinput, rest_lanes_doubt_dinput, lanes_doubt_dinput, 0.0
             )
-            dinput__row_3[i] = vjp_f32_dinput_core_prob_label_smoothing_eq_0(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core_prob_label_smoothing_eq_0(
-                g_row, size_s4, e0_0[i], target_row_1[i], weight_2[i]
-            )
-            doubt_dinput_here = vjp_f32_doubt_dinput_core_prob_label_smoothing_eq_0(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-        doubt_dinput = lanes_doubt_dinput
+        doubt_dinput = together(whole_lanes_doubt_dinput, rest_lanes_doubt_dinput)
         if doubt_dinput > 0.0:
             vjp_f32_in_pairs_prob_label_smoothing_eq_0(
                 rows_at(g, row),
@@ -5751,6 +5806,9 @@ def value_and_grad_f32_in_pairs_prob_label_smoothing_eq_0(
     n_K = input.shape[1]
     width_K = lanes_of(n_K)
     e0 = np.empty(n_K)
+    e0_l = np.empty(n_K)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
     lanes_s1 = np.empty(LANES)
     lost_s1 = np.empty(LANES)
     lanes_s3 = np.empty(LANES)
@@ -5767,18 +5825,21 @@ def value_and_grad_f32_in_pairs_prob_label_smoothing_eq_0(
             m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_prob_label_smoothing_eq_0(e0_here)
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
-        e1, e1_l = value_f32_in_pairs_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+        cleared(lanes_s0, width_K, 0.0)
+        cleared(lost_s0, width_K, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_here, s0_here_l = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_here, e0_l_here)
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
+        e1, e1_l = value_and_grad_f64_e1_core_prob_label_smoothing_eq_0(s0, s0_l)
         r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
         cleared(lanes_s1, width_K, 0.0)
         cleared(lost_s1, width_K, 0.0)
@@ -5804,12 +5865,13 @@ def value_and_grad_f32_in_pairs_prob_label_smoothing_eq_0(
         s4, s4_l = value_and_grad_f64_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s3, s3_l, z_loss)
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
-        target_row_1 = target_row[start:stop]
-        weight_2 = weight[start:stop]
-        dinput__row_3 = dinput__row[start:stop]
+        e0_l_1 = e0_l[start:stop]
+        target_row_2 = target_row[start:stop]
+        weight_3 = weight[start:stop]
+        dinput__row_4 = dinput__row[start:stop]
         for i in range(stop - start):
-            dinput__row_3[i] = vjp_f32_in_pairs_dinput_core_prob_label_smoothing_eq_0(
-                g_row, s4, s4_l, e0_0[i], target_row_1[i], weight_2[i]
+            dinput__row_4[i] = vjp_f64_dinput_core_prob_label_smoothing_eq_0(
+                g_row, s4, s4_l, e0_0[i], e0_l_1[i], target_row_2[i], weight_3[i]
             )
 
 
@@ -5831,67 +5893,86 @@ def value_and_grad_f32_prob_label_smoothing_eq_0(
             m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_prob_label_smoothing_eq_0(e0_here)
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_here)
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         e1 = value_f32_e0_core_prob_label_smoothing_eq_0(s0)
         size_e1 = value_f32_size_e0_core_prob_label_smoothing_eq_0(s0)
         r_s0 = vjp_f32_r_s0_core_prob_label_smoothing_eq_0(s0)
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        lanes_s3 = 0.0
-        lanes_size_s3 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        target_row_1 = target_row[start:stop]
-        weight_2 = weight[start:stop]
-        for i in range(stop - start):
-            s1_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
-                e1, m0, input_row_0[i], target_row_1[i], weight_2[i]
-            )
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_and_grad_f32_size_s1_core_prob_label_smoothing_eq_0(
-                m0, size_e1, input_row_0[i], target_row_1[i], weight_2[i]
-            )
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-            s3_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, target_row_1[i], weight_2[i])
-            lanes_s3 = plus(lanes_s3, s3_here)
-            size_s3_here = vjp_f32_size_s3_core_prob_label_smoothing_eq_0(r_s0, target_row_1[i], weight_2[i])
-            lanes_size_s3 = plus(lanes_size_s3, size_s3_here)
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
-        s3 = lanes_s3
-        size_s3 = lanes_size_s3
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        whole_lanes_s3, rest_lanes_s3 = 0.0, 0.0
+        whole_lanes_size_s3, rest_lanes_size_s3 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            lanes_s3 = 0.0
+            lanes_size_s3 = 0.0
+            input_row_0 = input_row[start:stop]
+            target_row_1 = target_row[start:stop]
+            weight_2 = weight[start:stop]
+            for i in range(stop - start):
+                s1_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
+                    e1, m0, input_row_0[i], target_row_1[i], weight_2[i]
+                )
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_and_grad_f32_size_s1_core_prob_label_smoothing_eq_0(
+                    m0, size_e1, input_row_0[i], target_row_1[i], weight_2[i]
+                )
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+                s3_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, target_row_1[i], weight_2[i])
+                lanes_s3 = plus(lanes_s3, s3_here)
+                size_s3_here = vjp_f32_size_s3_core_prob_label_smoothing_eq_0(r_s0, target_row_1[i], weight_2[i])
+                lanes_size_s3 = plus(lanes_size_s3, size_s3_here)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+            whole_lanes_s3, rest_lanes_s3 = added(whole_lanes_s3, rest_lanes_s3, lanes_s3, 0.0)
+            whole_lanes_size_s3, rest_lanes_size_s3 = added(whole_lanes_size_s3, rest_lanes_size_s3, lanes_size_s3, 0.0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
+        s3 = together(whole_lanes_s3, rest_lanes_s3)
+        size_s3 = together(whole_lanes_size_s3, rest_lanes_size_s3)
         near_out = value_and_grad_f32_near_out_core_prob_label_smoothing_eq_0(e1, m0, s1, z_loss)
         out_[row] = value_f32_out_core_prob_label_smoothing_eq_0(near_out)
         size_out = value_and_grad_f32_size_out_core_prob_label_smoothing_eq_0(e1, m0, size_e1, size_s1, z_loss)
         doubt_out = value_f32_doubt_out_core_prob_label_smoothing_eq_0(near_out, size_out)
         s4 = value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, m0, s0, s3, z_loss)
         size_s4 = value_and_grad_f32_size_s4_core_prob_label_smoothing_eq_0(m0, s0, size_e1, size_s3, z_loss)
-        lanes_doubt_dinput = 0.0
-        start, stop = 0, n_K
-        e0_0 = e0[start:stop]
-        target_row_1 = target_row[start:stop]
-        weight_2 = weight[start:stop]
-        dinput__row_3 = dinput__row[start:stop]
-        for i in range(stop - start):
-            near_dinput_here = vjp_f32_near_dinput_core_prob_label_smoothing_eq_0(
-                g_row, s4, e0_0[i], target_row_1[i], weight_2[i]
+        whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_doubt_dinput = 0.0
+            e0_0 = e0[start:stop]
+            target_row_1 = target_row[start:stop]
+            weight_2 = weight[start:stop]
+            dinput__row_3 = dinput__row[start:stop]
+            for i in range(stop - start):
+                near_dinput_here = vjp_f32_near_dinput_core_prob_label_smoothing_eq_0(
+                    g_row, s4, e0_0[i], target_row_1[i], weight_2[i]
+                )
+                dinput__row_3[i] = vjp_f32_dinput_core_prob_label_smoothing_eq_0(near_dinput_here)
+                size_dinput_here = vjp_f32_size_dinput_core_prob_label_smoothing_eq_0(
+                    g_row, size_s4, e0_0[i], target_row_1[i], weight_2[i]
+                )
+                doubt_dinput_here = vjp_f32_doubt_dinput_core_prob_label_smoothing_eq_0(
+                    near_dinput_here, size_dinput_here
+                )
+                lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
+            whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = added(
+                whole_lanes_doubt_dinput, rest_lanes_doubt_dinput, lanes_doubt_dinput, 0.0
             )
-            dinput__row_3[i] = vjp_f32_dinput_core_prob_label_smoothing_eq_0(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core_prob_label_smoothing_eq_0(
-                g_row, size_s4, e0_0[i], target_row_1[i], weight_2[i]
-            )
-            doubt_dinput_here = vjp_f32_doubt_dinput_core_prob_label_smoothing_eq_0(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-        doubt_dinput = lanes_doubt_dinput
+        doubt_dinput = together(whole_lanes_doubt_dinput, rest_lanes_doubt_dinput)
         if doubt_out + doubt_dinput > 0.0:
             value_and_grad_f32_in_pairs_prob_label_smoothing_eq_0(
                 rows_at(g, row),
@@ -5946,7 +6027,7 @@ def hvp_input_f64_prob_label_smoothing_eq_0(
             e0_l_2 = e0_l[start:stop]
             direction_row_3 = direction_row[start:stop]
             for i in range(stop - start):
-                e0_here, e0_l_here = hvp_input_f64_e0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
+                e0_here, e0_l_here = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
                 e0_1[i] = e0_here
                 e0_l_2[i] = e0_l_here
                 s0_here, s0_here_l = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_here, e0_l_here)
@@ -5979,7 +6060,7 @@ def hvp_input_f64_prob_label_smoothing_eq_0(
                 lanes_s7[i], lost_s7[i] = added(lanes_s7[i], lost_s7[i], s7_here, s7_here_l)
         s6, s6_l = sum_up(lanes_s6, lost_s6, width_K)
         s7, s7_l = sum_up(lanes_s7, lost_s7, width_K)
-        e1, e1_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
+        e1, e1_l = value_and_grad_f64_e1_core_prob_label_smoothing_eq_0(s0, s0_l)
         s8, s8_l = hvp_input_f64_s8_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l, s7, s7_l, z_loss)
         s9, s9_l = hvp_input_f64_s9_core_prob_label_smoothing_eq_0(
             e1, e1_l, m0, s0, s0_l, s0_rate, s0_rate_l, s6, s6_l, z_loss
@@ -6033,9 +6114,9 @@ def hvp_input_f32_prob_label_smoothing_eq_0(
             e0_1 = e0[start:stop]
             direction_row_2 = direction_row[start:stop]
             for i in range(stop - start):
-                e0_here = vjp_f32_in_pairs_e0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
+                e0_here = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
                 e0_1[i] = e0_here
-                s0_here = vjp_f32_in_pairs_s0_core_prob_label_smoothing_eq_0(e0_here)
+                s0_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_here)
                 lanes_s0[i], lost_s0[i] = beside_one(lanes_s0[i], lost_s0[i], s0_here)
                 s0_rate_here, s0_rate_here_l = hvp_input_f32_s0_rate_core_prob_label_smoothing_eq_0(
                     direction_row_2[i], e0_here
@@ -6133,14 +6214,19 @@ def vjp_target_f32_prob_label_smoothing_eq_0(g, input, target, weight, ignore_in
             m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         e0 = vjp_target_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
         start, stop = 0, n_K
         input_row_0 = input_row[start:stop]
@@ -6210,14 +6296,19 @@ def vjp_weight_f32_prob_label_smoothing_eq_0(
             m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         e0 = vjp_target_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
         start, stop = 0, n_K
         input_row_0 = input_row[start:stop]
@@ -6282,14 +6373,19 @@ def vjp_z_loss_f32_prob_label_smoothing_eq_0(
             m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_eq_0(m0, input_row_0[i])
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         dz_loss_[0], error = two_sum(
             dz_loss_[0], vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_eq_0(g_row, m0, s0, s0_l)
         )
@@ -6733,87 +6829,6 @@ def vjp_f64_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_
     return t12 + t18 if t18 - t18 == 0.0 else t12
 
 
-# e0[K] = exp(-m0 + input[K])
-@core
-def vjp_f32_in_pairs_e0_core_prob_label_smoothing_ne_0(m0, input_K):
-    m0 = np.float64(m0)
-    input_K = np.float64(input_K)
-    return exp_medium(input_K - m0)
-
-
-# s0 = sum over K.1 of e0[K.1]
-@core
-def vjp_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(e0_K1):
-    e0_K1 = np.float64(e0_K1)
-    return e0_K1
-
-
-# s8 = s5 + s7 + weighted(z_loss, 2*(m0 + log(s0))/s0)
-@core
-def vjp_f32_in_pairs_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss):
-    m0 = np.float64(m0)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s5 = np.float64(s5)
-    s5_l = np.float64(s5_l)
-    s7 = np.float64(s7)
-    s7_l = np.float64(s7_l)
-    z_loss = np.float64(z_loss)
-    t1 = s5 + s7
-    t2 = z_loss == 0.0
-    t3 = z_loss / s0
-    t4 = log(s0)
-    t5 = m0 + t4
-    t6 = t3 * t5
-    t7 = 0.0 if t2 else t6 * 2.0
-    t8 = t1 + t7
-    t9 = t8 - t1
-    t10 = t1 - s5
-    t11 = t5 - m0
-    t12 = fma(t3, t5, -t6) + t3 * (m0 - (t5 - t11) + (t4 - t11) + s0_l * (1.0 / s0))
-    t13 = t1 - (t8 - t9) + (t7 - t9) + (s5 - (t1 - t10) + (s7 - t10) + s5_l + s7_l)
-    t14 = t13 + (0.0 if t2 else (t12 + (fma(-t3, s0, z_loss) - t3 * s0_l) / s0 * t5) * 2.0)
-    t15 = t14 - t14 == 0.0
-    t16 = t8 + t14
-    t17 = t16 if t15 else t8
-    t18 = (t14 - (t16 - t8) if t15 else 0.0) if t17 - t17 == 0.0 else 0.0
-    return t17, t18
-
-
-# dinput[K] = g*(-s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(s8, e0[K]))
-@core
-def vjp_f32_in_pairs_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_l, e0_K, target_K, weight_K):
-    g = np.float64(g)
-    s4 = np.float64(s4)
-    s4_l = np.float64(s4_l)
-    s6 = np.float64(s6)
-    s6_l = np.float64(s6_l)
-    s8 = np.float64(s8)
-    s8_l = np.float64(s8_l)
-    e0_K = np.float64(e0_K)
-    target_K = np.float64(target_K)
-    weight_K = np.float64(weight_K)
-    t1 = 0.0 if weight_K == 0.0 else weight_K
-    t2 = -(s4 * t1)
-    t3 = target_K * weight_K
-    t4 = t3 == 0.0
-    t5 = 0.0 if t4 else t3
-    t6 = -(s6 * t5)
-    t7 = t2 + t6
-    t8 = s8 == 0.0
-    t9 = e0_K * s8
-    t10 = 0.0 if t8 else t9
-    t11 = t7 + t10
-    t12 = g * t11
-    t13 = t11 - t7
-    t14 = t7 - t2
-    t15 = -(fma(s6, t5, t6) + s6 * (0.0 if t4 else fma(target_K, weight_K, -t3)) + s6_l * t5)
-    t16 = t2 - (t7 - t14) + (t6 - t14) + -(fma(s4, t1, t2) + s4_l * t1) + t15
-    t17 = g * (t7 - (t11 - t13) + (t10 - t13) + t16 + (0.0 if t8 else fma(e0_K, s8, -t9) + e0_K * s8_l))
-    t18 = fma(g, t11, -t12) + t17
-    return t12 + t18 if t18 - t18 == 0.0 else t12
-
-
 # s4 = label_smoothing/|K|
 @core
 def vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, n_K):
@@ -6827,6 +6842,21 @@ def vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, n_K):
 def vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing):
     label_smoothing = np.float64(label_smoothing)
     return 1.0 - label_smoothing
+
+
+# e0[K] = exp(-m0 + input[K])
+@core
+def vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_K):
+    m0 = np.float64(m0)
+    input_K = np.float64(input_K)
+    return exp_medium(input_K - m0)
+
+
+# s0 = sum over K.1 of e0[K.1]
+@core
+def vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_K1):
+    e0_K1 = np.float64(e0_K1)
+    return e0_K1
 
 
 # r_s0 = 1/s0
@@ -7202,22 +7232,6 @@ def value_and_grad_f32_size_s8_core_prob_label_smoothing_ne_0(m0, s0, size_e1, s
     size_s7 = np.float64(size_s7)
     z_loss = np.float64(z_loss)
     return size_s5 + size_s7 + (size_e1 + abs(m0)) * 2.0 * abs(z_loss) / abs(s0)
-
-
-# e0[K] = exp(-m0 + input[K])
-@core
-def hvp_input_f64_e0_core_prob_label_smoothing_ne_0(m0, input_K):
-    m0 = np.float64(m0)
-    input_K = np.float64(input_K)
-    t1 = input_K - m0
-    t2 = t1 - input_K
-    t3 = exp(t1)
-    t4 = exp_low(t1) + (input_K - (t1 - t2) + (-m0 - t2)) * t3
-    t5 = t4 - t4 == 0.0
-    t6 = t3 + t4
-    t7 = t6 if t5 else t3
-    t8 = (t4 - (t6 - t3) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
 
 
 # s0_rate = sum over K.1 of weighted(e0[K.1], direction[K.1])
@@ -7760,14 +7774,19 @@ def value_f32_in_pairs_prob_label_smoothing_ne_0(input, target, weight, ignore_i
             m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         e0, e0_l = value_f32_in_pairs_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s1, width_K, 0.0)
         cleared(lost_s1, width_K, 0.0)
@@ -7807,38 +7826,54 @@ def value_f32_prob_label_smoothing_ne_0(input, target, weight, ignore_index, lab
             m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         e0 = value_f32_e0_core_prob_label_smoothing_ne_0(s0)
         size_e0 = value_f32_size_e0_core_prob_label_smoothing_ne_0(s0)
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        lanes_s2 = 0.0
-        lanes_size_s2 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        target_row_1 = target_row[start:stop]
-        weight_2 = weight[start:stop]
-        for i in range(stop - start):
-            s1_here = value_f32_s1_core_prob_label_smoothing_ne_0(e0, m0, input_row_0[i], target_row_1[i], weight_2[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_f32_size_s1_core_prob_label_smoothing_ne_0(
-                m0, size_e0, input_row_0[i], target_row_1[i], weight_2[i]
-            )
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-            s2_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, m0, input_row_0[i], weight_2[i])
-            lanes_s2 = plus(lanes_s2, s2_here)
-            size_s2_here = value_f32_size_s2_core_prob_label_smoothing_ne_0(m0, size_e0, input_row_0[i], weight_2[i])
-            lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
-        s2 = lanes_s2
-        size_s2 = lanes_size_s2
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+        whole_lanes_size_s2, rest_lanes_size_s2 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            lanes_s2 = 0.0
+            lanes_size_s2 = 0.0
+            input_row_0 = input_row[start:stop]
+            target_row_1 = target_row[start:stop]
+            weight_2 = weight[start:stop]
+            for i in range(stop - start):
+                s1_here = value_f32_s1_core_prob_label_smoothing_ne_0(
+                    e0, m0, input_row_0[i], target_row_1[i], weight_2[i]
+                )
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_f32_size_s1_core_prob_label_smoothing_ne_0(
+                    m0, size_e0, input_row_0[i], target_row_1[i], weight_2[i]
+                )
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+                s2_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, m0, input_row_0[i], weight_2[i])
+                lanes_s2 = plus(lanes_s2, s2_here)
+                size_s2_here = value_f32_size_s2_core_prob_label_smoothing_ne_0(
+                    m0, size_e0, input_row_0[i], weight_2[i]
+                )
+                lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+            whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+            whole_lanes_size_s2, rest_lanes_size_s2 = added(whole_lanes_size_s2, rest_lanes_size_s2, lanes_size_s2, 0.0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
+        s2 = together(whole_lanes_s2, rest_lanes_s2)
+        size_s2 = together(whole_lanes_size_s2, rest_lanes_size_s2)
         near_out = value_f32_near_out_core_prob_label_smoothing_ne_0(e0, label_smoothing, m0, s1, s2, z_loss, n_K)
         out_[row] = value_f32_out_core_prob_label_smoothing_ne_0(near_out)
         size_out = value_f32_size_out_core_prob_label_smoothing_ne_0(
@@ -7941,6 +7976,9 @@ def vjp_f32_in_pairs_prob_label_smoothing_ne_0(
     n_K = input.shape[1]
     width_K = lanes_of(n_K)
     e0 = np.empty(n_K)
+    e0_l = np.empty(n_K)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
     lanes_s5_of = np.empty(LANES)
     lost_s5_of = np.empty(LANES)
     lanes_s7_of = np.empty(LANES)
@@ -7959,17 +7997,20 @@ def vjp_f32_in_pairs_prob_label_smoothing_ne_0(
             m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(e0_here)
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        cleared(lanes_s0, width_K, 0.0)
+        cleared(lost_s0, width_K, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_here, s0_here_l = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_here, e0_l_here)
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s5_of, width_K, 0.0)
         cleared(lost_s5_of, width_K, 0.0)
@@ -7990,15 +8031,16 @@ def vjp_f32_in_pairs_prob_label_smoothing_ne_0(
         s7_of, s7_of_l = sum_up(lanes_s7_of, lost_s7_of, width_K)
         s5, s5_l = vjp_f64_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l)
         s7, s7_l = vjp_f64_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l)
-        s8, s8_l = vjp_f32_in_pairs_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
+        s8, s8_l = vjp_f64_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, z_loss)
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
-        target_row_1 = target_row[start:stop]
-        weight_2 = weight[start:stop]
-        dinput__row_3 = dinput__row[start:stop]
+        e0_l_1 = e0_l[start:stop]
+        target_row_2 = target_row[start:stop]
+        weight_3 = weight[start:stop]
+        dinput__row_4 = dinput__row[start:stop]
         for i in range(stop - start):
-            dinput__row_3[i] = vjp_f32_in_pairs_dinput_core_prob_label_smoothing_ne_0(
-                g_row, s4, s4_l, s6, s6_l, s8, s8_l, e0_0[i], target_row_1[i], weight_2[i]
+            dinput__row_4[i] = vjp_f64_dinput_core_prob_label_smoothing_ne_0(
+                g_row, s4, s4_l, s6, s6_l, s8, s8_l, e0_0[i], e0_l_1[i], target_row_2[i], weight_3[i]
             )
 
 
@@ -8020,60 +8062,83 @@ def vjp_f32_prob_label_smoothing_ne_0(g, input, target, weight, ignore_index, la
             m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(e0_here)
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_here)
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         r_s0 = vjp_f32_r_s0_core_prob_label_smoothing_ne_0(s0)
-        lanes_s5_of = 0.0
-        lanes_size_s5_of = 0.0
-        lanes_s7_of = 0.0
-        lanes_size_s7_of = 0.0
-        start, stop = 0, n_K
-        weight_0 = weight[start:stop]
-        target_row_1 = target_row[start:stop]
-        for i in range(stop - start):
-            s5_of_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, weight_0[i])
-            lanes_s5_of = plus(lanes_s5_of, s5_of_here)
-            size_s5_of_here = vjp_f32_size_s5_of_core_prob_label_smoothing_ne_0(r_s0, weight_0[i])
-            lanes_size_s5_of = plus(lanes_size_s5_of, size_s5_of_here)
-            s7_of_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, target_row_1[i], weight_0[i])
-            lanes_s7_of = plus(lanes_s7_of, s7_of_here)
-            size_s7_of_here = vjp_f32_size_s7_of_core_prob_label_smoothing_ne_0(r_s0, target_row_1[i], weight_0[i])
-            lanes_size_s7_of = plus(lanes_size_s7_of, size_s7_of_here)
-        s5_of = lanes_s5_of
-        size_s5_of = lanes_size_s5_of
-        s7_of = lanes_s7_of
-        size_s7_of = lanes_size_s7_of
+        whole_lanes_s5_of, rest_lanes_s5_of = 0.0, 0.0
+        whole_lanes_size_s5_of, rest_lanes_size_s5_of = 0.0, 0.0
+        whole_lanes_s7_of, rest_lanes_s7_of = 0.0, 0.0
+        whole_lanes_size_s7_of, rest_lanes_size_s7_of = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s5_of = 0.0
+            lanes_size_s5_of = 0.0
+            lanes_s7_of = 0.0
+            lanes_size_s7_of = 0.0
+            weight_0 = weight[start:stop]
+            target_row_1 = target_row[start:stop]
+            for i in range(stop - start):
+                s5_of_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, weight_0[i])
+                lanes_s5_of = plus(lanes_s5_of, s5_of_here)
+                size_s5_of_here = vjp_f32_size_s5_of_core_prob_label_smoothing_ne_0(r_s0, weight_0[i])
+                lanes_size_s5_of = plus(lanes_size_s5_of, size_s5_of_here)
+                s7_of_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, target_row_1[i], weight_0[i])
+                lanes_s7_of = plus(lanes_s7_of, s7_of_here)
+                size_s7_of_here = vjp_f32_size_s7_of_core_prob_label_smoothing_ne_0(r_s0, target_row_1[i], weight_0[i])
+                lanes_size_s7_of = plus(lanes_size_s7_of, size_s7_of_here)
+            whole_lanes_s5_of, rest_lanes_s5_of = added(whole_lanes_s5_of, rest_lanes_s5_of, lanes_s5_of, 0.0)
+            whole_lanes_size_s5_of, rest_lanes_size_s5_of = added(
+                whole_lanes_size_s5_of, rest_lanes_size_s5_of, lanes_size_s5_of, 0.0
+            )
+            whole_lanes_s7_of, rest_lanes_s7_of = added(whole_lanes_s7_of, rest_lanes_s7_of, lanes_s7_of, 0.0)
+            whole_lanes_size_s7_of, rest_lanes_size_s7_of = added(
+                whole_lanes_size_s7_of, rest_lanes_size_s7_of, lanes_size_s7_of, 0.0
+            )
+        s5_of = together(whole_lanes_s5_of, rest_lanes_s5_of)
+        size_s5_of = together(whole_lanes_size_s5_of, rest_lanes_size_s5_of)
+        s7_of = together(whole_lanes_s7_of, rest_lanes_s7_of)
+        size_s7_of = together(whole_lanes_size_s7_of, rest_lanes_size_s7_of)
         s5 = vjp_f32_s5_core_prob_label_smoothing_ne_0(s4, s5_of)
         size_s5 = vjp_f32_size_s5_core_prob_label_smoothing_ne_0(s4, size_s5_of)
         s7 = vjp_f32_s7_core_prob_label_smoothing_ne_0(s6, s7_of)
         size_s7 = vjp_f32_size_s7_core_prob_label_smoothing_ne_0(s6, size_s7_of)
         s8 = vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s5, s7, z_loss)
         size_s8 = vjp_f32_size_s8_core_prob_label_smoothing_ne_0(m0, s0, size_s5, size_s7, z_loss)
-        lanes_doubt_dinput = 0.0
-        start, stop = 0, n_K
-        e0_0 = e0[start:stop]
-        target_row_1 = target_row[start:stop]
-        weight_2 = weight[start:stop]
-        dinput__row_3 = dinput__row[start:stop]
-        for i in range(stop - start):
-            near_dinput_here = vjp_f32_near_dinput_core_prob_label_smoothing_ne_0(
-                g_row, s4, s6, s8, e0_0[i], target_row_1[i], weight_2[i]
+        whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_doubt_dinput = 0.0
+            e0_0 = e0[start:stop]
+            target_row_1 = target_row[start:stop]
+            weight_2 = weight[start:stop]
+            dinput__row_3 = dinput__row[start:stop]
+            for i in range(stop - start):
+                near_dinput_here = vjp_f32_near_dinput_core_prob_label_smoothing_ne_0(
+                    g_row, s4, s6, s8, e0_0[i], target_row_1[i], weight_2[i]
+                )
+                dinput__row_3[i] = vjp_f32_dinput_core_prob_label_smoothing_ne_0(near_dinput_here)
+                size_dinput_here = vjp_f32_size_dinput_core_prob_label_smoothing_ne_0(
+                    g_row, s4, s6, size_s8, e0_0[i], target_row_1[i], weight_2[i]
+                )
+                doubt_dinput_here = vjp_f32_doubt_dinput_core_prob_label_smoothing_ne_0(
+                    near_dinput_here, size_dinput_here
+                )
+                lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
+            whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = added(
+                whole_lanes_doubt_dinput, rest_lanes_doubt_dinput, lanes_doubt_dinput, 0.0
             )
-            dinput__row_3[i] = vjp_f32_dinput_core_prob_label_smoothing_ne_0(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core_prob_label_smoothing_ne_0(
-                g_row, s4, s6, size_s8, e0_0[i], target_row_1[i], weight_2[i]
-            )
-            doubt_dinput_here = vjp_f32_doubt_dinput_core_prob_label_smoothing_ne_0(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-        doubt_dinput = lanes_doubt_dinput
+        doubt_dinput = together(whole_lanes_doubt_dinput, rest_lanes_doubt_dinput)
         if doubt_dinput > 0.0:
             vjp_f32_in_pairs_prob_label_smoothing_ne_0(
                 rows_at(g, row),
@@ -8203,6 +8268,9 @@ def value_and_grad_f32_in_pairs_prob_label_smoothing_ne_0(
     n_K = input.shape[1]
     width_K = lanes_of(n_K)
     e0 = np.empty(n_K)
+    e0_l = np.empty(n_K)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
     lanes_s1 = np.empty(LANES)
     lost_s1 = np.empty(LANES)
     lanes_s2 = np.empty(LANES)
@@ -8225,18 +8293,21 @@ def value_and_grad_f32_in_pairs_prob_label_smoothing_ne_0(
             m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(e0_here)
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
-        e1, e1_l = value_f32_in_pairs_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+        cleared(lanes_s0, width_K, 0.0)
+        cleared(lost_s0, width_K, 0.0)
+        for start in range(0, n_K, LANES):
+            stop = min(start + LANES, n_K)
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            e0_l_2 = e0_l[start:stop]
+            for i in range(stop - start):
+                e0_here, e0_l_here = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                e0_l_2[i] = e0_l_here
+                s0_here, s0_here_l = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_here, e0_l_here)
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
+        e1, e1_l = value_and_grad_f64_e1_core_prob_label_smoothing_ne_0(s0, s0_l)
         r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s1, width_K, 0.0)
         cleared(lost_s1, width_K, 0.0)
@@ -8280,12 +8351,13 @@ def value_and_grad_f32_in_pairs_prob_label_smoothing_ne_0(
         )
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
-        target_row_1 = target_row[start:stop]
-        weight_2 = weight[start:stop]
-        dinput__row_3 = dinput__row[start:stop]
+        e0_l_1 = e0_l[start:stop]
+        target_row_2 = target_row[start:stop]
+        weight_3 = weight[start:stop]
+        dinput__row_4 = dinput__row[start:stop]
         for i in range(stop - start):
-            dinput__row_3[i] = vjp_f32_in_pairs_dinput_core_prob_label_smoothing_ne_0(
-                g_row, s4, s4_l, s6, s6_l, s8, s8_l, e0_0[i], target_row_1[i], weight_2[i]
+            dinput__row_4[i] = vjp_f64_dinput_core_prob_label_smoothing_ne_0(
+                g_row, s4, s4_l, s6, s6_l, s8, s8_l, e0_0[i], e0_l_1[i], target_row_2[i], weight_3[i]
             )
 
 
@@ -8309,62 +8381,86 @@ def value_and_grad_f32_prob_label_smoothing_ne_0(
             m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        e0_1 = e0[start:stop]
-        for i in range(stop - start):
-            e0_here = vjp_f32_in_pairs_e0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
-            e0_1[i] = e0_here
-            s0_here = vjp_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(e0_here)
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            e0_1 = e0[start:stop]
+            for i in range(stop - start):
+                e0_here = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
+                e0_1[i] = e0_here
+                s0_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_here)
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         e1 = value_f32_e0_core_prob_label_smoothing_ne_0(s0)
         size_e1 = value_f32_size_e0_core_prob_label_smoothing_ne_0(s0)
         r_s0 = vjp_f32_r_s0_core_prob_label_smoothing_ne_0(s0)
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        lanes_s2 = 0.0
-        lanes_size_s2 = 0.0
-        lanes_s5_of = 0.0
-        lanes_size_s5_of = 0.0
-        lanes_s7_of = 0.0
-        lanes_size_s7_of = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        target_row_1 = target_row[start:stop]
-        weight_2 = weight[start:stop]
-        for i in range(stop - start):
-            s1_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
-                e1, m0, input_row_0[i], target_row_1[i], weight_2[i]
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+        whole_lanes_size_s2, rest_lanes_size_s2 = 0.0, 0.0
+        whole_lanes_s5_of, rest_lanes_s5_of = 0.0, 0.0
+        whole_lanes_size_s5_of, rest_lanes_size_s5_of = 0.0, 0.0
+        whole_lanes_s7_of, rest_lanes_s7_of = 0.0, 0.0
+        whole_lanes_size_s7_of, rest_lanes_size_s7_of = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            lanes_s2 = 0.0
+            lanes_size_s2 = 0.0
+            lanes_s5_of = 0.0
+            lanes_size_s5_of = 0.0
+            lanes_s7_of = 0.0
+            lanes_size_s7_of = 0.0
+            input_row_0 = input_row[start:stop]
+            target_row_1 = target_row[start:stop]
+            weight_2 = weight[start:stop]
+            for i in range(stop - start):
+                s1_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
+                    e1, m0, input_row_0[i], target_row_1[i], weight_2[i]
+                )
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_and_grad_f32_size_s1_core_prob_label_smoothing_ne_0(
+                    m0, size_e1, input_row_0[i], target_row_1[i], weight_2[i]
+                )
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+                s2_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, m0, input_row_0[i], weight_2[i])
+                lanes_s2 = plus(lanes_s2, s2_here)
+                size_s2_here = value_and_grad_f32_size_s2_core_prob_label_smoothing_ne_0(
+                    m0, size_e1, input_row_0[i], weight_2[i]
+                )
+                lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
+                s5_of_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, weight_2[i])
+                lanes_s5_of = plus(lanes_s5_of, s5_of_here)
+                size_s5_of_here = vjp_f32_size_s5_of_core_prob_label_smoothing_ne_0(r_s0, weight_2[i])
+                lanes_size_s5_of = plus(lanes_size_s5_of, size_s5_of_here)
+                s7_of_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, target_row_1[i], weight_2[i])
+                lanes_s7_of = plus(lanes_s7_of, s7_of_here)
+                size_s7_of_here = vjp_f32_size_s7_of_core_prob_label_smoothing_ne_0(r_s0, target_row_1[i], weight_2[i])
+                lanes_size_s7_of = plus(lanes_size_s7_of, size_s7_of_here)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+            whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+            whole_lanes_size_s2, rest_lanes_size_s2 = added(whole_lanes_size_s2, rest_lanes_size_s2, lanes_size_s2, 0.0)
+            whole_lanes_s5_of, rest_lanes_s5_of = added(whole_lanes_s5_of, rest_lanes_s5_of, lanes_s5_of, 0.0)
+            whole_lanes_size_s5_of, rest_lanes_size_s5_of = added(
+                whole_lanes_size_s5_of, rest_lanes_size_s5_of, lanes_size_s5_of, 0.0
             )
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_and_grad_f32_size_s1_core_prob_label_smoothing_ne_0(
-                m0, size_e1, input_row_0[i], target_row_1[i], weight_2[i]
+            whole_lanes_s7_of, rest_lanes_s7_of = added(whole_lanes_s7_of, rest_lanes_s7_of, lanes_s7_of, 0.0)
+            whole_lanes_size_s7_of, rest_lanes_size_s7_of = added(
+                whole_lanes_size_s7_of, rest_lanes_size_s7_of, lanes_size_s7_of, 0.0
             )
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-            s2_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, m0, input_row_0[i], weight_2[i])
-            lanes_s2 = plus(lanes_s2, s2_here)
-            size_s2_here = value_and_grad_f32_size_s2_core_prob_label_smoothing_ne_0(
-                m0, size_e1, input_row_0[i], weight_2[i]
-            )
-            lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
-            s5_of_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, weight_2[i])
-            lanes_s5_of = plus(lanes_s5_of, s5_of_here)
-            size_s5_of_here = vjp_f32_size_s5_of_core_prob_label_smoothing_ne_0(r_s0, weight_2[i])
-            lanes_size_s5_of = plus(lanes_size_s5_of, size_s5_of_here)
-            s7_of_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, target_row_1[i], weight_2[i])
-            lanes_s7_of = plus(lanes_s7_of, s7_of_here)
-            size_s7_of_here = vjp_f32_size_s7_of_core_prob_label_smoothing_ne_0(r_s0, target_row_1[i], weight_2[i])
-            lanes_size_s7_of = plus(lanes_size_s7_of, size_s7_of_here)
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
-        s2 = lanes_s2
-        size_s2 = lanes_size_s2
-        s5_of = lanes_s5_of
-        size_s5_of = lanes_size_s5_of
-        s7_of = lanes_s7_of
-        size_s7_of = lanes_size_s7_of
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
+        s2 = together(whole_lanes_s2, rest_lanes_s2)
+        size_s2 = together(whole_lanes_size_s2, rest_lanes_size_s2)
+        s5_of = together(whole_lanes_s5_of, rest_lanes_s5_of)
+        size_s5_of = together(whole_lanes_size_s5_of, rest_lanes_size_s5_of)
+        s7_of = together(whole_lanes_s7_of, rest_lanes_s7_of)
+        size_s7_of = together(whole_lanes_size_s7_of, rest_lanes_size_s7_of)
         near_out = value_and_grad_f32_near_out_core_prob_label_smoothing_ne_0(
             e1, label_smoothing, m0, s1, s2, z_loss, n_K
         )
@@ -8379,23 +8475,30 @@ def value_and_grad_f32_prob_label_smoothing_ne_0(
         size_s7 = vjp_f32_size_s7_core_prob_label_smoothing_ne_0(s6, size_s7_of)
         s8 = value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(e1, m0, s0, s5, s7, z_loss)
         size_s8 = value_and_grad_f32_size_s8_core_prob_label_smoothing_ne_0(m0, s0, size_e1, size_s5, size_s7, z_loss)
-        lanes_doubt_dinput = 0.0
-        start, stop = 0, n_K
-        e0_0 = e0[start:stop]
-        target_row_1 = target_row[start:stop]
-        weight_2 = weight[start:stop]
-        dinput__row_3 = dinput__row[start:stop]
-        for i in range(stop - start):
-            near_dinput_here = vjp_f32_near_dinput_core_prob_label_smoothing_ne_0(
-                g_row, s4, s6, s8, e0_0[i], target_row_1[i], weight_2[i]
+        whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_doubt_dinput = 0.0
+            e0_0 = e0[start:stop]
+            target_row_1 = target_row[start:stop]
+            weight_2 = weight[start:stop]
+            dinput__row_3 = dinput__row[start:stop]
+            for i in range(stop - start):
+                near_dinput_here = vjp_f32_near_dinput_core_prob_label_smoothing_ne_0(
+                    g_row, s4, s6, s8, e0_0[i], target_row_1[i], weight_2[i]
+                )
+                dinput__row_3[i] = vjp_f32_dinput_core_prob_label_smoothing_ne_0(near_dinput_here)
+                size_dinput_here = vjp_f32_size_dinput_core_prob_label_smoothing_ne_0(
+                    g_row, s4, s6, size_s8, e0_0[i], target_row_1[i], weight_2[i]
+                )
+                doubt_dinput_here = vjp_f32_doubt_dinput_core_prob_label_smoothing_ne_0(
+                    near_dinput_here, size_dinput_here
+                )
+                lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
+            whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = added(
+                whole_lanes_doubt_dinput, rest_lanes_doubt_dinput, lanes_doubt_dinput, 0.0
             )
-            dinput__row_3[i] = vjp_f32_dinput_core_prob_label_smoothing_ne_0(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core_prob_label_smoothing_ne_0(
-                g_row, s4, s6, size_s8, e0_0[i], target_row_1[i], weight_2[i]
-            )
-            doubt_dinput_here = vjp_f32_doubt_dinput_core_prob_label_smoothing_ne_0(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-        doubt_dinput = lanes_doubt_dinput
+        doubt_dinput = together(whole_lanes_doubt_dinput, rest_lanes_doubt_dinput)
         if doubt_out + doubt_dinput > 0.0:
             value_and_grad_f32_in_pairs_prob_label_smoothing_ne_0(
                 rows_at(g, row),
@@ -8454,7 +8557,7 @@ def hvp_input_f64_prob_label_smoothing_ne_0(
             e0_l_2 = e0_l[start:stop]
             direction_row_3 = direction_row[start:stop]
             for i in range(stop - start):
-                e0_here, e0_l_here = hvp_input_f64_e0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
+                e0_here, e0_l_here = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
                 e0_1[i] = e0_here
                 e0_l_2[i] = e0_l_here
                 s0_here, s0_here_l = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_here, e0_l_here)
@@ -8518,7 +8621,7 @@ def hvp_input_f64_prob_label_smoothing_ne_0(
                 lanes_s13_of[i], lost_s13_of[i] = added(lanes_s13_of[i], lost_s13_of[i], s13_of_here, s13_of_here_l)
         s13_of, s13_of_l = sum_up(lanes_s13_of, lost_s13_of, width_K)
         s13, s13_l = hvp_input_f64_s13_core_prob_label_smoothing_ne_0(s11, s11_l, s13_of, s13_of_l)
-        e1, e1_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
+        e1, e1_l = value_and_grad_f64_e1_core_prob_label_smoothing_ne_0(s0, s0_l)
         s14, s14_l = hvp_input_f64_s14_core_prob_label_smoothing_ne_0(
             e1, e1_l, m0, s0, s0_l, s10, s10_l, s13, s13_l, z_loss
         )
@@ -8580,9 +8683,9 @@ def hvp_input_f32_prob_label_smoothing_ne_0(
             e0_1 = e0[start:stop]
             direction_row_2 = direction_row[start:stop]
             for i in range(stop - start):
-                e0_here = vjp_f32_in_pairs_e0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
+                e0_here = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
                 e0_1[i] = e0_here
-                s0_here = vjp_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(e0_here)
+                s0_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_here)
                 lanes_s0[i], lost_s0[i] = beside_one(lanes_s0[i], lost_s0[i], s0_here)
                 s0_rate_here, s0_rate_here_l = hvp_input_f32_s0_rate_core_prob_label_smoothing_ne_0(
                     direction_row_2[i], e0_here
@@ -8702,14 +8805,19 @@ def vjp_target_f32_in_pairs_prob_label_smoothing_ne_0(
             m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = vjp_target_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = vjp_target_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         e0 = vjp_target_f32_in_pairs_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
         start, stop = 0, n_K
         input_row_0 = input_row[start:stop]
@@ -8737,33 +8845,41 @@ def vjp_target_f32_prob_label_smoothing_ne_0(g, input, target, weight, ignore_in
             m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         e0 = value_f32_e0_core_prob_label_smoothing_ne_0(s0)
         size_e0 = value_f32_size_e0_core_prob_label_smoothing_ne_0(s0)
-        lanes_doubt_dtarget = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        weight_1 = weight[start:stop]
-        dtarget__row_2 = dtarget__row[start:stop]
-        for i in range(stop - start):
-            near_dtarget_here = vjp_target_f32_near_dtarget_core_prob_label_smoothing_ne_0(
-                e0, g_row, m0, s6, input_row_0[i], weight_1[i]
+        whole_lanes_doubt_dtarget, rest_lanes_doubt_dtarget = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_doubt_dtarget = 0.0
+            input_row_0 = input_row[start:stop]
+            weight_1 = weight[start:stop]
+            dtarget__row_2 = dtarget__row[start:stop]
+            for i in range(stop - start):
+                near_dtarget_here = vjp_target_f32_near_dtarget_core_prob_label_smoothing_ne_0(
+                    e0, g_row, m0, s6, input_row_0[i], weight_1[i]
+                )
+                dtarget__row_2[i] = vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(near_dtarget_here)
+                size_dtarget_here = vjp_target_f32_size_dtarget_core_prob_label_smoothing_ne_0(
+                    g_row, m0, s6, size_e0, input_row_0[i], weight_1[i]
+                )
+                doubt_dtarget_here = vjp_target_f32_doubt_dtarget_core_prob_label_smoothing_ne_0(
+                    near_dtarget_here, size_dtarget_here
+                )
+                lanes_doubt_dtarget = plus(lanes_doubt_dtarget, doubt_dtarget_here)
+            whole_lanes_doubt_dtarget, rest_lanes_doubt_dtarget = added(
+                whole_lanes_doubt_dtarget, rest_lanes_doubt_dtarget, lanes_doubt_dtarget, 0.0
             )
-            dtarget__row_2[i] = vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(near_dtarget_here)
-            size_dtarget_here = vjp_target_f32_size_dtarget_core_prob_label_smoothing_ne_0(
-                g_row, m0, s6, size_e0, input_row_0[i], weight_1[i]
-            )
-            doubt_dtarget_here = vjp_target_f32_doubt_dtarget_core_prob_label_smoothing_ne_0(
-                near_dtarget_here, size_dtarget_here
-            )
-            lanes_doubt_dtarget = plus(lanes_doubt_dtarget, doubt_dtarget_here)
-        doubt_dtarget = lanes_doubt_dtarget
+        doubt_dtarget = together(whole_lanes_doubt_dtarget, rest_lanes_doubt_dtarget)
         if doubt_dtarget > 0.0:
             vjp_target_f32_in_pairs_prob_label_smoothing_ne_0(
                 rows_at(g, row),
@@ -8839,14 +8955,19 @@ def vjp_weight_f32_prob_label_smoothing_ne_0(
             m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         e0, e0_l = value_f32_in_pairs_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
         start, stop = 0, n_K
         input_row_0 = input_row[start:stop]
@@ -8942,14 +9063,19 @@ def vjp_label_smoothing_f32_prob_label_smoothing_ne_0(
             m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         e0, e0_l = value_f32_in_pairs_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
         cleared(lanes_s1, width_K, 0.0)
         cleared(lost_s1, width_K, 0.0)
@@ -9028,14 +9154,19 @@ def vjp_z_loss_f32_prob_label_smoothing_ne_0(
             m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        lanes_s0 = 0.0
-        lost_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
-            lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-        s0, s0_l = settled_sum(lanes_s0, lost_s0)
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lost_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_in_pairs_s0_core_prob_label_smoothing_ne_0(m0, input_row_0[i])
+                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
+        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
         dz_loss_[0], error = two_sum(
             dz_loss_[0], vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_ne_0(g_row, m0, s0, s0_l)
         )

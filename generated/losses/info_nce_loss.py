@@ -14,6 +14,7 @@ from numba import njit
 
 from symgen.runtime.intrinsics import fma, two_sum
 from symgen.runtime.extremes import nearer_number, settled_peak
+from symgen.runtime.stretches import STRETCH, together
 from symgen.runtime.reductions import LANES, added, beside_one, cleared, lanes_of, plus, settled_sum, sum_up
 from ..elementary import exp, exp_low, exp_medium, log, log_low
 
@@ -842,25 +843,35 @@ def value_f32(query, key, temperature, out_):
                 lanes_m0 = nearer_number(lanes_m0, m0_here)
             m0[i_N] = settled_peak(lanes_m0)
         for i_N in range(n_N):
-            lanes_s2 = 0.0
-            lost_s2 = 0.0
-            start, stop = 0, n_N
-            m0_at_0 = m0[i_N]
+            whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+            whole_lost_s2, rest_lost_s2 = 0.0, 0.0
+            for start in range(0, n_N, STRETCH):
+                stop = min(start + STRETCH, n_N)
+                lanes_s2 = 0.0
+                lost_s2 = 0.0
+                m0_at_0 = m0[i_N]
+                for i in range(stop - start):
+                    s2_here = value_f32_s2_core(temperature, m0_at_0, s1[start + i, i_N], s1_l[start + i, i_N])
+                    lanes_s2, lost_s2 = beside_one(lanes_s2, lost_s2, s2_here)
+                whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+                whole_lost_s2, rest_lost_s2 = added(whole_lost_s2, rest_lost_s2, lost_s2, 0.0)
+            s2[i_N], s2_l[i_N] = settled_sum(
+                together(whole_lanes_s2, rest_lanes_s2), together(whole_lost_s2, rest_lost_s2)
+            )
+        whole_lanes_s3, rest_lanes_s3 = 0.0, 0.0
+        for start in range(0, n_N, STRETCH):
+            stop = min(start + STRETCH, n_N)
+            lanes_s3 = 0.0
+            m0_0 = m0[start:stop]
+            s0_1 = s0[start:stop]
+            s0_l_2 = s0_l[start:stop]
+            s2_3 = s2[start:stop]
+            s2_l_4 = s2_l[start:stop]
             for i in range(stop - start):
-                s2_here = value_f32_s2_core(temperature, m0_at_0, s1[start + i, i_N], s1_l[start + i, i_N])
-                lanes_s2, lost_s2 = beside_one(lanes_s2, lost_s2, s2_here)
-            s2[i_N], s2_l[i_N] = settled_sum(lanes_s2, lost_s2)
-        lanes_s3 = 0.0
-        start, stop = 0, n_N
-        m0_0 = m0[start:stop]
-        s0_1 = s0[start:stop]
-        s0_l_2 = s0_l[start:stop]
-        s2_3 = s2[start:stop]
-        s2_l_4 = s2_l[start:stop]
-        for i in range(stop - start):
-            s3_here = value_f32_s3_core(temperature, m0_0[i], s0_1[i], s0_l_2[i], s2_3[i], s2_l_4[i])
-            lanes_s3 = plus(lanes_s3, s3_here)
-        s3 = lanes_s3
+                s3_here = value_f32_s3_core(temperature, m0_0[i], s0_1[i], s0_l_2[i], s2_3[i], s2_l_4[i])
+                lanes_s3 = plus(lanes_s3, s3_here)
+            whole_lanes_s3, rest_lanes_s3 = added(whole_lanes_s3, rest_lanes_s3, lanes_s3, 0.0)
+        s3 = together(whole_lanes_s3, rest_lanes_s3)
         out_[row] = value_f32_out_core(s3, n_N)
 
 
@@ -1060,14 +1071,21 @@ def vjp_f32(g, query, key, temperature, dquery_, dkey_):
                 lanes_m0 = nearer_number(lanes_m0, m0_here)
             m0[i_N] = settled_peak(lanes_m0)
         for i_N in range(n_N):
-            lanes_s2 = 0.0
-            lost_s2 = 0.0
-            start, stop = 0, n_N
-            m0_at_0 = m0[i_N]
-            for i in range(stop - start):
-                s2_here = value_f32_s2_core(temperature, m0_at_0, s1[start + i, i_N], s1_l[start + i, i_N])
-                lanes_s2, lost_s2 = beside_one(lanes_s2, lost_s2, s2_here)
-            s2[i_N], s2_l[i_N] = settled_sum(lanes_s2, lost_s2)
+            whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+            whole_lost_s2, rest_lost_s2 = 0.0, 0.0
+            for start in range(0, n_N, STRETCH):
+                stop = min(start + STRETCH, n_N)
+                lanes_s2 = 0.0
+                lost_s2 = 0.0
+                m0_at_0 = m0[i_N]
+                for i in range(stop - start):
+                    s2_here = value_f32_s2_core(temperature, m0_at_0, s1[start + i, i_N], s1_l[start + i, i_N])
+                    lanes_s2, lost_s2 = beside_one(lanes_s2, lost_s2, s2_here)
+                whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+                whole_lost_s2, rest_lost_s2 = added(whole_lost_s2, rest_lost_s2, lost_s2, 0.0)
+            s2[i_N], s2_l[i_N] = settled_sum(
+                together(whole_lanes_s2, rest_lanes_s2), together(whole_lost_s2, rest_lost_s2)
+            )
         start, stop = 0, n_N
         s2_0 = s2[start:stop]
         s2_l_1 = s2_l[start:stop]
@@ -1385,30 +1403,40 @@ def value_and_grad_f32(g, query, key, temperature, out_, dquery_, dkey_):
                 lanes_m0 = nearer_number(lanes_m0, m0_here)
             m0[i_N] = settled_peak(lanes_m0)
         for i_N in range(n_N):
-            lanes_s2 = 0.0
-            lost_s2 = 0.0
-            start, stop = 0, n_N
-            m0_at_0 = m0[i_N]
+            whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+            whole_lost_s2, rest_lost_s2 = 0.0, 0.0
+            for start in range(0, n_N, STRETCH):
+                stop = min(start + STRETCH, n_N)
+                lanes_s2 = 0.0
+                lost_s2 = 0.0
+                m0_at_0 = m0[i_N]
+                for i in range(stop - start):
+                    s2_here = value_f32_s2_core(temperature, m0_at_0, s1[start + i, i_N], s1_l[start + i, i_N])
+                    lanes_s2, lost_s2 = beside_one(lanes_s2, lost_s2, s2_here)
+                whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+                whole_lost_s2, rest_lost_s2 = added(whole_lost_s2, rest_lost_s2, lost_s2, 0.0)
+            s2[i_N], s2_l[i_N] = settled_sum(
+                together(whole_lanes_s2, rest_lanes_s2), together(whole_lost_s2, rest_lost_s2)
+            )
+        whole_lanes_s3, rest_lanes_s3 = 0.0, 0.0
+        for start in range(0, n_N, STRETCH):
+            stop = min(start + STRETCH, n_N)
+            lanes_s3 = 0.0
+            m0_0 = m0[start:stop]
+            s0_1 = s0[start:stop]
+            s0_l_2 = s0_l[start:stop]
+            s2_3 = s2[start:stop]
+            s2_l_4 = s2_l[start:stop]
+            s6_5 = s6[start:stop]
+            s6_l_6 = s6_l[start:stop]
             for i in range(stop - start):
-                s2_here = value_f32_s2_core(temperature, m0_at_0, s1[start + i, i_N], s1_l[start + i, i_N])
-                lanes_s2, lost_s2 = beside_one(lanes_s2, lost_s2, s2_here)
-            s2[i_N], s2_l[i_N] = settled_sum(lanes_s2, lost_s2)
-        lanes_s3 = 0.0
-        start, stop = 0, n_N
-        m0_0 = m0[start:stop]
-        s0_1 = s0[start:stop]
-        s0_l_2 = s0_l[start:stop]
-        s2_3 = s2[start:stop]
-        s2_l_4 = s2_l[start:stop]
-        s6_5 = s6[start:stop]
-        s6_l_6 = s6_l[start:stop]
-        for i in range(stop - start):
-            s3_here = value_f32_s3_core(temperature, m0_0[i], s0_1[i], s0_l_2[i], s2_3[i], s2_l_4[i])
-            lanes_s3 = plus(lanes_s3, s3_here)
-            s6_here, s6_l_here = vjp_f64_s6_core(s5, s5_l, s2_3[i], s2_l_4[i])
-            s6_5[i] = s6_here
-            s6_l_6[i] = s6_l_here
-        s3 = lanes_s3
+                s3_here = value_f32_s3_core(temperature, m0_0[i], s0_1[i], s0_l_2[i], s2_3[i], s2_l_4[i])
+                lanes_s3 = plus(lanes_s3, s3_here)
+                s6_here, s6_l_here = vjp_f64_s6_core(s5, s5_l, s2_3[i], s2_l_4[i])
+                s6_5[i] = s6_here
+                s6_l_6[i] = s6_l_here
+            whole_lanes_s3, rest_lanes_s3 = added(whole_lanes_s3, rest_lanes_s3, lanes_s3, 0.0)
+        s3 = together(whole_lanes_s3, rest_lanes_s3)
         out_[row] = value_f32_out_core(s3, n_N)
         for i_N in range(n_N):
             start, stop = 0, n_N
@@ -1738,14 +1766,21 @@ def hvp_query_f32(g, direction, query, key, temperature, dquery_):
                 e0_here = value_f32_s2_core(temperature, m0_at_0, s1[start + i, i_N], s1_l[start + i, i_N])
                 e0_0[i] = e0_here
         for i_N in range(n_N):
-            lanes_s2 = 0.0
-            lost_s2 = 0.0
-            start, stop = 0, n_N
-            e0_0 = e0[i_N][start:stop]
-            for i in range(stop - start):
-                s2_here = hvp_query_f32_s2_core(e0_0[i])
-                lanes_s2, lost_s2 = beside_one(lanes_s2, lost_s2, s2_here)
-            s2[i_N], s2_l[i_N] = settled_sum(lanes_s2, lost_s2)
+            whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+            whole_lost_s2, rest_lost_s2 = 0.0, 0.0
+            for start in range(0, n_N, STRETCH):
+                stop = min(start + STRETCH, n_N)
+                lanes_s2 = 0.0
+                lost_s2 = 0.0
+                e0_0 = e0[i_N][start:stop]
+                for i in range(stop - start):
+                    s2_here = hvp_query_f32_s2_core(e0_0[i])
+                    lanes_s2, lost_s2 = beside_one(lanes_s2, lost_s2, s2_here)
+                whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+                whole_lost_s2, rest_lost_s2 = added(whole_lost_s2, rest_lost_s2, lost_s2, 0.0)
+            s2[i_N], s2_l[i_N] = settled_sum(
+                together(whole_lanes_s2, rest_lanes_s2), together(whole_lost_s2, rest_lost_s2)
+            )
         for i_N in range(n_N):
             cleared(lanes_s2_rate_of, width_N, 0.0)
             cleared(lost_s2_rate_of, width_N, 0.0)
@@ -1805,12 +1840,15 @@ def hvp_query_f32(g, direction, query, key, temperature, dquery_):
                 s15_9[i] = s15_here
         for i_D in range(n_D):
             for i_N in range(n_N):
-                lanes_s16 = 0.0
-                start, stop = 0, n_N
-                for i in range(stop - start):
-                    s16_here = hvp_query_f32_s16_core(key_row[start + i, i_D], s15[start + i, i_N])
-                    lanes_s16 = plus(lanes_s16, s16_here)
-                s16[i_D, i_N] = lanes_s16
+                whole_lanes_s16, rest_lanes_s16 = 0.0, 0.0
+                for start in range(0, n_N, STRETCH):
+                    stop = min(start + STRETCH, n_N)
+                    lanes_s16 = 0.0
+                    for i in range(stop - start):
+                        s16_here = hvp_query_f32_s16_core(key_row[start + i, i_D], s15[start + i, i_N])
+                        lanes_s16 = plus(lanes_s16, s16_here)
+                    whole_lanes_s16, rest_lanes_s16 = added(whole_lanes_s16, rest_lanes_s16, lanes_s16, 0.0)
+                s16[i_D, i_N] = together(whole_lanes_s16, rest_lanes_s16)
         for i_N in range(n_N):
             start, stop = 0, n_D
             dquery__row_0 = dquery__row[i_N][start:stop]
@@ -2080,14 +2118,21 @@ def hvp_key_f32(g, direction, query, key, temperature, dkey_):
                 e0_here = value_f32_s2_core(temperature, m0_at_0, s1[start + i, i_N], s1_l[start + i, i_N])
                 e0_0[i] = e0_here
         for i_N in range(n_N):
-            lanes_s2 = 0.0
-            lost_s2 = 0.0
-            start, stop = 0, n_N
-            e0_0 = e0[i_N][start:stop]
-            for i in range(stop - start):
-                s2_here = hvp_query_f32_s2_core(e0_0[i])
-                lanes_s2, lost_s2 = beside_one(lanes_s2, lost_s2, s2_here)
-            s2[i_N], s2_l[i_N] = settled_sum(lanes_s2, lost_s2)
+            whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+            whole_lost_s2, rest_lost_s2 = 0.0, 0.0
+            for start in range(0, n_N, STRETCH):
+                stop = min(start + STRETCH, n_N)
+                lanes_s2 = 0.0
+                lost_s2 = 0.0
+                e0_0 = e0[i_N][start:stop]
+                for i in range(stop - start):
+                    s2_here = hvp_query_f32_s2_core(e0_0[i])
+                    lanes_s2, lost_s2 = beside_one(lanes_s2, lost_s2, s2_here)
+                whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+                whole_lost_s2, rest_lost_s2 = added(whole_lost_s2, rest_lost_s2, lost_s2, 0.0)
+            s2[i_N], s2_l[i_N] = settled_sum(
+                together(whole_lanes_s2, rest_lanes_s2), together(whole_lost_s2, rest_lost_s2)
+            )
         for i_N in range(n_N):
             cleared(lanes_s2_rate_of, width_N, 0.0)
             cleared(lost_s2_rate_of, width_N, 0.0)
@@ -2147,13 +2192,16 @@ def hvp_key_f32(g, direction, query, key, temperature, dkey_):
                 s15_9[i] = s15_here
         for i_D in range(n_D):
             for i_N in range(n_N):
-                lanes_s16 = 0.0
-                start, stop = 0, n_N
-                s15_0 = s15[i_N][start:stop]
-                for i in range(stop - start):
-                    s16_here = hvp_key_f32_s16_core(query_row[start + i, i_D], s15_0[i])
-                    lanes_s16 = plus(lanes_s16, s16_here)
-                s16[i_D, i_N] = lanes_s16
+                whole_lanes_s16, rest_lanes_s16 = 0.0, 0.0
+                for start in range(0, n_N, STRETCH):
+                    stop = min(start + STRETCH, n_N)
+                    lanes_s16 = 0.0
+                    s15_0 = s15[i_N][start:stop]
+                    for i in range(stop - start):
+                        s16_here = hvp_key_f32_s16_core(query_row[start + i, i_D], s15_0[i])
+                        lanes_s16 = plus(lanes_s16, s16_here)
+                    whole_lanes_s16, rest_lanes_s16 = added(whole_lanes_s16, rest_lanes_s16, lanes_s16, 0.0)
+                s16[i_D, i_N] = together(whole_lanes_s16, rest_lanes_s16)
         for i_N in range(n_N):
             start, stop = 0, n_D
             dkey__row_0 = dkey__row[i_N][start:stop]
@@ -2365,14 +2413,21 @@ def vjp_temperature_f32(g, query, key, temperature, dtemperature_, dtemperature_
                 e0_here = value_f32_s2_core(temperature, m0_at_0, s1[start + i, i_N], s1_l[start + i, i_N])
                 e0_0[i] = e0_here
         for i_N in range(n_N):
-            lanes_s2 = 0.0
-            lost_s2 = 0.0
-            start, stop = 0, n_N
-            e0_0 = e0[i_N][start:stop]
-            for i in range(stop - start):
-                s2_here = hvp_query_f32_s2_core(e0_0[i])
-                lanes_s2, lost_s2 = beside_one(lanes_s2, lost_s2, s2_here)
-            s2[i_N], s2_l[i_N] = settled_sum(lanes_s2, lost_s2)
+            whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+            whole_lost_s2, rest_lost_s2 = 0.0, 0.0
+            for start in range(0, n_N, STRETCH):
+                stop = min(start + STRETCH, n_N)
+                lanes_s2 = 0.0
+                lost_s2 = 0.0
+                e0_0 = e0[i_N][start:stop]
+                for i in range(stop - start):
+                    s2_here = hvp_query_f32_s2_core(e0_0[i])
+                    lanes_s2, lost_s2 = beside_one(lanes_s2, lost_s2, s2_here)
+                whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+                whole_lost_s2, rest_lost_s2 = added(whole_lost_s2, rest_lost_s2, lost_s2, 0.0)
+            s2[i_N], s2_l[i_N] = settled_sum(
+                together(whole_lanes_s2, rest_lanes_s2), together(whole_lost_s2, rest_lost_s2)
+            )
         start, stop = 0, n_N
         s2_0 = s2[start:stop]
         s2_l_1 = s2_l[start:stop]

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from symgen.runtime.intrinsics import fma
+from symgen.runtime.stretches import STRETCH, together
 from symgen.runtime.reductions import LANES, added, cleared, lanes_of, plus, sum_up
 from ..elementary import log, log_low
 
@@ -742,18 +743,23 @@ def value_f32(input, target, out_):
     for row in range(out_.shape[0]):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        lanes_s0 = 0.0
-        lanes_s1 = 0.0
-        start, stop = 0, n_D
-        input_row_0 = input_row[start:stop]
-        target_row_1 = target_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core(input_row_0[i], target_row_1[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            s1_here = value_f32_s1_core(input_row_0[i], target_row_1[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-        s0 = lanes_s0
-        s1 = lanes_s1
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_s0 = 0.0
+            lanes_s1 = 0.0
+            input_row_0 = input_row[start:stop]
+            target_row_1 = target_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core(input_row_0[i], target_row_1[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                s1_here = value_f32_s1_core(input_row_0[i], target_row_1[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
         out_[row] = value_f32_out_core(s0, s1)
 
 
@@ -866,24 +872,29 @@ def value_and_grad_f32(g, input, target, out_, dinput_, dtarget_):
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
         dtarget__row = dtarget_[row]
-        lanes_s0 = 0.0
-        lanes_s1 = 0.0
-        start, stop = 0, n_D
-        input_row_0 = input_row[start:stop]
-        target_row_1 = target_row[start:stop]
-        dinput__row_2 = dinput__row[start:stop]
-        dtarget__row_3 = dtarget__row[start:stop]
-        for i in range(stop - start):
-            e0_here = value_and_grad_f32_e0_core(input_row_0[i], target_row_1[i])
-            s0_here = value_and_grad_f32_s0_core(e0_here, input_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            e1_here = value_and_grad_f32_e1_core(input_row_0[i], target_row_1[i])
-            s1_here = value_and_grad_f32_s1_core(e1_here, target_row_1[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            dinput__row_2[i] = value_and_grad_f32_dinput_core(g_row, e0_here, input_row_0[i], target_row_1[i])
-            dtarget__row_3[i] = value_and_grad_f32_dtarget_core(g_row, e1_here, input_row_0[i], target_row_1[i])
-        s0 = lanes_s0
-        s1 = lanes_s1
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_s0 = 0.0
+            lanes_s1 = 0.0
+            input_row_0 = input_row[start:stop]
+            target_row_1 = target_row[start:stop]
+            dinput__row_2 = dinput__row[start:stop]
+            dtarget__row_3 = dtarget__row[start:stop]
+            for i in range(stop - start):
+                e0_here = value_and_grad_f32_e0_core(input_row_0[i], target_row_1[i])
+                s0_here = value_and_grad_f32_s0_core(e0_here, input_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                e1_here = value_and_grad_f32_e1_core(input_row_0[i], target_row_1[i])
+                s1_here = value_and_grad_f32_s1_core(e1_here, target_row_1[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                dinput__row_2[i] = value_and_grad_f32_dinput_core(g_row, e0_here, input_row_0[i], target_row_1[i])
+                dtarget__row_3[i] = value_and_grad_f32_dtarget_core(g_row, e1_here, input_row_0[i], target_row_1[i])
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
         out_[row] = value_f32_out_core(s0, s1)
 
 

@@ -10,6 +10,7 @@ from numba import njit
 
 from symgen.runtime.intrinsics import fma, two_sum
 from symgen.runtime.again import rows_at
+from symgen.runtime.stretches import STRETCH, together
 from symgen.runtime.reductions import LANES, added, cleared, estimate, inside, lanes_of, plus, sum_up
 
 core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
@@ -536,17 +537,22 @@ def value_f32_p_1(input, target, weight, margin, out_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         n0 = value_f32_n0_core_p_1(margin, input_row[inside(target_row, n_K)])
-        lanes_s0 = 0.0
-        lanes_size_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core_p_1(start + i, n0, target_row, input_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            size_s0_here = value_f32_size_s0_core_p_1(start + i, n0, target_row, input_row_0[i])
-            lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
-        s0 = lanes_s0
-        size_s0 = lanes_size_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_size_s0, rest_lanes_size_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lanes_size_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core_p_1(start + i, n0, target_row, input_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                size_s0_here = value_f32_size_s0_core_p_1(start + i, n0, target_row, input_row_0[i])
+                lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_size_s0, rest_lanes_size_s0 = added(whole_lanes_size_s0, rest_lanes_size_s0, lanes_size_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        size_s0 = together(whole_lanes_size_s0, rest_lanes_size_s0)
         near_out = value_f32_near_out_core_p_1(s0, n_K, weight[inside(target_row, n_K)])
         out_[row] = value_f32_out_core_p_1(near_out)
         size_out = value_f32_size_out_core_p_1(size_s0, n_K, weight[inside(target_row, n_K)])
@@ -599,15 +605,18 @@ def vjp_f32_in_pairs_p_1(g, input, target, weight, margin, dinput_):
         dinput__row = dinput_[row]
         s2 = vjp_f32_in_pairs_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
         n0, n0_l = value_f32_in_pairs_n0_core_p_1(margin, input_row[inside(target_row, n_K)])
-        lanes_s3 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        dinput__row_1 = dinput__row[start:stop]
-        for i in range(stop - start):
-            s3_here = vjp_f32_in_pairs_s3_core_p_1(start + i, n0, n0_l, s2, target_row, input_row_0[i])
-            lanes_s3 = plus(lanes_s3, s3_here)
-            dinput__row_1[i] = vjp_f32_in_pairs_dinput_core_p_1(g_row, n0, n0_l, s2, input_row_0[i])
-        s3 = lanes_s3
+        whole_lanes_s3, rest_lanes_s3 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s3 = 0.0
+            input_row_0 = input_row[start:stop]
+            dinput__row_1 = dinput__row[start:stop]
+            for i in range(stop - start):
+                s3_here = vjp_f32_in_pairs_s3_core_p_1(start + i, n0, n0_l, s2, target_row, input_row_0[i])
+                lanes_s3 = plus(lanes_s3, s3_here)
+                dinput__row_1[i] = vjp_f32_in_pairs_dinput_core_p_1(g_row, n0, n0_l, s2, input_row_0[i])
+            whole_lanes_s3, rest_lanes_s3 = added(whole_lanes_s3, rest_lanes_s3, lanes_s3, 0.0)
+        s3 = together(whole_lanes_s3, rest_lanes_s3)
         if 0 <= target_row < n_K:
             dinput__row[target_row] = vjp_f32_in_pairs_told_dinput_core_p_1(g_row, s3)
 
@@ -622,25 +631,34 @@ def vjp_f32_p_1(g, input, target, weight, margin, dinput_):
         dinput__row = dinput_[row]
         s2 = vjp_f32_in_pairs_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
         n0 = value_f32_n0_core_p_1(margin, input_row[inside(target_row, n_K)])
-        lanes_doubt_gap0 = 0.0
-        lanes_s3 = 0.0
-        lanes_size_s3 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        dinput__row_1 = dinput__row[start:stop]
-        for i in range(stop - start):
-            gap0_here = vjp_f32_gap0_core_p_1(n0, input_row_0[i])
-            size_gap0_here = vjp_f32_size_gap0_core_p_1(n0, input_row_0[i])
-            doubt_gap0_here = vjp_f32_doubt_gap0_core_p_1(gap0_here, size_gap0_here)
-            lanes_doubt_gap0 = plus(lanes_doubt_gap0, doubt_gap0_here)
-            s3_here = vjp_f32_s3_core_p_1(start + i, n0, s2, target_row, input_row_0[i])
-            lanes_s3 = plus(lanes_s3, s3_here)
-            size_s3_here = vjp_f32_size_s3_core_p_1(start + i, n0, s2, target_row, input_row_0[i])
-            lanes_size_s3 = plus(lanes_size_s3, size_s3_here)
-            dinput__row_1[i] = vjp_f32_dinput_core_p_1(g_row, n0, s2, input_row_0[i])
-        doubt_gap0 = lanes_doubt_gap0
-        s3 = lanes_s3
-        size_s3 = lanes_size_s3
+        whole_lanes_doubt_gap0, rest_lanes_doubt_gap0 = 0.0, 0.0
+        whole_lanes_s3, rest_lanes_s3 = 0.0, 0.0
+        whole_lanes_size_s3, rest_lanes_size_s3 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_doubt_gap0 = 0.0
+            lanes_s3 = 0.0
+            lanes_size_s3 = 0.0
+            input_row_0 = input_row[start:stop]
+            dinput__row_1 = dinput__row[start:stop]
+            for i in range(stop - start):
+                gap0_here = vjp_f32_gap0_core_p_1(n0, input_row_0[i])
+                size_gap0_here = vjp_f32_size_gap0_core_p_1(n0, input_row_0[i])
+                doubt_gap0_here = vjp_f32_doubt_gap0_core_p_1(gap0_here, size_gap0_here)
+                lanes_doubt_gap0 = plus(lanes_doubt_gap0, doubt_gap0_here)
+                s3_here = vjp_f32_s3_core_p_1(start + i, n0, s2, target_row, input_row_0[i])
+                lanes_s3 = plus(lanes_s3, s3_here)
+                size_s3_here = vjp_f32_size_s3_core_p_1(start + i, n0, s2, target_row, input_row_0[i])
+                lanes_size_s3 = plus(lanes_size_s3, size_s3_here)
+                dinput__row_1[i] = vjp_f32_dinput_core_p_1(g_row, n0, s2, input_row_0[i])
+            whole_lanes_doubt_gap0, rest_lanes_doubt_gap0 = added(
+                whole_lanes_doubt_gap0, rest_lanes_doubt_gap0, lanes_doubt_gap0, 0.0
+            )
+            whole_lanes_s3, rest_lanes_s3 = added(whole_lanes_s3, rest_lanes_s3, lanes_s3, 0.0)
+            whole_lanes_size_s3, rest_lanes_size_s3 = added(whole_lanes_size_s3, rest_lanes_size_s3, lanes_size_s3, 0.0)
+        doubt_gap0 = together(whole_lanes_doubt_gap0, rest_lanes_doubt_gap0)
+        s3 = together(whole_lanes_s3, rest_lanes_s3)
+        size_s3 = together(whole_lanes_size_s3, rest_lanes_size_s3)
         near_told_dinput = vjp_f32_in_pairs_told_dinput_core_p_1(g_row, s3)
         if 0 <= target_row < n_K:
             dinput__row[target_row] = vjp_f32_told_dinput_core_p_1(near_told_dinput)
@@ -745,33 +763,46 @@ def value_and_grad_f32_p_1(g, input, target, weight, margin, out_, dinput_):
         dinput__row = dinput_[row]
         n0 = value_f32_n0_core_p_1(margin, input_row[inside(target_row, n_K)])
         s2 = vjp_f32_in_pairs_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
-        lanes_s0 = 0.0
-        lanes_size_s0 = 0.0
-        lanes_doubt_gap0 = 0.0
-        lanes_s3 = 0.0
-        lanes_size_s3 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        dinput__row_1 = dinput__row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core_p_1(start + i, n0, target_row, input_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            size_s0_here = value_f32_size_s0_core_p_1(start + i, n0, target_row, input_row_0[i])
-            lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
-            gap0_here = vjp_f32_gap0_core_p_1(n0, input_row_0[i])
-            size_gap0_here = vjp_f32_size_gap0_core_p_1(n0, input_row_0[i])
-            doubt_gap0_here = vjp_f32_doubt_gap0_core_p_1(gap0_here, size_gap0_here)
-            lanes_doubt_gap0 = plus(lanes_doubt_gap0, doubt_gap0_here)
-            s3_here = vjp_f32_s3_core_p_1(start + i, n0, s2, target_row, input_row_0[i])
-            lanes_s3 = plus(lanes_s3, s3_here)
-            size_s3_here = vjp_f32_size_s3_core_p_1(start + i, n0, s2, target_row, input_row_0[i])
-            lanes_size_s3 = plus(lanes_size_s3, size_s3_here)
-            dinput__row_1[i] = vjp_f32_dinput_core_p_1(g_row, n0, s2, input_row_0[i])
-        s0 = lanes_s0
-        size_s0 = lanes_size_s0
-        doubt_gap0 = lanes_doubt_gap0
-        s3 = lanes_s3
-        size_s3 = lanes_size_s3
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_size_s0, rest_lanes_size_s0 = 0.0, 0.0
+        whole_lanes_doubt_gap0, rest_lanes_doubt_gap0 = 0.0, 0.0
+        whole_lanes_s3, rest_lanes_s3 = 0.0, 0.0
+        whole_lanes_size_s3, rest_lanes_size_s3 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lanes_size_s0 = 0.0
+            lanes_doubt_gap0 = 0.0
+            lanes_s3 = 0.0
+            lanes_size_s3 = 0.0
+            input_row_0 = input_row[start:stop]
+            dinput__row_1 = dinput__row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core_p_1(start + i, n0, target_row, input_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                size_s0_here = value_f32_size_s0_core_p_1(start + i, n0, target_row, input_row_0[i])
+                lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
+                gap0_here = vjp_f32_gap0_core_p_1(n0, input_row_0[i])
+                size_gap0_here = vjp_f32_size_gap0_core_p_1(n0, input_row_0[i])
+                doubt_gap0_here = vjp_f32_doubt_gap0_core_p_1(gap0_here, size_gap0_here)
+                lanes_doubt_gap0 = plus(lanes_doubt_gap0, doubt_gap0_here)
+                s3_here = vjp_f32_s3_core_p_1(start + i, n0, s2, target_row, input_row_0[i])
+                lanes_s3 = plus(lanes_s3, s3_here)
+                size_s3_here = vjp_f32_size_s3_core_p_1(start + i, n0, s2, target_row, input_row_0[i])
+                lanes_size_s3 = plus(lanes_size_s3, size_s3_here)
+                dinput__row_1[i] = vjp_f32_dinput_core_p_1(g_row, n0, s2, input_row_0[i])
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_size_s0, rest_lanes_size_s0 = added(whole_lanes_size_s0, rest_lanes_size_s0, lanes_size_s0, 0.0)
+            whole_lanes_doubt_gap0, rest_lanes_doubt_gap0 = added(
+                whole_lanes_doubt_gap0, rest_lanes_doubt_gap0, lanes_doubt_gap0, 0.0
+            )
+            whole_lanes_s3, rest_lanes_s3 = added(whole_lanes_s3, rest_lanes_s3, lanes_s3, 0.0)
+            whole_lanes_size_s3, rest_lanes_size_s3 = added(whole_lanes_size_s3, rest_lanes_size_s3, lanes_size_s3, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        size_s0 = together(whole_lanes_size_s0, rest_lanes_size_s0)
+        doubt_gap0 = together(whole_lanes_doubt_gap0, rest_lanes_doubt_gap0)
+        s3 = together(whole_lanes_s3, rest_lanes_s3)
+        size_s3 = together(whole_lanes_size_s3, rest_lanes_size_s3)
         near_out = value_f32_near_out_core_p_1(s0, n_K, weight[inside(target_row, n_K)])
         out_[row] = value_f32_out_core_p_1(near_out)
         size_out = value_f32_size_out_core_p_1(size_s0, n_K, weight[inside(target_row, n_K)])
@@ -918,13 +949,16 @@ def vjp_margin_f32_p_1(g, input, target, weight, margin, dmargin_, dmargin__l):
         target_row = target[row if target.shape[0] > 1 else 0]
         s2 = vjp_f32_in_pairs_s2_core_p_1(n_K, weight[inside(target_row, n_K)])
         n0, n0_l = value_f32_in_pairs_n0_core_p_1(margin, input_row[inside(target_row, n_K)])
-        lanes_s3 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s3_here = vjp_margin_f32_s3_core_p_1(start + i, n0, n0_l, s2, target_row, input_row_0[i])
-            lanes_s3 = plus(lanes_s3, s3_here)
-        s3 = lanes_s3
+        whole_lanes_s3, rest_lanes_s3 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s3 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s3_here = vjp_margin_f32_s3_core_p_1(start + i, n0, n0_l, s2, target_row, input_row_0[i])
+                lanes_s3 = plus(lanes_s3, s3_here)
+            whole_lanes_s3, rest_lanes_s3 = added(whole_lanes_s3, rest_lanes_s3, lanes_s3, 0.0)
+        s3 = together(whole_lanes_s3, rest_lanes_s3)
         dmargin_[0], error = two_sum(dmargin_[0], vjp_f32_in_pairs_told_dinput_core_p_1(g_row, s3))
         dmargin__l[0] += error
 
@@ -1752,13 +1786,16 @@ def value_f32_p_2(input, target, weight, margin, out_):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         n0, n0_l = value_f32_n0_core_p_2(margin, input_row[inside(target_row, n_K)])
-        lanes_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core_p_2(start + i, n0, n0_l, target_row, input_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core_p_2(start + i, n0, n0_l, target_row, input_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         out_[row] = value_f32_out_core_p_2(s0, n_K, weight[inside(target_row, n_K)])
 
 
@@ -1836,31 +1873,44 @@ def vjp_f32_p_2(g, input, target, weight, margin, dinput_):
         dinput__row = dinput_[row]
         s2 = vjp_f32_s2_core_p_2(n_K, weight[inside(target_row, n_K)])
         n0 = vjp_f32_n0_core_p_2(margin, input_row[inside(target_row, n_K)])
-        lanes_doubt_gap0 = 0.0
-        lanes_s3 = 0.0
-        lanes_size_s3 = 0.0
-        lanes_doubt_dinput = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        dinput__row_1 = dinput__row[start:stop]
-        for i in range(stop - start):
-            gap0_here = vjp_f32_gap0_core_p_2(n0, input_row_0[i])
-            size_gap0_here = vjp_f32_size_gap0_core_p_2(n0, input_row_0[i])
-            doubt_gap0_here = vjp_f32_doubt_gap0_core_p_2(gap0_here, size_gap0_here)
-            lanes_doubt_gap0 = plus(lanes_doubt_gap0, doubt_gap0_here)
-            s3_here = vjp_f32_s3_core_p_2(start + i, n0, s2, target_row, input_row_0[i])
-            lanes_s3 = plus(lanes_s3, s3_here)
-            size_s3_here = vjp_f32_size_s3_core_p_2(start + i, n0, s2, target_row, input_row_0[i])
-            lanes_size_s3 = plus(lanes_size_s3, size_s3_here)
-            near_dinput_here = vjp_f32_near_dinput_core_p_2(g_row, n0, s2, input_row_0[i])
-            dinput__row_1[i] = vjp_f32_dinput_core_p_2(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core_p_2(g_row, n0, s2, input_row_0[i])
-            doubt_dinput_here = vjp_f32_doubt_dinput_core_p_2(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-        doubt_gap0 = lanes_doubt_gap0
-        s3 = lanes_s3
-        size_s3 = lanes_size_s3
-        doubt_dinput = lanes_doubt_dinput
+        whole_lanes_doubt_gap0, rest_lanes_doubt_gap0 = 0.0, 0.0
+        whole_lanes_s3, rest_lanes_s3 = 0.0, 0.0
+        whole_lanes_size_s3, rest_lanes_size_s3 = 0.0, 0.0
+        whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_doubt_gap0 = 0.0
+            lanes_s3 = 0.0
+            lanes_size_s3 = 0.0
+            lanes_doubt_dinput = 0.0
+            input_row_0 = input_row[start:stop]
+            dinput__row_1 = dinput__row[start:stop]
+            for i in range(stop - start):
+                gap0_here = vjp_f32_gap0_core_p_2(n0, input_row_0[i])
+                size_gap0_here = vjp_f32_size_gap0_core_p_2(n0, input_row_0[i])
+                doubt_gap0_here = vjp_f32_doubt_gap0_core_p_2(gap0_here, size_gap0_here)
+                lanes_doubt_gap0 = plus(lanes_doubt_gap0, doubt_gap0_here)
+                s3_here = vjp_f32_s3_core_p_2(start + i, n0, s2, target_row, input_row_0[i])
+                lanes_s3 = plus(lanes_s3, s3_here)
+                size_s3_here = vjp_f32_size_s3_core_p_2(start + i, n0, s2, target_row, input_row_0[i])
+                lanes_size_s3 = plus(lanes_size_s3, size_s3_here)
+                near_dinput_here = vjp_f32_near_dinput_core_p_2(g_row, n0, s2, input_row_0[i])
+                dinput__row_1[i] = vjp_f32_dinput_core_p_2(near_dinput_here)
+                size_dinput_here = vjp_f32_size_dinput_core_p_2(g_row, n0, s2, input_row_0[i])
+                doubt_dinput_here = vjp_f32_doubt_dinput_core_p_2(near_dinput_here, size_dinput_here)
+                lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
+            whole_lanes_doubt_gap0, rest_lanes_doubt_gap0 = added(
+                whole_lanes_doubt_gap0, rest_lanes_doubt_gap0, lanes_doubt_gap0, 0.0
+            )
+            whole_lanes_s3, rest_lanes_s3 = added(whole_lanes_s3, rest_lanes_s3, lanes_s3, 0.0)
+            whole_lanes_size_s3, rest_lanes_size_s3 = added(whole_lanes_size_s3, rest_lanes_size_s3, lanes_size_s3, 0.0)
+            whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = added(
+                whole_lanes_doubt_dinput, rest_lanes_doubt_dinput, lanes_doubt_dinput, 0.0
+            )
+        doubt_gap0 = together(whole_lanes_doubt_gap0, rest_lanes_doubt_gap0)
+        s3 = together(whole_lanes_s3, rest_lanes_s3)
+        size_s3 = together(whole_lanes_size_s3, rest_lanes_size_s3)
+        doubt_dinput = together(whole_lanes_doubt_dinput, rest_lanes_doubt_dinput)
         near_told_dinput = vjp_f32_near_told_dinput_core_p_2(g_row, s3)
         if 0 <= target_row < n_K:
             dinput__row[target_row] = vjp_f32_told_dinput_core_p_2(near_told_dinput)
@@ -1967,39 +2017,56 @@ def value_and_grad_f32_p_2(g, input, target, weight, margin, out_, dinput_):
         dinput__row = dinput_[row]
         n0 = vjp_f32_n0_core_p_2(margin, input_row[inside(target_row, n_K)])
         s2 = vjp_f32_s2_core_p_2(n_K, weight[inside(target_row, n_K)])
-        lanes_s0 = 0.0
-        lanes_size_s0 = 0.0
-        lanes_doubt_gap0 = 0.0
-        lanes_s3 = 0.0
-        lanes_size_s3 = 0.0
-        lanes_doubt_dinput = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        dinput__row_1 = dinput__row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_and_grad_f32_s0_core_p_2(start + i, n0, target_row, input_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            size_s0_here = value_and_grad_f32_size_s0_core_p_2(start + i, n0, target_row, input_row_0[i])
-            lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
-            gap0_here = vjp_f32_gap0_core_p_2(n0, input_row_0[i])
-            size_gap0_here = vjp_f32_size_gap0_core_p_2(n0, input_row_0[i])
-            doubt_gap0_here = vjp_f32_doubt_gap0_core_p_2(gap0_here, size_gap0_here)
-            lanes_doubt_gap0 = plus(lanes_doubt_gap0, doubt_gap0_here)
-            s3_here = vjp_f32_s3_core_p_2(start + i, n0, s2, target_row, input_row_0[i])
-            lanes_s3 = plus(lanes_s3, s3_here)
-            size_s3_here = vjp_f32_size_s3_core_p_2(start + i, n0, s2, target_row, input_row_0[i])
-            lanes_size_s3 = plus(lanes_size_s3, size_s3_here)
-            near_dinput_here = vjp_f32_near_dinput_core_p_2(g_row, n0, s2, input_row_0[i])
-            dinput__row_1[i] = vjp_f32_dinput_core_p_2(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core_p_2(g_row, n0, s2, input_row_0[i])
-            doubt_dinput_here = vjp_f32_doubt_dinput_core_p_2(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-        s0 = lanes_s0
-        size_s0 = lanes_size_s0
-        doubt_gap0 = lanes_doubt_gap0
-        s3 = lanes_s3
-        size_s3 = lanes_size_s3
-        doubt_dinput = lanes_doubt_dinput
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_size_s0, rest_lanes_size_s0 = 0.0, 0.0
+        whole_lanes_doubt_gap0, rest_lanes_doubt_gap0 = 0.0, 0.0
+        whole_lanes_s3, rest_lanes_s3 = 0.0, 0.0
+        whole_lanes_size_s3, rest_lanes_size_s3 = 0.0, 0.0
+        whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            lanes_size_s0 = 0.0
+            lanes_doubt_gap0 = 0.0
+            lanes_s3 = 0.0
+            lanes_size_s3 = 0.0
+            lanes_doubt_dinput = 0.0
+            input_row_0 = input_row[start:stop]
+            dinput__row_1 = dinput__row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_and_grad_f32_s0_core_p_2(start + i, n0, target_row, input_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                size_s0_here = value_and_grad_f32_size_s0_core_p_2(start + i, n0, target_row, input_row_0[i])
+                lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
+                gap0_here = vjp_f32_gap0_core_p_2(n0, input_row_0[i])
+                size_gap0_here = vjp_f32_size_gap0_core_p_2(n0, input_row_0[i])
+                doubt_gap0_here = vjp_f32_doubt_gap0_core_p_2(gap0_here, size_gap0_here)
+                lanes_doubt_gap0 = plus(lanes_doubt_gap0, doubt_gap0_here)
+                s3_here = vjp_f32_s3_core_p_2(start + i, n0, s2, target_row, input_row_0[i])
+                lanes_s3 = plus(lanes_s3, s3_here)
+                size_s3_here = vjp_f32_size_s3_core_p_2(start + i, n0, s2, target_row, input_row_0[i])
+                lanes_size_s3 = plus(lanes_size_s3, size_s3_here)
+                near_dinput_here = vjp_f32_near_dinput_core_p_2(g_row, n0, s2, input_row_0[i])
+                dinput__row_1[i] = vjp_f32_dinput_core_p_2(near_dinput_here)
+                size_dinput_here = vjp_f32_size_dinput_core_p_2(g_row, n0, s2, input_row_0[i])
+                doubt_dinput_here = vjp_f32_doubt_dinput_core_p_2(near_dinput_here, size_dinput_here)
+                lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_size_s0, rest_lanes_size_s0 = added(whole_lanes_size_s0, rest_lanes_size_s0, lanes_size_s0, 0.0)
+            whole_lanes_doubt_gap0, rest_lanes_doubt_gap0 = added(
+                whole_lanes_doubt_gap0, rest_lanes_doubt_gap0, lanes_doubt_gap0, 0.0
+            )
+            whole_lanes_s3, rest_lanes_s3 = added(whole_lanes_s3, rest_lanes_s3, lanes_s3, 0.0)
+            whole_lanes_size_s3, rest_lanes_size_s3 = added(whole_lanes_size_s3, rest_lanes_size_s3, lanes_size_s3, 0.0)
+            whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = added(
+                whole_lanes_doubt_dinput, rest_lanes_doubt_dinput, lanes_doubt_dinput, 0.0
+            )
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        size_s0 = together(whole_lanes_size_s0, rest_lanes_size_s0)
+        doubt_gap0 = together(whole_lanes_doubt_gap0, rest_lanes_doubt_gap0)
+        s3 = together(whole_lanes_s3, rest_lanes_s3)
+        size_s3 = together(whole_lanes_size_s3, rest_lanes_size_s3)
+        doubt_dinput = together(whole_lanes_doubt_dinput, rest_lanes_doubt_dinput)
         near_out = value_f32_out_core_p_2(s0, n_K, weight[inside(target_row, n_K)])
         out_[row] = value_and_grad_f32_out_core_p_2(near_out)
         size_out = value_and_grad_f32_size_out_core_p_2(size_s0, n_K, weight[inside(target_row, n_K)])
@@ -2156,13 +2223,16 @@ def vjp_weight_f32_p_2(g, input, target, weight, margin, dweight_, dweight__l):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
         n0, n0_l = value_f32_n0_core_p_2(margin, input_row[inside(target_row, n_K)])
-        lanes_s0 = 0.0
-        start, stop = 0, n_K
-        input_row_0 = input_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core_p_2(start + i, n0, n0_l, target_row, input_row_0[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_K, STRETCH):
+            stop = min(start + STRETCH, n_K)
+            lanes_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core_p_2(start + i, n0, n0_l, target_row, input_row_0[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         if 0 <= target_row < n_K:
             dweight_[target_row], error = two_sum(
                 dweight_[target_row], vjp_weight_f32_told_dweight_core_p_2(g_row, s0, n_K)

@@ -11,6 +11,7 @@ from numba import njit
 
 from symgen.runtime.intrinsics import fma, two_sum
 from symgen.runtime.again import rows_at
+from symgen.runtime.stretches import STRETCH, together
 from symgen.runtime.reductions import LANES, added, cleared, lanes_of, plus, sum_up
 from ..elementary import exp, exp_low, exp_medium, log1p_unit, log1p_unit_low
 
@@ -630,15 +631,18 @@ def value_f32(input, target, weight, out_):
     for row in range(out_.shape[0]):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        lanes_s0 = 0.0
-        start, stop = 0, n_C
-        input_row_0 = input_row[start:stop]
-        target_row_1 = target_row[start:stop]
-        weight_2 = weight[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core(input_row_0[i], target_row_1[i], weight_2[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            target_row_1 = target_row[start:stop]
+            weight_2 = weight[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core(input_row_0[i], target_row_1[i], weight_2[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         out_[row] = value_f32_out_core(s0, n_C)
 
 
@@ -689,19 +693,24 @@ def vjp_f32(g, input, target, weight, dinput_):
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
         s2 = vjp_f32_s2_core(n_C)
-        lanes_doubt_dinput = 0.0
-        start, stop = 0, n_C
-        input_row_0 = input_row[start:stop]
-        target_row_1 = target_row[start:stop]
-        weight_2 = weight[start:stop]
-        dinput__row_3 = dinput__row[start:stop]
-        for i in range(stop - start):
-            near_dinput_here = vjp_f32_near_dinput_core(g_row, s2, input_row_0[i], target_row_1[i], weight_2[i])
-            dinput__row_3[i] = vjp_f32_dinput_core(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core(g_row, s2, input_row_0[i], target_row_1[i], weight_2[i])
-            doubt_dinput_here = vjp_f32_doubt_dinput_core(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-        doubt_dinput = lanes_doubt_dinput
+        whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_doubt_dinput = 0.0
+            input_row_0 = input_row[start:stop]
+            target_row_1 = target_row[start:stop]
+            weight_2 = weight[start:stop]
+            dinput__row_3 = dinput__row[start:stop]
+            for i in range(stop - start):
+                near_dinput_here = vjp_f32_near_dinput_core(g_row, s2, input_row_0[i], target_row_1[i], weight_2[i])
+                dinput__row_3[i] = vjp_f32_dinput_core(near_dinput_here)
+                size_dinput_here = vjp_f32_size_dinput_core(g_row, s2, input_row_0[i], target_row_1[i], weight_2[i])
+                doubt_dinput_here = vjp_f32_doubt_dinput_core(near_dinput_here, size_dinput_here)
+                lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
+            whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = added(
+                whole_lanes_doubt_dinput, rest_lanes_doubt_dinput, lanes_doubt_dinput, 0.0
+            )
+        doubt_dinput = together(whole_lanes_doubt_dinput, rest_lanes_doubt_dinput)
         if doubt_dinput > 0.0:
             vjp_f32_in_pairs(rows_at(g, row), rows_at(input, row), rows_at(target, row), weight, rows_at(dinput_, row))
 
@@ -748,19 +757,22 @@ def value_and_grad_f32_in_pairs(g, input, target, weight, out_, dinput_):
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
         s2, s2_l = vjp_f64_s2_core(n_C)
-        lanes_s0 = 0.0
-        start, stop = 0, n_C
-        input_row_0 = input_row[start:stop]
-        target_row_1 = target_row[start:stop]
-        weight_2 = weight[start:stop]
-        dinput__row_3 = dinput__row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core(input_row_0[i], target_row_1[i], weight_2[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            dinput__row_3[i] = vjp_f32_in_pairs_dinput_core(
-                g_row, s2, s2_l, input_row_0[i], target_row_1[i], weight_2[i]
-            )
-        s0 = lanes_s0
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s0 = 0.0
+            input_row_0 = input_row[start:stop]
+            target_row_1 = target_row[start:stop]
+            weight_2 = weight[start:stop]
+            dinput__row_3 = dinput__row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core(input_row_0[i], target_row_1[i], weight_2[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                dinput__row_3[i] = vjp_f32_in_pairs_dinput_core(
+                    g_row, s2, s2_l, input_row_0[i], target_row_1[i], weight_2[i]
+                )
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
         out_[row] = value_f32_out_core(s0, n_C)
 
 
@@ -773,27 +785,36 @@ def value_and_grad_f32(g, input, target, weight, out_, dinput_):
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
         s2 = vjp_f32_s2_core(n_C)
-        lanes_s0 = 0.0
-        lanes_size_s0 = 0.0
-        lanes_doubt_dinput = 0.0
-        start, stop = 0, n_C
-        input_row_0 = input_row[start:stop]
-        target_row_1 = target_row[start:stop]
-        weight_2 = weight[start:stop]
-        dinput__row_3 = dinput__row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_and_grad_f32_s0_core(input_row_0[i], target_row_1[i], weight_2[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            size_s0_here = value_and_grad_f32_size_s0_core(input_row_0[i], target_row_1[i], weight_2[i])
-            lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
-            near_dinput_here = vjp_f32_near_dinput_core(g_row, s2, input_row_0[i], target_row_1[i], weight_2[i])
-            dinput__row_3[i] = vjp_f32_dinput_core(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core(g_row, s2, input_row_0[i], target_row_1[i], weight_2[i])
-            doubt_dinput_here = vjp_f32_doubt_dinput_core(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-        s0 = lanes_s0
-        size_s0 = lanes_size_s0
-        doubt_dinput = lanes_doubt_dinput
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_size_s0, rest_lanes_size_s0 = 0.0, 0.0
+        whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s0 = 0.0
+            lanes_size_s0 = 0.0
+            lanes_doubt_dinput = 0.0
+            input_row_0 = input_row[start:stop]
+            target_row_1 = target_row[start:stop]
+            weight_2 = weight[start:stop]
+            dinput__row_3 = dinput__row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_and_grad_f32_s0_core(input_row_0[i], target_row_1[i], weight_2[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                size_s0_here = value_and_grad_f32_size_s0_core(input_row_0[i], target_row_1[i], weight_2[i])
+                lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
+                near_dinput_here = vjp_f32_near_dinput_core(g_row, s2, input_row_0[i], target_row_1[i], weight_2[i])
+                dinput__row_3[i] = vjp_f32_dinput_core(near_dinput_here)
+                size_dinput_here = vjp_f32_size_dinput_core(g_row, s2, input_row_0[i], target_row_1[i], weight_2[i])
+                doubt_dinput_here = vjp_f32_doubt_dinput_core(near_dinput_here, size_dinput_here)
+                lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_size_s0, rest_lanes_size_s0 = added(whole_lanes_size_s0, rest_lanes_size_s0, lanes_size_s0, 0.0)
+            whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = added(
+                whole_lanes_doubt_dinput, rest_lanes_doubt_dinput, lanes_doubt_dinput, 0.0
+            )
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        size_s0 = together(whole_lanes_size_s0, rest_lanes_size_s0)
+        doubt_dinput = together(whole_lanes_doubt_dinput, rest_lanes_doubt_dinput)
         near_out = value_f32_out_core(s0, n_C)
         out_[row] = value_and_grad_f32_out_core(near_out)
         size_out = value_and_grad_f32_size_out_core(size_s0, n_C)
@@ -896,18 +917,23 @@ def vjp_target_f32(g, input, target, weight, dtarget_):
         target_row = target[row if target.shape[0] > 1 else 0]
         dtarget__row = dtarget_[row]
         s2 = vjp_f32_s2_core(n_C)
-        lanes_doubt_dtarget = 0.0
-        start, stop = 0, n_C
-        input_row_0 = input_row[start:stop]
-        weight_1 = weight[start:stop]
-        dtarget__row_2 = dtarget__row[start:stop]
-        for i in range(stop - start):
-            near_dtarget_here = vjp_target_f32_near_dtarget_core(g_row, s2, input_row_0[i], weight_1[i])
-            dtarget__row_2[i] = vjp_target_f32_dtarget_core(near_dtarget_here)
-            size_dtarget_here = vjp_target_f32_size_dtarget_core(g_row, s2, input_row_0[i], weight_1[i])
-            doubt_dtarget_here = vjp_target_f32_doubt_dtarget_core(near_dtarget_here, size_dtarget_here)
-            lanes_doubt_dtarget = plus(lanes_doubt_dtarget, doubt_dtarget_here)
-        doubt_dtarget = lanes_doubt_dtarget
+        whole_lanes_doubt_dtarget, rest_lanes_doubt_dtarget = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_doubt_dtarget = 0.0
+            input_row_0 = input_row[start:stop]
+            weight_1 = weight[start:stop]
+            dtarget__row_2 = dtarget__row[start:stop]
+            for i in range(stop - start):
+                near_dtarget_here = vjp_target_f32_near_dtarget_core(g_row, s2, input_row_0[i], weight_1[i])
+                dtarget__row_2[i] = vjp_target_f32_dtarget_core(near_dtarget_here)
+                size_dtarget_here = vjp_target_f32_size_dtarget_core(g_row, s2, input_row_0[i], weight_1[i])
+                doubt_dtarget_here = vjp_target_f32_doubt_dtarget_core(near_dtarget_here, size_dtarget_here)
+                lanes_doubt_dtarget = plus(lanes_doubt_dtarget, doubt_dtarget_here)
+            whole_lanes_doubt_dtarget, rest_lanes_doubt_dtarget = added(
+                whole_lanes_doubt_dtarget, rest_lanes_doubt_dtarget, lanes_doubt_dtarget, 0.0
+            )
+        doubt_dtarget = together(whole_lanes_doubt_dtarget, rest_lanes_doubt_dtarget)
         if doubt_dtarget > 0.0:
             vjp_target_f32_in_pairs(
                 rows_at(g, row), rows_at(input, row), rows_at(target, row), weight, rows_at(dtarget_, row)

@@ -16,6 +16,7 @@ from numba import njit
 
 from symgen.runtime.intrinsics import fma, two_sum
 from symgen.runtime.extremes import nearer_number, settled_peak, settled_scale, wider_number
+from symgen.runtime.stretches import STRETCH, together
 from symgen.runtime.reductions import LANES, added, cleared, lanes_of, plus, sum_up
 from ..elementary import exp, exp_low, exp_medium, log, log_low
 
@@ -2619,24 +2620,30 @@ def value_f32(views, temperature, out_):
                             lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, 0.0)
                 s5[i_N, i_V], s5_l[i_N, i_V] = sum_up(lanes_s5, lost_s5, width_N)
         for i_N in range(n_N):
-            lanes_s6 = 0.0
-            start, stop = 0, n_V
-            m0_0 = m0[i_N][start:stop]
-            s3_1 = s3[i_N][start:stop]
-            s3_l_2 = s3_l[i_N][start:stop]
-            s5_3 = s5[i_N][start:stop]
-            s5_l_4 = s5_l[i_N][start:stop]
+            whole_lanes_s6, rest_lanes_s6 = 0.0, 0.0
+            for start in range(0, n_V, STRETCH):
+                stop = min(start + STRETCH, n_V)
+                lanes_s6 = 0.0
+                m0_0 = m0[i_N][start:stop]
+                s3_1 = s3[i_N][start:stop]
+                s3_l_2 = s3_l[i_N][start:stop]
+                s5_3 = s5[i_N][start:stop]
+                s5_l_4 = s5_l[i_N][start:stop]
+                for i in range(stop - start):
+                    s6_here = value_f32_s6_core(temperature, n_V, m0_0[i], s3_1[i], s3_l_2[i], s5_3[i], s5_l_4[i])
+                    lanes_s6 = plus(lanes_s6, s6_here)
+                whole_lanes_s6, rest_lanes_s6 = added(whole_lanes_s6, rest_lanes_s6, lanes_s6, 0.0)
+            s6[i_N] = together(whole_lanes_s6, rest_lanes_s6)
+        whole_lanes_s7_of, rest_lanes_s7_of = 0.0, 0.0
+        for start in range(0, n_N, STRETCH):
+            stop = min(start + STRETCH, n_N)
+            lanes_s7_of = 0.0
+            s6_0 = s6[start:stop]
             for i in range(stop - start):
-                s6_here = value_f32_s6_core(temperature, n_V, m0_0[i], s3_1[i], s3_l_2[i], s5_3[i], s5_l_4[i])
-                lanes_s6 = plus(lanes_s6, s6_here)
-            s6[i_N] = lanes_s6
-        lanes_s7_of = 0.0
-        start, stop = 0, n_N
-        s6_0 = s6[start:stop]
-        for i in range(stop - start):
-            s7_of_here = value_f32_s7_of_core(s6_0[i])
-            lanes_s7_of = plus(lanes_s7_of, s7_of_here)
-        s7_of = lanes_s7_of
+                s7_of_here = value_f32_s7_of_core(s6_0[i])
+                lanes_s7_of = plus(lanes_s7_of, s7_of_here)
+            whole_lanes_s7_of, rest_lanes_s7_of = added(whole_lanes_s7_of, rest_lanes_s7_of, lanes_s7_of, 0.0)
+        s7_of = together(whole_lanes_s7_of, rest_lanes_s7_of)
         s7 = value_f32_s7_core(s7_of, n_V)
         out_[row] = value_f32_out_core(s7, n_N)
 
@@ -4200,17 +4207,20 @@ def value_and_grad_f32(g, views, temperature, out_, dviews_):
                             lanes_s5[i], lost_s5[i] = added(lanes_s5[i], lost_s5[i], s5_here, 0.0)
                 s5[i_N, i_V], s5_l[i_N, i_V] = sum_up(lanes_s5, lost_s5, width_N)
         for i_N in range(n_N):
-            lanes_s6 = 0.0
-            start, stop = 0, n_V
-            m0_0 = m0[i_N][start:stop]
-            s3_1 = s3[i_N][start:stop]
-            s3_l_2 = s3_l[i_N][start:stop]
-            s5_3 = s5[i_N][start:stop]
-            s5_l_4 = s5_l[i_N][start:stop]
-            for i in range(stop - start):
-                s6_here = value_f32_s6_core(temperature, n_V, m0_0[i], s3_1[i], s3_l_2[i], s5_3[i], s5_l_4[i])
-                lanes_s6 = plus(lanes_s6, s6_here)
-            s6[i_N] = lanes_s6
+            whole_lanes_s6, rest_lanes_s6 = 0.0, 0.0
+            for start in range(0, n_V, STRETCH):
+                stop = min(start + STRETCH, n_V)
+                lanes_s6 = 0.0
+                m0_0 = m0[i_N][start:stop]
+                s3_1 = s3[i_N][start:stop]
+                s3_l_2 = s3_l[i_N][start:stop]
+                s5_3 = s5[i_N][start:stop]
+                s5_l_4 = s5_l[i_N][start:stop]
+                for i in range(stop - start):
+                    s6_here = value_f32_s6_core(temperature, n_V, m0_0[i], s3_1[i], s3_l_2[i], s5_3[i], s5_l_4[i])
+                    lanes_s6 = plus(lanes_s6, s6_here)
+                whole_lanes_s6, rest_lanes_s6 = added(whole_lanes_s6, rest_lanes_s6, lanes_s6, 0.0)
+            s6[i_N] = together(whole_lanes_s6, rest_lanes_s6)
         for i_N in range(n_N):
             start, stop = 0, n_V
             s5_0 = s5[i_N][start:stop]
@@ -4223,13 +4233,16 @@ def value_and_grad_f32(g, views, temperature, out_, dviews_):
                 s11_here, s11_l_here = vjp_f64_s11_core(s10_at_0, s10_l_at_1, s5_0[i], s5_l_1[i])
                 s11_2[i] = s11_here
                 s11_l_3[i] = s11_l_here
-        lanes_s7_of = 0.0
-        start, stop = 0, n_N
-        s6_0 = s6[start:stop]
-        for i in range(stop - start):
-            s7_of_here = value_f32_s7_of_core(s6_0[i])
-            lanes_s7_of = plus(lanes_s7_of, s7_of_here)
-        s7_of = lanes_s7_of
+        whole_lanes_s7_of, rest_lanes_s7_of = 0.0, 0.0
+        for start in range(0, n_N, STRETCH):
+            stop = min(start + STRETCH, n_N)
+            lanes_s7_of = 0.0
+            s6_0 = s6[start:stop]
+            for i in range(stop - start):
+                s7_of_here = value_f32_s7_of_core(s6_0[i])
+                lanes_s7_of = plus(lanes_s7_of, s7_of_here)
+            whole_lanes_s7_of, rest_lanes_s7_of = added(whole_lanes_s7_of, rest_lanes_s7_of, lanes_s7_of, 0.0)
+        s7_of = together(whole_lanes_s7_of, rest_lanes_s7_of)
         for i_N in range(n_N):
             for i_N1 in range(n_N):
                 for i_V in range(n_V):

@@ -16,6 +16,7 @@ from numba import njit
 from symgen.runtime.intrinsics import fma, two_sum
 from symgen.runtime.extremes import settled_scale, wider_number
 from symgen.runtime.again import rows_at
+from symgen.runtime.stretches import STRETCH, together
 from symgen.runtime.reductions import LANES, added, cleared, lanes_of, larger, largest, plus, scale, sum_up, wider
 from ..elementary import log, log_fine, log_fine_low, pow, pow_fine, pow_fine_low, pow_low
 
@@ -3878,27 +3879,36 @@ def value_f32_no_swap_p_ne_inf_p_eq_2(anchor, positive, negative, margin, p, eps
         anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
         positive_row = positive[row if positive.shape[0] > 1 else 0]
         negative_row = negative[row if negative.shape[0] > 1 else 0]
-        lanes_s0 = 0.0
-        lanes_size_s0 = 0.0
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        start, stop = 0, n_D
-        anchor_row_0 = anchor_row[start:stop]
-        positive_row_1 = positive_row[start:stop]
-        negative_row_2 = negative_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            size_s0_here = value_f32_size_s0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
-            lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
-            s1_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_f32_size_s1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-        s0 = lanes_s0
-        size_s0 = lanes_size_s0
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_size_s0, rest_lanes_size_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_s0 = 0.0
+            lanes_size_s0 = 0.0
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            anchor_row_0 = anchor_row[start:stop]
+            positive_row_1 = positive_row[start:stop]
+            negative_row_2 = negative_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                size_s0_here = value_f32_size_s0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
+                lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
+                s1_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_f32_size_s1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_size_s0, rest_lanes_size_s0 = added(whole_lanes_size_s0, rest_lanes_size_s0, lanes_size_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        size_s0 = together(whole_lanes_size_s0, rest_lanes_size_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
         gap0 = value_f32_gap0_core_no_swap_p_ne_inf_p_eq_2(margin, s0, s1)
         size_gap0 = value_f32_size_gap0_core_no_swap_p_ne_inf_p_eq_2(margin, s0, s1, size_s0, size_s1)
         doubt_gap0 = value_f32_doubt_gap0_core_no_swap_p_ne_inf_p_eq_2(gap0, size_gap0)
@@ -4091,27 +4101,36 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, ep
         danchor__row = danchor_[row]
         dpositive__row = dpositive_[row]
         dnegative__row = dnegative_[row]
-        lanes_s0 = 0.0
-        lanes_size_s0 = 0.0
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        start, stop = 0, n_D
-        anchor_row_0 = anchor_row[start:stop]
-        positive_row_1 = positive_row[start:stop]
-        negative_row_2 = negative_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            size_s0_here = value_f32_size_s0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
-            lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
-            s1_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_f32_size_s1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-        s0 = lanes_s0
-        size_s0 = lanes_size_s0
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_size_s0, rest_lanes_size_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_s0 = 0.0
+            lanes_size_s0 = 0.0
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            anchor_row_0 = anchor_row[start:stop]
+            positive_row_1 = positive_row[start:stop]
+            negative_row_2 = negative_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                size_s0_here = value_f32_size_s0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
+                lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
+                s1_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_f32_size_s1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_size_s0, rest_lanes_size_s0 = added(whole_lanes_size_s0, rest_lanes_size_s0, lanes_size_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        size_s0 = together(whole_lanes_size_s0, rest_lanes_size_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
         e0 = vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0)
         size_e0 = vjp_f32_size_e0_core_no_swap_p_ne_inf_p_eq_2(s0, size_s0)
         e1 = vjp_f32_e1_core_no_swap_p_ne_inf_p_eq_2(s1)
@@ -4133,64 +4152,77 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, ep
         size_n0 = vjp_f32_size_n0_core_no_swap_p_ne_inf_p_eq_2(g_row, size_s4)
         n1 = vjp_f32_n1_core_no_swap_p_ne_inf_p_eq_2(g_row, s3)
         size_n1 = vjp_f32_size_n1_core_no_swap_p_ne_inf_p_eq_2(g_row, size_s3)
-        lanes_doubt_danchor = 0.0
-        lanes_doubt_dpositive = 0.0
-        lanes_doubt_dnegative = 0.0
-        start, stop = 0, n_D
-        anchor_row_0 = anchor_row[start:stop]
-        negative_row_1 = negative_row[start:stop]
-        positive_row_2 = positive_row[start:stop]
-        danchor__row_3 = danchor__row[start:stop]
-        dpositive__row_4 = dpositive__row[start:stop]
-        dnegative__row_5 = dnegative__row[start:stop]
-        for i in range(stop - start):
-            near_danchor_here = vjp_f32_near_danchor_core_no_swap_p_ne_inf_p_eq_2(
-                e0, e1, eps, g_row, margin, s3, s4, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+        whole_lanes_doubt_danchor, rest_lanes_doubt_danchor = 0.0, 0.0
+        whole_lanes_doubt_dpositive, rest_lanes_doubt_dpositive = 0.0, 0.0
+        whole_lanes_doubt_dnegative, rest_lanes_doubt_dnegative = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_doubt_danchor = 0.0
+            lanes_doubt_dpositive = 0.0
+            lanes_doubt_dnegative = 0.0
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            danchor__row_3 = danchor__row[start:stop]
+            dpositive__row_4 = dpositive__row[start:stop]
+            dnegative__row_5 = dnegative__row[start:stop]
+            for i in range(stop - start):
+                near_danchor_here = vjp_f32_near_danchor_core_no_swap_p_ne_inf_p_eq_2(
+                    e0, e1, eps, g_row, margin, s3, s4, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+                )
+                danchor__row_3[i] = vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(near_danchor_here)
+                size_danchor_here = vjp_f32_size_danchor_core_no_swap_p_ne_inf_p_eq_2(
+                    e0,
+                    e1,
+                    eps,
+                    g_row,
+                    margin,
+                    s3,
+                    s4,
+                    size_s3,
+                    size_s4,
+                    anchor_row_0[i],
+                    negative_row_1[i],
+                    positive_row_2[i],
+                )
+                doubt_danchor_here = vjp_f32_doubt_danchor_core_no_swap_p_ne_inf_p_eq_2(
+                    near_danchor_here, size_danchor_here
+                )
+                lanes_doubt_danchor = plus(lanes_doubt_danchor, doubt_danchor_here)
+                near_dpositive_here = vjp_f32_near_dpositive_core_no_swap_p_ne_inf_p_eq_2(
+                    e0, e1, eps, margin, n0, anchor_row_0[i], positive_row_2[i]
+                )
+                dpositive__row_4[i] = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(near_dpositive_here)
+                size_dpositive_here = vjp_f32_size_dpositive_core_no_swap_p_ne_inf_p_eq_2(
+                    e0, e1, eps, margin, n0, size_n0, anchor_row_0[i], positive_row_2[i]
+                )
+                doubt_dpositive_here = vjp_f32_doubt_dpositive_core_no_swap_p_ne_inf_p_eq_2(
+                    near_dpositive_here, size_dpositive_here
+                )
+                lanes_doubt_dpositive = plus(lanes_doubt_dpositive, doubt_dpositive_here)
+                near_dnegative_here = vjp_f32_near_dnegative_core_no_swap_p_ne_inf_p_eq_2(
+                    e0, e1, eps, margin, n1, anchor_row_0[i], negative_row_1[i]
+                )
+                dnegative__row_5[i] = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(near_dnegative_here)
+                size_dnegative_here = vjp_f32_size_dnegative_core_no_swap_p_ne_inf_p_eq_2(
+                    e0, e1, eps, margin, n1, size_n1, anchor_row_0[i], negative_row_1[i]
+                )
+                doubt_dnegative_here = vjp_f32_doubt_dnegative_core_no_swap_p_ne_inf_p_eq_2(
+                    near_dnegative_here, size_dnegative_here
+                )
+                lanes_doubt_dnegative = plus(lanes_doubt_dnegative, doubt_dnegative_here)
+            whole_lanes_doubt_danchor, rest_lanes_doubt_danchor = added(
+                whole_lanes_doubt_danchor, rest_lanes_doubt_danchor, lanes_doubt_danchor, 0.0
             )
-            danchor__row_3[i] = vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(near_danchor_here)
-            size_danchor_here = vjp_f32_size_danchor_core_no_swap_p_ne_inf_p_eq_2(
-                e0,
-                e1,
-                eps,
-                g_row,
-                margin,
-                s3,
-                s4,
-                size_s3,
-                size_s4,
-                anchor_row_0[i],
-                negative_row_1[i],
-                positive_row_2[i],
+            whole_lanes_doubt_dpositive, rest_lanes_doubt_dpositive = added(
+                whole_lanes_doubt_dpositive, rest_lanes_doubt_dpositive, lanes_doubt_dpositive, 0.0
             )
-            doubt_danchor_here = vjp_f32_doubt_danchor_core_no_swap_p_ne_inf_p_eq_2(
-                near_danchor_here, size_danchor_here
+            whole_lanes_doubt_dnegative, rest_lanes_doubt_dnegative = added(
+                whole_lanes_doubt_dnegative, rest_lanes_doubt_dnegative, lanes_doubt_dnegative, 0.0
             )
-            lanes_doubt_danchor = plus(lanes_doubt_danchor, doubt_danchor_here)
-            near_dpositive_here = vjp_f32_near_dpositive_core_no_swap_p_ne_inf_p_eq_2(
-                e0, e1, eps, margin, n0, anchor_row_0[i], positive_row_2[i]
-            )
-            dpositive__row_4[i] = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(near_dpositive_here)
-            size_dpositive_here = vjp_f32_size_dpositive_core_no_swap_p_ne_inf_p_eq_2(
-                e0, e1, eps, margin, n0, size_n0, anchor_row_0[i], positive_row_2[i]
-            )
-            doubt_dpositive_here = vjp_f32_doubt_dpositive_core_no_swap_p_ne_inf_p_eq_2(
-                near_dpositive_here, size_dpositive_here
-            )
-            lanes_doubt_dpositive = plus(lanes_doubt_dpositive, doubt_dpositive_here)
-            near_dnegative_here = vjp_f32_near_dnegative_core_no_swap_p_ne_inf_p_eq_2(
-                e0, e1, eps, margin, n1, anchor_row_0[i], negative_row_1[i]
-            )
-            dnegative__row_5[i] = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(near_dnegative_here)
-            size_dnegative_here = vjp_f32_size_dnegative_core_no_swap_p_ne_inf_p_eq_2(
-                e0, e1, eps, margin, n1, size_n1, anchor_row_0[i], negative_row_1[i]
-            )
-            doubt_dnegative_here = vjp_f32_doubt_dnegative_core_no_swap_p_ne_inf_p_eq_2(
-                near_dnegative_here, size_dnegative_here
-            )
-            lanes_doubt_dnegative = plus(lanes_doubt_dnegative, doubt_dnegative_here)
-        doubt_danchor = lanes_doubt_danchor
-        doubt_dpositive = lanes_doubt_dpositive
-        doubt_dnegative = lanes_doubt_dnegative
+        doubt_danchor = together(whole_lanes_doubt_danchor, rest_lanes_doubt_danchor)
+        doubt_dpositive = together(whole_lanes_doubt_dpositive, rest_lanes_doubt_dpositive)
+        doubt_dnegative = together(whole_lanes_doubt_dnegative, rest_lanes_doubt_dnegative)
         if doubt_gap0 + doubt_gap1 + doubt_gap2 + doubt_danchor + doubt_dpositive + doubt_dnegative > 0.0:
             vjp_f32_in_pairs_no_swap_p_ne_inf_p_eq_2(
                 rows_at(g, row),
@@ -4391,27 +4423,36 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2(
         danchor__row = danchor_[row]
         dpositive__row = dpositive_[row]
         dnegative__row = dnegative_[row]
-        lanes_s0 = 0.0
-        lanes_size_s0 = 0.0
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        start, stop = 0, n_D
-        anchor_row_0 = anchor_row[start:stop]
-        positive_row_1 = positive_row[start:stop]
-        negative_row_2 = negative_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            size_s0_here = value_f32_size_s0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
-            lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
-            s1_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_f32_size_s1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-        s0 = lanes_s0
-        size_s0 = lanes_size_s0
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_size_s0, rest_lanes_size_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_s0 = 0.0
+            lanes_size_s0 = 0.0
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            anchor_row_0 = anchor_row[start:stop]
+            positive_row_1 = positive_row[start:stop]
+            negative_row_2 = negative_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                size_s0_here = value_f32_size_s0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
+                lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
+                s1_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_f32_size_s1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_size_s0, rest_lanes_size_s0 = added(whole_lanes_size_s0, rest_lanes_size_s0, lanes_size_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        size_s0 = together(whole_lanes_size_s0, rest_lanes_size_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
         e0 = vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0)
         size_e0 = vjp_f32_size_e0_core_no_swap_p_ne_inf_p_eq_2(s0, size_s0)
         e1 = vjp_f32_e1_core_no_swap_p_ne_inf_p_eq_2(s1)
@@ -4437,64 +4478,77 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2(
         size_n0 = vjp_f32_size_n0_core_no_swap_p_ne_inf_p_eq_2(g_row, size_s4)
         n1 = vjp_f32_n1_core_no_swap_p_ne_inf_p_eq_2(g_row, s3)
         size_n1 = vjp_f32_size_n1_core_no_swap_p_ne_inf_p_eq_2(g_row, size_s3)
-        lanes_doubt_danchor = 0.0
-        lanes_doubt_dpositive = 0.0
-        lanes_doubt_dnegative = 0.0
-        start, stop = 0, n_D
-        anchor_row_0 = anchor_row[start:stop]
-        negative_row_1 = negative_row[start:stop]
-        positive_row_2 = positive_row[start:stop]
-        danchor__row_3 = danchor__row[start:stop]
-        dpositive__row_4 = dpositive__row[start:stop]
-        dnegative__row_5 = dnegative__row[start:stop]
-        for i in range(stop - start):
-            near_danchor_here = vjp_f32_near_danchor_core_no_swap_p_ne_inf_p_eq_2(
-                e0, e1, eps, g_row, margin, s3, s4, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+        whole_lanes_doubt_danchor, rest_lanes_doubt_danchor = 0.0, 0.0
+        whole_lanes_doubt_dpositive, rest_lanes_doubt_dpositive = 0.0, 0.0
+        whole_lanes_doubt_dnegative, rest_lanes_doubt_dnegative = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_doubt_danchor = 0.0
+            lanes_doubt_dpositive = 0.0
+            lanes_doubt_dnegative = 0.0
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            danchor__row_3 = danchor__row[start:stop]
+            dpositive__row_4 = dpositive__row[start:stop]
+            dnegative__row_5 = dnegative__row[start:stop]
+            for i in range(stop - start):
+                near_danchor_here = vjp_f32_near_danchor_core_no_swap_p_ne_inf_p_eq_2(
+                    e0, e1, eps, g_row, margin, s3, s4, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+                )
+                danchor__row_3[i] = vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(near_danchor_here)
+                size_danchor_here = vjp_f32_size_danchor_core_no_swap_p_ne_inf_p_eq_2(
+                    e0,
+                    e1,
+                    eps,
+                    g_row,
+                    margin,
+                    s3,
+                    s4,
+                    size_s3,
+                    size_s4,
+                    anchor_row_0[i],
+                    negative_row_1[i],
+                    positive_row_2[i],
+                )
+                doubt_danchor_here = vjp_f32_doubt_danchor_core_no_swap_p_ne_inf_p_eq_2(
+                    near_danchor_here, size_danchor_here
+                )
+                lanes_doubt_danchor = plus(lanes_doubt_danchor, doubt_danchor_here)
+                near_dpositive_here = vjp_f32_near_dpositive_core_no_swap_p_ne_inf_p_eq_2(
+                    e0, e1, eps, margin, n0, anchor_row_0[i], positive_row_2[i]
+                )
+                dpositive__row_4[i] = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(near_dpositive_here)
+                size_dpositive_here = vjp_f32_size_dpositive_core_no_swap_p_ne_inf_p_eq_2(
+                    e0, e1, eps, margin, n0, size_n0, anchor_row_0[i], positive_row_2[i]
+                )
+                doubt_dpositive_here = vjp_f32_doubt_dpositive_core_no_swap_p_ne_inf_p_eq_2(
+                    near_dpositive_here, size_dpositive_here
+                )
+                lanes_doubt_dpositive = plus(lanes_doubt_dpositive, doubt_dpositive_here)
+                near_dnegative_here = vjp_f32_near_dnegative_core_no_swap_p_ne_inf_p_eq_2(
+                    e0, e1, eps, margin, n1, anchor_row_0[i], negative_row_1[i]
+                )
+                dnegative__row_5[i] = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(near_dnegative_here)
+                size_dnegative_here = vjp_f32_size_dnegative_core_no_swap_p_ne_inf_p_eq_2(
+                    e0, e1, eps, margin, n1, size_n1, anchor_row_0[i], negative_row_1[i]
+                )
+                doubt_dnegative_here = vjp_f32_doubt_dnegative_core_no_swap_p_ne_inf_p_eq_2(
+                    near_dnegative_here, size_dnegative_here
+                )
+                lanes_doubt_dnegative = plus(lanes_doubt_dnegative, doubt_dnegative_here)
+            whole_lanes_doubt_danchor, rest_lanes_doubt_danchor = added(
+                whole_lanes_doubt_danchor, rest_lanes_doubt_danchor, lanes_doubt_danchor, 0.0
             )
-            danchor__row_3[i] = vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(near_danchor_here)
-            size_danchor_here = vjp_f32_size_danchor_core_no_swap_p_ne_inf_p_eq_2(
-                e0,
-                e1,
-                eps,
-                g_row,
-                margin,
-                s3,
-                s4,
-                size_s3,
-                size_s4,
-                anchor_row_0[i],
-                negative_row_1[i],
-                positive_row_2[i],
+            whole_lanes_doubt_dpositive, rest_lanes_doubt_dpositive = added(
+                whole_lanes_doubt_dpositive, rest_lanes_doubt_dpositive, lanes_doubt_dpositive, 0.0
             )
-            doubt_danchor_here = vjp_f32_doubt_danchor_core_no_swap_p_ne_inf_p_eq_2(
-                near_danchor_here, size_danchor_here
+            whole_lanes_doubt_dnegative, rest_lanes_doubt_dnegative = added(
+                whole_lanes_doubt_dnegative, rest_lanes_doubt_dnegative, lanes_doubt_dnegative, 0.0
             )
-            lanes_doubt_danchor = plus(lanes_doubt_danchor, doubt_danchor_here)
-            near_dpositive_here = vjp_f32_near_dpositive_core_no_swap_p_ne_inf_p_eq_2(
-                e0, e1, eps, margin, n0, anchor_row_0[i], positive_row_2[i]
-            )
-            dpositive__row_4[i] = vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(near_dpositive_here)
-            size_dpositive_here = vjp_f32_size_dpositive_core_no_swap_p_ne_inf_p_eq_2(
-                e0, e1, eps, margin, n0, size_n0, anchor_row_0[i], positive_row_2[i]
-            )
-            doubt_dpositive_here = vjp_f32_doubt_dpositive_core_no_swap_p_ne_inf_p_eq_2(
-                near_dpositive_here, size_dpositive_here
-            )
-            lanes_doubt_dpositive = plus(lanes_doubt_dpositive, doubt_dpositive_here)
-            near_dnegative_here = vjp_f32_near_dnegative_core_no_swap_p_ne_inf_p_eq_2(
-                e0, e1, eps, margin, n1, anchor_row_0[i], negative_row_1[i]
-            )
-            dnegative__row_5[i] = vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(near_dnegative_here)
-            size_dnegative_here = vjp_f32_size_dnegative_core_no_swap_p_ne_inf_p_eq_2(
-                e0, e1, eps, margin, n1, size_n1, anchor_row_0[i], negative_row_1[i]
-            )
-            doubt_dnegative_here = vjp_f32_doubt_dnegative_core_no_swap_p_ne_inf_p_eq_2(
-                near_dnegative_here, size_dnegative_here
-            )
-            lanes_doubt_dnegative = plus(lanes_doubt_dnegative, doubt_dnegative_here)
-        doubt_danchor = lanes_doubt_danchor
-        doubt_dpositive = lanes_doubt_dpositive
-        doubt_dnegative = lanes_doubt_dnegative
+        doubt_danchor = together(whole_lanes_doubt_danchor, rest_lanes_doubt_danchor)
+        doubt_dpositive = together(whole_lanes_doubt_dpositive, rest_lanes_doubt_dpositive)
+        doubt_dnegative = together(whole_lanes_doubt_dnegative, rest_lanes_doubt_dnegative)
         if doubt_gap0 + doubt_out + doubt_gap1 + doubt_gap2 + doubt_danchor + doubt_dpositive + doubt_dnegative > 0.0:
             value_and_grad_f32_in_pairs_no_swap_p_ne_inf_p_eq_2(
                 rows_at(g, row),
@@ -5944,31 +5998,40 @@ def value_f32_no_swap_p_ne_inf_p_ne_2_p_eq_1(anchor, positive, negative, margin,
         anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
         positive_row = positive[row if positive.shape[0] > 1 else 0]
         negative_row = negative[row if negative.shape[0] > 1 else 0]
-        lanes_s0 = 0.0
-        lanes_size_s0 = 0.0
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        start, stop = 0, n_D
-        anchor_row_0 = anchor_row[start:stop]
-        negative_row_1 = negative_row[start:stop]
-        positive_row_2 = positive_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_row_0[i], negative_row_1[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            size_s0_here = value_f32_size_s0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
-                eps, anchor_row_0[i], negative_row_1[i]
-            )
-            lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
-            s1_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_row_0[i], positive_row_2[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_f32_size_s1_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
-                eps, anchor_row_0[i], positive_row_2[i]
-            )
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-        s0 = lanes_s0
-        size_s0 = lanes_size_s0
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_size_s0, rest_lanes_size_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_s0 = 0.0
+            lanes_size_s0 = 0.0
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_row_0[i], negative_row_1[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                size_s0_here = value_f32_size_s0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
+                s1_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_row_0[i], positive_row_2[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_f32_size_s1_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_size_s0, rest_lanes_size_s0 = added(whole_lanes_size_s0, rest_lanes_size_s0, lanes_size_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        size_s0 = together(whole_lanes_size_s0, rest_lanes_size_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
         gap0 = value_f32_gap0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s1)
         size_gap0 = value_f32_size_gap0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, size_s0, size_s1)
         doubt_gap0 = value_f32_doubt_gap0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(gap0, size_gap0)
@@ -17853,35 +17916,48 @@ def value_f32_swap_p_ne_inf_p_eq_2(anchor, positive, negative, margin, p, eps, o
         anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
         positive_row = positive[row if positive.shape[0] > 1 else 0]
         negative_row = negative[row if negative.shape[0] > 1 else 0]
-        lanes_s0 = 0.0
-        lanes_size_s0 = 0.0
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        lanes_s2 = 0.0
-        lanes_size_s2 = 0.0
-        start, stop = 0, n_D
-        anchor_row_0 = anchor_row[start:stop]
-        positive_row_1 = positive_row[start:stop]
-        negative_row_2 = negative_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            size_s0_here = value_f32_size_s0_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
-            lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
-            s1_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_f32_size_s1_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-            s2_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(eps, negative_row_2[i], positive_row_1[i])
-            lanes_s2 = plus(lanes_s2, s2_here)
-            size_s2_here = value_f32_size_s2_core_swap_p_ne_inf_p_eq_2(eps, negative_row_2[i], positive_row_1[i])
-            lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
-        s0 = lanes_s0
-        size_s0 = lanes_size_s0
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
-        s2 = lanes_s2
-        size_s2 = lanes_size_s2
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_size_s0, rest_lanes_size_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+        whole_lanes_size_s2, rest_lanes_size_s2 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_s0 = 0.0
+            lanes_size_s0 = 0.0
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            lanes_s2 = 0.0
+            lanes_size_s2 = 0.0
+            anchor_row_0 = anchor_row[start:stop]
+            positive_row_1 = positive_row[start:stop]
+            negative_row_2 = negative_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                size_s0_here = value_f32_size_s0_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
+                lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
+                s1_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_f32_size_s1_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+                s2_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(eps, negative_row_2[i], positive_row_1[i])
+                lanes_s2 = plus(lanes_s2, s2_here)
+                size_s2_here = value_f32_size_s2_core_swap_p_ne_inf_p_eq_2(eps, negative_row_2[i], positive_row_1[i])
+                lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_size_s0, rest_lanes_size_s0 = added(whole_lanes_size_s0, rest_lanes_size_s0, lanes_size_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+            whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+            whole_lanes_size_s2, rest_lanes_size_s2 = added(whole_lanes_size_s2, rest_lanes_size_s2, lanes_size_s2, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        size_s0 = together(whole_lanes_size_s0, rest_lanes_size_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
+        s2 = together(whole_lanes_s2, rest_lanes_s2)
+        size_s2 = together(whole_lanes_size_s2, rest_lanes_size_s2)
         gap0 = value_f32_gap0_core_swap_p_ne_inf_p_eq_2(s1, s2)
         size_gap0 = value_f32_size_gap0_core_swap_p_ne_inf_p_eq_2(s1, s2, size_s1, size_s2)
         doubt_gap0 = value_f32_doubt_gap0_core_swap_p_ne_inf_p_eq_2(gap0, size_gap0)
@@ -18199,35 +18275,48 @@ def vjp_f32_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, eps, 
         danchor__row = danchor_[row]
         dpositive__row = dpositive_[row]
         dnegative__row = dnegative_[row]
-        lanes_s0 = 0.0
-        lanes_size_s0 = 0.0
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        lanes_s2 = 0.0
-        lanes_size_s2 = 0.0
-        start, stop = 0, n_D
-        anchor_row_0 = anchor_row[start:stop]
-        positive_row_1 = positive_row[start:stop]
-        negative_row_2 = negative_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            size_s0_here = value_f32_size_s0_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
-            lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
-            s1_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_f32_size_s1_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-            s2_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(eps, negative_row_2[i], positive_row_1[i])
-            lanes_s2 = plus(lanes_s2, s2_here)
-            size_s2_here = value_f32_size_s2_core_swap_p_ne_inf_p_eq_2(eps, negative_row_2[i], positive_row_1[i])
-            lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
-        s0 = lanes_s0
-        size_s0 = lanes_size_s0
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
-        s2 = lanes_s2
-        size_s2 = lanes_size_s2
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_size_s0, rest_lanes_size_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+        whole_lanes_size_s2, rest_lanes_size_s2 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_s0 = 0.0
+            lanes_size_s0 = 0.0
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            lanes_s2 = 0.0
+            lanes_size_s2 = 0.0
+            anchor_row_0 = anchor_row[start:stop]
+            positive_row_1 = positive_row[start:stop]
+            negative_row_2 = negative_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                size_s0_here = value_f32_size_s0_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
+                lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
+                s1_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_f32_size_s1_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+                s2_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(eps, negative_row_2[i], positive_row_1[i])
+                lanes_s2 = plus(lanes_s2, s2_here)
+                size_s2_here = value_f32_size_s2_core_swap_p_ne_inf_p_eq_2(eps, negative_row_2[i], positive_row_1[i])
+                lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_size_s0, rest_lanes_size_s0 = added(whole_lanes_size_s0, rest_lanes_size_s0, lanes_size_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+            whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+            whole_lanes_size_s2, rest_lanes_size_s2 = added(whole_lanes_size_s2, rest_lanes_size_s2, lanes_size_s2, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        size_s0 = together(whole_lanes_size_s0, rest_lanes_size_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
+        s2 = together(whole_lanes_s2, rest_lanes_s2)
+        size_s2 = together(whole_lanes_size_s2, rest_lanes_size_s2)
         e0 = vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s0)
         size_e0 = vjp_f32_size_e0_core_swap_p_ne_inf_p_eq_2(s0, size_s0)
         e1 = vjp_f32_e1_core_swap_p_ne_inf_p_eq_2(s1)
@@ -18255,87 +18344,102 @@ def vjp_f32_swap_p_ne_inf_p_eq_2(g, anchor, positive, negative, margin, p, eps, 
         doubt_gap4 = vjp_f32_doubt_gap4_core_swap_p_ne_inf_p_eq_2(gap4, size_gap4)
         s6 = vjp_f32_s6_core_swap_p_ne_inf_p_eq_2(e0, e1, e2, margin, s0)
         size_s6 = vjp_f32_size_s6_core_swap_p_ne_inf_p_eq_2(e0, e1, e2, margin, s0, size_s0)
-        lanes_doubt_danchor = 0.0
-        lanes_doubt_dpositive = 0.0
-        lanes_doubt_dnegative = 0.0
-        start, stop = 0, n_D
-        anchor_row_0 = anchor_row[start:stop]
-        negative_row_1 = negative_row[start:stop]
-        positive_row_2 = positive_row[start:stop]
-        danchor__row_3 = danchor__row[start:stop]
-        dpositive__row_4 = dpositive__row[start:stop]
-        dnegative__row_5 = dnegative__row[start:stop]
-        for i in range(stop - start):
-            near_danchor_here = vjp_f32_near_danchor_core_swap_p_ne_inf_p_eq_2(
-                e0, e1, e2, eps, g_row, margin, s5, s6, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+        whole_lanes_doubt_danchor, rest_lanes_doubt_danchor = 0.0, 0.0
+        whole_lanes_doubt_dpositive, rest_lanes_doubt_dpositive = 0.0, 0.0
+        whole_lanes_doubt_dnegative, rest_lanes_doubt_dnegative = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_doubt_danchor = 0.0
+            lanes_doubt_dpositive = 0.0
+            lanes_doubt_dnegative = 0.0
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            danchor__row_3 = danchor__row[start:stop]
+            dpositive__row_4 = dpositive__row[start:stop]
+            dnegative__row_5 = dnegative__row[start:stop]
+            for i in range(stop - start):
+                near_danchor_here = vjp_f32_near_danchor_core_swap_p_ne_inf_p_eq_2(
+                    e0, e1, e2, eps, g_row, margin, s5, s6, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+                )
+                danchor__row_3[i] = vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(near_danchor_here)
+                size_danchor_here = vjp_f32_size_danchor_core_swap_p_ne_inf_p_eq_2(
+                    e0,
+                    e1,
+                    e2,
+                    eps,
+                    g_row,
+                    margin,
+                    s5,
+                    s6,
+                    size_s5,
+                    size_s6,
+                    anchor_row_0[i],
+                    negative_row_1[i],
+                    positive_row_2[i],
+                )
+                doubt_danchor_here = vjp_f32_doubt_danchor_core_swap_p_ne_inf_p_eq_2(
+                    near_danchor_here, size_danchor_here
+                )
+                lanes_doubt_danchor = plus(lanes_doubt_danchor, doubt_danchor_here)
+                near_dpositive_here = vjp_f32_near_dpositive_core_swap_p_ne_inf_p_eq_2(
+                    e0, e1, e2, eps, g_row, margin, s4, s6, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+                )
+                dpositive__row_4[i] = vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(near_dpositive_here)
+                size_dpositive_here = vjp_f32_size_dpositive_core_swap_p_ne_inf_p_eq_2(
+                    e0,
+                    e1,
+                    e2,
+                    eps,
+                    g_row,
+                    margin,
+                    s4,
+                    s6,
+                    size_s4,
+                    size_s6,
+                    anchor_row_0[i],
+                    negative_row_1[i],
+                    positive_row_2[i],
+                )
+                doubt_dpositive_here = vjp_f32_doubt_dpositive_core_swap_p_ne_inf_p_eq_2(
+                    near_dpositive_here, size_dpositive_here
+                )
+                lanes_doubt_dpositive = plus(lanes_doubt_dpositive, doubt_dpositive_here)
+                near_dnegative_here = vjp_f32_near_dnegative_core_swap_p_ne_inf_p_eq_2(
+                    e0, e1, e2, eps, g_row, margin, s4, s5, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+                )
+                dnegative__row_5[i] = vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(near_dnegative_here)
+                size_dnegative_here = vjp_f32_size_dnegative_core_swap_p_ne_inf_p_eq_2(
+                    e0,
+                    e1,
+                    e2,
+                    eps,
+                    g_row,
+                    margin,
+                    s4,
+                    s5,
+                    size_s4,
+                    size_s5,
+                    anchor_row_0[i],
+                    negative_row_1[i],
+                    positive_row_2[i],
+                )
+                doubt_dnegative_here = vjp_f32_doubt_dnegative_core_swap_p_ne_inf_p_eq_2(
+                    near_dnegative_here, size_dnegative_here
+                )
+                lanes_doubt_dnegative = plus(lanes_doubt_dnegative, doubt_dnegative_here)
+            whole_lanes_doubt_danchor, rest_lanes_doubt_danchor = added(
+                whole_lanes_doubt_danchor, rest_lanes_doubt_danchor, lanes_doubt_danchor, 0.0
             )
-            danchor__row_3[i] = vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(near_danchor_here)
-            size_danchor_here = vjp_f32_size_danchor_core_swap_p_ne_inf_p_eq_2(
-                e0,
-                e1,
-                e2,
-                eps,
-                g_row,
-                margin,
-                s5,
-                s6,
-                size_s5,
-                size_s6,
-                anchor_row_0[i],
-                negative_row_1[i],
-                positive_row_2[i],
+            whole_lanes_doubt_dpositive, rest_lanes_doubt_dpositive = added(
+                whole_lanes_doubt_dpositive, rest_lanes_doubt_dpositive, lanes_doubt_dpositive, 0.0
             )
-            doubt_danchor_here = vjp_f32_doubt_danchor_core_swap_p_ne_inf_p_eq_2(near_danchor_here, size_danchor_here)
-            lanes_doubt_danchor = plus(lanes_doubt_danchor, doubt_danchor_here)
-            near_dpositive_here = vjp_f32_near_dpositive_core_swap_p_ne_inf_p_eq_2(
-                e0, e1, e2, eps, g_row, margin, s4, s6, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+            whole_lanes_doubt_dnegative, rest_lanes_doubt_dnegative = added(
+                whole_lanes_doubt_dnegative, rest_lanes_doubt_dnegative, lanes_doubt_dnegative, 0.0
             )
-            dpositive__row_4[i] = vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(near_dpositive_here)
-            size_dpositive_here = vjp_f32_size_dpositive_core_swap_p_ne_inf_p_eq_2(
-                e0,
-                e1,
-                e2,
-                eps,
-                g_row,
-                margin,
-                s4,
-                s6,
-                size_s4,
-                size_s6,
-                anchor_row_0[i],
-                negative_row_1[i],
-                positive_row_2[i],
-            )
-            doubt_dpositive_here = vjp_f32_doubt_dpositive_core_swap_p_ne_inf_p_eq_2(
-                near_dpositive_here, size_dpositive_here
-            )
-            lanes_doubt_dpositive = plus(lanes_doubt_dpositive, doubt_dpositive_here)
-            near_dnegative_here = vjp_f32_near_dnegative_core_swap_p_ne_inf_p_eq_2(
-                e0, e1, e2, eps, g_row, margin, s4, s5, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
-            )
-            dnegative__row_5[i] = vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(near_dnegative_here)
-            size_dnegative_here = vjp_f32_size_dnegative_core_swap_p_ne_inf_p_eq_2(
-                e0,
-                e1,
-                e2,
-                eps,
-                g_row,
-                margin,
-                s4,
-                s5,
-                size_s4,
-                size_s5,
-                anchor_row_0[i],
-                negative_row_1[i],
-                positive_row_2[i],
-            )
-            doubt_dnegative_here = vjp_f32_doubt_dnegative_core_swap_p_ne_inf_p_eq_2(
-                near_dnegative_here, size_dnegative_here
-            )
-            lanes_doubt_dnegative = plus(lanes_doubt_dnegative, doubt_dnegative_here)
-        doubt_danchor = lanes_doubt_danchor
-        doubt_dpositive = lanes_doubt_dpositive
-        doubt_dnegative = lanes_doubt_dnegative
+        doubt_danchor = together(whole_lanes_doubt_danchor, rest_lanes_doubt_danchor)
+        doubt_dpositive = together(whole_lanes_doubt_dpositive, rest_lanes_doubt_dpositive)
+        doubt_dnegative = together(whole_lanes_doubt_dnegative, rest_lanes_doubt_dnegative)
         if doubt_gap0 + doubt_gap1 + doubt_gap2 + doubt_gap3 + doubt_gap4 + doubt_danchor + doubt_dpositive + doubt_dnegative > 0.0:
             vjp_f32_in_pairs_swap_p_ne_inf_p_eq_2(
                 rows_at(g, row),
@@ -18658,35 +18762,48 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2(
         danchor__row = danchor_[row]
         dpositive__row = dpositive_[row]
         dnegative__row = dnegative_[row]
-        lanes_s0 = 0.0
-        lanes_size_s0 = 0.0
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        lanes_s2 = 0.0
-        lanes_size_s2 = 0.0
-        start, stop = 0, n_D
-        anchor_row_0 = anchor_row[start:stop]
-        positive_row_1 = positive_row[start:stop]
-        negative_row_2 = negative_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            size_s0_here = value_f32_size_s0_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
-            lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
-            s1_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_f32_size_s1_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-            s2_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(eps, negative_row_2[i], positive_row_1[i])
-            lanes_s2 = plus(lanes_s2, s2_here)
-            size_s2_here = value_f32_size_s2_core_swap_p_ne_inf_p_eq_2(eps, negative_row_2[i], positive_row_1[i])
-            lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
-        s0 = lanes_s0
-        size_s0 = lanes_size_s0
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
-        s2 = lanes_s2
-        size_s2 = lanes_size_s2
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_size_s0, rest_lanes_size_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+        whole_lanes_size_s2, rest_lanes_size_s2 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_s0 = 0.0
+            lanes_size_s0 = 0.0
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            lanes_s2 = 0.0
+            lanes_size_s2 = 0.0
+            anchor_row_0 = anchor_row[start:stop]
+            positive_row_1 = positive_row[start:stop]
+            negative_row_2 = negative_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                size_s0_here = value_f32_size_s0_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], positive_row_1[i])
+                lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
+                s1_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_f32_size_s1_core_swap_p_ne_inf_p_eq_2(eps, anchor_row_0[i], negative_row_2[i])
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+                s2_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(eps, negative_row_2[i], positive_row_1[i])
+                lanes_s2 = plus(lanes_s2, s2_here)
+                size_s2_here = value_f32_size_s2_core_swap_p_ne_inf_p_eq_2(eps, negative_row_2[i], positive_row_1[i])
+                lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_size_s0, rest_lanes_size_s0 = added(whole_lanes_size_s0, rest_lanes_size_s0, lanes_size_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+            whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+            whole_lanes_size_s2, rest_lanes_size_s2 = added(whole_lanes_size_s2, rest_lanes_size_s2, lanes_size_s2, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        size_s0 = together(whole_lanes_size_s0, rest_lanes_size_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
+        s2 = together(whole_lanes_s2, rest_lanes_s2)
+        size_s2 = together(whole_lanes_size_s2, rest_lanes_size_s2)
         e0 = vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s0)
         size_e0 = vjp_f32_size_e0_core_swap_p_ne_inf_p_eq_2(s0, size_s0)
         e1 = vjp_f32_e1_core_swap_p_ne_inf_p_eq_2(s1)
@@ -18718,87 +18835,102 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2(
         doubt_gap4 = vjp_f32_doubt_gap4_core_swap_p_ne_inf_p_eq_2(gap4, size_gap4)
         s6 = vjp_f32_s6_core_swap_p_ne_inf_p_eq_2(e0, e1, e2, margin, s0)
         size_s6 = vjp_f32_size_s6_core_swap_p_ne_inf_p_eq_2(e0, e1, e2, margin, s0, size_s0)
-        lanes_doubt_danchor = 0.0
-        lanes_doubt_dpositive = 0.0
-        lanes_doubt_dnegative = 0.0
-        start, stop = 0, n_D
-        anchor_row_0 = anchor_row[start:stop]
-        negative_row_1 = negative_row[start:stop]
-        positive_row_2 = positive_row[start:stop]
-        danchor__row_3 = danchor__row[start:stop]
-        dpositive__row_4 = dpositive__row[start:stop]
-        dnegative__row_5 = dnegative__row[start:stop]
-        for i in range(stop - start):
-            near_danchor_here = vjp_f32_near_danchor_core_swap_p_ne_inf_p_eq_2(
-                e0, e1, e2, eps, g_row, margin, s5, s6, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+        whole_lanes_doubt_danchor, rest_lanes_doubt_danchor = 0.0, 0.0
+        whole_lanes_doubt_dpositive, rest_lanes_doubt_dpositive = 0.0, 0.0
+        whole_lanes_doubt_dnegative, rest_lanes_doubt_dnegative = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_doubt_danchor = 0.0
+            lanes_doubt_dpositive = 0.0
+            lanes_doubt_dnegative = 0.0
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            danchor__row_3 = danchor__row[start:stop]
+            dpositive__row_4 = dpositive__row[start:stop]
+            dnegative__row_5 = dnegative__row[start:stop]
+            for i in range(stop - start):
+                near_danchor_here = vjp_f32_near_danchor_core_swap_p_ne_inf_p_eq_2(
+                    e0, e1, e2, eps, g_row, margin, s5, s6, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+                )
+                danchor__row_3[i] = vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(near_danchor_here)
+                size_danchor_here = vjp_f32_size_danchor_core_swap_p_ne_inf_p_eq_2(
+                    e0,
+                    e1,
+                    e2,
+                    eps,
+                    g_row,
+                    margin,
+                    s5,
+                    s6,
+                    size_s5,
+                    size_s6,
+                    anchor_row_0[i],
+                    negative_row_1[i],
+                    positive_row_2[i],
+                )
+                doubt_danchor_here = vjp_f32_doubt_danchor_core_swap_p_ne_inf_p_eq_2(
+                    near_danchor_here, size_danchor_here
+                )
+                lanes_doubt_danchor = plus(lanes_doubt_danchor, doubt_danchor_here)
+                near_dpositive_here = vjp_f32_near_dpositive_core_swap_p_ne_inf_p_eq_2(
+                    e0, e1, e2, eps, g_row, margin, s4, s6, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+                )
+                dpositive__row_4[i] = vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(near_dpositive_here)
+                size_dpositive_here = vjp_f32_size_dpositive_core_swap_p_ne_inf_p_eq_2(
+                    e0,
+                    e1,
+                    e2,
+                    eps,
+                    g_row,
+                    margin,
+                    s4,
+                    s6,
+                    size_s4,
+                    size_s6,
+                    anchor_row_0[i],
+                    negative_row_1[i],
+                    positive_row_2[i],
+                )
+                doubt_dpositive_here = vjp_f32_doubt_dpositive_core_swap_p_ne_inf_p_eq_2(
+                    near_dpositive_here, size_dpositive_here
+                )
+                lanes_doubt_dpositive = plus(lanes_doubt_dpositive, doubt_dpositive_here)
+                near_dnegative_here = vjp_f32_near_dnegative_core_swap_p_ne_inf_p_eq_2(
+                    e0, e1, e2, eps, g_row, margin, s4, s5, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+                )
+                dnegative__row_5[i] = vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(near_dnegative_here)
+                size_dnegative_here = vjp_f32_size_dnegative_core_swap_p_ne_inf_p_eq_2(
+                    e0,
+                    e1,
+                    e2,
+                    eps,
+                    g_row,
+                    margin,
+                    s4,
+                    s5,
+                    size_s4,
+                    size_s5,
+                    anchor_row_0[i],
+                    negative_row_1[i],
+                    positive_row_2[i],
+                )
+                doubt_dnegative_here = vjp_f32_doubt_dnegative_core_swap_p_ne_inf_p_eq_2(
+                    near_dnegative_here, size_dnegative_here
+                )
+                lanes_doubt_dnegative = plus(lanes_doubt_dnegative, doubt_dnegative_here)
+            whole_lanes_doubt_danchor, rest_lanes_doubt_danchor = added(
+                whole_lanes_doubt_danchor, rest_lanes_doubt_danchor, lanes_doubt_danchor, 0.0
             )
-            danchor__row_3[i] = vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(near_danchor_here)
-            size_danchor_here = vjp_f32_size_danchor_core_swap_p_ne_inf_p_eq_2(
-                e0,
-                e1,
-                e2,
-                eps,
-                g_row,
-                margin,
-                s5,
-                s6,
-                size_s5,
-                size_s6,
-                anchor_row_0[i],
-                negative_row_1[i],
-                positive_row_2[i],
+            whole_lanes_doubt_dpositive, rest_lanes_doubt_dpositive = added(
+                whole_lanes_doubt_dpositive, rest_lanes_doubt_dpositive, lanes_doubt_dpositive, 0.0
             )
-            doubt_danchor_here = vjp_f32_doubt_danchor_core_swap_p_ne_inf_p_eq_2(near_danchor_here, size_danchor_here)
-            lanes_doubt_danchor = plus(lanes_doubt_danchor, doubt_danchor_here)
-            near_dpositive_here = vjp_f32_near_dpositive_core_swap_p_ne_inf_p_eq_2(
-                e0, e1, e2, eps, g_row, margin, s4, s6, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
+            whole_lanes_doubt_dnegative, rest_lanes_doubt_dnegative = added(
+                whole_lanes_doubt_dnegative, rest_lanes_doubt_dnegative, lanes_doubt_dnegative, 0.0
             )
-            dpositive__row_4[i] = vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(near_dpositive_here)
-            size_dpositive_here = vjp_f32_size_dpositive_core_swap_p_ne_inf_p_eq_2(
-                e0,
-                e1,
-                e2,
-                eps,
-                g_row,
-                margin,
-                s4,
-                s6,
-                size_s4,
-                size_s6,
-                anchor_row_0[i],
-                negative_row_1[i],
-                positive_row_2[i],
-            )
-            doubt_dpositive_here = vjp_f32_doubt_dpositive_core_swap_p_ne_inf_p_eq_2(
-                near_dpositive_here, size_dpositive_here
-            )
-            lanes_doubt_dpositive = plus(lanes_doubt_dpositive, doubt_dpositive_here)
-            near_dnegative_here = vjp_f32_near_dnegative_core_swap_p_ne_inf_p_eq_2(
-                e0, e1, e2, eps, g_row, margin, s4, s5, anchor_row_0[i], negative_row_1[i], positive_row_2[i]
-            )
-            dnegative__row_5[i] = vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(near_dnegative_here)
-            size_dnegative_here = vjp_f32_size_dnegative_core_swap_p_ne_inf_p_eq_2(
-                e0,
-                e1,
-                e2,
-                eps,
-                g_row,
-                margin,
-                s4,
-                s5,
-                size_s4,
-                size_s5,
-                anchor_row_0[i],
-                negative_row_1[i],
-                positive_row_2[i],
-            )
-            doubt_dnegative_here = vjp_f32_doubt_dnegative_core_swap_p_ne_inf_p_eq_2(
-                near_dnegative_here, size_dnegative_here
-            )
-            lanes_doubt_dnegative = plus(lanes_doubt_dnegative, doubt_dnegative_here)
-        doubt_danchor = lanes_doubt_danchor
-        doubt_dpositive = lanes_doubt_dpositive
-        doubt_dnegative = lanes_doubt_dnegative
+        doubt_danchor = together(whole_lanes_doubt_danchor, rest_lanes_doubt_danchor)
+        doubt_dpositive = together(whole_lanes_doubt_dpositive, rest_lanes_doubt_dpositive)
+        doubt_dnegative = together(whole_lanes_doubt_dnegative, rest_lanes_doubt_dnegative)
         if doubt_gap0 + doubt_gap1 + doubt_out + doubt_gap2 + doubt_gap3 + doubt_gap4 + doubt_danchor + doubt_dpositive + doubt_dnegative > 0.0:
             value_and_grad_f32_in_pairs_swap_p_ne_inf_p_eq_2(
                 rows_at(g, row),
@@ -20626,35 +20758,54 @@ def value_f32_swap_p_ne_inf_p_ne_2_p_eq_1(anchor, positive, negative, margin, p,
         anchor_row = anchor[row if anchor.shape[0] > 1 else 0]
         positive_row = positive[row if positive.shape[0] > 1 else 0]
         negative_row = negative[row if negative.shape[0] > 1 else 0]
-        lanes_s0 = 0.0
-        lanes_size_s0 = 0.0
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        lanes_s2 = 0.0
-        lanes_size_s2 = 0.0
-        start, stop = 0, n_D
-        anchor_row_0 = anchor_row[start:stop]
-        negative_row_1 = negative_row[start:stop]
-        positive_row_2 = positive_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_row_0[i], negative_row_1[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            size_s0_here = value_f32_size_s0_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_row_0[i], negative_row_1[i])
-            lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
-            s1_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, negative_row_1[i], positive_row_2[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_f32_size_s1_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, negative_row_1[i], positive_row_2[i])
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-            s2_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_row_0[i], positive_row_2[i])
-            lanes_s2 = plus(lanes_s2, s2_here)
-            size_s2_here = value_f32_size_s2_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_row_0[i], positive_row_2[i])
-            lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
-        s0 = lanes_s0
-        size_s0 = lanes_size_s0
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
-        s2 = lanes_s2
-        size_s2 = lanes_size_s2
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_size_s0, rest_lanes_size_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+        whole_lanes_size_s2, rest_lanes_size_s2 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_s0 = 0.0
+            lanes_size_s0 = 0.0
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            lanes_s2 = 0.0
+            lanes_size_s2 = 0.0
+            anchor_row_0 = anchor_row[start:stop]
+            negative_row_1 = negative_row[start:stop]
+            positive_row_2 = positive_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_row_0[i], negative_row_1[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                size_s0_here = value_f32_size_s0_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], negative_row_1[i]
+                )
+                lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
+                s1_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, negative_row_1[i], positive_row_2[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_f32_size_s1_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, negative_row_1[i], positive_row_2[i]
+                )
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+                s2_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_row_0[i], positive_row_2[i])
+                lanes_s2 = plus(lanes_s2, s2_here)
+                size_s2_here = value_f32_size_s2_core_swap_p_ne_inf_p_ne_2_p_eq_1(
+                    eps, anchor_row_0[i], positive_row_2[i]
+                )
+                lanes_size_s2 = plus(lanes_size_s2, size_s2_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_size_s0, rest_lanes_size_s0 = added(whole_lanes_size_s0, rest_lanes_size_s0, lanes_size_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+            whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+            whole_lanes_size_s2, rest_lanes_size_s2 = added(whole_lanes_size_s2, rest_lanes_size_s2, lanes_size_s2, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        size_s0 = together(whole_lanes_size_s0, rest_lanes_size_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
+        s2 = together(whole_lanes_s2, rest_lanes_s2)
+        size_s2 = together(whole_lanes_size_s2, rest_lanes_size_s2)
         gap0 = value_f32_gap0_core_swap_p_ne_inf_p_ne_2_p_eq_1(s0, s1)
         size_gap0 = value_f32_size_gap0_core_swap_p_ne_inf_p_ne_2_p_eq_1(size_s0, size_s1)
         doubt_gap0 = value_f32_doubt_gap0_core_swap_p_ne_inf_p_ne_2_p_eq_1(gap0, size_gap0)

@@ -12,6 +12,7 @@ from numba import njit
 
 from symgen.runtime.intrinsics import fma, two_sum
 from symgen.runtime.again import rows_at
+from symgen.runtime.stretches import STRETCH, together
 from symgen.runtime.reductions import LANES, added, cleared, lanes_of, plus, sum_up
 
 core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
@@ -1150,30 +1151,41 @@ def value_f32(input, target, alpha, beta, smooth, out_):
     for row in range(out_.shape[0]):
         input_row = input[row if input.shape[0] > 1 else 0]
         target_row = target[row if target.shape[0] > 1 else 0]
-        lanes_s0 = 0.0
-        lanes_size_s0 = 0.0
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        lanes_s2 = 0.0
-        start, stop = 0, n_D
-        input_row_0 = input_row[start:stop]
-        target_row_1 = target_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core(input_row_0[i], target_row_1[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            size_s0_here = value_f32_size_s0_core(input_row_0[i], target_row_1[i])
-            lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
-            s1_here = value_f32_s1_core(input_row_0[i], target_row_1[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_f32_size_s1_core(input_row_0[i], target_row_1[i])
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-            s2_here = value_f32_in_pairs_s2_core(input_row_0[i], target_row_1[i])
-            lanes_s2 = plus(lanes_s2, s2_here)
-        s0 = lanes_s0
-        size_s0 = lanes_size_s0
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
-        s2 = lanes_s2
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_size_s0, rest_lanes_size_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_s0 = 0.0
+            lanes_size_s0 = 0.0
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            lanes_s2 = 0.0
+            input_row_0 = input_row[start:stop]
+            target_row_1 = target_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core(input_row_0[i], target_row_1[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                size_s0_here = value_f32_size_s0_core(input_row_0[i], target_row_1[i])
+                lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
+                s1_here = value_f32_s1_core(input_row_0[i], target_row_1[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_f32_size_s1_core(input_row_0[i], target_row_1[i])
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+                s2_here = value_f32_in_pairs_s2_core(input_row_0[i], target_row_1[i])
+                lanes_s2 = plus(lanes_s2, s2_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_size_s0, rest_lanes_size_s0 = added(whole_lanes_size_s0, rest_lanes_size_s0, lanes_size_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+            whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        size_s0 = together(whole_lanes_size_s0, rest_lanes_size_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
+        s2 = together(whole_lanes_s2, rest_lanes_s2)
         near_out = value_f32_near_out_core(alpha, beta, s0, s1, s2, smooth)
         out_[row] = value_f32_out_core(near_out)
         size_out = value_f32_size_out_core(alpha, beta, s0, s1, s2, size_s0, size_s1, smooth)
@@ -1289,56 +1301,76 @@ def vjp_f32(g, input, target, alpha, beta, smooth, dinput_, dtarget_):
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
         dtarget__row = dtarget_[row]
-        lanes_s0 = 0.0
-        lanes_size_s0 = 0.0
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        lanes_s2 = 0.0
-        start, stop = 0, n_D
-        input_row_0 = input_row[start:stop]
-        target_row_1 = target_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core(input_row_0[i], target_row_1[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            size_s0_here = value_f32_size_s0_core(input_row_0[i], target_row_1[i])
-            lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
-            s1_here = value_f32_s1_core(input_row_0[i], target_row_1[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_f32_size_s1_core(input_row_0[i], target_row_1[i])
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-            s2_here = value_f32_in_pairs_s2_core(input_row_0[i], target_row_1[i])
-            lanes_s2 = plus(lanes_s2, s2_here)
-        s0 = lanes_s0
-        size_s0 = lanes_size_s0
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
-        s2 = lanes_s2
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_size_s0, rest_lanes_size_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_s0 = 0.0
+            lanes_size_s0 = 0.0
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            lanes_s2 = 0.0
+            input_row_0 = input_row[start:stop]
+            target_row_1 = target_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core(input_row_0[i], target_row_1[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                size_s0_here = value_f32_size_s0_core(input_row_0[i], target_row_1[i])
+                lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
+                s1_here = value_f32_s1_core(input_row_0[i], target_row_1[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_f32_size_s1_core(input_row_0[i], target_row_1[i])
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+                s2_here = value_f32_in_pairs_s2_core(input_row_0[i], target_row_1[i])
+                lanes_s2 = plus(lanes_s2, s2_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_size_s0, rest_lanes_size_s0 = added(whole_lanes_size_s0, rest_lanes_size_s0, lanes_size_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+            whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        size_s0 = together(whole_lanes_size_s0, rest_lanes_size_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
+        s2 = together(whole_lanes_s2, rest_lanes_s2)
         s4 = vjp_f32_s4_core(alpha, beta, s0, s1, s2, smooth)
         size_s4 = vjp_f32_size_s4_core(alpha, beta, s0, s1, s2, size_s0, size_s1, smooth)
         s5 = vjp_f32_s5_core(alpha, beta, s0, s1, s2, smooth)
         size_s5 = vjp_f32_size_s5_core(alpha, beta, s0, s1, s2, size_s0, size_s1, smooth)
         s6 = vjp_f32_s6_core(alpha, beta, s0, s1, s2, smooth)
         size_s6 = vjp_f32_size_s6_core(alpha, beta, s0, s1, s2, size_s0, size_s1, smooth)
-        lanes_doubt_dinput = 0.0
-        lanes_doubt_dtarget = 0.0
-        start, stop = 0, n_D
-        target_row_0 = target_row[start:stop]
-        dinput__row_1 = dinput__row[start:stop]
-        input_row_2 = input_row[start:stop]
-        dtarget__row_3 = dtarget__row[start:stop]
-        for i in range(stop - start):
-            near_dinput_here = vjp_f32_near_dinput_core(g_row, s4, s5, s6, target_row_0[i])
-            dinput__row_1[i] = vjp_f32_dinput_core(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core(g_row, size_s4, size_s5, size_s6, target_row_0[i])
-            doubt_dinput_here = vjp_f32_doubt_dinput_core(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-            near_dtarget_here = vjp_f32_near_dtarget_core(g_row, s4, s5, s6, input_row_2[i])
-            dtarget__row_3[i] = vjp_f32_dtarget_core(near_dtarget_here)
-            size_dtarget_here = vjp_f32_size_dtarget_core(g_row, size_s4, size_s5, size_s6, input_row_2[i])
-            doubt_dtarget_here = vjp_f32_doubt_dtarget_core(near_dtarget_here, size_dtarget_here)
-            lanes_doubt_dtarget = plus(lanes_doubt_dtarget, doubt_dtarget_here)
-        doubt_dinput = lanes_doubt_dinput
-        doubt_dtarget = lanes_doubt_dtarget
+        whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = 0.0, 0.0
+        whole_lanes_doubt_dtarget, rest_lanes_doubt_dtarget = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_doubt_dinput = 0.0
+            lanes_doubt_dtarget = 0.0
+            target_row_0 = target_row[start:stop]
+            dinput__row_1 = dinput__row[start:stop]
+            input_row_2 = input_row[start:stop]
+            dtarget__row_3 = dtarget__row[start:stop]
+            for i in range(stop - start):
+                near_dinput_here = vjp_f32_near_dinput_core(g_row, s4, s5, s6, target_row_0[i])
+                dinput__row_1[i] = vjp_f32_dinput_core(near_dinput_here)
+                size_dinput_here = vjp_f32_size_dinput_core(g_row, size_s4, size_s5, size_s6, target_row_0[i])
+                doubt_dinput_here = vjp_f32_doubt_dinput_core(near_dinput_here, size_dinput_here)
+                lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
+                near_dtarget_here = vjp_f32_near_dtarget_core(g_row, s4, s5, s6, input_row_2[i])
+                dtarget__row_3[i] = vjp_f32_dtarget_core(near_dtarget_here)
+                size_dtarget_here = vjp_f32_size_dtarget_core(g_row, size_s4, size_s5, size_s6, input_row_2[i])
+                doubt_dtarget_here = vjp_f32_doubt_dtarget_core(near_dtarget_here, size_dtarget_here)
+                lanes_doubt_dtarget = plus(lanes_doubt_dtarget, doubt_dtarget_here)
+            whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = added(
+                whole_lanes_doubt_dinput, rest_lanes_doubt_dinput, lanes_doubt_dinput, 0.0
+            )
+            whole_lanes_doubt_dtarget, rest_lanes_doubt_dtarget = added(
+                whole_lanes_doubt_dtarget, rest_lanes_doubt_dtarget, lanes_doubt_dtarget, 0.0
+            )
+        doubt_dinput = together(whole_lanes_doubt_dinput, rest_lanes_doubt_dinput)
+        doubt_dtarget = together(whole_lanes_doubt_dtarget, rest_lanes_doubt_dtarget)
         if doubt_dinput + doubt_dtarget > 0.0:
             vjp_f32_in_pairs(
                 rows_at(g, row),
@@ -1461,30 +1493,41 @@ def value_and_grad_f32(g, input, target, alpha, beta, smooth, out_, dinput_, dta
         target_row = target[row if target.shape[0] > 1 else 0]
         dinput__row = dinput_[row]
         dtarget__row = dtarget_[row]
-        lanes_s0 = 0.0
-        lanes_size_s0 = 0.0
-        lanes_s1 = 0.0
-        lanes_size_s1 = 0.0
-        lanes_s2 = 0.0
-        start, stop = 0, n_D
-        input_row_0 = input_row[start:stop]
-        target_row_1 = target_row[start:stop]
-        for i in range(stop - start):
-            s0_here = value_f32_s0_core(input_row_0[i], target_row_1[i])
-            lanes_s0 = plus(lanes_s0, s0_here)
-            size_s0_here = value_f32_size_s0_core(input_row_0[i], target_row_1[i])
-            lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
-            s1_here = value_f32_s1_core(input_row_0[i], target_row_1[i])
-            lanes_s1 = plus(lanes_s1, s1_here)
-            size_s1_here = value_f32_size_s1_core(input_row_0[i], target_row_1[i])
-            lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
-            s2_here = value_f32_in_pairs_s2_core(input_row_0[i], target_row_1[i])
-            lanes_s2 = plus(lanes_s2, s2_here)
-        s0 = lanes_s0
-        size_s0 = lanes_size_s0
-        s1 = lanes_s1
-        size_s1 = lanes_size_s1
-        s2 = lanes_s2
+        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_size_s0, rest_lanes_size_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lanes_size_s1, rest_lanes_size_s1 = 0.0, 0.0
+        whole_lanes_s2, rest_lanes_s2 = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_s0 = 0.0
+            lanes_size_s0 = 0.0
+            lanes_s1 = 0.0
+            lanes_size_s1 = 0.0
+            lanes_s2 = 0.0
+            input_row_0 = input_row[start:stop]
+            target_row_1 = target_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f32_s0_core(input_row_0[i], target_row_1[i])
+                lanes_s0 = plus(lanes_s0, s0_here)
+                size_s0_here = value_f32_size_s0_core(input_row_0[i], target_row_1[i])
+                lanes_size_s0 = plus(lanes_size_s0, size_s0_here)
+                s1_here = value_f32_s1_core(input_row_0[i], target_row_1[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+                size_s1_here = value_f32_size_s1_core(input_row_0[i], target_row_1[i])
+                lanes_size_s1 = plus(lanes_size_s1, size_s1_here)
+                s2_here = value_f32_in_pairs_s2_core(input_row_0[i], target_row_1[i])
+                lanes_s2 = plus(lanes_s2, s2_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+            whole_lanes_size_s0, rest_lanes_size_s0 = added(whole_lanes_size_s0, rest_lanes_size_s0, lanes_size_s0, 0.0)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lanes_size_s1, rest_lanes_size_s1 = added(whole_lanes_size_s1, rest_lanes_size_s1, lanes_size_s1, 0.0)
+            whole_lanes_s2, rest_lanes_s2 = added(whole_lanes_s2, rest_lanes_s2, lanes_s2, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        size_s0 = together(whole_lanes_size_s0, rest_lanes_size_s0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        size_s1 = together(whole_lanes_size_s1, rest_lanes_size_s1)
+        s2 = together(whole_lanes_s2, rest_lanes_s2)
         near_out = value_f32_near_out_core(alpha, beta, s0, s1, s2, smooth)
         out_[row] = value_f32_out_core(near_out)
         size_out = value_f32_size_out_core(alpha, beta, s0, s1, s2, size_s0, size_s1, smooth)
@@ -1495,26 +1538,35 @@ def value_and_grad_f32(g, input, target, alpha, beta, smooth, out_, dinput_, dta
         size_s5 = vjp_f32_size_s5_core(alpha, beta, s0, s1, s2, size_s0, size_s1, smooth)
         s6 = vjp_f32_s6_core(alpha, beta, s0, s1, s2, smooth)
         size_s6 = vjp_f32_size_s6_core(alpha, beta, s0, s1, s2, size_s0, size_s1, smooth)
-        lanes_doubt_dinput = 0.0
-        lanes_doubt_dtarget = 0.0
-        start, stop = 0, n_D
-        target_row_0 = target_row[start:stop]
-        dinput__row_1 = dinput__row[start:stop]
-        input_row_2 = input_row[start:stop]
-        dtarget__row_3 = dtarget__row[start:stop]
-        for i in range(stop - start):
-            near_dinput_here = vjp_f32_near_dinput_core(g_row, s4, s5, s6, target_row_0[i])
-            dinput__row_1[i] = vjp_f32_dinput_core(near_dinput_here)
-            size_dinput_here = vjp_f32_size_dinput_core(g_row, size_s4, size_s5, size_s6, target_row_0[i])
-            doubt_dinput_here = vjp_f32_doubt_dinput_core(near_dinput_here, size_dinput_here)
-            lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
-            near_dtarget_here = vjp_f32_near_dtarget_core(g_row, s4, s5, s6, input_row_2[i])
-            dtarget__row_3[i] = vjp_f32_dtarget_core(near_dtarget_here)
-            size_dtarget_here = vjp_f32_size_dtarget_core(g_row, size_s4, size_s5, size_s6, input_row_2[i])
-            doubt_dtarget_here = vjp_f32_doubt_dtarget_core(near_dtarget_here, size_dtarget_here)
-            lanes_doubt_dtarget = plus(lanes_doubt_dtarget, doubt_dtarget_here)
-        doubt_dinput = lanes_doubt_dinput
-        doubt_dtarget = lanes_doubt_dtarget
+        whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = 0.0, 0.0
+        whole_lanes_doubt_dtarget, rest_lanes_doubt_dtarget = 0.0, 0.0
+        for start in range(0, n_D, STRETCH):
+            stop = min(start + STRETCH, n_D)
+            lanes_doubt_dinput = 0.0
+            lanes_doubt_dtarget = 0.0
+            target_row_0 = target_row[start:stop]
+            dinput__row_1 = dinput__row[start:stop]
+            input_row_2 = input_row[start:stop]
+            dtarget__row_3 = dtarget__row[start:stop]
+            for i in range(stop - start):
+                near_dinput_here = vjp_f32_near_dinput_core(g_row, s4, s5, s6, target_row_0[i])
+                dinput__row_1[i] = vjp_f32_dinput_core(near_dinput_here)
+                size_dinput_here = vjp_f32_size_dinput_core(g_row, size_s4, size_s5, size_s6, target_row_0[i])
+                doubt_dinput_here = vjp_f32_doubt_dinput_core(near_dinput_here, size_dinput_here)
+                lanes_doubt_dinput = plus(lanes_doubt_dinput, doubt_dinput_here)
+                near_dtarget_here = vjp_f32_near_dtarget_core(g_row, s4, s5, s6, input_row_2[i])
+                dtarget__row_3[i] = vjp_f32_dtarget_core(near_dtarget_here)
+                size_dtarget_here = vjp_f32_size_dtarget_core(g_row, size_s4, size_s5, size_s6, input_row_2[i])
+                doubt_dtarget_here = vjp_f32_doubt_dtarget_core(near_dtarget_here, size_dtarget_here)
+                lanes_doubt_dtarget = plus(lanes_doubt_dtarget, doubt_dtarget_here)
+            whole_lanes_doubt_dinput, rest_lanes_doubt_dinput = added(
+                whole_lanes_doubt_dinput, rest_lanes_doubt_dinput, lanes_doubt_dinput, 0.0
+            )
+            whole_lanes_doubt_dtarget, rest_lanes_doubt_dtarget = added(
+                whole_lanes_doubt_dtarget, rest_lanes_doubt_dtarget, lanes_doubt_dtarget, 0.0
+            )
+        doubt_dinput = together(whole_lanes_doubt_dinput, rest_lanes_doubt_dinput)
+        doubt_dtarget = together(whole_lanes_doubt_dtarget, rest_lanes_doubt_dtarget)
         if doubt_out + doubt_dinput + doubt_dtarget > 0.0:
             value_and_grad_f32_in_pairs(
                 rows_at(g, row),

@@ -41,12 +41,14 @@ EXTREMES = frozenset({"nearer_number", "wider_number", "settled_peak", "settled_
 AGAIN = "in_pairs"  # what the kernel is called that computes rows again
 SINGLE_ROWS = frozenset({"first_of", "rows_at"})
 LISTS = frozenset({"listed", "negated"})
+STRETCHES = frozenset({"STRETCH", "together"})
 OWN = frozenset(
     {"row", "row_of", "tile", "entry", "error", "start", "stop", "i", "min", "max", "two_sum", "inside", "LANES"}
-    | {"cleared", "lanes_of", "settled", "settled_sum", "together", "STRETCH"}
+    | {"cleared", "lanes_of", "settled", "settled_sum"}
     | EXTREMES
     | SINGLE_ROWS
     | LISTS
+    | STRETCHES
     | {name for m in REDUCTIONS.values() for name in (m.step, m.end)}
 )
 
@@ -93,7 +95,8 @@ def emit(module: ModuleText, variants: Iterable[RowVariant]) -> str:
         "extremes": sorted(uses & EXTREMES),
         "single_rows": sorted(uses & SINGLE_ROWS),
         "lists": sorted(uses & LISTS),
-        "reductions": sorted(uses - {"two_sum"} - EXTREMES - SINGLE_ROWS - LISTS),
+        "stretches": sorted(uses & STRETCHES),
+        "reductions": sorted(uses - {"two_sum"} - EXTREMES - SINGLE_ROWS - LISTS - STRETCHES),
         "trig": sorted(needs & TRIG),
         "elementary": sorted(needs & ELEMENTARY),
     }

@@ -19,7 +19,6 @@ from numba.extending import intrinsic, overload
 from . import intrinsics
 
 LANES = 128  # for an addition to end before its lane is wanted again, and for a tile to be worth its views
-STRETCH = 1024  # entries that are summed in whatever order: what rounding does to so few does not show in float32
 
 fma: Any = intrinsics.fma
 two_sum: Any = intrinsics.two_sum
@@ -222,12 +221,6 @@ def estimate(lanes: Any, count: int) -> Any:
     for i in range(count):
         total = plus(total, lanes[i])
     return total
-
-
-@_exact
-def together(high: float, low: float) -> float:
-    """The sum of all stretches, of which an infinity is missing nothing."""
-    return high + low if low - low == 0.0 else high
 
 
 @_exact

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,57 @@ def test_error_does_not_grow_with_the_row(n: int) -> None:
     g = rng.normal(size=n)
     gradient = F.softmax.vjp(g, x)
     assert abs(math.fsum(gradient.tolist())) <= 2e-16 * float(np.abs(gradient).max()) * math.sqrt(n) * 4
+
+
+NEAR_UNIFORM: dict[str, Callable[[Any], Any]] = {
+    "log_softmax of one sum": lambda x: F.log_softmax.vjp(np.ones_like(x), x),
+    "cross entropy of all classes alike": lambda x: F.cross_entropy.grad(x, alike(x)),
+    "cross entropy that is all smoothing": lambda x: F.cross_entropy.grad(x, 0, label_smoothing=1.0),
+}  # fmt: skip
+
+
+def alike(x: Any) -> Any:
+    return np.full_like(x, 1 / len(x))
+
+
+@pytest.mark.parametrize("spread", [1e-7, 1e-6, 1e-4, 1e-2])
+@pytest.mark.parametrize("n", [128, 4096, 131072])
+@pytest.mark.parametrize("case", NEAR_UNIFORM)
+def test_what_is_left_beside_a_uniform_distribution(case: str, n: int, spread: float) -> None:
+    """Probabilities that all but agree with 1/n: each float32 entry of what they differ by is what float64 gives.
+
+    However long the row, and however little of an entry is left: sums of as many equal terms are exact enough, too.
+    """
+    x = (0.5 + spread * np.random.default_rng(n).normal(size=n)).astype(np.float32)
+    found, exact = NEAR_UNIFORM[case](x), NEAR_UNIFORM[case](x.astype(np.float64))
+    assert found.dtype == np.float32
+    assert ulps(found, (exact, np.zeros(n)), np.float32) <= 0.6
+
+
+def test_gradients_beside_the_mean_of_the_cotangents() -> None:
+    """A cotangent that is the mean of all but for a millionth, in float64: its entry is the difference, to the bar."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x, g = rng.normal(size=10) * 3, rng.normal(size=10)
+        p = np.exp(x) / np.exp(x).sum()
+        g[3] = (p @ g - p[3] * g[3]) / (1 - p[3]) + 1e-6
+        arrays = {"x": x, "where": np.ones(10, bool)}
+        _, gradients = truth(OPS["softmax"].variants[0].value, arrays, {"C": 10}, g, ["x"])
+        assert ulps(F.softmax.vjp(g, x), gradients["x"], np.float64) <= BARS[np.float64], seed
+
+
+@pytest.mark.parametrize("n", [5, 2048, 3000])
+def test_infinities_in_float32_rows_of_any_length(n: int) -> None:
+    """Sums that go by stretches leave nothing out, and make no NaN of an infinity."""
+    x = np.zeros(n, np.float32)
+    x[-1] = np.inf
+    assert F.logsumexp(x) == np.inf
+    assert F.softmax(x)[:-1].max() == 0
+    assert np.isnan(F.softmax(x)[-1])
+    x[:] = -np.inf
+    assert F.logsumexp(x) == -np.inf
+    x[n // 2] = 3.0
+    assert F.softmax(x).tolist() == [float(i == n // 2) for i in range(n)]
 
 
 def test_gradients_of_a_row_sum_to_zero() -> None:
