@@ -188,7 +188,8 @@ def _fitted(function: str, g: Given, alike: bool, shape: Shape, found: Layout, f
         if array.shape in ((), (1,)):
             return np.broadcast_to(array.reshape(()), wanted)
         if array.shape != wanted:
-            raise ValueError(f"{function}(): {name} has shape {array.shape}; expected {wanted}, one for each class")
+            what = "class" if g.argument.role == "weight" else "entry of a row"
+            raise ValueError(f"{function}(): {name} has shape {array.shape}; expected {wanted}, one for each {what}")
         return array
     if not g.argument.axes and (array.shape == found.batch or (g.argument.role != "index" and array.size == 1)):
         return np.broadcast_to(array.reshape(() if array.shape != found.batch else array.shape), found.batch)
