@@ -195,23 +195,29 @@ class Workshop:
         None where there are no pairs, where there is no telling, or where that would not be worth it.
         """
         light = form.quickened()
-        if self.ranges is None or self.powers or light == form:
+        if self.ranges is None or light == form:
             return None
-        by_name = {str(s): r for s, r in self.ranges.items()}
-        name = f"{name}_quick"
-        inner = self._told(self._finished(name, light, bound, ends, below_zero(probe)), by_name)
-        told = inner if self.parts.difference is None else self._told(self.spread(name, light, ends), by_name)
-        if inner is None or told is None or cost(told.results) > WORTH * cost(core.results):
-            return None
-        value, wrong = (evaluate(replace(inner, results=(r,)), probe) for r in inner.results)
-        each = error(value, probe, target)
-        known = ~np.isnan(each) & (wrong == 0)
-        return told if (each[known & probe.single] <= target.bar).all() else None
+        name, x, pair = f"{name}_quick", self.sampler.x, self.parts.difference
+        alone = self._finished(name, light, bound, ends, below_zero(probe))
+        whole = alone if pair is None else self.spread(name, light, ends)
+        operands = (x,) if pair is None else (pair.minuend, pair.subtrahend)
+        for watched in (False, True):  # an infinite operand is looked after where the limit needs it
+            inner = self._told(alone, [x] if watched else [])
+            told = self._told(whole, operands if watched else [])
+            if inner is None or told is None or cost(told.results) > WORTH * cost(core.results):
+                return None
+            value, wrong = (evaluate(replace(inner, results=(r,)), probe) for r in inner.results)
+            each = error(value, probe, target)
+            known = ~np.isnan(each) & (wrong == 0)
+            if (each[known & probe.single] <= target.bar).all():
+                return told
+        return None
 
-    @staticmethod
-    def _told(core: ScalarFunction, ranges: Mapping[str, Range]) -> ScalarFunction | None:
-        """A core with what tells where its result is in doubt."""
-        found = doubt(core.results[0], ranges)
+    def _told(self, core: ScalarFunction, watched: Iterable[Symbol]) -> ScalarFunction | None:
+        """A core with what tells where its result is in doubt, and that of an infinite operand that is watched."""
+        assert self.ranges is not None
+        ranges = {str(s): r for s, r in self.ranges.items()}
+        found = doubt(core.results[0], ranges, [s.name for s in watched])
         return None if found is None else verify(replace(core, results=(*core.results, found)))
 
     def pair(self, name: str) -> Pair:

@@ -49,6 +49,16 @@ def test_what_is_known_relatively_is_never_in_doubt_unless_it_is_no_number() -> 
     assert told(total, x=math.nan, t=0.5, w=1.0)[1]
 
 
+def test_an_infinite_operand_is_in_doubt_where_it_is_watched() -> None:
+    """The result may be a number there, and not the limit."""
+    settled = t / (w + w)
+    assert not told(settled, t=0.5, w=math.inf)[1]
+    found = doubt(settled, RANGES, ["w"])
+    assert found is not None
+    graph = ScalarFunction("told", ("t", "w"), (found,))
+    assert [bool(graph.evaluate([0.5, v])[0] != 0) for v in (math.inf, 1e300)] == [True, False]
+
+
 def test_operands_cancel_exactly() -> None:
     """Their difference is rounded once, whatever is left of it."""
     assert not told(x - t, x=1.0, t=1 - 2.0**-53)[1]
@@ -138,6 +148,7 @@ def outputs(name: str) -> dict[str, Output]:
         ("kl_div", {"value"}),
         ("binary_cross_entropy", {"grad"}),
         ("gaussian_nll_loss", {"value", "grad_var"}),
+        ("sigmoid_focal_loss", {"value", "grad"}),  # its exponent is free
         ("soft_margin_loss", set()),  # nothing in it needs pairs
         ("pseudo_huber_loss", set()),  # its root moves with nothing
         ("softplus", set()),

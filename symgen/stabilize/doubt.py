@@ -11,7 +11,7 @@ arithmetic, and the arms of the selections in elementary code agree where they m
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
@@ -19,7 +19,7 @@ import sympy as sp
 
 from symgen import vocabulary
 from symgen.arithmetic import ONE, ZERO, absolute
-from symgen.kernel import Node, const, node, select
+from symgen.kernel import Node, const, node, select, var
 from symgen.stabilize.relative import ANYTHING, FUNCTIONS, UNKNOWN, Known, Range, either, power, product, total
 
 ENOUGH = 2.0**20  # roundings of a float64: 2^-33 of a result, a five hundredth of a unit of float32
@@ -50,12 +50,13 @@ class Sized:
         return self.size is None
 
 
-def doubt(result: Node, ranges: Mapping[str, Range]) -> Node | None:
+def doubt(result: Node, ranges: Mapping[str, Range], watched: Iterable[str] = ()) -> Node | None:
     """A number that is zero where enough of a result is left for a float32.
 
     Args:
         result: a graph without compensation.
         ranges: of its variables, which are exact.
+        watched: variables of which an infinity is in doubt, too.
 
     Returns:
         None if something in it has no size here.
@@ -71,7 +72,7 @@ def doubt(result: Node, ranges: Mapping[str, Range]) -> Node | None:
         found = _Sizes(ranges).doubt(result)
     except UnknownSizeError:
         return None
-    finite = result - result  # zero
+    finite = reduce(Node.__add__, (n - n for n in (result, *map(var, watched))))  # zero
     return finite if found is None else found + finite
 
 
