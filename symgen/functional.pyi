@@ -375,7 +375,7 @@ class _cosine_embedding_loss(Kernel):
         return max(cosine - margin, 0) if target == -1 else 0
 
     margin: a number >= -1 and <= 1.
-    PyTorch: cosine_embedding_loss. Source: specs/losses/triplet_margin_loss.py:15.
+    PyTorch: cosine_embedding_loss. Source: specs/losses/embeddings.py:15.
     """
 
     def __call__(
@@ -383,8 +383,8 @@ class _cosine_embedding_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         axis: int = -1,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -394,8 +394,8 @@ class _cosine_embedding_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         axis: int = -1,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -407,8 +407,8 @@ class _cosine_embedding_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         axis: int = -1,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -419,8 +419,8 @@ class _cosine_embedding_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         axis: int = -1,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -432,8 +432,8 @@ class _cosine_embedding_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         axis: int = -1,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -535,8 +535,8 @@ class _cross_entropy(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         label_smoothing: float = 0.0,
         z_loss: float = 0.0,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -548,8 +548,8 @@ class _cross_entropy(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         label_smoothing: float = 0.0,
         z_loss: float = 0.0,
         wrt: _Wrt = None,
@@ -563,8 +563,8 @@ class _cross_entropy(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         label_smoothing: float = 0.0,
         z_loss: float = 0.0,
         wrt: _Wrt = None,
@@ -577,8 +577,8 @@ class _cross_entropy(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         label_smoothing: float = 0.0,
         z_loss: float = 0.0,
         wrt: _Wrt = None,
@@ -592,8 +592,8 @@ class _cross_entropy(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         label_smoothing: float = 0.0,
         z_loss: float = 0.0,
         wrt: _Wrt = None,
@@ -610,7 +610,7 @@ class _dice_loss(Kernel):
         return 1 - (2 * sum(input * target, D) + smooth) / (sum(input, D) + sum(target, D) + smooth)
 
     smooth: a number >= 0.
-    Source: specs/losses/dice_loss.py:9.
+    Source: specs/losses/overlap.py:9.
     """
 
     def __call__(
@@ -866,9 +866,9 @@ class _gaussian_nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         var: _ArrayLike,
-        *,
         full: bool = False,
         eps: float = 1e-06,
+        *,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
         check: bool = False,
@@ -878,9 +878,9 @@ class _gaussian_nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         var: _ArrayLike,
-        *,
         full: bool = False,
         eps: float = 1e-06,
+        *,
         order: Literal[1, 2] = 1,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -893,9 +893,9 @@ class _gaussian_nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         var: _ArrayLike,
-        *,
         full: bool = False,
         eps: float = 1e-06,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -906,9 +906,9 @@ class _gaussian_nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         var: _ArrayLike,
-        *,
         full: bool = False,
         eps: float = 1e-06,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -920,9 +920,9 @@ class _gaussian_nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         var: _ArrayLike,
-        *,
         full: bool = False,
         eps: float = 1e-06,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -1111,7 +1111,7 @@ class _giou_loss(Kernel):
         return 1 - both / (either + eps) + (hull - either) / (hull + eps)
 
     eps: a number >= 0.
-    PyTorch: torchvision.ops.generalized_box_iou_loss. Source: specs/losses/dice_loss.py:39.
+    PyTorch: torchvision.ops.generalized_box_iou_loss. Source: specs/losses/overlap.py:30.
     """
 
     def __call__(
@@ -1411,8 +1411,8 @@ class _hinge_embedding_loss(Kernel):
         self,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 1.0,
+        *,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
     ) -> _Array: ...
@@ -1420,8 +1420,8 @@ class _hinge_embedding_loss(Kernel):
         self,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 1.0,
+        *,
         order: Literal[1, 2] = 1,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -1432,8 +1432,8 @@ class _hinge_embedding_loss(Kernel):
         g: _ArrayLike,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 1.0,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -1442,8 +1442,8 @@ class _hinge_embedding_loss(Kernel):
         self,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 1.0,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -1453,8 +1453,8 @@ class _hinge_embedding_loss(Kernel):
         v: _ArrayLike,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 1.0,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -1668,7 +1668,7 @@ class _js_div(Kernel):
         right = sum(weighted(target, log(target / mixture)), D)
         return (left + right) / 2
 
-    Source: specs/losses/dice_loss.py:24.
+    Source: specs/losses/kl_div.py:17.
     """
 
     def __call__(
@@ -1738,7 +1738,7 @@ class _kl_div(Kernel):
         return target * (log(target) - input)
 
     log_target: False or True.
-    PyTorch: kl_div. Source: specs/losses/kl_div.py:7.
+    PyTorch: kl_div. Source: specs/losses/kl_div.py:9.
     """
 
     def __call__(
@@ -2437,8 +2437,8 @@ class _margin_ranking_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
     ) -> _Array: ...
@@ -2447,8 +2447,8 @@ class _margin_ranking_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         order: Literal[1, 2] = 1,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -2460,8 +2460,8 @@ class _margin_ranking_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -2471,8 +2471,8 @@ class _margin_ranking_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -2483,8 +2483,8 @@ class _margin_ranking_loss(Kernel):
         input1: _ArrayLike,
         input2: _ArrayLike,
         target: _ArrayLike,
-        *,
         margin: float = 0.0,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -2895,8 +2895,8 @@ class _nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
         check: bool = False,
@@ -2906,8 +2906,8 @@ class _nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -2919,8 +2919,8 @@ class _nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -2931,8 +2931,8 @@ class _nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -2944,8 +2944,8 @@ class _nll_loss(Kernel):
         input: _ArrayLike,
         target: _ArrayLike,
         weight: _ArrayLike | None = None,
-        *,
         ignore_index: int = -100,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -3081,10 +3081,10 @@ class _poisson_nll_loss(Kernel):
         self,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         log_input: bool = True,
         full: bool = False,
         eps: float = 1e-08,
+        *,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
     ) -> _Array: ...
@@ -3092,10 +3092,10 @@ class _poisson_nll_loss(Kernel):
         self,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         log_input: bool = True,
         full: bool = False,
         eps: float = 1e-08,
+        *,
         order: Literal[1, 2] = 1,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
@@ -3106,10 +3106,10 @@ class _poisson_nll_loss(Kernel):
         g: _ArrayLike,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         log_input: bool = True,
         full: bool = False,
         eps: float = 1e-08,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -3118,10 +3118,10 @@ class _poisson_nll_loss(Kernel):
         self,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         log_input: bool = True,
         full: bool = False,
         eps: float = 1e-08,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -3131,10 +3131,10 @@ class _poisson_nll_loss(Kernel):
         v: _ArrayLike,
         input: _ArrayLike,
         target: _ArrayLike,
-        *,
         log_input: bool = True,
         full: bool = False,
         eps: float = 1e-08,
+        *,
         wrt: _Wrt = None,
         reduction: Literal["none", "mean", "sum", "batchmean"] = 'mean',
         out: _Outs = None,
@@ -3450,7 +3450,7 @@ class _ratio_loss(Kernel):
         return share**2 + (1 - exp(far) / (exp(near) + exp(far)))**2
 
     swap: False or True.
-    Source: specs/losses/triplet_margin_loss.py:36.
+    Source: specs/losses/embeddings.py:36.
     """
 
     def __call__(
@@ -4752,7 +4752,7 @@ class _triplet_margin_loss(Kernel):
     p: a number >= 1.
     eps: a number >= 0.
     swap: False or True.
-    PyTorch: triplet_margin_loss. Source: specs/losses/triplet_margin_loss.py:26.
+    PyTorch: triplet_margin_loss. Source: specs/losses/embeddings.py:26.
     """
 
     def __call__(
@@ -4844,7 +4844,7 @@ class _tversky_loss(Kernel):
     alpha: a number >= 0.
     beta: a number >= 0.
     smooth: a number >= 0.
-    Source: specs/losses/dice_loss.py:15.
+    Source: specs/losses/overlap.py:15.
     """
 
     def __call__(

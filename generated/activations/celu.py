@@ -149,8 +149,10 @@ def grad_alpha_scalar32(x, alpha):
     t9 = t8 * t2
     t10 = t3 - (t5 - t6) + (t4 - t6) + -(fma(t1, t2, t3) + t1 * (exp_low(t1) + t9) + t9)
     t11 = t10 + (expm1_low(t1) + t8 * (t4 + 1.0))
-    t12 = (t5 + t11 if t11 - t11 == 0.0 else t5) if t1 < 230.72012329101562 else -math.inf
-    return x if x != x else x if x == 0.0 else 0.0 if 0.0 < x else -1.0 if t1 < -14404338.0 else t12
+    t12 = t5 + t11 if t11 - t11 == 0.0 else t5
+    t13 = t1 * -0.5 * t1 if t1 < 3.2501131899107125e-21 else t12 if t1 < 230.72012329101562 else -math.inf
+    t14 = 0.0 if 0.0 < x else -1.0 if t1 < -14404338.0 else t12 if t1 < -1.986859760525921e-21 else t13
+    return x if x != x else t14
 
 
 # Together, so that what they share is computed once.

@@ -200,43 +200,33 @@ def grad_c_scalar32(x, c):
     c = np.float64(c)
     t1 = x / c
     t2 = abs(t1)
-    t3 = -(t2 * 2.0)
-    t4 = exp(t3)
-    t5 = 1.0 + t4
-    t6 = t5 * t5
-    t7 = 4.0 / t6
-    t8 = t7 * t4
-    t9 = -(t1 * t8)
-    t10 = t2 * -2.0
-    t11 = expm1(t10)
+    t3 = t2 * 4.0
+    t4 = -(t2 * 2.0)
+    t5 = exp(t4)
+    t6 = t3 + t5
+    t7 = t6 * t5
+    t8 = t7 + -1.0
+    t9 = t5 + 1.0
+    t10 = t8 / t9
+    t11 = t10 / t9
     t12 = -t11
-    t13 = 2.0 + t11
-    t14 = t12 / t13
-    t15 = math.copysign(t14, t1)
-    t16 = t9 + t15
-    t17 = t16 - t9
-    t18 = exp_low(t3)
-    t19 = t5 - 1.0
-    t20 = 1.0 - (t5 - t19) + (t4 - t19) + t18
-    t21 = fma(-t1, c, x) / c
-    t22 = t21 if t21 - t21 == 0.0 else 0.0
-    t23 = t1 < 0.0
-    t24 = abs(math.copysign((t4 - 1.0) / t5 * 2.0, t1))
-    t25 = (fma(-t7, t6, 4.0) - t7 * (fma(t5, t5, -t6) + t5 * t20 + t20 * t5)) / t6
-    t26 = t1 * (fma(t7, t4, -t8) + t7 * t18 + (t25 + t22 * (t7 * (t24 if t23 else -t24))) * t4)
-    t27 = expm1_low(t10)
-    t28 = t13 - 2.0
-    t29 = (fma(-t14, t13, t12) + -t27 - t14 * (2.0 - (t13 - t28) + (t11 - t28) + t27)) / t13
-    t30 = 1.0 + t11
-    t31 = 1.0 + t30
-    t32 = t9 - (t16 - t17) + (t15 - t17) + -(fma(t1, t8, t9) + t26 + t22 * t8)
-    t33 = t32 + ((-t29 if t23 else t29) + t22 * (4.0 * t30 / (t31 * t31)))
-    t34 = t16 + t33 if t33 - t33 == 0.0 else t16
-    t35 = 0.6666666666666666 * t1 * t1 * t1
-    t36 = t35 if t1 < 2.583417646473407e-10 else t34 if t1 < 171755.890625 else 1.0
-    t37 = t35 if t1 < -1.397431482221572e-17 else t34 if t1 < 1.397431482221572e-17 else t36
-    t38 = x if x == 0.0 else -1.0 if t1 < -171755.890625 else t34 if t1 < -2.583417646473407e-10 else t37
-    return x if x != x else t38
+    t13 = t8 - t7
+    t14 = fma(-t1, c, x) / c
+    t15 = t14 if t14 - t14 == 0.0 else 0.0
+    t16 = -t15 if t1 < 0.0 else t15
+    t17 = exp_low(t4) + -(t16 * 2.0) * t5
+    t18 = t6 - t3
+    t19 = fma(t6, t5, -t7) + t6 * t17 + (t3 - (t6 - t18) + (t5 - t18) + t16 * 4.0 + t17) * t5
+    t20 = t9 - t5
+    t21 = t5 - (t9 - t20) + (1.0 - t20) + t17
+    t22 = fma(t12, t9, t10) + (fma(-t10, t9, t8) + (t7 - (t8 - t13) + (-1.0 - t13) + t19) - t10 * t21) / t9
+    t23 = (t22 - t11 * t21) / t9
+    t24 = -t23
+    t25 = (0.6666666666666666 + fma(-0.5333333329408861, t1 * t1, 3.694797992481515e-17)) * t1 * t1 * t1
+    t26 = (t12 + t24 if t24 - t24 == 0.0 else t12) if t1 < 171755.890625 else 1.0
+    t27 = t25 if t1 < 3.481334715615958e-05 else t26
+    t28 = (t11 + t23 if t23 - t23 == 0.0 else t11) if t1 < -3.481334715615958e-05 else t27
+    return x if x != x else -1.0 if t1 < -171755.890625 else t28
 
 
 # Together, so that what they share is computed once.

@@ -9,8 +9,8 @@ _FAMILIES = (logistic, hyperbolic, gaussian, exponential, roots, powers, circula
 
 RECOGNIZE: tuple[Rule, ...] = tuple(r for family in _FAMILIES for r in family.RECOGNIZE)
 STABILIZE: tuple[Rule, ...] = tuple(r for family in _FAMILIES for r in family.STABILIZE)
-PROCEDURES: tuple[Procedure, ...] = products.STABILIZE
-UNFOLD: tuple[Rule | Procedure, ...] = (*logistic.UNFOLD, *hyperbolic.UNFOLD, *exponential.UNFOLD)
+PROCEDURES: tuple[Procedure, ...] = (*products.STABILIZE, *powers.PROCEDURES)
+UNFOLD: tuple[Rule | Procedure, ...] = (*logistic.UNFOLD, *hyperbolic.UNFOLD, *exponential.UNFOLD, *powers.UNFOLD)
 ROOTS = roots.RECOGNIZE  # for normal forms too, which write a root out again
 ALL_RULES: tuple[Rule | Procedure, ...] = (*RECOGNIZE, *STABILIZE, *PROCEDURES, *UNFOLD)
 

@@ -79,6 +79,8 @@ def softplus_quotient(node: Expr) -> Expr | None:
     heads = [f for f in node.args if isinstance(f, softplus)] if node.is_Mul else []
     for head, divisor in ((h, 1 / f) for h in heads for f in node.args if f.is_Pow and f.exp == -1):
         argument = head.args[0] / divisor
+        if head.args[0].is_nonpositive:  # no product to overflow: what is written here, or as good
+            continue
         if divisor.free_symbols and not argument.free_symbols & divisor.free_symbols:
             side = sign(divisor)
             whole = side * maximum(0, side * argument) + softplus(-Abs(head.args[0])) / divisor

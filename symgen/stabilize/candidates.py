@@ -12,7 +12,7 @@ from symgen.calculus import derivative
 from symgen.heads import Cases, first_max, first_min
 from symgen.rules import ROOTS, UNFOLD
 from symgen.rules.engine import RewriteError, fixpoint
-from symgen.rules.rule import Step
+from symgen.rules.rule import Procedure, Rule, Step
 from symgen.stabilize.form import MAGNITUDE, Formula
 from symgen.stabilize.normal import normal_forms
 from symgen.stabilize.rewrite import rewrite
@@ -75,6 +75,14 @@ def traced(expression: Expr) -> tuple[Expr, Steps]:
         return rewrite(expression)
     except RewriteError:
         return expression, ()
+
+
+def settled(rules: Sequence[Rule | Procedure], expression: Expr) -> Expr:
+    """What some rules make of an expression; the expression itself where they do not come to an end on it."""
+    try:
+        return fixpoint(rules, expression)[0]
+    except RewriteError:
+        return expression
 
 
 @lru_cache(maxsize=4096)
@@ -146,11 +154,12 @@ def shapes(stable: Expr, raw: tuple[Expr, ...], x: Symbol) -> tuple[tuple[Expr, 
                 if form not in seen and not (both and form.xreplace({MAGNITUDE: side * x}) == e) and form != e:
                     seen.append(form)
                     found.append((form, side, "rules"))
+        found += [(other, side, "rules, unfolded") for form in seen if (other := settled(UNFOLD, form)) != form]
         normal = [form for e in (stable, *raw) for form in reduced(sided(e, x, side))]
-        normal += [other for form in normal for other in (collected(form, MAGNITUDE), fixpoint(ROOTS, form)[0])]
+        normal += [other for form in normal for other in (collected(form, MAGNITUDE), settled(ROOTS, form))]
         found += [(form, side, "normal form") for form in normal]
-    unfolded, steps = fixpoint(UNFOLD, stable)
-    if steps:
+    unfolded = settled(UNFOLD, stable)
+    if unfolded != stable:
         found.append((unfolded, 0, "rules, unfolded"))
     spread = distributed(stable, x)
     if spread != stable:

@@ -30,6 +30,7 @@ from symgen.stabilize.free import choose_free
 from symgen.stabilize.inner import Inner, U, split, split_argument
 from symgen.stabilize.pieces import Fitter
 from symgen.stabilize.probe import (
+    TARGETS,
     Flags,
     Floats,
     Probe,
@@ -335,8 +336,9 @@ class Bench:
             near = neighbours(refined(partial(oracle.ball, order=0, bits=SIGN), guess, probe.x))
             probe = merged(probe, measure(oracle, 0, near, ({},)))
         fitter = Fitter(U, oracle, 0, self.target) if self.pieces else None
-        # what the parameters contribute is rounded too
-        target = replace(self.target, limits=tuple(INNER * limit for limit in self.target.limits))
+        # what the parameters contribute is rounded too, and it may scale up what float32 would take for zero
+        least = self.target.least if self.target.computes is np.float32 else TARGETS[-1].least
+        target = replace(self.target, limits=tuple(INNER * limit for limit in self.target.limits), least=least)
         fixed = Problem(U, {U: split_argument()}, ("u",), probe, target, fitter)
         chosen = choose(fixed, candidates(attempt(found.g), (found.g,), U, INNER_ARITHMETICS))
         small = next(iter(leading(found.g, U)), None)
