@@ -82,7 +82,7 @@ class Tape:
             kept = self.stages.let(self.stages.fresh(), stage.axes, adjoint)
             counted = weighted(kept, sp.S.One) if self.weighs(adjoint) else kept
             adjoint = where_counts(adjoint, counted) or counted
-        sums = {s.out for s in self.stages.made if s.op == "sum"}
+        sums = {s.out for s in self.stages.made if s.op == "sum" and not is_positive(s.body)}
         for target, slope in slopes(stage, self.axes, sums):
             self.spread(stage, target, times(self.through(stage, adjoint), slope))
 
@@ -186,6 +186,11 @@ def slopes(stage: Stage, axes: Axes, sums: Collection[str] = ()) -> Iterator[tup
 def is_zero(e: Expr) -> Expr:
     """The condition that an expression is zero."""
     return sp.Eq(e, 0, evaluate=False)
+
+
+def is_positive(e: Any) -> bool:
+    """Whether an expression is positive wherever it is a number, so that no sum of it is zero."""
+    return bool(opened(e)[0].is_positive)
 
 
 def bare_roots(e: Expr, symbol: Symbol) -> Iterator[Expr]:

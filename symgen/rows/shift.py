@@ -52,16 +52,15 @@ class Family:
 
     def bound(self, e: Expr) -> dict[Symbol, Any] | None:
         """Where the indices of the pattern stand in an expression of this family, None if it is none."""
-        for same in (e,) if self.exponential else _multiples(e):
-            bound: dict[Symbol, Any] = {}
-            if _matches(self.pattern, same, bound):
-                return bound
-        return None
+        if self.exponential:  # a multiple of an exponent is largest where that is
+            return _bound(self.pattern.primitive()[1], (e.primitive()[1],))
+        return _bound(self.pattern, _multiples(e))
 
     def parameter_at(self, e: Expr) -> Expr | None:
-        """The parameter that belongs to an expression of this family, None if it is none."""
+        """The parameter that belongs to an expression of this family, as often as that is it; None if it is none."""
         bound = self.bound(e)
-        return None if bound is None else read(self.parameter, (bound[i] for i in self.at))
+        times = e.primitive()[0] / self.pattern.primitive()[0] if self.exponential else sp.S.One
+        return None if bound is None else times * read(self.parameter, (bound[i] for i in self.at))
 
     def copy_at(self, e: Expr) -> Scaled | None:
         """A base of this family as a multiple of its scaled copy, None if it is none."""
@@ -73,6 +72,15 @@ class Family:
             number = -number
         own = read(self.copy, (bound[i] for i in loops(self.pattern)))
         return Scaled(1 / read(self.parameter, (bound[i] for i in self.at)), number * own)
+
+
+def _bound(pattern: Expr, spellings: Iterable[Expr]) -> dict[Symbol, Any] | None:
+    """Where the indices of a pattern stand in the first of some expressions that it matches."""
+    for same in spellings:
+        bound: dict[Symbol, Any] = {}
+        if _matches(pattern, same, bound):
+            return bound
+    return None
 
 
 def _multiples(e: Expr) -> Iterator[Expr]:

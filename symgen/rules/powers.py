@@ -6,7 +6,7 @@ import sympy as sp
 from sympy import Expr, Symbol, asinh, exp, log
 
 from symgen.rules.rule import Procedure, Rule, a, b, u, v
-from symgen.vocabulary import expm1, hypot, log1p, sigmoid, softplus
+from symgen.vocabulary import expm1, hypot, log1p, softplus
 
 RECOGNIZE = (
     Rule("compound-power", (1 + u) ** v, exp(v * log1p(u)),
@@ -38,9 +38,6 @@ PROCEDURES = (
 UNFOLD = (
     Rule("power-softplus", log1p(u**v), softplus(v * log(u)),
          "unfold", "no overflow of the power", "exponentiate", "definition of softplus",
-         ((u, "positive"), (v, "not a number"))),
-    Rule("power-sigmoid", 1 / (1 + u**v), sigmoid(-v * log(u)),
-         "unfold", "no overflow of the power", "exponential", "definition of sigmoid",
          ((u, "positive"), (v, "not a number"))),
 )
 
