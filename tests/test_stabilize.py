@@ -234,6 +234,13 @@ def test_unfolded_candidates_are_equal_and_come_to_an_end(procedure) -> None:
         assert procedure.run(after) in (None, after)
 
 
+def test_candidates_of_scaled_softplus_come_to_an_end() -> None:
+    """Nothing is unfolded that is unfolded already: of a positive divisor no more than of one of any sign."""
+    s = sp.Symbol("s", positive=True)
+    apart = softplus(s * (x - w)) / s - softplus(-s * (x + w)) / s
+    assert any(c.source == "rules, unfolded" for c in candidates(apart, [], x, ("plain",)))
+
+
 def test_unfolding_a_softplus_quotient_survives_an_overflowing_product() -> None:
     """softplus(beta x)/beta where beta x overflows, for either sign of beta."""
     stable = softplus(beta * x) / beta

@@ -13,7 +13,11 @@ from symgen.spec import Op
 from tests.unseen.measure import Measured, corpus, measured
 
 SHARE = 0.95
-SAMPLE = ("logish", "rootsig", "barron_half", "wing", "log_gap", "exprel", "isru_free", "asin_remainder")
+OPTIONS = ("options", "scales")  # files of formulas with free options
+SAMPLE = (
+    "logish", "rootsig", "barron_half", "wing", "log_gap", "exprel", "isru_free", "asin_remainder", "tanh_shrink_free",
+    "softsign_power", "kappa_exp",
+)  # fmt: skip
 
 
 @cache
@@ -28,7 +32,7 @@ def result(name: str) -> Measured:
 
 def test_the_corpus_is_large_and_not_in_the_catalogue() -> None:
     """At least sixty formulas without options and a dozen with."""
-    free = {op.name for file, op in corpus(files=("options",))}
+    free = {op.name for file, op in corpus(files=OPTIONS)}
     assert len(free) >= 12
     assert len(ops()) - len(free) >= 60
     assert not set(ops()) & set(dir(catalogue))
@@ -54,7 +58,7 @@ def test_noise_is_not_taken_for_zero() -> None:
 @pytest.mark.slow
 def test_nearly_all_of_the_corpus_is_accurate_and_the_rest_reported() -> None:
     """The bar for formulas outside the catalogue, on every fifth formula without options."""
-    options = {op.name for _, op in corpus(files=("options",))}
+    options = {op.name for _, op in corpus(files=OPTIONS)}
     results = [measured(ops()[name], 1000, ("f32",)) for name in sorted(set(ops()) - options)[::5]]
     missing = [m.name for m in results if not m.passes]
     assert len(missing) <= (1 - SHARE) * len(results), missing

@@ -24,6 +24,7 @@ SOFTMAX = "e = exp(x)\np = e / sum(e, K)\n"
         "return p[t]**2",  # exp(2 x)
         "return p[t]**2 * (1 - p[t])",  # exp(3 x) in its derivative
         "return p[t] * p[u]",  # exp(x_t + x_u)
+        "return sum(sqrt(p), K) * p[t]",  # exp(x/2), which is largest where exp(x) is
     ],
 )
 def test_no_exponential_is_left_bare(tmp_path: Path, body: str) -> None:
