@@ -59,7 +59,7 @@ _WITHOUT_INFLUENCE = (
 )
 """What no generated text depends on, as prefixes; all else in the package counts, so that a new module does too."""
 
-_INLINED = ("again", "extremes", "intrinsics", "lists", "reductions", "trig")
+_INLINED = ("again", "extremes", "intrinsics", "lists", "reductions", "stretches", "trig")
 _WITH_INFLUENCE = tuple(f"runtime/{name}.py" for name in _INLINED)
 """Kernels inline these, and Numba's cache does not see an edit in an imported file."""
 
