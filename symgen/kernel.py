@@ -33,7 +33,7 @@ class Operation:
 
 SMALL = 1 << 14  # elements of an array that is kept for the next candidate
 ROUNDING = 1.5 * 2.0**52  # added to a number of moderate size, it leaves the nearest integer in the last bits
-_HALF_ROOT = int(np.float64(2.0**-0.5).view(np.int64))
+HALF_ROOT = int(np.float64(2.0**-0.5).view(np.int64))  # its bits: see `_exponent`
 
 
 def _pow2(k: Any) -> Any:
@@ -44,13 +44,13 @@ def _pow2(k: Any) -> Any:
 def _exponent(x: Any) -> Any:
     """The integer n for which x/2**n is in [sqrt(1/2), sqrt(2)), for normal positive x."""
     bits = np.asarray(x, dtype=np.float64).view(np.int64)
-    return ((bits - _HALF_ROOT) >> 52).astype(np.float64)
+    return ((bits - HALF_ROOT) >> 52).astype(np.float64)
 
 
 def _mantissa(x: Any) -> Any:
     """x/2**n with the n of `_exponent`."""
     bits = np.asarray(x, dtype=np.float64).view(np.int64)
-    return (bits - (((bits - _HALF_ROOT) >> 52) << 52)).view(np.float64)
+    return (bits - (((bits - HALF_ROOT) >> 52) << 52)).view(np.float64)
 
 
 OPERATIONS: dict[str, Operation] = {

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from symgen.kernel import Node, topological
+from symgen.kernel import HALF_ROOT, Node, topological
 from symgen.machine import ADDRESS, NUMBER, compiled
 
 Array = npt.NDArray[np.float64]
 
 BLOCK = 8  # numbers
 FLOATS, WHOLE, FLAGS = (f"<{BLOCK} x {kind}>" for kind in ("double", "i64", "i1"))
-HALF_ROOT = np.float64(2.0**-0.5).view(np.int64)  # see `symgen.kernel`
 
 
 def _comparison(code: str) -> str:
@@ -38,7 +37,7 @@ def _every(number: int) -> str:
 
 
 BITS = f"{{r}}b = bitcast {FLOATS} {{0}} to {WHOLE}"
-ABOVE = f"{{r}}e = sub {WHOLE} {{r}}b, {_every(int(HALF_ROOT))}\n{{r}}n = ashr {WHOLE} {{r}}e, {_every(52)}"
+ABOVE = f"{{r}}e = sub {WHOLE} {{r}}b, {_every(HALF_ROOT)}\n{{r}}n = ashr {WHOLE} {{r}}e, {_every(52)}"
 
 OPERATIONS: Mapping[str, str] = {
     **{op: f"{{r}} = f{op} {FLOATS} {{0}}, {{1}}" for op in ("add", "sub", "mul", "div")},

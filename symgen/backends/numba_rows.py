@@ -26,7 +26,8 @@ from symgen.backends.numba_cpu import (
     function_name,
 )
 from symgen.backends.numba_row_passes import Pass, innermost, passes
-from symgen.backends.numba_row_reductions import REDUCTIONS, monoid_of
+from symgen.backends.numba_row_reductions import monoid_of
+from symgen.backends.numba_row_runtime import INTRINSIC, TAKEN, imported
 from symgen.backends.python_text import fold, local_names, print_graph
 from symgen.backends.render import render
 from symgen.backends.row_functions import RowFunction, RowVariant
@@ -37,20 +38,8 @@ from symgen.rows.indices import axis_of, base_of, is_index, list_of, places
 from symgen.rows.schedule import LOW, Step
 from symgen.rows.told import entry_of
 
-EXTREMES = frozenset({"nearer_number", "wider_number", "settled_peak", "settled_scale"})
 AGAIN = "in_pairs"  # what the kernel is called that computes rows again
-SINGLE_ROWS = frozenset({"first_of", "rows_at"})
-LISTS = frozenset({"listed", "negated"})
-STRETCHES = frozenset({"STRETCH", "together"})
-OWN = frozenset(
-    {"row", "row_of", "tile", "entry", "error", "start", "stop", "i", "min", "max", "two_sum", "inside", "LANES"}
-    | {"cleared", "lanes_of", "settled", "settled_sum"}
-    | EXTREMES
-    | SINGLE_ROWS
-    | LISTS
-    | STRETCHES
-    | {name for m in REDUCTIONS.values() for name in (m.step, m.end)}
-)
+OWN = TAKEN | {"row", "row_of", "tile", "entry", "error", "start", "stop", "i", "min", "max", "inside"}
 
 
 @dataclass(frozen=True)
@@ -91,12 +80,8 @@ def emit(module: ModuleText, variants: Iterable[RowVariant]) -> str:
         "sections": sections,
         "needs": needs | ({"math"} if any("math." in line for s in sections for f in s.functions for line in f.lines)
                           else set()),
-        "intrinsics": sorted(needs & INTRINSICS | uses & {"two_sum"}),
-        "extremes": sorted(uses & EXTREMES),
-        "single_rows": sorted(uses & SINGLE_ROWS),
-        "lists": sorted(uses & LISTS),
-        "stretches": sorted(uses & STRETCHES),
-        "reductions": sorted(uses - {"two_sum"} - EXTREMES - SINGLE_ROWS - LISTS - STRETCHES),
+        "intrinsics": sorted(needs & INTRINSICS | uses & INTRINSIC),
+        "runtime": tuple(imported(uses)),
         "trig": sorted(needs & TRIG),
         "elementary": sorted(needs & ELEMENTARY),
     }
