@@ -22,6 +22,8 @@ ZERO, ONE, TWO = const(0.0), const(1.0), const(2.0)
 DOUBLE, SINGLE = 53, 24  # bits of a float64 and of a float32
 
 
+FINEST = frozenset({"exp_fine"})  # what tells in float32 what it loses where only the finest functions do
+
 _format: ContextVar[type] = ContextVar("format", default=np.float64)
 _telling: ContextVar[frozenset[str] | None] = ContextVar("telling", default=None)  # None stands for all
 
@@ -47,6 +49,11 @@ def computing_in(dtype: type, telling: Collection[str] = ()) -> Iterator[None]:
 def number_format() -> type:
     """The dtype that graphs are built for at present."""
     return _format.get()
+
+
+def has_powers_of_sums() -> bool:
+    """Whether powers take what their base and exponent are missing, as they do in float32."""
+    return _telling.get() is not None
 
 
 def nearest(value: float | Fraction) -> float:
@@ -242,8 +249,9 @@ class Arithmetic:
         if f"{name}_medium" in self.medium:
             return Pair(call(f"{name}_medium", *at))
         telling = _telling.get()  # most of a GPU's own functions, which stand behind the name in float32, do not
-        if self.fine and telling is None and f"{name}_fine" in FINE:
-            name = f"{name}_fine"
+        fine = f"{name}_fine"
+        if self.fine and fine in (FINE if telling is None else telling):
+            name = fine
         tracked = self.compensated and self.tracked and (telling is None or name in telling)
         return Pair(call(name, *at), call(f"{name}_low", *at) if tracked else None)
 

@@ -34,6 +34,7 @@ _WITHOUT_INFLUENCE = (
     "cli",
     "config.py",
     "console.py",
+    "cuda_",
     "doctor.py",
     "enclosure.py",
     "exhaustive.py",

@@ -24,7 +24,8 @@ from symgen.runtime.manifest import Function
 
 DEFINITION = r"@{}\ndef (\w+)\((.*?)\):\n(.*?)(?=\n\n\n|\Z)"
 KERNEL, CORE = (re.compile(DEFINITION.format(kind), re.DOTALL) for kind in ("kernel", "core"))
-CALL, POWERS = re.compile(r"\b(\w+_core\w*)\("), re.compile(r"\bpowf?\(")
+CALL = re.compile(r"\b(\w+_(?:core|device)\w*)\(")
+POWERS = re.compile(r"\b(?:powf?|near_powf|powf_sum)\(")
 SLOW_PATHS = re.compile(r"\b(?:sinf?|cosf?|tanf?|sin_sum|cos_sum|sin_product|cos_product)\(")
 LANES = {"f32": 4, "f64": 2}
 STORED = {"f32": "<f4", "f64": "<f8"}
@@ -35,9 +36,11 @@ ROLES = {"index": "<i8", "labels": "<i8", "mask": "|b1"}  # of operands that are
 ELEMENT = {"f32": 730, "f64": 1150}
 # of all the loops of a row, for one entry in each
 ROW = {"f32": 2100, "f64": 3600}
-# what a power that has to be computed, and the logarithm that its derivatives and its low part want, add to that
-POWER = {"f32": 280, "f64": 0}
+# what a power that has to be computed, and the logarithm that its derivatives want, add to that; derivatives have one
+# term more for each factor beside it, each of which rows compute in a loop of its own
+POWER = {"elementwise": {"f32": 460, "f64": 700}, "rows": {"f32": 280, "f64": 0}}
 REGISTERS = {"elementwise": 64, "rows": 128}  # of a thread that has four elements at work, in rows pairs of each
+OF_POWER = 16  # registers more where powers are computed: two pairs for each of the four
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Generated:
         parameters: their names.
         body: its statements.
         slow: whether its module calls something that has a slow path.
-        powers: how many it computes in one turn of all its loops.
+        powers: how many its text computes, in rows in one turn of all its loops.
     """
 
     module: str
@@ -82,6 +85,15 @@ class Generated:
     def stores(self) -> int:
         """How many results it writes as vectors; operands of one number are not read so, whatever the text says."""
         return self.body.count(f"store{LANES[self.arithmetic]}(")
+
+    @property
+    def archetype(self) -> str:
+        return "rows" if "inner" in self.parameters else "elementwise"
+
+    @property
+    def registers(self) -> int:
+        """How many a thread may have."""
+        return REGISTERS[self.archetype] + (OF_POWER if self.powers else 0)
 
     def signature(self, function: Function) -> tuple[Any, ...]:
         """Numba types of its parameters, arrays contiguous."""
@@ -120,10 +132,11 @@ class Generated:
     @property
     def budget(self) -> int:
         """Instructions that it may have: vectors come with a loop for what is left over, in rows they do not."""
-        if "inner" in self.parameters:
-            row = ROW[self.arithmetic] * self.launches + POWER[self.arithmetic] * self.powers
-            return row * (LANES[self.arithmetic] if self.has_vectors else 1)
-        return ELEMENT[self.arithmetic] * (LANES[self.arithmetic] + 1 if self.has_vectors else 1)
+        powers = POWER[self.archetype][self.arithmetic] * self.powers
+        lanes = LANES[self.arithmetic] if self.has_vectors else 0
+        if self.archetype == "rows":
+            return (ROW[self.arithmetic] * self.launches + powers) * max(lanes, 1)
+        return ELEMENT[self.arithmetic] * (lanes + 1) + powers
 
 
 @lru_cache(maxsize=256)

@@ -123,6 +123,11 @@ def _short_wave(wave: str) -> Callable[..., Any]:
     return evaluate
 
 
+def _power_of_sums(b: Any, b_low: Any, x: Any, x_low: Any) -> Any:
+    """Of float32 in float64, which holds both sums but for their last bits."""
+    return PRIMITIVES["pow"](np.asarray(b + b_low), np.asarray(x + x_low))
+
+
 # Of each, the full form's high part goes by its name, and NAME_low and NAME_short are there too; of some NAME_medium.
 GENERATED = (
     "exp", "expm1", "log", "log1p", "log1p_unit", "erfcx", "erf", "hypot", "sinh", "cosh", "asinh", "atan",
@@ -143,7 +148,10 @@ PRIMITIVES: dict[str, Callable[..., Any]] = {
     "cos_product": trig_numpy.cos_product,
     **{f"{wave}{of}_short": _short_wave(wave) for wave in ("sin", "cos") for of in ("", "_product")},
     "floor": np.floor,
+    "pow_sum": _power_of_sums,  # of the exact sum of the first two arguments, raised to that of the last two
+    "pow_sum_low": lambda *sums: np.zeros(np.broadcast_shapes(*map(np.shape, sums))),
 }
+IN_SINGLE = frozenset({"pow_sum", "pow_sum_low"})  # what only graphs for float32 arithmetic call
 
 
 class KernelError(ValueError):
@@ -309,9 +317,20 @@ def _operations(dtype: type) -> Callable[[Node], Callable[..., Any]]:
     def double(n: Node) -> Callable[..., Any]:
         return PRIMITIVES[n.value] if n.op == "call" else OPERATIONS[n.op].numpy
 
+    def lost(n: Node) -> Callable[..., Any]:
+        whole = PRIMITIVES[n.value.removesuffix("_low")]
+
+        def low(*values: Any) -> Any:
+            value = np.asarray(whole(*values))
+            return value - value.astype(dtype)
+
+        return low
+
     def single(n: Node) -> Callable[..., Any]:
         if n.op not in {"call", "fma"}:
             return OPERATIONS[n.op].numpy
+        if n.op == "call" and n.value.endswith("_low"):
+            return lambda *values: lost(n)(*(np.float64(v) for v in values)).astype(dtype)
         # float64 holds the product of two float32, so its sum is as good as a fused one but for the rarest ties
         wide = double(n) if n.op == "call" else fused
         return lambda *values: np.asarray(wide(*(np.float64(v) for v in values))).astype(dtype)

@@ -11,7 +11,7 @@ import numpy as np
 import sympy as sp
 from sympy import Expr, Symbol
 
-from symgen.arithmetic import PLAIN, Pair, computing_in, negative, parts
+from symgen.arithmetic import FINEST, PLAIN, Pair, computing_in, negative, parts
 from symgen.calculus import derivative
 from symgen.cost import cost
 from symgen.derivation import Device, Output
@@ -243,7 +243,7 @@ class Workshop:
         sampler, fresh = replace(self.sampler, settings=tuple(arrays), held_out=()), fresh.first(len(arrays))
         if sampler.settings != self.sampler.settings:
             probe, fresh = sampler.probe(wanted.question), sampler.fresh(wanted.question)
-        with computing_in(np.float32):
+        with computing_in(np.float32, FINEST):
             split = tuple(_split(setting, numbers) for setting in arrays)
             shop = self.on_device()
             bound = {self.symbols[n]: shop.pair(n) for n in self.sampled}
@@ -362,7 +362,7 @@ class Workshop:
         cores = {t.name: core(self, t.name) for t in TARGETS}
         device = None
         if self.numbers is not None:
-            with computing_in(np.float32):
+            with computing_in(np.float32, FINEST):
                 device = Device(core(self.on_device(), DEVICE.name), form, 0.0, ())
         return Output(name, wrt, order, expression, expression, expression, (), forms["f64"].regions(), cores, forms,
                       {t.name: 0.0 for t in TARGETS}, {t.name: () for t in TARGETS},

@@ -11,7 +11,19 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from symgen.arithmetic import COMPENSATED, HALVED, ONE, PLAIN, RENEWED, Pair, absolute, computing_in, exact, negative
+from symgen.arithmetic import (
+    COMPENSATED,
+    FINEST,
+    HALVED,
+    ONE,
+    PLAIN,
+    RENEWED,
+    Pair,
+    absolute,
+    computing_in,
+    exact,
+    negative,
+)
 from symgen.kernel import Node, ScalarFunction, const, node, var, verify
 
 LARGEST = 1.7976931348623157e308
@@ -248,6 +260,10 @@ def test_a_gpu_is_not_asked_for_functions_that_it_does_not_have_in_float32() -> 
     assert fine.function("exp", var("x")).high.value == "exp_fine"
     with computing_in(np.float32):
         assert fine.function("exp", var("x")).high.value == "exp"
+    with computing_in(np.float32, FINEST):
+        told = fine.function("exp", var("x"))
+        assert (told.high.value, told.low and told.low.value) == ("exp_fine", "exp_fine_low")
+        assert fine.function("log", var("x")) == Pair(node("call", var("x"), value="log"))
 
 
 @pytest.mark.parametrize(("arithmetic", "right"), [(COMPENSATED, False), (RENEWED, True)])

@@ -106,6 +106,13 @@ def test_what_one_arm_computes_from_the_other_is_not_joined() -> None:
     same(values(ScalarFunction("f", ("x", "y"), joined((both,)))), values(ScalarFunction("f", ("x", "y"), (both,))))
 
 
+def test_a_function_that_tells_what_it_loses_is_called_alone() -> None:
+    """Where the finest exponential of a number is there, no other is computed of it; of other numbers they stay."""
+    whole = ScalarFunction("f", ("x",), (call("exp", u) * call("exp_fine", u) + call("exp", v),))
+    (found,) = plain(whole.results)
+    assert found is call("exp_fine", u) * call("exp_fine", u) + call("exp", v)
+
+
 def test_signs_that_cancel_are_left_out() -> None:
     assert plain(((-u) * (-v) + abs(u) * abs(u) * const(1.0),)) == (u * v + u * u,)
 
@@ -162,3 +169,12 @@ def test_a_division_that_an_arm_alone_needs_knows_what_the_arm_does() -> None:
     guarded = select(e < const(2.0**-40), const(1.0), call("log1p", e) / e)
     assert not any(n.op == "div" for n in topological(quick((guarded,))))
     assert any(n.op == "div" for n in topological(quick((call("log1p", e) / e,))))
+
+
+def test_what_one_condition_tells_of_a_division_another_does_not_take_back() -> None:
+    """In whatever order selections stand around it."""
+    e = call("exp", -abs(u))
+    inner = select(e < const(2.0**-40), const(1.0), call("log1p", e) / e)
+    outer = select(e < const(2.0**-40), const(1.0), select(v < const(0.5), v, call("log1p", e) / e))
+    for guarded in (select(v < const(0.5), v, inner), outer):
+        assert not any(n.op == "div" for n in topological(quick((guarded,))))

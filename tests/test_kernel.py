@@ -144,9 +144,24 @@ def test_each_primitive_can_be_called(name: str) -> None:
     waves = ("sin_sum", "cos_sum", "sin_product", "cos_product", "sin_near", "cos_near", "rest_near")
     of_two = ("hypot", "pow", "pow_fine", *waves)
     bare = name.removesuffix("_low").removesuffix("_short").removesuffix("_medium")
-    arguments = [X, Y] if bare in of_two else [X]
+    arguments = [X, Y] * 2 if bare == "pow_sum" else [X, Y] if bare in of_two else [X]
     (got,) = verify(function(call(name, *arguments))).evaluate([points, points])
     np.testing.assert_array_equal(got, PRIMITIVES[name](*[points] * len(arguments)))
+
+
+def test_a_low_part_in_float32_is_what_rounding_to_float32_left() -> None:
+    """Of a power of sums, whose arguments are two float32 each, as of an exponential."""
+    x, y = np.float32(1.5), np.float32(0.75)
+    sums = [X, const(2.0**-26), Y, const(2.0**-27)]
+    for name, arguments, true in (
+        ("exp", [X], np.exp(np.float64(x))),
+        ("pow_sum", sums, (np.float64(x) + 2.0**-26) ** (np.float64(y) + 2.0**-27)),
+    ):
+        parts = [call(name, *arguments), call(f"{name}_low", *arguments)]
+        high, low = function(*parts).evaluate([x, y], dtype=np.float32)
+        assert high == np.float32(true)
+        assert low != 0
+        assert abs(high + low - true) <= 2.0**-49 * true
 
 
 def test_results_take_the_shape_of_the_arguments() -> None:

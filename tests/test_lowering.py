@@ -17,12 +17,14 @@ from symgen import heads, ulp, vocabulary
 from symgen.arithmetic import (
     ANNIHILATING,
     COMPENSATED,
+    FINEST,
     FOR_SINGLE_ANNIHILATING,
     HALVED,
     PLAIN,
     SHORT_ANNIHILATING,
     Arithmetic,
     Pair,
+    computing_in,
 )
 from symgen.heads import Cases, first_max, first_min, maximum, minimum, straight_through, weighted
 from symgen.kernel import ScalarFunction, topological, var, verify
@@ -238,6 +240,15 @@ def test_rational_functions_in_pairs_are_correctly_rounded(e: Expr, least: float
 def test_powers_follow_the_rest_of_their_exponent(e: Expr, bound: float) -> None:
     """An exponent such as 1/3 is no float: its rest times the logarithm of the base is worth a hundred ULP."""
     assert worst(e, COMPENSATED, points(LEAST, low=0.0)) <= bound
+
+
+@pytest.mark.parametrize(("base", "called"), [(p, ["pow_sum"]), (x, ["log", "pow"])], ids=str)
+def test_on_a_gpu_a_power_takes_what_its_base_and_exponent_are_missing(base: Symbol, called: list[str]) -> None:
+    """Where the base is known not to be negative; else to first order, by the logarithm."""
+    with computing_in(np.float32, FINEST):
+        bound = {base: Pair(var("x"), var("low"))}
+        made = lower(base ** Rational(1, 3), bound, COMPENSATED)
+    assert sorted({n.value for n in topological([COMPENSATED.rounded(made)]) if n.op == "call"}) == called
 
 
 HALVED_PRODUCTS = [

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sympy import Symbol
 
-from symgen import device_budget, ulp
+from symgen import device_budget, kernel, ulp
 from symgen.catalogue import silu
 from symgen.cost import cost
 from symgen.derivation import DerivedVariant, Output
@@ -263,6 +263,15 @@ def test_deriving_twice_gives_the_same_graphs(tmp_path: Path) -> None:
     op = traced(tmp_path, "x", "return x / sqrt(1 + x**2)")
     first, again = (derive(op).variants[0].output("grad2") for _ in range(2))
     assert {t: c.results for t, c in first.cores.items()} == {t: c.results for t, c in again.cores.items()}
+
+
+def test_a_power_may_cost_a_gpu_more() -> None:
+    """A graph with powers is allowed more for each, another is not."""
+    x, y = kernel.var("x"), kernel.var("y")
+    one = kernel.call("pow", x, y)
+    two = one + kernel.call("pow_sum", x, y, x, y)
+    costs = [device_budget.allowed(g) for g in ([x + y], [one], [two, one])]
+    assert np.diff(costs).tolist() == [device_budget.POWER] * 2
 
 
 def test_what_is_too_dear_for_a_gpu_has_no_graph_there(monkeypatch: pytest.MonkeyPatch) -> None:

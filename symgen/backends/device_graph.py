@@ -35,7 +35,7 @@ def quick(results: Sequence[Node], given: Known | None = None) -> tuple[Node, ..
 
 def plain(results: Sequence[Node], given: Known | None = None) -> tuple[Node, ...]:
     """The results without what makes no difference: signs that cancel, and selections that are known."""
-    return _decided(_signs(results), given)
+    return _decided(_signs(_finest(results)), given)
 
 
 def usual(results: Sequence[Node]) -> tuple[Node, ...]:
@@ -71,6 +71,17 @@ def _signs(results: Sequence[Node]) -> tuple[Node, ...]:
         if n.op == "mul" and any(f.op == "const" and f.value == 1.0 for f in (a, b)):
             return a if b.op == "const" and b.value == 1.0 else b
         return _same(n, (a, b, *rest))
+
+    return _rebuilt(results, change)
+
+
+def _finest(results: Sequence[Node]) -> tuple[Node, ...]:
+    """What is called with all that it loses is called for that alone, too: the other function is one call more."""
+    fine = {(n.value, n.args) for n in topological(results) if n.op == "call" and n.value.endswith("_fine")}
+
+    def change(n: Node, args: tuple[Node, ...]) -> Node:
+        known = n.op == "call" and (f"{n.value}_fine", n.args) in fine
+        return node("call", *args, value=f"{n.value}_fine") if known else _same(n, args)
 
     return _rebuilt(results, change)
 
@@ -175,14 +186,21 @@ def _factors(results: Sequence[Node], given: Known) -> dict[Node, tuple[Interval
     order, known = topological(results), bounds(results, given)
     divisions = [n for n in order if n.op == "div"]
     found = {n: (known[n.args[0]], known[n.args[1]]) for n in divisions}
-    for condition in {n.args[0] for n in order if n.op == "select" and n.args[0].op == "lt"}:
+    for condition in dict.fromkeys(n.args[0] for n in order if n.op == "select" and n.args[0].op == "lt"):
         number, least = condition.args
         if least.op == "const" and known[number][0] < least.value:
             # of divisions that only the other arm needs, what is less is nobody's concern
             needed = _needed(results, condition, 2)
             here = bounds(results, {**given, number: (least.value, max(least.value, known[number][1]))})
-            found |= {n: (here[n.args[0]], here[n.args[1]]) for n in divisions if n not in needed}
+            found |= {n: (_both(a, here[n.args[0]]), _both(b, here[n.args[1]]))
+                      for n, (a, b) in found.items() if n not in needed}  # fmt: skip
     return found
+
+
+def _both(a: Interval, b: Interval) -> Interval:
+    """What lies in both intervals; the second where none does, for then nothing is computed there."""
+    low, high = max(a[0], b[0]), min(a[1], b[1])
+    return (low, high) if low <= high else b
 
 
 def _times_inverse(a: Node, b: Node) -> Node:

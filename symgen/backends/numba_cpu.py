@@ -31,7 +31,7 @@ from symgen.backends.python_text import (
 )
 from symgen.backends.render import render
 from symgen.backends.straight import dear_in_arms
-from symgen.kernel import BRANCH_FREE, KernelError, Node, ScalarFunction
+from symgen.kernel import BRANCH_FREE, IN_SINGLE, KernelError, Node, ScalarFunction
 from symgen.near import near
 
 BACKEND = "numba_cpu"
@@ -91,7 +91,8 @@ WALK = frozenset(
 )
 
 DIALECT = Dialect(
-    OPERATIONS, PRIMITIVES, TRIG | ELEMENTARY | INTRINSICS | {"abs", "math", "np", "core", "loop", "range"}
+    OPERATIONS, PRIMITIVES, TRIG | ELEMENTARY | INTRINSICS | {"abs", "math", "np", "core", "loop", "range"},
+    lacks=IN_SINGLE,
 )
 
 

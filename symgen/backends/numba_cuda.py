@@ -29,7 +29,7 @@ from symgen.backends.numba_cpu import OPERATIONS as CPU
 from symgen.backends.numba_loops import TENSOR, WALKED
 from symgen.backends.python_text import ATOM, TERNARY, Dialect, Form, fold, local_names, print_graph
 from symgen.backends.render import render
-from symgen.kernel import PRIMITIVES, ScalarFunction
+from symgen.kernel import IN_SINGLE, PRIMITIVES, ScalarFunction
 
 BACKEND = "numba_cuda"
 PARAM = "param"
@@ -71,11 +71,17 @@ IMPORTED = frozenset({"core", "kernel", "thread", "u32"}) | {
     f"{v}{n}" for v in ("load", "store") for n in ("", "2", "4")
 }
 SUMMING = ("total", "lost", "sums")  # what kernels that sum call their own
-HELPERS = INTRINSICS | {"f32", "fadd", "fsub", "fmul", "fdiv", "dadd", "dmul", "ddiv", "inverse", "near_expf"}
+OWN = {  # where libdevice's function rests on what a device approximates, or does not tell what it loses
+    "exp": "near_expf",
+    "exp_fine": "expf",
+    "exp_fine_low": "expf_low",
+    "pow_sum": "near_powf",
+    "pow_sum_low": "powf_sum_low",
+}
+HELPERS = INTRINSICS | {"f32", "fadd", "fsub", "fmul", "fdiv", "dadd", "dmul", "ddiv", "inverse", *OWN.values()}
 RESERVED = IMPORTED | HELPERS | TRIG | ELEMENTARY | {"math", "libdevice", "i", "n", "place", "whole", *SUMMING}
 RESERVED |= {"threads", "fplus", "dplus", "fsettle", "dsettle"}
 SAME = {"log1p_unit": "log1p"}
-OWN = {"exp": "near_expf"}  # where libdevice's function rests on what a device approximates
 
 
 def single(primitive: str) -> str:
@@ -92,7 +98,7 @@ def double(primitive: str) -> str:
 
 
 SINGLE = Dialect(FLOAT32, {p: single(p) for p in PRIMITIVES}, RESERVED, literal="f32")
-DOUBLE = Dialect(FLOAT64, {p: double(p) for p in PRIMITIVES}, RESERVED)
+DOUBLE = Dialect(FLOAT64, {p: double(p) for p in PRIMITIVES if p not in IN_SINGLE}, RESERVED, lacks=IN_SINGLE)
 
 
 @dataclass(frozen=True)
@@ -269,7 +275,7 @@ def _core(
     parameters = (*_arrays(module), *_numbers(module, precision))
     results = tuple(r for p in parts for r in (p.f64 if precision.name == "f64" else p.f32).results)
     single = precision.name == "f32"
-    graph = ScalarFunction(full, parameters, device_graph.quick(results) if single else results)
+    graph = ScalarFunction(full, parameters, device_graph.quick(results) if single else device_graph.usual(results))
     held = {n: 0.0 if single and n.endswith(low("")) else 1.0 for n in _numbers(module, precision)}
     body = print_graph(graph, precision.dialect, branches(graph, held))
     names = local_names(parameters, precision.dialect.reserved)

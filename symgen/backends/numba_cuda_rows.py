@@ -36,7 +36,8 @@ MOST = 6  # numbers of one entry that are kept
 UNIT = (1.0, 2.0**32)  # a sum of exponentials of which one is one
 WIDE = "wide"  # ends the names of kernels with vector accesses
 # differences of exponentials and logarithms cancel in rows: in float32 they need what these lose
-TELLING = {"exp": "expf", "exp_low": "expf_low", "log_low": "logf_low"}
+TELLING = {"exp": "expf", "exp_low": "expf_low", "log_low": "logf_low", "pow_sum": "powf_sum",
+           "pow_sum_low": "powf_sum_low"}
 ROWS = replace(SINGLE, primitives={**SINGLE.primitives, **TELLING}, reserved=SINGLE.reserved | set(TELLING.values()))
 PRECISIONS = tuple(replace(p, dialect=ROWS) if p.name == "f32" else p for p in ELEMENTWISE)
 REDUCTIONS = {"sum": "{zero}", "max": "-{infinity}", "min": "{infinity}", "peak": "-{infinity}", "scale": "{zero}"}

@@ -33,16 +33,20 @@ class Form:
 
 @dataclass(frozen=True, eq=False)
 class Dialect:
-    """The two tables of a backend that prints Python, the names that its modules take, and how a number is written."""
+    """The two tables of a backend that prints Python, the names that its modules take, and how a number is written.
+
+    What the backend `lacks` are primitives that none of its graphs calls.
+    """
 
     operations: Mapping[str, Form]
     primitives: Mapping[str, str]
     reserved: frozenset[str]
     literal: str = ""  # the type that every number is converted to where the language would take float64
+    lacks: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         _complete("operation", self.operations, OPERATIONS.keys() - LEAVES - {"call"})
-        _complete("primitive", self.primitives, PRIMITIVES.keys())
+        _complete("primitive", self.primitives, PRIMITIVES.keys() - self.lacks)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import sympy as sp
 from sympy import Expr
 
 from symgen import vocabulary
-from symgen.arithmetic import ONE, ZERO, Arithmetic, Pair, absolute, exact, negative, number_format
+from symgen.arithmetic import ONE, ZERO, Arithmetic, Pair, absolute, exact, has_powers_of_sums, negative, number_format
 from symgen.kernel import Node, call, const, node, select
 from symgen.lowering.walk import Code, Walk, choose
 
@@ -168,7 +168,7 @@ def mixture_power(s: Walk, exponent: Expr, log: Expr) -> tuple[Pair, Pair]:
     z = finely.function("exp", negative(absolute(u.high)))
     _, _, both, alone = _mixed(s, log, z)
     mixture = a.div(choose(alone, exact(ONE), both), a.add(exact(ONE), z))
-    power = general_power(finely, mixture, n)
+    power = general_power(finely, mixture, n, nonnegative=True)
     if u.low is not None:
         slope = n.high * _lower_mixture_slope(s, log).high
         power = a.with_low(power.high, power.low, u.low * (power.high * slope))
@@ -179,9 +179,11 @@ def mixture_power(s: Walk, exponent: Expr, log: Expr) -> tuple[Pair, Pair]:
     return a.correct(rest, outside, rest.high), power
 
 
-def general_power(a: Arithmetic, base: Pair, exponent: Pair) -> Pair:
-    """``base**exponent`` for a positive base."""
+def general_power(a: Arithmetic, base: Pair, exponent: Pair, *, nonnegative: bool) -> Pair:
+    """``base**exponent``; `nonnegative` tells that it is known that the base is."""
     b, x = a.normal(base), a.normal(exponent)
+    if nonnegative and has_powers_of_sums() and not (b.low is None and x.low is None):
+        return a.function("pow_sum", b.high, b.low or ZERO, x.high, x.low or ZERO)
     found = a.function("pow", b.high, x.high)
     result = found.high
     # a long exponent times a large logarithm, or a base with a rounding error, is worth many ULP

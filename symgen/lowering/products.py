@@ -200,7 +200,7 @@ def lower_pow(s: Walk, e: Expr) -> Pair:
         n = int(exponent.p)
         value = a.power(root, abs(n)) if abs(n) != 3 else a.mul(s.pair(base), root)
         return value if n > 0 else a.div(exact(ONE), value)
-    return general_power(a, s.pair(base), s.pair(exponent))
+    return general_power(a, s.pair(base), s.pair(exponent), nonnegative=bool(base.is_nonnegative))
 
 
 def _is_float(value: Fraction) -> bool:

@@ -16,6 +16,8 @@ import numpy as np
 from symgen.ptx.types import Array
 
 SPLIT = 134217729.0  # 2**27 + 1: Veltkamp's splitting of a float64
+# of a float64: the bits that a float32 lacks, those of a number halfway between two, and twice the least normal one
+BELOW32, HALF32, NORMAL32 = (1 << 29) - 1, 1 << 28, 2.0**-125
 SAFE = (2.0**-900, 2.0**450)  # operands for which float64's error-free transformations are exact
 
 
@@ -77,6 +79,20 @@ def _zero_sign(total: Array, a: Array, b: Array, mode: str) -> Array:
 
 
 def _sum32(a: Array, b: Array, mode: str) -> Array:
+    """A sum of float64 numbers as float32: rounded twice where that is the same as once, which it mostly is."""
+    if mode != "rn":
+        return _odd32(a, b, mode)
+    total = a + b
+    nearest = total.astype(np.float32)
+    small = np.abs(total) < NORMAL32
+    hard = (total.view(np.int64) & BELOW32 == HALF32) | (small & (total != 0))
+    if hard.any():
+        nearest[hard] = _odd32(np.broadcast_to(a, total.shape)[hard], np.broadcast_to(b, total.shape)[hard], mode)
+    return nearest
+
+
+def _odd32(a: Array, b: Array, mode: str) -> Array:
+    """The same, rounded to odd in between."""
     total, error = two_sum(a, b)
     total = _zero_sign(total, a, b, mode)
     return narrow(to_odd(total, np.where(np.isnan(error), 0.0, error)), mode)

@@ -46,7 +46,7 @@ from symgen.spec.model import LISTED
 
 LOW = "_l"  # what is missing goes by the name of the number and this
 SINGLES = frozenset({"peak", "scale"})  # reductions that give a number, of which nothing is missing
-TELLING = ("exp", "log")
+TELLING = ("exp", "log", "pow_sum")
 ROUGH = replace(COMPENSATED, short=True)
 DEVICE = "cuda32"  # float32 arithmetic on a GPU
 TARGETS = ("f64", "f32")

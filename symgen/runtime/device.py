@@ -151,11 +151,10 @@ INTEGER = np.float32(1.5 * 2**23)
 
 
 @core
-def near_expf(x: Any) -> Any:
-    """``e**x`` within 0.8 of a rounding, the same bits on every device: libdevice's takes what one approximates.
+def _near_exponential(x: Any, low: Any) -> Any:
+    """``e**(x + low)``, or ``e**x`` without a low part: Taylor's terms of what multiples of ln 2 leave, to r**8.
 
-    Taylor's terms of what multiples of ln 2 leave, to r**8; the power of two comes in two halves, for it may be
-    subnormal.
+    The power of two comes in two halves, for it may be subnormal.
     """
     x = f32(90) if x > f32(90) else x  # noqa: FURB136 - beyond it is infinite; of NaN `min` would make a number
     x = f32(-105) if x < f32(-105) else x  # noqa: FURB136 - and below it zero
@@ -168,11 +167,19 @@ def near_expf(x: Any) -> Any:
     tail = libdevice.fmaf(libdevice.fmaf(tail, r, f32(1 / 120)), r, f32(1 / 24))
     tail = libdevice.fmaf(libdevice.fmaf(tail, r, f32(1 / 6)), r, f32(0.5))
     first = fadd(f32(1), r)
+    if low is not None:
+        left = libdevice.fmaf(low, libdevice.fmaf(fmul(r, r), tail, first), left)
     rest = fadd(fsub(r, fsub(first, f32(1))), libdevice.fmaf(fmul(r, r), tail, left))
     n = np.int32(libdevice.float_as_int(whole) - libdevice.float_as_int(INTEGER))
     half = np.int32(n >> 1)
-    low, high = libdevice.int_as_float((half + 127) << 23), libdevice.int_as_float((n - half + 127) << 23)
-    return fmul(fmul(fadd(first, rest), low), high)
+    low_half, high_half = libdevice.int_as_float((half + 127) << 23), libdevice.int_as_float((n - half + 127) << 23)
+    return fmul(fmul(fadd(first, rest), low_half), high_half)
+
+
+@core
+def near_expf(x: Any) -> Any:
+    """``e**x`` within 0.8 of a rounding, the same bits on every device: libdevice's takes what one approximates."""
+    return _near_exponential(x, None)
 
 
 @core
@@ -197,6 +204,94 @@ def logf_low(x: Any) -> Any:
     scaled = fmul(fmul(x, s), t)
     rest = fadd(libdevice.fmaf(high, scaled, f32(-1)), fmul(low, scaled))
     return rest if libdevice.fabsf(value) > f32(0.0625) else f32(0)
+
+
+HALF_ROOT32 = np.int32(np.float32(2.0**-0.5).view(np.int32))
+TWO_THIRDS, TWO_THIRDS_LOW = np.float32(2 / 3), np.float32(2 / 3 - float(np.float32(2 / 3)))
+
+
+@core
+def _logarithm(b: Any, b_low: Any) -> Any:
+    """``log(b + b_low)`` of a positive number as a sum, to about 2**-35: a long exponent multiplies its error.
+
+    With ``b = 2**n m`` it is ``n ln 2 + 2 t + 2/3 t**3 + ...`` of ``t = (m - 1)/(m + 1)``, the cube to twice the
+    precision. It has no branches, so that of two calls what both compute is computed once.
+    """
+    tiny = b < f32(2.0**-64)
+    scale = f32(2.0**64) if tiny else f32(1)
+    y, rest = fmul(b, scale), fmul(b_low, scale)
+    bits = libdevice.float_as_int(y)
+    n = np.int32(np.int32(bits - HALF_ROOT32) >> 23)
+    k = fsub(f32(n), f32(64) if tiny else f32(0))
+    f = fsub(libdevice.int_as_float(np.int32(bits - np.int32(n << 23))), f32(1))
+    below = fadd(f32(2), f)
+    over = inverse(below)
+    t = fmul(f, over)
+    t_low = fmul(fsub(libdevice.fmaf(-t, below, f), fmul(t, fsub(f, fsub(below, f32(2))))), over)
+    twice, twice_low = fadd(t, t), fadd(t_low, t_low)
+    z = fmul(t, t)
+    z_low = libdevice.fmaf(twice, t_low, libdevice.fmaf(t, t, -z))
+    cube = fmul(z, t)
+    cube_low = libdevice.fmaf(z, t_low, libdevice.fmaf(z_low, t, libdevice.fmaf(z, t, -cube)))
+    third = fmul(cube, TWO_THIRDS)
+    third_low = libdevice.fmaf(cube_low, TWO_THIRDS, libdevice.fmaf(cube, TWO_THIRDS_LOW, twice_low))
+    third_low = fadd(third_low, libdevice.fmaf(cube, TWO_THIRDS, -third))
+    series = libdevice.fmaf(libdevice.fmaf(libdevice.fmaf(z, f32(2 / 11), f32(2 / 9)), z, f32(2 / 7)), z, f32(2 / 5))
+    powers = fmul(k, LN2_HIGH)
+    first = fadd(powers, twice)
+    high = fadd(first, third)
+    lost = fadd(fsub(twice, fsub(first, powers)), fsub(third, fsub(high, first)))
+    # a quarter, for the inverse of a number beyond 2**126 is nothing
+    part, over = fmul(y, f32(0.25)), inverse(fmul(y, f32(0.25)))
+    rest = fmul(rest, f32(0.25))
+    share = fmul(rest, over)
+    share = libdevice.fmaf(libdevice.fmaf(-share, part, rest), over, share)
+    low = fadd(share, libdevice.fmaf(fmul(z, cube), series, third_low))
+    low = fadd(lost, libdevice.fmaf(k, LN2_LOW, low))
+    total = fadd(high, low)
+    return total, fsub(low, fsub(total, high))
+
+
+@core
+def _times_logarithm(b: Any, b_low: Any, x: Any, x_low: Any) -> Any:
+    """``(x + x_low) log(b + b_low)`` as a sum; without its low part where an exponential ends."""
+    high, low = _logarithm(b, b_low)
+    end = f32(-math.inf) if b == f32(0) else b
+    high = high if (b > f32(0)) & (b < f32(math.inf)) else end
+    product = fmul(x, high)
+    y = f32(0) if x == f32(0) else product
+    rest = libdevice.fmaf(x_low, high, libdevice.fmaf(x, low, libdevice.fmaf(x, high, -y)))
+    return y, rest if (libdevice.fabsf(y) < f32(128)) & (rest == rest) else f32(0)  # noqa: PLR0124
+
+
+@core
+def near_powf(b: Any, b_low: Any, x: Any, x_low: Any) -> Any:
+    """``(b + b_low)**(x + x_low)`` of a number that is not negative, within 0.8 of a rounding."""
+    return _near_exponential(*_times_logarithm(b, b_low, x, x_low))
+
+
+@core
+def _power(b: Any, b_low: Any, x: Any, x_low: Any) -> Any:
+    """The same over a power of two, as a number and what that is missing, and that power's halves."""
+    y, rest = _times_logarithm(b, b_low, x, x_low)
+    value, tail, s, t = _exponential(y)
+    tail = libdevice.fmaf(rest, value, tail)
+    total = fadd(value, tail)
+    return total, fsub(tail, fsub(total, value)), s, t
+
+
+@core
+def powf_sum(b: Any, b_low: Any, x: Any, x_low: Any) -> Any:
+    """``(b + b_low)**(x + x_low)`` of a number that is not negative, rounded."""
+    high, _, s, t = _power(b, b_low, x, x_low)
+    return fmul(fmul(high, s), t)
+
+
+@core
+def powf_sum_low(b: Any, b_low: Any, x: Any, x_low: Any) -> Any:
+    """What `powf_sum` is missing."""
+    _, low, s, t = _power(b, b_low, x, x_low)
+    return fmul(fmul(low, s), t)
 
 
 # -- conversions between what is stored and what is computed with

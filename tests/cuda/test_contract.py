@@ -9,7 +9,16 @@ import pytest
 
 from symgen import certify_cuda
 from symgen.cuda_code import CAPABILITIES, assemble, compile_ptx, ptxas
-from symgen.cuda_contract import REGISTERS, BrokenContractError, Generated, Inspector, complaints, generated, texts
+from symgen.cuda_contract import (
+    OF_POWER,
+    POWER,
+    BrokenContractError,
+    Generated,
+    Inspector,
+    complaints,
+    generated,
+    texts,
+)
 
 PTXAS = ptxas()
 ASSEMBLED = re.compile(r"(?:value|grad|vjp)_f32")
@@ -49,6 +58,19 @@ def test_what_breaks_the_contract_is_said(simulated):
     assert list(complaints(known["value_f64"], made)) == []
 
 
+def test_a_power_has_instructions_and_registers_of_its_own(simulated):
+    """For each that its text calls for, in an elementwise kernel, and of a row for each loop that has one."""
+    focal = generated(simulated("sigmoid_focal_loss", (9, 0))._module)
+    plain = generated(simulated("mse_loss", (9, 0))._module)["value_f32"]
+    value, both = focal["value_f32_alpha_none"], focal["value_and_grad_f32_alpha_none"]
+    assert (plain.powers, value.powers, both.powers) == (0, 5, 10)  # four at once, and one of what is left over
+    assert value.budget == plain.budget + 5 * POWER["elementwise"]["f32"]
+    assert value.registers == plain.registers + OF_POWER
+    rows = generated(simulated("normalize", (9, 0))._module)
+    assert any(k.powers for k in rows.values())
+    assert all(k.powers == 0 for k in rows.values() if "p_eq_2" in k.name)
+
+
 def test_a_kernel_that_breaks_it_does_not_run(simulated, monkeypatch, device_array):
     monkeypatch.setattr("symgen.cuda_contract.ELEMENT", {"f32": 1, "f64": 1})
     kernel = type(simulated("relu", (9, 0)))
@@ -68,7 +90,7 @@ def test_machine_code_spills_nothing(function, simulated):
         for capability in CAPABILITIES if i == 0 else CAPABILITIES[1:2]:
             code = assemble(compile_ptx(kernel.kernel, kernel.signature(own), capability), capability)
             assert (code.stack, code.spilled) == (0, 0), (kernel.name, capability)
-            assert code.registers <= REGISTERS[own.archetype], (kernel.name, capability)
+            assert code.registers <= kernel.registers, (kernel.name, capability)
 
 
 def test_figures_of_a_card_are_those_of_its_kernel(simulated, ops):

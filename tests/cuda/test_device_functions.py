@@ -1,4 +1,4 @@
-"""The runtime's own exponential in float32, as its PTX computes: the whole range, subnormal results and specials."""
+"""The runtime's own exponential and power in float32, as their PTX computes: the whole range, its ends and specials."""
 
 from __future__ import annotations
 
@@ -98,3 +98,69 @@ def test_the_text_is_what_numba_alone_makes_of_a_kernel(monkeypatch):
             plain, _ = cuda.compile(fresh().py_func, signature, cc=capability, device=False, abi="numba", output="ptx")
             mine = compile_ptx(fresh(), signature, capability)
             assert unnumbered(mine) == unnumbered(plain)
+
+
+@pytest.fixture(scope="module")
+def power() -> ptx.Kernel:
+    from numba import cuda, types
+
+    from symgen.runtime.device import load, near_powf, powf_sum, powf_sum_low, store, thread, u32
+
+    @cuda.jit
+    def kernel(b: Any, b_low: Any, x: Any, x_low: Any, near: Any, high: Any, low: Any, n: Any) -> None:
+        i = u32(thread())
+        if i < n:
+            given = load(b, i), load(b_low, i), load(x, i), load(x_low, i)
+            store(near, i, near_powf(*given))
+            store(high, i, powf_sum(*given))
+            store(low, i, powf_sum_low(*given))
+
+    return ptx.parse(compile_ptx(kernel, (types.float32[::1],) * 7 + (types.uint32,)))
+
+
+def powers(kernel: ptx.Kernel, *given: np.ndarray) -> list[np.ndarray]:
+    """The power without and with what it is missing, and that."""
+    arrays = [np.ascontiguousarray(a, np.float32) for a in given]
+    found = [np.full_like(arrays[0], np.nan) for _ in range(3)]
+    ptx.launch(kernel, -(-found[0].size // 256), 256, [*arrays, *found, np.uint32(found[0].size)])
+    return found
+
+
+def bases(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
+    return {
+        "of any size": np.exp(rng.uniform(-87, 88.5, count)),
+        "around one": 1 + rng.uniform(-0.3, 0.42, count),
+        "near one": 1 + rng.choice([-1, 1], count) * 2.0 ** rng.uniform(-10, -2, count),
+        "subnormal": 2.0 ** rng.uniform(-148, -126, count),
+    }
+
+
+@pytest.mark.parametrize("kind", ["of any size", "around one", "near one", "subnormal"])
+def test_powers_of_sums_err_by_less_than_a_rounding_and_tell_what_they_lose(power, kind):
+    """Whatever base and exponent are missing counts, wherever the result is."""
+    rng, count = np.random.default_rng(0), 20_000
+    b = bases(rng, count)[kind].astype(np.float32)
+    x = (rng.uniform(-103, 88, count) / np.log(b.astype(np.float64))).astype(np.float32)
+    b_low, x_low = (a * np.float32(2.0**-25) * rng.uniform(-1, 1, count).astype(np.float32) for a in (b, x))
+    near, high, low = (a.astype(np.longdouble) for a in powers(power, b, b_low, x, x_low))
+    true = (b.astype(np.longdouble) + b_low) ** (x.astype(np.longdouble) + x_low)
+    unit = np.maximum(np.spacing(true.astype(np.float32)), np.float32(2.0**-149)).astype(np.longdouble)
+    inside = true < 3.4e38
+    assert inside.sum() > 0.9 * count
+    assert float(np.max(np.abs(near - true)[inside] / unit[inside])) <= 0.85
+    assert float(np.max(np.abs(high - true)[inside] / unit[inside])) <= 0.76  # a subnormal result is rounded twice
+    tall = inside & (true > 2.0**-95)
+    assert float(np.max(np.abs(high + low - true)[tall] / unit[tall])) <= 0.15
+
+
+def test_powers_at_their_ends(power):
+    """Zero, infinity and NaN as base and exponent, and one where the exponent is zero."""
+    inf, nan = np.inf, np.nan
+    b = np.array([0, 0, 0, 0, 0, inf, inf, inf, nan, 2, 2, 0.5, 0.5, nan, 3e38, 1e-45, 2, 1], np.float32)
+    x = np.array([2, -2, 0, inf, -inf, 2, -2, 0, 2, inf, -inf, inf, -inf, 0, 2, 2, nan, 5], np.float32)
+    with np.errstate(all="ignore"):
+        want = np.power(b, x)
+    near, high, low = powers(power, b, np.zeros_like(b), x, np.zeros_like(b))
+    np.testing.assert_array_equal(near, want)
+    np.testing.assert_array_equal(high, want)
+    assert np.all((low == 0) | ~np.isfinite(want))

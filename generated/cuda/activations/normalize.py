@@ -25,6 +25,8 @@ from symgen.runtime.device import (
     load2,
     load4,
     logf_low,
+    powf_sum,
+    powf_sum_low,
     store,
     store2,
     store4,
@@ -4365,14 +4367,14 @@ def value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_C1, y0_C1_l):
     t3 = libdevice.fabsf(y0_C1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t9, t12
+    return powf_sum(t5, t6, t9, t10), t12
 
 
 # e0 = s0**(1/p)
@@ -4381,19 +4383,20 @@ def value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l):
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fmul(t9, fmul(fsub(t5, fsub(t7, t4)) if t6 else f32(0.0), libdevice.logf(t3)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3))), t10)
+    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t3, t4, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t3, t4, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # out[C] = (0 if Eq(e0, 0) else y0[C]/first_max(eps*m0, e0))
@@ -4487,22 +4490,23 @@ def vjp_f32_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l):
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fdiv(f32(1.0), p)
-    t5 = fadd(t4, f32(-1.0))
-    t6 = fsub(t5, t4)
-    t7 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t8 = fadd(fadd(fsub(t4, fsub(t5, t6)), fsub(f32(-1.0), t6)), t7)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t5, t8)
-    t11 = t10 if t9 else t5
-    t12 = libdevice.powf(t3, t11)
-    t13 = fmul(t12, fmul(fsub(t8, fsub(t10, t5)) if t9 else f32(0.0), libdevice.logf(t3)))
-    t14 = fadd(fmul(t12, fmul(t11, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3))), t13)
+    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fadd(t5, f32(-1.0))
+    t7 = fsub(t6, t5)
+    t8 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t9 = fadd(fadd(fsub(t5, fsub(t6, t7)), fsub(f32(-1.0), t7)), t8)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t6, t9)
+    t12 = t11 if t10 else t6
+    t13 = fsub(t9, fsub(t11, t6)) if t10 else f32(0.0)
+    t14 = powf_sum_low(t3, t4, t12, t13)
     t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
-    return t17, t18
+    t16 = powf_sum(t3, t4, t12, t13)
+    t17 = fadd(t16, t14)
+    t18 = t17 if t15 else t16
+    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    return t18, t19
 
 
 # s2_of = sum over C.1 of g[C.1]*y0[C.1]
@@ -4593,31 +4597,31 @@ def vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3,
     t14 = libdevice.fabsf(y0_C)
     t15 = fadd(t14, t12)
     t16 = t15 if t13 else t14
-    t17 = fadd(p, f32(-1.0))
-    t18 = fsub(t17, p)
-    t19 = fadd(fadd(fsub(p, fsub(t17, t18)), fsub(f32(-1.0), t18)), p_l)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t17, t19)
-    t22 = t21 if t20 else t17
-    t23 = libdevice.powf(t16, t22)
-    t24 = fmul(t11, t23)
-    t25 = fadd(y0_C, y0_C_l) if fsub(y0_C_l, y0_C_l) == f32(0.0) else y0_C
-    t26 = f32(1.0) if f32(0.0) < t25 else f32(-1.0) if t25 < f32(0.0) else f32(0.0)
-    t27 = fmul(t24, t26)
-    t28 = fadd(t10, t27)
-    t29 = f32(0.0) if t6 else t28
-    t30 = fmul(m0, t29)
-    t31 = fsub(t28, t10)
-    t32 = fmul(t10, fadd(libdevice.fmaf(eps, m0, -t7), fmul(eps_l, m0)) if t8 else e0_l)
-    t33 = fmul(fsub(libdevice.fmaf(-t10, t9, g_C), t32), inverse(t9))
-    t34 = fmul(t23, fmul(fsub(t19, fsub(t21, t17)) if t20 else f32(0.0), libdevice.logf(t16)))
-    t35 = fadd(fmul(t23, fmul(t22, fdiv(fsub(t12, fsub(t15, t14)) if t13 else f32(0.0), t16))), t34)
-    t36 = fmul(fadd(fadd(libdevice.fmaf(p, s3, -t11), fmul(p, s3_l)), fmul(p_l, s3)), t23)
-    t37 = fmul(fadd(fadd(libdevice.fmaf(t11, t23, -t24), fmul(t11, t35)), t36), t26)
-    t38 = fadd(fadd(fsub(t10, fsub(t28, t31)), fsub(t27, t31)), t33)
-    t39 = fmul(m0, f32(0.0) if t6 else fadd(t38, fadd(libdevice.fmaf(t24, t26, -t27), t37)))
-    t40 = fadd(libdevice.fmaf(m0, t29, -t30), t39)
-    return fadd(t30, t40) if fsub(t40, t40) == f32(0.0) else t30
+    t17 = fsub(t12, fsub(t15, t14)) if t13 else f32(0.0)
+    t18 = fadd(p, f32(-1.0))
+    t19 = fsub(t18, p)
+    t20 = fadd(fadd(fsub(p, fsub(t18, t19)), fsub(f32(-1.0), t19)), p_l)
+    t21 = fsub(t20, t20) == f32(0.0)
+    t22 = fadd(t18, t20)
+    t23 = t22 if t21 else t18
+    t24 = fsub(t20, fsub(t22, t18)) if t21 else f32(0.0)
+    t25 = powf_sum(t16, t17, t23, t24)
+    t26 = fmul(t11, t25)
+    t27 = fadd(y0_C, y0_C_l) if fsub(y0_C_l, y0_C_l) == f32(0.0) else y0_C
+    t28 = f32(1.0) if f32(0.0) < t27 else f32(-1.0) if t27 < f32(0.0) else f32(0.0)
+    t29 = fmul(t26, t28)
+    t30 = fadd(t10, t29)
+    t31 = f32(0.0) if t6 else t30
+    t32 = fmul(m0, t31)
+    t33 = fsub(t30, t10)
+    t34 = fmul(t10, fadd(libdevice.fmaf(eps, m0, -t7), fmul(eps_l, m0)) if t8 else e0_l)
+    t35 = fmul(fsub(libdevice.fmaf(-t10, t9, g_C), t34), inverse(t9))
+    t36 = fadd(libdevice.fmaf(t11, t25, -t26), fmul(t11, powf_sum_low(t16, t17, t23, t24)))
+    t37 = fadd(t36, fmul(fadd(fadd(libdevice.fmaf(p, s3, -t11), fmul(p, s3_l)), fmul(p_l, s3)), t25))
+    t38 = fadd(fadd(fsub(t10, fsub(t30, t33)), fsub(t29, t33)), t35)
+    t39 = fmul(m0, f32(0.0) if t6 else fadd(t38, fadd(libdevice.fmaf(t26, t28, -t29), fmul(t37, t28))))
+    t40 = fadd(libdevice.fmaf(m0, t31, -t32), t39)
+    return fadd(t32, t40) if fsub(t40, t40) == f32(0.0) else t32
 
 
 # e1 = s0**(-1 + 1/p)
@@ -4760,17 +4764,18 @@ def vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_C, y0_C_l):
     t3 = libdevice.fabsf(y0_C)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t5, t6, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # s0 = sum over C.1 of e0[C.1]

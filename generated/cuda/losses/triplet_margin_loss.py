@@ -27,6 +27,8 @@ from symgen.runtime.device import (
     load2,
     load4,
     logf_low,
+    powf_sum,
+    powf_sum_low,
     store,
     store2,
     store4,
@@ -12273,14 +12275,14 @@ def value_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l):
     t3 = libdevice.fabsf(y0_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t9, t12
+    return powf_sum(t5, t6, t9, t10), t12
 
 
 # m1 = scale over D.1 of eps + anchor[D.1] - negative[D.1]
@@ -12321,14 +12323,14 @@ def value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l):
     t3 = libdevice.fabsf(y1_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t9, t12
+    return powf_sum(t5, t6, t9, t10), t12
 
 
 # out = first_max(margin - s1**(1/p)/m1 + s0**(1/p)/m0, 0)
@@ -12337,33 +12339,33 @@ def value_f32_out_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, margin, margin_l, 
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fdiv(t9, m0)
-    t11 = fadd(margin, t10)
-    t12 = fsub(s1_l, s1_l) == f32(0.0)
-    t13 = fadd(s1, s1_l)
-    t14 = t13 if t12 else s1
-    t15 = libdevice.powf(t14, t8)
-    t16 = -fdiv(t15, m1)
-    t17 = fadd(t11, t16)
-    t18 = fsub(t17, t11)
-    t19 = fsub(t11, margin)
-    t20 = fsub(t5, fsub(t7, t4)) if t6 else f32(0.0)
-    t21 = fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3)))
-    t22 = fadd(libdevice.fmaf(-t10, m0, t9), fadd(t21, fmul(t9, fmul(t20, libdevice.logf(t3)))))
-    t23 = fadd(fadd(fadd(fsub(margin, fsub(t11, t19)), fsub(t10, t19)), margin_l), fmul(t22, inverse(m0)))
-    t24 = fmul(t15, fmul(t8, fdiv(fsub(s1_l, fsub(t13, s1)) if t12 else f32(0.0), t14)))
-    t25 = fadd(libdevice.fmaf(t16, m1, t15), fadd(t24, fmul(t15, fmul(t20, libdevice.logf(t14)))))
-    t26 = fadd(fadd(fadd(fsub(t11, fsub(t17, t18)), fsub(t16, t18)), t23), -fmul(t25, inverse(m1)))
-    t27 = t17 < f32(0.0) or t17 == f32(0.0) and t26 < f32(0.0)
+    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum(t3, t4, t9, t10)
+    t12 = fdiv(t11, m0)
+    t13 = fadd(margin, t12)
+    t14 = fsub(s1_l, s1_l) == f32(0.0)
+    t15 = fadd(s1, s1_l)
+    t16 = t15 if t14 else s1
+    t17 = fsub(s1_l, fsub(t15, s1)) if t14 else f32(0.0)
+    t18 = powf_sum(t16, t17, t9, t10)
+    t19 = -fdiv(t18, m1)
+    t20 = fadd(t13, t19)
+    t21 = fsub(t20, t13)
+    t22 = fsub(t13, margin)
+    t23 = fmul(fadd(libdevice.fmaf(-t12, m0, t11), powf_sum_low(t3, t4, t9, t10)), inverse(m0))
+    t24 = fadd(fadd(fadd(fsub(margin, fsub(t13, t22)), fsub(t12, t22)), margin_l), t23)
+    t25 = -fmul(fadd(libdevice.fmaf(t19, m1, t18), powf_sum_low(t16, t17, t9, t10)), inverse(m1))
+    t26 = fadd(fadd(fadd(fsub(t13, fsub(t20, t21)), fsub(t19, t21)), t24), t25)
+    t27 = t20 < f32(0.0) or t20 == f32(0.0) and t26 < f32(0.0)
     t28 = f32(0.0) if t27 else t26
     t29 = fsub(t28, t28) == f32(0.0)
-    t30 = f32(0.0) if t27 else t17
+    t30 = f32(0.0) if t27 else t20
     t31 = fadd(t30, t28)
     t32 = fsub(t28, fsub(t31, t30)) if t29 else f32(0.0)
     t33 = t31 if t29 else t30
@@ -12498,19 +12500,20 @@ def vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l):
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fmul(t9, fmul(fsub(t5, fsub(t7, t4)) if t6 else f32(0.0), libdevice.logf(t3)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3))), t10)
+    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t3, t4, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t3, t4, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # e1 = s1**(1/p)
@@ -12519,19 +12522,20 @@ def vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s1, s1_l):
     t1 = fsub(s1_l, s1_l) == f32(0.0)
     t2 = fadd(s1, s1_l)
     t3 = t2 if t1 else s1
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fmul(t9, fmul(fsub(t5, fsub(t7, t4)) if t6 else f32(0.0), libdevice.logf(t3)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(s1_l, fsub(t2, s1)) if t1 else f32(0.0), t3))), t10)
+    t4 = fsub(s1_l, fsub(t2, s1)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t3, t4, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t3, t4, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -12564,29 +12568,28 @@ def vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, m
     t25 = fsub(s1_l, s1_l) == f32(0.0)
     t26 = fadd(s1, s1_l)
     t27 = t26 if t25 else s1
-    t28 = fdiv(f32(1.0), p)
-    t29 = fadd(t28, f32(-1.0))
-    t30 = fsub(t29, t28)
-    t31 = inverse(p)
-    t32 = fmul(fsub(libdevice.fmaf(-t28, p, f32(1.0)), fmul(t28, p_l)), t31)
-    t33 = fadd(fadd(fsub(t28, fsub(t29, t30)), fsub(f32(-1.0), t30)), t32)
-    t34 = fsub(t33, t33) == f32(0.0)
-    t35 = fadd(t29, t33)
-    t36 = t35 if t34 else t29
-    t37 = libdevice.powf(t27, t36)
-    t38 = f32(0.0) if t24 else t37
-    t39 = fdiv(t38, p)
-    t40 = -t39
-    t41 = fmul(t37, fmul(fsub(t33, fsub(t35, t29)) if t34 else f32(0.0), libdevice.logf(t27)))
-    t42 = fadd(fmul(t37, fmul(t36, fdiv(fsub(s1_l, fsub(t26, s1)) if t25 else f32(0.0), t27))), t41)
-    t43 = -fmul(fsub(fadd(libdevice.fmaf(t40, p, t38), f32(0.0) if t24 else t42), fmul(t39, p_l)), t31)
-    t44 = t43 if t18 else f32(0.0)
-    t45 = fsub(t44, t44) == f32(0.0)
-    t46 = t40 if t18 else f32(0.0)
-    t47 = fadd(t46, t44)
-    t48 = t47 if t45 else t46
-    t49 = (fsub(t44, fsub(t47, t46)) if t45 else f32(0.0)) if fsub(t48, t48) == f32(0.0) else f32(0.0)
-    return t48, t49
+    t28 = fsub(s1_l, fsub(t26, s1)) if t25 else f32(0.0)
+    t29 = fdiv(f32(1.0), p)
+    t30 = fadd(t29, f32(-1.0))
+    t31 = fsub(t30, t29)
+    t32 = inverse(p)
+    t33 = fmul(fsub(libdevice.fmaf(-t29, p, f32(1.0)), fmul(t29, p_l)), t32)
+    t34 = fadd(fadd(fsub(t29, fsub(t30, t31)), fsub(f32(-1.0), t31)), t33)
+    t35 = fsub(t34, t34) == f32(0.0)
+    t36 = fadd(t30, t34)
+    t37 = t36 if t35 else t30
+    t38 = fsub(t34, fsub(t36, t30)) if t35 else f32(0.0)
+    t39 = f32(0.0) if t24 else powf_sum(t27, t28, t37, t38)
+    t40 = fdiv(t39, p)
+    t41 = -t40
+    t42 = fadd(libdevice.fmaf(t41, p, t39), f32(0.0) if t24 else powf_sum_low(t27, t28, t37, t38))
+    t43 = -fmul(fsub(t42, fmul(t40, p_l)), t32) if t18 else f32(0.0)
+    t44 = fsub(t43, t43) == f32(0.0)
+    t45 = t41 if t18 else f32(0.0)
+    t46 = fadd(t45, t43)
+    t47 = t46 if t44 else t45
+    t48 = (fsub(t43, fsub(t46, t45)) if t44 else f32(0.0)) if fsub(t47, t47) == f32(0.0) else f32(0.0)
+    return t47, t48
 
 
 # s4 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -12619,28 +12622,27 @@ def vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, m
     t25 = fsub(s0_l, s0_l) == f32(0.0)
     t26 = fadd(s0, s0_l)
     t27 = t26 if t25 else s0
-    t28 = fdiv(f32(1.0), p)
-    t29 = fadd(t28, f32(-1.0))
-    t30 = fsub(t29, t28)
-    t31 = inverse(p)
-    t32 = fmul(fsub(libdevice.fmaf(-t28, p, f32(1.0)), fmul(t28, p_l)), t31)
-    t33 = fadd(fadd(fsub(t28, fsub(t29, t30)), fsub(f32(-1.0), t30)), t32)
-    t34 = fsub(t33, t33) == f32(0.0)
-    t35 = fadd(t29, t33)
-    t36 = t35 if t34 else t29
-    t37 = libdevice.powf(t27, t36)
-    t38 = f32(0.0) if t24 else t37
-    t39 = fdiv(t38, p)
-    t40 = fmul(t37, fmul(fsub(t33, fsub(t35, t29)) if t34 else f32(0.0), libdevice.logf(t27)))
-    t41 = fadd(fmul(t37, fmul(t36, fdiv(fsub(s0_l, fsub(t26, s0)) if t25 else f32(0.0), t27))), t40)
-    t42 = fmul(fsub(fadd(libdevice.fmaf(-t39, p, t38), f32(0.0) if t24 else t41), fmul(t39, p_l)), t31)
-    t43 = t42 if t18 else f32(0.0)
-    t44 = fsub(t43, t43) == f32(0.0)
-    t45 = t39 if t18 else f32(0.0)
-    t46 = fadd(t45, t43)
-    t47 = t46 if t44 else t45
-    t48 = (fsub(t43, fsub(t46, t45)) if t44 else f32(0.0)) if fsub(t47, t47) == f32(0.0) else f32(0.0)
-    return t47, t48
+    t28 = fsub(s0_l, fsub(t26, s0)) if t25 else f32(0.0)
+    t29 = fdiv(f32(1.0), p)
+    t30 = fadd(t29, f32(-1.0))
+    t31 = fsub(t30, t29)
+    t32 = inverse(p)
+    t33 = fmul(fsub(libdevice.fmaf(-t29, p, f32(1.0)), fmul(t29, p_l)), t32)
+    t34 = fadd(fadd(fsub(t29, fsub(t30, t31)), fsub(f32(-1.0), t31)), t33)
+    t35 = fsub(t34, t34) == f32(0.0)
+    t36 = fadd(t30, t34)
+    t37 = t36 if t35 else t30
+    t38 = fsub(t34, fsub(t36, t30)) if t35 else f32(0.0)
+    t39 = f32(0.0) if t24 else powf_sum(t27, t28, t37, t38)
+    t40 = fdiv(t39, p)
+    t41 = fadd(libdevice.fmaf(-t40, p, t39), f32(0.0) if t24 else powf_sum_low(t27, t28, t37, t38))
+    t42 = fmul(fsub(t41, fmul(t40, p_l)), t32) if t18 else f32(0.0)
+    t43 = fsub(t42, t42) == f32(0.0)
+    t44 = t40 if t18 else f32(0.0)
+    t45 = fadd(t44, t42)
+    t46 = t45 if t43 else t44
+    t47 = (fsub(t42, fsub(t45, t44)) if t43 else f32(0.0)) if fsub(t46, t46) == f32(0.0) else f32(0.0)
+    return t46, t47
 
 
 # e2[D] = Abs(y1[D])**(p - 1)
@@ -12651,20 +12653,21 @@ def vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t3 = libdevice.fabsf(y1_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t14 = fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t13)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum_low(t5, t6, t12, t13)
     t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
-    return t17, t18
+    t16 = powf_sum(t5, t6, t12, t13)
+    t17 = fadd(t16, t14)
+    t18 = t17 if t15 else t16
+    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    return t18, t19
 
 
 # e3[D] = Abs(y0[D])**(p - 1)
@@ -12675,20 +12678,21 @@ def vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t3 = libdevice.fabsf(y0_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t14 = fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t13)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum_low(t5, t6, t12, t13)
     t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
-    return t17, t18
+    t16 = powf_sum(t5, t6, t12, t13)
+    t17 = fadd(t16, t14)
+    t18 = t17 if t15 else t16
+    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    return t18, t19
 
 
 # danchor[D] = (g*(p*s3*sign(y1[D])*e2[D] + p*s4*sign(y0[D])*e3[D]) if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -13187,37 +13191,37 @@ def vjp_margin_f32_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, m0, m1, margin
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fdiv(t9, m0)
-    t11 = fadd(margin, t10)
-    t12 = fsub(s1_l, s1_l) == f32(0.0)
-    t13 = fadd(s1, s1_l)
-    t14 = t13 if t12 else s1
-    t15 = libdevice.powf(t14, t8)
-    t16 = -fdiv(t15, m1)
-    t17 = fadd(t11, t16)
-    t18 = -t17
-    t19 = fadd(f32(0.0), t18)
-    t20 = fsub(t19, f32(0.0))
-    t21 = fsub(t17, t11)
-    t22 = fsub(t11, margin)
-    t23 = fsub(t5, fsub(t7, t4)) if t6 else f32(0.0)
-    t24 = fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3)))
-    t25 = fadd(libdevice.fmaf(-t10, m0, t9), fadd(t24, fmul(t9, fmul(t23, libdevice.logf(t3)))))
-    t26 = fadd(fadd(fadd(fsub(margin, fsub(t11, t22)), fsub(t10, t22)), margin_l), fmul(t25, inverse(m0)))
-    t27 = fmul(t15, fmul(t8, fdiv(fsub(s1_l, fsub(t13, s1)) if t12 else f32(0.0), t14)))
-    t28 = fadd(libdevice.fmaf(t16, m1, t15), fadd(t27, fmul(t15, fmul(t23, libdevice.logf(t14)))))
-    t29 = -fadd(fadd(fadd(fsub(t11, fsub(t17, t21)), fsub(t16, t21)), t26), -fmul(t28, inverse(m1)))
-    t30 = fadd(fadd(fsub(f32(0.0), fsub(t19, t20)), fsub(t18, t20)), t29)
+    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum(t3, t4, t9, t10)
+    t12 = fdiv(t11, m0)
+    t13 = fadd(margin, t12)
+    t14 = fsub(s1_l, s1_l) == f32(0.0)
+    t15 = fadd(s1, s1_l)
+    t16 = t15 if t14 else s1
+    t17 = fsub(s1_l, fsub(t15, s1)) if t14 else f32(0.0)
+    t18 = powf_sum(t16, t17, t9, t10)
+    t19 = -fdiv(t18, m1)
+    t20 = fadd(t13, t19)
+    t21 = -t20
+    t22 = fadd(f32(0.0), t21)
+    t23 = fsub(t22, f32(0.0))
+    t24 = fsub(t20, t13)
+    t25 = fsub(t13, margin)
+    t26 = fmul(fadd(libdevice.fmaf(-t12, m0, t11), powf_sum_low(t3, t4, t9, t10)), inverse(m0))
+    t27 = fadd(fadd(fadd(fsub(margin, fsub(t13, t25)), fsub(t12, t25)), margin_l), t26)
+    t28 = -fmul(fadd(libdevice.fmaf(t19, m1, t18), powf_sum_low(t16, t17, t9, t10)), inverse(m1))
+    t29 = -fadd(fadd(fadd(fsub(t13, fsub(t20, t24)), fsub(t19, t24)), t27), t28)
+    t30 = fadd(fadd(fsub(f32(0.0), fsub(t22, t23)), fsub(t21, t23)), t29)
     t31 = fsub(t30, t30) == f32(0.0)
-    t32 = fadd(t19, t30)
-    t33 = t32 if t31 else t19
-    t34 = t33 < f32(0.0) or t33 == f32(0.0) and (fsub(t30, fsub(t32, t19)) if t31 else f32(0.0)) <= f32(0.0)
+    t32 = fadd(t22, t30)
+    t33 = t32 if t31 else t22
+    t34 = t33 < f32(0.0) or t33 == f32(0.0) and (fsub(t30, fsub(t32, t22)) if t31 else f32(0.0)) <= f32(0.0)
     return g if t34 else f32(0.0)
 
 
@@ -13265,17 +13269,18 @@ def vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t3 = libdevice.fabsf(y0_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t5, t6, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # s0 = sum over D.1 of e0[D.1]
@@ -13293,17 +13298,18 @@ def vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t3 = libdevice.fabsf(y1_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t5, t6, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # s1 = sum over D.1 of e1[D.1]
@@ -13343,29 +13349,28 @@ def vjp_p_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1,
     t25 = fsub(s1_l, s1_l) == f32(0.0)
     t26 = fadd(s1, s1_l)
     t27 = t26 if t25 else s1
-    t28 = fdiv(f32(1.0), p)
-    t29 = fadd(t28, f32(-1.0))
-    t30 = fsub(t29, t28)
-    t31 = inverse(p)
-    t32 = fmul(fsub(libdevice.fmaf(-t28, p, f32(1.0)), fmul(t28, p_l)), t31)
-    t33 = fadd(fadd(fsub(t28, fsub(t29, t30)), fsub(f32(-1.0), t30)), t32)
-    t34 = fsub(t33, t33) == f32(0.0)
-    t35 = fadd(t29, t33)
-    t36 = t35 if t34 else t29
-    t37 = libdevice.powf(t27, t36)
-    t38 = f32(0.0) if t24 else t37
-    t39 = fdiv(t38, p)
-    t40 = -t39
-    t41 = fmul(t37, fmul(fsub(t33, fsub(t35, t29)) if t34 else f32(0.0), libdevice.logf(t27)))
-    t42 = fadd(fmul(t37, fmul(t36, fdiv(fsub(s1_l, fsub(t26, s1)) if t25 else f32(0.0), t27))), t41)
-    t43 = -fmul(fsub(fadd(libdevice.fmaf(t40, p, t38), f32(0.0) if t24 else t42), fmul(t39, p_l)), t31)
-    t44 = t43 if t18 else f32(0.0)
-    t45 = fsub(t44, t44) == f32(0.0)
-    t46 = t40 if t18 else f32(0.0)
-    t47 = fadd(t46, t44)
-    t48 = t47 if t45 else t46
-    t49 = (fsub(t44, fsub(t47, t46)) if t45 else f32(0.0)) if fsub(t48, t48) == f32(0.0) else f32(0.0)
-    return t48, t49
+    t28 = fsub(s1_l, fsub(t26, s1)) if t25 else f32(0.0)
+    t29 = fdiv(f32(1.0), p)
+    t30 = fadd(t29, f32(-1.0))
+    t31 = fsub(t30, t29)
+    t32 = inverse(p)
+    t33 = fmul(fsub(libdevice.fmaf(-t29, p, f32(1.0)), fmul(t29, p_l)), t32)
+    t34 = fadd(fadd(fsub(t29, fsub(t30, t31)), fsub(f32(-1.0), t31)), t33)
+    t35 = fsub(t34, t34) == f32(0.0)
+    t36 = fadd(t30, t34)
+    t37 = t36 if t35 else t30
+    t38 = fsub(t34, fsub(t36, t30)) if t35 else f32(0.0)
+    t39 = f32(0.0) if t24 else powf_sum(t27, t28, t37, t38)
+    t40 = fdiv(t39, p)
+    t41 = -t40
+    t42 = fadd(libdevice.fmaf(t41, p, t39), f32(0.0) if t24 else powf_sum_low(t27, t28, t37, t38))
+    t43 = -fmul(fsub(t42, fmul(t40, p_l)), t32) if t18 else f32(0.0)
+    t44 = fsub(t43, t43) == f32(0.0)
+    t45 = t41 if t18 else f32(0.0)
+    t46 = fadd(t45, t43)
+    t47 = t46 if t44 else t45
+    t48 = (fsub(t43, fsub(t46, t45)) if t44 else f32(0.0)) if fsub(t47, t47) == f32(0.0) else f32(0.0)
+    return t47, t48
 
 
 # e4 = log(m1)
@@ -13438,28 +13443,27 @@ def vjp_p_f32_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1,
     t25 = fsub(s0_l, s0_l) == f32(0.0)
     t26 = fadd(s0, s0_l)
     t27 = t26 if t25 else s0
-    t28 = fdiv(f32(1.0), p)
-    t29 = fadd(t28, f32(-1.0))
-    t30 = fsub(t29, t28)
-    t31 = inverse(p)
-    t32 = fmul(fsub(libdevice.fmaf(-t28, p, f32(1.0)), fmul(t28, p_l)), t31)
-    t33 = fadd(fadd(fsub(t28, fsub(t29, t30)), fsub(f32(-1.0), t30)), t32)
-    t34 = fsub(t33, t33) == f32(0.0)
-    t35 = fadd(t29, t33)
-    t36 = t35 if t34 else t29
-    t37 = libdevice.powf(t27, t36)
-    t38 = f32(0.0) if t24 else t37
-    t39 = fdiv(t38, p)
-    t40 = fmul(t37, fmul(fsub(t33, fsub(t35, t29)) if t34 else f32(0.0), libdevice.logf(t27)))
-    t41 = fadd(fmul(t37, fmul(t36, fdiv(fsub(s0_l, fsub(t26, s0)) if t25 else f32(0.0), t27))), t40)
-    t42 = fmul(fsub(fadd(libdevice.fmaf(-t39, p, t38), f32(0.0) if t24 else t41), fmul(t39, p_l)), t31)
-    t43 = t42 if t18 else f32(0.0)
-    t44 = fsub(t43, t43) == f32(0.0)
-    t45 = t39 if t18 else f32(0.0)
-    t46 = fadd(t45, t43)
-    t47 = t46 if t44 else t45
-    t48 = (fsub(t43, fsub(t46, t45)) if t44 else f32(0.0)) if fsub(t47, t47) == f32(0.0) else f32(0.0)
-    return t47, t48
+    t28 = fsub(s0_l, fsub(t26, s0)) if t25 else f32(0.0)
+    t29 = fdiv(f32(1.0), p)
+    t30 = fadd(t29, f32(-1.0))
+    t31 = fsub(t30, t29)
+    t32 = inverse(p)
+    t33 = fmul(fsub(libdevice.fmaf(-t29, p, f32(1.0)), fmul(t29, p_l)), t32)
+    t34 = fadd(fadd(fsub(t29, fsub(t30, t31)), fsub(f32(-1.0), t31)), t33)
+    t35 = fsub(t34, t34) == f32(0.0)
+    t36 = fadd(t30, t34)
+    t37 = t36 if t35 else t30
+    t38 = fsub(t34, fsub(t36, t30)) if t35 else f32(0.0)
+    t39 = f32(0.0) if t24 else powf_sum(t27, t28, t37, t38)
+    t40 = fdiv(t39, p)
+    t41 = fadd(libdevice.fmaf(-t40, p, t39), f32(0.0) if t24 else powf_sum_low(t27, t28, t37, t38))
+    t42 = fmul(fsub(t41, fmul(t40, p_l)), t32) if t18 else f32(0.0)
+    t43 = fsub(t42, t42) == f32(0.0)
+    t44 = t40 if t18 else f32(0.0)
+    t45 = fadd(t44, t42)
+    t46 = t45 if t43 else t44
+    t47 = (fsub(t42, fsub(t45, t44)) if t43 else f32(0.0)) if fsub(t46, t46) == f32(0.0) else f32(0.0)
+    return t46, t47
 
 
 # e5 = log(m0)
@@ -13882,21 +13886,21 @@ def vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l
     t3 = libdevice.fabsf(y1_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fadd(y1_D1, y1_D1_l) if fsub(y1_D1_l, y1_D1_l) == f32(0.0) else y1_D1
-    t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
-    t15 = fmul(t12, t14)
-    t16 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t17 = fmul(fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t16), t14)
-    t18 = fadd(libdevice.fmaf(t12, t14, -t15), t17)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum(t5, t6, t12, t13)
+    t15 = fadd(y1_D1, y1_D1_l) if fsub(y1_D1_l, y1_D1_l) == f32(0.0) else y1_D1
+    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
+    t17 = fmul(t14, t16)
+    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
     t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t15, t19
+    return t17, t19
 
 
 # s4 = p*s3*s4_of
@@ -13921,21 +13925,21 @@ def vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l
     t3 = libdevice.fabsf(y0_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fadd(y0_D1, y0_D1_l) if fsub(y0_D1_l, y0_D1_l) == f32(0.0) else y0_D1
-    t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
-    t15 = fmul(t12, t14)
-    t16 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t17 = fmul(fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t16), t14)
-    t18 = fadd(libdevice.fmaf(t12, t14, -t15), t17)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum(t5, t6, t12, t13)
+    t15 = fadd(y0_D1, y0_D1_l) if fsub(y0_D1_l, y0_D1_l) == f32(0.0) else y0_D1
+    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
+    t17 = fmul(t14, t16)
+    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
     t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t15, t19
+    return t17, t19
 
 
 # s6 = p*s5*s6_of
@@ -37659,14 +37663,14 @@ def value_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l):
     t3 = libdevice.fabsf(y0_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t9, t12
+    return powf_sum(t5, t6, t9, t10), t12
 
 
 # m1 = scale over D.1 of eps + anchor[D.1] - negative[D.1]
@@ -37707,14 +37711,14 @@ def value_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l):
     t3 = libdevice.fabsf(y1_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t9, t12
+    return powf_sum(t5, t6, t9, t10), t12
 
 
 # m2 = scale over D.1 of eps - negative[D.1] + positive[D.1]
@@ -37757,14 +37761,14 @@ def value_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D1, y2_D1_l):
     t3 = libdevice.fabsf(y2_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t9, t12
+    return powf_sum(t5, t6, t9, t10), t12
 
 
 # out = first_max(margin - minimum(s1**(1/p)/m1, s2**(1/p)/m2) + s0**(1/p)/m0, 0)
@@ -37773,49 +37777,48 @@ def value_f32_out_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, m2, margin, margin_l,
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fdiv(t9, m0)
-    t11 = fadd(margin, t10)
-    t12 = fsub(s1_l, s1_l) == f32(0.0)
-    t13 = fadd(s1, s1_l)
-    t14 = t13 if t12 else s1
-    t15 = libdevice.powf(t14, t8)
-    t16 = fdiv(t15, m1)
-    t17 = fsub(s2_l, s2_l) == f32(0.0)
-    t18 = fadd(s2, s2_l)
-    t19 = t18 if t17 else s2
-    t20 = libdevice.powf(t19, t8)
-    t21 = fdiv(t20, m2)
-    t22 = t16 < t21
-    t23 = -(t16 if t22 else t21)
-    t24 = fadd(t11, t23)
-    t25 = fsub(t24, t11)
-    t26 = fsub(t11, margin)
-    t27 = fsub(t5, fsub(t7, t4)) if t6 else f32(0.0)
-    t28 = fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3)))
-    t29 = fadd(libdevice.fmaf(-t10, m0, t9), fadd(t28, fmul(t9, fmul(t27, libdevice.logf(t3)))))
-    t30 = fadd(fadd(fadd(fsub(margin, fsub(t11, t26)), fsub(t10, t26)), margin_l), fmul(t29, inverse(m0)))
-    t31 = fsub(s1_l, fsub(t13, s1)) if t12 else f32(0.0)
-    t32 = t14 if t22 else t19
-    t33 = fmul(t8, fdiv(t31 if t22 else fsub(s2_l, fsub(t18, s2)) if t17 else f32(0.0), t32))
-    t34 = fmul(t27, libdevice.logf(t32))
-    t35 = inverse(m1 if t22 else m2)
-    t36 = fmul(fadd(libdevice.fmaf(-t16, m1, t15), fadd(fmul(t15, t33), fmul(t15, t34))), t35)
-    t37 = t36 if t22 else fmul(fadd(libdevice.fmaf(-t21, m2, t20), fadd(fmul(t20, t33), fmul(t20, t34))), t35)
-    t38 = fadd(fadd(fadd(fsub(t11, fsub(t24, t25)), fsub(t23, t25)), t30), -t37)
-    t39 = t24 < f32(0.0) or t24 == f32(0.0) and t38 < f32(0.0)
-    t40 = f32(0.0) if t39 else t38
-    t41 = fsub(t40, t40) == f32(0.0)
-    t42 = f32(0.0) if t39 else t24
-    t43 = fadd(t42, t40)
-    t44 = fsub(t40, fsub(t43, t42)) if t41 else f32(0.0)
-    t45 = t43 if t41 else t42
-    return fadd(t45, t44) if fsub(t44, t44) == f32(0.0) else t45
+    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum(t3, t4, t9, t10)
+    t12 = fdiv(t11, m0)
+    t13 = fadd(margin, t12)
+    t14 = fsub(s1_l, s1_l) == f32(0.0)
+    t15 = fadd(s1, s1_l)
+    t16 = t15 if t14 else s1
+    t17 = fsub(s1_l, fsub(t15, s1)) if t14 else f32(0.0)
+    t18 = powf_sum(t16, t17, t9, t10)
+    t19 = fdiv(t18, m1)
+    t20 = fsub(s2_l, s2_l) == f32(0.0)
+    t21 = fadd(s2, s2_l)
+    t22 = t21 if t20 else s2
+    t23 = fsub(s2_l, fsub(t21, s2)) if t20 else f32(0.0)
+    t24 = powf_sum(t22, t23, t9, t10)
+    t25 = fdiv(t24, m2)
+    t26 = t19 < t25
+    t27 = -(t19 if t26 else t25)
+    t28 = fadd(t13, t27)
+    t29 = fsub(t28, t13)
+    t30 = fsub(t13, margin)
+    t31 = fmul(fadd(libdevice.fmaf(-t12, m0, t11), powf_sum_low(t3, t4, t9, t10)), inverse(m0))
+    t32 = fadd(fadd(fadd(fsub(margin, fsub(t13, t30)), fsub(t12, t30)), margin_l), t31)
+    t33 = powf_sum_low(t16 if t26 else t22, t17 if t26 else t23, t9, t10)
+    t34 = inverse(m1 if t26 else m2)
+    t35 = fmul(fadd(libdevice.fmaf(-t19, m1, t18), t33), t34)
+    t36 = -(t35 if t26 else fmul(fadd(libdevice.fmaf(-t25, m2, t24), t33), t34))
+    t37 = fadd(fadd(fadd(fsub(t13, fsub(t28, t29)), fsub(t27, t29)), t32), t36)
+    t38 = t28 < f32(0.0) or t28 == f32(0.0) and t37 < f32(0.0)
+    t39 = f32(0.0) if t38 else t37
+    t40 = fsub(t39, t39) == f32(0.0)
+    t41 = f32(0.0) if t38 else t28
+    t42 = fadd(t41, t39)
+    t43 = fsub(t39, fsub(t42, t41)) if t40 else f32(0.0)
+    t44 = t42 if t40 else t41
+    return fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
 
 
 # m0 = scale over D.1 of eps + anchor[D.1] - positive[D.1]
@@ -38000,19 +38003,20 @@ def vjp_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s1, s1_l):
     t1 = fsub(s1_l, s1_l) == f32(0.0)
     t2 = fadd(s1, s1_l)
     t3 = t2 if t1 else s1
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fmul(t9, fmul(fsub(t5, fsub(t7, t4)) if t6 else f32(0.0), libdevice.logf(t3)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(s1_l, fsub(t2, s1)) if t1 else f32(0.0), t3))), t10)
+    t4 = fsub(s1_l, fsub(t2, s1)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t3, t4, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t3, t4, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # e1 = s2**(1/p)
@@ -38021,19 +38025,20 @@ def vjp_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s2, s2_l):
     t1 = fsub(s2_l, s2_l) == f32(0.0)
     t2 = fadd(s2, s2_l)
     t3 = t2 if t1 else s2
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fmul(t9, fmul(fsub(t5, fsub(t7, t4)) if t6 else f32(0.0), libdevice.logf(t3)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(s2_l, fsub(t2, s2)) if t1 else f32(0.0), t3))), t10)
+    t4 = fsub(s2_l, fsub(t2, s2)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t3, t4, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t3, t4, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # e2 = s0**(1/p)
@@ -38042,19 +38047,20 @@ def vjp_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l):
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fmul(t9, fmul(fsub(t5, fsub(t7, t4)) if t6 else f32(0.0), libdevice.logf(t3)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3))), t10)
+    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t3, t4, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t3, t4, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # s4 = (-(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e1/m2 < e0/m1 else (0 if Eq(s2, 0)
@@ -38110,24 +38116,24 @@ def vjp_f32_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t45 = fsub(s2_l, s2_l) == f32(0.0)
     t46 = fadd(s2, s2_l)
     t47 = t46 if t45 else s2
-    t48 = fdiv(f32(1.0), p)
-    t49 = fadd(t48, f32(-1.0))
-    t50 = fsub(t49, t48)
-    t51 = inverse(p)
-    t52 = fmul(fsub(libdevice.fmaf(-t48, p, f32(1.0)), fmul(t48, p_l)), t51)
-    t53 = fadd(fadd(fsub(t48, fsub(t49, t50)), fsub(f32(-1.0), t50)), t52)
-    t54 = fsub(t53, t53) == f32(0.0)
-    t55 = fadd(t49, t53)
-    t56 = t55 if t54 else t49
-    t57 = libdevice.powf(t47, t56)
-    t58 = f32(0.0) if t44 else t57
-    t59 = fdiv(t58, p)
-    t60 = fmul(t57, fmul(fsub(t53, fsub(t55, t49)) if t54 else f32(0.0), libdevice.logf(t47)))
-    t61 = fadd(fmul(t57, fmul(t56, fdiv(fsub(s2_l, fsub(t46, s2)) if t45 else f32(0.0), t47))), t60)
-    t62 = fmul(fsub(fadd(libdevice.fmaf(-t59, p, t58), f32(0.0) if t44 else t61), fmul(t59, p_l)), t51)
+    t48 = fsub(s2_l, fsub(t46, s2)) if t45 else f32(0.0)
+    t49 = fdiv(f32(1.0), p)
+    t50 = fadd(t49, f32(-1.0))
+    t51 = fsub(t50, t49)
+    t52 = inverse(p)
+    t53 = fmul(fsub(libdevice.fmaf(-t49, p, f32(1.0)), fmul(t49, p_l)), t52)
+    t54 = fadd(fadd(fsub(t49, fsub(t50, t51)), fsub(f32(-1.0), t51)), t53)
+    t55 = fsub(t54, t54) == f32(0.0)
+    t56 = fadd(t50, t54)
+    t57 = t56 if t55 else t50
+    t58 = fsub(t54, fsub(t56, t50)) if t55 else f32(0.0)
+    t59 = f32(0.0) if t44 else powf_sum(t47, t48, t57, t58)
+    t60 = fdiv(t59, p)
+    t61 = fadd(libdevice.fmaf(-t60, p, t59), f32(0.0) if t44 else powf_sum_low(t47, t48, t57, t58))
+    t62 = fmul(fsub(t61, fmul(t60, p_l)), t52)
     t63 = -(f32(0.0) if t31 else t62 if t38 else fmul(t62, f32(0.5))) if t24 else f32(0.0)
     t64 = fsub(t63, t63) == f32(0.0)
-    t65 = -(f32(0.0) if t31 else t59 if t38 else fmul(t59, f32(0.5))) if t24 else f32(0.0)
+    t65 = -(f32(0.0) if t31 else t60 if t38 else fmul(t60, f32(0.5))) if t24 else f32(0.0)
     t66 = fadd(t65, t63)
     t67 = t66 if t64 else t65
     t68 = (fsub(t63, fsub(t66, t65)) if t64 else f32(0.0)) if fsub(t67, t67) == f32(0.0) else f32(0.0)
@@ -38180,21 +38186,21 @@ def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t38 = fsub(s1_l, s1_l) == f32(0.0)
     t39 = fadd(s1, s1_l)
     t40 = t39 if t38 else s1
-    t41 = fdiv(f32(1.0), p)
-    t42 = fadd(t41, f32(-1.0))
-    t43 = fsub(t42, t41)
-    t44 = inverse(p)
-    t45 = fmul(fsub(libdevice.fmaf(-t41, p, f32(1.0)), fmul(t41, p_l)), t44)
-    t46 = fadd(fadd(fsub(t41, fsub(t42, t43)), fsub(f32(-1.0), t43)), t45)
-    t47 = fsub(t46, t46) == f32(0.0)
-    t48 = fadd(t42, t46)
-    t49 = t48 if t47 else t42
-    t50 = libdevice.powf(t40, t49)
-    t51 = f32(0.0) if t37 else t50
-    t52 = fdiv(t51, p)
-    t53 = fmul(t50, fmul(fsub(t46, fsub(t48, t42)) if t47 else f32(0.0), libdevice.logf(t40)))
-    t54 = fadd(fmul(t50, fmul(t49, fdiv(fsub(s1_l, fsub(t39, s1)) if t38 else f32(0.0), t40))), t53)
-    t55 = fmul(fsub(fadd(libdevice.fmaf(-t52, p, t51), f32(0.0) if t37 else t54), fmul(t52, p_l)), t44)
+    t41 = fsub(s1_l, fsub(t39, s1)) if t38 else f32(0.0)
+    t42 = fdiv(f32(1.0), p)
+    t43 = fadd(t42, f32(-1.0))
+    t44 = fsub(t43, t42)
+    t45 = inverse(p)
+    t46 = fmul(fsub(libdevice.fmaf(-t42, p, f32(1.0)), fmul(t42, p_l)), t45)
+    t47 = fadd(fadd(fsub(t42, fsub(t43, t44)), fsub(f32(-1.0), t44)), t46)
+    t48 = fsub(t47, t47) == f32(0.0)
+    t49 = fadd(t43, t47)
+    t50 = t49 if t48 else t43
+    t51 = fsub(t47, fsub(t49, t43)) if t48 else f32(0.0)
+    t52 = f32(0.0) if t37 else powf_sum(t40, t41, t50, t51)
+    t53 = fdiv(t52, p)
+    t54 = fadd(libdevice.fmaf(-t53, p, t52), f32(0.0) if t37 else powf_sum_low(t40, t41, t50, t51))
+    t55 = fmul(fsub(t54, fmul(t53, p_l)), t45)
     t56 = fadd(t4, t15)
     t57 = fsub(t56, t4)
     t58 = fadd(fadd(fadd(fsub(t4, fsub(t56, t57)), fsub(t15, t57)), t18), -t16)
@@ -38204,7 +38210,7 @@ def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t62 = t61 < f32(0.0) or t61 == f32(0.0) and (fsub(t58, fsub(t60, t56)) if t59 else f32(0.0)) < f32(0.0)
     t63 = -(t55 if t31 else f32(0.0) if t62 else fmul(t55, f32(0.5))) if t24 else f32(0.0)
     t64 = fsub(t63, t63) == f32(0.0)
-    t65 = -(t52 if t31 else f32(0.0) if t62 else fmul(t52, f32(0.5))) if t24 else f32(0.0)
+    t65 = -(t53 if t31 else f32(0.0) if t62 else fmul(t53, f32(0.5))) if t24 else f32(0.0)
     t66 = fadd(t65, t63)
     t67 = t66 if t64 else t65
     t68 = (fsub(t63, fsub(t66, t65)) if t64 else f32(0.0)) if fsub(t67, t67) == f32(0.0) else f32(0.0)
@@ -38248,28 +38254,27 @@ def vjp_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t30 = fsub(s0_l, s0_l) == f32(0.0)
     t31 = fadd(s0, s0_l)
     t32 = t31 if t30 else s0
-    t33 = fdiv(f32(1.0), p)
-    t34 = fadd(t33, f32(-1.0))
-    t35 = fsub(t34, t33)
-    t36 = inverse(p)
-    t37 = fmul(fsub(libdevice.fmaf(-t33, p, f32(1.0)), fmul(t33, p_l)), t36)
-    t38 = fadd(fadd(fsub(t33, fsub(t34, t35)), fsub(f32(-1.0), t35)), t37)
-    t39 = fsub(t38, t38) == f32(0.0)
-    t40 = fadd(t34, t38)
-    t41 = t40 if t39 else t34
-    t42 = libdevice.powf(t32, t41)
-    t43 = f32(0.0) if t29 else t42
-    t44 = fdiv(t43, p)
-    t45 = fmul(t42, fmul(fsub(t38, fsub(t40, t34)) if t39 else f32(0.0), libdevice.logf(t32)))
-    t46 = fadd(fmul(t42, fmul(t41, fdiv(fsub(s0_l, fsub(t31, s0)) if t30 else f32(0.0), t32))), t45)
-    t47 = fmul(fsub(fadd(libdevice.fmaf(-t44, p, t43), f32(0.0) if t29 else t46), fmul(t44, p_l)), t36)
-    t48 = t47 if t23 else f32(0.0)
-    t49 = fsub(t48, t48) == f32(0.0)
-    t50 = t44 if t23 else f32(0.0)
-    t51 = fadd(t50, t48)
-    t52 = t51 if t49 else t50
-    t53 = (fsub(t48, fsub(t51, t50)) if t49 else f32(0.0)) if fsub(t52, t52) == f32(0.0) else f32(0.0)
-    return t52, t53
+    t33 = fsub(s0_l, fsub(t31, s0)) if t30 else f32(0.0)
+    t34 = fdiv(f32(1.0), p)
+    t35 = fadd(t34, f32(-1.0))
+    t36 = fsub(t35, t34)
+    t37 = inverse(p)
+    t38 = fmul(fsub(libdevice.fmaf(-t34, p, f32(1.0)), fmul(t34, p_l)), t37)
+    t39 = fadd(fadd(fsub(t34, fsub(t35, t36)), fsub(f32(-1.0), t36)), t38)
+    t40 = fsub(t39, t39) == f32(0.0)
+    t41 = fadd(t35, t39)
+    t42 = t41 if t40 else t35
+    t43 = fsub(t39, fsub(t41, t35)) if t40 else f32(0.0)
+    t44 = f32(0.0) if t29 else powf_sum(t32, t33, t42, t43)
+    t45 = fdiv(t44, p)
+    t46 = fadd(libdevice.fmaf(-t45, p, t44), f32(0.0) if t29 else powf_sum_low(t32, t33, t42, t43))
+    t47 = fmul(fsub(t46, fmul(t45, p_l)), t37) if t23 else f32(0.0)
+    t48 = fsub(t47, t47) == f32(0.0)
+    t49 = t45 if t23 else f32(0.0)
+    t50 = fadd(t49, t47)
+    t51 = t50 if t48 else t49
+    t52 = (fsub(t47, fsub(t50, t49)) if t48 else f32(0.0)) if fsub(t51, t51) == f32(0.0) else f32(0.0)
+    return t51, t52
 
 
 # e3[D] = Abs(y1[D])**(p - 1)
@@ -38280,20 +38285,21 @@ def vjp_f32_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t3 = libdevice.fabsf(y1_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t14 = fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t13)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum_low(t5, t6, t12, t13)
     t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
-    return t17, t18
+    t16 = powf_sum(t5, t6, t12, t13)
+    t17 = fadd(t16, t14)
+    t18 = t17 if t15 else t16
+    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    return t18, t19
 
 
 # e4[D] = Abs(y0[D])**(p - 1)
@@ -38304,20 +38310,21 @@ def vjp_f32_e4_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t3 = libdevice.fabsf(y0_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t14 = fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t13)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum_low(t5, t6, t12, t13)
     t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
-    return t17, t18
+    t16 = powf_sum(t5, t6, t12, t13)
+    t17 = fadd(t16, t14)
+    t18 = t17 if t15 else t16
+    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    return t18, t19
 
 
 # danchor[D] = (g*(p*s5*sign(y1[D])*e3[D] + p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
@@ -38406,20 +38413,21 @@ def vjp_f32_e5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D, y2_D_l):
     t3 = libdevice.fabsf(y2_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t14 = fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t13)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum_low(t5, t6, t12, t13)
     t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
-    return t17, t18
+    t16 = powf_sum(t5, t6, t12, t13)
+    t17 = fadd(t16, t14)
+    t18 = t17 if t15 else t16
+    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    return t18, t19
 
 
 # dpositive[D] = (g*(p*s4*sign(y2[D])*e5[D] - p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >=
@@ -39185,50 +39193,49 @@ def vjp_margin_f32_dmargin_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fdiv(t9, m0)
-    t11 = fadd(margin, t10)
-    t12 = fsub(s1_l, s1_l) == f32(0.0)
-    t13 = fadd(s1, s1_l)
-    t14 = t13 if t12 else s1
-    t15 = libdevice.powf(t14, t8)
-    t16 = fdiv(t15, m1)
-    t17 = fsub(s2_l, s2_l) == f32(0.0)
-    t18 = fadd(s2, s2_l)
-    t19 = t18 if t17 else s2
-    t20 = libdevice.powf(t19, t8)
-    t21 = fdiv(t20, m2)
-    t22 = t16 < t21
-    t23 = -(t16 if t22 else t21)
-    t24 = fadd(t11, t23)
-    t25 = -t24
-    t26 = fadd(f32(0.0), t25)
-    t27 = fsub(t26, f32(0.0))
-    t28 = fsub(t24, t11)
-    t29 = fsub(t11, margin)
-    t30 = fsub(t5, fsub(t7, t4)) if t6 else f32(0.0)
-    t31 = fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3)))
-    t32 = fadd(libdevice.fmaf(-t10, m0, t9), fadd(t31, fmul(t9, fmul(t30, libdevice.logf(t3)))))
-    t33 = fadd(fadd(fadd(fsub(margin, fsub(t11, t29)), fsub(t10, t29)), margin_l), fmul(t32, inverse(m0)))
-    t34 = fsub(s1_l, fsub(t13, s1)) if t12 else f32(0.0)
-    t35 = t14 if t22 else t19
-    t36 = fmul(t8, fdiv(t34 if t22 else fsub(s2_l, fsub(t18, s2)) if t17 else f32(0.0), t35))
-    t37 = fmul(t30, libdevice.logf(t35))
-    t38 = inverse(m1 if t22 else m2)
-    t39 = fmul(fadd(libdevice.fmaf(-t16, m1, t15), fadd(fmul(t15, t36), fmul(t15, t37))), t38)
-    t40 = t39 if t22 else fmul(fadd(libdevice.fmaf(-t21, m2, t20), fadd(fmul(t20, t36), fmul(t20, t37))), t38)
-    t41 = -fadd(fadd(fadd(fsub(t11, fsub(t24, t28)), fsub(t23, t28)), t33), -t40)
-    t42 = fadd(fadd(fsub(f32(0.0), fsub(t26, t27)), fsub(t25, t27)), t41)
-    t43 = fsub(t42, t42) == f32(0.0)
-    t44 = fadd(t26, t42)
-    t45 = t44 if t43 else t26
-    t46 = t45 < f32(0.0) or t45 == f32(0.0) and (fsub(t42, fsub(t44, t26)) if t43 else f32(0.0)) <= f32(0.0)
-    return g if t46 else f32(0.0)
+    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum(t3, t4, t9, t10)
+    t12 = fdiv(t11, m0)
+    t13 = fadd(margin, t12)
+    t14 = fsub(s1_l, s1_l) == f32(0.0)
+    t15 = fadd(s1, s1_l)
+    t16 = t15 if t14 else s1
+    t17 = fsub(s1_l, fsub(t15, s1)) if t14 else f32(0.0)
+    t18 = powf_sum(t16, t17, t9, t10)
+    t19 = fdiv(t18, m1)
+    t20 = fsub(s2_l, s2_l) == f32(0.0)
+    t21 = fadd(s2, s2_l)
+    t22 = t21 if t20 else s2
+    t23 = fsub(s2_l, fsub(t21, s2)) if t20 else f32(0.0)
+    t24 = powf_sum(t22, t23, t9, t10)
+    t25 = fdiv(t24, m2)
+    t26 = t19 < t25
+    t27 = -(t19 if t26 else t25)
+    t28 = fadd(t13, t27)
+    t29 = -t28
+    t30 = fadd(f32(0.0), t29)
+    t31 = fsub(t30, f32(0.0))
+    t32 = fsub(t28, t13)
+    t33 = fsub(t13, margin)
+    t34 = fmul(fadd(libdevice.fmaf(-t12, m0, t11), powf_sum_low(t3, t4, t9, t10)), inverse(m0))
+    t35 = fadd(fadd(fadd(fsub(margin, fsub(t13, t33)), fsub(t12, t33)), margin_l), t34)
+    t36 = powf_sum_low(t16 if t26 else t22, t17 if t26 else t23, t9, t10)
+    t37 = inverse(m1 if t26 else m2)
+    t38 = fmul(fadd(libdevice.fmaf(-t19, m1, t18), t36), t37)
+    t39 = -(t38 if t26 else fmul(fadd(libdevice.fmaf(-t25, m2, t24), t36), t37))
+    t40 = -fadd(fadd(fadd(fsub(t13, fsub(t28, t32)), fsub(t27, t32)), t35), t39)
+    t41 = fadd(fadd(fsub(f32(0.0), fsub(t30, t31)), fsub(t29, t31)), t40)
+    t42 = fsub(t41, t41) == f32(0.0)
+    t43 = fadd(t30, t41)
+    t44 = t43 if t42 else t30
+    t45 = t44 < f32(0.0) or t44 == f32(0.0) and (fsub(t41, fsub(t43, t30)) if t42 else f32(0.0)) <= f32(0.0)
+    return g if t45 else f32(0.0)
 
 
 # dmargin = (g if margin - minimum(s1**(1/p)/m1, s2**(1/p)/m2) + s0**(1/p)/m0 >= 0 else 0)
@@ -39284,17 +39291,18 @@ def vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t3 = libdevice.fabsf(y0_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t5, t6, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # s0 = sum over D.1 of e0[D.1]
@@ -39312,17 +39320,18 @@ def vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t3 = libdevice.fabsf(y1_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t5, t6, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # s1 = sum over D.1 of e1[D.1]
@@ -39340,17 +39349,18 @@ def vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D, y2_D_l):
     t3 = libdevice.fabsf(y2_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t5, t6, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # s2 = sum over D.1 of e2[D.1]
@@ -39413,24 +39423,24 @@ def vjp_p_f32_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t45 = fsub(s2_l, s2_l) == f32(0.0)
     t46 = fadd(s2, s2_l)
     t47 = t46 if t45 else s2
-    t48 = fdiv(f32(1.0), p)
-    t49 = fadd(t48, f32(-1.0))
-    t50 = fsub(t49, t48)
-    t51 = inverse(p)
-    t52 = fmul(fsub(libdevice.fmaf(-t48, p, f32(1.0)), fmul(t48, p_l)), t51)
-    t53 = fadd(fadd(fsub(t48, fsub(t49, t50)), fsub(f32(-1.0), t50)), t52)
-    t54 = fsub(t53, t53) == f32(0.0)
-    t55 = fadd(t49, t53)
-    t56 = t55 if t54 else t49
-    t57 = libdevice.powf(t47, t56)
-    t58 = f32(0.0) if t44 else t57
-    t59 = fdiv(t58, p)
-    t60 = fmul(t57, fmul(fsub(t53, fsub(t55, t49)) if t54 else f32(0.0), libdevice.logf(t47)))
-    t61 = fadd(fmul(t57, fmul(t56, fdiv(fsub(s2_l, fsub(t46, s2)) if t45 else f32(0.0), t47))), t60)
-    t62 = fmul(fsub(fadd(libdevice.fmaf(-t59, p, t58), f32(0.0) if t44 else t61), fmul(t59, p_l)), t51)
+    t48 = fsub(s2_l, fsub(t46, s2)) if t45 else f32(0.0)
+    t49 = fdiv(f32(1.0), p)
+    t50 = fadd(t49, f32(-1.0))
+    t51 = fsub(t50, t49)
+    t52 = inverse(p)
+    t53 = fmul(fsub(libdevice.fmaf(-t49, p, f32(1.0)), fmul(t49, p_l)), t52)
+    t54 = fadd(fadd(fsub(t49, fsub(t50, t51)), fsub(f32(-1.0), t51)), t53)
+    t55 = fsub(t54, t54) == f32(0.0)
+    t56 = fadd(t50, t54)
+    t57 = t56 if t55 else t50
+    t58 = fsub(t54, fsub(t56, t50)) if t55 else f32(0.0)
+    t59 = f32(0.0) if t44 else powf_sum(t47, t48, t57, t58)
+    t60 = fdiv(t59, p)
+    t61 = fadd(libdevice.fmaf(-t60, p, t59), f32(0.0) if t44 else powf_sum_low(t47, t48, t57, t58))
+    t62 = fmul(fsub(t61, fmul(t60, p_l)), t52)
     t63 = -(f32(0.0) if t31 else t62 if t38 else fmul(t62, f32(0.5))) if t24 else f32(0.0)
     t64 = fsub(t63, t63) == f32(0.0)
-    t65 = -(f32(0.0) if t31 else t59 if t38 else fmul(t59, f32(0.5))) if t24 else f32(0.0)
+    t65 = -(f32(0.0) if t31 else t60 if t38 else fmul(t60, f32(0.5))) if t24 else f32(0.0)
     t66 = fadd(t65, t63)
     t67 = t66 if t64 else t65
     t68 = (fsub(t63, fsub(t66, t65)) if t64 else f32(0.0)) if fsub(t67, t67) == f32(0.0) else f32(0.0)
@@ -39523,21 +39533,21 @@ def vjp_p_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t38 = fsub(s1_l, s1_l) == f32(0.0)
     t39 = fadd(s1, s1_l)
     t40 = t39 if t38 else s1
-    t41 = fdiv(f32(1.0), p)
-    t42 = fadd(t41, f32(-1.0))
-    t43 = fsub(t42, t41)
-    t44 = inverse(p)
-    t45 = fmul(fsub(libdevice.fmaf(-t41, p, f32(1.0)), fmul(t41, p_l)), t44)
-    t46 = fadd(fadd(fsub(t41, fsub(t42, t43)), fsub(f32(-1.0), t43)), t45)
-    t47 = fsub(t46, t46) == f32(0.0)
-    t48 = fadd(t42, t46)
-    t49 = t48 if t47 else t42
-    t50 = libdevice.powf(t40, t49)
-    t51 = f32(0.0) if t37 else t50
-    t52 = fdiv(t51, p)
-    t53 = fmul(t50, fmul(fsub(t46, fsub(t48, t42)) if t47 else f32(0.0), libdevice.logf(t40)))
-    t54 = fadd(fmul(t50, fmul(t49, fdiv(fsub(s1_l, fsub(t39, s1)) if t38 else f32(0.0), t40))), t53)
-    t55 = fmul(fsub(fadd(libdevice.fmaf(-t52, p, t51), f32(0.0) if t37 else t54), fmul(t52, p_l)), t44)
+    t41 = fsub(s1_l, fsub(t39, s1)) if t38 else f32(0.0)
+    t42 = fdiv(f32(1.0), p)
+    t43 = fadd(t42, f32(-1.0))
+    t44 = fsub(t43, t42)
+    t45 = inverse(p)
+    t46 = fmul(fsub(libdevice.fmaf(-t42, p, f32(1.0)), fmul(t42, p_l)), t45)
+    t47 = fadd(fadd(fsub(t42, fsub(t43, t44)), fsub(f32(-1.0), t44)), t46)
+    t48 = fsub(t47, t47) == f32(0.0)
+    t49 = fadd(t43, t47)
+    t50 = t49 if t48 else t43
+    t51 = fsub(t47, fsub(t49, t43)) if t48 else f32(0.0)
+    t52 = f32(0.0) if t37 else powf_sum(t40, t41, t50, t51)
+    t53 = fdiv(t52, p)
+    t54 = fadd(libdevice.fmaf(-t53, p, t52), f32(0.0) if t37 else powf_sum_low(t40, t41, t50, t51))
+    t55 = fmul(fsub(t54, fmul(t53, p_l)), t45)
     t56 = fadd(t4, t15)
     t57 = fsub(t56, t4)
     t58 = fadd(fadd(fadd(fsub(t4, fsub(t56, t57)), fsub(t15, t57)), t18), -t16)
@@ -39547,7 +39557,7 @@ def vjp_p_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t62 = t61 < f32(0.0) or t61 == f32(0.0) and (fsub(t58, fsub(t60, t56)) if t59 else f32(0.0)) < f32(0.0)
     t63 = -(t55 if t31 else f32(0.0) if t62 else fmul(t55, f32(0.5))) if t24 else f32(0.0)
     t64 = fsub(t63, t63) == f32(0.0)
-    t65 = -(t52 if t31 else f32(0.0) if t62 else fmul(t52, f32(0.5))) if t24 else f32(0.0)
+    t65 = -(t53 if t31 else f32(0.0) if t62 else fmul(t53, f32(0.5))) if t24 else f32(0.0)
     t66 = fadd(t65, t63)
     t67 = t66 if t64 else t65
     t68 = (fsub(t63, fsub(t66, t65)) if t64 else f32(0.0)) if fsub(t67, t67) == f32(0.0) else f32(0.0)
@@ -39631,28 +39641,27 @@ def vjp_p_f32_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t30 = fsub(s0_l, s0_l) == f32(0.0)
     t31 = fadd(s0, s0_l)
     t32 = t31 if t30 else s0
-    t33 = fdiv(f32(1.0), p)
-    t34 = fadd(t33, f32(-1.0))
-    t35 = fsub(t34, t33)
-    t36 = inverse(p)
-    t37 = fmul(fsub(libdevice.fmaf(-t33, p, f32(1.0)), fmul(t33, p_l)), t36)
-    t38 = fadd(fadd(fsub(t33, fsub(t34, t35)), fsub(f32(-1.0), t35)), t37)
-    t39 = fsub(t38, t38) == f32(0.0)
-    t40 = fadd(t34, t38)
-    t41 = t40 if t39 else t34
-    t42 = libdevice.powf(t32, t41)
-    t43 = f32(0.0) if t29 else t42
-    t44 = fdiv(t43, p)
-    t45 = fmul(t42, fmul(fsub(t38, fsub(t40, t34)) if t39 else f32(0.0), libdevice.logf(t32)))
-    t46 = fadd(fmul(t42, fmul(t41, fdiv(fsub(s0_l, fsub(t31, s0)) if t30 else f32(0.0), t32))), t45)
-    t47 = fmul(fsub(fadd(libdevice.fmaf(-t44, p, t43), f32(0.0) if t29 else t46), fmul(t44, p_l)), t36)
-    t48 = t47 if t23 else f32(0.0)
-    t49 = fsub(t48, t48) == f32(0.0)
-    t50 = t44 if t23 else f32(0.0)
-    t51 = fadd(t50, t48)
-    t52 = t51 if t49 else t50
-    t53 = (fsub(t48, fsub(t51, t50)) if t49 else f32(0.0)) if fsub(t52, t52) == f32(0.0) else f32(0.0)
-    return t52, t53
+    t33 = fsub(s0_l, fsub(t31, s0)) if t30 else f32(0.0)
+    t34 = fdiv(f32(1.0), p)
+    t35 = fadd(t34, f32(-1.0))
+    t36 = fsub(t35, t34)
+    t37 = inverse(p)
+    t38 = fmul(fsub(libdevice.fmaf(-t34, p, f32(1.0)), fmul(t34, p_l)), t37)
+    t39 = fadd(fadd(fsub(t34, fsub(t35, t36)), fsub(f32(-1.0), t36)), t38)
+    t40 = fsub(t39, t39) == f32(0.0)
+    t41 = fadd(t35, t39)
+    t42 = t41 if t40 else t35
+    t43 = fsub(t39, fsub(t41, t35)) if t40 else f32(0.0)
+    t44 = f32(0.0) if t29 else powf_sum(t32, t33, t42, t43)
+    t45 = fdiv(t44, p)
+    t46 = fadd(libdevice.fmaf(-t45, p, t44), f32(0.0) if t29 else powf_sum_low(t32, t33, t42, t43))
+    t47 = fmul(fsub(t46, fmul(t45, p_l)), t37) if t23 else f32(0.0)
+    t48 = fsub(t47, t47) == f32(0.0)
+    t49 = t45 if t23 else f32(0.0)
+    t50 = fadd(t49, t47)
+    t51 = t50 if t48 else t49
+    t52 = (fsub(t47, fsub(t50, t49)) if t48 else f32(0.0)) if fsub(t51, t51) == f32(0.0) else f32(0.0)
+    return t51, t52
 
 
 # e8 = log(m0)
@@ -40399,21 +40408,21 @@ def vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D1, y2_D1_l):
     t3 = libdevice.fabsf(y2_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fadd(y2_D1, y2_D1_l) if fsub(y2_D1_l, y2_D1_l) == f32(0.0) else y2_D1
-    t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
-    t15 = fmul(t12, t14)
-    t16 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t17 = fmul(fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t16), t14)
-    t18 = fadd(libdevice.fmaf(t12, t14, -t15), t17)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum(t5, t6, t12, t13)
+    t15 = fadd(y2_D1, y2_D1_l) if fsub(y2_D1_l, y2_D1_l) == f32(0.0) else y2_D1
+    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
+    t17 = fmul(t14, t16)
+    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
     t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t15, t19
+    return t17, t19
 
 
 # s5 = p*s4*s5_of
@@ -40438,21 +40447,21 @@ def vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l):
     t3 = libdevice.fabsf(y1_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fadd(y1_D1, y1_D1_l) if fsub(y1_D1_l, y1_D1_l) == f32(0.0) else y1_D1
-    t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
-    t15 = fmul(t12, t14)
-    t16 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t17 = fmul(fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t16), t14)
-    t18 = fadd(libdevice.fmaf(t12, t14, -t15), t17)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum(t5, t6, t12, t13)
+    t15 = fadd(y1_D1, y1_D1_l) if fsub(y1_D1_l, y1_D1_l) == f32(0.0) else y1_D1
+    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
+    t17 = fmul(t14, t16)
+    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
     t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t15, t19
+    return t17, t19
 
 
 # s7 = p*s6*s7_of
@@ -40477,21 +40486,21 @@ def vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l):
     t3 = libdevice.fabsf(y0_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fadd(y0_D1, y0_D1_l) if fsub(y0_D1_l, y0_D1_l) == f32(0.0) else y0_D1
-    t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
-    t15 = fmul(t12, t14)
-    t16 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t17 = fmul(fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t16), t14)
-    t18 = fadd(libdevice.fmaf(t12, t14, -t15), t17)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum(t5, t6, t12, t13)
+    t15 = fadd(y0_D1, y0_D1_l) if fsub(y0_D1_l, y0_D1_l) == f32(0.0) else y0_D1
+    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
+    t17 = fmul(t14, t16)
+    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
     t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t15, t19
+    return t17, t19
 
 
 # s9 = p*s8*s9_of
