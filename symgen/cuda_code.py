@@ -6,24 +6,20 @@ Tests, the static figures of a kernel and `benchmarks/gpu.py` use it; a program 
 from __future__ import annotations
 
 import functools
-import gc
 import re
 import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
-from symgen import ptx
+from symgen import cuda_numba, ptx
 from symgen.runtime.cuda_arrays import LIBRARIES, Library, View
 from symgen.runtime.cuda_driver import Emulated
 from symgen.runtime.cuda_launch import THREADS, argument_type
@@ -53,64 +49,7 @@ class Intermediate:
 @functools.lru_cache(maxsize=64)
 def intermediate(kernel: Any, signature: tuple[Any, ...]) -> Intermediate:
     """What Numba makes of a kernel for some types of arguments; see `compile_ptx`."""
-    from numba import cuda
-    from numba.core.types.functions import BaseFunction
-    from numba.cuda import codegen, dispatcher
-    from numba.cuda.typing.context import BaseContext
-
-    found: list[Intermediate] = []
-
-    def keep(modules: Sequence[str], **options: Any) -> bytes:
-        found.append(Intermediate(tuple(modules), options))
-        return b""
-
-    # Numba asks the driver for which device to compile a device function; here there is neither, and it is stated
-    device = SimpleNamespace(compute_capability=CAPABILITIES[0])
-    with (
-        mock.patch.object(dispatcher, "get_current_device", return_value=device),
-        mock.patch.object(codegen.nvvm, "compile_ir", keep),
-        _remembering(BaseContext, "_resolve_user_function_type"),
-        _remembering(BaseFunction, "get_call_type"),
-        _without_collecting(),
-    ):
-        cuda.compile(kernel.py_func, signature, cc=CAPABILITIES[0], device=False, abi="numba", output="ptx")
-    (made,) = found
-    return made
-
-
-_known: dict[Any, Any] = {}
-
-
-def _remembering(holder: type, name: str) -> Any:
-    """Makes a method ask each question once: of thousands of sums of float32 Numba asks each time what that gives."""
-    method = getattr(holder, name)
-
-    def remembered(*arguments: Any) -> Any:
-        key = (name, *map(_hashable, arguments))
-        found = _known.get(key)
-        if found is None:
-            found = _known[key] = method(*arguments)
-        return found
-
-    return mock.patch.object(holder, name, remembered)
-
-
-def _hashable(argument: Any) -> Any:
-    if isinstance(argument, dict):
-        return tuple(argument.items())
-    return tuple(argument) if isinstance(argument, list) else argument
-
-
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """Numba makes millions of objects that all stay until it is done, which the collector would look at many times."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+    return Intermediate(*cuda_numba.modules(kernel, signature, CAPABILITIES[0]))
 
 
 def compile_ptx(kernel: Any, signature: tuple[Any, ...], capability: tuple[int, int] = (9, 0)) -> str:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -53,13 +54,11 @@ class Execution:
     Attributes:
         kernel: what runs.
         machine: registers and memory.
-        noise: gives for a number of threads the shares in [-1, 1] of the bounds by which approximations err, or None.
         limit: stretches of straight code after which a kernel that still runs is taken to hang.
     """
 
     kernel: Kernel
     machine: Machine
-    noise: Callable[[int], Array | None]
     limit: int
     place: Array = field(init=False)
     state: Array = field(init=False)
@@ -71,9 +70,8 @@ class Execution:
     def __post_init__(self) -> None:
         threads = self.machine.grid.threads
         self.place, self.state = np.zeros(threads, np.int64), np.full(threads, RUNNING, np.int8)
-        self.steps = tuple(self._step(i) for i in self.kernel.code)
-        self.leaders = frozenset(self.kernel.labels.values())
-        self.meets = frozenset(k for k, i in enumerate(self.kernel.code) if _meets(i.opcode))
+        decoded = _decoded(self.kernel)
+        self.steps, self.leaders, self.meets = decoded.steps, decoded.leaders, decoded.meets
 
     def run(self) -> None:
         """Run to the end.
@@ -189,34 +187,60 @@ class Execution:
         self.state[free] = RUNNING
         self.machine.memory.clock.barriers[free] += 1
 
-    # -- decoding
 
-    def _step(self, instruction: Instruction) -> Step | None:
-        """What an instruction does; None for control flow, which `_control` does."""
-        if _moves(instruction.opcode):
-            return None
-        if _is_barrier(instruction.opcode):
-            if [str(getattr(o, "text", "")) for o in instruction.operands] != ["0"]:
-                raise UnknownPtx("a barrier for a part of the block", instruction.line, instruction.text)
-            return None
-        return effect(instruction) or self._pure(instruction, decode(instruction))
+# -- decoding
 
-    def _pure(self, instruction: Instruction, pure: Pure) -> Step:
-        first, *rest = instruction.operands
-        targets = list(first.parts if isinstance(first, Vector) else (first,))
-        sources: list[Operand] = [*rest, *([Register(CARRY)] if pure.reads_carry else [])]
-        targets += [Register(CARRY)] if pure.writes_carry else []
-        if len(sources) != len(pure.sources) or len(targets) > len(pure.results):
-            wrong = f"{instruction.opcode} takes {len(pure.sources)} operands here, not {len(sources)}"
-            raise UnknownPtx(wrong, instruction.line, instruction.text)
 
-        def step(machine: Machine, lanes: Lanes) -> None:
-            read = machine.registers.read
-            values = [read(s, kind, lanes) for s, kind in zip(sources, pure.sources, strict=True)]
-            noise = (self.noise(values[0].size),) if pure.noisy else ()
-            result = pure.compute(*noise, *values)
-            results = result if isinstance(result, tuple) else (result,)
-            for target, kind, value in zip(targets, pure.results, results, strict=False):
-                machine.registers.write(target, kind, value, lanes)
+@dataclass(frozen=True)
+class Decoded:
+    """What the instructions of a kernel do, where others may come to them, and which wait for a warp."""
 
-        return step
+    steps: tuple[Step | None, ...]
+    leaders: frozenset[int]
+    meets: frozenset[int]
+
+
+_KNOWN: WeakKeyDictionary[Kernel, Decoded] = WeakKeyDictionary()
+
+
+def _decoded(kernel: Kernel) -> Decoded:
+    """The same at every launch of a kernel, most of which execute few of its instructions."""
+    found = _KNOWN.get(kernel)
+    if found is None:
+        steps = tuple(_step(i) for i in kernel.code)
+        meets = frozenset(k for k, i in enumerate(kernel.code) if _meets(i.opcode))
+        found = _KNOWN[kernel] = Decoded(steps, frozenset(kernel.labels.values()), meets)
+    return found
+
+
+def _step(instruction: Instruction) -> Step | None:
+    """What an instruction does; None for control flow, which `_control` does."""
+    if _moves(instruction.opcode):
+        return None
+    if _is_barrier(instruction.opcode):
+        if [str(getattr(o, "text", "")) for o in instruction.operands] != ["0"]:
+            raise UnknownPtx("a barrier for a part of the block", instruction.line, instruction.text)
+        return None
+    return effect(instruction) or _pure(instruction, decode(instruction))
+
+
+def _pure(instruction: Instruction, pure: Pure) -> Step:
+    first, *rest = instruction.operands
+    targets = list(first.parts if isinstance(first, Vector) else (first,))
+    sources: list[Operand] = [*rest, *([Register(CARRY)] if pure.reads_carry else [])]
+    targets += [Register(CARRY)] if pure.writes_carry else []
+    if len(sources) != len(pure.sources) or len(targets) > len(pure.results):
+        wrong = f"{instruction.opcode} takes {len(pure.sources)} operands here, not {len(sources)}"
+        raise UnknownPtx(wrong, instruction.line, instruction.text)
+    taken = tuple(zip(sources, pure.sources, strict=True))
+
+    def step(machine: Machine, lanes: Lanes) -> None:
+        read = machine.registers.read
+        values = [read(s, kind, lanes) for s, kind in taken]
+        noise = (machine.noise(values[0].size),) if pure.noisy else ()
+        result = pure.compute(*noise, *values)
+        results = result if isinstance(result, tuple) else (result,)
+        for target, kind, value in zip(targets, pure.results, results, strict=False):
+            machine.registers.write(target, kind, value, lanes)
+
+    return step

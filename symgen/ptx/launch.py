@@ -84,7 +84,7 @@ def launch(
     def noise(size: int) -> Array | None:
         return random.uniform(-error, error, size) if error else None
 
-    Execution(kernel, Machine(places, registers, memory, parameters), noise, limit).run()
+    Execution(kernel, Machine(places, registers, memory, parameters, noise), limit).run()
     return Run(counts)
 
 

@@ -28,12 +28,16 @@ TYPE = r"\.(?P<type>[busf](?:8|16|32|64))"
 
 @dataclass
 class Machine:
-    """The state of a run."""
+    """The state of a run; `noise` gives for a number of threads the shares in [-1, 1] of the bounds by which
+
+    approximations err, or None.
+    """
 
     grid: Grid
     registers: Registers
     memory: Memory
     parameters: dict[str, Array]
+    noise: Callable[[int], Array | None]
 
     def threads(self, lanes: Lanes) -> Array:
         return np.arange(self.grid.threads)[lanes]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -222,6 +223,7 @@ class Memory:
             raise DataRace(f"{reason}, and no barrier orders them", at.line, at.text)
 
 
+@lru_cache(maxsize=256)
 def granule(kernel: Kernel) -> int:
     """The size of the smallest access that the kernel has: what checks tell apart."""
     sizes = [

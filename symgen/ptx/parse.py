@@ -79,9 +79,9 @@ class Variable:
     initial: Array | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kernel:
-    """A kernel, ready to run.
+    """A kernel, ready to run; what is found out about one is kept by it, so that two are the same only if they are one.
 
     Attributes:
         name: of the entry.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class Registers:
         """The type with which a register was declared."""
         if name == CARRY:
             return TYPES["pred"]
-        prefix = name if name in self.declared else re.sub(r"\d+$", "", name)
+        prefix = name if name in self.declared else _prefix(name)
         if prefix not in self.declared:
             raise UnknownPtx(f"the register {name} is not declared")
         return self.declared[prefix]
@@ -112,6 +113,13 @@ class Registers:
         return (self.grid.threads if isinstance(lanes, slice) else lanes.size,)
 
 
+@cache
+def _prefix(name: str) -> str:
+    """A register's name without its number."""
+    return re.sub(r"\d+$", "", name)
+
+
+@cache
 def number(text: str, kind: Type) -> Array:
     """A number as PTX writes it: ``0f3F800000`` and ``0d...`` are the bits of floats, others are integers."""
     if text[:2] in {"0f", "0F", "0d", "0D"}:

@@ -75,8 +75,18 @@ def fresh() -> Any:
     def kernel(x: Any, y: Any, out: Any, n: Any) -> None:
         i = u32(thread())
         if i < n:
-            first, second = core(load(x, i), f32(load(y, u32(n - i - u32(1)))))
-            store(out, i, fadd(first, second))
+            total, last = f32(0), load(x, i)
+            for k in range(i, n, 32):  # variables that are assigned in several places, before and inside of loops
+                first, second = core(load(x, u32(k)), f32(load(y, u32(n - i - u32(1)))))
+                if first < second:
+                    total = fadd(total, first)
+                    if total < last:
+                        last = second
+                else:
+                    total = fmul(total, second)
+                while last < first:
+                    last = fadd(last, f32(1))
+            store(out, i, fadd(total, last))
 
     return kernel
 
@@ -98,6 +108,7 @@ def test_the_text_is_what_numba_alone_makes_of_a_kernel(monkeypatch):
             plain, _ = cuda.compile(fresh().py_func, signature, cc=capability, device=False, abi="numba", output="ptx")
             mine = compile_ptx(fresh(), signature, capability)
             assert unnumbered(mine) == unnumbered(plain)
+            assert len(re.findall(r"\bbra\b", mine)) > 5
 
 
 @pytest.fixture(scope="module")
