@@ -82,6 +82,12 @@ class straight_through(RealFunction):
     nargs = 2
 
 
+class defined(RealFunction):
+    """The second argument where the first is a number, else NaN: what a condition on the first would swallow."""
+
+    nargs = 2
+
+
 class nearest(RealFunction):
     """Its argument rounded to one float, so that differences from other floats are exact."""
 

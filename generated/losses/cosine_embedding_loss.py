@@ -122,50 +122,52 @@ def value_f64_out_core(h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, t
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     target = np.float64(target)
-    t1 = target == 1.0
-    t2 = s0 + -0.0
-    t3 = t2 - s0
-    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = s1 + -0.0
-    t8 = t7 - s1
-    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
-    t10 = t9 - t9 == 0.0
-    t11 = t7 + t9
-    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
-    t14 = math.sqrt(s0)
-    t15 = h7 * m0
-    t16 = hypot(t14, t15)
-    t17 = s2 / t16
-    t18 = math.sqrt(s1)
-    t19 = h7 * m1
-    t20 = hypot(t18, t19)
-    t21 = t17 / t20
-    t22 = 0.0 if t13 else t21
-    t23 = -t22
-    t24 = t23 + 1.0
-    t25 = t24 - t23
-    t26 = hypot_low(t14, t15) + t14 / t16 * ((fma(-t14, t14, s0) + s0_l) / (t14 + t14))
-    t27 = (fma(-t17, t16, s2) + s2_l - t17 * (t26 + t15 / t16 * (fma(h7, m0, -t15) + h7_l * m0))) / t16
-    t28 = hypot_low(t18, t19) + t18 / t20 * ((fma(-t18, t18, s1) + s1_l) / (t18 + t18))
-    t29 = (fma(-t21, t20, t17) + t27 - t21 * (t28 + t19 / t20 * (fma(h7, m1, -t19) + h7_l * m1))) / t20
-    t30 = 0.0 if t13 else t29
-    t31 = target == -1.0
-    t32 = t22 - margin
-    t33 = -margin
-    t34 = t32 - t33
-    t35 = t33 - (t32 - t34) + (t22 - t34) + t30
-    t36 = t32 < 0.0 or t32 == 0.0 and t35 < 0.0
-    t37 = 0.0 if t36 else t35
-    t38 = t37 - t37 == 0.0
-    t39 = 0.0 if t36 else t32
-    t40 = t39 + t37
-    t41 = (t37 - (t40 - t39) if t38 else 0.0) if t31 else 0.0
-    t42 = t23 - (t24 - t25) + (1.0 - t25) + -t30 if t1 else t41
-    t43 = t24 if t1 else (t40 if t38 else t39) if t31 else 0.0
-    return t43 + t42 if t42 - t42 == 0.0 else t43
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == 1.0
+    t4 = s0 + -0.0
+    t5 = t4 - s0
+    t6 = s0 - (t4 - t5) + (-0.0 - t5) + s0_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = s1 + -0.0
+    t10 = t9 - s1
+    t11 = s1 - (t9 - t10) + (-0.0 - t10) + s1_l
+    t12 = t11 - t11 == 0.0
+    t13 = t9 + t11
+    t14 = (t13 if t12 else t9) == 0.0 and (t11 - (t13 - t9) if t12 else 0.0) == 0.0
+    t15 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0 or t14
+    t16 = math.sqrt(s0)
+    t17 = h7 * m0
+    t18 = hypot(t16, t17)
+    t19 = s2 / t18
+    t20 = math.sqrt(s1)
+    t21 = h7 * m1
+    t22 = hypot(t20, t21)
+    t23 = t19 / t22
+    t24 = 0.0 if t15 else t23
+    t25 = -t24
+    t26 = t25 + 1.0
+    t27 = t26 - t25
+    t28 = hypot_low(t16, t17) + t16 / t18 * ((fma(-t16, t16, s0) + s0_l) / (t16 + t16))
+    t29 = (fma(-t19, t18, s2) + s2_l - t19 * (t28 + t17 / t18 * (fma(h7, m0, -t17) + h7_l * m0))) / t18
+    t30 = hypot_low(t20, t21) + t20 / t22 * ((fma(-t20, t20, s1) + s1_l) / (t20 + t20))
+    t31 = (fma(-t23, t22, t19) + t29 - t23 * (t30 + t21 / t22 * (fma(h7, m1, -t21) + h7_l * m1))) / t22
+    t32 = 0.0 if t15 else t31
+    t33 = target == -1.0
+    t34 = t24 - margin
+    t35 = -margin
+    t36 = t34 - t35
+    t37 = t35 - (t34 - t36) + (t24 - t36) + t32
+    t38 = t34 < 0.0 or t34 == 0.0 and t37 < 0.0
+    t39 = 0.0 if t38 else t37
+    t40 = t39 - t39 == 0.0
+    t41 = 0.0 if t38 else t34
+    t42 = t41 + t39
+    t43 = (t39 - (t42 - t41) if t40 else 0.0) if t33 else 0.0
+    t44 = 0.0 if t1 else 0.0 if t2 else t25 - (t26 - t27) + (1.0 - t27) + -t32 if t3 else t43
+    t45 = target if t1 else s2 if t2 else t26 if t3 else (t42 if t40 else t41) if t33 else 0.0
+    return t45 + t44 if t44 - t44 == 0.0 else t45
 
 
 # s0 = sum over D.1 of input1[D.1]**2
@@ -203,49 +205,51 @@ def value_f32_in_pairs_out_core(margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     target = np.float64(target)
-    t1 = target == 1.0
-    t2 = s0 + -0.0
-    t3 = t2 - s0
-    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = s1 + -0.0
-    t8 = t7 - s1
-    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
-    t10 = t9 - t9 == 0.0
-    t11 = t7 + t9
-    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
-    t14 = s0 + 1e-12
-    t15 = math.sqrt(t14)
-    t16 = s2 / t15
-    t17 = s1 + 1e-12
-    t18 = math.sqrt(t17)
-    t19 = t16 / t18
-    t20 = 0.0 if t13 else t19
-    t21 = -t20
-    t22 = t21 + 1.0
-    t23 = t22 - t21
-    t24 = t14 - s0
-    t25 = fma(-t15, t15, t14) + (s0 - (t14 - t24) + (1e-12 - t24) + s0_l + 2.0113352370744385e-29)
-    t26 = t17 - s1
-    t27 = fma(-t18, t18, t17) + (s1 - (t17 - t26) + (1e-12 - t26) + s1_l + 2.0113352370744385e-29)
-    t28 = fma(-t19, t18, t16) + (fma(-t16, t15, s2) + s2_l - t16 * (t25 / (t15 + t15))) / t15
-    t29 = 0.0 if t13 else (t28 - t19 * (t27 / (t18 + t18))) / t18
-    t30 = target == -1.0
-    t31 = t20 - margin
-    t32 = -margin
-    t33 = t31 - t32
-    t34 = t32 - (t31 - t33) + (t20 - t33) + t29
-    t35 = t31 < 0.0 or t31 == 0.0 and t34 < 0.0
-    t36 = 0.0 if t35 else t34
-    t37 = t36 - t36 == 0.0
-    t38 = 0.0 if t35 else t31
-    t39 = t38 + t36
-    t40 = (t36 - (t39 - t38) if t37 else 0.0) if t30 else 0.0
-    t41 = t21 - (t22 - t23) + (1.0 - t23) + -t29 if t1 else t40
-    t42 = t22 if t1 else (t39 if t37 else t38) if t30 else 0.0
-    return t42 + t41 if t41 - t41 == 0.0 else t42
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == 1.0
+    t4 = s0 + -0.0
+    t5 = t4 - s0
+    t6 = s0 - (t4 - t5) + (-0.0 - t5) + s0_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = s1 + -0.0
+    t10 = t9 - s1
+    t11 = s1 - (t9 - t10) + (-0.0 - t10) + s1_l
+    t12 = t11 - t11 == 0.0
+    t13 = t9 + t11
+    t14 = (t13 if t12 else t9) == 0.0 and (t11 - (t13 - t9) if t12 else 0.0) == 0.0
+    t15 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0 or t14
+    t16 = s0 + 1e-12
+    t17 = math.sqrt(t16)
+    t18 = s2 / t17
+    t19 = s1 + 1e-12
+    t20 = math.sqrt(t19)
+    t21 = t18 / t20
+    t22 = 0.0 if t15 else t21
+    t23 = -t22
+    t24 = t23 + 1.0
+    t25 = t24 - t23
+    t26 = t16 - s0
+    t27 = fma(-t17, t17, t16) + (s0 - (t16 - t26) + (1e-12 - t26) + s0_l + 2.0113352370744385e-29)
+    t28 = t19 - s1
+    t29 = fma(-t20, t20, t19) + (s1 - (t19 - t28) + (1e-12 - t28) + s1_l + 2.0113352370744385e-29)
+    t30 = fma(-t21, t20, t18) + (fma(-t18, t17, s2) + s2_l - t18 * (t27 / (t17 + t17))) / t17
+    t31 = 0.0 if t15 else (t30 - t21 * (t29 / (t20 + t20))) / t20
+    t32 = target == -1.0
+    t33 = t22 - margin
+    t34 = -margin
+    t35 = t33 - t34
+    t36 = t34 - (t33 - t35) + (t22 - t35) + t31
+    t37 = t33 < 0.0 or t33 == 0.0 and t36 < 0.0
+    t38 = 0.0 if t37 else t36
+    t39 = t38 - t38 == 0.0
+    t40 = 0.0 if t37 else t33
+    t41 = t40 + t38
+    t42 = (t38 - (t41 - t40) if t39 else 0.0) if t32 else 0.0
+    t43 = 0.0 if t1 else 0.0 if t2 else t23 - (t24 - t25) + (1.0 - t25) + -t31 if t3 else t42
+    t44 = target if t1 else s2 if t2 else t24 if t3 else (t41 if t39 else t40) if t32 else 0.0
+    return t44 + t43 if t43 - t43 == 0.0 else t44
 
 
 # size_s2 = sum over D.1 of Abs(input1[D.1]*input2[D.1])
@@ -298,7 +302,8 @@ def value_f32_near_out_core(margin, s0, s1, s2, target):
     target = np.float64(target)
     t1 = 0.0 if s0 == 0.0 or s1 == 0.0 else s2 / (math.sqrt(s0 + 1e-12) * math.sqrt(s1 + 1e-12))
     t2 = t1 - margin
-    return 1.0 - t1 if target == 1.0 else (0.0 if t2 < 0.0 else t2) if target == -1.0 else 0.0
+    t3 = 1.0 - t1 if target == 1.0 else (0.0 if t2 < 0.0 else t2) if target == -1.0 else 0.0
+    return target if target != target else s2 if s2 != s2 else t3
 
 
 # out = near_out
@@ -414,46 +419,48 @@ def vjp_f64_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, ta
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     target = np.float64(target)
-    t1 = target == 1.0
-    t2 = s0 + -0.0
-    t3 = t2 - s0
-    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = s1 + -0.0
-    t8 = t7 - s1
-    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
-    t10 = t9 - t9 == 0.0
-    t11 = t7 + t9
-    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
-    t14 = 1.0 / e0
-    t15 = t14 / e1
-    t16 = 0.0 if t13 else (fma(-t15, e1, t14) + (fma(-t14, e0, 1.0) - t14 * e0_l) / e0 - t15 * e1_l) / e1
-    t17 = target == -1.0
-    t18 = s2 / e0
-    t19 = t18 / e1
-    t20 = 0.0 if t13 else t19
-    t21 = t20 - margin
-    t22 = -t21
-    t23 = 0.0 + t22
-    t24 = t23 - 0.0
-    t25 = -margin
-    t26 = t21 - t25
-    t27 = (fma(-t19, e1, t18) + (fma(-t18, e0, s2) + s2_l - t18 * e0_l) / e0 - t19 * e1_l) / e1
-    t28 = 0.0 - (t23 - t24) + (t22 - t24) + -(t25 - (t21 - t26) + (t20 - t26) + (0.0 if t13 else t27))
-    t29 = t28 - t28 == 0.0
-    t30 = t23 + t28
-    t31 = t30 if t29 else t23
-    t32 = t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t23) if t29 else 0.0) <= 0.0
-    t33 = -t16 if t1 else (t16 if t32 else 0.0) if t17 else 0.0
-    t34 = t33 - t33 == 0.0
-    t35 = 0.0 if t13 else t15
-    t36 = -t35 if t1 else (t35 if t32 else 0.0) if t17 else 0.0
-    t37 = t36 + t33
-    t38 = t37 if t34 else t36
-    t39 = (t33 - (t37 - t36) if t34 else 0.0) if t38 - t38 == 0.0 else 0.0
-    return t38, t39
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == 1.0
+    t4 = s0 + -0.0
+    t5 = t4 - s0
+    t6 = s0 - (t4 - t5) + (-0.0 - t5) + s0_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = s1 + -0.0
+    t10 = t9 - s1
+    t11 = s1 - (t9 - t10) + (-0.0 - t10) + s1_l
+    t12 = t11 - t11 == 0.0
+    t13 = t9 + t11
+    t14 = (t13 if t12 else t9) == 0.0 and (t11 - (t13 - t9) if t12 else 0.0) == 0.0
+    t15 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0 or t14
+    t16 = 1.0 / e0
+    t17 = t16 / e1
+    t18 = 0.0 if t15 else (fma(-t17, e1, t16) + (fma(-t16, e0, 1.0) - t16 * e0_l) / e0 - t17 * e1_l) / e1
+    t19 = target == -1.0
+    t20 = s2 / e0
+    t21 = t20 / e1
+    t22 = 0.0 if t15 else t21
+    t23 = t22 - margin
+    t24 = -t23
+    t25 = 0.0 + t24
+    t26 = t25 - 0.0
+    t27 = -margin
+    t28 = t23 - t27
+    t29 = (fma(-t21, e1, t20) + (fma(-t20, e0, s2) + s2_l - t20 * e0_l) / e0 - t21 * e1_l) / e1
+    t30 = 0.0 - (t25 - t26) + (t24 - t26) + -(t27 - (t23 - t28) + (t22 - t28) + (0.0 if t15 else t29))
+    t31 = t30 - t30 == 0.0
+    t32 = t25 + t30
+    t33 = t32 if t31 else t25
+    t34 = t33 < 0.0 or t33 == 0.0 and (t30 - (t32 - t25) if t31 else 0.0) <= 0.0
+    t35 = 0.0 if t1 else 0.0 if t2 else -t18 if t3 else (t18 if t34 else 0.0) if t19 else 0.0
+    t36 = t35 - t35 == 0.0
+    t37 = 0.0 if t15 else t17
+    t38 = target if t1 else s2 if t2 else -t37 if t3 else (t37 if t34 else 0.0) if t19 else 0.0
+    t39 = t38 + t35
+    t40 = t39 if t36 else t38
+    t41 = (t35 - (t39 - t38) if t36 else 0.0) if t40 - t40 == 0.0 else 0.0
+    return t40, t41
 
 
 # s5 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0*e1**3)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
@@ -473,51 +480,53 @@ def vjp_f64_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, ta
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     target = np.float64(target)
-    t1 = target == 1.0
-    t2 = s0 + -0.0
-    t3 = t2 - s0
-    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = s1 + -0.0
-    t8 = t7 - s1
-    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
-    t10 = t9 - t9 == 0.0
-    t11 = t7 + t9
-    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
-    t14 = s2 / e0
-    t15 = t14 * 0.5
-    t16 = t15 / e1
-    t17 = t16 / e1
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == 1.0
+    t4 = s0 + -0.0
+    t5 = t4 - s0
+    t6 = s0 - (t4 - t5) + (-0.0 - t5) + s0_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = s1 + -0.0
+    t10 = t9 - s1
+    t11 = s1 - (t9 - t10) + (-0.0 - t10) + s1_l
+    t12 = t11 - t11 == 0.0
+    t13 = t9 + t11
+    t14 = (t13 if t12 else t9) == 0.0 and (t11 - (t13 - t9) if t12 else 0.0) == 0.0
+    t15 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0 or t14
+    t16 = s2 / e0
+    t17 = t16 * 0.5
     t18 = t17 / e1
-    t19 = -t18
-    t20 = (fma(-t14, e0, s2) + s2_l - t14 * e0_l) / e0
-    t21 = (fma(-t17, e1, t16) + (fma(-t16, e1, t15) + t20 * 0.5 - t16 * e1_l) / e1 - t17 * e1_l) / e1
-    t22 = 0.0 if t13 else -((fma(t19, e1, t17) + t21 - t18 * e1_l) / e1)
-    t23 = target == -1.0
-    t24 = t14 / e1
-    t25 = 0.0 if t13 else t24
-    t26 = t25 - margin
-    t27 = -t26
-    t28 = 0.0 + t27
-    t29 = t28 - 0.0
-    t30 = -margin
-    t31 = t26 - t30
-    t32 = -(t30 - (t26 - t31) + (t25 - t31) + (0.0 if t13 else (fma(-t24, e1, t14) + t20 - t24 * e1_l) / e1))
-    t33 = 0.0 - (t28 - t29) + (t27 - t29) + t32
-    t34 = t33 - t33 == 0.0
-    t35 = t28 + t33
-    t36 = t35 if t34 else t28
-    t37 = t36 < 0.0 or t36 == 0.0 and (t33 - (t35 - t28) if t34 else 0.0) <= 0.0
-    t38 = -t22 if t1 else (t22 if t37 else 0.0) if t23 else 0.0
-    t39 = t38 - t38 == 0.0
-    t40 = 0.0 if t13 else t19
-    t41 = -t40 if t1 else (t40 if t37 else 0.0) if t23 else 0.0
-    t42 = t41 + t38
-    t43 = t42 if t39 else t41
-    t44 = (t38 - (t42 - t41) if t39 else 0.0) if t43 - t43 == 0.0 else 0.0
-    return t43, t44
+    t19 = t18 / e1
+    t20 = t19 / e1
+    t21 = -t20
+    t22 = (fma(-t16, e0, s2) + s2_l - t16 * e0_l) / e0
+    t23 = (fma(-t19, e1, t18) + (fma(-t18, e1, t17) + t22 * 0.5 - t18 * e1_l) / e1 - t19 * e1_l) / e1
+    t24 = 0.0 if t15 else -((fma(t21, e1, t19) + t23 - t20 * e1_l) / e1)
+    t25 = target == -1.0
+    t26 = t16 / e1
+    t27 = 0.0 if t15 else t26
+    t28 = t27 - margin
+    t29 = -t28
+    t30 = 0.0 + t29
+    t31 = t30 - 0.0
+    t32 = -margin
+    t33 = t28 - t32
+    t34 = -(t32 - (t28 - t33) + (t27 - t33) + (0.0 if t15 else (fma(-t26, e1, t16) + t22 - t26 * e1_l) / e1))
+    t35 = 0.0 - (t30 - t31) + (t29 - t31) + t34
+    t36 = t35 - t35 == 0.0
+    t37 = t30 + t35
+    t38 = t37 if t36 else t30
+    t39 = t38 < 0.0 or t38 == 0.0 and (t35 - (t37 - t30) if t36 else 0.0) <= 0.0
+    t40 = 0.0 if t1 else 0.0 if t2 else -t24 if t3 else (t24 if t39 else 0.0) if t25 else 0.0
+    t41 = t40 - t40 == 0.0
+    t42 = 0.0 if t15 else t21
+    t43 = target if t1 else s2 if t2 else -t42 if t3 else (t42 if t39 else 0.0) if t25 else 0.0
+    t44 = t43 + t40
+    t45 = t44 if t41 else t43
+    t46 = (t40 - (t44 - t43) if t41 else 0.0) if t45 - t45 == 0.0 else 0.0
+    return t45, t46
 
 
 # s6 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0**3*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
@@ -537,51 +546,53 @@ def vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, ta
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     target = np.float64(target)
-    t1 = target == 1.0
-    t2 = s0 + -0.0
-    t3 = t2 - s0
-    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = s1 + -0.0
-    t8 = t7 - s1
-    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
-    t10 = t9 - t9 == 0.0
-    t11 = t7 + t9
-    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
-    t14 = s2 / e0
-    t15 = t14 * 0.5
-    t16 = t15 / e0
-    t17 = t16 / e0
-    t18 = t17 / e1
-    t19 = -t18
-    t20 = (fma(-t14, e0, s2) + s2_l - t14 * e0_l) / e0
-    t21 = (fma(-t17, e0, t16) + (fma(-t16, e0, t15) + t20 * 0.5 - t16 * e0_l) / e0 - t17 * e0_l) / e0
-    t22 = 0.0 if t13 else -((fma(t19, e1, t17) + t21 - t18 * e1_l) / e1)
-    t23 = target == -1.0
-    t24 = t14 / e1
-    t25 = 0.0 if t13 else t24
-    t26 = t25 - margin
-    t27 = -t26
-    t28 = 0.0 + t27
-    t29 = t28 - 0.0
-    t30 = -margin
-    t31 = t26 - t30
-    t32 = -(t30 - (t26 - t31) + (t25 - t31) + (0.0 if t13 else (fma(-t24, e1, t14) + t20 - t24 * e1_l) / e1))
-    t33 = 0.0 - (t28 - t29) + (t27 - t29) + t32
-    t34 = t33 - t33 == 0.0
-    t35 = t28 + t33
-    t36 = t35 if t34 else t28
-    t37 = t36 < 0.0 or t36 == 0.0 and (t33 - (t35 - t28) if t34 else 0.0) <= 0.0
-    t38 = -t22 if t1 else (t22 if t37 else 0.0) if t23 else 0.0
-    t39 = t38 - t38 == 0.0
-    t40 = 0.0 if t13 else t19
-    t41 = -t40 if t1 else (t40 if t37 else 0.0) if t23 else 0.0
-    t42 = t41 + t38
-    t43 = t42 if t39 else t41
-    t44 = (t38 - (t42 - t41) if t39 else 0.0) if t43 - t43 == 0.0 else 0.0
-    return t43, t44
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == 1.0
+    t4 = s0 + -0.0
+    t5 = t4 - s0
+    t6 = s0 - (t4 - t5) + (-0.0 - t5) + s0_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = s1 + -0.0
+    t10 = t9 - s1
+    t11 = s1 - (t9 - t10) + (-0.0 - t10) + s1_l
+    t12 = t11 - t11 == 0.0
+    t13 = t9 + t11
+    t14 = (t13 if t12 else t9) == 0.0 and (t11 - (t13 - t9) if t12 else 0.0) == 0.0
+    t15 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0 or t14
+    t16 = s2 / e0
+    t17 = t16 * 0.5
+    t18 = t17 / e0
+    t19 = t18 / e0
+    t20 = t19 / e1
+    t21 = -t20
+    t22 = (fma(-t16, e0, s2) + s2_l - t16 * e0_l) / e0
+    t23 = (fma(-t19, e0, t18) + (fma(-t18, e0, t17) + t22 * 0.5 - t18 * e0_l) / e0 - t19 * e0_l) / e0
+    t24 = 0.0 if t15 else -((fma(t21, e1, t19) + t23 - t20 * e1_l) / e1)
+    t25 = target == -1.0
+    t26 = t16 / e1
+    t27 = 0.0 if t15 else t26
+    t28 = t27 - margin
+    t29 = -t28
+    t30 = 0.0 + t29
+    t31 = t30 - 0.0
+    t32 = -margin
+    t33 = t28 - t32
+    t34 = -(t32 - (t28 - t33) + (t27 - t33) + (0.0 if t15 else (fma(-t26, e1, t16) + t22 - t26 * e1_l) / e1))
+    t35 = 0.0 - (t30 - t31) + (t29 - t31) + t34
+    t36 = t35 - t35 == 0.0
+    t37 = t30 + t35
+    t38 = t37 if t36 else t30
+    t39 = t38 < 0.0 or t38 == 0.0 and (t35 - (t37 - t30) if t36 else 0.0) <= 0.0
+    t40 = 0.0 if t1 else 0.0 if t2 else -t24 if t3 else (t24 if t39 else 0.0) if t25 else 0.0
+    t41 = t40 - t40 == 0.0
+    t42 = 0.0 if t15 else t21
+    t43 = target if t1 else s2 if t2 else -t42 if t3 else (t42 if t39 else 0.0) if t25 else 0.0
+    t44 = t43 + t40
+    t45 = t44 if t41 else t43
+    t46 = (t40 - (t44 - t43) if t41 else 0.0) if t45 - t45 == 0.0 else 0.0
+    return t45, t46
 
 
 # dinput1[D] = g*m0*(s4*y1[D] + 2*s6*y0[D])
@@ -694,45 +705,47 @@ def vjp_f32_in_pairs_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2,
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     target = np.float64(target)
-    t1 = target == 1.0
-    t2 = s0 + -0.0
-    t3 = t2 - s0
-    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = s1 + -0.0
-    t8 = t7 - s1
-    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
-    t10 = t9 - t9 == 0.0
-    t11 = t7 + t9
-    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
-    t14 = e0 * e1
-    t15 = fma(e0, e1, -t14) + e0 * e1_l + e0_l * e1
-    t16 = 0.0 if t13 else t15
-    t17 = target == -1.0
-    t18 = t14 * s2
-    t19 = 0.0 if t13 else t18
-    t20 = t19 - margin
-    t21 = -t20
-    t22 = 0.0 + t21
-    t23 = t22 - 0.0
-    t24 = -margin
-    t25 = t20 - t24
-    t26 = -(t24 - (t20 - t25) + (t19 - t25) + (0.0 if t13 else fma(t14, s2, -t18) + t14 * s2_l + t15 * s2))
-    t27 = 0.0 - (t22 - t23) + (t21 - t23) + t26
-    t28 = t27 - t27 == 0.0
-    t29 = t22 + t27
-    t30 = t29 if t28 else t22
-    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t22) if t28 else 0.0) <= 0.0
-    t32 = -t16 if t1 else (t16 if t31 else 0.0) if t17 else 0.0
-    t33 = t32 - t32 == 0.0
-    t34 = 0.0 if t13 else t14
-    t35 = -t34 if t1 else (t34 if t31 else 0.0) if t17 else 0.0
-    t36 = t35 + t32
-    t37 = t36 if t33 else t35
-    t38 = (t32 - (t36 - t35) if t33 else 0.0) if t37 - t37 == 0.0 else 0.0
-    return t37, t38
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == 1.0
+    t4 = s0 + -0.0
+    t5 = t4 - s0
+    t6 = s0 - (t4 - t5) + (-0.0 - t5) + s0_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = s1 + -0.0
+    t10 = t9 - s1
+    t11 = s1 - (t9 - t10) + (-0.0 - t10) + s1_l
+    t12 = t11 - t11 == 0.0
+    t13 = t9 + t11
+    t14 = (t13 if t12 else t9) == 0.0 and (t11 - (t13 - t9) if t12 else 0.0) == 0.0
+    t15 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0 or t14
+    t16 = e0 * e1
+    t17 = fma(e0, e1, -t16) + e0 * e1_l + e0_l * e1
+    t18 = 0.0 if t15 else t17
+    t19 = target == -1.0
+    t20 = t16 * s2
+    t21 = 0.0 if t15 else t20
+    t22 = t21 - margin
+    t23 = -t22
+    t24 = 0.0 + t23
+    t25 = t24 - 0.0
+    t26 = -margin
+    t27 = t22 - t26
+    t28 = -(t26 - (t22 - t27) + (t21 - t27) + (0.0 if t15 else fma(t16, s2, -t20) + t16 * s2_l + t17 * s2))
+    t29 = 0.0 - (t24 - t25) + (t23 - t25) + t28
+    t30 = t29 - t29 == 0.0
+    t31 = t24 + t29
+    t32 = t31 if t30 else t24
+    t33 = t32 < 0.0 or t32 == 0.0 and (t29 - (t31 - t24) if t30 else 0.0) <= 0.0
+    t34 = 0.0 if t1 else 0.0 if t2 else -t18 if t3 else (t18 if t33 else 0.0) if t19 else 0.0
+    t35 = t34 - t34 == 0.0
+    t36 = 0.0 if t15 else t16
+    t37 = target if t1 else s2 if t2 else -t36 if t3 else (t36 if t33 else 0.0) if t19 else 0.0
+    t38 = t37 + t34
+    t39 = t38 if t35 else t37
+    t40 = (t34 - (t38 - t37) if t35 else 0.0) if t39 - t39 == 0.0 else 0.0
+    return t39, t40
 
 
 # s5 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -e0*s2/(2*(s1 + 1/1000000000000)**(3/2))) if Eq(target, 1) else (((0 if
@@ -752,53 +765,55 @@ def vjp_f32_in_pairs_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2,
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     target = np.float64(target)
-    t1 = target == 1.0
-    t2 = s0 + -0.0
-    t3 = t2 - s0
-    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = s1 + -0.0
-    t8 = t7 - s1
-    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
-    t10 = t9 - t9 == 0.0
-    t11 = t7 + t9
-    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
-    t14 = s1 + 1e-12
-    t15 = math.sqrt(t14)
-    t16 = t14 * t15
-    t17 = e0 / t16
-    t18 = t17 * s2
-    t19 = t14 - s1
-    t20 = s1 - (t14 - t19) + (1e-12 - t19) + s1_l + 2.0113352370744385e-29
-    t21 = t17 * (fma(t14, t15, -t16) + t14 * ((fma(-t15, t15, t14) + t20) / (t15 + t15)) + t20 * t15)
-    t22 = -((fma(t17, s2, -t18) + t17 * s2_l + (fma(-t17, t16, e0) + e0_l - t21) / t16 * s2) * 0.5)
-    t23 = 0.0 if t13 else t22
-    t24 = target == -1.0
-    t25 = e0 * e1
-    t26 = t25 * s2
-    t27 = 0.0 if t13 else t26
-    t28 = t27 - margin
-    t29 = -t28
-    t30 = 0.0 + t29
-    t31 = t30 - 0.0
-    t32 = -margin
-    t33 = t28 - t32
-    t34 = 0.0 if t13 else fma(t25, s2, -t26) + t25 * s2_l + (fma(e0, e1, -t25) + e0 * e1_l + e0_l * e1) * s2
-    t35 = 0.0 - (t30 - t31) + (t29 - t31) + -(t32 - (t28 - t33) + (t27 - t33) + t34)
-    t36 = t35 - t35 == 0.0
-    t37 = t30 + t35
-    t38 = t37 if t36 else t30
-    t39 = t38 < 0.0 or t38 == 0.0 and (t35 - (t37 - t30) if t36 else 0.0) <= 0.0
-    t40 = -t23 if t1 else (t23 if t39 else 0.0) if t24 else 0.0
-    t41 = t40 - t40 == 0.0
-    t42 = 0.0 if t13 else -(t18 * 0.5)
-    t43 = -t42 if t1 else (t42 if t39 else 0.0) if t24 else 0.0
-    t44 = t43 + t40
-    t45 = t44 if t41 else t43
-    t46 = (t40 - (t44 - t43) if t41 else 0.0) if t45 - t45 == 0.0 else 0.0
-    return t45, t46
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == 1.0
+    t4 = s0 + -0.0
+    t5 = t4 - s0
+    t6 = s0 - (t4 - t5) + (-0.0 - t5) + s0_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = s1 + -0.0
+    t10 = t9 - s1
+    t11 = s1 - (t9 - t10) + (-0.0 - t10) + s1_l
+    t12 = t11 - t11 == 0.0
+    t13 = t9 + t11
+    t14 = (t13 if t12 else t9) == 0.0 and (t11 - (t13 - t9) if t12 else 0.0) == 0.0
+    t15 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0 or t14
+    t16 = s1 + 1e-12
+    t17 = math.sqrt(t16)
+    t18 = t16 * t17
+    t19 = e0 / t18
+    t20 = t19 * s2
+    t21 = t16 - s1
+    t22 = s1 - (t16 - t21) + (1e-12 - t21) + s1_l + 2.0113352370744385e-29
+    t23 = t19 * (fma(t16, t17, -t18) + t16 * ((fma(-t17, t17, t16) + t22) / (t17 + t17)) + t22 * t17)
+    t24 = -((fma(t19, s2, -t20) + t19 * s2_l + (fma(-t19, t18, e0) + e0_l - t23) / t18 * s2) * 0.5)
+    t25 = 0.0 if t15 else t24
+    t26 = target == -1.0
+    t27 = e0 * e1
+    t28 = t27 * s2
+    t29 = 0.0 if t15 else t28
+    t30 = t29 - margin
+    t31 = -t30
+    t32 = 0.0 + t31
+    t33 = t32 - 0.0
+    t34 = -margin
+    t35 = t30 - t34
+    t36 = 0.0 if t15 else fma(t27, s2, -t28) + t27 * s2_l + (fma(e0, e1, -t27) + e0 * e1_l + e0_l * e1) * s2
+    t37 = 0.0 - (t32 - t33) + (t31 - t33) + -(t34 - (t30 - t35) + (t29 - t35) + t36)
+    t38 = t37 - t37 == 0.0
+    t39 = t32 + t37
+    t40 = t39 if t38 else t32
+    t41 = t40 < 0.0 or t40 == 0.0 and (t37 - (t39 - t32) if t38 else 0.0) <= 0.0
+    t42 = 0.0 if t1 else 0.0 if t2 else -t25 if t3 else (t25 if t41 else 0.0) if t26 else 0.0
+    t43 = t42 - t42 == 0.0
+    t44 = 0.0 if t15 else -(t20 * 0.5)
+    t45 = target if t1 else s2 if t2 else -t44 if t3 else (t44 if t41 else 0.0) if t26 else 0.0
+    t46 = t45 + t42
+    t47 = t46 if t43 else t45
+    t48 = (t42 - (t46 - t45) if t43 else 0.0) if t47 - t47 == 0.0 else 0.0
+    return t47, t48
 
 
 # s6 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -e1*s2/(2*(s0 + 1/1000000000000)**(3/2))) if Eq(target, 1) else (((0 if
@@ -818,53 +833,55 @@ def vjp_f32_in_pairs_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2,
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     target = np.float64(target)
-    t1 = target == 1.0
-    t2 = s0 + -0.0
-    t3 = t2 - s0
-    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = s1 + -0.0
-    t8 = t7 - s1
-    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
-    t10 = t9 - t9 == 0.0
-    t11 = t7 + t9
-    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
-    t14 = s0 + 1e-12
-    t15 = math.sqrt(t14)
-    t16 = t14 * t15
-    t17 = e1 / t16
-    t18 = t17 * s2
-    t19 = t14 - s0
-    t20 = s0 - (t14 - t19) + (1e-12 - t19) + s0_l + 2.0113352370744385e-29
-    t21 = t17 * (fma(t14, t15, -t16) + t14 * ((fma(-t15, t15, t14) + t20) / (t15 + t15)) + t20 * t15)
-    t22 = -((fma(t17, s2, -t18) + t17 * s2_l + (fma(-t17, t16, e1) + e1_l - t21) / t16 * s2) * 0.5)
-    t23 = 0.0 if t13 else t22
-    t24 = target == -1.0
-    t25 = e0 * e1
-    t26 = t25 * s2
-    t27 = 0.0 if t13 else t26
-    t28 = t27 - margin
-    t29 = -t28
-    t30 = 0.0 + t29
-    t31 = t30 - 0.0
-    t32 = -margin
-    t33 = t28 - t32
-    t34 = 0.0 if t13 else fma(t25, s2, -t26) + t25 * s2_l + (fma(e0, e1, -t25) + e0 * e1_l + e0_l * e1) * s2
-    t35 = 0.0 - (t30 - t31) + (t29 - t31) + -(t32 - (t28 - t33) + (t27 - t33) + t34)
-    t36 = t35 - t35 == 0.0
-    t37 = t30 + t35
-    t38 = t37 if t36 else t30
-    t39 = t38 < 0.0 or t38 == 0.0 and (t35 - (t37 - t30) if t36 else 0.0) <= 0.0
-    t40 = -t23 if t1 else (t23 if t39 else 0.0) if t24 else 0.0
-    t41 = t40 - t40 == 0.0
-    t42 = 0.0 if t13 else -(t18 * 0.5)
-    t43 = -t42 if t1 else (t42 if t39 else 0.0) if t24 else 0.0
-    t44 = t43 + t40
-    t45 = t44 if t41 else t43
-    t46 = (t40 - (t44 - t43) if t41 else 0.0) if t45 - t45 == 0.0 else 0.0
-    return t45, t46
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == 1.0
+    t4 = s0 + -0.0
+    t5 = t4 - s0
+    t6 = s0 - (t4 - t5) + (-0.0 - t5) + s0_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = s1 + -0.0
+    t10 = t9 - s1
+    t11 = s1 - (t9 - t10) + (-0.0 - t10) + s1_l
+    t12 = t11 - t11 == 0.0
+    t13 = t9 + t11
+    t14 = (t13 if t12 else t9) == 0.0 and (t11 - (t13 - t9) if t12 else 0.0) == 0.0
+    t15 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0 or t14
+    t16 = s0 + 1e-12
+    t17 = math.sqrt(t16)
+    t18 = t16 * t17
+    t19 = e1 / t18
+    t20 = t19 * s2
+    t21 = t16 - s0
+    t22 = s0 - (t16 - t21) + (1e-12 - t21) + s0_l + 2.0113352370744385e-29
+    t23 = t19 * (fma(t16, t17, -t18) + t16 * ((fma(-t17, t17, t16) + t22) / (t17 + t17)) + t22 * t17)
+    t24 = -((fma(t19, s2, -t20) + t19 * s2_l + (fma(-t19, t18, e1) + e1_l - t23) / t18 * s2) * 0.5)
+    t25 = 0.0 if t15 else t24
+    t26 = target == -1.0
+    t27 = e0 * e1
+    t28 = t27 * s2
+    t29 = 0.0 if t15 else t28
+    t30 = t29 - margin
+    t31 = -t30
+    t32 = 0.0 + t31
+    t33 = t32 - 0.0
+    t34 = -margin
+    t35 = t30 - t34
+    t36 = 0.0 if t15 else fma(t27, s2, -t28) + t27 * s2_l + (fma(e0, e1, -t27) + e0 * e1_l + e0_l * e1) * s2
+    t37 = 0.0 - (t32 - t33) + (t31 - t33) + -(t34 - (t30 - t35) + (t29 - t35) + t36)
+    t38 = t37 - t37 == 0.0
+    t39 = t32 + t37
+    t40 = t39 if t38 else t32
+    t41 = t40 < 0.0 or t40 == 0.0 and (t37 - (t39 - t32) if t38 else 0.0) <= 0.0
+    t42 = 0.0 if t1 else 0.0 if t2 else -t25 if t3 else (t25 if t41 else 0.0) if t26 else 0.0
+    t43 = t42 - t42 == 0.0
+    t44 = 0.0 if t15 else -(t20 * 0.5)
+    t45 = target if t1 else s2 if t2 else -t44 if t3 else (t44 if t41 else 0.0) if t26 else 0.0
+    t46 = t45 + t42
+    t47 = t46 if t43 else t45
+    t48 = (t42 - (t46 - t45) if t43 else 0.0) if t47 - t47 == 0.0 else 0.0
+    return t47, t48
 
 
 # dinput1[D] = g*(s4*input2[D] + (2*s6)*input1[D])
@@ -975,7 +992,8 @@ def vjp_f32_s4_core(e0, e1, margin, s0, s1, s2, target):
     t15 = t8 + t13
     t16 = t15 if t14 else t8
     t17 = t3 if t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0 else 0.0
-    return -t3 if target == 1.0 else t17 if target == -1.0 else 0.0
+    t18 = s2 if s2 != s2 else -t3 if target == 1.0 else t17 if target == -1.0 else 0.0
+    return target if target != target else t18
 
 
 # s5 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -e0*s2/(2*(s1 + 1/1000000000000)**(3/2))) if Eq(target, 1) else (((0 if
@@ -1008,7 +1026,8 @@ def vjp_f32_s5_core(e0, e1, margin, s0, s1, s2, target):
     t16 = t9 + t14
     t17 = t16 if t15 else t9
     t18 = t3 if t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t9) if t15 else 0.0) <= 0.0 else 0.0
-    return -t3 if target == 1.0 else t18 if target == -1.0 else 0.0
+    t19 = s2 if s2 != s2 else -t3 if target == 1.0 else t18 if target == -1.0 else 0.0
+    return target if target != target else t19
 
 
 # size_s5 = ((0 if Eq(s0, 0) | Eq(s1, 0) else 500000000000000000*size_s2*Abs(e0)/Abs((1000000000000*s1 +
@@ -1076,7 +1095,8 @@ def vjp_f32_s6_core(e0, e1, margin, s0, s1, s2, target):
     t16 = t9 + t14
     t17 = t16 if t15 else t9
     t18 = t3 if t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t9) if t15 else 0.0) <= 0.0 else 0.0
-    return -t3 if target == 1.0 else t18 if target == -1.0 else 0.0
+    t19 = s2 if s2 != s2 else -t3 if target == 1.0 else t18 if target == -1.0 else 0.0
+    return target if target != target else t19
 
 
 # size_s6 = ((0 if Eq(s0, 0) | Eq(s1, 0) else 500000000000000000*size_s2*Abs(e1)/Abs((1000000000000*s0 +
@@ -1204,41 +1224,43 @@ def value_and_grad_f64_out_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, 
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     target = np.float64(target)
-    t1 = target == 1.0
-    t2 = s0 + -0.0
-    t3 = t2 - s0
-    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = s1 + -0.0
-    t8 = t7 - s1
-    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
-    t10 = t9 - t9 == 0.0
-    t11 = t7 + t9
-    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
-    t14 = s2 / e0
-    t15 = t14 / e1
-    t16 = 0.0 if t13 else t15
-    t17 = -t16
-    t18 = t17 + 1.0
-    t19 = t18 - t17
-    t20 = (fma(-t15, e1, t14) + (fma(-t14, e0, s2) + s2_l - t14 * e0_l) / e0 - t15 * e1_l) / e1
-    t21 = 0.0 if t13 else t20
-    t22 = target == -1.0
-    t23 = t16 - margin
-    t24 = -margin
-    t25 = t23 - t24
-    t26 = t24 - (t23 - t25) + (t16 - t25) + t21
-    t27 = t23 < 0.0 or t23 == 0.0 and t26 < 0.0
-    t28 = 0.0 if t27 else t26
-    t29 = t28 - t28 == 0.0
-    t30 = 0.0 if t27 else t23
-    t31 = t30 + t28
-    t32 = (t28 - (t31 - t30) if t29 else 0.0) if t22 else 0.0
-    t33 = t17 - (t18 - t19) + (1.0 - t19) + -t21 if t1 else t32
-    t34 = t18 if t1 else (t31 if t29 else t30) if t22 else 0.0
-    return t34 + t33 if t33 - t33 == 0.0 else t34
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == 1.0
+    t4 = s0 + -0.0
+    t5 = t4 - s0
+    t6 = s0 - (t4 - t5) + (-0.0 - t5) + s0_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = s1 + -0.0
+    t10 = t9 - s1
+    t11 = s1 - (t9 - t10) + (-0.0 - t10) + s1_l
+    t12 = t11 - t11 == 0.0
+    t13 = t9 + t11
+    t14 = (t13 if t12 else t9) == 0.0 and (t11 - (t13 - t9) if t12 else 0.0) == 0.0
+    t15 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0 or t14
+    t16 = s2 / e0
+    t17 = t16 / e1
+    t18 = 0.0 if t15 else t17
+    t19 = -t18
+    t20 = t19 + 1.0
+    t21 = t20 - t19
+    t22 = (fma(-t17, e1, t16) + (fma(-t16, e0, s2) + s2_l - t16 * e0_l) / e0 - t17 * e1_l) / e1
+    t23 = 0.0 if t15 else t22
+    t24 = target == -1.0
+    t25 = t18 - margin
+    t26 = -margin
+    t27 = t25 - t26
+    t28 = t26 - (t25 - t27) + (t18 - t27) + t23
+    t29 = t25 < 0.0 or t25 == 0.0 and t28 < 0.0
+    t30 = 0.0 if t29 else t28
+    t31 = t30 - t30 == 0.0
+    t32 = 0.0 if t29 else t25
+    t33 = t32 + t30
+    t34 = (t30 - (t33 - t32) if t31 else 0.0) if t24 else 0.0
+    t35 = 0.0 if t1 else 0.0 if t2 else t19 - (t20 - t21) + (1.0 - t21) + -t23 if t3 else t34
+    t36 = target if t1 else s2 if t2 else t20 if t3 else (t33 if t31 else t32) if t24 else 0.0
+    return t36 + t35 if t35 - t35 == 0.0 else t36
 
 
 # out = (1 - (0 if Eq(s0, 0) | Eq(s1, 0) else e0*e1*s2) if Eq(target, 1) else (first_max(-margin + (0 if Eq(s0, 0)
@@ -1257,40 +1279,42 @@ def value_and_grad_f32_in_pairs_out_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     target = np.float64(target)
-    t1 = target == 1.0
-    t2 = s0 + -0.0
-    t3 = t2 - s0
-    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = s1 + -0.0
-    t8 = t7 - s1
-    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
-    t10 = t9 - t9 == 0.0
-    t11 = t7 + t9
-    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
-    t14 = e0 * e1
-    t15 = t14 * s2
-    t16 = 0.0 if t13 else t15
-    t17 = -t16
-    t18 = t17 + 1.0
-    t19 = t18 - t17
-    t20 = 0.0 if t13 else fma(t14, s2, -t15) + t14 * s2_l + (fma(e0, e1, -t14) + e0 * e1_l + e0_l * e1) * s2
-    t21 = target == -1.0
-    t22 = t16 - margin
-    t23 = -margin
-    t24 = t22 - t23
-    t25 = t23 - (t22 - t24) + (t16 - t24) + t20
-    t26 = t22 < 0.0 or t22 == 0.0 and t25 < 0.0
-    t27 = 0.0 if t26 else t25
-    t28 = t27 - t27 == 0.0
-    t29 = 0.0 if t26 else t22
-    t30 = t29 + t27
-    t31 = (t27 - (t30 - t29) if t28 else 0.0) if t21 else 0.0
-    t32 = t17 - (t18 - t19) + (1.0 - t19) + -t20 if t1 else t31
-    t33 = t18 if t1 else (t30 if t28 else t29) if t21 else 0.0
-    return t33 + t32 if t32 - t32 == 0.0 else t33
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == 1.0
+    t4 = s0 + -0.0
+    t5 = t4 - s0
+    t6 = s0 - (t4 - t5) + (-0.0 - t5) + s0_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = s1 + -0.0
+    t10 = t9 - s1
+    t11 = s1 - (t9 - t10) + (-0.0 - t10) + s1_l
+    t12 = t11 - t11 == 0.0
+    t13 = t9 + t11
+    t14 = (t13 if t12 else t9) == 0.0 and (t11 - (t13 - t9) if t12 else 0.0) == 0.0
+    t15 = (t8 if t7 else t4) == 0.0 and (t6 - (t8 - t4) if t7 else 0.0) == 0.0 or t14
+    t16 = e0 * e1
+    t17 = t16 * s2
+    t18 = 0.0 if t15 else t17
+    t19 = -t18
+    t20 = t19 + 1.0
+    t21 = t20 - t19
+    t22 = 0.0 if t15 else fma(t16, s2, -t17) + t16 * s2_l + (fma(e0, e1, -t16) + e0 * e1_l + e0_l * e1) * s2
+    t23 = target == -1.0
+    t24 = t18 - margin
+    t25 = -margin
+    t26 = t24 - t25
+    t27 = t25 - (t24 - t26) + (t18 - t26) + t22
+    t28 = t24 < 0.0 or t24 == 0.0 and t27 < 0.0
+    t29 = 0.0 if t28 else t27
+    t30 = t29 - t29 == 0.0
+    t31 = 0.0 if t28 else t24
+    t32 = t31 + t29
+    t33 = (t29 - (t32 - t31) if t30 else 0.0) if t23 else 0.0
+    t34 = 0.0 if t1 else 0.0 if t2 else t19 - (t20 - t21) + (1.0 - t21) + -t22 if t3 else t33
+    t35 = target if t1 else s2 if t2 else t20 if t3 else (t32 if t30 else t31) if t23 else 0.0
+    return t35 + t34 if t34 - t34 == 0.0 else t35
 
 
 # near_out = (1 - (0 if Eq(s0, 0) | Eq(s1, 0) else e0*e1*s2) if Eq(target, 1) else (first_max(-margin + (0 if
@@ -1306,7 +1330,8 @@ def value_and_grad_f32_near_out_core(e0, e1, margin, s0, s1, s2, target):
     target = np.float64(target)
     t1 = 0.0 if s0 == 0.0 or s1 == 0.0 else e0 * e1 * s2
     t2 = t1 - margin
-    return 1.0 - t1 if target == 1.0 else (0.0 if t2 < 0.0 else t2) if target == -1.0 else 0.0
+    t3 = 1.0 - t1 if target == 1.0 else (0.0 if t2 < 0.0 else t2) if target == -1.0 else 0.0
+    return target if target != target else s2 if s2 != s2 else t3
 
 
 # size_out = ((0 if Eq(s0, 0) | Eq(s1, 0) else size_s2*Abs(e0*e1)) + 1 if Eq(target, 1) else ((Abs(margin) + (0 if
@@ -1434,48 +1459,49 @@ def hvp_input1_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s1, s
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     target = np.float64(target)
-    t1 = target == 1.0
-    t2 = s0 + -0.0
-    t3 = t2 - s0
-    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = s1 + -0.0
-    t8 = t7 - s1
-    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
-    t10 = t9 - t9 == 0.0
-    t11 = t7 + t9
-    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
-    t14 = e0 * 0.5
-    t15 = t14 * e1
-    t16 = -(t15 * s2)
-    t17 = -(fma(t15, s2, t16) + t15 * s2_l + (fma(t14, e1, -t15) + t14 * e1_l + e0_l * 0.5 * e1) * s2)
-    t18 = 0.0 if t13 else t17
-    t19 = target == -1.0
-    t20 = e1 * e2
-    t21 = t20 * s2
-    t22 = 0.0 if t13 else t21
-    t23 = t22 - margin
-    t24 = -t23
-    t25 = 0.0 + t24
-    t26 = t25 - 0.0
-    t27 = -margin
-    t28 = t23 - t27
-    t29 = 0.0 if t13 else fma(t20, s2, -t21) + t20 * s2_l + (fma(e1, e2, -t20) + e1 * e2_l + e1_l * e2) * s2
-    t30 = 0.0 - (t25 - t26) + (t24 - t26) + -(t27 - (t23 - t28) + (t22 - t28) + t29)
-    t31 = t30 - t30 == 0.0
-    t32 = t25 + t30
-    t33 = t32 if t31 else t25
-    t34 = t33 < 0.0 or t33 == 0.0 and (t30 - (t32 - t25) if t31 else 0.0) <= 0.0
-    t35 = -t18 if t1 else (t18 if t34 else 0.0) if t19 else 0.0
-    t36 = t35 - t35 == 0.0
-    t37 = 0.0 if t13 else t16
-    t38 = -t37 if t1 else (t37 if t34 else 0.0) if t19 else 0.0
-    t39 = t38 + t35
-    t40 = t39 if t36 else t38
-    t41 = (t35 - (t39 - t38) if t36 else 0.0) if t40 - t40 == 0.0 else 0.0
-    return t40, t41
+    t1 = target != target
+    t2 = target == 1.0
+    t3 = s0 + -0.0
+    t4 = t3 - s0
+    t5 = s0 - (t3 - t4) + (-0.0 - t4) + s0_l
+    t6 = t5 - t5 == 0.0
+    t7 = t3 + t5
+    t8 = s1 + -0.0
+    t9 = t8 - s1
+    t10 = s1 - (t8 - t9) + (-0.0 - t9) + s1_l
+    t11 = t10 - t10 == 0.0
+    t12 = t8 + t10
+    t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
+    t14 = (t7 if t6 else t3) == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) == 0.0 or t13
+    t15 = e0 * 0.5
+    t16 = t15 * e1
+    t17 = -(t16 * s2)
+    t18 = -(fma(t16, s2, t17) + t16 * s2_l + (fma(t15, e1, -t16) + t15 * e1_l + e0_l * 0.5 * e1) * s2)
+    t19 = 0.0 if t14 else t18
+    t20 = target == -1.0
+    t21 = e1 * e2
+    t22 = t21 * s2
+    t23 = 0.0 if t14 else t22
+    t24 = t23 - margin
+    t25 = -t24
+    t26 = 0.0 + t25
+    t27 = t26 - 0.0
+    t28 = -margin
+    t29 = t24 - t28
+    t30 = 0.0 if t14 else fma(t21, s2, -t22) + t21 * s2_l + (fma(e1, e2, -t21) + e1 * e2_l + e1_l * e2) * s2
+    t31 = 0.0 - (t26 - t27) + (t25 - t27) + -(t28 - (t24 - t29) + (t23 - t29) + t30)
+    t32 = t31 - t31 == 0.0
+    t33 = t26 + t31
+    t34 = t33 if t32 else t26
+    t35 = t34 < 0.0 or t34 == 0.0 and (t31 - (t33 - t26) if t32 else 0.0) <= 0.0
+    t36 = 0.0 if t1 else -t19 if t2 else (t19 if t35 else 0.0) if t20 else 0.0
+    t37 = t36 - t36 == 0.0
+    t38 = 0.0 if t14 else t17
+    t39 = target if t1 else -t38 if t2 else (t38 if t35 else 0.0) if t20 else 0.0
+    t40 = t39 + t36
+    t41 = t40 if t37 else t39
+    t42 = (t36 - (t40 - t39) if t37 else 0.0) if t41 - t41 == 0.0 else 0.0
+    return t41, t42
 
 
 # s9 = (-s0_rate*(0 if Eq(s0, 0) | Eq(s1, 0) else -e0*e1/2) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
@@ -1501,51 +1527,52 @@ def hvp_input1_f64_s9_core(
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     target = np.float64(target)
-    t1 = target == 1.0
-    t2 = s0 + -0.0
-    t3 = t2 - s0
-    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = s1 + -0.0
-    t8 = t7 - s1
-    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
-    t10 = t9 - t9 == 0.0
-    t11 = t7 + t9
-    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
-    t14 = e0 * 0.5
-    t15 = t14 * e1
-    t16 = -t15
-    t17 = 0.0 if t13 else t16
-    t18 = -(s0_rate * t17)
-    t19 = fma(t14, e1, t16) + t14 * e1_l + e0_l * 0.5 * e1
-    t20 = target == -1.0
-    t21 = e1 * e2
-    t22 = t21 * s2
-    t23 = 0.0 if t13 else t22
-    t24 = t23 - margin
-    t25 = -t24
-    t26 = 0.0 + t25
-    t27 = t26 - 0.0
-    t28 = -margin
-    t29 = t24 - t28
-    t30 = 0.0 if t13 else fma(t21, s2, -t22) + t21 * s2_l + (fma(e1, e2, -t21) + e1 * e2_l + e1_l * e2) * s2
-    t31 = 0.0 - (t26 - t27) + (t25 - t27) + -(t28 - (t24 - t29) + (t23 - t29) + t30)
-    t32 = t31 - t31 == 0.0
-    t33 = t26 + t31
-    t34 = t33 if t32 else t26
-    t35 = t34 < 0.0 or t34 == 0.0 and (t31 - (t33 - t26) if t32 else 0.0) <= 0.0
-    t36 = -(t15 * s0_rate)
-    t37 = (0.0 if t13 else -(fma(t15, s0_rate, t36) + t15 * s0_rate_l + t19 * s0_rate)) if t35 else 0.0
-    t38 = -(fma(s0_rate, t17, t18) + s0_rate * (0.0 if t13 else -t19) + s0_rate_l * t17)
-    t39 = t38 if t1 else t37 if t20 else 0.0
-    t40 = t39 - t39 == 0.0
-    t41 = t18 if t1 else ((0.0 if t13 else t36) if t35 else 0.0) if t20 else 0.0
-    t42 = t41 + t39
-    t43 = t42 if t40 else t41
-    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
-    return t43, t44
+    t1 = target != target
+    t2 = target == 1.0
+    t3 = s0 + -0.0
+    t4 = t3 - s0
+    t5 = s0 - (t3 - t4) + (-0.0 - t4) + s0_l
+    t6 = t5 - t5 == 0.0
+    t7 = t3 + t5
+    t8 = s1 + -0.0
+    t9 = t8 - s1
+    t10 = s1 - (t8 - t9) + (-0.0 - t9) + s1_l
+    t11 = t10 - t10 == 0.0
+    t12 = t8 + t10
+    t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
+    t14 = (t7 if t6 else t3) == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) == 0.0 or t13
+    t15 = e0 * 0.5
+    t16 = t15 * e1
+    t17 = -t16
+    t18 = 0.0 if t14 else t17
+    t19 = -(s0_rate * t18)
+    t20 = fma(t15, e1, t17) + t15 * e1_l + e0_l * 0.5 * e1
+    t21 = target == -1.0
+    t22 = e1 * e2
+    t23 = t22 * s2
+    t24 = 0.0 if t14 else t23
+    t25 = t24 - margin
+    t26 = -t25
+    t27 = 0.0 + t26
+    t28 = t27 - 0.0
+    t29 = -margin
+    t30 = t25 - t29
+    t31 = 0.0 if t14 else fma(t22, s2, -t23) + t22 * s2_l + (fma(e1, e2, -t22) + e1 * e2_l + e1_l * e2) * s2
+    t32 = 0.0 - (t27 - t28) + (t26 - t28) + -(t29 - (t25 - t30) + (t24 - t30) + t31)
+    t33 = t32 - t32 == 0.0
+    t34 = t27 + t32
+    t35 = t34 if t33 else t27
+    t36 = t35 < 0.0 or t35 == 0.0 and (t32 - (t34 - t27) if t33 else 0.0) <= 0.0
+    t37 = -(t16 * s0_rate)
+    t38 = (0.0 if t14 else -(fma(t16, s0_rate, t37) + t16 * s0_rate_l + t20 * s0_rate)) if t36 else 0.0
+    t39 = -(fma(s0_rate, t18, t19) + s0_rate * (0.0 if t14 else -t20) + s0_rate_l * t18)
+    t40 = 0.0 if t1 else t39 if t2 else t38 if t21 else 0.0
+    t41 = t40 - t40 == 0.0
+    t42 = target if t1 else t19 if t2 else ((0.0 if t14 else t37) if t36 else 0.0) if t21 else 0.0
+    t43 = t42 + t40
+    t44 = t43 if t41 else t42
+    t45 = (t40 - (t43 - t42) if t41 else 0.0) if t44 - t44 == 0.0 else 0.0
+    return t44, t45
 
 
 # s11 = (-s0_rate*(0 if Eq(s0, 0) | Eq(s1, 0) else 3*e1*s2/(4*(s0 + 1/1000000000000)**(5/2))) if Eq(target, 1)
@@ -1575,77 +1602,79 @@ def hvp_input1_f64_s11_core(
     s2_rate = np.float64(s2_rate)
     s2_rate_l = np.float64(s2_rate_l)
     target = np.float64(target)
-    t1 = target == 1.0
-    t2 = s0 + -0.0
-    t3 = t2 - s0
-    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = s1 + -0.0
-    t8 = t7 - s1
-    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
-    t10 = t9 - t9 == 0.0
-    t11 = t7 + t9
-    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
-    t14 = s0 + 1e-12
-    t15 = math.sqrt(t14)
-    t16 = t15 * t15
+    t1 = target != target
+    t2 = target == 1.0
+    t3 = s0 + -0.0
+    t4 = t3 - s0
+    t5 = s0 - (t3 - t4) + (-0.0 - t4) + s0_l
+    t6 = t5 - t5 == 0.0
+    t7 = t3 + t5
+    t8 = s1 + -0.0
+    t9 = t8 - s1
+    t10 = s1 - (t8 - t9) + (-0.0 - t9) + s1_l
+    t11 = t10 - t10 == 0.0
+    t12 = t8 + t10
+    t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
+    t14 = (t7 if t6 else t3) == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) == 0.0 or t13
+    t15 = s0 + 1e-12
+    t16 = math.sqrt(t15)
     t17 = t16 * t16
-    t18 = t15 * t17
-    t19 = e1 / t18
-    t20 = t19 * s2
-    t21 = t20 * 0.75
-    t22 = 0.0 if t13 else t21
-    t23 = -(s0_rate * t22)
-    t24 = target == -1.0
-    t25 = e1 * e2
-    t26 = t25 * s2
-    t27 = 0.0 if t13 else t26
-    t28 = t27 - margin
-    t29 = -t28
-    t30 = 0.0 + t29
-    t31 = t30 - 0.0
-    t32 = -margin
-    t33 = t28 - t32
-    t34 = 0.0 if t13 else fma(t25, s2, -t26) + t25 * s2_l + (fma(e1, e2, -t25) + e1 * e2_l + e1_l * e2) * s2
-    t35 = 0.0 - (t30 - t31) + (t29 - t31) + -(t32 - (t28 - t33) + (t27 - t33) + t34)
-    t36 = t35 - t35 == 0.0
-    t37 = t30 + t35
-    t38 = t37 if t36 else t30
-    t39 = t38 < 0.0 or t38 == 0.0 and (t35 - (t37 - t30) if t36 else 0.0) <= 0.0
-    t40 = t19 * s0_rate
-    t41 = t40 * s2
-    t42 = t41 * 0.75
-    t43 = t23 if t1 else ((0.0 if t13 else t42) if t39 else 0.0) if t24 else 0.0
-    t44 = e0 * 0.5
-    t45 = t44 * e1
-    t46 = -t45
-    t47 = 0.0 if t13 else t46
-    t48 = -(s2_rate * t47)
-    t49 = -(t45 * s2_rate)
-    t50 = t48 if t1 else ((0.0 if t13 else t49) if t39 else 0.0) if t24 else 0.0
-    t51 = t43 + t50
-    t52 = t51 - t43
-    t53 = t14 - s0
-    t54 = fma(-t15, t15, t14) + (s0 - (t14 - t53) + (1e-12 - t53) + s0_l + 2.0113352370744385e-29)
-    t55 = t54 / (t15 + t15)
-    t56 = fma(t15, t15, -t16) + t15 * t55 + t55 * t15
-    t57 = t19 * (fma(t15, t17, -t18) + t15 * (fma(t16, t16, -t17) + t16 * t56 + t56 * t16) + t55 * t17)
-    t58 = (fma(-t19, t18, e1) + e1_l - t57) / t18
-    t59 = 0.0 if t13 else fma(t20, 0.75, -t21) + (fma(t19, s2, -t20) + t19 * s2_l + t58 * s2) * 0.75
-    t60 = fma(t40, s2, -t41) + t40 * s2_l + (fma(t19, s0_rate, -t40) + t19 * s0_rate_l + t58 * s0_rate) * s2
-    t61 = ((0.0 if t13 else fma(t41, 0.75, -t42) + t60 * 0.75) if t39 else 0.0) if t24 else 0.0
-    t62 = -(fma(s0_rate, t22, t23) + s0_rate * t59 + s0_rate_l * t22) if t1 else t61
-    t63 = fma(t44, e1, t46) + t44 * e1_l + e0_l * 0.5 * e1
-    t64 = (0.0 if t13 else -(fma(t45, s2_rate, t49) + t45 * s2_rate_l + t63 * s2_rate)) if t39 else 0.0
-    t65 = -(fma(s2_rate, t47, t48) + s2_rate * (0.0 if t13 else -t63) + s2_rate_l * t47)
-    t66 = t43 - (t51 - t52) + (t50 - t52) + t62 + (t65 if t1 else t64 if t24 else 0.0)
-    t67 = t66 - t66 == 0.0
-    t68 = t51 + t66
-    t69 = t68 if t67 else t51
-    t70 = (t66 - (t68 - t51) if t67 else 0.0) if t69 - t69 == 0.0 else 0.0
-    return t69, t70
+    t18 = t17 * t17
+    t19 = t16 * t18
+    t20 = e1 / t19
+    t21 = t20 * s2
+    t22 = t21 * 0.75
+    t23 = 0.0 if t14 else t22
+    t24 = -(s0_rate * t23)
+    t25 = target == -1.0
+    t26 = e1 * e2
+    t27 = t26 * s2
+    t28 = 0.0 if t14 else t27
+    t29 = t28 - margin
+    t30 = -t29
+    t31 = 0.0 + t30
+    t32 = t31 - 0.0
+    t33 = -margin
+    t34 = t29 - t33
+    t35 = 0.0 if t14 else fma(t26, s2, -t27) + t26 * s2_l + (fma(e1, e2, -t26) + e1 * e2_l + e1_l * e2) * s2
+    t36 = 0.0 - (t31 - t32) + (t30 - t32) + -(t33 - (t29 - t34) + (t28 - t34) + t35)
+    t37 = t36 - t36 == 0.0
+    t38 = t31 + t36
+    t39 = t38 if t37 else t31
+    t40 = t39 < 0.0 or t39 == 0.0 and (t36 - (t38 - t31) if t37 else 0.0) <= 0.0
+    t41 = t20 * s0_rate
+    t42 = t41 * s2
+    t43 = t42 * 0.75
+    t44 = t24 if t2 else ((0.0 if t14 else t43) if t40 else 0.0) if t25 else 0.0
+    t45 = e0 * 0.5
+    t46 = t45 * e1
+    t47 = -t46
+    t48 = 0.0 if t14 else t47
+    t49 = -(s2_rate * t48)
+    t50 = -(t46 * s2_rate)
+    t51 = t49 if t2 else ((0.0 if t14 else t50) if t40 else 0.0) if t25 else 0.0
+    t52 = t44 + t51
+    t53 = t52 - t44
+    t54 = t15 - s0
+    t55 = fma(-t16, t16, t15) + (s0 - (t15 - t54) + (1e-12 - t54) + s0_l + 2.0113352370744385e-29)
+    t56 = t55 / (t16 + t16)
+    t57 = fma(t16, t16, -t17) + t16 * t56 + t56 * t16
+    t58 = t20 * (fma(t16, t18, -t19) + t16 * (fma(t17, t17, -t18) + t17 * t57 + t57 * t17) + t56 * t18)
+    t59 = (fma(-t20, t19, e1) + e1_l - t58) / t19
+    t60 = 0.0 if t14 else fma(t21, 0.75, -t22) + (fma(t20, s2, -t21) + t20 * s2_l + t59 * s2) * 0.75
+    t61 = fma(t41, s2, -t42) + t41 * s2_l + (fma(t20, s0_rate, -t41) + t20 * s0_rate_l + t59 * s0_rate) * s2
+    t62 = ((0.0 if t14 else fma(t42, 0.75, -t43) + t61 * 0.75) if t40 else 0.0) if t25 else 0.0
+    t63 = -(fma(s0_rate, t23, t24) + s0_rate * t60 + s0_rate_l * t23) if t2 else t62
+    t64 = fma(t45, e1, t47) + t45 * e1_l + e0_l * 0.5 * e1
+    t65 = (0.0 if t14 else -(fma(t46, s2_rate, t50) + t46 * s2_rate_l + t64 * s2_rate)) if t40 else 0.0
+    t66 = -(fma(s2_rate, t48, t49) + s2_rate * (0.0 if t14 else -t64) + s2_rate_l * t48)
+    t67 = 0.0 if t1 else t44 - (t52 - t53) + (t51 - t53) + t63 + (t66 if t2 else t65 if t25 else 0.0)
+    t68 = t67 - t67 == 0.0
+    t69 = target if t1 else t52
+    t70 = t69 + t67
+    t71 = t70 if t68 else t69
+    t72 = (t67 - (t70 - t69) if t68 else 0.0) if t71 - t71 == 0.0 else 0.0
+    return t71, t72
 
 
 # dinput1[D] = g*(2*s11*input1[D] + 2*s8*direction[D] + s9*input2[D])
@@ -1757,48 +1786,49 @@ def hvp_input2_f64_s8_core(e0, e0_l, e1, e1_l, e2, e2_l, margin, s0, s0_l, s1, s
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     target = np.float64(target)
-    t1 = target == 1.0
-    t2 = s0 + -0.0
-    t3 = t2 - s0
-    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = s1 + -0.0
-    t8 = t7 - s1
-    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
-    t10 = t9 - t9 == 0.0
-    t11 = t7 + t9
-    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
-    t14 = e0 * 0.5
-    t15 = t14 * e1
-    t16 = -(t15 * s2)
-    t17 = -(fma(t15, s2, t16) + t15 * s2_l + (fma(t14, e1, -t15) + t14 * e1_l + e0_l * 0.5 * e1) * s2)
-    t18 = 0.0 if t13 else t17
-    t19 = target == -1.0
-    t20 = e0 * e2
-    t21 = t20 * s2
-    t22 = 0.0 if t13 else t21
-    t23 = t22 - margin
-    t24 = -t23
-    t25 = 0.0 + t24
-    t26 = t25 - 0.0
-    t27 = -margin
-    t28 = t23 - t27
-    t29 = 0.0 if t13 else fma(t20, s2, -t21) + t20 * s2_l + (fma(e0, e2, -t20) + e0 * e2_l + e0_l * e2) * s2
-    t30 = 0.0 - (t25 - t26) + (t24 - t26) + -(t27 - (t23 - t28) + (t22 - t28) + t29)
-    t31 = t30 - t30 == 0.0
-    t32 = t25 + t30
-    t33 = t32 if t31 else t25
-    t34 = t33 < 0.0 or t33 == 0.0 and (t30 - (t32 - t25) if t31 else 0.0) <= 0.0
-    t35 = -t18 if t1 else (t18 if t34 else 0.0) if t19 else 0.0
-    t36 = t35 - t35 == 0.0
-    t37 = 0.0 if t13 else t16
-    t38 = -t37 if t1 else (t37 if t34 else 0.0) if t19 else 0.0
-    t39 = t38 + t35
-    t40 = t39 if t36 else t38
-    t41 = (t35 - (t39 - t38) if t36 else 0.0) if t40 - t40 == 0.0 else 0.0
-    return t40, t41
+    t1 = target != target
+    t2 = target == 1.0
+    t3 = s0 + -0.0
+    t4 = t3 - s0
+    t5 = s0 - (t3 - t4) + (-0.0 - t4) + s0_l
+    t6 = t5 - t5 == 0.0
+    t7 = t3 + t5
+    t8 = s1 + -0.0
+    t9 = t8 - s1
+    t10 = s1 - (t8 - t9) + (-0.0 - t9) + s1_l
+    t11 = t10 - t10 == 0.0
+    t12 = t8 + t10
+    t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
+    t14 = (t7 if t6 else t3) == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) == 0.0 or t13
+    t15 = e0 * 0.5
+    t16 = t15 * e1
+    t17 = -(t16 * s2)
+    t18 = -(fma(t16, s2, t17) + t16 * s2_l + (fma(t15, e1, -t16) + t15 * e1_l + e0_l * 0.5 * e1) * s2)
+    t19 = 0.0 if t14 else t18
+    t20 = target == -1.0
+    t21 = e0 * e2
+    t22 = t21 * s2
+    t23 = 0.0 if t14 else t22
+    t24 = t23 - margin
+    t25 = -t24
+    t26 = 0.0 + t25
+    t27 = t26 - 0.0
+    t28 = -margin
+    t29 = t24 - t28
+    t30 = 0.0 if t14 else fma(t21, s2, -t22) + t21 * s2_l + (fma(e0, e2, -t21) + e0 * e2_l + e0_l * e2) * s2
+    t31 = 0.0 - (t26 - t27) + (t25 - t27) + -(t28 - (t24 - t29) + (t23 - t29) + t30)
+    t32 = t31 - t31 == 0.0
+    t33 = t26 + t31
+    t34 = t33 if t32 else t26
+    t35 = t34 < 0.0 or t34 == 0.0 and (t31 - (t33 - t26) if t32 else 0.0) <= 0.0
+    t36 = 0.0 if t1 else -t19 if t2 else (t19 if t35 else 0.0) if t20 else 0.0
+    t37 = t36 - t36 == 0.0
+    t38 = 0.0 if t14 else t17
+    t39 = target if t1 else -t38 if t2 else (t38 if t35 else 0.0) if t20 else 0.0
+    t40 = t39 + t36
+    t41 = t40 if t37 else t39
+    t42 = (t36 - (t40 - t39) if t37 else 0.0) if t41 - t41 == 0.0 else 0.0
+    return t41, t42
 
 
 # s9 = (-s1_rate*(0 if Eq(s0, 0) | Eq(s1, 0) else -e0*e1/2) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
@@ -1824,51 +1854,52 @@ def hvp_input2_f64_s9_core(
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     target = np.float64(target)
-    t1 = target == 1.0
-    t2 = s0 + -0.0
-    t3 = t2 - s0
-    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = s1 + -0.0
-    t8 = t7 - s1
-    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
-    t10 = t9 - t9 == 0.0
-    t11 = t7 + t9
-    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
-    t14 = e0 * 0.5
-    t15 = t14 * e1
-    t16 = -t15
-    t17 = 0.0 if t13 else t16
-    t18 = -(s1_rate * t17)
-    t19 = fma(t14, e1, t16) + t14 * e1_l + e0_l * 0.5 * e1
-    t20 = target == -1.0
-    t21 = e0 * e2
-    t22 = t21 * s2
-    t23 = 0.0 if t13 else t22
-    t24 = t23 - margin
-    t25 = -t24
-    t26 = 0.0 + t25
-    t27 = t26 - 0.0
-    t28 = -margin
-    t29 = t24 - t28
-    t30 = 0.0 if t13 else fma(t21, s2, -t22) + t21 * s2_l + (fma(e0, e2, -t21) + e0 * e2_l + e0_l * e2) * s2
-    t31 = 0.0 - (t26 - t27) + (t25 - t27) + -(t28 - (t24 - t29) + (t23 - t29) + t30)
-    t32 = t31 - t31 == 0.0
-    t33 = t26 + t31
-    t34 = t33 if t32 else t26
-    t35 = t34 < 0.0 or t34 == 0.0 and (t31 - (t33 - t26) if t32 else 0.0) <= 0.0
-    t36 = -(t15 * s1_rate)
-    t37 = (0.0 if t13 else -(fma(t15, s1_rate, t36) + t15 * s1_rate_l + t19 * s1_rate)) if t35 else 0.0
-    t38 = -(fma(s1_rate, t17, t18) + s1_rate * (0.0 if t13 else -t19) + s1_rate_l * t17)
-    t39 = t38 if t1 else t37 if t20 else 0.0
-    t40 = t39 - t39 == 0.0
-    t41 = t18 if t1 else ((0.0 if t13 else t36) if t35 else 0.0) if t20 else 0.0
-    t42 = t41 + t39
-    t43 = t42 if t40 else t41
-    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
-    return t43, t44
+    t1 = target != target
+    t2 = target == 1.0
+    t3 = s0 + -0.0
+    t4 = t3 - s0
+    t5 = s0 - (t3 - t4) + (-0.0 - t4) + s0_l
+    t6 = t5 - t5 == 0.0
+    t7 = t3 + t5
+    t8 = s1 + -0.0
+    t9 = t8 - s1
+    t10 = s1 - (t8 - t9) + (-0.0 - t9) + s1_l
+    t11 = t10 - t10 == 0.0
+    t12 = t8 + t10
+    t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
+    t14 = (t7 if t6 else t3) == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) == 0.0 or t13
+    t15 = e0 * 0.5
+    t16 = t15 * e1
+    t17 = -t16
+    t18 = 0.0 if t14 else t17
+    t19 = -(s1_rate * t18)
+    t20 = fma(t15, e1, t17) + t15 * e1_l + e0_l * 0.5 * e1
+    t21 = target == -1.0
+    t22 = e0 * e2
+    t23 = t22 * s2
+    t24 = 0.0 if t14 else t23
+    t25 = t24 - margin
+    t26 = -t25
+    t27 = 0.0 + t26
+    t28 = t27 - 0.0
+    t29 = -margin
+    t30 = t25 - t29
+    t31 = 0.0 if t14 else fma(t22, s2, -t23) + t22 * s2_l + (fma(e0, e2, -t22) + e0 * e2_l + e0_l * e2) * s2
+    t32 = 0.0 - (t27 - t28) + (t26 - t28) + -(t29 - (t25 - t30) + (t24 - t30) + t31)
+    t33 = t32 - t32 == 0.0
+    t34 = t27 + t32
+    t35 = t34 if t33 else t27
+    t36 = t35 < 0.0 or t35 == 0.0 and (t32 - (t34 - t27) if t33 else 0.0) <= 0.0
+    t37 = -(t16 * s1_rate)
+    t38 = (0.0 if t14 else -(fma(t16, s1_rate, t37) + t16 * s1_rate_l + t20 * s1_rate)) if t36 else 0.0
+    t39 = -(fma(s1_rate, t18, t19) + s1_rate * (0.0 if t14 else -t20) + s1_rate_l * t18)
+    t40 = 0.0 if t1 else t39 if t2 else t38 if t21 else 0.0
+    t41 = t40 - t40 == 0.0
+    t42 = target if t1 else t19 if t2 else ((0.0 if t14 else t37) if t36 else 0.0) if t21 else 0.0
+    t43 = t42 + t40
+    t44 = t43 if t41 else t42
+    t45 = (t40 - (t43 - t42) if t41 else 0.0) if t44 - t44 == 0.0 else 0.0
+    return t44, t45
 
 
 # s10 = (-s1_rate*(0 if Eq(s0, 0) | Eq(s1, 0) else 3*e0*s2/(4*(s1 + 1/1000000000000)**(5/2))) if Eq(target, 1)
@@ -1898,77 +1929,79 @@ def hvp_input2_f64_s10_core(
     s2_rate = np.float64(s2_rate)
     s2_rate_l = np.float64(s2_rate_l)
     target = np.float64(target)
-    t1 = target == 1.0
-    t2 = s0 + -0.0
-    t3 = t2 - s0
-    t4 = s0 - (t2 - t3) + (-0.0 - t3) + s0_l
-    t5 = t4 - t4 == 0.0
-    t6 = t2 + t4
-    t7 = s1 + -0.0
-    t8 = t7 - s1
-    t9 = s1 - (t7 - t8) + (-0.0 - t8) + s1_l
-    t10 = t9 - t9 == 0.0
-    t11 = t7 + t9
-    t12 = (t11 if t10 else t7) == 0.0 and (t9 - (t11 - t7) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (t4 - (t6 - t2) if t5 else 0.0) == 0.0 or t12
-    t14 = s1 + 1e-12
-    t15 = math.sqrt(t14)
-    t16 = t15 * t15
+    t1 = target != target
+    t2 = target == 1.0
+    t3 = s0 + -0.0
+    t4 = t3 - s0
+    t5 = s0 - (t3 - t4) + (-0.0 - t4) + s0_l
+    t6 = t5 - t5 == 0.0
+    t7 = t3 + t5
+    t8 = s1 + -0.0
+    t9 = t8 - s1
+    t10 = s1 - (t8 - t9) + (-0.0 - t9) + s1_l
+    t11 = t10 - t10 == 0.0
+    t12 = t8 + t10
+    t13 = (t12 if t11 else t8) == 0.0 and (t10 - (t12 - t8) if t11 else 0.0) == 0.0
+    t14 = (t7 if t6 else t3) == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) == 0.0 or t13
+    t15 = s1 + 1e-12
+    t16 = math.sqrt(t15)
     t17 = t16 * t16
-    t18 = t15 * t17
-    t19 = e0 / t18
-    t20 = t19 * s2
-    t21 = t20 * 0.75
-    t22 = 0.0 if t13 else t21
-    t23 = -(s1_rate * t22)
-    t24 = target == -1.0
-    t25 = e0 * e2
-    t26 = t25 * s2
-    t27 = 0.0 if t13 else t26
-    t28 = t27 - margin
-    t29 = -t28
-    t30 = 0.0 + t29
-    t31 = t30 - 0.0
-    t32 = -margin
-    t33 = t28 - t32
-    t34 = 0.0 if t13 else fma(t25, s2, -t26) + t25 * s2_l + (fma(e0, e2, -t25) + e0 * e2_l + e0_l * e2) * s2
-    t35 = 0.0 - (t30 - t31) + (t29 - t31) + -(t32 - (t28 - t33) + (t27 - t33) + t34)
-    t36 = t35 - t35 == 0.0
-    t37 = t30 + t35
-    t38 = t37 if t36 else t30
-    t39 = t38 < 0.0 or t38 == 0.0 and (t35 - (t37 - t30) if t36 else 0.0) <= 0.0
-    t40 = t19 * s1_rate
-    t41 = t40 * s2
-    t42 = t41 * 0.75
-    t43 = t23 if t1 else ((0.0 if t13 else t42) if t39 else 0.0) if t24 else 0.0
-    t44 = e0 * 0.5
-    t45 = t44 * e1
-    t46 = -t45
-    t47 = 0.0 if t13 else t46
-    t48 = -(s2_rate * t47)
-    t49 = -(t45 * s2_rate)
-    t50 = t48 if t1 else ((0.0 if t13 else t49) if t39 else 0.0) if t24 else 0.0
-    t51 = t43 + t50
-    t52 = t51 - t43
-    t53 = t14 - s1
-    t54 = fma(-t15, t15, t14) + (s1 - (t14 - t53) + (1e-12 - t53) + s1_l + 2.0113352370744385e-29)
-    t55 = t54 / (t15 + t15)
-    t56 = fma(t15, t15, -t16) + t15 * t55 + t55 * t15
-    t57 = t19 * (fma(t15, t17, -t18) + t15 * (fma(t16, t16, -t17) + t16 * t56 + t56 * t16) + t55 * t17)
-    t58 = (fma(-t19, t18, e0) + e0_l - t57) / t18
-    t59 = 0.0 if t13 else fma(t20, 0.75, -t21) + (fma(t19, s2, -t20) + t19 * s2_l + t58 * s2) * 0.75
-    t60 = fma(t40, s2, -t41) + t40 * s2_l + (fma(t19, s1_rate, -t40) + t19 * s1_rate_l + t58 * s1_rate) * s2
-    t61 = ((0.0 if t13 else fma(t41, 0.75, -t42) + t60 * 0.75) if t39 else 0.0) if t24 else 0.0
-    t62 = -(fma(s1_rate, t22, t23) + s1_rate * t59 + s1_rate_l * t22) if t1 else t61
-    t63 = fma(t44, e1, t46) + t44 * e1_l + e0_l * 0.5 * e1
-    t64 = (0.0 if t13 else -(fma(t45, s2_rate, t49) + t45 * s2_rate_l + t63 * s2_rate)) if t39 else 0.0
-    t65 = -(fma(s2_rate, t47, t48) + s2_rate * (0.0 if t13 else -t63) + s2_rate_l * t47)
-    t66 = t43 - (t51 - t52) + (t50 - t52) + t62 + (t65 if t1 else t64 if t24 else 0.0)
-    t67 = t66 - t66 == 0.0
-    t68 = t51 + t66
-    t69 = t68 if t67 else t51
-    t70 = (t66 - (t68 - t51) if t67 else 0.0) if t69 - t69 == 0.0 else 0.0
-    return t69, t70
+    t18 = t17 * t17
+    t19 = t16 * t18
+    t20 = e0 / t19
+    t21 = t20 * s2
+    t22 = t21 * 0.75
+    t23 = 0.0 if t14 else t22
+    t24 = -(s1_rate * t23)
+    t25 = target == -1.0
+    t26 = e0 * e2
+    t27 = t26 * s2
+    t28 = 0.0 if t14 else t27
+    t29 = t28 - margin
+    t30 = -t29
+    t31 = 0.0 + t30
+    t32 = t31 - 0.0
+    t33 = -margin
+    t34 = t29 - t33
+    t35 = 0.0 if t14 else fma(t26, s2, -t27) + t26 * s2_l + (fma(e0, e2, -t26) + e0 * e2_l + e0_l * e2) * s2
+    t36 = 0.0 - (t31 - t32) + (t30 - t32) + -(t33 - (t29 - t34) + (t28 - t34) + t35)
+    t37 = t36 - t36 == 0.0
+    t38 = t31 + t36
+    t39 = t38 if t37 else t31
+    t40 = t39 < 0.0 or t39 == 0.0 and (t36 - (t38 - t31) if t37 else 0.0) <= 0.0
+    t41 = t20 * s1_rate
+    t42 = t41 * s2
+    t43 = t42 * 0.75
+    t44 = t24 if t2 else ((0.0 if t14 else t43) if t40 else 0.0) if t25 else 0.0
+    t45 = e0 * 0.5
+    t46 = t45 * e1
+    t47 = -t46
+    t48 = 0.0 if t14 else t47
+    t49 = -(s2_rate * t48)
+    t50 = -(t46 * s2_rate)
+    t51 = t49 if t2 else ((0.0 if t14 else t50) if t40 else 0.0) if t25 else 0.0
+    t52 = t44 + t51
+    t53 = t52 - t44
+    t54 = t15 - s1
+    t55 = fma(-t16, t16, t15) + (s1 - (t15 - t54) + (1e-12 - t54) + s1_l + 2.0113352370744385e-29)
+    t56 = t55 / (t16 + t16)
+    t57 = fma(t16, t16, -t17) + t16 * t56 + t56 * t16
+    t58 = t20 * (fma(t16, t18, -t19) + t16 * (fma(t17, t17, -t18) + t17 * t57 + t57 * t17) + t56 * t18)
+    t59 = (fma(-t20, t19, e0) + e0_l - t58) / t19
+    t60 = 0.0 if t14 else fma(t21, 0.75, -t22) + (fma(t20, s2, -t21) + t20 * s2_l + t59 * s2) * 0.75
+    t61 = fma(t41, s2, -t42) + t41 * s2_l + (fma(t20, s1_rate, -t41) + t20 * s1_rate_l + t59 * s1_rate) * s2
+    t62 = ((0.0 if t14 else fma(t42, 0.75, -t43) + t61 * 0.75) if t40 else 0.0) if t25 else 0.0
+    t63 = -(fma(s1_rate, t23, t24) + s1_rate * t60 + s1_rate_l * t23) if t2 else t62
+    t64 = fma(t45, e1, t47) + t45 * e1_l + e0_l * 0.5 * e1
+    t65 = (0.0 if t14 else -(fma(t46, s2_rate, t50) + t46 * s2_rate_l + t64 * s2_rate)) if t40 else 0.0
+    t66 = -(fma(s2_rate, t48, t49) + s2_rate * (0.0 if t14 else -t64) + s2_rate_l * t48)
+    t67 = 0.0 if t1 else t44 - (t52 - t53) + (t51 - t53) + t63 + (t66 if t2 else t65 if t25 else 0.0)
+    t68 = t67 - t67 == 0.0
+    t69 = target if t1 else t52
+    t70 = t69 + t67
+    t71 = t70 if t68 else t69
+    t72 = (t67 - (t70 - t69) if t68 else 0.0) if t71 - t71 == 0.0 else 0.0
+    return t71, t72
 
 
 # dinput2[D] = g*(2*s10*input2[D] + 2*s8*direction[D] + s9*input1[D])
@@ -2072,7 +2105,8 @@ def vjp_margin_f64_dmargin_core(g, h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l,
     t34 = t24 + t32
     t35 = t34 if t33 else t24
     t36 = -g if t35 < 0.0 or t35 == 0.0 and (t32 - (t34 - t24) if t33 else 0.0) <= 0.0 else 0.0
-    return 0.0 if target == 1.0 else t36 if target == -1.0 else 0.0
+    t37 = s2 if s2 != s2 else 0.0 if target == 1.0 else t36 if target == -1.0 else 0.0
+    return target if target != target else t37
 
 
 # dmargin = (0 if Eq(target, 1) else ((-g if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(sqrt(s0 +
@@ -2124,7 +2158,8 @@ def vjp_margin_f32_dmargin_core(g, margin, s0, s0_l, s1, s1_l, s2, s2_l, target)
     t34 = t22 + t32
     t35 = t34 if t33 else t22
     t36 = -g if t35 < 0.0 or t35 == 0.0 and (t32 - (t34 - t22) if t33 else 0.0) <= 0.0 else 0.0
-    return 0.0 if target == 1.0 else t36 if target == -1.0 else 0.0
+    t37 = s2 if s2 != s2 else 0.0 if target == 1.0 else t36 if target == -1.0 else 0.0
+    return target if target != target else t37
 
 
 @loop

@@ -196,22 +196,27 @@ def vjp_f64_s3_core_p_1(i_K1, margin, s2, s2_l, target, input_K1, input_target):
     input_K1 = np.float64(input_K1)
     input_target = np.float64(input_target)
     t1 = i_K1 != target
-    t2 = input_K1 - input_target
-    t3 = t2 + margin
-    t4 = t3 + -0.0
-    t5 = t4 - t3
-    t6 = t3 - t2
-    t7 = t2 - input_K1
-    t8 = t2 - (t3 - t6) + (margin - t6) + (input_K1 - (t2 - t7) + (-input_target - t7))
-    t9 = t3 - (t4 - t5) + (-0.0 - t5) + t8
-    t10 = t9 - t9 == 0.0
-    t11 = t4 + t9
-    t12 = t11 if t10 else t4
-    t13 = t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t4) if t10 else 0.0) <= 0.0
-    t14 = (0.0 if t13 else -s2_l) if t1 else 0.0
-    t15 = (0.0 if t13 else -s2) if t1 else 0.0
-    t16 = t14 if t14 - t14 == 0.0 else 0.0
-    return t15, t16
+    t2 = s2 == 0.0
+    t3 = 0.0 if t2 else input_target * s2
+    t4 = t3 != t3
+    t5 = 0.0 if t2 else input_K1 * s2
+    t6 = t5 != t5
+    t7 = input_K1 - input_target
+    t8 = t7 + margin
+    t9 = t8 + -0.0
+    t10 = t9 - t8
+    t11 = t8 - t7
+    t12 = t7 - input_K1
+    t13 = t7 - (t8 - t11) + (margin - t11) + (input_K1 - (t7 - t12) + (-input_target - t12))
+    t14 = t8 - (t9 - t10) + (-0.0 - t10) + t13
+    t15 = t14 - t14 == 0.0
+    t16 = t9 + t14
+    t17 = t16 if t15 else t9
+    t18 = t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t9) if t15 else 0.0) <= 0.0
+    t19 = (0.0 if t4 else 0.0 if t6 else 0.0 if t18 else -s2_l) if t1 else 0.0
+    t20 = (t3 if t4 else t5 if t6 else 0.0 if t18 else -s2) if t1 else 0.0
+    t21 = t19 if t19 - t19 == 0.0 else 0.0
+    return t20, t21
 
 
 # dinput[K] = g*((s3 if Eq(K, target) else 0) + ((0 if 0 >= margin + input[K] - input[target] else s2) if Ne(K,
@@ -231,25 +236,30 @@ def vjp_f64_dinput_core_p_1(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K,
     t1 = i_K == target
     t2 = s3 if t1 else 0.0
     t3 = i_K != target
-    t4 = input_K - input_target
-    t5 = t4 + margin
-    t6 = t5 + -0.0
-    t7 = t6 - t5
-    t8 = t5 - t4
-    t9 = t4 - input_K
-    t10 = t4 - (t5 - t8) + (margin - t8) + (input_K - (t4 - t9) + (-input_target - t9))
-    t11 = t5 - (t6 - t7) + (-0.0 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = (0.0 if t15 else s2) if t3 else 0.0
-    t17 = t2 + t16
-    t18 = g * t17
-    t19 = t17 - t2
-    t20 = t2 - (t17 - t19) + (t16 - t19) + (s3_l if t1 else 0.0) + ((0.0 if t15 else s2_l) if t3 else 0.0)
-    t21 = fma(g, t17, -t18) + g * t20
-    return t18 + t21 if t21 - t21 == 0.0 else t18
+    t4 = s2 == 0.0
+    t5 = 0.0 if t4 else input_target * s2
+    t6 = t5 != t5
+    t7 = 0.0 if t4 else input_K * s2
+    t8 = t7 != t7
+    t9 = input_K - input_target
+    t10 = t9 + margin
+    t11 = t10 + -0.0
+    t12 = t11 - t10
+    t13 = t10 - t9
+    t14 = t9 - input_K
+    t15 = t9 - (t10 - t13) + (margin - t13) + (input_K - (t9 - t14) + (-input_target - t14))
+    t16 = t10 - (t11 - t12) + (-0.0 - t12) + t15
+    t17 = t16 - t16 == 0.0
+    t18 = t11 + t16
+    t19 = t18 if t17 else t11
+    t20 = t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t11) if t17 else 0.0) <= 0.0
+    t21 = (t5 if t6 else t7 if t8 else 0.0 if t20 else s2) if t3 else 0.0
+    t22 = t2 + t21
+    t23 = g * t22
+    t24 = t22 - t2
+    t25 = (0.0 if t6 else 0.0 if t8 else 0.0 if t20 else s2_l) if t3 else 0.0
+    t26 = fma(g, t22, -t23) + g * (t2 - (t22 - t24) + (t21 - t24) + (s3_l if t1 else 0.0) + t25)
+    return t23 + t26 if t26 - t26 == 0.0 else t23
 
 
 # s2 = weighted(weight[target], 1/|K|)
@@ -269,16 +279,19 @@ def vjp_f32_in_pairs_s3_core_p_1(i_K1, n0, n0_l, s2, target, input_K1):
     s2 = np.float64(s2)
     target = np.float64(target)
     input_K1 = np.float64(input_K1)
-    t1 = input_K1 + n0
-    t2 = t1 + -0.0
-    t3 = t2 - t1
-    t4 = t1 - input_K1
-    t5 = t1 - (t2 - t3) + (-0.0 - t3) + (input_K1 - (t1 - t4) + (n0 - t4) + n0_l)
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = 0.0 if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0 else -s2
-    return t9 if i_K1 != target else 0.0
+    t1 = s2 == 0.0
+    t2 = 0.0 if t1 else n0 * s2
+    t3 = 0.0 if t1 else input_K1 * s2
+    t4 = input_K1 + n0
+    t5 = t4 + -0.0
+    t6 = t5 - t4
+    t7 = t4 - input_K1
+    t8 = t4 - (t5 - t6) + (-0.0 - t6) + (input_K1 - (t4 - t7) + (n0 - t7) + n0_l)
+    t9 = t8 - t8 == 0.0
+    t10 = t5 + t8
+    t11 = t10 if t9 else t5
+    t12 = 0.0 if t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t5) if t9 else 0.0) <= 0.0 else -s2
+    return (t2 if t2 != t2 else t3 if t3 != t3 else t12) if i_K1 != target else 0.0
 
 
 # dinput[K] = g*(0 if 0 >= n0 + input[K] else s2)
@@ -289,15 +302,19 @@ def vjp_f32_in_pairs_dinput_core_p_1(g, n0, n0_l, s2, input_K):
     n0_l = np.float64(n0_l)
     s2 = np.float64(s2)
     input_K = np.float64(input_K)
-    t1 = input_K + n0
-    t2 = t1 + -0.0
-    t3 = t2 - t1
-    t4 = t1 - input_K
-    t5 = t1 - (t2 - t3) + (-0.0 - t3) + (input_K - (t1 - t4) + (n0 - t4) + n0_l)
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    return g * (0.0 if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0 else s2)
+    t1 = s2 == 0.0
+    t2 = 0.0 if t1 else n0 * s2
+    t3 = 0.0 if t1 else input_K * s2
+    t4 = input_K + n0
+    t5 = t4 + -0.0
+    t6 = t5 - t4
+    t7 = t4 - input_K
+    t8 = t4 - (t5 - t6) + (-0.0 - t6) + (input_K - (t4 - t7) + (n0 - t7) + n0_l)
+    t9 = t8 - t8 == 0.0
+    t10 = t5 + t8
+    t11 = t10 if t9 else t5
+    t12 = g * (0.0 if t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t5) if t9 else 0.0) <= 0.0 else s2)
+    return t2 if t2 != t2 else t3 if t3 != t3 else t12
 
 
 # dinput[target] = g*s3
@@ -340,7 +357,11 @@ def vjp_f32_s3_core_p_1(i_K1, n0, s2, target, input_K1):
     s2 = np.float64(s2)
     target = np.float64(target)
     input_K1 = np.float64(input_K1)
-    return (0.0 if input_K1 + n0 <= 0.0 else -s2) if i_K1 != target else 0.0
+    t1 = s2 == 0.0
+    t2 = 0.0 if t1 else n0 * s2
+    t3 = 0.0 if t1 else input_K1 * s2
+    t4 = t2 if t2 != t2 else t3 if t3 != t3 else 0.0 if input_K1 + n0 <= 0.0 else -s2
+    return t4 if i_K1 != target else 0.0
 
 
 # size_s3 = sum over K.1 of Abs(((0 if 0 >= n0 + input[K.1] else -s2) if Ne(K.1, target) else 0))
@@ -361,7 +382,10 @@ def vjp_f32_dinput_core_p_1(g, n0, s2, input_K):
     n0 = np.float64(n0)
     s2 = np.float64(s2)
     input_K = np.float64(input_K)
-    return g * (0.0 if input_K + n0 <= 0.0 else s2)
+    t1 = s2 == 0.0
+    t2 = 0.0 if t1 else n0 * s2
+    t3 = 0.0 if t1 else input_K * s2
+    return t2 if t2 != t2 else t3 if t3 != t3 else g * (0.0 if input_K + n0 <= 0.0 else s2)
 
 
 # dinput[target] = near_told_dinput
@@ -434,22 +458,27 @@ def vjp_margin_f64_s3_core_p_1(i_K1, margin, s2, s2_l, target, input_K1, input_t
     input_K1 = np.float64(input_K1)
     input_target = np.float64(input_target)
     t1 = i_K1 != target
-    t2 = input_K1 - input_target
-    t3 = t2 + margin
-    t4 = t3 + -0.0
-    t5 = t4 - t3
-    t6 = t3 - t2
-    t7 = t2 - input_K1
-    t8 = t2 - (t3 - t6) + (margin - t6) + (input_K1 - (t2 - t7) + (-input_target - t7))
-    t9 = t3 - (t4 - t5) + (-0.0 - t5) + t8
-    t10 = t9 - t9 == 0.0
-    t11 = t4 + t9
-    t12 = t11 if t10 else t4
-    t13 = t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t4) if t10 else 0.0) <= 0.0
-    t14 = (0.0 if t13 else s2_l) if t1 else 0.0
-    t15 = (0.0 if t13 else s2) if t1 else 0.0
-    t16 = t14 if t14 - t14 == 0.0 else 0.0
-    return t15, t16
+    t2 = s2 == 0.0
+    t3 = 0.0 if t2 else input_target * s2
+    t4 = t3 != t3
+    t5 = 0.0 if t2 else input_K1 * s2
+    t6 = t5 != t5
+    t7 = input_K1 - input_target
+    t8 = t7 + margin
+    t9 = t8 + -0.0
+    t10 = t9 - t8
+    t11 = t8 - t7
+    t12 = t7 - input_K1
+    t13 = t7 - (t8 - t11) + (margin - t11) + (input_K1 - (t7 - t12) + (-input_target - t12))
+    t14 = t8 - (t9 - t10) + (-0.0 - t10) + t13
+    t15 = t14 - t14 == 0.0
+    t16 = t9 + t14
+    t17 = t16 if t15 else t9
+    t18 = t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t9) if t15 else 0.0) <= 0.0
+    t19 = (0.0 if t4 else 0.0 if t6 else 0.0 if t18 else s2_l) if t1 else 0.0
+    t20 = (t3 if t4 else t5 if t6 else 0.0 if t18 else s2) if t1 else 0.0
+    t21 = t19 if t19 - t19 == 0.0 else 0.0
+    return t20, t21
 
 
 # dmargin = g*s3
@@ -472,16 +501,19 @@ def vjp_margin_f32_s3_core_p_1(i_K1, n0, n0_l, s2, target, input_K1):
     s2 = np.float64(s2)
     target = np.float64(target)
     input_K1 = np.float64(input_K1)
-    t1 = input_K1 + n0
-    t2 = t1 + -0.0
-    t3 = t2 - t1
-    t4 = t1 - input_K1
-    t5 = t1 - (t2 - t3) + (-0.0 - t3) + (input_K1 - (t1 - t4) + (n0 - t4) + n0_l)
-    t6 = t5 - t5 == 0.0
-    t7 = t2 + t5
-    t8 = t7 if t6 else t2
-    t9 = 0.0 if t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t2) if t6 else 0.0) <= 0.0 else s2
-    return t9 if i_K1 != target else 0.0
+    t1 = s2 == 0.0
+    t2 = 0.0 if t1 else n0 * s2
+    t3 = 0.0 if t1 else input_K1 * s2
+    t4 = input_K1 + n0
+    t5 = t4 + -0.0
+    t6 = t5 - t4
+    t7 = t4 - input_K1
+    t8 = t4 - (t5 - t6) + (-0.0 - t6) + (input_K1 - (t4 - t7) + (n0 - t7) + n0_l)
+    t9 = t8 - t8 == 0.0
+    t10 = t5 + t8
+    t11 = t10 if t9 else t5
+    t12 = 0.0 if t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t5) if t9 else 0.0) <= 0.0 else s2
+    return (t2 if t2 != t2 else t3 if t3 != t3 else t12) if i_K1 != target else 0.0
 
 
 @loop
@@ -1435,37 +1467,39 @@ def hvp_input_f64_s5_core_p_2(i_K1, margin, s4, s4_l, target, direction_K1, dire
     input_target = np.float64(input_target)
     t1 = s4 == 0.0
     t2 = i_K1 != target
-    t3 = direction_target * 2.0
-    t4 = input_K1 - input_target
-    t5 = t4 + margin
-    t6 = t5 + -0.0
-    t7 = t6 - t5
-    t8 = t5 - t4
-    t9 = t4 - input_K1
-    t10 = t4 - (t5 - t8) + (margin - t8) + (input_K1 - (t4 - t9) + (-input_target - t9))
-    t11 = t5 - (t6 - t7) + (-0.0 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = 0.0 if t15 else -1.0
-    t17 = t3 * t16
-    t18 = t17 * t16
-    t19 = t18 if t2 else 0.0
-    t20 = direction_K1 * 2.0
-    t21 = t20 * t16
-    t22 = 0.0 if t15 else 1.0
-    t23 = t21 * t22
-    t24 = t23 if t2 else 0.0
-    t25 = t19 + t24
-    t26 = s4 * t25
-    t27 = t25 - t19
-    t28 = t19 - (t25 - t27) + (t24 - t27) + (fma(t17, t16, -t18) + fma(t3, t16, -t17) * t16 if t2 else 0.0)
-    t29 = fma(s4, t25, -t26) + s4 * (t28 + (fma(t21, t22, -t23) + fma(t20, t16, -t21) * t22 if t2 else 0.0))
-    t30 = 0.0 if t1 else t29 + s4_l * t25
-    t31 = 0.0 if t1 else t26
-    t32 = t30 if t30 - t30 == 0.0 else 0.0
-    return t31, t32
+    t3 = input_target != input_target
+    t4 = input_K1 != input_K1
+    t5 = direction_target * 2.0
+    t6 = input_K1 - input_target
+    t7 = t6 + margin
+    t8 = t7 + -0.0
+    t9 = t8 - t7
+    t10 = t7 - t6
+    t11 = t6 - input_K1
+    t12 = t6 - (t7 - t10) + (margin - t10) + (input_K1 - (t6 - t11) + (-input_target - t11))
+    t13 = t7 - (t8 - t9) + (-0.0 - t9) + t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = 0.0 if t17 else -1.0
+    t19 = t5 * t18
+    t20 = t19 * t18
+    t21 = (input_target if t3 else input_K1 if t4 else t20) if t2 else 0.0
+    t22 = direction_K1 * 2.0
+    t23 = t22 * t18
+    t24 = 0.0 if t17 else 1.0
+    t25 = t23 * t24
+    t26 = (input_target if t3 else input_K1 if t4 else t25) if t2 else 0.0
+    t27 = t21 + t26
+    t28 = s4 * t27
+    t29 = t27 - t21
+    t30 = (0.0 if t3 else 0.0 if t4 else fma(t19, t18, -t20) + fma(t5, t18, -t19) * t18) if t2 else 0.0
+    t31 = (0.0 if t3 else 0.0 if t4 else fma(t23, t24, -t25) + fma(t22, t18, -t23) * t24) if t2 else 0.0
+    t32 = 0.0 if t1 else fma(s4, t27, -t28) + s4 * (t21 - (t27 - t29) + (t26 - t29) + t30 + t31) + s4_l * t27
+    t33 = 0.0 if t1 else t28
+    t34 = t32 if t32 - t32 == 0.0 else 0.0
+    return t33, t34
 
 
 # dinput[K] = g*(weighted(s4, (2*(0 if 0 >= margin + input[K] - input[target] else 1)**2*direction[K] if Ne(K,
@@ -1489,42 +1523,44 @@ def hvp_input_f64_dinput_core_p_2(
     input_target = np.float64(input_target)
     t1 = s4 == 0.0
     t2 = i_K != target
-    t3 = direction_K * 2.0
-    t4 = input_K - input_target
-    t5 = t4 + margin
-    t6 = t5 + -0.0
-    t7 = t6 - t5
-    t8 = t5 - t4
-    t9 = t4 - input_K
-    t10 = t4 - (t5 - t8) + (margin - t8) + (input_K - (t4 - t9) + (-input_target - t9))
-    t11 = t5 - (t6 - t7) + (-0.0 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = 0.0 if t15 else 1.0
-    t17 = t3 * t16
-    t18 = t17 * t16
-    t19 = t18 if t2 else 0.0
-    t20 = direction_target * 2.0
-    t21 = 0.0 if t15 else -1.0
-    t22 = t20 * t21
-    t23 = t22 * t16
-    t24 = t23 if t2 else 0.0
-    t25 = t19 + t24
-    t26 = s4 * t25
-    t27 = 0.0 if t1 else t26
-    t28 = i_K == target
-    t29 = s5 if t28 else 0.0
-    t30 = t27 + t29
-    t31 = g * t30
-    t32 = t30 - t27
-    t33 = t25 - t19
-    t34 = t19 - (t25 - t33) + (t24 - t33) + (fma(t17, t16, -t18) + fma(t3, t16, -t17) * t16 if t2 else 0.0)
-    t35 = fma(s4, t25, -t26) + s4 * (t34 + (fma(t22, t16, -t23) + fma(t20, t21, -t22) * t16 if t2 else 0.0))
-    t36 = g * (t27 - (t30 - t32) + (t29 - t32) + (0.0 if t1 else t35 + s4_l * t25) + (s5_l if t28 else 0.0))
-    t37 = fma(g, t30, -t31) + t36
-    return t31 + t37 if t37 - t37 == 0.0 else t31
+    t3 = input_target != input_target
+    t4 = input_K != input_K
+    t5 = direction_K * 2.0
+    t6 = input_K - input_target
+    t7 = t6 + margin
+    t8 = t7 + -0.0
+    t9 = t8 - t7
+    t10 = t7 - t6
+    t11 = t6 - input_K
+    t12 = t6 - (t7 - t10) + (margin - t10) + (input_K - (t6 - t11) + (-input_target - t11))
+    t13 = t7 - (t8 - t9) + (-0.0 - t9) + t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = 0.0 if t17 else 1.0
+    t19 = t5 * t18
+    t20 = t19 * t18
+    t21 = (input_target if t3 else input_K if t4 else t20) if t2 else 0.0
+    t22 = direction_target * 2.0
+    t23 = 0.0 if t17 else -1.0
+    t24 = t22 * t23
+    t25 = t24 * t18
+    t26 = (input_target if t3 else input_K if t4 else t25) if t2 else 0.0
+    t27 = t21 + t26
+    t28 = s4 * t27
+    t29 = 0.0 if t1 else t28
+    t30 = i_K == target
+    t31 = s5 if t30 else 0.0
+    t32 = t29 + t31
+    t33 = g * t32
+    t34 = t32 - t29
+    t35 = t27 - t21
+    t36 = (0.0 if t3 else 0.0 if t4 else fma(t19, t18, -t20) + fma(t5, t18, -t19) * t18) if t2 else 0.0
+    t37 = (0.0 if t3 else 0.0 if t4 else fma(t24, t18, -t25) + fma(t22, t23, -t24) * t18) if t2 else 0.0
+    t38 = 0.0 if t1 else fma(s4, t27, -t28) + s4 * (t21 - (t27 - t35) + (t26 - t35) + t36 + t37) + s4_l * t27
+    t39 = fma(g, t32, -t33) + g * (t29 - (t32 - t34) + (t31 - t34) + t38 + (s5_l if t30 else 0.0))
+    return t33 + t39 if t39 - t39 == 0.0 else t33
 
 
 # n1 = 2*direction[target]
@@ -1550,33 +1586,35 @@ def hvp_input_f32_s5_core_p_2(i_K1, n0, n0_l, n1, s4, s4_l, target, direction_K1
     input_K1 = np.float64(input_K1)
     t1 = s4 == 0.0
     t2 = i_K1 != target
-    t3 = input_K1 + n0
-    t4 = t3 + -0.0
-    t5 = t4 - t3
-    t6 = t3 - input_K1
-    t7 = t3 - (t4 - t5) + (-0.0 - t5) + (input_K1 - (t3 - t6) + (n0 - t6) + n0_l)
-    t8 = t7 - t7 == 0.0
-    t9 = t4 + t7
-    t10 = t9 if t8 else t4
-    t11 = t10 < 0.0 or t10 == 0.0 and (t7 - (t9 - t4) if t8 else 0.0) <= 0.0
-    t12 = 0.0 if t11 else -1.0
-    t13 = n1 * t12
-    t14 = t13 * t12
-    t15 = t14 if t2 else 0.0
-    t16 = direction_K1 * 2.0
-    t17 = t16 * t12
-    t18 = 0.0 if t11 else 1.0
-    t19 = t17 * t18
-    t20 = t19 if t2 else 0.0
-    t21 = t15 + t20
-    t22 = s4 * t21
-    t23 = t21 - t15
-    t24 = t15 - (t21 - t23) + (t20 - t23) + (fma(t13, t12, -t14) + fma(n1, t12, -t13) * t12 if t2 else 0.0)
-    t25 = fma(s4, t21, -t22) + s4 * (t24 + (fma(t17, t18, -t19) + fma(t16, t12, -t17) * t18 if t2 else 0.0))
-    t26 = 0.0 if t1 else t25 + s4_l * t21
-    t27 = 0.0 if t1 else t22
-    t28 = t26 if t26 - t26 == 0.0 else 0.0
-    return t27, t28
+    t3 = n0 != n0
+    t4 = input_K1 != input_K1
+    t5 = input_K1 + n0
+    t6 = t5 + -0.0
+    t7 = t6 - t5
+    t8 = t5 - input_K1
+    t9 = t5 - (t6 - t7) + (-0.0 - t7) + (input_K1 - (t5 - t8) + (n0 - t8) + n0_l)
+    t10 = t9 - t9 == 0.0
+    t11 = t6 + t9
+    t12 = t11 if t10 else t6
+    t13 = t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t6) if t10 else 0.0) <= 0.0
+    t14 = 0.0 if t13 else -1.0
+    t15 = n1 * t14
+    t16 = t15 * t14
+    t17 = (n0 if t3 else input_K1 if t4 else t16) if t2 else 0.0
+    t18 = direction_K1 * 2.0
+    t19 = t18 * t14
+    t20 = 0.0 if t13 else 1.0
+    t21 = t19 * t20
+    t22 = (n0 if t3 else input_K1 if t4 else t21) if t2 else 0.0
+    t23 = t17 + t22
+    t24 = s4 * t23
+    t25 = t23 - t17
+    t26 = (0.0 if t3 else 0.0 if t4 else fma(t15, t14, -t16) + fma(n1, t14, -t15) * t14) if t2 else 0.0
+    t27 = (0.0 if t3 else 0.0 if t4 else fma(t19, t20, -t21) + fma(t18, t14, -t19) * t20) if t2 else 0.0
+    t28 = 0.0 if t1 else fma(s4, t23, -t24) + s4 * (t17 - (t23 - t25) + (t22 - t25) + t26 + t27) + s4_l * t23
+    t29 = 0.0 if t1 else t24
+    t30 = t28 if t28 - t28 == 0.0 else 0.0
+    return t29, t30
 
 
 # dinput[K] = g*(weighted(s4, (2*(0 if 0 >= n0 + input[K] else 1)**2*direction[K] if Ne(K, target) else 0) +
@@ -1598,38 +1636,40 @@ def hvp_input_f32_dinput_core_p_2(i_K, g, n0, n0_l, n1, s4, s4_l, s5, s5_l, targ
     input_K = np.float64(input_K)
     t1 = s4 == 0.0
     t2 = i_K != target
-    t3 = direction_K * 2.0
-    t4 = input_K + n0
-    t5 = t4 + -0.0
-    t6 = t5 - t4
-    t7 = t4 - input_K
-    t8 = t4 - (t5 - t6) + (-0.0 - t6) + (input_K - (t4 - t7) + (n0 - t7) + n0_l)
-    t9 = t8 - t8 == 0.0
-    t10 = t5 + t8
-    t11 = t10 if t9 else t5
-    t12 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t5) if t9 else 0.0) <= 0.0
-    t13 = 0.0 if t12 else 1.0
-    t14 = t3 * t13
-    t15 = t14 * t13
-    t16 = t15 if t2 else 0.0
-    t17 = 0.0 if t12 else -1.0
-    t18 = n1 * t17
-    t19 = t18 * t13
-    t20 = t19 if t2 else 0.0
-    t21 = t16 + t20
-    t22 = s4 * t21
-    t23 = 0.0 if t1 else t22
-    t24 = i_K == target
-    t25 = s5 if t24 else 0.0
-    t26 = t23 + t25
-    t27 = g * t26
-    t28 = t26 - t23
-    t29 = t21 - t16
-    t30 = t16 - (t21 - t29) + (t20 - t29) + (fma(t14, t13, -t15) + fma(t3, t13, -t14) * t13 if t2 else 0.0)
-    t31 = fma(s4, t21, -t22) + s4 * (t30 + (fma(t18, t13, -t19) + fma(n1, t17, -t18) * t13 if t2 else 0.0))
-    t32 = g * (t23 - (t26 - t28) + (t25 - t28) + (0.0 if t1 else t31 + s4_l * t21) + (s5_l if t24 else 0.0))
-    t33 = fma(g, t26, -t27) + t32
-    return t27 + t33 if t33 - t33 == 0.0 else t27
+    t3 = n0 != n0
+    t4 = input_K != input_K
+    t5 = direction_K * 2.0
+    t6 = input_K + n0
+    t7 = t6 + -0.0
+    t8 = t7 - t6
+    t9 = t6 - input_K
+    t10 = t6 - (t7 - t8) + (-0.0 - t8) + (input_K - (t6 - t9) + (n0 - t9) + n0_l)
+    t11 = t10 - t10 == 0.0
+    t12 = t7 + t10
+    t13 = t12 if t11 else t7
+    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t7) if t11 else 0.0) <= 0.0
+    t15 = 0.0 if t14 else 1.0
+    t16 = t5 * t15
+    t17 = t16 * t15
+    t18 = (n0 if t3 else input_K if t4 else t17) if t2 else 0.0
+    t19 = 0.0 if t14 else -1.0
+    t20 = n1 * t19
+    t21 = t20 * t15
+    t22 = (n0 if t3 else input_K if t4 else t21) if t2 else 0.0
+    t23 = t18 + t22
+    t24 = s4 * t23
+    t25 = 0.0 if t1 else t24
+    t26 = i_K == target
+    t27 = s5 if t26 else 0.0
+    t28 = t25 + t27
+    t29 = g * t28
+    t30 = t28 - t25
+    t31 = t23 - t18
+    t32 = (0.0 if t3 else 0.0 if t4 else fma(t16, t15, -t17) + fma(t5, t15, -t16) * t15) if t2 else 0.0
+    t33 = (0.0 if t3 else 0.0 if t4 else fma(t20, t15, -t21) + fma(n1, t19, -t20) * t15) if t2 else 0.0
+    t34 = 0.0 if t1 else fma(s4, t23, -t24) + s4 * (t18 - (t23 - t31) + (t22 - t31) + t32 + t33) + s4_l * t23
+    t35 = fma(g, t28, -t29) + g * (t25 - (t28 - t30) + (t27 - t30) + t34 + (s5_l if t26 else 0.0))
+    return t29 + t35 if t35 - t35 == 0.0 else t29
 
 
 # dweight[K] = (g*s0/|K| if Eq(K, target) else 0)

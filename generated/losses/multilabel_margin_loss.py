@@ -33,27 +33,29 @@ def value_f64_s1_core(input_C1, input_target_each_target1, s0_C1, s0_C1_l):
     input_target_each_target1 = np.float64(input_target_each_target1)
     s0_C1 = np.float64(s0_C1)
     s0_C1_l = np.float64(s0_C1_l)
-    t1 = s0_C1 + -0.0
-    t2 = t1 - s0_C1
-    t3 = s0_C1 - (t1 - t2) + (-0.0 - t2) + s0_C1_l
-    t4 = t3 - t3 == 0.0
-    t5 = t1 + t3
-    t6 = t5 if t4 else t1
-    t7 = t6 < 0.0 or t6 == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) <= 0.0
-    t8 = input_C1 - input_target_each_target1
-    t9 = t8 + 1.0
-    t10 = t9 - t8
-    t11 = t8 - input_C1
-    t12 = t8 - (t9 - t10) + (1.0 - t10) + (input_C1 - (t8 - t11) + (-input_target_each_target1 - t11))
-    t13 = t9 < 0.0 or t9 == 0.0 and t12 < 0.0
-    t14 = 0.0 if t13 else t12
-    t15 = t14 - t14 == 0.0
-    t16 = 0.0 if t13 else t9
-    t17 = t16 + t14
-    t18 = (t14 - (t17 - t16) if t15 else 0.0) if t7 else 0.0
-    t19 = (t17 if t15 else t16) if t7 else 0.0
-    t20 = t18 if t18 - t18 == 0.0 else 0.0
-    return t19, t20
+    t1 = input_target_each_target1 != input_target_each_target1
+    t2 = input_C1 != input_C1
+    t3 = s0_C1 + -0.0
+    t4 = t3 - s0_C1
+    t5 = s0_C1 - (t3 - t4) + (-0.0 - t4) + s0_C1_l
+    t6 = t5 - t5 == 0.0
+    t7 = t3 + t5
+    t8 = t7 if t6 else t3
+    t9 = t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) <= 0.0
+    t10 = input_C1 - input_target_each_target1
+    t11 = t10 + 1.0
+    t12 = t11 - t10
+    t13 = t10 - input_C1
+    t14 = t10 - (t11 - t12) + (1.0 - t12) + (input_C1 - (t10 - t13) + (-input_target_each_target1 - t13))
+    t15 = t11 < 0.0 or t11 == 0.0 and t14 < 0.0
+    t16 = 0.0 if t15 else t14
+    t17 = t16 - t16 == 0.0
+    t18 = 0.0 if t15 else t11
+    t19 = t18 + t16
+    t20 = 0.0 if t1 else 0.0 if t2 else (t16 - (t19 - t18) if t17 else 0.0) if t9 else 0.0
+    t21 = input_target_each_target1 if t1 else input_C1 if t2 else (t19 if t17 else t18) if t9 else 0.0
+    t22 = t20 if t20 - t20 == 0.0 else 0.0
+    return t21, t22
 
 
 # out = s1/|C|
@@ -95,13 +97,15 @@ def vjp_f64_s4_core(s3, s3_l, input_C, input_target_each_target1):
     s3_l = np.float64(s3_l)
     input_C = np.float64(input_C)
     input_target_each_target1 = np.float64(input_target_each_target1)
-    t1 = input_C - input_target_each_target1
-    t2 = t1 - input_C
-    t3 = t1 < -1.0 or t1 == -1.0 and not 0.0 < input_C - (t1 - t2) + (-input_target_each_target1 - t2)
-    t4 = 0.0 if t3 else s3_l
-    t5 = 0.0 if t3 else s3
-    t6 = t4 if t4 - t4 == 0.0 else 0.0
-    return t5, t6
+    t1 = input_target_each_target1 != input_target_each_target1
+    t2 = input_C != input_C
+    t3 = input_C - input_target_each_target1
+    t4 = t3 - input_C
+    t5 = t3 < -1.0 or t3 == -1.0 and not 0.0 < input_C - (t3 - t4) + (-input_target_each_target1 - t4)
+    t6 = 0.0 if t1 else 0.0 if t2 else 0.0 if t5 else s3_l
+    t7 = input_target_each_target1 if t1 else input_C if t2 else 0.0 if t5 else s3
+    t8 = t6 if t6 - t6 == 0.0 else 0.0
+    return t7, t8
 
 
 # s5[~target] = sum over C.1 of ((0 if 0 >= input[C.1] - input[target[~target]] + 1 else -s3) if s0[C.1] <= 0 else
@@ -114,20 +118,22 @@ def vjp_f64_s5_core(s3, s3_l, input_C1, input_target_each_target, s0_C1, s0_C1_l
     input_target_each_target = np.float64(input_target_each_target)
     s0_C1 = np.float64(s0_C1)
     s0_C1_l = np.float64(s0_C1_l)
-    t1 = s0_C1 + -0.0
-    t2 = t1 - s0_C1
-    t3 = s0_C1 - (t1 - t2) + (-0.0 - t2) + s0_C1_l
-    t4 = t3 - t3 == 0.0
-    t5 = t1 + t3
-    t6 = t5 if t4 else t1
-    t7 = t6 < 0.0 or t6 == 0.0 and (t3 - (t5 - t1) if t4 else 0.0) <= 0.0
-    t8 = input_C1 - input_target_each_target
-    t9 = t8 - input_C1
-    t10 = t8 < -1.0 or t8 == -1.0 and not 0.0 < input_C1 - (t8 - t9) + (-input_target_each_target - t9)
-    t11 = (0.0 if t10 else -s3_l) if t7 else 0.0
-    t12 = (0.0 if t10 else -s3) if t7 else 0.0
-    t13 = t11 if t11 - t11 == 0.0 else 0.0
-    return t12, t13
+    t1 = input_target_each_target != input_target_each_target
+    t2 = input_C1 != input_C1
+    t3 = s0_C1 + -0.0
+    t4 = t3 - s0_C1
+    t5 = s0_C1 - (t3 - t4) + (-0.0 - t4) + s0_C1_l
+    t6 = t5 - t5 == 0.0
+    t7 = t3 + t5
+    t8 = t7 if t6 else t3
+    t9 = t8 < 0.0 or t8 == 0.0 and (t5 - (t7 - t3) if t6 else 0.0) <= 0.0
+    t10 = input_C1 - input_target_each_target
+    t11 = t10 - input_C1
+    t12 = t10 < -1.0 or t10 == -1.0 and not 0.0 < input_C1 - (t10 - t11) + (-input_target_each_target - t11)
+    t13 = 0.0 if t1 else 0.0 if t2 else (0.0 if t12 else -s3_l) if t9 else 0.0
+    t14 = input_target_each_target if t1 else input_C1 if t2 else (0.0 if t12 else -s3) if t9 else 0.0
+    t15 = t13 if t13 - t13 == 0.0 else 0.0
+    return t14, t15
 
 
 # s6[C] = sum over ~target.1 of (s5[~target.1] if Eq(C, target[~target.1]) else 0)

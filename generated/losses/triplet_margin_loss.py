@@ -112,7 +112,8 @@ def vjp_f64_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l):
     t11 = t10 - t10 == 0.0
     t12 = t5 + t10
     t13 = t12 if t11 else t5
-    return 1.0 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+    t14 = 1.0 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t14
 
 
 # s4 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - positive[D.1]), s1) else 0)
@@ -135,7 +136,8 @@ def vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_D1, positive_D1):
     t10 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + -s1_l
     t11 = t10 - t10 == 0.0
     t12 = t5 + t10
-    return 1.0 if (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0 else 0.0
+    t13 = 1.0 if (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0 else 0.0
+    return s1 if s1 != s1 else t13
 
 
 # s5 = (-1 if margin - s0 + s1 >= 0 else 0)
@@ -159,7 +161,8 @@ def vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l):
     t11 = t10 - t10 == 0.0
     t12 = t5 + t10
     t13 = t12 if t11 else t5
-    return -1.0 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+    t14 = -1.0 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t14
 
 
 # s6 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - negative[D.1]), s0) else 0)
@@ -182,7 +185,8 @@ def vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_D1, negative_D1):
     t10 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + -s0_l
     t11 = t10 - t10 == 0.0
     t12 = t5 + t10
-    return 1.0 if (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0 else 0.0
+    t13 = 1.0 if (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0 else 0.0
+    return s0 if s0 != s0 else t13
 
 
 # danchor[D] = g*((sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
@@ -208,65 +212,68 @@ def vjp_f64_danchor_core_no_swap_p_eq_inf(
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = anchor_D - negative_D
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s0
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = t1 - anchor_D
-    t9 = t1 - (t2 - t7) + (eps - t7) + (anchor_D - (t1 - t8) + (-negative_D - t8))
-    t10 = -s0_l
-    t11 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t5 + t11
-    t14 = (t13 if t12 else t5) == 0.0 and (t11 - (t13 - t5) if t12 else 0.0) == 0.0
-    t15 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
-    t17 = t16 / s6
-    t18 = margin + t4
-    t19 = t18 + s1
-    t20 = -t19
-    t21 = 0.0 + t20
-    t22 = t21 - 0.0
-    t23 = t19 - t18
-    t24 = t18 - margin
-    t25 = -(t18 - (t19 - t23) + (s1 - t23) + (margin - (t18 - t24) + (t4 - t24) + t10) + s1_l)
-    t26 = 0.0 - (t21 - t22) + (t20 - t22) + t25
-    t27 = t26 - t26 == 0.0
-    t28 = t21 + t26
-    t29 = t28 if t27 else t21
-    t30 = t29 < 0.0 or t29 == 0.0 and (t26 - (t28 - t21) if t27 else 0.0) <= 0.0
-    t31 = s5 if t30 else 0.0
-    t32 = t17 * t31
-    t33 = t32 if t14 else 0.0
-    t34 = anchor_D - positive_D
-    t35 = t34 + eps
-    t36 = abs(t35)
-    t37 = -s1
-    t38 = t36 + t37
-    t39 = t38 - t36
-    t40 = t35 - t34
-    t41 = t34 - anchor_D
-    t42 = t34 - (t35 - t40) + (eps - t40) + (anchor_D - (t34 - t41) + (-positive_D - t41))
-    t43 = t36 - (t38 - t39) + (t37 - t39) + (-t42 if t35 < 0.0 else t42) + -s1_l
-    t44 = t43 - t43 == 0.0
-    t45 = t38 + t43
-    t46 = (t45 if t44 else t38) == 0.0 and (t43 - (t45 - t38) if t44 else 0.0) == 0.0
-    t47 = t35 + t42 if t42 - t42 == 0.0 else t35
-    t48 = 1.0 if 0.0 < t47 else -1.0 if t47 < 0.0 else 0.0
-    t49 = t48 / s4
-    t50 = s3 if t30 else 0.0
-    t51 = t49 * t50
-    t52 = t51 if t46 else 0.0
-    t53 = t33 + t52
-    t54 = g * t53
-    t55 = t53 - t33
-    t56 = fma(t17, t31, -t32) + (fma(-t17, s6, t16) - t17 * s6_l) / s6 * t31 if t14 else 0.0
-    t57 = fma(t49, t50, -t51) + (fma(-t49, s4, t48) - t49 * s4_l) / s4 * t50 if t46 else 0.0
-    t58 = fma(g, t53, -t54) + g * (t33 - (t53 - t55) + (t52 - t55) + t56 + t57)
-    return t54 + t58 if t58 - t58 == 0.0 else t54
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = anchor_D - negative_D
+    t4 = t3 + eps
+    t5 = abs(t4)
+    t6 = -s0
+    t7 = t5 + t6
+    t8 = t7 - t5
+    t9 = t4 - t3
+    t10 = t3 - anchor_D
+    t11 = t3 - (t4 - t9) + (eps - t9) + (anchor_D - (t3 - t10) + (-negative_D - t10))
+    t12 = -s0_l
+    t13 = t5 - (t7 - t8) + (t6 - t8) + (-t11 if t4 < 0.0 else t11) + t12
+    t14 = t13 - t13 == 0.0
+    t15 = t7 + t13
+    t16 = (t15 if t14 else t7) == 0.0 and (t13 - (t15 - t7) if t14 else 0.0) == 0.0
+    t17 = t4 + t11 if t11 - t11 == 0.0 else t4
+    t18 = 1.0 if 0.0 < t17 else -1.0 if t17 < 0.0 else 0.0
+    t19 = t18 / s6
+    t20 = margin + t6
+    t21 = t20 + s1
+    t22 = -t21
+    t23 = 0.0 + t22
+    t24 = t23 - 0.0
+    t25 = t21 - t20
+    t26 = t20 - margin
+    t27 = -(t20 - (t21 - t25) + (s1 - t25) + (margin - (t20 - t26) + (t6 - t26) + t12) + s1_l)
+    t28 = 0.0 - (t23 - t24) + (t22 - t24) + t27
+    t29 = t28 - t28 == 0.0
+    t30 = t23 + t28
+    t31 = t30 if t29 else t23
+    t32 = t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t23) if t29 else 0.0) <= 0.0
+    t33 = s5 if t32 else 0.0
+    t34 = t19 * t33
+    t35 = t34 if t16 else 0.0
+    t36 = anchor_D - positive_D
+    t37 = t36 + eps
+    t38 = abs(t37)
+    t39 = -s1
+    t40 = t38 + t39
+    t41 = t40 - t38
+    t42 = t37 - t36
+    t43 = t36 - anchor_D
+    t44 = t36 - (t37 - t42) + (eps - t42) + (anchor_D - (t36 - t43) + (-positive_D - t43))
+    t45 = t38 - (t40 - t41) + (t39 - t41) + (-t44 if t37 < 0.0 else t44) + -s1_l
+    t46 = t45 - t45 == 0.0
+    t47 = t40 + t45
+    t48 = (t47 if t46 else t40) == 0.0 and (t45 - (t47 - t40) if t46 else 0.0) == 0.0
+    t49 = t37 + t44 if t44 - t44 == 0.0 else t37
+    t50 = 1.0 if 0.0 < t49 else -1.0 if t49 < 0.0 else 0.0
+    t51 = t50 / s4
+    t52 = s3 if t32 else 0.0
+    t53 = t51 * t52
+    t54 = t53 if t48 else 0.0
+    t55 = t35 + t54
+    t56 = g * t55
+    t57 = t55 - t35
+    t58 = fma(t19, t33, -t34) + (fma(-t19, s6, t18) - t19 * s6_l) / s6 * t33 if t16 else 0.0
+    t59 = fma(t51, t52, -t53) + (fma(-t51, s4, t50) - t51 * s4_l) / s4 * t52 if t48 else 0.0
+    t60 = 0.0 if t1 else 0.0 if t2 else fma(g, t55, -t56) + g * (t35 - (t55 - t57) + (t54 - t57) + t58 + t59)
+    t61 = s1 if t1 else s0 if t2 else t56
+    return t61 + t60 if t60 - t60 == 0.0 else t61
 
 
 # dpositive[D] = (-g*sign(eps + anchor[D] - positive[D])*(s3 if margin - s0 + s1 >= 0 else 0)/s4 if Eq(Abs(eps +
@@ -285,42 +292,44 @@ def vjp_f64_dpositive_core_no_swap_p_eq_inf(eps, g, margin, s0, s0_l, s1, s1_l, 
     s4_l = np.float64(s4_l)
     anchor_D = np.float64(anchor_D)
     positive_D = np.float64(positive_D)
-    t1 = anchor_D - positive_D
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s1
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = t1 - anchor_D
-    t9 = t1 - (t2 - t7) + (eps - t7) + (anchor_D - (t1 - t8) + (-positive_D - t8))
-    t10 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + -s1_l
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0
-    t14 = g / s4
-    t15 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
-    t17 = t14 * t16
-    t18 = -s0
-    t19 = margin + t18
-    t20 = t19 + s1
-    t21 = -t20
-    t22 = 0.0 + t21
-    t23 = t22 - 0.0
-    t24 = t20 - t19
-    t25 = t19 - margin
-    t26 = -(t19 - (t20 - t24) + (s1 - t24) + (margin - (t19 - t25) + (t18 - t25) + -s0_l) + s1_l)
-    t27 = 0.0 - (t22 - t23) + (t21 - t23) + t26
-    t28 = t27 - t27 == 0.0
-    t29 = t22 + t27
-    t30 = t29 if t28 else t22
-    t31 = s3 if t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t22) if t28 else 0.0) <= 0.0 else 0.0
-    t32 = -(t17 * t31)
-    t33 = -(fma(t17, t31, t32) + (fma(t14, t16, -t17) + (fma(-t14, s4, g) - t14 * s4_l) / s4 * t16) * t31)
-    t34 = t33 if t13 else 0.0
-    t35 = t32 if t13 else 0.0
-    return t35 + t34 if t34 - t34 == 0.0 else t35
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = anchor_D - positive_D
+    t4 = t3 + eps
+    t5 = abs(t4)
+    t6 = -s1
+    t7 = t5 + t6
+    t8 = t7 - t5
+    t9 = t4 - t3
+    t10 = t3 - anchor_D
+    t11 = t3 - (t4 - t9) + (eps - t9) + (anchor_D - (t3 - t10) + (-positive_D - t10))
+    t12 = t5 - (t7 - t8) + (t6 - t8) + (-t11 if t4 < 0.0 else t11) + -s1_l
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = (t14 if t13 else t7) == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) == 0.0
+    t16 = g / s4
+    t17 = t4 + t11 if t11 - t11 == 0.0 else t4
+    t18 = 1.0 if 0.0 < t17 else -1.0 if t17 < 0.0 else 0.0
+    t19 = t16 * t18
+    t20 = -s0
+    t21 = margin + t20
+    t22 = t21 + s1
+    t23 = -t22
+    t24 = 0.0 + t23
+    t25 = t24 - 0.0
+    t26 = t22 - t21
+    t27 = t21 - margin
+    t28 = -(t21 - (t22 - t26) + (s1 - t26) + (margin - (t21 - t27) + (t20 - t27) + -s0_l) + s1_l)
+    t29 = 0.0 - (t24 - t25) + (t23 - t25) + t28
+    t30 = t29 - t29 == 0.0
+    t31 = t24 + t29
+    t32 = t31 if t30 else t24
+    t33 = s3 if t32 < 0.0 or t32 == 0.0 and (t29 - (t31 - t24) if t30 else 0.0) <= 0.0 else 0.0
+    t34 = -(t19 * t33)
+    t35 = -(fma(t19, t33, t34) + (fma(t16, t18, -t19) + (fma(-t16, s4, g) - t16 * s4_l) / s4 * t18) * t33)
+    t36 = 0.0 if t1 else 0.0 if t2 else t35 if t15 else 0.0
+    t37 = s1 if t1 else s0 if t2 else t34 if t15 else 0.0
+    return t37 + t36 if t36 - t36 == 0.0 else t37
 
 
 # dnegative[D] = (-g*sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
@@ -339,42 +348,44 @@ def vjp_f64_dnegative_core_no_swap_p_eq_inf(eps, g, margin, s0, s0_l, s1, s1_l, 
     s6_l = np.float64(s6_l)
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
-    t1 = anchor_D - negative_D
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s0
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = t1 - anchor_D
-    t9 = t1 - (t2 - t7) + (eps - t7) + (anchor_D - (t1 - t8) + (-negative_D - t8))
-    t10 = -s0_l
-    t11 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t5 + t11
-    t14 = (t13 if t12 else t5) == 0.0 and (t11 - (t13 - t5) if t12 else 0.0) == 0.0
-    t15 = g / s6
-    t16 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
-    t18 = t15 * t17
-    t19 = margin + t4
-    t20 = t19 + s1
-    t21 = -t20
-    t22 = 0.0 + t21
-    t23 = t22 - 0.0
-    t24 = t20 - t19
-    t25 = t19 - margin
-    t26 = -(t19 - (t20 - t24) + (s1 - t24) + (margin - (t19 - t25) + (t4 - t25) + t10) + s1_l)
-    t27 = 0.0 - (t22 - t23) + (t21 - t23) + t26
-    t28 = t27 - t27 == 0.0
-    t29 = t22 + t27
-    t30 = t29 if t28 else t22
-    t31 = s5 if t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t22) if t28 else 0.0) <= 0.0 else 0.0
-    t32 = -(t18 * t31)
-    t33 = -(fma(t18, t31, t32) + (fma(t15, t17, -t18) + (fma(-t15, s6, g) - t15 * s6_l) / s6 * t17) * t31)
-    t34 = t33 if t14 else 0.0
-    t35 = t32 if t14 else 0.0
-    return t35 + t34 if t34 - t34 == 0.0 else t35
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = anchor_D - negative_D
+    t4 = t3 + eps
+    t5 = abs(t4)
+    t6 = -s0
+    t7 = t5 + t6
+    t8 = t7 - t5
+    t9 = t4 - t3
+    t10 = t3 - anchor_D
+    t11 = t3 - (t4 - t9) + (eps - t9) + (anchor_D - (t3 - t10) + (-negative_D - t10))
+    t12 = -s0_l
+    t13 = t5 - (t7 - t8) + (t6 - t8) + (-t11 if t4 < 0.0 else t11) + t12
+    t14 = t13 - t13 == 0.0
+    t15 = t7 + t13
+    t16 = (t15 if t14 else t7) == 0.0 and (t13 - (t15 - t7) if t14 else 0.0) == 0.0
+    t17 = g / s6
+    t18 = t4 + t11 if t11 - t11 == 0.0 else t4
+    t19 = 1.0 if 0.0 < t18 else -1.0 if t18 < 0.0 else 0.0
+    t20 = t17 * t19
+    t21 = margin + t6
+    t22 = t21 + s1
+    t23 = -t22
+    t24 = 0.0 + t23
+    t25 = t24 - 0.0
+    t26 = t22 - t21
+    t27 = t21 - margin
+    t28 = -(t21 - (t22 - t26) + (s1 - t26) + (margin - (t21 - t27) + (t6 - t27) + t12) + s1_l)
+    t29 = 0.0 - (t24 - t25) + (t23 - t25) + t28
+    t30 = t29 - t29 == 0.0
+    t31 = t24 + t29
+    t32 = t31 if t30 else t24
+    t33 = s5 if t32 < 0.0 or t32 == 0.0 and (t29 - (t31 - t24) if t30 else 0.0) <= 0.0 else 0.0
+    t34 = -(t20 * t33)
+    t35 = -(fma(t20, t33, t34) + (fma(t17, t19, -t20) + (fma(-t17, s6, g) - t17 * s6_l) / s6 * t19) * t33)
+    t36 = 0.0 if t1 else 0.0 if t2 else t35 if t16 else 0.0
+    t37 = s1 if t1 else s0 if t2 else t34 if t16 else 0.0
+    return t37 + t36 if t36 - t36 == 0.0 else t37
 
 
 # r_s4 = 1/s4
@@ -416,76 +427,7 @@ def vjp_f32_n0_core_no_swap_p_eq_inf(margin, r_s4, r_s4_l, s0, s0_l, s1, s1_l, s
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
     s3 = np.float64(s3)
-    t1 = -s0
-    t2 = margin + t1
-    t3 = t2 + s1
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - margin
-    t9 = -(t2 - (t3 - t7) + (s1 - t7) + (margin - (t2 - t8) + (t1 - t8) + -s0_l) + s1_l)
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = s3 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
-    t15 = r_s4 * t14
-    t16 = fma(r_s4, t14, -t15) + r_s4_l * t14
-    t17 = t16 - t16 == 0.0
-    t18 = t15 + t16
-    t19 = t18 if t17 else t15
-    t20 = (t16 - (t18 - t15) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
-    return t19, t20
-
-
-# n1 = r_s6*(s5 if margin - s0 + s1 >= 0 else 0)
-@core
-def vjp_f32_n1_core_no_swap_p_eq_inf(margin, r_s6, r_s6_l, s0, s0_l, s1, s1_l, s5):
-    margin = np.float64(margin)
-    r_s6 = np.float64(r_s6)
-    r_s6_l = np.float64(r_s6_l)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s1 = np.float64(s1)
-    s1_l = np.float64(s1_l)
-    s5 = np.float64(s5)
-    t1 = -s0
-    t2 = margin + t1
-    t3 = t2 + s1
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - margin
-    t9 = -(t2 - (t3 - t7) + (s1 - t7) + (margin - (t2 - t8) + (t1 - t8) + -s0_l) + s1_l)
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = s5 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
-    t15 = r_s6 * t14
-    t16 = fma(r_s6, t14, -t15) + r_s6_l * t14
-    t17 = t16 - t16 == 0.0
-    t18 = t15 + t16
-    t19 = t18 if t17 else t15
-    t20 = (t16 - (t18 - t15) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
-    return t19, t20
-
-
-# n2 = -g*r_s4*(s3 if margin - s0 + s1 >= 0 else 0)
-@core
-def vjp_f32_n2_core_no_swap_p_eq_inf(g, margin, r_s4, r_s4_l, s0, s0_l, s1, s1_l, s3):
-    g = np.float64(g)
-    margin = np.float64(margin)
-    r_s4 = np.float64(r_s4)
-    r_s4_l = np.float64(r_s4_l)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s1 = np.float64(s1)
-    s1_l = np.float64(s1_l)
-    s3 = np.float64(s3)
-    t1 = g * r_s4
+    t1 = s0 != s0
     t2 = -s0
     t3 = margin + t2
     t4 = t3 + s1
@@ -500,19 +442,19 @@ def vjp_f32_n2_core_no_swap_p_eq_inf(g, margin, r_s4, r_s4_l, s0, s0_l, s1, s1_l
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = s3 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
-    t16 = -(t1 * t15)
-    t17 = -(fma(t1, t15, t16) + (fma(g, r_s4, -t1) + g * r_s4_l) * t15)
+    t16 = r_s4 * t15
+    t17 = 0.0 if t1 else fma(r_s4, t15, -t16) + r_s4_l * t15
     t18 = t17 - t17 == 0.0
-    t19 = t16 + t17
-    t20 = t19 if t18 else t16
-    t21 = (t17 - (t19 - t16) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
-    return t20, t21
+    t19 = s0 if t1 else t16
+    t20 = t19 + t17
+    t21 = t20 if t18 else t19
+    t22 = (t17 - (t20 - t19) if t18 else 0.0) if t21 - t21 == 0.0 else 0.0
+    return t21, t22
 
 
-# n3 = -g*r_s6*(s5 if margin - s0 + s1 >= 0 else 0)
+# n1 = r_s6*(s5 if margin - s0 + s1 >= 0 else 0)
 @core
-def vjp_f32_n3_core_no_swap_p_eq_inf(g, margin, r_s6, r_s6_l, s0, s0_l, s1, s1_l, s5):
-    g = np.float64(g)
+def vjp_f32_n1_core_no_swap_p_eq_inf(margin, r_s6, r_s6_l, s0, s0_l, s1, s1_l, s5):
     margin = np.float64(margin)
     r_s6 = np.float64(r_s6)
     r_s6_l = np.float64(r_s6_l)
@@ -521,7 +463,7 @@ def vjp_f32_n3_core_no_swap_p_eq_inf(g, margin, r_s6, r_s6_l, s0, s0_l, s1, s1_l
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
     s5 = np.float64(s5)
-    t1 = g * r_s6
+    t1 = s1 != s1
     t2 = -s0
     t3 = margin + t2
     t4 = t3 + s1
@@ -536,13 +478,90 @@ def vjp_f32_n3_core_no_swap_p_eq_inf(g, margin, r_s6, r_s6_l, s0, s0_l, s1, s1_l
     t13 = t6 + t11
     t14 = t13 if t12 else t6
     t15 = s5 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
-    t16 = -(t1 * t15)
-    t17 = -(fma(t1, t15, t16) + (fma(g, r_s6, -t1) + g * r_s6_l) * t15)
+    t16 = r_s6 * t15
+    t17 = 0.0 if t1 else fma(r_s6, t15, -t16) + r_s6_l * t15
     t18 = t17 - t17 == 0.0
-    t19 = t16 + t17
-    t20 = t19 if t18 else t16
-    t21 = (t17 - (t19 - t16) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
-    return t20, t21
+    t19 = s1 if t1 else t16
+    t20 = t19 + t17
+    t21 = t20 if t18 else t19
+    t22 = (t17 - (t20 - t19) if t18 else 0.0) if t21 - t21 == 0.0 else 0.0
+    return t21, t22
+
+
+# n2 = -g*r_s4*(s3 if margin - s0 + s1 >= 0 else 0)
+@core
+def vjp_f32_n2_core_no_swap_p_eq_inf(g, margin, r_s4, r_s4_l, s0, s0_l, s1, s1_l, s3):
+    g = np.float64(g)
+    margin = np.float64(margin)
+    r_s4 = np.float64(r_s4)
+    r_s4_l = np.float64(r_s4_l)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s3 = np.float64(s3)
+    t1 = s0 != s0
+    t2 = g * r_s4
+    t3 = -s0
+    t4 = margin + t3
+    t5 = t4 + s1
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - margin
+    t11 = -(t4 - (t5 - t9) + (s1 - t9) + (margin - (t4 - t10) + (t3 - t10) + -s0_l) + s1_l)
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = s3 if t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0 else 0.0
+    t17 = -(t2 * t16)
+    t18 = 0.0 if t1 else -(fma(t2, t16, t17) + (fma(g, r_s4, -t2) + g * r_s4_l) * t16)
+    t19 = t18 - t18 == 0.0
+    t20 = s0 if t1 else t17
+    t21 = t20 + t18
+    t22 = t21 if t19 else t20
+    t23 = (t18 - (t21 - t20) if t19 else 0.0) if t22 - t22 == 0.0 else 0.0
+    return t22, t23
+
+
+# n3 = -g*r_s6*(s5 if margin - s0 + s1 >= 0 else 0)
+@core
+def vjp_f32_n3_core_no_swap_p_eq_inf(g, margin, r_s6, r_s6_l, s0, s0_l, s1, s1_l, s5):
+    g = np.float64(g)
+    margin = np.float64(margin)
+    r_s6 = np.float64(r_s6)
+    r_s6_l = np.float64(r_s6_l)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s5 = np.float64(s5)
+    t1 = s1 != s1
+    t2 = g * r_s6
+    t3 = -s0
+    t4 = margin + t3
+    t5 = t4 + s1
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - margin
+    t11 = -(t4 - (t5 - t9) + (s1 - t9) + (margin - (t4 - t10) + (t3 - t10) + -s0_l) + s1_l)
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = s5 if t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0 else 0.0
+    t17 = -(t2 * t16)
+    t18 = 0.0 if t1 else -(fma(t2, t16, t17) + (fma(g, r_s6, -t2) + g * r_s6_l) * t16)
+    t19 = t18 - t18 == 0.0
+    t20 = s1 if t1 else t17
+    t21 = t20 + t18
+    t22 = t21 if t19 else t20
+    t23 = (t18 - (t21 - t20) if t19 else 0.0) if t22 - t22 == 0.0 else 0.0
+    return t22, t23
 
 
 # danchor[D] = g*((n1*sign(eps + anchor[D] - negative[D]) if Eq(Abs(eps + anchor[D] - negative[D]), s0) else 0) +
@@ -564,46 +583,50 @@ def vjp_f32_danchor_core_no_swap_p_eq_inf(
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = anchor_D - negative_D
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s0
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = t1 - anchor_D
-    t9 = t1 - (t2 - t7) + (eps - t7) + (anchor_D - (t1 - t8) + (-negative_D - t8))
-    t10 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + -s0_l
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0
-    t14 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t15 = 1.0 if 0.0 < t14 else -1.0 if t14 < 0.0 else 0.0
-    t16 = n1 * t15
-    t17 = t16 if t13 else 0.0
-    t18 = anchor_D - positive_D
-    t19 = t18 + eps
-    t20 = abs(t19)
-    t21 = -s1
-    t22 = t20 + t21
-    t23 = t22 - t20
-    t24 = t19 - t18
-    t25 = t18 - anchor_D
-    t26 = t18 - (t19 - t24) + (eps - t24) + (anchor_D - (t18 - t25) + (-positive_D - t25))
-    t27 = t20 - (t22 - t23) + (t21 - t23) + (-t26 if t19 < 0.0 else t26) + -s1_l
-    t28 = t27 - t27 == 0.0
-    t29 = t22 + t27
-    t30 = (t29 if t28 else t22) == 0.0 and (t27 - (t29 - t22) if t28 else 0.0) == 0.0
-    t31 = t19 + t26 if t26 - t26 == 0.0 else t19
-    t32 = 1.0 if 0.0 < t31 else -1.0 if t31 < 0.0 else 0.0
-    t33 = n0 * t32
-    t34 = t33 if t30 else 0.0
-    t35 = t17 + t34
-    t36 = g * t35
-    t37 = t35 - t17
-    t38 = t17 - (t35 - t37) + (t34 - t37) + (fma(n1, t15, -t16) + n1_l * t15 if t13 else 0.0)
-    t39 = fma(g, t35, -t36) + g * (t38 + (fma(n0, t32, -t33) + n0_l * t32 if t30 else 0.0))
-    return t36 + t39 if t39 - t39 == 0.0 else t36
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = anchor_D - negative_D
+    t4 = t3 + eps
+    t5 = abs(t4)
+    t6 = -s0
+    t7 = t5 + t6
+    t8 = t7 - t5
+    t9 = t4 - t3
+    t10 = t3 - anchor_D
+    t11 = t3 - (t4 - t9) + (eps - t9) + (anchor_D - (t3 - t10) + (-negative_D - t10))
+    t12 = t5 - (t7 - t8) + (t6 - t8) + (-t11 if t4 < 0.0 else t11) + -s0_l
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = (t14 if t13 else t7) == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) == 0.0
+    t16 = t4 + t11 if t11 - t11 == 0.0 else t4
+    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
+    t18 = n1 * t17
+    t19 = t18 if t15 else 0.0
+    t20 = anchor_D - positive_D
+    t21 = t20 + eps
+    t22 = abs(t21)
+    t23 = -s1
+    t24 = t22 + t23
+    t25 = t24 - t22
+    t26 = t21 - t20
+    t27 = t20 - anchor_D
+    t28 = t20 - (t21 - t26) + (eps - t26) + (anchor_D - (t20 - t27) + (-positive_D - t27))
+    t29 = t22 - (t24 - t25) + (t23 - t25) + (-t28 if t21 < 0.0 else t28) + -s1_l
+    t30 = t29 - t29 == 0.0
+    t31 = t24 + t29
+    t32 = (t31 if t30 else t24) == 0.0 and (t29 - (t31 - t24) if t30 else 0.0) == 0.0
+    t33 = t21 + t28 if t28 - t28 == 0.0 else t21
+    t34 = 1.0 if 0.0 < t33 else -1.0 if t33 < 0.0 else 0.0
+    t35 = n0 * t34
+    t36 = t35 if t32 else 0.0
+    t37 = t19 + t36
+    t38 = g * t37
+    t39 = t37 - t19
+    t40 = t19 - (t37 - t39) + (t36 - t39) + (fma(n1, t17, -t18) + n1_l * t17 if t15 else 0.0)
+    t41 = 0.0 if t2 else fma(g, t37, -t38) + g * (t40 + (fma(n0, t34, -t35) + n0_l * t34 if t32 else 0.0))
+    t42 = 0.0 if t1 else t41
+    t43 = s1 if t1 else s0 if t2 else t38
+    return t43 + t42 if t42 - t42 == 0.0 else t43
 
 
 # dpositive[D] = (n2*sign(eps + anchor[D] - positive[D]) if Eq(Abs(eps + anchor[D] - positive[D]), s1) else 0)
@@ -616,25 +639,26 @@ def vjp_f32_dpositive_core_no_swap_p_eq_inf(eps, n2, n2_l, s1, s1_l, anchor_D, p
     s1_l = np.float64(s1_l)
     anchor_D = np.float64(anchor_D)
     positive_D = np.float64(positive_D)
-    t1 = anchor_D - positive_D
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s1
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = t1 - anchor_D
-    t9 = t1 - (t2 - t7) + (eps - t7) + (anchor_D - (t1 - t8) + (-positive_D - t8))
-    t10 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + -s1_l
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0
-    t14 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t15 = 1.0 if 0.0 < t14 else -1.0 if t14 < 0.0 else 0.0
-    t16 = n2 * t15
-    t17 = fma(n2, t15, -t16) + n2_l * t15 if t13 else 0.0
-    t18 = t16 if t13 else 0.0
-    return t18 + t17 if t17 - t17 == 0.0 else t18
+    t1 = s1 != s1
+    t2 = anchor_D - positive_D
+    t3 = t2 + eps
+    t4 = abs(t3)
+    t5 = -s1
+    t6 = t4 + t5
+    t7 = t6 - t4
+    t8 = t3 - t2
+    t9 = t2 - anchor_D
+    t10 = t2 - (t3 - t8) + (eps - t8) + (anchor_D - (t2 - t9) + (-positive_D - t9))
+    t11 = t4 - (t6 - t7) + (t5 - t7) + (-t10 if t3 < 0.0 else t10) + -s1_l
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = (t13 if t12 else t6) == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) == 0.0
+    t15 = t3 + t10 if t10 - t10 == 0.0 else t3
+    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
+    t17 = n2 * t16
+    t18 = 0.0 if t1 else fma(n2, t16, -t17) + n2_l * t16 if t14 else 0.0
+    t19 = s1 if t1 else t17 if t14 else 0.0
+    return t19 + t18 if t18 - t18 == 0.0 else t19
 
 
 # dnegative[D] = (n3*sign(eps + anchor[D] - negative[D]) if Eq(Abs(eps + anchor[D] - negative[D]), s0) else 0)
@@ -647,25 +671,26 @@ def vjp_f32_dnegative_core_no_swap_p_eq_inf(eps, n3, n3_l, s0, s0_l, anchor_D, n
     s0_l = np.float64(s0_l)
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
-    t1 = anchor_D - negative_D
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s0
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = t1 - anchor_D
-    t9 = t1 - (t2 - t7) + (eps - t7) + (anchor_D - (t1 - t8) + (-negative_D - t8))
-    t10 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + -s0_l
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0
-    t14 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t15 = 1.0 if 0.0 < t14 else -1.0 if t14 < 0.0 else 0.0
-    t16 = n3 * t15
-    t17 = fma(n3, t15, -t16) + n3_l * t15 if t13 else 0.0
-    t18 = t16 if t13 else 0.0
-    return t18 + t17 if t17 - t17 == 0.0 else t18
+    t1 = s0 != s0
+    t2 = anchor_D - negative_D
+    t3 = t2 + eps
+    t4 = abs(t3)
+    t5 = -s0
+    t6 = t4 + t5
+    t7 = t6 - t4
+    t8 = t3 - t2
+    t9 = t2 - anchor_D
+    t10 = t2 - (t3 - t8) + (eps - t8) + (anchor_D - (t2 - t9) + (-negative_D - t9))
+    t11 = t4 - (t6 - t7) + (t5 - t7) + (-t10 if t3 < 0.0 else t10) + -s0_l
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = (t13 if t12 else t6) == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) == 0.0
+    t15 = t3 + t10 if t10 - t10 == 0.0 else t3
+    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
+    t17 = n3 * t16
+    t18 = 0.0 if t1 else fma(n3, t16, -t17) + n3_l * t16 if t14 else 0.0
+    t19 = s0 if t1 else t17 if t14 else 0.0
+    return t19 + t18 if t18 - t18 == 0.0 else t19
 
 
 # danchor[D] = 0
@@ -696,7 +721,8 @@ def vjp_margin_f64_dmargin_core_no_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l):
     t11 = t10 - t10 == 0.0
     t12 = t5 + t10
     t13 = t12 if t11 else t5
-    return g if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+    t14 = g if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t14
 
 
 # s5 = sum over D.1 of (sign(eps + anchor[D.1] - positive[D.1])*(s3 if margin - s0 + s1 >= 0 else 0)/s4 if
@@ -714,41 +740,44 @@ def vjp_eps_f64_s5_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4
     s4_l = np.float64(s4_l)
     anchor_D1 = np.float64(anchor_D1)
     positive_D1 = np.float64(positive_D1)
-    t1 = anchor_D1 - positive_D1
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s1
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = t1 - anchor_D1
-    t9 = t1 - (t2 - t7) + (eps - t7) + (anchor_D1 - (t1 - t8) + (-positive_D1 - t8))
-    t10 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + -s1_l
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0
-    t14 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t15 = 1.0 if 0.0 < t14 else -1.0 if t14 < 0.0 else 0.0
-    t16 = t15 / s4
-    t17 = -s0
-    t18 = margin + t17
-    t19 = t18 + s1
-    t20 = -t19
-    t21 = 0.0 + t20
-    t22 = t21 - 0.0
-    t23 = t19 - t18
-    t24 = t18 - margin
-    t25 = -(t18 - (t19 - t23) + (s1 - t23) + (margin - (t18 - t24) + (t17 - t24) + -s0_l) + s1_l)
-    t26 = 0.0 - (t21 - t22) + (t20 - t22) + t25
-    t27 = t26 - t26 == 0.0
-    t28 = t21 + t26
-    t29 = t28 if t27 else t21
-    t30 = s3 if t29 < 0.0 or t29 == 0.0 and (t26 - (t28 - t21) if t27 else 0.0) <= 0.0 else 0.0
-    t31 = t16 * t30
-    t32 = fma(t16, t30, -t31) + (fma(-t16, s4, t15) - t16 * s4_l) / s4 * t30 if t13 else 0.0
-    t33 = t31 if t13 else 0.0
-    t34 = t32 if t32 - t32 == 0.0 else 0.0
-    return t33, t34
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = anchor_D1 - positive_D1
+    t4 = t3 + eps
+    t5 = abs(t4)
+    t6 = -s1
+    t7 = t5 + t6
+    t8 = t7 - t5
+    t9 = t4 - t3
+    t10 = t3 - anchor_D1
+    t11 = t3 - (t4 - t9) + (eps - t9) + (anchor_D1 - (t3 - t10) + (-positive_D1 - t10))
+    t12 = t5 - (t7 - t8) + (t6 - t8) + (-t11 if t4 < 0.0 else t11) + -s1_l
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = (t14 if t13 else t7) == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) == 0.0
+    t16 = t4 + t11 if t11 - t11 == 0.0 else t4
+    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
+    t18 = t17 / s4
+    t19 = -s0
+    t20 = margin + t19
+    t21 = t20 + s1
+    t22 = -t21
+    t23 = 0.0 + t22
+    t24 = t23 - 0.0
+    t25 = t21 - t20
+    t26 = t20 - margin
+    t27 = -(t20 - (t21 - t25) + (s1 - t25) + (margin - (t20 - t26) + (t19 - t26) + -s0_l) + s1_l)
+    t28 = 0.0 - (t23 - t24) + (t22 - t24) + t27
+    t29 = t28 - t28 == 0.0
+    t30 = t23 + t28
+    t31 = t30 if t29 else t23
+    t32 = s3 if t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t23) if t29 else 0.0) <= 0.0 else 0.0
+    t33 = t18 * t32
+    t34 = 0.0 if t2 else fma(t18, t32, -t33) + (fma(-t18, s4, t17) - t18 * s4_l) / s4 * t32 if t15 else 0.0
+    t35 = 0.0 if t1 else t34
+    t36 = s1 if t1 else s0 if t2 else t33 if t15 else 0.0
+    t37 = t35 if t35 - t35 == 0.0 else 0.0
+    return t36, t37
 
 
 # s8 = sum over D.1 of (sign(eps + anchor[D.1] - negative[D.1])*(s6 if margin - s0 + s1 >= 0 else 0)/s7 if
@@ -766,41 +795,44 @@ def vjp_eps_f64_s8_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s6, s7
     s7_l = np.float64(s7_l)
     anchor_D1 = np.float64(anchor_D1)
     negative_D1 = np.float64(negative_D1)
-    t1 = anchor_D1 - negative_D1
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s0
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = t1 - anchor_D1
-    t9 = t1 - (t2 - t7) + (eps - t7) + (anchor_D1 - (t1 - t8) + (-negative_D1 - t8))
-    t10 = -s0_l
-    t11 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t5 + t11
-    t14 = (t13 if t12 else t5) == 0.0 and (t11 - (t13 - t5) if t12 else 0.0) == 0.0
-    t15 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
-    t17 = t16 / s7
-    t18 = margin + t4
-    t19 = t18 + s1
-    t20 = -t19
-    t21 = 0.0 + t20
-    t22 = t21 - 0.0
-    t23 = t19 - t18
-    t24 = t18 - margin
-    t25 = -(t18 - (t19 - t23) + (s1 - t23) + (margin - (t18 - t24) + (t4 - t24) + t10) + s1_l)
-    t26 = 0.0 - (t21 - t22) + (t20 - t22) + t25
-    t27 = t26 - t26 == 0.0
-    t28 = t21 + t26
-    t29 = t28 if t27 else t21
-    t30 = s6 if t29 < 0.0 or t29 == 0.0 and (t26 - (t28 - t21) if t27 else 0.0) <= 0.0 else 0.0
-    t31 = t17 * t30
-    t32 = fma(t17, t30, -t31) + (fma(-t17, s7, t16) - t17 * s7_l) / s7 * t30 if t14 else 0.0
-    t33 = t31 if t14 else 0.0
-    t34 = t32 if t32 - t32 == 0.0 else 0.0
-    return t33, t34
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = anchor_D1 - negative_D1
+    t4 = t3 + eps
+    t5 = abs(t4)
+    t6 = -s0
+    t7 = t5 + t6
+    t8 = t7 - t5
+    t9 = t4 - t3
+    t10 = t3 - anchor_D1
+    t11 = t3 - (t4 - t9) + (eps - t9) + (anchor_D1 - (t3 - t10) + (-negative_D1 - t10))
+    t12 = -s0_l
+    t13 = t5 - (t7 - t8) + (t6 - t8) + (-t11 if t4 < 0.0 else t11) + t12
+    t14 = t13 - t13 == 0.0
+    t15 = t7 + t13
+    t16 = (t15 if t14 else t7) == 0.0 and (t13 - (t15 - t7) if t14 else 0.0) == 0.0
+    t17 = t4 + t11 if t11 - t11 == 0.0 else t4
+    t18 = 1.0 if 0.0 < t17 else -1.0 if t17 < 0.0 else 0.0
+    t19 = t18 / s7
+    t20 = margin + t6
+    t21 = t20 + s1
+    t22 = -t21
+    t23 = 0.0 + t22
+    t24 = t23 - 0.0
+    t25 = t21 - t20
+    t26 = t20 - margin
+    t27 = -(t20 - (t21 - t25) + (s1 - t25) + (margin - (t20 - t26) + (t6 - t26) + t12) + s1_l)
+    t28 = 0.0 - (t23 - t24) + (t22 - t24) + t27
+    t29 = t28 - t28 == 0.0
+    t30 = t23 + t28
+    t31 = t30 if t29 else t23
+    t32 = s6 if t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t23) if t29 else 0.0) <= 0.0 else 0.0
+    t33 = t19 * t32
+    t34 = 0.0 if t2 else fma(t19, t32, -t33) + (fma(-t19, s7, t18) - t19 * s7_l) / s7 * t32 if t16 else 0.0
+    t35 = 0.0 if t1 else t34
+    t36 = s1 if t1 else s0 if t2 else t33 if t16 else 0.0
+    t37 = t35 if t35 - t35 == 0.0 else 0.0
+    return t36, t37
 
 
 # deps = g*(s5 + s8)
@@ -843,27 +875,29 @@ def vjp_eps_f32_n1_core_no_swap_p_eq_inf(margin, r_s7, r_s7_l, s0, s0_l, s1, s1_
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
     s6 = np.float64(s6)
-    t1 = -s0
-    t2 = margin + t1
-    t3 = t2 + s1
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - margin
-    t9 = -(t2 - (t3 - t7) + (s1 - t7) + (margin - (t2 - t8) + (t1 - t8) + -s0_l) + s1_l)
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = s6 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
-    t15 = r_s7 * t14
-    t16 = fma(r_s7, t14, -t15) + r_s7_l * t14
-    t17 = t16 - t16 == 0.0
-    t18 = t15 + t16
-    t19 = t18 if t17 else t15
-    t20 = (t16 - (t18 - t15) if t17 else 0.0) if t19 - t19 == 0.0 else 0.0
-    return t19, t20
+    t1 = s1 != s1
+    t2 = -s0
+    t3 = margin + t2
+    t4 = t3 + s1
+    t5 = -t4
+    t6 = 0.0 + t5
+    t7 = t6 - 0.0
+    t8 = t4 - t3
+    t9 = t3 - margin
+    t10 = -(t3 - (t4 - t8) + (s1 - t8) + (margin - (t3 - t9) + (t2 - t9) + -s0_l) + s1_l)
+    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = t13 if t12 else t6
+    t15 = s6 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    t16 = r_s7 * t15
+    t17 = 0.0 if t1 else fma(r_s7, t15, -t16) + r_s7_l * t15
+    t18 = t17 - t17 == 0.0
+    t19 = s1 if t1 else t16
+    t20 = t19 + t17
+    t21 = t20 if t18 else t19
+    t22 = (t17 - (t20 - t19) if t18 else 0.0) if t21 - t21 == 0.0 else 0.0
+    return t21, t22
 
 
 # s5 = sum over D.1 of (n0*sign(eps + anchor[D.1] - positive[D.1]) if Eq(Abs(eps + anchor[D.1] - positive[D.1]),
@@ -877,26 +911,27 @@ def vjp_eps_f32_s5_core_no_swap_p_eq_inf(eps, n0, n0_l, s1, s1_l, anchor_D1, pos
     s1_l = np.float64(s1_l)
     anchor_D1 = np.float64(anchor_D1)
     positive_D1 = np.float64(positive_D1)
-    t1 = anchor_D1 - positive_D1
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s1
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = t1 - anchor_D1
-    t9 = t1 - (t2 - t7) + (eps - t7) + (anchor_D1 - (t1 - t8) + (-positive_D1 - t8))
-    t10 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + -s1_l
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0
-    t14 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t15 = 1.0 if 0.0 < t14 else -1.0 if t14 < 0.0 else 0.0
-    t16 = n0 * t15
-    t17 = fma(n0, t15, -t16) + n0_l * t15 if t13 else 0.0
-    t18 = t16 if t13 else 0.0
-    t19 = t17 if t17 - t17 == 0.0 else 0.0
-    return t18, t19
+    t1 = s1 != s1
+    t2 = anchor_D1 - positive_D1
+    t3 = t2 + eps
+    t4 = abs(t3)
+    t5 = -s1
+    t6 = t4 + t5
+    t7 = t6 - t4
+    t8 = t3 - t2
+    t9 = t2 - anchor_D1
+    t10 = t2 - (t3 - t8) + (eps - t8) + (anchor_D1 - (t2 - t9) + (-positive_D1 - t9))
+    t11 = t4 - (t6 - t7) + (t5 - t7) + (-t10 if t3 < 0.0 else t10) + -s1_l
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = (t13 if t12 else t6) == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) == 0.0
+    t15 = t3 + t10 if t10 - t10 == 0.0 else t3
+    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
+    t17 = n0 * t16
+    t18 = 0.0 if t1 else fma(n0, t16, -t17) + n0_l * t16 if t14 else 0.0
+    t19 = s1 if t1 else t17 if t14 else 0.0
+    t20 = t18 if t18 - t18 == 0.0 else 0.0
+    return t19, t20
 
 
 # s8 = sum over D.1 of (n1*sign(eps + anchor[D.1] - negative[D.1]) if Eq(Abs(eps + anchor[D.1] - negative[D.1]),
@@ -910,26 +945,27 @@ def vjp_eps_f32_s8_core_no_swap_p_eq_inf(eps, n1, n1_l, s0, s0_l, anchor_D1, neg
     s0_l = np.float64(s0_l)
     anchor_D1 = np.float64(anchor_D1)
     negative_D1 = np.float64(negative_D1)
-    t1 = anchor_D1 - negative_D1
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s0
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = t1 - anchor_D1
-    t9 = t1 - (t2 - t7) + (eps - t7) + (anchor_D1 - (t1 - t8) + (-negative_D1 - t8))
-    t10 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + -s0_l
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0
-    t14 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t15 = 1.0 if 0.0 < t14 else -1.0 if t14 < 0.0 else 0.0
-    t16 = n1 * t15
-    t17 = fma(n1, t15, -t16) + n1_l * t15 if t13 else 0.0
-    t18 = t16 if t13 else 0.0
-    t19 = t17 if t17 - t17 == 0.0 else 0.0
-    return t18, t19
+    t1 = s0 != s0
+    t2 = anchor_D1 - negative_D1
+    t3 = t2 + eps
+    t4 = abs(t3)
+    t5 = -s0
+    t6 = t4 + t5
+    t7 = t6 - t4
+    t8 = t3 - t2
+    t9 = t2 - anchor_D1
+    t10 = t2 - (t3 - t8) + (eps - t8) + (anchor_D1 - (t2 - t9) + (-negative_D1 - t9))
+    t11 = t4 - (t6 - t7) + (t5 - t7) + (-t10 if t3 < 0.0 else t10) + -s0_l
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = (t13 if t12 else t6) == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) == 0.0
+    t15 = t3 + t10 if t10 - t10 == 0.0 else t3
+    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
+    t17 = n1 * t16
+    t18 = 0.0 if t1 else fma(n1, t16, -t17) + n1_l * t16 if t14 else 0.0
+    t19 = s0 if t1 else t17 if t14 else 0.0
+    t20 = t18 if t18 - t18 == 0.0 else 0.0
+    return t19, t20
 
 
 @loop
@@ -2045,37 +2081,39 @@ def vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, 
     margin = np.float64(margin)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = e0 / m0
-    t2 = margin + t1
-    t3 = -(e1 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e0) + e0_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e1) + e1_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s1 + -0.0
-    t17 = t16 - s1
-    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = math.sqrt(s1)
-    t23 = 1.0 / t22
-    t24 = 0.0 if t21 else (fma(-t23, t22, 1.0) - t23 * ((fma(-t22, t22, s1) + s1_l) / (t22 + t22))) / t22
-    t25 = -(t24 * 0.5) if t15 else 0.0
-    t26 = t25 - t25 == 0.0
-    t27 = -((0.0 if t21 else t23) * 0.5) if t15 else 0.0
-    t28 = t27 + t25
-    t29 = t28 if t26 else t27
-    t30 = (t25 - (t28 - t27) if t26 else 0.0) if t29 - t29 == 0.0 else 0.0
-    return t29, t30
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 / m0
+    t4 = margin + t3
+    t5 = -(e1 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e0) + e0_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e1) + e1_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s1 + -0.0
+    t19 = t18 - s1
+    t20 = s1 - (t18 - t19) + (-0.0 - t19) + s1_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = math.sqrt(s1)
+    t25 = 1.0 / t24
+    t26 = 0.0 if t23 else (fma(-t25, t24, 1.0) - t25 * ((fma(-t24, t24, s1) + s1_l) / (t24 + t24))) / t24
+    t27 = 0.0 if t1 else 0.0 if t2 else -(t26 * 0.5) if t17 else 0.0
+    t28 = t27 - t27 == 0.0
+    t29 = e1 if t1 else e0 if t2 else -((0.0 if t23 else t25) * 0.5) if t17 else 0.0
+    t30 = t29 + t27
+    t31 = t30 if t28 else t29
+    t32 = (t27 - (t30 - t29) if t28 else 0.0) if t31 - t31 == 0.0 else 0.0
+    return t31, t32
 
 
 # s4 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -2090,37 +2128,39 @@ def vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, 
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = e0 / m0
-    t2 = margin + t1
-    t3 = -(e1 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e0) + e0_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e1) + e1_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s0 + -0.0
-    t17 = t16 - s0
-    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = math.sqrt(s0)
-    t23 = 1.0 / t22
-    t24 = 0.0 if t21 else (fma(-t23, t22, 1.0) - t23 * ((fma(-t22, t22, s0) + s0_l) / (t22 + t22))) / t22
-    t25 = t24 * 0.5 if t15 else 0.0
-    t26 = t25 - t25 == 0.0
-    t27 = (0.0 if t21 else t23) * 0.5 if t15 else 0.0
-    t28 = t27 + t25
-    t29 = t28 if t26 else t27
-    t30 = (t25 - (t28 - t27) if t26 else 0.0) if t29 - t29 == 0.0 else 0.0
-    return t29, t30
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 / m0
+    t4 = margin + t3
+    t5 = -(e1 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e0) + e0_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e1) + e1_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s0 + -0.0
+    t19 = t18 - s0
+    t20 = s0 - (t18 - t19) + (-0.0 - t19) + s0_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = math.sqrt(s0)
+    t25 = 1.0 / t24
+    t26 = 0.0 if t23 else (fma(-t25, t24, 1.0) - t25 * ((fma(-t24, t24, s0) + s0_l) / (t24 + t24))) / t24
+    t27 = 0.0 if t1 else 0.0 if t2 else t26 * 0.5 if t17 else 0.0
+    t28 = t27 - t27 == 0.0
+    t29 = e1 if t1 else e0 if t2 else (0.0 if t23 else t25) * 0.5 if t17 else 0.0
+    t30 = t29 + t27
+    t31 = t30 if t28 else t29
+    t32 = (t27 - (t30 - t29) if t28 else 0.0) if t31 - t31 == 0.0 else 0.0
+    return t31, t32
 
 
 # danchor[D] = (g*(2*s3*y1[D] + 2*s4*y0[D]) if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -2144,33 +2184,35 @@ def vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(
     y0_D_l = np.float64(y0_D_l)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
-    t1 = e0 / m0
-    t2 = margin + t1
-    t3 = -(e1 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e0) + e0_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e1) + e1_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = y0_D * 2.0
-    t17 = t16 * s4
-    t18 = y1_D * 2.0
-    t19 = t18 * s3
-    t20 = t17 + t19
-    t21 = g * t20
-    t22 = t20 - t17
-    t23 = t17 - (t20 - t22) + (t19 - t22) + (fma(t16, s4, -t17) + t16 * s4_l + y0_D_l * 2.0 * s4)
-    t24 = fma(g, t20, -t21) + g * (t23 + (fma(t18, s3, -t19) + t18 * s3_l + y1_D_l * 2.0 * s3))
-    t25 = t24 if t15 else 0.0
-    t26 = t21 if t15 else 0.0
-    return t26 + t25 if t25 - t25 == 0.0 else t26
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 / m0
+    t4 = margin + t3
+    t5 = -(e1 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e0) + e0_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e1) + e1_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = y0_D * 2.0
+    t19 = t18 * s4
+    t20 = y1_D * 2.0
+    t21 = t20 * s3
+    t22 = t19 + t21
+    t23 = g * t22
+    t24 = t22 - t19
+    t25 = t19 - (t22 - t24) + (t21 - t24) + (fma(t18, s4, -t19) + t18 * s4_l + y0_D_l * 2.0 * s4)
+    t26 = fma(g, t22, -t23) + g * (t25 + (fma(t20, s3, -t21) + t20 * s3_l + y1_D_l * 2.0 * s3))
+    t27 = 0.0 if t1 else 0.0 if t2 else t26 if t17 else 0.0
+    t28 = e1 if t1 else e0 if t2 else t23 if t17 else 0.0
+    return t28 + t27 if t27 - t27 == 0.0 else t28
 
 
 # dpositive[D] = (-2*g*s4*y0[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -2188,27 +2230,30 @@ def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1
     s4_l = np.float64(s4_l)
     y0_D = np.float64(y0_D)
     y0_D_l = np.float64(y0_D_l)
-    t1 = e0 / m0
-    t2 = margin + t1
-    t3 = -(e1 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e0) + e0_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e1) + e1_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = y0_D * 2.0
-    t17 = t16 * g
-    t18 = -(t17 * s4)
-    t19 = -(fma(t17, s4, t18) + t17 * s4_l + (fma(t16, g, -t17) + y0_D_l * 2.0 * g) * s4) if t15 else 0.0
-    t20 = t18 if t15 else 0.0
-    return t20 + t19 if t19 - t19 == 0.0 else t20
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 / m0
+    t4 = margin + t3
+    t5 = -(e1 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e0) + e0_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e1) + e1_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = y0_D * 2.0
+    t19 = t18 * g
+    t20 = -(t19 * s4)
+    t21 = -(fma(t19, s4, t20) + t19 * s4_l + (fma(t18, g, -t19) + y0_D_l * 2.0 * g) * s4) if t17 else 0.0
+    t22 = 0.0 if t1 else 0.0 if t2 else t21
+    t23 = e1 if t1 else e0 if t2 else t20 if t17 else 0.0
+    return t23 + t22 if t22 - t22 == 0.0 else t23
 
 
 # dnegative[D] = (-2*g*s3*y1[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -2226,27 +2271,30 @@ def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1
     s3_l = np.float64(s3_l)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
-    t1 = e0 / m0
-    t2 = margin + t1
-    t3 = -(e1 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e0) + e0_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e1) + e1_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = y1_D * 2.0
-    t17 = t16 * g
-    t18 = -(t17 * s3)
-    t19 = -(fma(t17, s3, t18) + t17 * s3_l + (fma(t16, g, -t17) + y1_D_l * 2.0 * g) * s3) if t15 else 0.0
-    t20 = t18 if t15 else 0.0
-    return t20 + t19 if t19 - t19 == 0.0 else t20
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 / m0
+    t4 = margin + t3
+    t5 = -(e1 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e0) + e0_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e1) + e1_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = y1_D * 2.0
+    t19 = t18 * g
+    t20 = -(t19 * s3)
+    t21 = -(fma(t19, s3, t20) + t19 * s3_l + (fma(t18, g, -t19) + y1_D_l * 2.0 * g) * s3) if t17 else 0.0
+    t22 = 0.0 if t1 else 0.0 if t2 else t21
+    t23 = e1 if t1 else e0 if t2 else t20 if t17 else 0.0
+    return t23 + t22 if t22 - t22 == 0.0 else t23
 
 
 # s3 = (-(0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0 - e1 + margin >= 0 else 0)
@@ -2259,36 +2307,38 @@ def vjp_f32_in_pairs_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin,
     margin = np.float64(margin)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = -e1
-    t2 = e0 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e0
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e0 - (t2 - t8) + (t1 - t8) + e0_l + -e1_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s1 + -0.0
-    t16 = t15 - s1
-    t17 = s1 - (t15 - t16) + (-0.0 - t16) + s1_l
-    t18 = t17 - t17 == 0.0
-    t19 = t15 + t17
-    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
-    t21 = math.sqrt(s1)
-    t22 = 1.0 / t21
-    t23 = 0.0 if t20 else (fma(-t22, t21, 1.0) - t22 * ((fma(-t21, t21, s1) + s1_l) / (t21 + t21))) / t21
-    t24 = -(t23 * 0.5) if t14 else 0.0
-    t25 = t24 - t24 == 0.0
-    t26 = -((0.0 if t20 else t22) * 0.5) if t14 else 0.0
-    t27 = t26 + t24
-    t28 = t27 if t25 else t26
-    t29 = (t24 - (t27 - t26) if t25 else 0.0) if t28 - t28 == 0.0 else 0.0
-    return t28, t29
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = -e1
+    t4 = e0 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e0
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e0 - (t4 - t10) + (t3 - t10) + e0_l + -e1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s1 + -0.0
+    t18 = t17 - s1
+    t19 = s1 - (t17 - t18) + (-0.0 - t18) + s1_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
+    t23 = math.sqrt(s1)
+    t24 = 1.0 / t23
+    t25 = 0.0 if t22 else (fma(-t24, t23, 1.0) - t24 * ((fma(-t23, t23, s1) + s1_l) / (t23 + t23))) / t23
+    t26 = 0.0 if t1 else 0.0 if t2 else -(t25 * 0.5) if t16 else 0.0
+    t27 = t26 - t26 == 0.0
+    t28 = e1 if t1 else e0 if t2 else -((0.0 if t22 else t24) * 0.5) if t16 else 0.0
+    t29 = t28 + t26
+    t30 = t29 if t27 else t28
+    t31 = (t26 - (t29 - t28) if t27 else 0.0) if t30 - t30 == 0.0 else 0.0
+    return t30, t31
 
 
 # s4 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e0 - e1 + margin >= 0 else 0)
@@ -2301,36 +2351,38 @@ def vjp_f32_in_pairs_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin,
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = -e1
-    t2 = e0 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e0
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e0 - (t2 - t8) + (t1 - t8) + e0_l + -e1_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s0 + -0.0
-    t16 = t15 - s0
-    t17 = s0 - (t15 - t16) + (-0.0 - t16) + s0_l
-    t18 = t17 - t17 == 0.0
-    t19 = t15 + t17
-    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
-    t21 = math.sqrt(s0)
-    t22 = 1.0 / t21
-    t23 = 0.0 if t20 else (fma(-t22, t21, 1.0) - t22 * ((fma(-t21, t21, s0) + s0_l) / (t21 + t21))) / t21
-    t24 = t23 * 0.5 if t14 else 0.0
-    t25 = t24 - t24 == 0.0
-    t26 = (0.0 if t20 else t22) * 0.5 if t14 else 0.0
-    t27 = t26 + t24
-    t28 = t27 if t25 else t26
-    t29 = (t24 - (t27 - t26) if t25 else 0.0) if t28 - t28 == 0.0 else 0.0
-    return t28, t29
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = -e1
+    t4 = e0 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e0
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e0 - (t4 - t10) + (t3 - t10) + e0_l + -e1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s0 + -0.0
+    t18 = t17 - s0
+    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
+    t23 = math.sqrt(s0)
+    t24 = 1.0 / t23
+    t25 = 0.0 if t22 else (fma(-t24, t23, 1.0) - t24 * ((fma(-t23, t23, s0) + s0_l) / (t23 + t23))) / t23
+    t26 = 0.0 if t1 else 0.0 if t2 else t25 * 0.5 if t16 else 0.0
+    t27 = t26 - t26 == 0.0
+    t28 = e1 if t1 else e0 if t2 else (0.0 if t22 else t24) * 0.5 if t16 else 0.0
+    t29 = t28 + t26
+    t30 = t29 if t27 else t28
+    t31 = (t26 - (t29 - t28) if t27 else 0.0) if t30 - t30 == 0.0 else 0.0
+    return t30, t31
 
 
 # n0 = g*s4
@@ -2383,43 +2435,45 @@ def vjp_f32_in_pairs_danchor_core_no_swap_p_ne_inf_p_eq_2(
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = -e1
-    t2 = e0 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e0
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e0 - (t2 - t8) + (t1 - t8) + e0_l + -e1_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = anchor_D * 2.0
-    t16 = negative_D * 2.0
-    t17 = t15 - t16
-    t18 = eps * 2.0
-    t19 = t17 + t18
-    t20 = s3 * t19
-    t21 = positive_D * 2.0
-    t22 = t15 - t21
-    t23 = t22 + t18
-    t24 = s4 * t23
-    t25 = t20 + t24
-    t26 = g * t25
-    t27 = t25 - t20
-    t28 = t19 - t17
-    t29 = t17 - t15
-    t30 = fma(s3, t19, -t20) + s3 * (t17 - (t19 - t28) + (t18 - t28) + (t15 - (t17 - t29) + (-t16 - t29)))
-    t31 = t23 - t22
-    t32 = t22 - t15
-    t33 = fma(s4, t23, -t24) + s4 * (t22 - (t23 - t31) + (t18 - t31) + (t15 - (t22 - t32) + (-t21 - t32)))
-    t34 = fma(g, t25, -t26) + g * (t20 - (t25 - t27) + (t24 - t27) + (t30 + s3_l * t19) + (t33 + s4_l * t23))
-    t35 = t34 if t14 else 0.0
-    t36 = t26 if t14 else 0.0
-    return t36 + t35 if t35 - t35 == 0.0 else t36
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = -e1
+    t4 = e0 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e0
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e0 - (t4 - t10) + (t3 - t10) + e0_l + -e1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = anchor_D * 2.0
+    t18 = negative_D * 2.0
+    t19 = t17 - t18
+    t20 = eps * 2.0
+    t21 = t19 + t20
+    t22 = s3 * t21
+    t23 = positive_D * 2.0
+    t24 = t17 - t23
+    t25 = t24 + t20
+    t26 = s4 * t25
+    t27 = t22 + t26
+    t28 = g * t27
+    t29 = t27 - t22
+    t30 = t21 - t19
+    t31 = t19 - t17
+    t32 = fma(s3, t21, -t22) + s3 * (t19 - (t21 - t30) + (t20 - t30) + (t17 - (t19 - t31) + (-t18 - t31)))
+    t33 = t25 - t24
+    t34 = t24 - t17
+    t35 = fma(s4, t25, -t26) + s4 * (t24 - (t25 - t33) + (t20 - t33) + (t17 - (t24 - t34) + (-t23 - t34)))
+    t36 = fma(g, t27, -t28) + g * (t22 - (t27 - t29) + (t26 - t29) + (t32 + s3_l * t21) + (t35 + s4_l * t25))
+    t37 = 0.0 if t1 else 0.0 if t2 else t36 if t16 else 0.0
+    t38 = e1 if t1 else e0 if t2 else t28 if t16 else 0.0
+    return t38 + t37 if t37 - t37 == 0.0 else t38
 
 
 # dpositive[D] = (n0*(-2*eps - 2*anchor[D] + 2*positive[D]) if e0 - e1 + margin >= 0 else 0)
@@ -2437,33 +2491,35 @@ def vjp_f32_in_pairs_dpositive_core_no_swap_p_ne_inf_p_eq_2(
     n0_l = np.float64(n0_l)
     anchor_D = np.float64(anchor_D)
     positive_D = np.float64(positive_D)
-    t1 = -e1
-    t2 = e0 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e0
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e0 - (t2 - t8) + (t1 - t8) + e0_l + -e1_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = positive_D * 2.0
-    t16 = anchor_D * 2.0
-    t17 = t15 - t16
-    t18 = eps * 2.0
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = -e1
+    t4 = e0 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e0
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e0 - (t4 - t10) + (t3 - t10) + e0_l + -e1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = positive_D * 2.0
+    t18 = anchor_D * 2.0
     t19 = t17 - t18
-    t20 = n0 * t19
-    t21 = t19 - t17
-    t22 = -t16
-    t23 = t17 - t22
-    t24 = fma(n0, t19, -t20) + n0 * (t17 - (t19 - t21) + (-t18 - t21) + (t22 - (t17 - t23) + (t15 - t23)))
-    t25 = t24 + n0_l * t19 if t14 else 0.0
-    t26 = t20 if t14 else 0.0
-    return t26 + t25 if t25 - t25 == 0.0 else t26
+    t20 = eps * 2.0
+    t21 = t19 - t20
+    t22 = n0 * t21
+    t23 = t21 - t19
+    t24 = -t18
+    t25 = t19 - t24
+    t26 = fma(n0, t21, -t22) + n0 * (t19 - (t21 - t23) + (-t20 - t23) + (t24 - (t19 - t25) + (t17 - t25)))
+    t27 = 0.0 if t1 else 0.0 if t2 else t26 + n0_l * t21 if t16 else 0.0
+    t28 = e1 if t1 else e0 if t2 else t22 if t16 else 0.0
+    return t28 + t27 if t27 - t27 == 0.0 else t28
 
 
 # dnegative[D] = (n1*(-2*eps - 2*anchor[D] + 2*negative[D]) if e0 - e1 + margin >= 0 else 0)
@@ -2481,33 +2537,35 @@ def vjp_f32_in_pairs_dnegative_core_no_swap_p_ne_inf_p_eq_2(
     n1_l = np.float64(n1_l)
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
-    t1 = -e1
-    t2 = e0 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e0
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e0 - (t2 - t8) + (t1 - t8) + e0_l + -e1_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = negative_D * 2.0
-    t16 = anchor_D * 2.0
-    t17 = t15 - t16
-    t18 = eps * 2.0
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = -e1
+    t4 = e0 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e0
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e0 - (t4 - t10) + (t3 - t10) + e0_l + -e1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = negative_D * 2.0
+    t18 = anchor_D * 2.0
     t19 = t17 - t18
-    t20 = n1 * t19
-    t21 = t19 - t17
-    t22 = -t16
-    t23 = t17 - t22
-    t24 = fma(n1, t19, -t20) + n1 * (t17 - (t19 - t21) + (-t18 - t21) + (t22 - (t17 - t23) + (t15 - t23)))
-    t25 = t24 + n1_l * t19 if t14 else 0.0
-    t26 = t20 if t14 else 0.0
-    return t26 + t25 if t25 - t25 == 0.0 else t26
+    t20 = eps * 2.0
+    t21 = t19 - t20
+    t22 = n1 * t21
+    t23 = t21 - t19
+    t24 = -t18
+    t25 = t19 - t24
+    t26 = fma(n1, t21, -t22) + n1 * (t19 - (t21 - t23) + (-t20 - t23) + (t24 - (t19 - t25) + (t17 - t25)))
+    t27 = 0.0 if t1 else 0.0 if t2 else t26 + n1_l * t21 if t16 else 0.0
+    t28 = e1 if t1 else e0 if t2 else t22 if t16 else 0.0
+    return t28 + t27 if t27 - t27 == 0.0 else t28
 
 
 # e0 = sqrt(s0)
@@ -2599,7 +2657,8 @@ def vjp_f32_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e1, margin, s1):
     t10 = t4 + t8
     t11 = t10 if t9 else t4
     t12 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t4) if t9 else 0.0) <= 0.0
-    return -((0.0 if s1 == 0.0 else 1.0 / math.sqrt(s1)) * 0.5) if t12 else 0.0
+    t13 = e0 if e0 != e0 else -((0.0 if s1 == 0.0 else 1.0 / math.sqrt(s1)) * 0.5) if t12 else 0.0
+    return e1 if e1 != e1 else t13
 
 
 # size_s3 = ((0 if Eq(s1, 0) else size_s1/Abs(s1**(3/2)))/2 if e0 - e1 + margin >= 0 else 0)
@@ -2666,7 +2725,8 @@ def vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e1, margin, s0):
     t10 = t4 + t8
     t11 = t10 if t9 else t4
     t12 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t4) if t9 else 0.0) <= 0.0
-    return (0.0 if s0 == 0.0 else 1.0 / math.sqrt(s0)) * 0.5 if t12 else 0.0
+    t13 = e0 if e0 != e0 else (0.0 if s0 == 0.0 else 1.0 / math.sqrt(s0)) * 0.5 if t12 else 0.0
+    return e1 if e1 != e1 else t13
 
 
 # size_s4 = ((0 if Eq(s0, 0) else size_s0/Abs(s0**(3/2)))/2 if e0 - e1 + margin >= 0 else 0)
@@ -2752,7 +2812,8 @@ def vjp_f32_near_danchor_core_no_swap_p_ne_inf_p_eq_2(e0, e1, eps, g, margin, s3
     t12 = anchor_D * 2.0
     t13 = eps * 2.0
     t14 = g * (s3 * (t12 - negative_D * 2.0 + t13) + s4 * (t12 - positive_D * 2.0 + t13))
-    return t14 if t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t4) if t9 else 0.0) <= 0.0 else 0.0
+    t15 = t14 if t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t4) if t9 else 0.0) <= 0.0 else 0.0
+    return e1 if e1 != e1 else e0 if e0 != e0 else t15
 
 
 # danchor[D] = near_danchor[D]
@@ -2831,7 +2892,8 @@ def vjp_f32_near_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e1, eps, margin, n0,
     t10 = t4 + t8
     t11 = t10 if t9 else t4
     t12 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t4) if t9 else 0.0) <= 0.0
-    return n0 * (positive_D * 2.0 - anchor_D * 2.0 - eps * 2.0) if t12 else 0.0
+    t13 = e0 if e0 != e0 else n0 * (positive_D * 2.0 - anchor_D * 2.0 - eps * 2.0) if t12 else 0.0
+    return e1 if e1 != e1 else t13
 
 
 # dpositive[D] = near_dpositive[D]
@@ -2899,7 +2961,8 @@ def vjp_f32_near_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e1, eps, margin, n1,
     t10 = t4 + t8
     t11 = t10 if t9 else t4
     t12 = t11 < 0.0 or t11 == 0.0 and (t8 - (t10 - t4) if t9 else 0.0) <= 0.0
-    return n1 * (negative_D * 2.0 - anchor_D * 2.0 - eps * 2.0) if t12 else 0.0
+    t13 = e0 if e0 != e0 else n1 * (negative_D * 2.0 - anchor_D * 2.0 - eps * 2.0) if t12 else 0.0
+    return e1 if e1 != e1 else t13
 
 
 # dnegative[D] = near_dnegative[D]
@@ -3118,42 +3181,44 @@ def hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s
     s1_l = np.float64(s1_l)
     s1_rate = np.float64(s1_rate)
     s1_rate_l = np.float64(s1_rate_l)
-    t1 = -e1
-    t2 = e0 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e0
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e0 - (t2 - t8) + (t1 - t8) + e0_l + -e1_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s1_rate * 0.5
-    t16 = s1 + -0.0
-    t17 = t16 - s1
-    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = math.sqrt(s1)
-    t23 = s1 * t22
-    t24 = 0.5 / t23
-    t25 = -t24
-    t26 = 0.0 if t21 else t25
-    t27 = -(t15 * t26)
-    t28 = t24 * (fma(s1, t22, -t23) + s1 * ((fma(-t22, t22, s1) + s1_l) / (t22 + t22)) + s1_l * t22)
-    t29 = fma(t15, t26, t27) + t15 * (0.0 if t21 else -((fma(t25, t23, 0.5) - t28) / t23))
-    t30 = -(t29 + s1_rate_l * 0.5 * t26) if t14 else 0.0
-    t31 = t30 - t30 == 0.0
-    t32 = t27 if t14 else 0.0
-    t33 = t32 + t30
-    t34 = t33 if t31 else t32
-    t35 = (t30 - (t33 - t32) if t31 else 0.0) if t34 - t34 == 0.0 else 0.0
-    return t34, t35
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = -e1
+    t4 = e0 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e0
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e0 - (t4 - t10) + (t3 - t10) + e0_l + -e1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s1_rate * 0.5
+    t18 = s1 + -0.0
+    t19 = t18 - s1
+    t20 = s1 - (t18 - t19) + (-0.0 - t19) + s1_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = math.sqrt(s1)
+    t25 = s1 * t24
+    t26 = 0.5 / t25
+    t27 = -t26
+    t28 = 0.0 if t23 else t27
+    t29 = -(t17 * t28)
+    t30 = t26 * (fma(s1, t24, -t25) + s1 * ((fma(-t24, t24, s1) + s1_l) / (t24 + t24)) + s1_l * t24)
+    t31 = fma(t17, t28, t29) + t17 * (0.0 if t23 else -((fma(t27, t25, 0.5) - t30) / t25))
+    t32 = 0.0 if t1 else 0.0 if t2 else -(t31 + s1_rate_l * 0.5 * t28) if t16 else 0.0
+    t33 = t32 - t32 == 0.0
+    t34 = e1 if t1 else e0 if t2 else t29 if t16 else 0.0
+    t35 = t34 + t32
+    t36 = t35 if t33 else t34
+    t37 = (t32 - (t35 - t34) if t33 else 0.0) if t36 - t36 == 0.0 else 0.0
+    return t36, t37
 
 
 # s9 = (s0_rate*(0 if Eq(s0, 0) else -1/(2*s0**(3/2)))/2 if e0 - e1 + margin >= 0 else 0)
@@ -3168,42 +3233,44 @@ def hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, margin, s
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
-    t1 = -e1
-    t2 = e0 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e0
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e0 - (t2 - t8) + (t1 - t8) + e0_l + -e1_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s0_rate * 0.5
-    t16 = s0 + -0.0
-    t17 = t16 - s0
-    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = math.sqrt(s0)
-    t23 = s0 * t22
-    t24 = 0.5 / t23
-    t25 = -t24
-    t26 = 0.0 if t21 else t25
-    t27 = t15 * t26
-    t28 = t24 * (fma(s0, t22, -t23) + s0 * ((fma(-t22, t22, s0) + s0_l) / (t22 + t22)) + s0_l * t22)
-    t29 = fma(t15, t26, -t27) + t15 * (0.0 if t21 else -((fma(t25, t23, 0.5) - t28) / t23))
-    t30 = t29 + s0_rate_l * 0.5 * t26 if t14 else 0.0
-    t31 = t30 - t30 == 0.0
-    t32 = t27 if t14 else 0.0
-    t33 = t32 + t30
-    t34 = t33 if t31 else t32
-    t35 = (t30 - (t33 - t32) if t31 else 0.0) if t34 - t34 == 0.0 else 0.0
-    return t34, t35
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = -e1
+    t4 = e0 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e0
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e0 - (t4 - t10) + (t3 - t10) + e0_l + -e1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s0_rate * 0.5
+    t18 = s0 + -0.0
+    t19 = t18 - s0
+    t20 = s0 - (t18 - t19) + (-0.0 - t19) + s0_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = math.sqrt(s0)
+    t25 = s0 * t24
+    t26 = 0.5 / t25
+    t27 = -t26
+    t28 = 0.0 if t23 else t27
+    t29 = t17 * t28
+    t30 = t26 * (fma(s0, t24, -t25) + s0 * ((fma(-t24, t24, s0) + s0_l) / (t24 + t24)) + s0_l * t24)
+    t31 = fma(t17, t28, -t29) + t17 * (0.0 if t23 else -((fma(t27, t25, 0.5) - t30) / t25))
+    t32 = 0.0 if t1 else 0.0 if t2 else t31 + s0_rate_l * 0.5 * t28 if t16 else 0.0
+    t33 = t32 - t32 == 0.0
+    t34 = e1 if t1 else e0 if t2 else t29 if t16 else 0.0
+    t35 = t34 + t32
+    t36 = t35 if t33 else t34
+    t37 = (t32 - (t35 - t34) if t33 else 0.0) if t36 - t36 == 0.0 else 0.0
+    return t36, t37
 
 
 # danchor[D] = (g*(2*s6*direction[D] + 2*s7*direction[D] + s8*(2*eps + 2*anchor[D] - 2*negative[D]) + s9*(2*eps +
@@ -3249,51 +3316,54 @@ def hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(
     direction_D = np.float64(direction_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = -e1
-    t2 = e0 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e0
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e0 - (t2 - t8) + (t1 - t8) + e0_l + -e1_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = direction_D * 2.0
-    t16 = t15 * s6
-    t17 = t15 * s7
-    t18 = t16 + t17
-    t19 = anchor_D * 2.0
-    t20 = negative_D * 2.0
-    t21 = t19 - t20
-    t22 = eps * 2.0
-    t23 = t21 + t22
-    t24 = s8 * t23
-    t25 = t18 + t24
-    t26 = positive_D * 2.0
-    t27 = t19 - t26
-    t28 = t27 + t22
-    t29 = s9 * t28
-    t30 = t25 + t29
-    t31 = g * t30
-    t32 = t30 - t25
-    t33 = t25 - t18
-    t34 = t18 - t16
-    t35 = t16 - (t18 - t34) + (t17 - t34) + (fma(t15, s6, -t16) + t15 * s6_l)
-    t36 = t23 - t21
-    t37 = t21 - t19
-    t38 = fma(s8, t23, -t24) + s8 * (t21 - (t23 - t36) + (t22 - t36) + (t19 - (t21 - t37) + (-t20 - t37)))
-    t39 = t18 - (t25 - t33) + (t24 - t33) + (t35 + (fma(t15, s7, -t17) + t15 * s7_l)) + (t38 + s8_l * t23)
-    t40 = t28 - t27
-    t41 = t27 - t19
-    t42 = fma(s9, t28, -t29) + s9 * (t27 - (t28 - t40) + (t22 - t40) + (t19 - (t27 - t41) + (-t26 - t41)))
-    t43 = fma(g, t30, -t31) + g * (t25 - (t30 - t32) + (t29 - t32) + t39 + (t42 + s9_l * t28)) if t14 else 0.0
-    t44 = t31 if t14 else 0.0
-    return t44 + t43 if t43 - t43 == 0.0 else t44
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = -e1
+    t4 = e0 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e0
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e0 - (t4 - t10) + (t3 - t10) + e0_l + -e1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = direction_D * 2.0
+    t18 = t17 * s6
+    t19 = t17 * s7
+    t20 = t18 + t19
+    t21 = anchor_D * 2.0
+    t22 = negative_D * 2.0
+    t23 = t21 - t22
+    t24 = eps * 2.0
+    t25 = t23 + t24
+    t26 = s8 * t25
+    t27 = t20 + t26
+    t28 = positive_D * 2.0
+    t29 = t21 - t28
+    t30 = t29 + t24
+    t31 = s9 * t30
+    t32 = t27 + t31
+    t33 = g * t32
+    t34 = t32 - t27
+    t35 = t27 - t20
+    t36 = t20 - t18
+    t37 = t18 - (t20 - t36) + (t19 - t36) + (fma(t17, s6, -t18) + t17 * s6_l)
+    t38 = t25 - t23
+    t39 = t23 - t21
+    t40 = fma(s8, t25, -t26) + s8 * (t23 - (t25 - t38) + (t24 - t38) + (t21 - (t23 - t39) + (-t22 - t39)))
+    t41 = t20 - (t27 - t35) + (t26 - t35) + (t37 + (fma(t17, s7, -t19) + t17 * s7_l)) + (t40 + s8_l * t25)
+    t42 = t30 - t29
+    t43 = t29 - t21
+    t44 = fma(s9, t30, -t31) + s9 * (t29 - (t30 - t42) + (t24 - t42) + (t21 - (t29 - t43) + (-t28 - t43)))
+    t45 = fma(g, t32, -t33) + g * (t27 - (t32 - t34) + (t31 - t34) + t41 + (t44 + s9_l * t30)) if t16 else 0.0
+    t46 = 0.0 if t1 else 0.0 if t2 else t45
+    t47 = e1 if t1 else e0 if t2 else t33 if t16 else 0.0
+    return t47 + t46 if t46 - t46 == 0.0 else t47
 
 
 # s0_rate = sum over D.1 of (2*eps + 2*anchor[D.1] - 2*positive[D.1])*direction[D.1]
@@ -3378,39 +3448,41 @@ def hvp_positive_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(
     anchor_D = np.float64(anchor_D)
     direction_D = np.float64(direction_D)
     positive_D = np.float64(positive_D)
-    t1 = -e1
-    t2 = e0 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e0
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e0 - (t2 - t8) + (t1 - t8) + e0_l + -e1_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = direction_D * 2.0
-    t16 = t15 * s5
-    t17 = positive_D * 2.0
-    t18 = anchor_D * 2.0
-    t19 = t17 - t18
-    t20 = eps * 2.0
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = -e1
+    t4 = e0 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e0
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e0 - (t4 - t10) + (t3 - t10) + e0_l + -e1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = direction_D * 2.0
+    t18 = t17 * s5
+    t19 = positive_D * 2.0
+    t20 = anchor_D * 2.0
     t21 = t19 - t20
-    t22 = s6 * t21
-    t23 = t16 + t22
-    t24 = g * t23
-    t25 = t23 - t16
-    t26 = t21 - t19
-    t27 = -t18
-    t28 = t19 - t27
-    t29 = fma(s6, t21, -t22) + s6 * (t19 - (t21 - t26) + (-t20 - t26) + (t27 - (t19 - t28) + (t17 - t28)))
-    t30 = g * (t16 - (t23 - t25) + (t22 - t25) + (fma(t15, s5, -t16) + t15 * s5_l) + (t29 + s6_l * t21))
-    t31 = fma(g, t23, -t24) + t30 if t14 else 0.0
-    t32 = t24 if t14 else 0.0
-    return t32 + t31 if t31 - t31 == 0.0 else t32
+    t22 = eps * 2.0
+    t23 = t21 - t22
+    t24 = s6 * t23
+    t25 = t18 + t24
+    t26 = g * t25
+    t27 = t25 - t18
+    t28 = t23 - t21
+    t29 = -t20
+    t30 = t21 - t29
+    t31 = fma(s6, t23, -t24) + s6 * (t21 - (t23 - t28) + (-t22 - t28) + (t29 - (t21 - t30) + (t19 - t30)))
+    t32 = g * (t18 - (t25 - t27) + (t24 - t27) + (fma(t17, s5, -t18) + t17 * s5_l) + (t31 + s6_l * t23))
+    t33 = 0.0 if t1 else 0.0 if t2 else fma(g, t25, -t26) + t32 if t16 else 0.0
+    t34 = e1 if t1 else e0 if t2 else t26 if t16 else 0.0
+    return t34 + t33 if t33 - t33 == 0.0 else t34
 
 
 # s0_rate = sum over D.1 of (-2*eps - 2*anchor[D.1] + 2*positive[D.1])*direction[D.1]
@@ -3476,39 +3548,41 @@ def hvp_negative_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(
     anchor_D = np.float64(anchor_D)
     direction_D = np.float64(direction_D)
     negative_D = np.float64(negative_D)
-    t1 = -e1
-    t2 = e0 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e0
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e0 - (t2 - t8) + (t1 - t8) + e0_l + -e1_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = direction_D * 2.0
-    t16 = t15 * s5
-    t17 = negative_D * 2.0
-    t18 = anchor_D * 2.0
-    t19 = t17 - t18
-    t20 = eps * 2.0
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = -e1
+    t4 = e0 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e0
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e0 - (t4 - t10) + (t3 - t10) + e0_l + -e1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = direction_D * 2.0
+    t18 = t17 * s5
+    t19 = negative_D * 2.0
+    t20 = anchor_D * 2.0
     t21 = t19 - t20
-    t22 = s6 * t21
-    t23 = t16 + t22
-    t24 = g * t23
-    t25 = t23 - t16
-    t26 = t21 - t19
-    t27 = -t18
-    t28 = t19 - t27
-    t29 = fma(s6, t21, -t22) + s6 * (t19 - (t21 - t26) + (-t20 - t26) + (t27 - (t19 - t28) + (t17 - t28)))
-    t30 = g * (t16 - (t23 - t25) + (t22 - t25) + (fma(t15, s5, -t16) + t15 * s5_l) + (t29 + s6_l * t21))
-    t31 = fma(g, t23, -t24) + t30 if t14 else 0.0
-    t32 = t24 if t14 else 0.0
-    return t32 + t31 if t31 - t31 == 0.0 else t32
+    t22 = eps * 2.0
+    t23 = t21 - t22
+    t24 = s6 * t23
+    t25 = t18 + t24
+    t26 = g * t25
+    t27 = t25 - t18
+    t28 = t23 - t21
+    t29 = -t20
+    t30 = t21 - t29
+    t31 = fma(s6, t23, -t24) + s6 * (t21 - (t23 - t28) + (-t22 - t28) + (t29 - (t21 - t30) + (t19 - t30)))
+    t32 = g * (t18 - (t25 - t27) + (t24 - t27) + (fma(t17, s5, -t18) + t17 * s5_l) + (t31 + s6_l * t23))
+    t33 = 0.0 if t1 else 0.0 if t2 else fma(g, t25, -t26) + t32 if t16 else 0.0
+    t34 = e1 if t1 else e0 if t2 else t26 if t16 else 0.0
+    return t34 + t33 if t33 - t33 == 0.0 else t34
 
 
 # s1_rate = sum over D.1 of (-2*eps - 2*anchor[D.1] + 2*negative[D.1])*direction[D.1]
@@ -3560,7 +3634,8 @@ def vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_eq_2(g, m0, m1, margin, s0, s
     t15 = t14 - t14 == 0.0
     t16 = t8 + t14
     t17 = t16 if t15 else t8
-    return g if t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t8) if t15 else 0.0) <= 0.0 else 0.0
+    t18 = g if t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t8) if t15 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t18
 
 
 # dmargin = (g if margin + sqrt(s0) - sqrt(s1) >= 0 else 0)
@@ -3588,7 +3663,8 @@ def vjp_margin_f32_dmargin_core_no_swap_p_ne_inf_p_eq_2(g, margin, s0, s0_l, s1,
     t14 = t13 - t13 == 0.0
     t15 = t7 + t13
     t16 = t15 if t14 else t7
-    return g if t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t7) if t14 else 0.0) <= 0.0 else 0.0
+    t17 = g if t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t7) if t14 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t17
 
 
 # s4_of = sum over D.1 of y1[D.1]
@@ -3658,27 +3734,30 @@ def vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1,
     s4_l = np.float64(s4_l)
     s6 = np.float64(s6)
     s6_l = np.float64(s6_l)
-    t1 = e0 / m0
-    t2 = margin + t1
-    t3 = -(e1 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e0) + e0_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e1) + e1_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s4 + s6
-    t17 = g * t16
-    t18 = t16 - s4
-    t19 = fma(g, t16, -t17) + g * (s4 - (t16 - t18) + (s6 - t18) + s4_l + s6_l) if t15 else 0.0
-    t20 = t17 if t15 else 0.0
-    return t20 + t19 if t19 - t19 == 0.0 else t20
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 / m0
+    t4 = margin + t3
+    t5 = -(e1 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e0) + e0_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e1) + e1_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s4 + s6
+    t19 = g * t18
+    t20 = t18 - s4
+    t21 = 0.0 if t2 else fma(g, t18, -t19) + g * (s4 - (t18 - t20) + (s6 - t20) + s4_l + s6_l) if t17 else 0.0
+    t22 = 0.0 if t1 else t21
+    t23 = e1 if t1 else e0 if t2 else t19 if t17 else 0.0
+    return t23 + t22 if t22 - t22 == 0.0 else t23
 
 
 # s4_of = sum over D.1 of 2*eps + 2*anchor[D.1] - 2*negative[D.1]
@@ -3760,26 +3839,29 @@ def vjp_eps_f32_deps_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, margin,
     s4_l = np.float64(s4_l)
     s6 = np.float64(s6)
     s6_l = np.float64(s6_l)
-    t1 = -e1
-    t2 = e0 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e0
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e0 - (t2 - t8) + (t1 - t8) + e0_l + -e1_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s4 + s6
-    t16 = g * t15
-    t17 = t15 - s4
-    t18 = fma(g, t15, -t16) + g * (s4 - (t15 - t17) + (s6 - t17) + s4_l + s6_l) if t14 else 0.0
-    t19 = t16 if t14 else 0.0
-    return t19 + t18 if t18 - t18 == 0.0 else t19
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = -e1
+    t4 = e0 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e0
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e0 - (t4 - t10) + (t3 - t10) + e0_l + -e1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s4 + s6
+    t18 = g * t17
+    t19 = t17 - s4
+    t20 = 0.0 if t2 else fma(g, t17, -t18) + g * (s4 - (t17 - t19) + (s6 - t19) + s4_l + s6_l) if t16 else 0.0
+    t21 = 0.0 if t1 else t20
+    t22 = e1 if t1 else e0 if t2 else t18 if t16 else 0.0
+    return t22 + t21 if t21 - t21 == 0.0 else t22
 
 
 @loop
@@ -5523,7 +5605,8 @@ def vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l):
     t11 = t10 - t10 == 0.0
     t12 = t5 + t10
     t13 = t12 if t11 else t5
-    return 1.0 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+    t14 = 1.0 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t14
 
 
 # s4 = (-1 if margin - s0 + s1 >= 0 else 0)
@@ -5547,7 +5630,8 @@ def vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l):
     t11 = t10 - t10 == 0.0
     t12 = t5 + t10
     t13 = t12 if t11 else t5
-    return -1.0 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+    t14 = -1.0 if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t14
 
 
 # danchor[D] = (g*(s3*sign(eps + anchor[D] - positive[D]) + s4*sign(eps + anchor[D] - negative[D])) if margin - s0
@@ -5568,43 +5652,45 @@ def vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = -s0
-    t2 = margin + t1
-    t3 = t2 + s1
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - margin
-    t9 = -(t2 - (t3 - t7) + (s1 - t7) + (margin - (t2 - t8) + (t1 - t8) + -s0_l) + s1_l)
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = anchor_D - positive_D
-    t16 = t15 + eps
-    t17 = t16 - t15
-    t18 = t15 - anchor_D
-    t19 = t15 - (t16 - t17) + (eps - t17) + (anchor_D - (t15 - t18) + (-positive_D - t18))
-    t20 = t16 + t19 if t19 - t19 == 0.0 else t16
-    t21 = 1.0 if 0.0 < t20 else -1.0 if t20 < 0.0 else 0.0
-    t22 = s3 * t21
-    t23 = anchor_D - negative_D
-    t24 = t23 + eps
-    t25 = t24 - t23
-    t26 = t23 - anchor_D
-    t27 = t23 - (t24 - t25) + (eps - t25) + (anchor_D - (t23 - t26) + (-negative_D - t26))
-    t28 = t24 + t27 if t27 - t27 == 0.0 else t24
-    t29 = 1.0 if 0.0 < t28 else -1.0 if t28 < 0.0 else 0.0
-    t30 = s4 * t29
-    t31 = t22 + t30
-    t32 = g * t31
-    t33 = t31 - t22
-    t34 = fma(g, t31, -t32) + g * (t22 - (t31 - t33) + (t30 - t33) + fma(s3, t21, -t22) + fma(s4, t29, -t30))
-    t35 = t34 if t14 else 0.0
-    t36 = t32 if t14 else 0.0
-    return t36 + t35 if t35 - t35 == 0.0 else t36
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = -s0
+    t4 = margin + t3
+    t5 = t4 + s1
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - margin
+    t11 = -(t4 - (t5 - t9) + (s1 - t9) + (margin - (t4 - t10) + (t3 - t10) + -s0_l) + s1_l)
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = anchor_D - positive_D
+    t18 = t17 + eps
+    t19 = t18 - t17
+    t20 = t17 - anchor_D
+    t21 = t17 - (t18 - t19) + (eps - t19) + (anchor_D - (t17 - t20) + (-positive_D - t20))
+    t22 = t18 + t21 if t21 - t21 == 0.0 else t18
+    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
+    t24 = s3 * t23
+    t25 = anchor_D - negative_D
+    t26 = t25 + eps
+    t27 = t26 - t25
+    t28 = t25 - anchor_D
+    t29 = t25 - (t26 - t27) + (eps - t27) + (anchor_D - (t25 - t28) + (-negative_D - t28))
+    t30 = t26 + t29 if t29 - t29 == 0.0 else t26
+    t31 = 1.0 if 0.0 < t30 else -1.0 if t30 < 0.0 else 0.0
+    t32 = s4 * t31
+    t33 = t24 + t32
+    t34 = g * t33
+    t35 = t33 - t24
+    t36 = fma(g, t33, -t34) + g * (t24 - (t33 - t35) + (t32 - t35) + fma(s3, t23, -t24) + fma(s4, t31, -t32))
+    t37 = 0.0 if t1 else 0.0 if t2 else t36 if t16 else 0.0
+    t38 = s1 if t1 else s0 if t2 else t34 if t16 else 0.0
+    return t38 + t37 if t37 - t37 == 0.0 else t38
 
 
 # dpositive[D] = (-g*s3*sign(eps + anchor[D] - positive[D]) if margin - s0 + s1 >= 0 else 0)
@@ -5620,32 +5706,34 @@ def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, g, margin, s0, s0
     s3 = np.float64(s3)
     anchor_D = np.float64(anchor_D)
     positive_D = np.float64(positive_D)
-    t1 = -s0
-    t2 = margin + t1
-    t3 = t2 + s1
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - margin
-    t9 = -(t2 - (t3 - t7) + (s1 - t7) + (margin - (t2 - t8) + (t1 - t8) + -s0_l) + s1_l)
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g * s3
-    t16 = anchor_D - positive_D
-    t17 = t16 + eps
-    t18 = t17 - t16
-    t19 = t16 - anchor_D
-    t20 = t16 - (t17 - t18) + (eps - t18) + (anchor_D - (t16 - t19) + (-positive_D - t19))
-    t21 = t17 + t20 if t20 - t20 == 0.0 else t17
-    t22 = 1.0 if 0.0 < t21 else -1.0 if t21 < 0.0 else 0.0
-    t23 = -(t15 * t22)
-    t24 = -(fma(t15, t22, t23) + fma(g, s3, -t15) * t22) if t14 else 0.0
-    t25 = t23 if t14 else 0.0
-    return t25 + t24 if t24 - t24 == 0.0 else t25
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = -s0
+    t4 = margin + t3
+    t5 = t4 + s1
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - margin
+    t11 = -(t4 - (t5 - t9) + (s1 - t9) + (margin - (t4 - t10) + (t3 - t10) + -s0_l) + s1_l)
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = g * s3
+    t18 = anchor_D - positive_D
+    t19 = t18 + eps
+    t20 = t19 - t18
+    t21 = t18 - anchor_D
+    t22 = t18 - (t19 - t20) + (eps - t20) + (anchor_D - (t18 - t21) + (-positive_D - t21))
+    t23 = t19 + t22 if t22 - t22 == 0.0 else t19
+    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
+    t25 = -(t17 * t24)
+    t26 = 0.0 if t1 else 0.0 if t2 else -(fma(t17, t24, t25) + fma(g, s3, -t17) * t24) if t16 else 0.0
+    t27 = s1 if t1 else s0 if t2 else t25 if t16 else 0.0
+    return t27 + t26 if t26 - t26 == 0.0 else t27
 
 
 # dnegative[D] = (-g*s4*sign(eps + anchor[D] - negative[D]) if margin - s0 + s1 >= 0 else 0)
@@ -5661,32 +5749,34 @@ def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, g, margin, s0, s0
     s4 = np.float64(s4)
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
-    t1 = -s0
-    t2 = margin + t1
-    t3 = t2 + s1
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - margin
-    t9 = -(t2 - (t3 - t7) + (s1 - t7) + (margin - (t2 - t8) + (t1 - t8) + -s0_l) + s1_l)
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = g * s4
-    t16 = anchor_D - negative_D
-    t17 = t16 + eps
-    t18 = t17 - t16
-    t19 = t16 - anchor_D
-    t20 = t16 - (t17 - t18) + (eps - t18) + (anchor_D - (t16 - t19) + (-negative_D - t19))
-    t21 = t17 + t20 if t20 - t20 == 0.0 else t17
-    t22 = 1.0 if 0.0 < t21 else -1.0 if t21 < 0.0 else 0.0
-    t23 = -(t15 * t22)
-    t24 = -(fma(t15, t22, t23) + fma(g, s4, -t15) * t22) if t14 else 0.0
-    t25 = t23 if t14 else 0.0
-    return t25 + t24 if t24 - t24 == 0.0 else t25
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = -s0
+    t4 = margin + t3
+    t5 = t4 + s1
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - margin
+    t11 = -(t4 - (t5 - t9) + (s1 - t9) + (margin - (t4 - t10) + (t3 - t10) + -s0_l) + s1_l)
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = g * s4
+    t18 = anchor_D - negative_D
+    t19 = t18 + eps
+    t20 = t19 - t18
+    t21 = t18 - anchor_D
+    t22 = t18 - (t19 - t20) + (eps - t20) + (anchor_D - (t18 - t21) + (-negative_D - t21))
+    t23 = t19 + t22 if t22 - t22 == 0.0 else t19
+    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
+    t25 = -(t17 * t24)
+    t26 = 0.0 if t1 else 0.0 if t2 else -(fma(t17, t24, t25) + fma(g, s4, -t17) * t24) if t16 else 0.0
+    t27 = s1 if t1 else s0 if t2 else t25 if t16 else 0.0
+    return t27 + t26 if t26 - t26 == 0.0 else t27
 
 
 # n0 = -g*s3
@@ -5726,31 +5816,33 @@ def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
     s1_l = np.float64(s1_l)
     anchor_D = np.float64(anchor_D)
     positive_D = np.float64(positive_D)
-    t1 = -s0
-    t2 = margin + t1
-    t3 = t2 + s1
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - margin
-    t9 = -(t2 - (t3 - t7) + (s1 - t7) + (margin - (t2 - t8) + (t1 - t8) + -s0_l) + s1_l)
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = anchor_D - positive_D
-    t16 = t15 + eps
-    t17 = t16 - t15
-    t18 = t15 - anchor_D
-    t19 = t15 - (t16 - t17) + (eps - t17) + (anchor_D - (t15 - t18) + (-positive_D - t18))
-    t20 = t16 + t19 if t19 - t19 == 0.0 else t16
-    t21 = 1.0 if 0.0 < t20 else -1.0 if t20 < 0.0 else 0.0
-    t22 = n0 * t21
-    t23 = fma(n0, t21, -t22) + n0_l * t21 if t14 else 0.0
-    t24 = t22 if t14 else 0.0
-    return t24 + t23 if t23 - t23 == 0.0 else t24
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = -s0
+    t4 = margin + t3
+    t5 = t4 + s1
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - margin
+    t11 = -(t4 - (t5 - t9) + (s1 - t9) + (margin - (t4 - t10) + (t3 - t10) + -s0_l) + s1_l)
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = anchor_D - positive_D
+    t18 = t17 + eps
+    t19 = t18 - t17
+    t20 = t17 - anchor_D
+    t21 = t17 - (t18 - t19) + (eps - t19) + (anchor_D - (t17 - t20) + (-positive_D - t20))
+    t22 = t18 + t21 if t21 - t21 == 0.0 else t18
+    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
+    t24 = n0 * t23
+    t25 = 0.0 if t1 else 0.0 if t2 else fma(n0, t23, -t24) + n0_l * t23 if t16 else 0.0
+    t26 = s1 if t1 else s0 if t2 else t24 if t16 else 0.0
+    return t26 + t25 if t25 - t25 == 0.0 else t26
 
 
 # dnegative[D] = (n1*sign(eps + anchor[D] - negative[D]) if margin - s0 + s1 >= 0 else 0)
@@ -5768,31 +5860,33 @@ def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
     s1_l = np.float64(s1_l)
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
-    t1 = -s0
-    t2 = margin + t1
-    t3 = t2 + s1
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - margin
-    t9 = -(t2 - (t3 - t7) + (s1 - t7) + (margin - (t2 - t8) + (t1 - t8) + -s0_l) + s1_l)
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = anchor_D - negative_D
-    t16 = t15 + eps
-    t17 = t16 - t15
-    t18 = t15 - anchor_D
-    t19 = t15 - (t16 - t17) + (eps - t17) + (anchor_D - (t15 - t18) + (-negative_D - t18))
-    t20 = t16 + t19 if t19 - t19 == 0.0 else t16
-    t21 = 1.0 if 0.0 < t20 else -1.0 if t20 < 0.0 else 0.0
-    t22 = n1 * t21
-    t23 = fma(n1, t21, -t22) + n1_l * t21 if t14 else 0.0
-    t24 = t22 if t14 else 0.0
-    return t24 + t23 if t23 - t23 == 0.0 else t24
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = -s0
+    t4 = margin + t3
+    t5 = t4 + s1
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - margin
+    t11 = -(t4 - (t5 - t9) + (s1 - t9) + (margin - (t4 - t10) + (t3 - t10) + -s0_l) + s1_l)
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = anchor_D - negative_D
+    t18 = t17 + eps
+    t19 = t18 - t17
+    t20 = t17 - anchor_D
+    t21 = t17 - (t18 - t19) + (eps - t19) + (anchor_D - (t17 - t20) + (-negative_D - t20))
+    t22 = t18 + t21 if t21 - t21 == 0.0 else t18
+    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
+    t24 = n1 * t23
+    t25 = 0.0 if t1 else 0.0 if t2 else fma(n1, t23, -t24) + n1_l * t23 if t16 else 0.0
+    t26 = s1 if t1 else s0 if t2 else t24 if t16 else 0.0
+    return t26 + t25 if t25 - t25 == 0.0 else t26
 
 
 # danchor[D] = 0
@@ -5823,7 +5917,8 @@ def vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, margin, s0, s0
     t11 = t10 - t10 == 0.0
     t12 = t5 + t10
     t13 = t12 if t11 else t5
-    return g if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+    t14 = g if t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t14
 
 
 # s4_of = sum over D.1 of sign(eps + anchor[D.1] - positive[D.1])
@@ -5838,7 +5933,8 @@ def vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_D1, positi
     t4 = t1 - anchor_D1
     t5 = t1 - (t2 - t3) + (eps - t3) + (anchor_D1 - (t1 - t4) + (-positive_D1 - t4))
     t6 = t2 + t5 if t5 - t5 == 0.0 else t2
-    return 1.0 if 0.0 < t6 else -1.0 if t6 < 0.0 else 0.0
+    t7 = anchor_D1 if anchor_D1 != anchor_D1 else 1.0 if 0.0 < t6 else -1.0 if t6 < 0.0 else 0.0
+    return positive_D1 if positive_D1 != positive_D1 else t7
 
 
 # s4 = s3*s4_of
@@ -5868,7 +5964,8 @@ def vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_D1, negati
     t4 = t1 - anchor_D1
     t5 = t1 - (t2 - t3) + (eps - t3) + (anchor_D1 - (t1 - t4) + (-negative_D1 - t4))
     t6 = t2 + t5 if t5 - t5 == 0.0 else t2
-    return 1.0 if 0.0 < t6 else -1.0 if t6 < 0.0 else 0.0
+    t7 = anchor_D1 if anchor_D1 != anchor_D1 else 1.0 if 0.0 < t6 else -1.0 if t6 < 0.0 else 0.0
+    return negative_D1 if negative_D1 != negative_D1 else t7
 
 
 # s6 = s5*s6_of
@@ -5899,26 +5996,29 @@ def vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, margin, s0, s0_l, s1
     s4_l = np.float64(s4_l)
     s6 = np.float64(s6)
     s6_l = np.float64(s6_l)
-    t1 = -s0
-    t2 = margin + t1
-    t3 = t2 + s1
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - margin
-    t9 = -(t2 - (t3 - t7) + (s1 - t7) + (margin - (t2 - t8) + (t1 - t8) + -s0_l) + s1_l)
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s4 + s6
-    t16 = g * t15
-    t17 = t15 - s4
-    t18 = fma(g, t15, -t16) + g * (s4 - (t15 - t17) + (s6 - t17) + s4_l + s6_l) if t14 else 0.0
-    t19 = t16 if t14 else 0.0
-    return t19 + t18 if t18 - t18 == 0.0 else t19
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = -s0
+    t4 = margin + t3
+    t5 = t4 + s1
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - margin
+    t11 = -(t4 - (t5 - t9) + (s1 - t9) + (margin - (t4 - t10) + (t3 - t10) + -s0_l) + s1_l)
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s4 + s6
+    t18 = g * t17
+    t19 = t17 - s4
+    t20 = 0.0 if t2 else fma(g, t17, -t18) + g * (s4 - (t17 - t19) + (s6 - t19) + s4_l + s6_l) if t16 else 0.0
+    t21 = 0.0 if t1 else t20
+    t22 = s1 if t1 else s0 if t2 else t18 if t16 else 0.0
+    return t22 + t21 if t21 - t21 == 0.0 else t22
 
 
 @loop
@@ -6881,49 +6981,51 @@ def vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, m
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = e0 / m0
-    t2 = margin + t1
-    t3 = -(e1 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e0) + e0_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e1) + e1_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s1 + -0.0
-    t17 = t16 - s1
-    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = s1_l - s1_l == 0.0
-    t23 = s1 + s1_l
-    t24 = t23 if t22 else s1
-    t25 = 1.0 / p
-    t26 = t25 + -1.0
-    t27 = t26 - t25
-    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
-    t29 = t28 - t28 == 0.0
-    t30 = t26 + t28
-    t31 = t30 if t29 else t26
-    t32 = pow_fine(t24, t31)
-    t33 = 0.0 if t21 else t32
-    t34 = -(t33 / p)
-    t35 = pow_fine_low(t24, t31) + t32 * (t31 * ((s1_l - (t23 - s1) if t22 else 0.0) / t24))
-    t36 = fma(t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
-    t37 = -(t36 / p) if t15 else 0.0
-    t38 = t37 - t37 == 0.0
-    t39 = t34 if t15 else 0.0
-    t40 = t39 + t37
-    t41 = t40 if t38 else t39
-    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
-    return t41, t42
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 / m0
+    t4 = margin + t3
+    t5 = -(e1 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e0) + e0_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e1) + e1_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s1 + -0.0
+    t19 = t18 - s1
+    t20 = s1 - (t18 - t19) + (-0.0 - t19) + s1_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = s1_l - s1_l == 0.0
+    t25 = s1 + s1_l
+    t26 = t25 if t24 else s1
+    t27 = 1.0 / p
+    t28 = t27 + -1.0
+    t29 = t28 - t27
+    t30 = t27 - (t28 - t29) + (-1.0 - t29) + fma(-t27, p, 1.0) / p
+    t31 = t30 - t30 == 0.0
+    t32 = t28 + t30
+    t33 = t32 if t31 else t28
+    t34 = pow_fine(t26, t33)
+    t35 = 0.0 if t23 else t34
+    t36 = -(t35 / p)
+    t37 = pow_fine_low(t26, t33) + t34 * (t33 * ((s1_l - (t25 - s1) if t24 else 0.0) / t26))
+    t38 = fma(t36, p, t35) + (0.0 if t23 else t37 + t34 * ((t30 - (t32 - t28) if t31 else 0.0) * log(t26)))
+    t39 = 0.0 if t1 else 0.0 if t2 else -(t38 / p) if t17 else 0.0
+    t40 = t39 - t39 == 0.0
+    t41 = e1 if t1 else e0 if t2 else t36 if t17 else 0.0
+    t42 = t41 + t39
+    t43 = t42 if t40 else t41
+    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
+    return t43, t44
 
 
 # s4 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -6939,49 +7041,51 @@ def vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, m
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = e0 / m0
-    t2 = margin + t1
-    t3 = -(e1 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e0) + e0_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e1) + e1_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s0 + -0.0
-    t17 = t16 - s0
-    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = s0_l - s0_l == 0.0
-    t23 = s0 + s0_l
-    t24 = t23 if t22 else s0
-    t25 = 1.0 / p
-    t26 = t25 + -1.0
-    t27 = t26 - t25
-    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
-    t29 = t28 - t28 == 0.0
-    t30 = t26 + t28
-    t31 = t30 if t29 else t26
-    t32 = pow_fine(t24, t31)
-    t33 = 0.0 if t21 else t32
-    t34 = t33 / p
-    t35 = pow_fine_low(t24, t31) + t32 * (t31 * ((s0_l - (t23 - s0) if t22 else 0.0) / t24))
-    t36 = fma(-t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
-    t37 = t36 / p if t15 else 0.0
-    t38 = t37 - t37 == 0.0
-    t39 = t34 if t15 else 0.0
-    t40 = t39 + t37
-    t41 = t40 if t38 else t39
-    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
-    return t41, t42
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 / m0
+    t4 = margin + t3
+    t5 = -(e1 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e0) + e0_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e1) + e1_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s0 + -0.0
+    t19 = t18 - s0
+    t20 = s0 - (t18 - t19) + (-0.0 - t19) + s0_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = s0_l - s0_l == 0.0
+    t25 = s0 + s0_l
+    t26 = t25 if t24 else s0
+    t27 = 1.0 / p
+    t28 = t27 + -1.0
+    t29 = t28 - t27
+    t30 = t27 - (t28 - t29) + (-1.0 - t29) + fma(-t27, p, 1.0) / p
+    t31 = t30 - t30 == 0.0
+    t32 = t28 + t30
+    t33 = t32 if t31 else t28
+    t34 = pow_fine(t26, t33)
+    t35 = 0.0 if t23 else t34
+    t36 = t35 / p
+    t37 = pow_fine_low(t26, t33) + t34 * (t33 * ((s0_l - (t25 - s0) if t24 else 0.0) / t26))
+    t38 = fma(-t36, p, t35) + (0.0 if t23 else t37 + t34 * ((t30 - (t32 - t28) if t31 else 0.0) * log(t26)))
+    t39 = 0.0 if t1 else 0.0 if t2 else t38 / p if t17 else 0.0
+    t40 = t39 - t39 == 0.0
+    t41 = e1 if t1 else e0 if t2 else t36 if t17 else 0.0
+    t42 = t41 + t39
+    t43 = t42 if t40 else t41
+    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
+    return t43, t44
 
 
 # e2[D] = Abs(y1[D])**(p - 1)
@@ -7058,40 +7162,42 @@ def vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     y0_D_l = np.float64(y0_D_l)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
-    t1 = e0 / m0
-    t2 = margin + t1
-    t3 = -(e1 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e0) + e0_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e1) + e1_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = e2_D * p
-    t17 = t16 * s3
-    t18 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
-    t19 = 1.0 if 0.0 < t18 else -1.0 if t18 < 0.0 else 0.0
-    t20 = t17 * t19
-    t21 = e3_D * p
-    t22 = t21 * s4
-    t23 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
-    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
-    t25 = t22 * t24
-    t26 = t20 + t25
-    t27 = g * t26
-    t28 = t26 - t20
-    t29 = (fma(t16, s3, -t17) + t16 * s3_l + (fma(e2_D, p, -t16) + e2_D_l * p) * s3) * t19
-    t30 = (fma(t21, s4, -t22) + t21 * s4_l + (fma(e3_D, p, -t21) + e3_D_l * p) * s4) * t24
-    t31 = g * (t20 - (t26 - t28) + (t25 - t28) + (fma(t17, t19, -t20) + t29) + (fma(t22, t24, -t25) + t30))
-    t32 = fma(g, t26, -t27) + t31 if t15 else 0.0
-    t33 = t27 if t15 else 0.0
-    return t33 + t32 if t32 - t32 == 0.0 else t33
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 / m0
+    t4 = margin + t3
+    t5 = -(e1 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e0) + e0_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e1) + e1_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = e2_D * p
+    t19 = t18 * s3
+    t20 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
+    t21 = 1.0 if 0.0 < t20 else -1.0 if t20 < 0.0 else 0.0
+    t22 = t19 * t21
+    t23 = e3_D * p
+    t24 = t23 * s4
+    t25 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
+    t26 = 1.0 if 0.0 < t25 else -1.0 if t25 < 0.0 else 0.0
+    t27 = t24 * t26
+    t28 = t22 + t27
+    t29 = g * t28
+    t30 = t28 - t22
+    t31 = (fma(t18, s3, -t19) + t18 * s3_l + (fma(e2_D, p, -t18) + e2_D_l * p) * s3) * t21
+    t32 = (fma(t23, s4, -t24) + t23 * s4_l + (fma(e3_D, p, -t23) + e3_D_l * p) * s4) * t26
+    t33 = g * (t22 - (t28 - t30) + (t27 - t30) + (fma(t19, t21, -t22) + t31) + (fma(t24, t26, -t27) + t32))
+    t34 = 0.0 if t1 else 0.0 if t2 else fma(g, t28, -t29) + t33 if t17 else 0.0
+    t35 = e1 if t1 else e0 if t2 else t29 if t17 else 0.0
+    return t35 + t34 if t34 - t34 == 0.0 else t35
 
 
 # dpositive[D] = (-g*p*s4*sign(y0[D])*e3[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -7114,31 +7220,33 @@ def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e3_D_l = np.float64(e3_D_l)
     y0_D = np.float64(y0_D)
     y0_D_l = np.float64(y0_D_l)
-    t1 = e0 / m0
-    t2 = margin + t1
-    t3 = -(e1 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e0) + e0_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e1) + e1_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = e3_D * g
-    t17 = t16 * p
-    t18 = t17 * s4
-    t19 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
-    t20 = 1.0 if 0.0 < t19 else -1.0 if t19 < 0.0 else 0.0
-    t21 = -(t18 * t20)
-    t22 = fma(t17, s4, -t18) + t17 * s4_l + (fma(t16, p, -t17) + (fma(e3_D, g, -t16) + e3_D_l * g) * p) * s4
-    t23 = -(fma(t18, t20, t21) + t22 * t20) if t15 else 0.0
-    t24 = t21 if t15 else 0.0
-    return t24 + t23 if t23 - t23 == 0.0 else t24
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 / m0
+    t4 = margin + t3
+    t5 = -(e1 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e0) + e0_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e1) + e1_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = e3_D * g
+    t19 = t18 * p
+    t20 = t19 * s4
+    t21 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
+    t22 = 1.0 if 0.0 < t21 else -1.0 if t21 < 0.0 else 0.0
+    t23 = -(t20 * t22)
+    t24 = fma(t19, s4, -t20) + t19 * s4_l + (fma(t18, p, -t19) + (fma(e3_D, g, -t18) + e3_D_l * g) * p) * s4
+    t25 = 0.0 if t1 else 0.0 if t2 else -(fma(t20, t22, t23) + t24 * t22) if t17 else 0.0
+    t26 = e1 if t1 else e0 if t2 else t23 if t17 else 0.0
+    return t26 + t25 if t25 - t25 == 0.0 else t26
 
 
 # dnegative[D] = (-g*p*s3*sign(y1[D])*e2[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -7161,31 +7269,33 @@ def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e2_D_l = np.float64(e2_D_l)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
-    t1 = e0 / m0
-    t2 = margin + t1
-    t3 = -(e1 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e0) + e0_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e1) + e1_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = e2_D * g
-    t17 = t16 * p
-    t18 = t17 * s3
-    t19 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
-    t20 = 1.0 if 0.0 < t19 else -1.0 if t19 < 0.0 else 0.0
-    t21 = -(t18 * t20)
-    t22 = fma(t17, s3, -t18) + t17 * s3_l + (fma(t16, p, -t17) + (fma(e2_D, g, -t16) + e2_D_l * g) * p) * s3
-    t23 = -(fma(t18, t20, t21) + t22 * t20) if t15 else 0.0
-    t24 = t21 if t15 else 0.0
-    return t24 + t23 if t23 - t23 == 0.0 else t24
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 / m0
+    t4 = margin + t3
+    t5 = -(e1 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e0) + e0_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e1) + e1_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = e2_D * g
+    t19 = t18 * p
+    t20 = t19 * s3
+    t21 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
+    t22 = 1.0 if 0.0 < t21 else -1.0 if t21 < 0.0 else 0.0
+    t23 = -(t20 * t22)
+    t24 = fma(t19, s3, -t20) + t19 * s3_l + (fma(t18, p, -t19) + (fma(e2_D, g, -t18) + e2_D_l * g) * p) * s3
+    t25 = 0.0 if t1 else 0.0 if t2 else -(fma(t20, t22, t23) + t24 * t22) if t17 else 0.0
+    t26 = e1 if t1 else e0 if t2 else t23 if t17 else 0.0
+    return t26 + t25 if t25 - t25 == 0.0 else t26
 
 
 # n0 = p - 1
@@ -7274,49 +7384,51 @@ def vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, m
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = e0 / m0
-    t2 = margin + t1
-    t3 = -(e1 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e0) + e0_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e1) + e1_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s1 + -0.0
-    t17 = t16 - s1
-    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = s1_l - s1_l == 0.0
-    t23 = s1 + s1_l
-    t24 = t23 if t22 else s1
-    t25 = 1.0 / p
-    t26 = t25 + -1.0
-    t27 = t26 - t25
-    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
-    t29 = t28 - t28 == 0.0
-    t30 = t26 + t28
-    t31 = t30 if t29 else t26
-    t32 = pow(t24, t31)
-    t33 = 0.0 if t21 else t32
-    t34 = -(t33 / p)
-    t35 = t32 * (t31 * ((s1_l - (t23 - s1) if t22 else 0.0) / t24))
-    t36 = fma(t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
-    t37 = -(t36 / p) if t15 else 0.0
-    t38 = t37 - t37 == 0.0
-    t39 = t34 if t15 else 0.0
-    t40 = t39 + t37
-    t41 = t40 if t38 else t39
-    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
-    return t41, t42
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 / m0
+    t4 = margin + t3
+    t5 = -(e1 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e0) + e0_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e1) + e1_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s1 + -0.0
+    t19 = t18 - s1
+    t20 = s1 - (t18 - t19) + (-0.0 - t19) + s1_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = s1_l - s1_l == 0.0
+    t25 = s1 + s1_l
+    t26 = t25 if t24 else s1
+    t27 = 1.0 / p
+    t28 = t27 + -1.0
+    t29 = t28 - t27
+    t30 = t27 - (t28 - t29) + (-1.0 - t29) + fma(-t27, p, 1.0) / p
+    t31 = t30 - t30 == 0.0
+    t32 = t28 + t30
+    t33 = t32 if t31 else t28
+    t34 = pow(t26, t33)
+    t35 = 0.0 if t23 else t34
+    t36 = -(t35 / p)
+    t37 = t34 * (t33 * ((s1_l - (t25 - s1) if t24 else 0.0) / t26))
+    t38 = fma(t36, p, t35) + (0.0 if t23 else t37 + t34 * ((t30 - (t32 - t28) if t31 else 0.0) * log(t26)))
+    t39 = 0.0 if t1 else 0.0 if t2 else -(t38 / p) if t17 else 0.0
+    t40 = t39 - t39 == 0.0
+    t41 = e1 if t1 else e0 if t2 else t36 if t17 else 0.0
+    t42 = t41 + t39
+    t43 = t42 if t40 else t41
+    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
+    return t43, t44
 
 
 # s4 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -7332,49 +7444,51 @@ def vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, m
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = e0 / m0
-    t2 = margin + t1
-    t3 = -(e1 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e0) + e0_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e1) + e1_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s0 + -0.0
-    t17 = t16 - s0
-    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = s0_l - s0_l == 0.0
-    t23 = s0 + s0_l
-    t24 = t23 if t22 else s0
-    t25 = 1.0 / p
-    t26 = t25 + -1.0
-    t27 = t26 - t25
-    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
-    t29 = t28 - t28 == 0.0
-    t30 = t26 + t28
-    t31 = t30 if t29 else t26
-    t32 = pow(t24, t31)
-    t33 = 0.0 if t21 else t32
-    t34 = t33 / p
-    t35 = t32 * (t31 * ((s0_l - (t23 - s0) if t22 else 0.0) / t24))
-    t36 = fma(-t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
-    t37 = t36 / p if t15 else 0.0
-    t38 = t37 - t37 == 0.0
-    t39 = t34 if t15 else 0.0
-    t40 = t39 + t37
-    t41 = t40 if t38 else t39
-    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
-    return t41, t42
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 / m0
+    t4 = margin + t3
+    t5 = -(e1 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e0) + e0_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e1) + e1_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s0 + -0.0
+    t19 = t18 - s0
+    t20 = s0 - (t18 - t19) + (-0.0 - t19) + s0_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = s0_l - s0_l == 0.0
+    t25 = s0 + s0_l
+    t26 = t25 if t24 else s0
+    t27 = 1.0 / p
+    t28 = t27 + -1.0
+    t29 = t28 - t27
+    t30 = t27 - (t28 - t29) + (-1.0 - t29) + fma(-t27, p, 1.0) / p
+    t31 = t30 - t30 == 0.0
+    t32 = t28 + t30
+    t33 = t32 if t31 else t28
+    t34 = pow(t26, t33)
+    t35 = 0.0 if t23 else t34
+    t36 = t35 / p
+    t37 = t34 * (t33 * ((s0_l - (t25 - s0) if t24 else 0.0) / t26))
+    t38 = fma(-t36, p, t35) + (0.0 if t23 else t37 + t34 * ((t30 - (t32 - t28) if t31 else 0.0) * log(t26)))
+    t39 = 0.0 if t1 else 0.0 if t2 else t38 / p if t17 else 0.0
+    t40 = t39 - t39 == 0.0
+    t41 = e1 if t1 else e0 if t2 else t36 if t17 else 0.0
+    t42 = t41 + t39
+    t43 = t42 if t40 else t41
+    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
+    return t43, t44
 
 
 # n1 = p*s3
@@ -7539,38 +7653,41 @@ def vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     y0_D_l = np.float64(y0_D_l)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
-    t1 = e0 * r_m0
-    t2 = margin + t1
-    t3 = -(e1 * r_m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = margin - (t2 - t9) + (t1 - t9) + (fma(e0, r_m0, -t1) + e0 * r_m0_l + e0_l * r_m0)
-    t11 = -(t2 - (t4 - t8) + (t3 - t8) + t10 + -(fma(e1, r_m1, t3) + e1 * r_m1_l + e1_l * r_m1))
-    t12 = 0.0 - (t6 - t7) + (t5 - t7) + t11
-    t13 = t12 - t12 == 0.0
-    t14 = t6 + t12
-    t15 = t14 if t13 else t6
-    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t6) if t13 else 0.0) <= 0.0
-    t17 = e2_D * n1
-    t18 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
-    t19 = 1.0 if 0.0 < t18 else -1.0 if t18 < 0.0 else 0.0
-    t20 = t17 * t19
-    t21 = e3_D * n2
-    t22 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
-    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
-    t24 = t21 * t23
-    t25 = t20 + t24
-    t26 = g * t25
-    t27 = t25 - t20
-    t28 = fma(t17, t19, -t20) + (fma(e2_D, n1, -t17) + e2_D * n1_l + e2_D_l * n1) * t19
-    t29 = fma(t21, t23, -t24) + (fma(e3_D, n2, -t21) + e3_D * n2_l + e3_D_l * n2) * t23
-    t30 = fma(g, t25, -t26) + g * (t20 - (t25 - t27) + (t24 - t27) + t28 + t29) if t16 else 0.0
-    t31 = t26 if t16 else 0.0
-    return t31 + t30 if t30 - t30 == 0.0 else t31
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 * r_m0
+    t4 = margin + t3
+    t5 = -(e1 * r_m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = margin - (t4 - t11) + (t3 - t11) + (fma(e0, r_m0, -t3) + e0 * r_m0_l + e0_l * r_m0)
+    t13 = -(t4 - (t6 - t10) + (t5 - t10) + t12 + -(fma(e1, r_m1, t5) + e1 * r_m1_l + e1_l * r_m1))
+    t14 = 0.0 - (t8 - t9) + (t7 - t9) + t13
+    t15 = t14 - t14 == 0.0
+    t16 = t8 + t14
+    t17 = t16 if t15 else t8
+    t18 = t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t8) if t15 else 0.0) <= 0.0
+    t19 = e2_D * n1
+    t20 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
+    t21 = 1.0 if 0.0 < t20 else -1.0 if t20 < 0.0 else 0.0
+    t22 = t19 * t21
+    t23 = e3_D * n2
+    t24 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
+    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
+    t26 = t23 * t25
+    t27 = t22 + t26
+    t28 = g * t27
+    t29 = t27 - t22
+    t30 = fma(t19, t21, -t22) + (fma(e2_D, n1, -t19) + e2_D * n1_l + e2_D_l * n1) * t21
+    t31 = fma(t23, t25, -t26) + (fma(e3_D, n2, -t23) + e3_D * n2_l + e3_D_l * n2) * t25
+    t32 = 0.0 if t2 else fma(g, t27, -t28) + g * (t22 - (t27 - t29) + (t26 - t29) + t30 + t31) if t18 else 0.0
+    t33 = 0.0 if t1 else t32
+    t34 = e1 if t1 else e0 if t2 else t28 if t18 else 0.0
+    return t34 + t33 if t33 - t33 == 0.0 else t34
 
 
 # dpositive[D] = (n3*sign(y0[D])*e3[D] if e0*r_m0 - e1*r_m1 + margin >= 0 else 0)
@@ -7593,29 +7710,32 @@ def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e3_D_l = np.float64(e3_D_l)
     y0_D = np.float64(y0_D)
     y0_D_l = np.float64(y0_D_l)
-    t1 = e0 * r_m0
-    t2 = margin + t1
-    t3 = -(e1 * r_m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = margin - (t2 - t9) + (t1 - t9) + (fma(e0, r_m0, -t1) + e0 * r_m0_l + e0_l * r_m0)
-    t11 = -(t2 - (t4 - t8) + (t3 - t8) + t10 + -(fma(e1, r_m1, t3) + e1 * r_m1_l + e1_l * r_m1))
-    t12 = 0.0 - (t6 - t7) + (t5 - t7) + t11
-    t13 = t12 - t12 == 0.0
-    t14 = t6 + t12
-    t15 = t14 if t13 else t6
-    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t6) if t13 else 0.0) <= 0.0
-    t17 = e3_D * n3
-    t18 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
-    t19 = 1.0 if 0.0 < t18 else -1.0 if t18 < 0.0 else 0.0
-    t20 = t17 * t19
-    t21 = fma(t17, t19, -t20) + (fma(e3_D, n3, -t17) + e3_D * n3_l + e3_D_l * n3) * t19 if t16 else 0.0
-    t22 = t20 if t16 else 0.0
-    return t22 + t21 if t21 - t21 == 0.0 else t22
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 * r_m0
+    t4 = margin + t3
+    t5 = -(e1 * r_m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = margin - (t4 - t11) + (t3 - t11) + (fma(e0, r_m0, -t3) + e0 * r_m0_l + e0_l * r_m0)
+    t13 = -(t4 - (t6 - t10) + (t5 - t10) + t12 + -(fma(e1, r_m1, t5) + e1 * r_m1_l + e1_l * r_m1))
+    t14 = 0.0 - (t8 - t9) + (t7 - t9) + t13
+    t15 = t14 - t14 == 0.0
+    t16 = t8 + t14
+    t17 = t16 if t15 else t8
+    t18 = t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t8) if t15 else 0.0) <= 0.0
+    t19 = e3_D * n3
+    t20 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
+    t21 = 1.0 if 0.0 < t20 else -1.0 if t20 < 0.0 else 0.0
+    t22 = t19 * t21
+    t23 = fma(t19, t21, -t22) + (fma(e3_D, n3, -t19) + e3_D * n3_l + e3_D_l * n3) * t21 if t18 else 0.0
+    t24 = 0.0 if t1 else 0.0 if t2 else t23
+    t25 = e1 if t1 else e0 if t2 else t22 if t18 else 0.0
+    return t25 + t24 if t24 - t24 == 0.0 else t25
 
 
 # dnegative[D] = (n4*sign(y1[D])*e2[D] if e0*r_m0 - e1*r_m1 + margin >= 0 else 0)
@@ -7638,29 +7758,32 @@ def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e2_D_l = np.float64(e2_D_l)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
-    t1 = e0 * r_m0
-    t2 = margin + t1
-    t3 = -(e1 * r_m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = margin - (t2 - t9) + (t1 - t9) + (fma(e0, r_m0, -t1) + e0 * r_m0_l + e0_l * r_m0)
-    t11 = -(t2 - (t4 - t8) + (t3 - t8) + t10 + -(fma(e1, r_m1, t3) + e1 * r_m1_l + e1_l * r_m1))
-    t12 = 0.0 - (t6 - t7) + (t5 - t7) + t11
-    t13 = t12 - t12 == 0.0
-    t14 = t6 + t12
-    t15 = t14 if t13 else t6
-    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t6) if t13 else 0.0) <= 0.0
-    t17 = e2_D * n4
-    t18 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
-    t19 = 1.0 if 0.0 < t18 else -1.0 if t18 < 0.0 else 0.0
-    t20 = t17 * t19
-    t21 = fma(t17, t19, -t20) + (fma(e2_D, n4, -t17) + e2_D * n4_l + e2_D_l * n4) * t19 if t16 else 0.0
-    t22 = t20 if t16 else 0.0
-    return t22 + t21 if t21 - t21 == 0.0 else t22
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 * r_m0
+    t4 = margin + t3
+    t5 = -(e1 * r_m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = margin - (t4 - t11) + (t3 - t11) + (fma(e0, r_m0, -t3) + e0 * r_m0_l + e0_l * r_m0)
+    t13 = -(t4 - (t6 - t10) + (t5 - t10) + t12 + -(fma(e1, r_m1, t5) + e1 * r_m1_l + e1_l * r_m1))
+    t14 = 0.0 - (t8 - t9) + (t7 - t9) + t13
+    t15 = t14 - t14 == 0.0
+    t16 = t8 + t14
+    t17 = t16 if t15 else t8
+    t18 = t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t8) if t15 else 0.0) <= 0.0
+    t19 = e2_D * n4
+    t20 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
+    t21 = 1.0 if 0.0 < t20 else -1.0 if t20 < 0.0 else 0.0
+    t22 = t19 * t21
+    t23 = fma(t19, t21, -t22) + (fma(e2_D, n4, -t19) + e2_D * n4_l + e2_D_l * n4) * t21 if t18 else 0.0
+    t24 = 0.0 if t1 else 0.0 if t2 else t23
+    t25 = e1 if t1 else e0 if t2 else t22 if t18 else 0.0
+    return t25 + t24 if t24 - t24 == 0.0 else t25
 
 
 # out = first_max(e0/m0 - e1/m1 + margin, 0)
@@ -7888,48 +8011,50 @@ def hvp_anchor_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, ma
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = -e3
-    t2 = e2 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e2
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e2 - (t2 - t8) + (t1 - t8) + e2_l + -e3_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s1 + -0.0
-    t16 = t15 - s1
-    t17 = s1 - (t15 - t16) + (-0.0 - t16) + s1_l
-    t18 = t17 - t17 == 0.0
-    t19 = t15 + t17
-    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
-    t21 = s1_l - s1_l == 0.0
-    t22 = s1 + s1_l
-    t23 = t22 if t21 else s1
-    t24 = 1.0 / p
-    t25 = t24 + -1.0
-    t26 = t25 - t24
-    t27 = t24 - (t25 - t26) + (-1.0 - t26) + fma(-t24, p, 1.0) / p
-    t28 = t27 - t27 == 0.0
-    t29 = t25 + t27
-    t30 = t29 if t28 else t25
-    t31 = pow_fine(t23, t30)
-    t32 = 0.0 if t20 else t31
-    t33 = -(t32 / p)
-    t34 = pow_fine_low(t23, t30) + t31 * (t30 * ((s1_l - (t22 - s1) if t21 else 0.0) / t23))
-    t35 = fma(t33, p, t32) + (0.0 if t20 else t34 + t31 * ((t27 - (t29 - t25) if t28 else 0.0) * log(t23)))
-    t36 = -(t35 / p) if t14 else 0.0
-    t37 = t36 - t36 == 0.0
-    t38 = t33 if t14 else 0.0
-    t39 = t38 + t36
-    t40 = t39 if t37 else t38
-    t41 = (t36 - (t39 - t38) if t37 else 0.0) if t40 - t40 == 0.0 else 0.0
-    return t40, t41
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = -e3
+    t4 = e2 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e2
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e2 - (t4 - t10) + (t3 - t10) + e2_l + -e3_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s1 + -0.0
+    t18 = t17 - s1
+    t19 = s1 - (t17 - t18) + (-0.0 - t18) + s1_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
+    t23 = s1_l - s1_l == 0.0
+    t24 = s1 + s1_l
+    t25 = t24 if t23 else s1
+    t26 = 1.0 / p
+    t27 = t26 + -1.0
+    t28 = t27 - t26
+    t29 = t26 - (t27 - t28) + (-1.0 - t28) + fma(-t26, p, 1.0) / p
+    t30 = t29 - t29 == 0.0
+    t31 = t27 + t29
+    t32 = t31 if t30 else t27
+    t33 = pow_fine(t25, t32)
+    t34 = 0.0 if t22 else t33
+    t35 = -(t34 / p)
+    t36 = pow_fine_low(t25, t32) + t33 * (t32 * ((s1_l - (t24 - s1) if t23 else 0.0) / t25))
+    t37 = fma(t35, p, t34) + (0.0 if t22 else t36 + t33 * ((t29 - (t31 - t27) if t30 else 0.0) * log(t25)))
+    t38 = 0.0 if t1 else 0.0 if t2 else -(t37 / p) if t16 else 0.0
+    t39 = t38 - t38 == 0.0
+    t40 = e3 if t1 else e2 if t2 else t35 if t16 else 0.0
+    t41 = t40 + t38
+    t42 = t41 if t39 else t40
+    t43 = (t38 - (t41 - t40) if t39 else 0.0) if t42 - t42 == 0.0 else 0.0
+    return t42, t43
 
 
 # s7 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
@@ -7943,48 +8068,50 @@ def hvp_anchor_f64_s7_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, ma
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = -e3
-    t2 = e2 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e2
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e2 - (t2 - t8) + (t1 - t8) + e2_l + -e3_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s0 + -0.0
-    t16 = t15 - s0
-    t17 = s0 - (t15 - t16) + (-0.0 - t16) + s0_l
-    t18 = t17 - t17 == 0.0
-    t19 = t15 + t17
-    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
-    t21 = s0_l - s0_l == 0.0
-    t22 = s0 + s0_l
-    t23 = t22 if t21 else s0
-    t24 = 1.0 / p
-    t25 = t24 + -1.0
-    t26 = t25 - t24
-    t27 = t24 - (t25 - t26) + (-1.0 - t26) + fma(-t24, p, 1.0) / p
-    t28 = t27 - t27 == 0.0
-    t29 = t25 + t27
-    t30 = t29 if t28 else t25
-    t31 = pow_fine(t23, t30)
-    t32 = 0.0 if t20 else t31
-    t33 = t32 / p
-    t34 = pow_fine_low(t23, t30) + t31 * (t30 * ((s0_l - (t22 - s0) if t21 else 0.0) / t23))
-    t35 = fma(-t33, p, t32) + (0.0 if t20 else t34 + t31 * ((t27 - (t29 - t25) if t28 else 0.0) * log(t23)))
-    t36 = t35 / p if t14 else 0.0
-    t37 = t36 - t36 == 0.0
-    t38 = t33 if t14 else 0.0
-    t39 = t38 + t36
-    t40 = t39 if t37 else t38
-    t41 = (t36 - (t39 - t38) if t37 else 0.0) if t40 - t40 == 0.0 else 0.0
-    return t40, t41
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = -e3
+    t4 = e2 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e2
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e2 - (t4 - t10) + (t3 - t10) + e2_l + -e3_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s0 + -0.0
+    t18 = t17 - s0
+    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
+    t23 = s0_l - s0_l == 0.0
+    t24 = s0 + s0_l
+    t25 = t24 if t23 else s0
+    t26 = 1.0 / p
+    t27 = t26 + -1.0
+    t28 = t27 - t26
+    t29 = t26 - (t27 - t28) + (-1.0 - t28) + fma(-t26, p, 1.0) / p
+    t30 = t29 - t29 == 0.0
+    t31 = t27 + t29
+    t32 = t31 if t30 else t27
+    t33 = pow_fine(t25, t32)
+    t34 = 0.0 if t22 else t33
+    t35 = t34 / p
+    t36 = pow_fine_low(t25, t32) + t33 * (t32 * ((s0_l - (t24 - s0) if t23 else 0.0) / t25))
+    t37 = fma(-t35, p, t34) + (0.0 if t22 else t36 + t33 * ((t29 - (t31 - t27) if t30 else 0.0) * log(t25)))
+    t38 = 0.0 if t1 else 0.0 if t2 else t37 / p if t16 else 0.0
+    t39 = t38 - t38 == 0.0
+    t40 = e3 if t1 else e2 if t2 else t35 if t16 else 0.0
+    t41 = t40 + t38
+    t42 = t41 if t39 else t40
+    t43 = (t38 - (t41 - t40) if t39 else 0.0) if t42 - t42 == 0.0 else 0.0
+    return t42, t43
 
 
 # s8 = (-s1_rate*(0 if Eq(s1, 0) else s1**(-2 + 1/p)*(-1 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
@@ -8000,55 +8127,58 @@ def hvp_anchor_f64_s8_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, ma
     s1_l = np.float64(s1_l)
     s1_rate = np.float64(s1_rate)
     s1_rate_l = np.float64(s1_rate_l)
-    t1 = -e3
-    t2 = e2 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e2
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e2 - (t2 - t8) + (t1 - t8) + e2_l + -e3_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s1_rate / p
-    t16 = s1 + -0.0
-    t17 = t16 - s1
-    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = 1.0 / p
-    t23 = t22 + -1.0
-    t24 = s1_l - s1_l == 0.0
-    t25 = s1 + s1_l
-    t26 = t25 if t24 else s1
-    t27 = -t22
-    t28 = t27 + 2.0
-    t29 = t28 - t27
-    t30 = fma(t27, p, 1.0) / p
-    t31 = t27 - (t28 - t29) + (2.0 - t29) + -t30
-    t32 = t31 - t31 == 0.0
-    t33 = t28 + t31
-    t34 = t33 if t32 else t28
-    t35 = pow_fine(t26, t34)
-    t36 = t23 / t35
-    t37 = 0.0 if t21 else t36
-    t38 = -(t15 * t37)
-    t39 = t23 - t22
-    t40 = pow_fine_low(t26, t34) + t35 * (t34 * ((s1_l - (t25 - s1) if t24 else 0.0) / t26))
-    t41 = t36 * (t40 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t26)))
-    t42 = t15 * (0.0 if t21 else (fma(-t36, t35, t23) + (t22 - (t23 - t39) + (-1.0 - t39) + t30) - t41) / t35)
-    t43 = -(fma(t15, t37, t38) + t42 + (fma(-t15, p, s1_rate) + s1_rate_l) / p * t37) if t14 else 0.0
-    t44 = t43 - t43 == 0.0
-    t45 = t38 if t14 else 0.0
-    t46 = t45 + t43
-    t47 = t46 if t44 else t45
-    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
-    return t47, t48
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = -e3
+    t4 = e2 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e2
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e2 - (t4 - t10) + (t3 - t10) + e2_l + -e3_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s1_rate / p
+    t18 = s1 + -0.0
+    t19 = t18 - s1
+    t20 = s1 - (t18 - t19) + (-0.0 - t19) + s1_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = s1_l - s1_l == 0.0
+    t27 = s1 + s1_l
+    t28 = t27 if t26 else s1
+    t29 = -t24
+    t30 = t29 + 2.0
+    t31 = t30 - t29
+    t32 = fma(t29, p, 1.0) / p
+    t33 = t29 - (t30 - t31) + (2.0 - t31) + -t32
+    t34 = t33 - t33 == 0.0
+    t35 = t30 + t33
+    t36 = t35 if t34 else t30
+    t37 = pow_fine(t28, t36)
+    t38 = t25 / t37
+    t39 = 0.0 if t23 else t38
+    t40 = -(t17 * t39)
+    t41 = t25 - t24
+    t42 = pow_fine_low(t28, t36) + t37 * (t36 * ((s1_l - (t27 - s1) if t26 else 0.0) / t28))
+    t43 = t38 * (t42 + t37 * ((t33 - (t35 - t30) if t34 else 0.0) * log(t28)))
+    t44 = t17 * (0.0 if t23 else (fma(-t38, t37, t25) + (t24 - (t25 - t41) + (-1.0 - t41) + t32) - t43) / t37)
+    t45 = -(fma(t17, t39, t40) + t44 + (fma(-t17, p, s1_rate) + s1_rate_l) / p * t39) if t16 else 0.0
+    t46 = 0.0 if t1 else 0.0 if t2 else t45
+    t47 = t46 - t46 == 0.0
+    t48 = e3 if t1 else e2 if t2 else t40 if t16 else 0.0
+    t49 = t48 + t46
+    t50 = t49 if t47 else t48
+    t51 = (t46 - (t49 - t48) if t47 else 0.0) if t50 - t50 == 0.0 else 0.0
+    return t50, t51
 
 
 # s9 = (s0_rate*(0 if Eq(s0, 0) else s0**(-2 + 1/p)*(-1 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
@@ -8064,55 +8194,58 @@ def hvp_anchor_f64_s9_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, ma
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
-    t1 = -e3
-    t2 = e2 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e2
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e2 - (t2 - t8) + (t1 - t8) + e2_l + -e3_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s0_rate / p
-    t16 = s0 + -0.0
-    t17 = t16 - s0
-    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = 1.0 / p
-    t23 = t22 + -1.0
-    t24 = s0_l - s0_l == 0.0
-    t25 = s0 + s0_l
-    t26 = t25 if t24 else s0
-    t27 = -t22
-    t28 = t27 + 2.0
-    t29 = t28 - t27
-    t30 = fma(t27, p, 1.0) / p
-    t31 = t27 - (t28 - t29) + (2.0 - t29) + -t30
-    t32 = t31 - t31 == 0.0
-    t33 = t28 + t31
-    t34 = t33 if t32 else t28
-    t35 = pow_fine(t26, t34)
-    t36 = t23 / t35
-    t37 = 0.0 if t21 else t36
-    t38 = t15 * t37
-    t39 = t23 - t22
-    t40 = pow_fine_low(t26, t34) + t35 * (t34 * ((s0_l - (t25 - s0) if t24 else 0.0) / t26))
-    t41 = t36 * (t40 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t26)))
-    t42 = t15 * (0.0 if t21 else (fma(-t36, t35, t23) + (t22 - (t23 - t39) + (-1.0 - t39) + t30) - t41) / t35)
-    t43 = fma(t15, t37, -t38) + t42 + (fma(-t15, p, s0_rate) + s0_rate_l) / p * t37 if t14 else 0.0
-    t44 = t43 - t43 == 0.0
-    t45 = t38 if t14 else 0.0
-    t46 = t45 + t43
-    t47 = t46 if t44 else t45
-    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
-    return t47, t48
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = -e3
+    t4 = e2 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e2
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e2 - (t4 - t10) + (t3 - t10) + e2_l + -e3_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s0_rate / p
+    t18 = s0 + -0.0
+    t19 = t18 - s0
+    t20 = s0 - (t18 - t19) + (-0.0 - t19) + s0_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = s0_l - s0_l == 0.0
+    t27 = s0 + s0_l
+    t28 = t27 if t26 else s0
+    t29 = -t24
+    t30 = t29 + 2.0
+    t31 = t30 - t29
+    t32 = fma(t29, p, 1.0) / p
+    t33 = t29 - (t30 - t31) + (2.0 - t31) + -t32
+    t34 = t33 - t33 == 0.0
+    t35 = t30 + t33
+    t36 = t35 if t34 else t30
+    t37 = pow_fine(t28, t36)
+    t38 = t25 / t37
+    t39 = 0.0 if t23 else t38
+    t40 = t17 * t39
+    t41 = t25 - t24
+    t42 = pow_fine_low(t28, t36) + t37 * (t36 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
+    t43 = t38 * (t42 + t37 * ((t33 - (t35 - t30) if t34 else 0.0) * log(t28)))
+    t44 = t17 * (0.0 if t23 else (fma(-t38, t37, t25) + (t24 - (t25 - t41) + (-1.0 - t41) + t32) - t43) / t37)
+    t45 = fma(t17, t39, -t40) + t44 + (fma(-t17, p, s0_rate) + s0_rate_l) / p * t39 if t16 else 0.0
+    t46 = 0.0 if t1 else 0.0 if t2 else t45
+    t47 = t46 - t46 == 0.0
+    t48 = e3 if t1 else e2 if t2 else t40 if t16 else 0.0
+    t49 = t48 + t46
+    t50 = t49 if t47 else t48
+    t51 = (t46 - (t49 - t48) if t47 else 0.0) if t50 - t50 == 0.0 else 0.0
+    return t50, t51
 
 
 # danchor[D] = (g*(p*s6*(p - 1)*Abs(eps + anchor[D] - negative[D])**(p - 2)*sign(eps + anchor[D] -
@@ -8170,92 +8303,94 @@ def hvp_anchor_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e1_D_l = np.float64(e1_D_l)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = -e3
-    t2 = e2 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e2
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e2 - (t2 - t8) + (t1 - t8) + e2_l + -e3_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = e0_D * p
-    t16 = t15 * s9
-    t17 = anchor_D - positive_D
-    t18 = t17 + eps
-    t19 = t18 - t17
-    t20 = t17 - anchor_D
-    t21 = t17 - (t18 - t19) + (eps - t19) + (anchor_D - (t17 - t20) + (-positive_D - t20))
-    t22 = t18 + t21 if t21 - t21 == 0.0 else t18
-    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
-    t24 = t16 * t23
-    t25 = e1_D * p
-    t26 = t25 * s8
-    t27 = anchor_D - negative_D
-    t28 = t27 + eps
-    t29 = t28 - t27
-    t30 = t27 - anchor_D
-    t31 = t27 - (t28 - t29) + (eps - t29) + (anchor_D - (t27 - t30) + (-negative_D - t30))
-    t32 = t28 + t31 if t31 - t31 == 0.0 else t28
-    t33 = 1.0 if 0.0 < t32 else -1.0 if t32 < 0.0 else 0.0
-    t34 = t26 * t33
-    t35 = t24 + t34
-    t36 = direction_D * p
-    t37 = t36 * s6
-    t38 = p + -1.0
-    t39 = t37 * t38
-    t40 = -t31 if t28 < 0.0 else t31
-    t41 = t40 - t40 == 0.0
-    t42 = abs(t28)
-    t43 = t42 + t40
-    t44 = t43 if t41 else t42
-    t45 = p + -2.0
-    t46 = pow_fine(t44, t45)
-    t47 = t39 * t46
-    t48 = t47 * t33
-    t49 = t48 * t33
-    t50 = t35 + t49
-    t51 = t36 * s7
-    t52 = t51 * t38
-    t53 = -t21 if t18 < 0.0 else t21
-    t54 = t53 - t53 == 0.0
-    t55 = abs(t18)
-    t56 = t55 + t53
-    t57 = t56 if t54 else t55
-    t58 = pow_fine(t57, t45)
-    t59 = t52 * t58
-    t60 = t59 * t23
-    t61 = t60 * t23
-    t62 = t50 + t61
-    t63 = g * t62
-    t64 = t62 - t50
-    t65 = t50 - t35
-    t66 = t35 - t24
-    t67 = (fma(t15, s9, -t16) + t15 * s9_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s9) * t23
-    t68 = (fma(t25, s8, -t26) + t25 * s8_l + (fma(e1_D, p, -t25) + e1_D_l * p) * s8) * t33
-    t69 = t24 - (t35 - t66) + (t34 - t66) + (fma(t16, t23, -t24) + t67) + (fma(t26, t33, -t34) + t68)
-    t70 = t45 - p
-    t71 = p - (t45 - t70) + (-2.0 - t70)
-    t72 = t71 if t71 - t71 == 0.0 else 0.0
-    t73 = pow_fine_low(t44, t45) + t46 * (t45 * ((t40 - (t43 - t42) if t41 else 0.0) / t44))
-    t74 = t38 - p
-    t75 = p - (t38 - t74) + (-1.0 - t74)
-    t76 = fma(direction_D, p, -t36)
-    t77 = (fma(t37, t38, -t39) + t37 * t75 + (fma(t36, s6, -t37) + t36 * s6_l + t76 * s6) * t38) * t46
-    t78 = fma(t47, t33, -t48) + (fma(t39, t46, -t47) + t39 * (t73 + t46 * (t72 * log(t44))) + t77) * t33
-    t79 = t35 - (t50 - t65) + (t49 - t65) + t69 + (fma(t48, t33, -t49) + t78 * t33)
-    t80 = pow_fine_low(t57, t45) + t58 * (t45 * ((t53 - (t56 - t55) if t54 else 0.0) / t57))
-    t81 = (fma(t51, t38, -t52) + t51 * t75 + (fma(t36, s7, -t51) + t36 * s7_l + t76 * s7) * t38) * t58
-    t82 = fma(t59, t23, -t60) + (fma(t52, t58, -t59) + t52 * (t80 + t58 * (t72 * log(t57))) + t81) * t23
-    t83 = fma(g, t62, -t63) + g * (t50 - (t62 - t64) + (t61 - t64) + t79 + (fma(t60, t23, -t61) + t82 * t23))
-    t84 = t83 if t14 else 0.0
-    t85 = t63 if t14 else 0.0
-    return t85 + t84 if t84 - t84 == 0.0 else t85
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = -e3
+    t4 = e2 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e2
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e2 - (t4 - t10) + (t3 - t10) + e2_l + -e3_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = e0_D * p
+    t18 = t17 * s9
+    t19 = anchor_D - positive_D
+    t20 = t19 + eps
+    t21 = t20 - t19
+    t22 = t19 - anchor_D
+    t23 = t19 - (t20 - t21) + (eps - t21) + (anchor_D - (t19 - t22) + (-positive_D - t22))
+    t24 = t20 + t23 if t23 - t23 == 0.0 else t20
+    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
+    t26 = t18 * t25
+    t27 = e1_D * p
+    t28 = t27 * s8
+    t29 = anchor_D - negative_D
+    t30 = t29 + eps
+    t31 = t30 - t29
+    t32 = t29 - anchor_D
+    t33 = t29 - (t30 - t31) + (eps - t31) + (anchor_D - (t29 - t32) + (-negative_D - t32))
+    t34 = t30 + t33 if t33 - t33 == 0.0 else t30
+    t35 = 1.0 if 0.0 < t34 else -1.0 if t34 < 0.0 else 0.0
+    t36 = t28 * t35
+    t37 = t26 + t36
+    t38 = direction_D * p
+    t39 = t38 * s6
+    t40 = p + -1.0
+    t41 = t39 * t40
+    t42 = -t33 if t30 < 0.0 else t33
+    t43 = t42 - t42 == 0.0
+    t44 = abs(t30)
+    t45 = t44 + t42
+    t46 = t45 if t43 else t44
+    t47 = p + -2.0
+    t48 = pow_fine(t46, t47)
+    t49 = t41 * t48
+    t50 = t49 * t35
+    t51 = t50 * t35
+    t52 = t37 + t51
+    t53 = t38 * s7
+    t54 = t53 * t40
+    t55 = -t23 if t20 < 0.0 else t23
+    t56 = t55 - t55 == 0.0
+    t57 = abs(t20)
+    t58 = t57 + t55
+    t59 = t58 if t56 else t57
+    t60 = pow_fine(t59, t47)
+    t61 = t54 * t60
+    t62 = t61 * t25
+    t63 = t62 * t25
+    t64 = t52 + t63
+    t65 = g * t64
+    t66 = t64 - t52
+    t67 = t52 - t37
+    t68 = t37 - t26
+    t69 = (fma(t17, s9, -t18) + t17 * s9_l + (fma(e0_D, p, -t17) + e0_D_l * p) * s9) * t25
+    t70 = (fma(t27, s8, -t28) + t27 * s8_l + (fma(e1_D, p, -t27) + e1_D_l * p) * s8) * t35
+    t71 = t26 - (t37 - t68) + (t36 - t68) + (fma(t18, t25, -t26) + t69) + (fma(t28, t35, -t36) + t70)
+    t72 = t47 - p
+    t73 = p - (t47 - t72) + (-2.0 - t72)
+    t74 = t73 if t73 - t73 == 0.0 else 0.0
+    t75 = pow_fine_low(t46, t47) + t48 * (t47 * ((t42 - (t45 - t44) if t43 else 0.0) / t46))
+    t76 = t40 - p
+    t77 = p - (t40 - t76) + (-1.0 - t76)
+    t78 = fma(direction_D, p, -t38)
+    t79 = (fma(t39, t40, -t41) + t39 * t77 + (fma(t38, s6, -t39) + t38 * s6_l + t78 * s6) * t40) * t48
+    t80 = fma(t49, t35, -t50) + (fma(t41, t48, -t49) + t41 * (t75 + t48 * (t74 * log(t46))) + t79) * t35
+    t81 = t37 - (t52 - t67) + (t51 - t67) + t71 + (fma(t50, t35, -t51) + t80 * t35)
+    t82 = pow_fine_low(t59, t47) + t60 * (t47 * ((t55 - (t58 - t57) if t56 else 0.0) / t59))
+    t83 = (fma(t53, t40, -t54) + t53 * t77 + (fma(t38, s7, -t53) + t38 * s7_l + t78 * s7) * t40) * t60
+    t84 = fma(t61, t25, -t62) + (fma(t54, t60, -t61) + t54 * (t82 + t60 * (t74 * log(t59))) + t83) * t25
+    t85 = fma(g, t64, -t65) + g * (t52 - (t64 - t66) + (t63 - t66) + t81 + (fma(t62, t25, -t63) + t84 * t25))
+    t86 = 0.0 if t1 else 0.0 if t2 else t85 if t16 else 0.0
+    t87 = e3 if t1 else e2 if t2 else t65 if t16 else 0.0
+    return t87 + t86 if t86 - t86 == 0.0 else t87
 
 
 # n5 = p - 2
@@ -8388,48 +8523,50 @@ def hvp_anchor_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, ma
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = -e3
-    t2 = e2 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e2
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e2 - (t2 - t8) + (t1 - t8) + e2_l + -e3_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s1 + -0.0
-    t16 = t15 - s1
-    t17 = s1 - (t15 - t16) + (-0.0 - t16) + s1_l
-    t18 = t17 - t17 == 0.0
-    t19 = t15 + t17
-    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
-    t21 = s1_l - s1_l == 0.0
-    t22 = s1 + s1_l
-    t23 = t22 if t21 else s1
-    t24 = 1.0 / p
-    t25 = t24 + -1.0
-    t26 = t25 - t24
-    t27 = t24 - (t25 - t26) + (-1.0 - t26) + fma(-t24, p, 1.0) / p
-    t28 = t27 - t27 == 0.0
-    t29 = t25 + t27
-    t30 = t29 if t28 else t25
-    t31 = pow(t23, t30)
-    t32 = 0.0 if t20 else t31
-    t33 = -(t32 / p)
-    t34 = t31 * (t30 * ((s1_l - (t22 - s1) if t21 else 0.0) / t23))
-    t35 = fma(t33, p, t32) + (0.0 if t20 else t34 + t31 * ((t27 - (t29 - t25) if t28 else 0.0) * log(t23)))
-    t36 = -(t35 / p) if t14 else 0.0
-    t37 = t36 - t36 == 0.0
-    t38 = t33 if t14 else 0.0
-    t39 = t38 + t36
-    t40 = t39 if t37 else t38
-    t41 = (t36 - (t39 - t38) if t37 else 0.0) if t40 - t40 == 0.0 else 0.0
-    return t40, t41
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = -e3
+    t4 = e2 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e2
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e2 - (t4 - t10) + (t3 - t10) + e2_l + -e3_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s1 + -0.0
+    t18 = t17 - s1
+    t19 = s1 - (t17 - t18) + (-0.0 - t18) + s1_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
+    t23 = s1_l - s1_l == 0.0
+    t24 = s1 + s1_l
+    t25 = t24 if t23 else s1
+    t26 = 1.0 / p
+    t27 = t26 + -1.0
+    t28 = t27 - t26
+    t29 = t26 - (t27 - t28) + (-1.0 - t28) + fma(-t26, p, 1.0) / p
+    t30 = t29 - t29 == 0.0
+    t31 = t27 + t29
+    t32 = t31 if t30 else t27
+    t33 = pow(t25, t32)
+    t34 = 0.0 if t22 else t33
+    t35 = -(t34 / p)
+    t36 = t33 * (t32 * ((s1_l - (t24 - s1) if t23 else 0.0) / t25))
+    t37 = fma(t35, p, t34) + (0.0 if t22 else t36 + t33 * ((t29 - (t31 - t27) if t30 else 0.0) * log(t25)))
+    t38 = 0.0 if t1 else 0.0 if t2 else -(t37 / p) if t16 else 0.0
+    t39 = t38 - t38 == 0.0
+    t40 = e3 if t1 else e2 if t2 else t35 if t16 else 0.0
+    t41 = t40 + t38
+    t42 = t41 if t39 else t40
+    t43 = (t38 - (t41 - t40) if t39 else 0.0) if t42 - t42 == 0.0 else 0.0
+    return t42, t43
 
 
 # s7 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
@@ -8443,48 +8580,50 @@ def hvp_anchor_f32_s7_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, ma
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = -e3
-    t2 = e2 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e2
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e2 - (t2 - t8) + (t1 - t8) + e2_l + -e3_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s0 + -0.0
-    t16 = t15 - s0
-    t17 = s0 - (t15 - t16) + (-0.0 - t16) + s0_l
-    t18 = t17 - t17 == 0.0
-    t19 = t15 + t17
-    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
-    t21 = s0_l - s0_l == 0.0
-    t22 = s0 + s0_l
-    t23 = t22 if t21 else s0
-    t24 = 1.0 / p
-    t25 = t24 + -1.0
-    t26 = t25 - t24
-    t27 = t24 - (t25 - t26) + (-1.0 - t26) + fma(-t24, p, 1.0) / p
-    t28 = t27 - t27 == 0.0
-    t29 = t25 + t27
-    t30 = t29 if t28 else t25
-    t31 = pow(t23, t30)
-    t32 = 0.0 if t20 else t31
-    t33 = t32 / p
-    t34 = t31 * (t30 * ((s0_l - (t22 - s0) if t21 else 0.0) / t23))
-    t35 = fma(-t33, p, t32) + (0.0 if t20 else t34 + t31 * ((t27 - (t29 - t25) if t28 else 0.0) * log(t23)))
-    t36 = t35 / p if t14 else 0.0
-    t37 = t36 - t36 == 0.0
-    t38 = t33 if t14 else 0.0
-    t39 = t38 + t36
-    t40 = t39 if t37 else t38
-    t41 = (t36 - (t39 - t38) if t37 else 0.0) if t40 - t40 == 0.0 else 0.0
-    return t40, t41
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = -e3
+    t4 = e2 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e2
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e2 - (t4 - t10) + (t3 - t10) + e2_l + -e3_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s0 + -0.0
+    t18 = t17 - s0
+    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
+    t23 = s0_l - s0_l == 0.0
+    t24 = s0 + s0_l
+    t25 = t24 if t23 else s0
+    t26 = 1.0 / p
+    t27 = t26 + -1.0
+    t28 = t27 - t26
+    t29 = t26 - (t27 - t28) + (-1.0 - t28) + fma(-t26, p, 1.0) / p
+    t30 = t29 - t29 == 0.0
+    t31 = t27 + t29
+    t32 = t31 if t30 else t27
+    t33 = pow(t25, t32)
+    t34 = 0.0 if t22 else t33
+    t35 = t34 / p
+    t36 = t33 * (t32 * ((s0_l - (t24 - s0) if t23 else 0.0) / t25))
+    t37 = fma(-t35, p, t34) + (0.0 if t22 else t36 + t33 * ((t29 - (t31 - t27) if t30 else 0.0) * log(t25)))
+    t38 = 0.0 if t1 else 0.0 if t2 else t37 / p if t16 else 0.0
+    t39 = t38 - t38 == 0.0
+    t40 = e3 if t1 else e2 if t2 else t35 if t16 else 0.0
+    t41 = t40 + t38
+    t42 = t41 if t39 else t40
+    t43 = (t38 - (t41 - t40) if t39 else 0.0) if t42 - t42 == 0.0 else 0.0
+    return t42, t43
 
 
 # s8 = (-s1_rate*(0 if Eq(s1, 0) else s1**(-2 + 1/p)*(-1 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
@@ -8500,55 +8639,58 @@ def hvp_anchor_f32_s8_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, ma
     s1_l = np.float64(s1_l)
     s1_rate = np.float64(s1_rate)
     s1_rate_l = np.float64(s1_rate_l)
-    t1 = -e3
-    t2 = e2 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e2
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e2 - (t2 - t8) + (t1 - t8) + e2_l + -e3_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s1_rate / p
-    t16 = s1 + -0.0
-    t17 = t16 - s1
-    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = 1.0 / p
-    t23 = t22 + -1.0
-    t24 = s1_l - s1_l == 0.0
-    t25 = s1 + s1_l
-    t26 = t25 if t24 else s1
-    t27 = -t22
-    t28 = t27 + 2.0
-    t29 = t28 - t27
-    t30 = fma(t27, p, 1.0) / p
-    t31 = t27 - (t28 - t29) + (2.0 - t29) + -t30
-    t32 = t31 - t31 == 0.0
-    t33 = t28 + t31
-    t34 = t33 if t32 else t28
-    t35 = pow(t26, t34)
-    t36 = t23 / t35
-    t37 = 0.0 if t21 else t36
-    t38 = -(t15 * t37)
-    t39 = t23 - t22
-    t40 = t35 * (t34 * ((s1_l - (t25 - s1) if t24 else 0.0) / t26))
-    t41 = t36 * (t40 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t26)))
-    t42 = t15 * (0.0 if t21 else (fma(-t36, t35, t23) + (t22 - (t23 - t39) + (-1.0 - t39) + t30) - t41) / t35)
-    t43 = -(fma(t15, t37, t38) + t42 + (fma(-t15, p, s1_rate) + s1_rate_l) / p * t37) if t14 else 0.0
-    t44 = t43 - t43 == 0.0
-    t45 = t38 if t14 else 0.0
-    t46 = t45 + t43
-    t47 = t46 if t44 else t45
-    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
-    return t47, t48
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = -e3
+    t4 = e2 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e2
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e2 - (t4 - t10) + (t3 - t10) + e2_l + -e3_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s1_rate / p
+    t18 = s1 + -0.0
+    t19 = t18 - s1
+    t20 = s1 - (t18 - t19) + (-0.0 - t19) + s1_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = s1_l - s1_l == 0.0
+    t27 = s1 + s1_l
+    t28 = t27 if t26 else s1
+    t29 = -t24
+    t30 = t29 + 2.0
+    t31 = t30 - t29
+    t32 = fma(t29, p, 1.0) / p
+    t33 = t29 - (t30 - t31) + (2.0 - t31) + -t32
+    t34 = t33 - t33 == 0.0
+    t35 = t30 + t33
+    t36 = t35 if t34 else t30
+    t37 = pow(t28, t36)
+    t38 = t25 / t37
+    t39 = 0.0 if t23 else t38
+    t40 = -(t17 * t39)
+    t41 = t25 - t24
+    t42 = t37 * (t36 * ((s1_l - (t27 - s1) if t26 else 0.0) / t28))
+    t43 = t38 * (t42 + t37 * ((t33 - (t35 - t30) if t34 else 0.0) * log(t28)))
+    t44 = t17 * (0.0 if t23 else (fma(-t38, t37, t25) + (t24 - (t25 - t41) + (-1.0 - t41) + t32) - t43) / t37)
+    t45 = -(fma(t17, t39, t40) + t44 + (fma(-t17, p, s1_rate) + s1_rate_l) / p * t39) if t16 else 0.0
+    t46 = 0.0 if t1 else 0.0 if t2 else t45
+    t47 = t46 - t46 == 0.0
+    t48 = e3 if t1 else e2 if t2 else t40 if t16 else 0.0
+    t49 = t48 + t46
+    t50 = t49 if t47 else t48
+    t51 = (t46 - (t49 - t48) if t47 else 0.0) if t50 - t50 == 0.0 else 0.0
+    return t50, t51
 
 
 # s9 = (s0_rate*(0 if Eq(s0, 0) else s0**(-2 + 1/p)*(-1 + 1/p))/p if e2 - e3 + margin >= 0 else 0)
@@ -8564,55 +8706,58 @@ def hvp_anchor_f32_s9_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, ma
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
-    t1 = -e3
-    t2 = e2 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e2
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e2 - (t2 - t8) + (t1 - t8) + e2_l + -e3_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s0_rate / p
-    t16 = s0 + -0.0
-    t17 = t16 - s0
-    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = 1.0 / p
-    t23 = t22 + -1.0
-    t24 = s0_l - s0_l == 0.0
-    t25 = s0 + s0_l
-    t26 = t25 if t24 else s0
-    t27 = -t22
-    t28 = t27 + 2.0
-    t29 = t28 - t27
-    t30 = fma(t27, p, 1.0) / p
-    t31 = t27 - (t28 - t29) + (2.0 - t29) + -t30
-    t32 = t31 - t31 == 0.0
-    t33 = t28 + t31
-    t34 = t33 if t32 else t28
-    t35 = pow(t26, t34)
-    t36 = t23 / t35
-    t37 = 0.0 if t21 else t36
-    t38 = t15 * t37
-    t39 = t23 - t22
-    t40 = t35 * (t34 * ((s0_l - (t25 - s0) if t24 else 0.0) / t26))
-    t41 = t36 * (t40 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t26)))
-    t42 = t15 * (0.0 if t21 else (fma(-t36, t35, t23) + (t22 - (t23 - t39) + (-1.0 - t39) + t30) - t41) / t35)
-    t43 = fma(t15, t37, -t38) + t42 + (fma(-t15, p, s0_rate) + s0_rate_l) / p * t37 if t14 else 0.0
-    t44 = t43 - t43 == 0.0
-    t45 = t38 if t14 else 0.0
-    t46 = t45 + t43
-    t47 = t46 if t44 else t45
-    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
-    return t47, t48
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = -e3
+    t4 = e2 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e2
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e2 - (t4 - t10) + (t3 - t10) + e2_l + -e3_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s0_rate / p
+    t18 = s0 + -0.0
+    t19 = t18 - s0
+    t20 = s0 - (t18 - t19) + (-0.0 - t19) + s0_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = s0_l - s0_l == 0.0
+    t27 = s0 + s0_l
+    t28 = t27 if t26 else s0
+    t29 = -t24
+    t30 = t29 + 2.0
+    t31 = t30 - t29
+    t32 = fma(t29, p, 1.0) / p
+    t33 = t29 - (t30 - t31) + (2.0 - t31) + -t32
+    t34 = t33 - t33 == 0.0
+    t35 = t30 + t33
+    t36 = t35 if t34 else t30
+    t37 = pow(t28, t36)
+    t38 = t25 / t37
+    t39 = 0.0 if t23 else t38
+    t40 = t17 * t39
+    t41 = t25 - t24
+    t42 = t37 * (t36 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
+    t43 = t38 * (t42 + t37 * ((t33 - (t35 - t30) if t34 else 0.0) * log(t28)))
+    t44 = t17 * (0.0 if t23 else (fma(-t38, t37, t25) + (t24 - (t25 - t41) + (-1.0 - t41) + t32) - t43) / t37)
+    t45 = fma(t17, t39, -t40) + t44 + (fma(-t17, p, s0_rate) + s0_rate_l) / p * t39 if t16 else 0.0
+    t46 = 0.0 if t1 else 0.0 if t2 else t45
+    t47 = t46 - t46 == 0.0
+    t48 = e3 if t1 else e2 if t2 else t40 if t16 else 0.0
+    t49 = t48 + t46
+    t50 = t49 if t47 else t48
+    t51 = (t46 - (t49 - t48) if t47 else 0.0) if t50 - t50 == 0.0 else 0.0
+    return t50, t51
 
 
 # n1 = p*s8
@@ -8738,81 +8883,83 @@ def hvp_anchor_f32_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e1_D_l = np.float64(e1_D_l)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = -e3
-    t2 = e2 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e2
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e2 - (t2 - t8) + (t1 - t8) + e2_l + -e3_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = e0_D * n2
-    t16 = anchor_D - positive_D
-    t17 = t16 + eps
-    t18 = t17 - t16
-    t19 = t16 - anchor_D
-    t20 = t16 - (t17 - t18) + (eps - t18) + (anchor_D - (t16 - t19) + (-positive_D - t19))
-    t21 = t17 + t20 if t20 - t20 == 0.0 else t17
-    t22 = 1.0 if 0.0 < t21 else -1.0 if t21 < 0.0 else 0.0
-    t23 = t15 * t22
-    t24 = e1_D * n1
-    t25 = anchor_D - negative_D
-    t26 = t25 + eps
-    t27 = t26 - t25
-    t28 = t25 - anchor_D
-    t29 = t25 - (t26 - t27) + (eps - t27) + (anchor_D - (t25 - t28) + (-negative_D - t28))
-    t30 = t26 + t29 if t29 - t29 == 0.0 else t26
-    t31 = 1.0 if 0.0 < t30 else -1.0 if t30 < 0.0 else 0.0
-    t32 = t24 * t31
-    t33 = t23 + t32
-    t34 = direction_D * n3
-    t35 = -t29 if t26 < 0.0 else t29
-    t36 = t35 - t35 == 0.0
-    t37 = abs(t26)
-    t38 = t37 + t35
-    t39 = t38 if t36 else t37
-    t40 = n5_l - n5_l == 0.0
-    t41 = n5 + n5_l
-    t42 = t41 if t40 else n5
-    t43 = pow(t39, t42)
-    t44 = t34 * t43
-    t45 = t44 * t31
-    t46 = t45 * t31
-    t47 = t33 + t46
-    t48 = direction_D * n4
-    t49 = -t20 if t17 < 0.0 else t20
-    t50 = t49 - t49 == 0.0
-    t51 = abs(t17)
-    t52 = t51 + t49
-    t53 = t52 if t50 else t51
-    t54 = pow(t53, t42)
-    t55 = t48 * t54
-    t56 = t55 * t22
-    t57 = t56 * t22
-    t58 = t47 + t57
-    t59 = g * t58
-    t60 = t58 - t47
-    t61 = t47 - t33
-    t62 = t33 - t23
-    t63 = fma(t15, t22, -t23) + (fma(e0_D, n2, -t15) + e0_D * n2_l + e0_D_l * n2) * t22
-    t64 = fma(t24, t31, -t32) + (fma(e1_D, n1, -t24) + e1_D * n1_l + e1_D_l * n1) * t31
-    t65 = n5_l - (t41 - n5) if t40 else 0.0
-    t66 = t34 * (t43 * (t42 * ((t35 - (t38 - t37) if t36 else 0.0) / t39)) + t43 * (t65 * log(t39)))
-    t67 = (fma(t34, t43, -t44) + t66 + (fma(direction_D, n3, -t34) + direction_D * n3_l) * t43) * t31
-    t68 = t33 - (t47 - t61) + (t46 - t61) + (t23 - (t33 - t62) + (t32 - t62) + t63 + t64)
-    t69 = t48 * (t54 * (t42 * ((t49 - (t52 - t51) if t50 else 0.0) / t53)) + t54 * (t65 * log(t53)))
-    t70 = (fma(t48, t54, -t55) + t69 + (fma(direction_D, n4, -t48) + direction_D * n4_l) * t54) * t22
-    t71 = t47 - (t58 - t60) + (t57 - t60) + (t68 + (fma(t45, t31, -t46) + (fma(t44, t31, -t45) + t67) * t31))
-    t72 = fma(g, t58, -t59) + g * (t71 + (fma(t56, t22, -t57) + (fma(t55, t22, -t56) + t70) * t22))
-    t73 = t72 if t14 else 0.0
-    t74 = t59 if t14 else 0.0
-    return t74 + t73 if t73 - t73 == 0.0 else t74
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = -e3
+    t4 = e2 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e2
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e2 - (t4 - t10) + (t3 - t10) + e2_l + -e3_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = e0_D * n2
+    t18 = anchor_D - positive_D
+    t19 = t18 + eps
+    t20 = t19 - t18
+    t21 = t18 - anchor_D
+    t22 = t18 - (t19 - t20) + (eps - t20) + (anchor_D - (t18 - t21) + (-positive_D - t21))
+    t23 = t19 + t22 if t22 - t22 == 0.0 else t19
+    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
+    t25 = t17 * t24
+    t26 = e1_D * n1
+    t27 = anchor_D - negative_D
+    t28 = t27 + eps
+    t29 = t28 - t27
+    t30 = t27 - anchor_D
+    t31 = t27 - (t28 - t29) + (eps - t29) + (anchor_D - (t27 - t30) + (-negative_D - t30))
+    t32 = t28 + t31 if t31 - t31 == 0.0 else t28
+    t33 = 1.0 if 0.0 < t32 else -1.0 if t32 < 0.0 else 0.0
+    t34 = t26 * t33
+    t35 = t25 + t34
+    t36 = direction_D * n3
+    t37 = -t31 if t28 < 0.0 else t31
+    t38 = t37 - t37 == 0.0
+    t39 = abs(t28)
+    t40 = t39 + t37
+    t41 = t40 if t38 else t39
+    t42 = n5_l - n5_l == 0.0
+    t43 = n5 + n5_l
+    t44 = t43 if t42 else n5
+    t45 = pow(t41, t44)
+    t46 = t36 * t45
+    t47 = t46 * t33
+    t48 = t47 * t33
+    t49 = t35 + t48
+    t50 = direction_D * n4
+    t51 = -t22 if t19 < 0.0 else t22
+    t52 = t51 - t51 == 0.0
+    t53 = abs(t19)
+    t54 = t53 + t51
+    t55 = t54 if t52 else t53
+    t56 = pow(t55, t44)
+    t57 = t50 * t56
+    t58 = t57 * t24
+    t59 = t58 * t24
+    t60 = t49 + t59
+    t61 = g * t60
+    t62 = t60 - t49
+    t63 = t49 - t35
+    t64 = t35 - t25
+    t65 = fma(t17, t24, -t25) + (fma(e0_D, n2, -t17) + e0_D * n2_l + e0_D_l * n2) * t24
+    t66 = fma(t26, t33, -t34) + (fma(e1_D, n1, -t26) + e1_D * n1_l + e1_D_l * n1) * t33
+    t67 = n5_l - (t43 - n5) if t42 else 0.0
+    t68 = t36 * (t45 * (t44 * ((t37 - (t40 - t39) if t38 else 0.0) / t41)) + t45 * (t67 * log(t41)))
+    t69 = (fma(t36, t45, -t46) + t68 + (fma(direction_D, n3, -t36) + direction_D * n3_l) * t45) * t33
+    t70 = t35 - (t49 - t63) + (t48 - t63) + (t25 - (t35 - t64) + (t34 - t64) + t65 + t66)
+    t71 = t50 * (t56 * (t44 * ((t51 - (t54 - t53) if t52 else 0.0) / t55)) + t56 * (t67 * log(t55)))
+    t72 = (fma(t50, t56, -t57) + t71 + (fma(direction_D, n4, -t50) + direction_D * n4_l) * t56) * t24
+    t73 = t49 - (t60 - t62) + (t59 - t62) + (t70 + (fma(t47, t33, -t48) + (fma(t46, t33, -t47) + t69) * t33))
+    t74 = fma(g, t60, -t61) + g * (t73 + (fma(t58, t24, -t59) + (fma(t57, t24, -t58) + t72) * t24))
+    t75 = 0.0 if t1 else 0.0 if t2 else t74 if t16 else 0.0
+    t76 = e3 if t1 else e2 if t2 else t61 if t16 else 0.0
+    return t76 + t75 if t75 - t75 == 0.0 else t76
 
 
 # s0_rate = -p*s0_rate_of
@@ -8841,48 +8988,50 @@ def hvp_positive_f64_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, 
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = -e2
-    t2 = e1 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e1
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e1 - (t2 - t8) + (t1 - t8) + e1_l + -e2_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s0 + -0.0
-    t16 = t15 - s0
-    t17 = s0 - (t15 - t16) + (-0.0 - t16) + s0_l
-    t18 = t17 - t17 == 0.0
-    t19 = t15 + t17
-    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
-    t21 = s0_l - s0_l == 0.0
-    t22 = s0 + s0_l
-    t23 = t22 if t21 else s0
-    t24 = 1.0 / p
-    t25 = t24 + -1.0
-    t26 = t25 - t24
-    t27 = t24 - (t25 - t26) + (-1.0 - t26) + fma(-t24, p, 1.0) / p
-    t28 = t27 - t27 == 0.0
-    t29 = t25 + t27
-    t30 = t29 if t28 else t25
-    t31 = pow_fine(t23, t30)
-    t32 = 0.0 if t20 else t31
-    t33 = t32 / p
-    t34 = pow_fine_low(t23, t30) + t31 * (t30 * ((s0_l - (t22 - s0) if t21 else 0.0) / t23))
-    t35 = fma(-t33, p, t32) + (0.0 if t20 else t34 + t31 * ((t27 - (t29 - t25) if t28 else 0.0) * log(t23)))
-    t36 = t35 / p if t14 else 0.0
-    t37 = t36 - t36 == 0.0
-    t38 = t33 if t14 else 0.0
-    t39 = t38 + t36
-    t40 = t39 if t37 else t38
-    t41 = (t36 - (t39 - t38) if t37 else 0.0) if t40 - t40 == 0.0 else 0.0
-    return t40, t41
+    t1 = e2 != e2
+    t2 = e1 != e1
+    t3 = -e2
+    t4 = e1 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e1
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e1 - (t4 - t10) + (t3 - t10) + e1_l + -e2_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s0 + -0.0
+    t18 = t17 - s0
+    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
+    t23 = s0_l - s0_l == 0.0
+    t24 = s0 + s0_l
+    t25 = t24 if t23 else s0
+    t26 = 1.0 / p
+    t27 = t26 + -1.0
+    t28 = t27 - t26
+    t29 = t26 - (t27 - t28) + (-1.0 - t28) + fma(-t26, p, 1.0) / p
+    t30 = t29 - t29 == 0.0
+    t31 = t27 + t29
+    t32 = t31 if t30 else t27
+    t33 = pow_fine(t25, t32)
+    t34 = 0.0 if t22 else t33
+    t35 = t34 / p
+    t36 = pow_fine_low(t25, t32) + t33 * (t32 * ((s0_l - (t24 - s0) if t23 else 0.0) / t25))
+    t37 = fma(-t35, p, t34) + (0.0 if t22 else t36 + t33 * ((t29 - (t31 - t27) if t30 else 0.0) * log(t25)))
+    t38 = 0.0 if t1 else 0.0 if t2 else t37 / p if t16 else 0.0
+    t39 = t38 - t38 == 0.0
+    t40 = e2 if t1 else e1 if t2 else t35 if t16 else 0.0
+    t41 = t40 + t38
+    t42 = t41 if t39 else t40
+    t43 = (t38 - (t41 - t40) if t39 else 0.0) if t42 - t42 == 0.0 else 0.0
+    return t42, t43
 
 
 # s6 = (s0_rate*(0 if Eq(s0, 0) else s0**(-2 + 1/p)*(-1 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
@@ -8900,55 +9049,58 @@ def hvp_positive_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
-    t1 = -e2
-    t2 = e1 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e1
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e1 - (t2 - t8) + (t1 - t8) + e1_l + -e2_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s0_rate / p
-    t16 = s0 + -0.0
-    t17 = t16 - s0
-    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = 1.0 / p
-    t23 = t22 + -1.0
-    t24 = s0_l - s0_l == 0.0
-    t25 = s0 + s0_l
-    t26 = t25 if t24 else s0
-    t27 = -t22
-    t28 = t27 + 2.0
-    t29 = t28 - t27
-    t30 = fma(t27, p, 1.0) / p
-    t31 = t27 - (t28 - t29) + (2.0 - t29) + -t30
-    t32 = t31 - t31 == 0.0
-    t33 = t28 + t31
-    t34 = t33 if t32 else t28
-    t35 = pow_fine(t26, t34)
-    t36 = t23 / t35
-    t37 = 0.0 if t21 else t36
-    t38 = t15 * t37
-    t39 = t23 - t22
-    t40 = pow_fine_low(t26, t34) + t35 * (t34 * ((s0_l - (t25 - s0) if t24 else 0.0) / t26))
-    t41 = t36 * (t40 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t26)))
-    t42 = t15 * (0.0 if t21 else (fma(-t36, t35, t23) + (t22 - (t23 - t39) + (-1.0 - t39) + t30) - t41) / t35)
-    t43 = fma(t15, t37, -t38) + t42 + (fma(-t15, p, s0_rate) + s0_rate_l) / p * t37 if t14 else 0.0
-    t44 = t43 - t43 == 0.0
-    t45 = t38 if t14 else 0.0
-    t46 = t45 + t43
-    t47 = t46 if t44 else t45
-    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
-    return t47, t48
+    t1 = e2 != e2
+    t2 = e1 != e1
+    t3 = -e2
+    t4 = e1 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e1
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e1 - (t4 - t10) + (t3 - t10) + e1_l + -e2_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s0_rate / p
+    t18 = s0 + -0.0
+    t19 = t18 - s0
+    t20 = s0 - (t18 - t19) + (-0.0 - t19) + s0_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = s0_l - s0_l == 0.0
+    t27 = s0 + s0_l
+    t28 = t27 if t26 else s0
+    t29 = -t24
+    t30 = t29 + 2.0
+    t31 = t30 - t29
+    t32 = fma(t29, p, 1.0) / p
+    t33 = t29 - (t30 - t31) + (2.0 - t31) + -t32
+    t34 = t33 - t33 == 0.0
+    t35 = t30 + t33
+    t36 = t35 if t34 else t30
+    t37 = pow_fine(t28, t36)
+    t38 = t25 / t37
+    t39 = 0.0 if t23 else t38
+    t40 = t17 * t39
+    t41 = t25 - t24
+    t42 = pow_fine_low(t28, t36) + t37 * (t36 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
+    t43 = t38 * (t42 + t37 * ((t33 - (t35 - t30) if t34 else 0.0) * log(t28)))
+    t44 = t17 * (0.0 if t23 else (fma(-t38, t37, t25) + (t24 - (t25 - t41) + (-1.0 - t41) + t32) - t43) / t37)
+    t45 = fma(t17, t39, -t40) + t44 + (fma(-t17, p, s0_rate) + s0_rate_l) / p * t39 if t16 else 0.0
+    t46 = 0.0 if t1 else 0.0 if t2 else t45
+    t47 = t46 - t46 == 0.0
+    t48 = e2 if t1 else e1 if t2 else t40 if t16 else 0.0
+    t49 = t48 + t46
+    t50 = t49 if t47 else t48
+    t51 = (t46 - (t49 - t48) if t47 else 0.0) if t50 - t50 == 0.0 else 0.0
+    return t50, t51
 
 
 # dpositive[D] = (g*(p*s5*(p - 1)*Abs(eps + anchor[D] - positive[D])**(p - 2)*sign(eps + anchor[D] -
@@ -8975,60 +9127,62 @@ def hvp_positive_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0_D = np.float64(e0_D)
     e0_D_l = np.float64(e0_D_l)
     positive_D = np.float64(positive_D)
-    t1 = -e2
-    t2 = e1 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e1
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e1 - (t2 - t8) + (t1 - t8) + e1_l + -e2_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = e0_D * p
-    t16 = t15 * s6
-    t17 = anchor_D - positive_D
-    t18 = t17 + eps
-    t19 = t18 - t17
-    t20 = t17 - anchor_D
-    t21 = t17 - (t18 - t19) + (eps - t19) + (anchor_D - (t17 - t20) + (-positive_D - t20))
-    t22 = t18 + t21 if t21 - t21 == 0.0 else t18
-    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
-    t24 = -(t16 * t23)
-    t25 = direction_D * p
-    t26 = t25 * s5
-    t27 = p + -1.0
-    t28 = t26 * t27
-    t29 = -t21 if t18 < 0.0 else t21
-    t30 = t29 - t29 == 0.0
-    t31 = abs(t18)
-    t32 = t31 + t29
-    t33 = t32 if t30 else t31
-    t34 = p + -2.0
-    t35 = pow_fine(t33, t34)
-    t36 = t28 * t35
-    t37 = t36 * t23
-    t38 = t37 * t23
-    t39 = t24 + t38
-    t40 = g * t39
-    t41 = t39 - t24
-    t42 = (fma(t15, s6, -t16) + t15 * s6_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s6) * t23
-    t43 = t34 - p
-    t44 = p - (t34 - t43) + (-2.0 - t43)
-    t45 = pow_fine_low(t33, t34) + t35 * (t34 * ((t29 - (t32 - t31) if t30 else 0.0) / t33))
-    t46 = t27 - p
-    t47 = (fma(t25, s5, -t26) + t25 * s5_l + fma(direction_D, p, -t25) * s5) * t27
-    t48 = fma(t28, t35, -t36) + t28 * (t45 + t35 * ((t44 if t44 - t44 == 0.0 else 0.0) * log(t33)))
-    t49 = (t48 + (fma(t26, t27, -t28) + t26 * (p - (t27 - t46) + (-1.0 - t46)) + t47) * t35) * t23
-    t50 = t24 - (t39 - t41) + (t38 - t41) + -(fma(t16, t23, t24) + t42)
-    t51 = fma(g, t39, -t40) + g * (t50 + (fma(t37, t23, -t38) + (fma(t36, t23, -t37) + t49) * t23))
-    t52 = t51 if t14 else 0.0
-    t53 = t40 if t14 else 0.0
-    return t53 + t52 if t52 - t52 == 0.0 else t53
+    t1 = e2 != e2
+    t2 = e1 != e1
+    t3 = -e2
+    t4 = e1 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e1
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e1 - (t4 - t10) + (t3 - t10) + e1_l + -e2_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = e0_D * p
+    t18 = t17 * s6
+    t19 = anchor_D - positive_D
+    t20 = t19 + eps
+    t21 = t20 - t19
+    t22 = t19 - anchor_D
+    t23 = t19 - (t20 - t21) + (eps - t21) + (anchor_D - (t19 - t22) + (-positive_D - t22))
+    t24 = t20 + t23 if t23 - t23 == 0.0 else t20
+    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
+    t26 = -(t18 * t25)
+    t27 = direction_D * p
+    t28 = t27 * s5
+    t29 = p + -1.0
+    t30 = t28 * t29
+    t31 = -t23 if t20 < 0.0 else t23
+    t32 = t31 - t31 == 0.0
+    t33 = abs(t20)
+    t34 = t33 + t31
+    t35 = t34 if t32 else t33
+    t36 = p + -2.0
+    t37 = pow_fine(t35, t36)
+    t38 = t30 * t37
+    t39 = t38 * t25
+    t40 = t39 * t25
+    t41 = t26 + t40
+    t42 = g * t41
+    t43 = t41 - t26
+    t44 = (fma(t17, s6, -t18) + t17 * s6_l + (fma(e0_D, p, -t17) + e0_D_l * p) * s6) * t25
+    t45 = t36 - p
+    t46 = p - (t36 - t45) + (-2.0 - t45)
+    t47 = pow_fine_low(t35, t36) + t37 * (t36 * ((t31 - (t34 - t33) if t32 else 0.0) / t35))
+    t48 = t29 - p
+    t49 = (fma(t27, s5, -t28) + t27 * s5_l + fma(direction_D, p, -t27) * s5) * t29
+    t50 = fma(t30, t37, -t38) + t30 * (t47 + t37 * ((t46 if t46 - t46 == 0.0 else 0.0) * log(t35)))
+    t51 = (t50 + (fma(t28, t29, -t30) + t28 * (p - (t29 - t48) + (-1.0 - t48)) + t49) * t37) * t25
+    t52 = t26 - (t41 - t43) + (t40 - t43) + -(fma(t18, t25, t26) + t44)
+    t53 = fma(g, t41, -t42) + g * (t52 + (fma(t39, t25, -t40) + (fma(t38, t25, -t39) + t51) * t25))
+    t54 = 0.0 if t1 else 0.0 if t2 else t53 if t16 else 0.0
+    t55 = e2 if t1 else e1 if t2 else t42 if t16 else 0.0
+    return t55 + t54 if t54 - t54 == 0.0 else t55
 
 
 # s5 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
@@ -9042,48 +9196,50 @@ def hvp_positive_f32_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, 
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = -e2
-    t2 = e1 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e1
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e1 - (t2 - t8) + (t1 - t8) + e1_l + -e2_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s0 + -0.0
-    t16 = t15 - s0
-    t17 = s0 - (t15 - t16) + (-0.0 - t16) + s0_l
-    t18 = t17 - t17 == 0.0
-    t19 = t15 + t17
-    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
-    t21 = s0_l - s0_l == 0.0
-    t22 = s0 + s0_l
-    t23 = t22 if t21 else s0
-    t24 = 1.0 / p
-    t25 = t24 + -1.0
-    t26 = t25 - t24
-    t27 = t24 - (t25 - t26) + (-1.0 - t26) + fma(-t24, p, 1.0) / p
-    t28 = t27 - t27 == 0.0
-    t29 = t25 + t27
-    t30 = t29 if t28 else t25
-    t31 = pow(t23, t30)
-    t32 = 0.0 if t20 else t31
-    t33 = t32 / p
-    t34 = t31 * (t30 * ((s0_l - (t22 - s0) if t21 else 0.0) / t23))
-    t35 = fma(-t33, p, t32) + (0.0 if t20 else t34 + t31 * ((t27 - (t29 - t25) if t28 else 0.0) * log(t23)))
-    t36 = t35 / p if t14 else 0.0
-    t37 = t36 - t36 == 0.0
-    t38 = t33 if t14 else 0.0
-    t39 = t38 + t36
-    t40 = t39 if t37 else t38
-    t41 = (t36 - (t39 - t38) if t37 else 0.0) if t40 - t40 == 0.0 else 0.0
-    return t40, t41
+    t1 = e2 != e2
+    t2 = e1 != e1
+    t3 = -e2
+    t4 = e1 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e1
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e1 - (t4 - t10) + (t3 - t10) + e1_l + -e2_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s0 + -0.0
+    t18 = t17 - s0
+    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
+    t23 = s0_l - s0_l == 0.0
+    t24 = s0 + s0_l
+    t25 = t24 if t23 else s0
+    t26 = 1.0 / p
+    t27 = t26 + -1.0
+    t28 = t27 - t26
+    t29 = t26 - (t27 - t28) + (-1.0 - t28) + fma(-t26, p, 1.0) / p
+    t30 = t29 - t29 == 0.0
+    t31 = t27 + t29
+    t32 = t31 if t30 else t27
+    t33 = pow(t25, t32)
+    t34 = 0.0 if t22 else t33
+    t35 = t34 / p
+    t36 = t33 * (t32 * ((s0_l - (t24 - s0) if t23 else 0.0) / t25))
+    t37 = fma(-t35, p, t34) + (0.0 if t22 else t36 + t33 * ((t29 - (t31 - t27) if t30 else 0.0) * log(t25)))
+    t38 = 0.0 if t1 else 0.0 if t2 else t37 / p if t16 else 0.0
+    t39 = t38 - t38 == 0.0
+    t40 = e2 if t1 else e1 if t2 else t35 if t16 else 0.0
+    t41 = t40 + t38
+    t42 = t41 if t39 else t40
+    t43 = (t38 - (t41 - t40) if t39 else 0.0) if t42 - t42 == 0.0 else 0.0
+    return t42, t43
 
 
 # s6 = (s0_rate*(0 if Eq(s0, 0) else s0**(-2 + 1/p)*(-1 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
@@ -9101,55 +9257,58 @@ def hvp_positive_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
-    t1 = -e2
-    t2 = e1 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e1
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e1 - (t2 - t8) + (t1 - t8) + e1_l + -e2_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s0_rate / p
-    t16 = s0 + -0.0
-    t17 = t16 - s0
-    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = 1.0 / p
-    t23 = t22 + -1.0
-    t24 = s0_l - s0_l == 0.0
-    t25 = s0 + s0_l
-    t26 = t25 if t24 else s0
-    t27 = -t22
-    t28 = t27 + 2.0
-    t29 = t28 - t27
-    t30 = fma(t27, p, 1.0) / p
-    t31 = t27 - (t28 - t29) + (2.0 - t29) + -t30
-    t32 = t31 - t31 == 0.0
-    t33 = t28 + t31
-    t34 = t33 if t32 else t28
-    t35 = pow(t26, t34)
-    t36 = t23 / t35
-    t37 = 0.0 if t21 else t36
-    t38 = t15 * t37
-    t39 = t23 - t22
-    t40 = t35 * (t34 * ((s0_l - (t25 - s0) if t24 else 0.0) / t26))
-    t41 = t36 * (t40 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t26)))
-    t42 = t15 * (0.0 if t21 else (fma(-t36, t35, t23) + (t22 - (t23 - t39) + (-1.0 - t39) + t30) - t41) / t35)
-    t43 = fma(t15, t37, -t38) + t42 + (fma(-t15, p, s0_rate) + s0_rate_l) / p * t37 if t14 else 0.0
-    t44 = t43 - t43 == 0.0
-    t45 = t38 if t14 else 0.0
-    t46 = t45 + t43
-    t47 = t46 if t44 else t45
-    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
-    return t47, t48
+    t1 = e2 != e2
+    t2 = e1 != e1
+    t3 = -e2
+    t4 = e1 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e1
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e1 - (t4 - t10) + (t3 - t10) + e1_l + -e2_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s0_rate / p
+    t18 = s0 + -0.0
+    t19 = t18 - s0
+    t20 = s0 - (t18 - t19) + (-0.0 - t19) + s0_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = s0_l - s0_l == 0.0
+    t27 = s0 + s0_l
+    t28 = t27 if t26 else s0
+    t29 = -t24
+    t30 = t29 + 2.0
+    t31 = t30 - t29
+    t32 = fma(t29, p, 1.0) / p
+    t33 = t29 - (t30 - t31) + (2.0 - t31) + -t32
+    t34 = t33 - t33 == 0.0
+    t35 = t30 + t33
+    t36 = t35 if t34 else t30
+    t37 = pow(t28, t36)
+    t38 = t25 / t37
+    t39 = 0.0 if t23 else t38
+    t40 = t17 * t39
+    t41 = t25 - t24
+    t42 = t37 * (t36 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
+    t43 = t38 * (t42 + t37 * ((t33 - (t35 - t30) if t34 else 0.0) * log(t28)))
+    t44 = t17 * (0.0 if t23 else (fma(-t38, t37, t25) + (t24 - (t25 - t41) + (-1.0 - t41) + t32) - t43) / t37)
+    t45 = fma(t17, t39, -t40) + t44 + (fma(-t17, p, s0_rate) + s0_rate_l) / p * t39 if t16 else 0.0
+    t46 = 0.0 if t1 else 0.0 if t2 else t45
+    t47 = t46 - t46 == 0.0
+    t48 = e2 if t1 else e1 if t2 else t40 if t16 else 0.0
+    t49 = t48 + t46
+    t50 = t49 if t47 else t48
+    t51 = (t46 - (t49 - t48) if t47 else 0.0) if t50 - t50 == 0.0 else 0.0
+    return t50, t51
 
 
 # n1 = -p*s6
@@ -9209,53 +9368,55 @@ def hvp_positive_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0_D = np.float64(e0_D)
     e0_D_l = np.float64(e0_D_l)
     positive_D = np.float64(positive_D)
-    t1 = -e2
-    t2 = e1 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e1
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e1 - (t2 - t8) + (t1 - t8) + e1_l + -e2_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = e0_D * n1
-    t16 = anchor_D - positive_D
-    t17 = t16 + eps
-    t18 = t17 - t16
-    t19 = t16 - anchor_D
-    t20 = t16 - (t17 - t18) + (eps - t18) + (anchor_D - (t16 - t19) + (-positive_D - t19))
-    t21 = t17 + t20 if t20 - t20 == 0.0 else t17
-    t22 = 1.0 if 0.0 < t21 else -1.0 if t21 < 0.0 else 0.0
-    t23 = t15 * t22
-    t24 = direction_D * n2
-    t25 = -t20 if t17 < 0.0 else t20
-    t26 = t25 - t25 == 0.0
-    t27 = abs(t17)
-    t28 = t27 + t25
-    t29 = t28 if t26 else t27
-    t30 = n3_l - n3_l == 0.0
-    t31 = n3 + n3_l
-    t32 = t31 if t30 else n3
-    t33 = pow(t29, t32)
-    t34 = t24 * t33
-    t35 = t34 * t22
-    t36 = t35 * t22
-    t37 = t23 + t36
-    t38 = g * t37
-    t39 = t37 - t23
-    t40 = fma(t15, t22, -t23) + (fma(e0_D, n1, -t15) + e0_D * n1_l + e0_D_l * n1) * t22
-    t41 = t33 * (t32 * ((t25 - (t28 - t27) if t26 else 0.0) / t29))
-    t42 = fma(t24, t33, -t34) + t24 * (t41 + t33 * ((n3_l - (t31 - n3) if t30 else 0.0) * log(t29)))
-    t43 = (fma(t34, t22, -t35) + (t42 + (fma(direction_D, n2, -t24) + direction_D * n2_l) * t33) * t22) * t22
-    t44 = fma(g, t37, -t38) + g * (t23 - (t37 - t39) + (t36 - t39) + t40 + (fma(t35, t22, -t36) + t43))
-    t45 = t44 if t14 else 0.0
-    t46 = t38 if t14 else 0.0
-    return t46 + t45 if t45 - t45 == 0.0 else t46
+    t1 = e2 != e2
+    t2 = e1 != e1
+    t3 = -e2
+    t4 = e1 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e1
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e1 - (t4 - t10) + (t3 - t10) + e1_l + -e2_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = e0_D * n1
+    t18 = anchor_D - positive_D
+    t19 = t18 + eps
+    t20 = t19 - t18
+    t21 = t18 - anchor_D
+    t22 = t18 - (t19 - t20) + (eps - t20) + (anchor_D - (t18 - t21) + (-positive_D - t21))
+    t23 = t19 + t22 if t22 - t22 == 0.0 else t19
+    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
+    t25 = t17 * t24
+    t26 = direction_D * n2
+    t27 = -t22 if t19 < 0.0 else t22
+    t28 = t27 - t27 == 0.0
+    t29 = abs(t19)
+    t30 = t29 + t27
+    t31 = t30 if t28 else t29
+    t32 = n3_l - n3_l == 0.0
+    t33 = n3 + n3_l
+    t34 = t33 if t32 else n3
+    t35 = pow(t31, t34)
+    t36 = t26 * t35
+    t37 = t36 * t24
+    t38 = t37 * t24
+    t39 = t25 + t38
+    t40 = g * t39
+    t41 = t39 - t25
+    t42 = fma(t17, t24, -t25) + (fma(e0_D, n1, -t17) + e0_D * n1_l + e0_D_l * n1) * t24
+    t43 = t35 * (t34 * ((t27 - (t30 - t29) if t28 else 0.0) / t31))
+    t44 = fma(t26, t35, -t36) + t26 * (t43 + t35 * ((n3_l - (t33 - n3) if t32 else 0.0) * log(t31)))
+    t45 = (fma(t36, t24, -t37) + (t44 + (fma(direction_D, n2, -t26) + direction_D * n2_l) * t35) * t24) * t24
+    t46 = fma(g, t39, -t40) + g * (t25 - (t39 - t41) + (t38 - t41) + t42 + (fma(t37, t24, -t38) + t45))
+    t47 = 0.0 if t1 else 0.0 if t2 else t46 if t16 else 0.0
+    t48 = e2 if t1 else e1 if t2 else t40 if t16 else 0.0
+    return t48 + t47 if t47 - t47 == 0.0 else t48
 
 
 # s1_rate_of = sum over D.1 of sign(eps + anchor[D.1] - negative[D.1])*direction[D.1]*e0[D.1]
@@ -9309,48 +9470,50 @@ def hvp_negative_f64_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, 
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = -e2
-    t2 = e1 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e1
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e1 - (t2 - t8) + (t1 - t8) + e1_l + -e2_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s1 + -0.0
-    t16 = t15 - s1
-    t17 = s1 - (t15 - t16) + (-0.0 - t16) + s1_l
-    t18 = t17 - t17 == 0.0
-    t19 = t15 + t17
-    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
-    t21 = s1_l - s1_l == 0.0
-    t22 = s1 + s1_l
-    t23 = t22 if t21 else s1
-    t24 = 1.0 / p
-    t25 = t24 + -1.0
-    t26 = t25 - t24
-    t27 = t24 - (t25 - t26) + (-1.0 - t26) + fma(-t24, p, 1.0) / p
-    t28 = t27 - t27 == 0.0
-    t29 = t25 + t27
-    t30 = t29 if t28 else t25
-    t31 = pow_fine(t23, t30)
-    t32 = 0.0 if t20 else t31
-    t33 = -(t32 / p)
-    t34 = pow_fine_low(t23, t30) + t31 * (t30 * ((s1_l - (t22 - s1) if t21 else 0.0) / t23))
-    t35 = fma(t33, p, t32) + (0.0 if t20 else t34 + t31 * ((t27 - (t29 - t25) if t28 else 0.0) * log(t23)))
-    t36 = -(t35 / p) if t14 else 0.0
-    t37 = t36 - t36 == 0.0
-    t38 = t33 if t14 else 0.0
-    t39 = t38 + t36
-    t40 = t39 if t37 else t38
-    t41 = (t36 - (t39 - t38) if t37 else 0.0) if t40 - t40 == 0.0 else 0.0
-    return t40, t41
+    t1 = e2 != e2
+    t2 = e1 != e1
+    t3 = -e2
+    t4 = e1 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e1
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e1 - (t4 - t10) + (t3 - t10) + e1_l + -e2_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s1 + -0.0
+    t18 = t17 - s1
+    t19 = s1 - (t17 - t18) + (-0.0 - t18) + s1_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
+    t23 = s1_l - s1_l == 0.0
+    t24 = s1 + s1_l
+    t25 = t24 if t23 else s1
+    t26 = 1.0 / p
+    t27 = t26 + -1.0
+    t28 = t27 - t26
+    t29 = t26 - (t27 - t28) + (-1.0 - t28) + fma(-t26, p, 1.0) / p
+    t30 = t29 - t29 == 0.0
+    t31 = t27 + t29
+    t32 = t31 if t30 else t27
+    t33 = pow_fine(t25, t32)
+    t34 = 0.0 if t22 else t33
+    t35 = -(t34 / p)
+    t36 = pow_fine_low(t25, t32) + t33 * (t32 * ((s1_l - (t24 - s1) if t23 else 0.0) / t25))
+    t37 = fma(t35, p, t34) + (0.0 if t22 else t36 + t33 * ((t29 - (t31 - t27) if t30 else 0.0) * log(t25)))
+    t38 = 0.0 if t1 else 0.0 if t2 else -(t37 / p) if t16 else 0.0
+    t39 = t38 - t38 == 0.0
+    t40 = e2 if t1 else e1 if t2 else t35 if t16 else 0.0
+    t41 = t40 + t38
+    t42 = t41 if t39 else t40
+    t43 = (t38 - (t41 - t40) if t39 else 0.0) if t42 - t42 == 0.0 else 0.0
+    return t42, t43
 
 
 # s6 = (-s1_rate*(0 if Eq(s1, 0) else s1**(-2 + 1/p)*(-1 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
@@ -9368,55 +9531,58 @@ def hvp_negative_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     s1_l = np.float64(s1_l)
     s1_rate = np.float64(s1_rate)
     s1_rate_l = np.float64(s1_rate_l)
-    t1 = -e2
-    t2 = e1 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e1
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e1 - (t2 - t8) + (t1 - t8) + e1_l + -e2_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s1_rate / p
-    t16 = s1 + -0.0
-    t17 = t16 - s1
-    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = 1.0 / p
-    t23 = t22 + -1.0
-    t24 = s1_l - s1_l == 0.0
-    t25 = s1 + s1_l
-    t26 = t25 if t24 else s1
-    t27 = -t22
-    t28 = t27 + 2.0
-    t29 = t28 - t27
-    t30 = fma(t27, p, 1.0) / p
-    t31 = t27 - (t28 - t29) + (2.0 - t29) + -t30
-    t32 = t31 - t31 == 0.0
-    t33 = t28 + t31
-    t34 = t33 if t32 else t28
-    t35 = pow_fine(t26, t34)
-    t36 = t23 / t35
-    t37 = 0.0 if t21 else t36
-    t38 = -(t15 * t37)
-    t39 = t23 - t22
-    t40 = pow_fine_low(t26, t34) + t35 * (t34 * ((s1_l - (t25 - s1) if t24 else 0.0) / t26))
-    t41 = t36 * (t40 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t26)))
-    t42 = t15 * (0.0 if t21 else (fma(-t36, t35, t23) + (t22 - (t23 - t39) + (-1.0 - t39) + t30) - t41) / t35)
-    t43 = -(fma(t15, t37, t38) + t42 + (fma(-t15, p, s1_rate) + s1_rate_l) / p * t37) if t14 else 0.0
-    t44 = t43 - t43 == 0.0
-    t45 = t38 if t14 else 0.0
-    t46 = t45 + t43
-    t47 = t46 if t44 else t45
-    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
-    return t47, t48
+    t1 = e2 != e2
+    t2 = e1 != e1
+    t3 = -e2
+    t4 = e1 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e1
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e1 - (t4 - t10) + (t3 - t10) + e1_l + -e2_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s1_rate / p
+    t18 = s1 + -0.0
+    t19 = t18 - s1
+    t20 = s1 - (t18 - t19) + (-0.0 - t19) + s1_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = s1_l - s1_l == 0.0
+    t27 = s1 + s1_l
+    t28 = t27 if t26 else s1
+    t29 = -t24
+    t30 = t29 + 2.0
+    t31 = t30 - t29
+    t32 = fma(t29, p, 1.0) / p
+    t33 = t29 - (t30 - t31) + (2.0 - t31) + -t32
+    t34 = t33 - t33 == 0.0
+    t35 = t30 + t33
+    t36 = t35 if t34 else t30
+    t37 = pow_fine(t28, t36)
+    t38 = t25 / t37
+    t39 = 0.0 if t23 else t38
+    t40 = -(t17 * t39)
+    t41 = t25 - t24
+    t42 = pow_fine_low(t28, t36) + t37 * (t36 * ((s1_l - (t27 - s1) if t26 else 0.0) / t28))
+    t43 = t38 * (t42 + t37 * ((t33 - (t35 - t30) if t34 else 0.0) * log(t28)))
+    t44 = t17 * (0.0 if t23 else (fma(-t38, t37, t25) + (t24 - (t25 - t41) + (-1.0 - t41) + t32) - t43) / t37)
+    t45 = -(fma(t17, t39, t40) + t44 + (fma(-t17, p, s1_rate) + s1_rate_l) / p * t39) if t16 else 0.0
+    t46 = 0.0 if t1 else 0.0 if t2 else t45
+    t47 = t46 - t46 == 0.0
+    t48 = e2 if t1 else e1 if t2 else t40 if t16 else 0.0
+    t49 = t48 + t46
+    t50 = t49 if t47 else t48
+    t51 = (t46 - (t49 - t48) if t47 else 0.0) if t50 - t50 == 0.0 else 0.0
+    return t50, t51
 
 
 # dnegative[D] = (g*(p*s5*(p - 1)*Abs(eps + anchor[D] - negative[D])**(p - 2)*sign(eps + anchor[D] -
@@ -9443,60 +9609,62 @@ def hvp_negative_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0_D = np.float64(e0_D)
     e0_D_l = np.float64(e0_D_l)
     negative_D = np.float64(negative_D)
-    t1 = -e2
-    t2 = e1 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e1
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e1 - (t2 - t8) + (t1 - t8) + e1_l + -e2_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = e0_D * p
-    t16 = t15 * s6
-    t17 = anchor_D - negative_D
-    t18 = t17 + eps
-    t19 = t18 - t17
-    t20 = t17 - anchor_D
-    t21 = t17 - (t18 - t19) + (eps - t19) + (anchor_D - (t17 - t20) + (-negative_D - t20))
-    t22 = t18 + t21 if t21 - t21 == 0.0 else t18
-    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
-    t24 = -(t16 * t23)
-    t25 = direction_D * p
-    t26 = t25 * s5
-    t27 = p + -1.0
-    t28 = t26 * t27
-    t29 = -t21 if t18 < 0.0 else t21
-    t30 = t29 - t29 == 0.0
-    t31 = abs(t18)
-    t32 = t31 + t29
-    t33 = t32 if t30 else t31
-    t34 = p + -2.0
-    t35 = pow_fine(t33, t34)
-    t36 = t28 * t35
-    t37 = t36 * t23
-    t38 = t37 * t23
-    t39 = t24 + t38
-    t40 = g * t39
-    t41 = t39 - t24
-    t42 = (fma(t15, s6, -t16) + t15 * s6_l + (fma(e0_D, p, -t15) + e0_D_l * p) * s6) * t23
-    t43 = t34 - p
-    t44 = p - (t34 - t43) + (-2.0 - t43)
-    t45 = pow_fine_low(t33, t34) + t35 * (t34 * ((t29 - (t32 - t31) if t30 else 0.0) / t33))
-    t46 = t27 - p
-    t47 = (fma(t25, s5, -t26) + t25 * s5_l + fma(direction_D, p, -t25) * s5) * t27
-    t48 = fma(t28, t35, -t36) + t28 * (t45 + t35 * ((t44 if t44 - t44 == 0.0 else 0.0) * log(t33)))
-    t49 = (t48 + (fma(t26, t27, -t28) + t26 * (p - (t27 - t46) + (-1.0 - t46)) + t47) * t35) * t23
-    t50 = t24 - (t39 - t41) + (t38 - t41) + -(fma(t16, t23, t24) + t42)
-    t51 = fma(g, t39, -t40) + g * (t50 + (fma(t37, t23, -t38) + (fma(t36, t23, -t37) + t49) * t23))
-    t52 = t51 if t14 else 0.0
-    t53 = t40 if t14 else 0.0
-    return t53 + t52 if t52 - t52 == 0.0 else t53
+    t1 = e2 != e2
+    t2 = e1 != e1
+    t3 = -e2
+    t4 = e1 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e1
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e1 - (t4 - t10) + (t3 - t10) + e1_l + -e2_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = e0_D * p
+    t18 = t17 * s6
+    t19 = anchor_D - negative_D
+    t20 = t19 + eps
+    t21 = t20 - t19
+    t22 = t19 - anchor_D
+    t23 = t19 - (t20 - t21) + (eps - t21) + (anchor_D - (t19 - t22) + (-negative_D - t22))
+    t24 = t20 + t23 if t23 - t23 == 0.0 else t20
+    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
+    t26 = -(t18 * t25)
+    t27 = direction_D * p
+    t28 = t27 * s5
+    t29 = p + -1.0
+    t30 = t28 * t29
+    t31 = -t23 if t20 < 0.0 else t23
+    t32 = t31 - t31 == 0.0
+    t33 = abs(t20)
+    t34 = t33 + t31
+    t35 = t34 if t32 else t33
+    t36 = p + -2.0
+    t37 = pow_fine(t35, t36)
+    t38 = t30 * t37
+    t39 = t38 * t25
+    t40 = t39 * t25
+    t41 = t26 + t40
+    t42 = g * t41
+    t43 = t41 - t26
+    t44 = (fma(t17, s6, -t18) + t17 * s6_l + (fma(e0_D, p, -t17) + e0_D_l * p) * s6) * t25
+    t45 = t36 - p
+    t46 = p - (t36 - t45) + (-2.0 - t45)
+    t47 = pow_fine_low(t35, t36) + t37 * (t36 * ((t31 - (t34 - t33) if t32 else 0.0) / t35))
+    t48 = t29 - p
+    t49 = (fma(t27, s5, -t28) + t27 * s5_l + fma(direction_D, p, -t27) * s5) * t29
+    t50 = fma(t30, t37, -t38) + t30 * (t47 + t37 * ((t46 if t46 - t46 == 0.0 else 0.0) * log(t35)))
+    t51 = (t50 + (fma(t28, t29, -t30) + t28 * (p - (t29 - t48) + (-1.0 - t48)) + t49) * t37) * t25
+    t52 = t26 - (t41 - t43) + (t40 - t43) + -(fma(t18, t25, t26) + t44)
+    t53 = fma(g, t41, -t42) + g * (t52 + (fma(t39, t25, -t40) + (fma(t38, t25, -t39) + t51) * t25))
+    t54 = 0.0 if t1 else 0.0 if t2 else t53 if t16 else 0.0
+    t55 = e2 if t1 else e1 if t2 else t42 if t16 else 0.0
+    return t55 + t54 if t54 - t54 == 0.0 else t55
 
 
 # s5 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
@@ -9510,48 +9678,50 @@ def hvp_negative_f32_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, 
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = -e2
-    t2 = e1 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e1
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e1 - (t2 - t8) + (t1 - t8) + e1_l + -e2_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s1 + -0.0
-    t16 = t15 - s1
-    t17 = s1 - (t15 - t16) + (-0.0 - t16) + s1_l
-    t18 = t17 - t17 == 0.0
-    t19 = t15 + t17
-    t20 = (t19 if t18 else t15) == 0.0 and (t17 - (t19 - t15) if t18 else 0.0) == 0.0
-    t21 = s1_l - s1_l == 0.0
-    t22 = s1 + s1_l
-    t23 = t22 if t21 else s1
-    t24 = 1.0 / p
-    t25 = t24 + -1.0
-    t26 = t25 - t24
-    t27 = t24 - (t25 - t26) + (-1.0 - t26) + fma(-t24, p, 1.0) / p
-    t28 = t27 - t27 == 0.0
-    t29 = t25 + t27
-    t30 = t29 if t28 else t25
-    t31 = pow(t23, t30)
-    t32 = 0.0 if t20 else t31
-    t33 = -(t32 / p)
-    t34 = t31 * (t30 * ((s1_l - (t22 - s1) if t21 else 0.0) / t23))
-    t35 = fma(t33, p, t32) + (0.0 if t20 else t34 + t31 * ((t27 - (t29 - t25) if t28 else 0.0) * log(t23)))
-    t36 = -(t35 / p) if t14 else 0.0
-    t37 = t36 - t36 == 0.0
-    t38 = t33 if t14 else 0.0
-    t39 = t38 + t36
-    t40 = t39 if t37 else t38
-    t41 = (t36 - (t39 - t38) if t37 else 0.0) if t40 - t40 == 0.0 else 0.0
-    return t40, t41
+    t1 = e2 != e2
+    t2 = e1 != e1
+    t3 = -e2
+    t4 = e1 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e1
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e1 - (t4 - t10) + (t3 - t10) + e1_l + -e2_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s1 + -0.0
+    t18 = t17 - s1
+    t19 = s1 - (t17 - t18) + (-0.0 - t18) + s1_l
+    t20 = t19 - t19 == 0.0
+    t21 = t17 + t19
+    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
+    t23 = s1_l - s1_l == 0.0
+    t24 = s1 + s1_l
+    t25 = t24 if t23 else s1
+    t26 = 1.0 / p
+    t27 = t26 + -1.0
+    t28 = t27 - t26
+    t29 = t26 - (t27 - t28) + (-1.0 - t28) + fma(-t26, p, 1.0) / p
+    t30 = t29 - t29 == 0.0
+    t31 = t27 + t29
+    t32 = t31 if t30 else t27
+    t33 = pow(t25, t32)
+    t34 = 0.0 if t22 else t33
+    t35 = -(t34 / p)
+    t36 = t33 * (t32 * ((s1_l - (t24 - s1) if t23 else 0.0) / t25))
+    t37 = fma(t35, p, t34) + (0.0 if t22 else t36 + t33 * ((t29 - (t31 - t27) if t30 else 0.0) * log(t25)))
+    t38 = 0.0 if t1 else 0.0 if t2 else -(t37 / p) if t16 else 0.0
+    t39 = t38 - t38 == 0.0
+    t40 = e2 if t1 else e1 if t2 else t35 if t16 else 0.0
+    t41 = t40 + t38
+    t42 = t41 if t39 else t40
+    t43 = (t38 - (t41 - t40) if t39 else 0.0) if t42 - t42 == 0.0 else 0.0
+    return t42, t43
 
 
 # s6 = (-s1_rate*(0 if Eq(s1, 0) else s1**(-2 + 1/p)*(-1 + 1/p))/p if e1 - e2 + margin >= 0 else 0)
@@ -9569,55 +9739,58 @@ def hvp_negative_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     s1_l = np.float64(s1_l)
     s1_rate = np.float64(s1_rate)
     s1_rate_l = np.float64(s1_rate_l)
-    t1 = -e2
-    t2 = e1 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e1
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e1 - (t2 - t8) + (t1 - t8) + e1_l + -e2_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = s1_rate / p
-    t16 = s1 + -0.0
-    t17 = t16 - s1
-    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = 1.0 / p
-    t23 = t22 + -1.0
-    t24 = s1_l - s1_l == 0.0
-    t25 = s1 + s1_l
-    t26 = t25 if t24 else s1
-    t27 = -t22
-    t28 = t27 + 2.0
-    t29 = t28 - t27
-    t30 = fma(t27, p, 1.0) / p
-    t31 = t27 - (t28 - t29) + (2.0 - t29) + -t30
-    t32 = t31 - t31 == 0.0
-    t33 = t28 + t31
-    t34 = t33 if t32 else t28
-    t35 = pow(t26, t34)
-    t36 = t23 / t35
-    t37 = 0.0 if t21 else t36
-    t38 = -(t15 * t37)
-    t39 = t23 - t22
-    t40 = t35 * (t34 * ((s1_l - (t25 - s1) if t24 else 0.0) / t26))
-    t41 = t36 * (t40 + t35 * ((t31 - (t33 - t28) if t32 else 0.0) * log(t26)))
-    t42 = t15 * (0.0 if t21 else (fma(-t36, t35, t23) + (t22 - (t23 - t39) + (-1.0 - t39) + t30) - t41) / t35)
-    t43 = -(fma(t15, t37, t38) + t42 + (fma(-t15, p, s1_rate) + s1_rate_l) / p * t37) if t14 else 0.0
-    t44 = t43 - t43 == 0.0
-    t45 = t38 if t14 else 0.0
-    t46 = t45 + t43
-    t47 = t46 if t44 else t45
-    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
-    return t47, t48
+    t1 = e2 != e2
+    t2 = e1 != e1
+    t3 = -e2
+    t4 = e1 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e1
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e1 - (t4 - t10) + (t3 - t10) + e1_l + -e2_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = s1_rate / p
+    t18 = s1 + -0.0
+    t19 = t18 - s1
+    t20 = s1 - (t18 - t19) + (-0.0 - t19) + s1_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = 1.0 / p
+    t25 = t24 + -1.0
+    t26 = s1_l - s1_l == 0.0
+    t27 = s1 + s1_l
+    t28 = t27 if t26 else s1
+    t29 = -t24
+    t30 = t29 + 2.0
+    t31 = t30 - t29
+    t32 = fma(t29, p, 1.0) / p
+    t33 = t29 - (t30 - t31) + (2.0 - t31) + -t32
+    t34 = t33 - t33 == 0.0
+    t35 = t30 + t33
+    t36 = t35 if t34 else t30
+    t37 = pow(t28, t36)
+    t38 = t25 / t37
+    t39 = 0.0 if t23 else t38
+    t40 = -(t17 * t39)
+    t41 = t25 - t24
+    t42 = t37 * (t36 * ((s1_l - (t27 - s1) if t26 else 0.0) / t28))
+    t43 = t38 * (t42 + t37 * ((t33 - (t35 - t30) if t34 else 0.0) * log(t28)))
+    t44 = t17 * (0.0 if t23 else (fma(-t38, t37, t25) + (t24 - (t25 - t41) + (-1.0 - t41) + t32) - t43) / t37)
+    t45 = -(fma(t17, t39, t40) + t44 + (fma(-t17, p, s1_rate) + s1_rate_l) / p * t39) if t16 else 0.0
+    t46 = 0.0 if t1 else 0.0 if t2 else t45
+    t47 = t46 - t46 == 0.0
+    t48 = e2 if t1 else e1 if t2 else t40 if t16 else 0.0
+    t49 = t48 + t46
+    t50 = t49 if t47 else t48
+    t51 = (t46 - (t49 - t48) if t47 else 0.0) if t50 - t50 == 0.0 else 0.0
+    return t50, t51
 
 
 # dnegative[D] = (g*(n1*sign(eps + anchor[D] - negative[D])*e0[D] + n2*Abs(eps + anchor[D] -
@@ -9644,53 +9817,55 @@ def hvp_negative_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0_D = np.float64(e0_D)
     e0_D_l = np.float64(e0_D_l)
     negative_D = np.float64(negative_D)
-    t1 = -e2
-    t2 = e1 + t1
-    t3 = t2 + margin
-    t4 = -t3
-    t5 = 0.0 + t4
-    t6 = t5 - 0.0
-    t7 = t3 - t2
-    t8 = t2 - e1
-    t9 = -(t2 - (t3 - t7) + (margin - t7) + (e1 - (t2 - t8) + (t1 - t8) + e1_l + -e2_l))
-    t10 = 0.0 - (t5 - t6) + (t4 - t6) + t9
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = t12 if t11 else t5
-    t14 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) <= 0.0
-    t15 = e0_D * n1
-    t16 = anchor_D - negative_D
-    t17 = t16 + eps
-    t18 = t17 - t16
-    t19 = t16 - anchor_D
-    t20 = t16 - (t17 - t18) + (eps - t18) + (anchor_D - (t16 - t19) + (-negative_D - t19))
-    t21 = t17 + t20 if t20 - t20 == 0.0 else t17
-    t22 = 1.0 if 0.0 < t21 else -1.0 if t21 < 0.0 else 0.0
-    t23 = t15 * t22
-    t24 = direction_D * n2
-    t25 = -t20 if t17 < 0.0 else t20
-    t26 = t25 - t25 == 0.0
-    t27 = abs(t17)
-    t28 = t27 + t25
-    t29 = t28 if t26 else t27
-    t30 = n3_l - n3_l == 0.0
-    t31 = n3 + n3_l
-    t32 = t31 if t30 else n3
-    t33 = pow(t29, t32)
-    t34 = t24 * t33
-    t35 = t34 * t22
-    t36 = t35 * t22
-    t37 = t23 + t36
-    t38 = g * t37
-    t39 = t37 - t23
-    t40 = fma(t15, t22, -t23) + (fma(e0_D, n1, -t15) + e0_D * n1_l + e0_D_l * n1) * t22
-    t41 = t33 * (t32 * ((t25 - (t28 - t27) if t26 else 0.0) / t29))
-    t42 = fma(t24, t33, -t34) + t24 * (t41 + t33 * ((n3_l - (t31 - n3) if t30 else 0.0) * log(t29)))
-    t43 = (fma(t34, t22, -t35) + (t42 + (fma(direction_D, n2, -t24) + direction_D * n2_l) * t33) * t22) * t22
-    t44 = fma(g, t37, -t38) + g * (t23 - (t37 - t39) + (t36 - t39) + t40 + (fma(t35, t22, -t36) + t43))
-    t45 = t44 if t14 else 0.0
-    t46 = t38 if t14 else 0.0
-    return t46 + t45 if t45 - t45 == 0.0 else t46
+    t1 = e2 != e2
+    t2 = e1 != e1
+    t3 = -e2
+    t4 = e1 + t3
+    t5 = t4 + margin
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t4
+    t10 = t4 - e1
+    t11 = -(t4 - (t5 - t9) + (margin - t9) + (e1 - (t4 - t10) + (t3 - t10) + e1_l + -e2_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0
+    t17 = e0_D * n1
+    t18 = anchor_D - negative_D
+    t19 = t18 + eps
+    t20 = t19 - t18
+    t21 = t18 - anchor_D
+    t22 = t18 - (t19 - t20) + (eps - t20) + (anchor_D - (t18 - t21) + (-negative_D - t21))
+    t23 = t19 + t22 if t22 - t22 == 0.0 else t19
+    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
+    t25 = t17 * t24
+    t26 = direction_D * n2
+    t27 = -t22 if t19 < 0.0 else t22
+    t28 = t27 - t27 == 0.0
+    t29 = abs(t19)
+    t30 = t29 + t27
+    t31 = t30 if t28 else t29
+    t32 = n3_l - n3_l == 0.0
+    t33 = n3 + n3_l
+    t34 = t33 if t32 else n3
+    t35 = pow(t31, t34)
+    t36 = t26 * t35
+    t37 = t36 * t24
+    t38 = t37 * t24
+    t39 = t25 + t38
+    t40 = g * t39
+    t41 = t39 - t25
+    t42 = fma(t17, t24, -t25) + (fma(e0_D, n1, -t17) + e0_D * n1_l + e0_D_l * n1) * t24
+    t43 = t35 * (t34 * ((t27 - (t30 - t29) if t28 else 0.0) / t31))
+    t44 = fma(t26, t35, -t36) + t26 * (t43 + t35 * ((n3_l - (t33 - n3) if t32 else 0.0) * log(t31)))
+    t45 = (fma(t36, t24, -t37) + (t44 + (fma(direction_D, n2, -t26) + direction_D * n2_l) * t35) * t24) * t24
+    t46 = fma(g, t39, -t40) + g * (t25 - (t39 - t41) + (t38 - t41) + t42 + (fma(t37, t24, -t38) + t45))
+    t47 = 0.0 if t1 else 0.0 if t2 else t46 if t16 else 0.0
+    t48 = e2 if t1 else e1 if t2 else t40 if t16 else 0.0
+    return t48 + t47 if t47 - t47 == 0.0 else t48
 
 
 # dmargin = (g if margin - s1**(1/p)/m1 + s0**(1/p)/m0 >= 0 else 0)
@@ -9732,7 +9907,8 @@ def vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, m0, m1, margin
     t25 = t24 - t24 == 0.0
     t26 = t15 + t24
     t27 = t26 if t25 else t15
-    return g if t27 < 0.0 or t27 == 0.0 and (t24 - (t26 - t15) if t25 else 0.0) <= 0.0 else 0.0
+    t28 = g if t27 < 0.0 or t27 == 0.0 and (t24 - (t26 - t15) if t25 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t28
 
 
 # e0[D] = Abs(y0[D])**p
@@ -9806,49 +9982,51 @@ def vjp_p_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1,
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = -(e3 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e3) + e3_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s1 + -0.0
-    t17 = t16 - s1
-    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = s1_l - s1_l == 0.0
-    t23 = s1 + s1_l
-    t24 = t23 if t22 else s1
-    t25 = 1.0 / p
-    t26 = t25 + -1.0
-    t27 = t26 - t25
-    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
-    t29 = t28 - t28 == 0.0
-    t30 = t26 + t28
-    t31 = t30 if t29 else t26
-    t32 = pow_fine(t24, t31)
-    t33 = 0.0 if t21 else t32
-    t34 = -(t33 / p)
-    t35 = pow_fine_low(t24, t31) + t32 * (t31 * ((s1_l - (t23 - s1) if t22 else 0.0) / t24))
-    t36 = fma(t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
-    t37 = -(t36 / p) if t15 else 0.0
-    t38 = t37 - t37 == 0.0
-    t39 = t34 if t15 else 0.0
-    t40 = t39 + t37
-    t41 = t40 if t38 else t39
-    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
-    return t41, t42
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = -(e3 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e3) + e3_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s1 + -0.0
+    t19 = t18 - s1
+    t20 = s1 - (t18 - t19) + (-0.0 - t19) + s1_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = s1_l - s1_l == 0.0
+    t25 = s1 + s1_l
+    t26 = t25 if t24 else s1
+    t27 = 1.0 / p
+    t28 = t27 + -1.0
+    t29 = t28 - t27
+    t30 = t27 - (t28 - t29) + (-1.0 - t29) + fma(-t27, p, 1.0) / p
+    t31 = t30 - t30 == 0.0
+    t32 = t28 + t30
+    t33 = t32 if t31 else t28
+    t34 = pow_fine(t26, t33)
+    t35 = 0.0 if t23 else t34
+    t36 = -(t35 / p)
+    t37 = pow_fine_low(t26, t33) + t34 * (t33 * ((s1_l - (t25 - s1) if t24 else 0.0) / t26))
+    t38 = fma(t36, p, t35) + (0.0 if t23 else t37 + t34 * ((t30 - (t32 - t28) if t31 else 0.0) * log(t26)))
+    t39 = 0.0 if t1 else 0.0 if t2 else -(t38 / p) if t17 else 0.0
+    t40 = t39 - t39 == 0.0
+    t41 = e3 if t1 else e2 if t2 else t36 if t17 else 0.0
+    t42 = t41 + t39
+    t43 = t42 if t40 else t41
+    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
+    return t43, t44
 
 
 # e4 = log(m1)
@@ -9914,49 +10092,51 @@ def vjp_p_f64_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1,
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = -(e3 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e3) + e3_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s0 + -0.0
-    t17 = t16 - s0
-    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = s0_l - s0_l == 0.0
-    t23 = s0 + s0_l
-    t24 = t23 if t22 else s0
-    t25 = 1.0 / p
-    t26 = t25 + -1.0
-    t27 = t26 - t25
-    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
-    t29 = t28 - t28 == 0.0
-    t30 = t26 + t28
-    t31 = t30 if t29 else t26
-    t32 = pow_fine(t24, t31)
-    t33 = 0.0 if t21 else t32
-    t34 = t33 / p
-    t35 = pow_fine_low(t24, t31) + t32 * (t31 * ((s0_l - (t23 - s0) if t22 else 0.0) / t24))
-    t36 = fma(-t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
-    t37 = t36 / p if t15 else 0.0
-    t38 = t37 - t37 == 0.0
-    t39 = t34 if t15 else 0.0
-    t40 = t39 + t37
-    t41 = t40 if t38 else t39
-    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
-    return t41, t42
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = -(e3 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e3) + e3_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s0 + -0.0
+    t19 = t18 - s0
+    t20 = s0 - (t18 - t19) + (-0.0 - t19) + s0_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = s0_l - s0_l == 0.0
+    t25 = s0 + s0_l
+    t26 = t25 if t24 else s0
+    t27 = 1.0 / p
+    t28 = t27 + -1.0
+    t29 = t28 - t27
+    t30 = t27 - (t28 - t29) + (-1.0 - t29) + fma(-t27, p, 1.0) / p
+    t31 = t30 - t30 == 0.0
+    t32 = t28 + t30
+    t33 = t32 if t31 else t28
+    t34 = pow_fine(t26, t33)
+    t35 = 0.0 if t23 else t34
+    t36 = t35 / p
+    t37 = pow_fine_low(t26, t33) + t34 * (t33 * ((s0_l - (t25 - s0) if t24 else 0.0) / t26))
+    t38 = fma(-t36, p, t35) + (0.0 if t23 else t37 + t34 * ((t30 - (t32 - t28) if t31 else 0.0) * log(t26)))
+    t39 = 0.0 if t1 else 0.0 if t2 else t38 / p if t17 else 0.0
+    t40 = t39 - t39 == 0.0
+    t41 = e3 if t1 else e2 if t2 else t36 if t17 else 0.0
+    t42 = t41 + t39
+    t43 = t42 if t40 else t41
+    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
+    return t43, t44
 
 
 # e5 = log(m0)
@@ -10036,57 +10216,59 @@ def vjp_p_f64_dp_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     s4_l = np.float64(s4_l)
     s6 = np.float64(s6)
     s6_l = np.float64(s6_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e3 / m1
-    t4 = -t3
-    t5 = t2 + t4
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e3 / m1
     t6 = -t5
-    t7 = 0.0 + t6
-    t8 = t7 - 0.0
-    t9 = t5 - t2
-    t10 = t2 - margin
-    t11 = (fma(-t1, m0, e2) + e2_l) / m0
-    t12 = (fma(t4, m1, e3) + e3_l) / m1
-    t13 = -(t2 - (t5 - t9) + (t4 - t9) + (margin - (t2 - t10) + (t1 - t10) + t11) + -t12)
-    t14 = 0.0 - (t7 - t8) + (t6 - t8) + t13
-    t15 = t14 - t14 == 0.0
-    t16 = t7 + t14
-    t17 = t16 if t15 else t7
-    t18 = t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t7) if t15 else 0.0) <= 0.0
-    t19 = s6 / m0
-    t20 = s4 / m1
-    t21 = t19 + t20
-    t22 = -(e5 * p)
-    t23 = log_fine(s0)
-    t24 = t22 + t23
-    t25 = t1 * t24
-    t26 = t25 / p
-    t27 = -(t26 / p)
-    t28 = t21 + t27
-    t29 = -(e4 * p)
-    t30 = log_fine(s1)
-    t31 = t29 + t30
-    t32 = t3 * t31
-    t33 = t32 / p
-    t34 = t33 / p
-    t35 = t28 + t34
-    t36 = g * t35
-    t37 = t35 - t28
-    t38 = t28 - t21
-    t39 = t21 - t19
-    t40 = t19 - (t21 - t39) + (t20 - t39) + (fma(-t19, m0, s6) + s6_l) / m0 + (fma(-t20, m1, s4) + s4_l) / m1
-    t41 = t24 - t22
-    t42 = t22 - (t24 - t41) + (t23 - t41) + -(fma(e5, p, t22) + e5_l * p)
-    t43 = fma(t1, t24, -t25) + t1 * (t42 + (log_fine_low(s0) + s0_l * (1.0 / s0))) + t11 * t24
-    t44 = t21 - (t28 - t38) + (t27 - t38) + t40 + -((fma(t27, p, t26) + (fma(-t26, p, t25) + t43) / p) / p)
-    t45 = t31 - t29
-    t46 = t29 - (t31 - t45) + (t30 - t45) + -(fma(e4, p, t29) + e4_l * p)
-    t47 = fma(t3, t31, -t32) + t3 * (t46 + (log_fine_low(s1) + s1_l * (1.0 / s1))) + t12 * t31
-    t48 = t28 - (t35 - t37) + (t34 - t37) + t44 + (fma(-t34, p, t33) + (fma(-t33, p, t32) + t47) / p) / p
-    t49 = fma(g, t35, -t36) + g * t48 if t18 else 0.0
-    t50 = t36 if t18 else 0.0
-    return t50 + t49 if t49 - t49 == 0.0 else t50
+    t7 = t4 + t6
+    t8 = -t7
+    t9 = 0.0 + t8
+    t10 = t9 - 0.0
+    t11 = t7 - t4
+    t12 = t4 - margin
+    t13 = (fma(-t3, m0, e2) + e2_l) / m0
+    t14 = (fma(t6, m1, e3) + e3_l) / m1
+    t15 = -(t4 - (t7 - t11) + (t6 - t11) + (margin - (t4 - t12) + (t3 - t12) + t13) + -t14)
+    t16 = 0.0 - (t9 - t10) + (t8 - t10) + t15
+    t17 = t16 - t16 == 0.0
+    t18 = t9 + t16
+    t19 = t18 if t17 else t9
+    t20 = t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t9) if t17 else 0.0) <= 0.0
+    t21 = s6 / m0
+    t22 = s4 / m1
+    t23 = t21 + t22
+    t24 = -(e5 * p)
+    t25 = log_fine(s0)
+    t26 = t24 + t25
+    t27 = t3 * t26
+    t28 = t27 / p
+    t29 = -(t28 / p)
+    t30 = t23 + t29
+    t31 = -(e4 * p)
+    t32 = log_fine(s1)
+    t33 = t31 + t32
+    t34 = t5 * t33
+    t35 = t34 / p
+    t36 = t35 / p
+    t37 = t30 + t36
+    t38 = g * t37
+    t39 = t37 - t30
+    t40 = t30 - t23
+    t41 = t23 - t21
+    t42 = t21 - (t23 - t41) + (t22 - t41) + (fma(-t21, m0, s6) + s6_l) / m0 + (fma(-t22, m1, s4) + s4_l) / m1
+    t43 = t26 - t24
+    t44 = t24 - (t26 - t43) + (t25 - t43) + -(fma(e5, p, t24) + e5_l * p)
+    t45 = fma(t3, t26, -t27) + t3 * (t44 + (log_fine_low(s0) + s0_l * (1.0 / s0))) + t13 * t26
+    t46 = t23 - (t30 - t40) + (t29 - t40) + t42 + -((fma(t29, p, t28) + (fma(-t28, p, t27) + t45) / p) / p)
+    t47 = t33 - t31
+    t48 = t31 - (t33 - t47) + (t32 - t47) + -(fma(e4, p, t31) + e4_l * p)
+    t49 = fma(t5, t33, -t34) + t5 * (t48 + (log_fine_low(s1) + s1_l * (1.0 / s1))) + t14 * t33
+    t50 = t30 - (t37 - t39) + (t36 - t39) + t46 + (fma(-t36, p, t35) + (fma(-t35, p, t34) + t49) / p) / p
+    t51 = 0.0 if t1 else 0.0 if t2 else fma(g, t37, -t38) + g * t50 if t20 else 0.0
+    t52 = e3 if t1 else e2 if t2 else t38 if t20 else 0.0
+    return t52 + t51 if t51 - t51 == 0.0 else t52
 
 
 # e4 = log(m1)
@@ -10212,49 +10394,51 @@ def vjp_p_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1,
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = -(e3 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e3) + e3_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s1 + -0.0
-    t17 = t16 - s1
-    t18 = s1 - (t16 - t17) + (-0.0 - t17) + s1_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = s1_l - s1_l == 0.0
-    t23 = s1 + s1_l
-    t24 = t23 if t22 else s1
-    t25 = 1.0 / p
-    t26 = t25 + -1.0
-    t27 = t26 - t25
-    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
-    t29 = t28 - t28 == 0.0
-    t30 = t26 + t28
-    t31 = t30 if t29 else t26
-    t32 = pow(t24, t31)
-    t33 = 0.0 if t21 else t32
-    t34 = -(t33 / p)
-    t35 = t32 * (t31 * ((s1_l - (t23 - s1) if t22 else 0.0) / t24))
-    t36 = fma(t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
-    t37 = -(t36 / p) if t15 else 0.0
-    t38 = t37 - t37 == 0.0
-    t39 = t34 if t15 else 0.0
-    t40 = t39 + t37
-    t41 = t40 if t38 else t39
-    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
-    return t41, t42
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = -(e3 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e3) + e3_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s1 + -0.0
+    t19 = t18 - s1
+    t20 = s1 - (t18 - t19) + (-0.0 - t19) + s1_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = s1_l - s1_l == 0.0
+    t25 = s1 + s1_l
+    t26 = t25 if t24 else s1
+    t27 = 1.0 / p
+    t28 = t27 + -1.0
+    t29 = t28 - t27
+    t30 = t27 - (t28 - t29) + (-1.0 - t29) + fma(-t27, p, 1.0) / p
+    t31 = t30 - t30 == 0.0
+    t32 = t28 + t30
+    t33 = t32 if t31 else t28
+    t34 = pow(t26, t33)
+    t35 = 0.0 if t23 else t34
+    t36 = -(t35 / p)
+    t37 = t34 * (t33 * ((s1_l - (t25 - s1) if t24 else 0.0) / t26))
+    t38 = fma(t36, p, t35) + (0.0 if t23 else t37 + t34 * ((t30 - (t32 - t28) if t31 else 0.0) * log(t26)))
+    t39 = 0.0 if t1 else 0.0 if t2 else -(t38 / p) if t17 else 0.0
+    t40 = t39 - t39 == 0.0
+    t41 = e3 if t1 else e2 if t2 else t36 if t17 else 0.0
+    t42 = t41 + t39
+    t43 = t42 if t40 else t41
+    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
+    return t43, t44
 
 
 # s5 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 - e3/m1 + margin >= 0 else 0)
@@ -10270,49 +10454,51 @@ def vjp_p_f32_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1,
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = -(e3 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e3) + e3_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s0 + -0.0
-    t17 = t16 - s0
-    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = s0_l - s0_l == 0.0
-    t23 = s0 + s0_l
-    t24 = t23 if t22 else s0
-    t25 = 1.0 / p
-    t26 = t25 + -1.0
-    t27 = t26 - t25
-    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
-    t29 = t28 - t28 == 0.0
-    t30 = t26 + t28
-    t31 = t30 if t29 else t26
-    t32 = pow(t24, t31)
-    t33 = 0.0 if t21 else t32
-    t34 = t33 / p
-    t35 = t32 * (t31 * ((s0_l - (t23 - s0) if t22 else 0.0) / t24))
-    t36 = fma(-t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
-    t37 = t36 / p if t15 else 0.0
-    t38 = t37 - t37 == 0.0
-    t39 = t34 if t15 else 0.0
-    t40 = t39 + t37
-    t41 = t40 if t38 else t39
-    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
-    return t41, t42
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = -(e3 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e3) + e3_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s0 + -0.0
+    t19 = t18 - s0
+    t20 = s0 - (t18 - t19) + (-0.0 - t19) + s0_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = s0_l - s0_l == 0.0
+    t25 = s0 + s0_l
+    t26 = t25 if t24 else s0
+    t27 = 1.0 / p
+    t28 = t27 + -1.0
+    t29 = t28 - t27
+    t30 = t27 - (t28 - t29) + (-1.0 - t29) + fma(-t27, p, 1.0) / p
+    t31 = t30 - t30 == 0.0
+    t32 = t28 + t30
+    t33 = t32 if t31 else t28
+    t34 = pow(t26, t33)
+    t35 = 0.0 if t23 else t34
+    t36 = t35 / p
+    t37 = t34 * (t33 * ((s0_l - (t25 - s0) if t24 else 0.0) / t26))
+    t38 = fma(-t36, p, t35) + (0.0 if t23 else t37 + t34 * ((t30 - (t32 - t28) if t31 else 0.0) * log(t26)))
+    t39 = 0.0 if t1 else 0.0 if t2 else t38 / p if t17 else 0.0
+    t40 = t39 - t39 == 0.0
+    t41 = e3 if t1 else e2 if t2 else t36 if t17 else 0.0
+    t42 = t41 + t39
+    t43 = t42 if t40 else t41
+    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
+    return t43, t44
 
 
 # dp = (g*(-e2*(-e5*p + log(s0))/(m0*p**2) + e3*(-e4*p + log(s1))/(m1*p**2) + s4/m1 + s6/m0) if e2/m0 - e3/m1 +
@@ -10340,56 +10526,58 @@ def vjp_p_f32_dp_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     s4_l = np.float64(s4_l)
     s6 = np.float64(s6)
     s6_l = np.float64(s6_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e3 / m1
-    t4 = -t3
-    t5 = t2 + t4
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e3 / m1
     t6 = -t5
-    t7 = 0.0 + t6
-    t8 = t7 - 0.0
-    t9 = t5 - t2
-    t10 = t2 - margin
-    t11 = (fma(-t1, m0, e2) + e2_l) / m0
-    t12 = (fma(t4, m1, e3) + e3_l) / m1
-    t13 = -(t2 - (t5 - t9) + (t4 - t9) + (margin - (t2 - t10) + (t1 - t10) + t11) + -t12)
-    t14 = 0.0 - (t7 - t8) + (t6 - t8) + t13
-    t15 = t14 - t14 == 0.0
-    t16 = t7 + t14
-    t17 = t16 if t15 else t7
-    t18 = t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t7) if t15 else 0.0) <= 0.0
-    t19 = s6 / m0
-    t20 = s4 / m1
-    t21 = t19 + t20
-    t22 = -(e5 * p)
-    t23 = log(s0)
-    t24 = t22 + t23
-    t25 = t1 * t24
-    t26 = t25 / p
-    t27 = -(t26 / p)
-    t28 = t21 + t27
-    t29 = -(e4 * p)
-    t30 = log(s1)
-    t31 = t29 + t30
-    t32 = t3 * t31
-    t33 = t32 / p
-    t34 = t33 / p
-    t35 = t28 + t34
-    t36 = g * t35
-    t37 = t35 - t28
-    t38 = t28 - t21
-    t39 = t21 - t19
-    t40 = t19 - (t21 - t39) + (t20 - t39) + (fma(-t19, m0, s6) + s6_l) / m0 + (fma(-t20, m1, s4) + s4_l) / m1
-    t41 = t24 - t22
-    t42 = fma(t1, t24, -t25) + t1 * (t22 - (t24 - t41) + (t23 - t41) + -fma(e5, p, t22) + s0_l * (1.0 / s0))
-    t43 = -((fma(t27, p, t26) + (fma(-t26, p, t25) + (t42 + t11 * t24)) / p) / p)
-    t44 = t31 - t29
-    t45 = fma(t3, t31, -t32) + t3 * (t29 - (t31 - t44) + (t30 - t44) + -fma(e4, p, t29) + s1_l * (1.0 / s1))
-    t46 = t28 - (t35 - t37) + (t34 - t37) + (t21 - (t28 - t38) + (t27 - t38) + t40 + t43)
-    t47 = g * (t46 + (fma(-t34, p, t33) + (fma(-t33, p, t32) + (t45 + t12 * t31)) / p) / p)
-    t48 = fma(g, t35, -t36) + t47 if t18 else 0.0
-    t49 = t36 if t18 else 0.0
-    return t49 + t48 if t48 - t48 == 0.0 else t49
+    t7 = t4 + t6
+    t8 = -t7
+    t9 = 0.0 + t8
+    t10 = t9 - 0.0
+    t11 = t7 - t4
+    t12 = t4 - margin
+    t13 = (fma(-t3, m0, e2) + e2_l) / m0
+    t14 = (fma(t6, m1, e3) + e3_l) / m1
+    t15 = -(t4 - (t7 - t11) + (t6 - t11) + (margin - (t4 - t12) + (t3 - t12) + t13) + -t14)
+    t16 = 0.0 - (t9 - t10) + (t8 - t10) + t15
+    t17 = t16 - t16 == 0.0
+    t18 = t9 + t16
+    t19 = t18 if t17 else t9
+    t20 = t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t9) if t17 else 0.0) <= 0.0
+    t21 = s6 / m0
+    t22 = s4 / m1
+    t23 = t21 + t22
+    t24 = -(e5 * p)
+    t25 = log(s0)
+    t26 = t24 + t25
+    t27 = t3 * t26
+    t28 = t27 / p
+    t29 = -(t28 / p)
+    t30 = t23 + t29
+    t31 = -(e4 * p)
+    t32 = log(s1)
+    t33 = t31 + t32
+    t34 = t5 * t33
+    t35 = t34 / p
+    t36 = t35 / p
+    t37 = t30 + t36
+    t38 = g * t37
+    t39 = t37 - t30
+    t40 = t30 - t23
+    t41 = t23 - t21
+    t42 = t21 - (t23 - t41) + (t22 - t41) + (fma(-t21, m0, s6) + s6_l) / m0 + (fma(-t22, m1, s4) + s4_l) / m1
+    t43 = t26 - t24
+    t44 = fma(t3, t26, -t27) + t3 * (t24 - (t26 - t43) + (t25 - t43) + -fma(e5, p, t24) + s0_l * (1.0 / s0))
+    t45 = -((fma(t29, p, t28) + (fma(-t28, p, t27) + (t44 + t13 * t26)) / p) / p)
+    t46 = t33 - t31
+    t47 = fma(t5, t33, -t34) + t5 * (t31 - (t33 - t46) + (t32 - t46) + -fma(e4, p, t31) + s1_l * (1.0 / s1))
+    t48 = t30 - (t37 - t39) + (t36 - t39) + (t23 - (t30 - t40) + (t29 - t40) + t42 + t45)
+    t49 = g * (t48 + (fma(-t36, p, t35) + (fma(-t35, p, t34) + (t47 + t14 * t33)) / p) / p)
+    t50 = 0.0 if t1 else 0.0 if t2 else fma(g, t37, -t38) + t49 if t20 else 0.0
+    t51 = e3 if t1 else e2 if t2 else t38 if t20 else 0.0
+    return t51 + t50 if t50 - t50 == 0.0 else t51
 
 
 # s4_of = sum over D.1 of Abs(y1[D.1])**(p - 1)*sign(y1[D.1])
@@ -10491,27 +10679,30 @@ def vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, g, 
     s4_l = np.float64(s4_l)
     s6 = np.float64(s6)
     s6_l = np.float64(s6_l)
-    t1 = e0 / m0
-    t2 = margin + t1
-    t3 = -(e1 / m1)
-    t4 = t2 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t2
-    t9 = t2 - margin
-    t10 = t2 - (t4 - t8) + (t3 - t8) + (margin - (t2 - t9) + (t1 - t9) + (fma(-t1, m0, e0) + e0_l) / m0)
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + -(t10 + -((fma(t3, m1, e1) + e1_l) / m1))
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s4 + s6
-    t17 = g * t16
-    t18 = t16 - s4
-    t19 = fma(g, t16, -t17) + g * (s4 - (t16 - t18) + (s6 - t18) + s4_l + s6_l) if t15 else 0.0
-    t20 = t17 if t15 else 0.0
-    return t20 + t19 if t19 - t19 == 0.0 else t20
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 / m0
+    t4 = margin + t3
+    t5 = -(e1 / m1)
+    t6 = t4 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t4
+    t11 = t4 - margin
+    t12 = t4 - (t6 - t10) + (t5 - t10) + (margin - (t4 - t11) + (t3 - t11) + (fma(-t3, m0, e0) + e0_l) / m0)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -(t12 + -((fma(t5, m1, e1) + e1_l) / m1))
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s4 + s6
+    t19 = g * t18
+    t20 = t18 - s4
+    t21 = 0.0 if t2 else fma(g, t18, -t19) + g * (s4 - (t18 - t20) + (s6 - t20) + s4_l + s6_l) if t17 else 0.0
+    t22 = 0.0 if t1 else t21
+    t23 = e1 if t1 else e0 if t2 else t19 if t17 else 0.0
+    return t23 + t22 if t22 - t22 == 0.0 else t23
 
 
 # s4_of = sum over D.1 of Abs(y1[D.1])**n0*sign(y1[D.1])
@@ -12415,7 +12606,8 @@ def vjp_f64_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t12 = t11 - t11 == 0.0
     t13 = t6 + t11
     t14 = t13 if t12 else t6
-    return 1.0 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    t15 = 1.0 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t15
 
 
 # s5 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - positive[D.1]), s2) else 0)
@@ -12438,7 +12630,8 @@ def vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_D1, positive_D1):
     t10 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + -s2_l
     t11 = t10 - t10 == 0.0
     t12 = t5 + t10
-    return 1.0 if (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0 else 0.0
+    t13 = 1.0 if (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0 else 0.0
+    return s2 if s2 != s2 else t13
 
 
 # s6 = (-(0 if s0 < s1 else (1 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -12481,7 +12674,8 @@ def vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t28 = t27 if t26 else t23
     t29 = 1.0 if t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0 else 0.5
     t30 = -(0.0 if t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) < 0.0 else t29)
-    return t30 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    t31 = t30 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t31
 
 
 # s7 = sum over D.1 of (1 if Eq(Abs(eps - negative[D.1] + positive[D.1]), s1) else 0)
@@ -12505,7 +12699,8 @@ def vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_D1, positive_D1):
     t11 = t3 - (t5 - t6) + (t4 - t6) + (-t10 if t2 < 0.0 else t10) + -s1_l
     t12 = t11 - t11 == 0.0
     t13 = t5 + t11
-    return 1.0 if (t13 if t12 else t5) == 0.0 and (t11 - (t13 - t5) if t12 else 0.0) == 0.0 else 0.0
+    t14 = 1.0 if (t13 if t12 else t5) == 0.0 and (t11 - (t13 - t5) if t12 else 0.0) == 0.0 else 0.0
+    return s1 if s1 != s1 else t14
 
 
 # s8 = (-(1 if s0 < s1 else (0 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -12548,7 +12743,8 @@ def vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t28 = t27 if t26 else t23
     t29 = 0.0 if t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0 else 0.5
     t30 = -(1.0 if t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) < 0.0 else t29)
-    return t30 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    t31 = t30 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t31
 
 
 # s9 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - negative[D.1]), s0) else 0)
@@ -12571,7 +12767,8 @@ def vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_D1, negative_D1):
     t10 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + -s0_l
     t11 = t10 - t10 == 0.0
     t12 = t5 + t10
-    return 1.0 if (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0 else 0.0
+    t13 = 1.0 if (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0 else 0.0
+    return s0 if s0 != s0 else t13
 
 
 # danchor[D] = g*((sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
@@ -12599,66 +12796,69 @@ def vjp_f64_danchor_core_swap_p_eq_inf(
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = anchor_D - negative_D
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s0
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = t1 - anchor_D
-    t9 = t1 - (t2 - t7) + (eps - t7) + (anchor_D - (t1 - t8) + (-negative_D - t8))
-    t10 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + -s0_l
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0
-    t14 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t15 = 1.0 if 0.0 < t14 else -1.0 if t14 < 0.0 else 0.0
-    t16 = t15 / s9
-    t17 = margin + s2
-    t18 = s0 < s1
-    t19 = -(s0 if t18 else s1)
-    t20 = t17 + t19
-    t21 = -t20
-    t22 = 0.0 + t21
-    t23 = t22 - 0.0
-    t24 = t20 - t17
-    t25 = t17 - margin
-    t26 = t17 - (t20 - t24) + (t19 - t24) + (margin - (t17 - t25) + (s2 - t25) + s2_l)
-    t27 = 0.0 - (t22 - t23) + (t21 - t23) + -(t26 + -(s0_l if t18 else s1_l))
-    t28 = t27 - t27 == 0.0
-    t29 = t22 + t27
-    t30 = t29 if t28 else t22
-    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t22) if t28 else 0.0) <= 0.0
-    t32 = s8 if t31 else 0.0
-    t33 = t16 * t32
-    t34 = t33 if t13 else 0.0
-    t35 = anchor_D - positive_D
-    t36 = t35 + eps
-    t37 = abs(t36)
-    t38 = -s2
-    t39 = t37 + t38
-    t40 = t39 - t37
-    t41 = t36 - t35
-    t42 = t35 - anchor_D
-    t43 = t35 - (t36 - t41) + (eps - t41) + (anchor_D - (t35 - t42) + (-positive_D - t42))
-    t44 = t37 - (t39 - t40) + (t38 - t40) + (-t43 if t36 < 0.0 else t43) + -s2_l
-    t45 = t44 - t44 == 0.0
-    t46 = t39 + t44
-    t47 = (t46 if t45 else t39) == 0.0 and (t44 - (t46 - t39) if t45 else 0.0) == 0.0
-    t48 = t36 + t43 if t43 - t43 == 0.0 else t36
-    t49 = 1.0 if 0.0 < t48 else -1.0 if t48 < 0.0 else 0.0
-    t50 = t49 / s5
-    t51 = s4 if t31 else 0.0
-    t52 = t50 * t51
-    t53 = t52 if t47 else 0.0
-    t54 = t34 + t53
-    t55 = g * t54
-    t56 = t54 - t34
-    t57 = fma(t16, t32, -t33) + (fma(-t16, s9, t15) - t16 * s9_l) / s9 * t32 if t13 else 0.0
-    t58 = fma(t50, t51, -t52) + (fma(-t50, s5, t49) - t50 * s5_l) / s5 * t51 if t47 else 0.0
-    t59 = fma(g, t54, -t55) + g * (t34 - (t54 - t56) + (t53 - t56) + t57 + t58)
-    return t55 + t59 if t59 - t59 == 0.0 else t55
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = anchor_D - negative_D
+    t4 = t3 + eps
+    t5 = abs(t4)
+    t6 = -s0
+    t7 = t5 + t6
+    t8 = t7 - t5
+    t9 = t4 - t3
+    t10 = t3 - anchor_D
+    t11 = t3 - (t4 - t9) + (eps - t9) + (anchor_D - (t3 - t10) + (-negative_D - t10))
+    t12 = t5 - (t7 - t8) + (t6 - t8) + (-t11 if t4 < 0.0 else t11) + -s0_l
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = (t14 if t13 else t7) == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) == 0.0
+    t16 = t4 + t11 if t11 - t11 == 0.0 else t4
+    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
+    t18 = t17 / s9
+    t19 = margin + s2
+    t20 = s0 < s1
+    t21 = -(s0 if t20 else s1)
+    t22 = t19 + t21
+    t23 = -t22
+    t24 = 0.0 + t23
+    t25 = t24 - 0.0
+    t26 = t22 - t19
+    t27 = t19 - margin
+    t28 = t19 - (t22 - t26) + (t21 - t26) + (margin - (t19 - t27) + (s2 - t27) + s2_l)
+    t29 = 0.0 - (t24 - t25) + (t23 - t25) + -(t28 + -(s0_l if t20 else s1_l))
+    t30 = t29 - t29 == 0.0
+    t31 = t24 + t29
+    t32 = t31 if t30 else t24
+    t33 = t32 < 0.0 or t32 == 0.0 and (t29 - (t31 - t24) if t30 else 0.0) <= 0.0
+    t34 = s8 if t33 else 0.0
+    t35 = t18 * t34
+    t36 = t35 if t15 else 0.0
+    t37 = anchor_D - positive_D
+    t38 = t37 + eps
+    t39 = abs(t38)
+    t40 = -s2
+    t41 = t39 + t40
+    t42 = t41 - t39
+    t43 = t38 - t37
+    t44 = t37 - anchor_D
+    t45 = t37 - (t38 - t43) + (eps - t43) + (anchor_D - (t37 - t44) + (-positive_D - t44))
+    t46 = t39 - (t41 - t42) + (t40 - t42) + (-t45 if t38 < 0.0 else t45) + -s2_l
+    t47 = t46 - t46 == 0.0
+    t48 = t41 + t46
+    t49 = (t48 if t47 else t41) == 0.0 and (t46 - (t48 - t41) if t47 else 0.0) == 0.0
+    t50 = t38 + t45 if t45 - t45 == 0.0 else t38
+    t51 = 1.0 if 0.0 < t50 else -1.0 if t50 < 0.0 else 0.0
+    t52 = t51 / s5
+    t53 = s4 if t33 else 0.0
+    t54 = t52 * t53
+    t55 = t54 if t49 else 0.0
+    t56 = t36 + t55
+    t57 = g * t56
+    t58 = t56 - t36
+    t59 = fma(t18, t34, -t35) + (fma(-t18, s9, t17) - t18 * s9_l) / s9 * t34 if t15 else 0.0
+    t60 = fma(t52, t53, -t54) + (fma(-t52, s5, t51) - t52 * s5_l) / s5 * t53 if t49 else 0.0
+    t61 = 0.0 if t1 else 0.0 if t2 else fma(g, t56, -t57) + g * (t36 - (t56 - t58) + (t55 - t58) + t59 + t60)
+    t62 = s1 if t1 else s0 if t2 else t57
+    return t62 + t61 if t61 - t61 == 0.0 else t62
 
 
 # dpositive[D] = g*((-sign(eps + anchor[D] - positive[D])*(s4 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s5 if
@@ -12686,67 +12886,70 @@ def vjp_f64_dpositive_core_swap_p_eq_inf(
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = positive_D - negative_D
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s1
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = -negative_D
-    t9 = t1 - t8
-    t10 = t1 - (t2 - t7) + (eps - t7) + (t8 - (t1 - t9) + (positive_D - t9))
-    t11 = t3 - (t5 - t6) + (t4 - t6) + (-t10 if t2 < 0.0 else t10) + -s1_l
-    t12 = t11 - t11 == 0.0
-    t13 = t5 + t11
-    t14 = (t13 if t12 else t5) == 0.0 and (t11 - (t13 - t5) if t12 else 0.0) == 0.0
-    t15 = t2 + t10 if t10 - t10 == 0.0 else t2
-    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
-    t17 = t16 / s7
-    t18 = margin + s2
-    t19 = s0 < s1
-    t20 = -(s0 if t19 else s1)
-    t21 = t18 + t20
-    t22 = -t21
-    t23 = 0.0 + t22
-    t24 = t23 - 0.0
-    t25 = t21 - t18
-    t26 = t18 - margin
-    t27 = t18 - (t21 - t25) + (t20 - t25) + (margin - (t18 - t26) + (s2 - t26) + s2_l)
-    t28 = 0.0 - (t23 - t24) + (t22 - t24) + -(t27 + -(s0_l if t19 else s1_l))
-    t29 = t28 - t28 == 0.0
-    t30 = t23 + t28
-    t31 = t30 if t29 else t23
-    t32 = t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t23) if t29 else 0.0) <= 0.0
-    t33 = s6 if t32 else 0.0
-    t34 = t17 * t33
-    t35 = t34 if t14 else 0.0
-    t36 = anchor_D - positive_D
-    t37 = t36 + eps
-    t38 = abs(t37)
-    t39 = -s2
-    t40 = t38 + t39
-    t41 = t40 - t38
-    t42 = t37 - t36
-    t43 = t36 - anchor_D
-    t44 = t36 - (t37 - t42) + (eps - t42) + (anchor_D - (t36 - t43) + (-positive_D - t43))
-    t45 = t38 - (t40 - t41) + (t39 - t41) + (-t44 if t37 < 0.0 else t44) + -s2_l
-    t46 = t45 - t45 == 0.0
-    t47 = t40 + t45
-    t48 = (t47 if t46 else t40) == 0.0 and (t45 - (t47 - t40) if t46 else 0.0) == 0.0
-    t49 = t37 + t44 if t44 - t44 == 0.0 else t37
-    t50 = 1.0 if 0.0 < t49 else -1.0 if t49 < 0.0 else 0.0
-    t51 = t50 / s5
-    t52 = s4 if t32 else 0.0
-    t53 = -(t51 * t52)
-    t54 = t53 if t48 else 0.0
-    t55 = t35 + t54
-    t56 = g * t55
-    t57 = t55 - t35
-    t58 = fma(t17, t33, -t34) + (fma(-t17, s7, t16) - t17 * s7_l) / s7 * t33 if t14 else 0.0
-    t59 = -(fma(t51, t52, t53) + (fma(-t51, s5, t50) - t51 * s5_l) / s5 * t52) if t48 else 0.0
-    t60 = fma(g, t55, -t56) + g * (t35 - (t55 - t57) + (t54 - t57) + t58 + t59)
-    return t56 + t60 if t60 - t60 == 0.0 else t56
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = positive_D - negative_D
+    t4 = t3 + eps
+    t5 = abs(t4)
+    t6 = -s1
+    t7 = t5 + t6
+    t8 = t7 - t5
+    t9 = t4 - t3
+    t10 = -negative_D
+    t11 = t3 - t10
+    t12 = t3 - (t4 - t9) + (eps - t9) + (t10 - (t3 - t11) + (positive_D - t11))
+    t13 = t5 - (t7 - t8) + (t6 - t8) + (-t12 if t4 < 0.0 else t12) + -s1_l
+    t14 = t13 - t13 == 0.0
+    t15 = t7 + t13
+    t16 = (t15 if t14 else t7) == 0.0 and (t13 - (t15 - t7) if t14 else 0.0) == 0.0
+    t17 = t4 + t12 if t12 - t12 == 0.0 else t4
+    t18 = 1.0 if 0.0 < t17 else -1.0 if t17 < 0.0 else 0.0
+    t19 = t18 / s7
+    t20 = margin + s2
+    t21 = s0 < s1
+    t22 = -(s0 if t21 else s1)
+    t23 = t20 + t22
+    t24 = -t23
+    t25 = 0.0 + t24
+    t26 = t25 - 0.0
+    t27 = t23 - t20
+    t28 = t20 - margin
+    t29 = t20 - (t23 - t27) + (t22 - t27) + (margin - (t20 - t28) + (s2 - t28) + s2_l)
+    t30 = 0.0 - (t25 - t26) + (t24 - t26) + -(t29 + -(s0_l if t21 else s1_l))
+    t31 = t30 - t30 == 0.0
+    t32 = t25 + t30
+    t33 = t32 if t31 else t25
+    t34 = t33 < 0.0 or t33 == 0.0 and (t30 - (t32 - t25) if t31 else 0.0) <= 0.0
+    t35 = s6 if t34 else 0.0
+    t36 = t19 * t35
+    t37 = t36 if t16 else 0.0
+    t38 = anchor_D - positive_D
+    t39 = t38 + eps
+    t40 = abs(t39)
+    t41 = -s2
+    t42 = t40 + t41
+    t43 = t42 - t40
+    t44 = t39 - t38
+    t45 = t38 - anchor_D
+    t46 = t38 - (t39 - t44) + (eps - t44) + (anchor_D - (t38 - t45) + (-positive_D - t45))
+    t47 = t40 - (t42 - t43) + (t41 - t43) + (-t46 if t39 < 0.0 else t46) + -s2_l
+    t48 = t47 - t47 == 0.0
+    t49 = t42 + t47
+    t50 = (t49 if t48 else t42) == 0.0 and (t47 - (t49 - t42) if t48 else 0.0) == 0.0
+    t51 = t39 + t46 if t46 - t46 == 0.0 else t39
+    t52 = 1.0 if 0.0 < t51 else -1.0 if t51 < 0.0 else 0.0
+    t53 = t52 / s5
+    t54 = s4 if t34 else 0.0
+    t55 = -(t53 * t54)
+    t56 = t55 if t50 else 0.0
+    t57 = t37 + t56
+    t58 = g * t57
+    t59 = t57 - t37
+    t60 = fma(t19, t35, -t36) + (fma(-t19, s7, t18) - t19 * s7_l) / s7 * t35 if t16 else 0.0
+    t61 = -(fma(t53, t54, t55) + (fma(-t53, s5, t52) - t53 * s5_l) / s5 * t54) if t50 else 0.0
+    t62 = 0.0 if t1 else 0.0 if t2 else fma(g, t57, -t58) + g * (t37 - (t57 - t59) + (t56 - t59) + t60 + t61)
+    t63 = s1 if t1 else s0 if t2 else t58
+    return t63 + t62 if t62 - t62 == 0.0 else t63
 
 
 # dnegative[D] = g*((-sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
@@ -12774,67 +12977,70 @@ def vjp_f64_dnegative_core_swap_p_eq_inf(
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = positive_D - negative_D
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s1
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = -negative_D
-    t9 = t1 - t8
-    t10 = t1 - (t2 - t7) + (eps - t7) + (t8 - (t1 - t9) + (positive_D - t9))
-    t11 = t3 - (t5 - t6) + (t4 - t6) + (-t10 if t2 < 0.0 else t10) + -s1_l
-    t12 = t11 - t11 == 0.0
-    t13 = t5 + t11
-    t14 = (t13 if t12 else t5) == 0.0 and (t11 - (t13 - t5) if t12 else 0.0) == 0.0
-    t15 = t2 + t10 if t10 - t10 == 0.0 else t2
-    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
-    t17 = t16 / s7
-    t18 = margin + s2
-    t19 = s0 < s1
-    t20 = -(s0 if t19 else s1)
-    t21 = t18 + t20
-    t22 = -t21
-    t23 = 0.0 + t22
-    t24 = t23 - 0.0
-    t25 = t21 - t18
-    t26 = t18 - margin
-    t27 = t18 - (t21 - t25) + (t20 - t25) + (margin - (t18 - t26) + (s2 - t26) + s2_l)
-    t28 = 0.0 - (t23 - t24) + (t22 - t24) + -(t27 + -(s0_l if t19 else s1_l))
-    t29 = t28 - t28 == 0.0
-    t30 = t23 + t28
-    t31 = t30 if t29 else t23
-    t32 = t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t23) if t29 else 0.0) <= 0.0
-    t33 = s6 if t32 else 0.0
-    t34 = -(t17 * t33)
-    t35 = t34 if t14 else 0.0
-    t36 = anchor_D - negative_D
-    t37 = t36 + eps
-    t38 = abs(t37)
-    t39 = -s0
-    t40 = t38 + t39
-    t41 = t40 - t38
-    t42 = t37 - t36
-    t43 = t36 - anchor_D
-    t44 = t36 - (t37 - t42) + (eps - t42) + (anchor_D - (t36 - t43) + (t8 - t43))
-    t45 = t38 - (t40 - t41) + (t39 - t41) + (-t44 if t37 < 0.0 else t44) + -s0_l
-    t46 = t45 - t45 == 0.0
-    t47 = t40 + t45
-    t48 = (t47 if t46 else t40) == 0.0 and (t45 - (t47 - t40) if t46 else 0.0) == 0.0
-    t49 = t37 + t44 if t44 - t44 == 0.0 else t37
-    t50 = 1.0 if 0.0 < t49 else -1.0 if t49 < 0.0 else 0.0
-    t51 = t50 / s9
-    t52 = s8 if t32 else 0.0
-    t53 = -(t51 * t52)
-    t54 = t53 if t48 else 0.0
-    t55 = t35 + t54
-    t56 = g * t55
-    t57 = t55 - t35
-    t58 = -(fma(t17, t33, t34) + (fma(-t17, s7, t16) - t17 * s7_l) / s7 * t33) if t14 else 0.0
-    t59 = -(fma(t51, t52, t53) + (fma(-t51, s9, t50) - t51 * s9_l) / s9 * t52) if t48 else 0.0
-    t60 = fma(g, t55, -t56) + g * (t35 - (t55 - t57) + (t54 - t57) + t58 + t59)
-    return t56 + t60 if t60 - t60 == 0.0 else t56
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = positive_D - negative_D
+    t4 = t3 + eps
+    t5 = abs(t4)
+    t6 = -s1
+    t7 = t5 + t6
+    t8 = t7 - t5
+    t9 = t4 - t3
+    t10 = -negative_D
+    t11 = t3 - t10
+    t12 = t3 - (t4 - t9) + (eps - t9) + (t10 - (t3 - t11) + (positive_D - t11))
+    t13 = t5 - (t7 - t8) + (t6 - t8) + (-t12 if t4 < 0.0 else t12) + -s1_l
+    t14 = t13 - t13 == 0.0
+    t15 = t7 + t13
+    t16 = (t15 if t14 else t7) == 0.0 and (t13 - (t15 - t7) if t14 else 0.0) == 0.0
+    t17 = t4 + t12 if t12 - t12 == 0.0 else t4
+    t18 = 1.0 if 0.0 < t17 else -1.0 if t17 < 0.0 else 0.0
+    t19 = t18 / s7
+    t20 = margin + s2
+    t21 = s0 < s1
+    t22 = -(s0 if t21 else s1)
+    t23 = t20 + t22
+    t24 = -t23
+    t25 = 0.0 + t24
+    t26 = t25 - 0.0
+    t27 = t23 - t20
+    t28 = t20 - margin
+    t29 = t20 - (t23 - t27) + (t22 - t27) + (margin - (t20 - t28) + (s2 - t28) + s2_l)
+    t30 = 0.0 - (t25 - t26) + (t24 - t26) + -(t29 + -(s0_l if t21 else s1_l))
+    t31 = t30 - t30 == 0.0
+    t32 = t25 + t30
+    t33 = t32 if t31 else t25
+    t34 = t33 < 0.0 or t33 == 0.0 and (t30 - (t32 - t25) if t31 else 0.0) <= 0.0
+    t35 = s6 if t34 else 0.0
+    t36 = -(t19 * t35)
+    t37 = t36 if t16 else 0.0
+    t38 = anchor_D - negative_D
+    t39 = t38 + eps
+    t40 = abs(t39)
+    t41 = -s0
+    t42 = t40 + t41
+    t43 = t42 - t40
+    t44 = t39 - t38
+    t45 = t38 - anchor_D
+    t46 = t38 - (t39 - t44) + (eps - t44) + (anchor_D - (t38 - t45) + (t10 - t45))
+    t47 = t40 - (t42 - t43) + (t41 - t43) + (-t46 if t39 < 0.0 else t46) + -s0_l
+    t48 = t47 - t47 == 0.0
+    t49 = t42 + t47
+    t50 = (t49 if t48 else t42) == 0.0 and (t47 - (t49 - t42) if t48 else 0.0) == 0.0
+    t51 = t39 + t46 if t46 - t46 == 0.0 else t39
+    t52 = 1.0 if 0.0 < t51 else -1.0 if t51 < 0.0 else 0.0
+    t53 = t52 / s9
+    t54 = s8 if t34 else 0.0
+    t55 = -(t53 * t54)
+    t56 = t55 if t50 else 0.0
+    t57 = t37 + t56
+    t58 = g * t57
+    t59 = t57 - t37
+    t60 = -(fma(t19, t35, t36) + (fma(-t19, s7, t18) - t19 * s7_l) / s7 * t35) if t16 else 0.0
+    t61 = -(fma(t53, t54, t55) + (fma(-t53, s9, t52) - t53 * s9_l) / s9 * t54) if t50 else 0.0
+    t62 = 0.0 if t1 else 0.0 if t2 else fma(g, t57, -t58) + g * (t37 - (t57 - t59) + (t56 - t59) + t60 + t61)
+    t63 = s1 if t1 else s0 if t2 else t58
+    return t63 + t62 if t62 - t62 == 0.0 else t63
 
 
 # r_s5 = 1/s5
@@ -12878,28 +13084,30 @@ def vjp_f32_n0_core_swap_p_eq_inf(margin, r_s5, r_s5_l, s0, s0_l, s1, s1_l, s2, 
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     s4 = np.float64(s4)
-    t1 = margin + s2
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - margin
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = s4 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
-    t16 = r_s5 * t15
-    t17 = fma(r_s5, t15, -t16) + r_s5_l * t15
-    t18 = t17 - t17 == 0.0
-    t19 = t16 + t17
-    t20 = t19 if t18 else t16
-    t21 = (t17 - (t19 - t16) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
-    return t20, t21
+    t1 = s0 != s0
+    t2 = margin + s2
+    t3 = s0 < s1
+    t4 = -(s0 if t3 else s1)
+    t5 = t2 + t4
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t2
+    t10 = t2 - margin
+    t11 = -(t2 - (t5 - t9) + (t4 - t9) + (margin - (t2 - t10) + (s2 - t10) + s2_l) + -(s0_l if t3 else s1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = s4 if t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0 else 0.0
+    t17 = r_s5 * t16
+    t18 = 0.0 if t1 else fma(r_s5, t16, -t17) + r_s5_l * t16
+    t19 = t18 - t18 == 0.0
+    t20 = s0 if t1 else t17
+    t21 = t20 + t18
+    t22 = t21 if t19 else t20
+    t23 = (t18 - (t21 - t20) if t19 else 0.0) if t22 - t22 == 0.0 else 0.0
+    return t22, t23
 
 
 # n1 = r_s9*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -12915,28 +13123,30 @@ def vjp_f32_n1_core_swap_p_eq_inf(margin, r_s9, r_s9_l, s0, s0_l, s1, s1_l, s2, 
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     s8 = np.float64(s8)
-    t1 = margin + s2
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - margin
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = s8 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
-    t16 = r_s9 * t15
-    t17 = fma(r_s9, t15, -t16) + r_s9_l * t15
-    t18 = t17 - t17 == 0.0
-    t19 = t16 + t17
-    t20 = t19 if t18 else t16
-    t21 = (t17 - (t19 - t16) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
-    return t20, t21
+    t1 = s1 != s1
+    t2 = margin + s2
+    t3 = s0 < s1
+    t4 = -(s0 if t3 else s1)
+    t5 = t2 + t4
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t2
+    t10 = t2 - margin
+    t11 = -(t2 - (t5 - t9) + (t4 - t9) + (margin - (t2 - t10) + (s2 - t10) + s2_l) + -(s0_l if t3 else s1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = s8 if t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0 else 0.0
+    t17 = r_s9 * t16
+    t18 = 0.0 if t1 else fma(r_s9, t16, -t17) + r_s9_l * t16
+    t19 = t18 - t18 == 0.0
+    t20 = s1 if t1 else t17
+    t21 = t20 + t18
+    t22 = t21 if t19 else t20
+    t23 = (t18 - (t21 - t20) if t19 else 0.0) if t22 - t22 == 0.0 else 0.0
+    return t22, t23
 
 
 # r_s7 = 1/s7
@@ -12966,28 +13176,30 @@ def vjp_f32_n2_core_swap_p_eq_inf(margin, r_s5, r_s5_l, s0, s0_l, s1, s1_l, s2, 
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     s4 = np.float64(s4)
-    t1 = margin + s2
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - margin
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = s4 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
-    t16 = -(r_s5 * t15)
-    t17 = -(fma(r_s5, t15, t16) + r_s5_l * t15)
-    t18 = t17 - t17 == 0.0
-    t19 = t16 + t17
-    t20 = t19 if t18 else t16
-    t21 = (t17 - (t19 - t16) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
-    return t20, t21
+    t1 = s0 != s0
+    t2 = margin + s2
+    t3 = s0 < s1
+    t4 = -(s0 if t3 else s1)
+    t5 = t2 + t4
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t2
+    t10 = t2 - margin
+    t11 = -(t2 - (t5 - t9) + (t4 - t9) + (margin - (t2 - t10) + (s2 - t10) + s2_l) + -(s0_l if t3 else s1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = s4 if t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0 else 0.0
+    t17 = -(r_s5 * t16)
+    t18 = 0.0 if t1 else -(fma(r_s5, t16, t17) + r_s5_l * t16)
+    t19 = t18 - t18 == 0.0
+    t20 = s0 if t1 else t17
+    t21 = t20 + t18
+    t22 = t21 if t19 else t20
+    t23 = (t18 - (t21 - t20) if t19 else 0.0) if t22 - t22 == 0.0 else 0.0
+    return t22, t23
 
 
 # n3 = r_s7*(s6 if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -13003,28 +13215,30 @@ def vjp_f32_n3_core_swap_p_eq_inf(margin, r_s7, r_s7_l, s0, s0_l, s1, s1_l, s2, 
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     s6 = np.float64(s6)
-    t1 = margin + s2
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - margin
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = s6 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
-    t16 = r_s7 * t15
-    t17 = fma(r_s7, t15, -t16) + r_s7_l * t15
-    t18 = t17 - t17 == 0.0
-    t19 = t16 + t17
-    t20 = t19 if t18 else t16
-    t21 = (t17 - (t19 - t16) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
-    return t20, t21
+    t1 = s0 != s0
+    t2 = margin + s2
+    t3 = s0 < s1
+    t4 = -(s0 if t3 else s1)
+    t5 = t2 + t4
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t2
+    t10 = t2 - margin
+    t11 = -(t2 - (t5 - t9) + (t4 - t9) + (margin - (t2 - t10) + (s2 - t10) + s2_l) + -(s0_l if t3 else s1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = s6 if t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0 else 0.0
+    t17 = r_s7 * t16
+    t18 = 0.0 if t1 else fma(r_s7, t16, -t17) + r_s7_l * t16
+    t19 = t18 - t18 == 0.0
+    t20 = s0 if t1 else t17
+    t21 = t20 + t18
+    t22 = t21 if t19 else t20
+    t23 = (t18 - (t21 - t20) if t19 else 0.0) if t22 - t22 == 0.0 else 0.0
+    return t22, t23
 
 
 # n4 = -r_s7*(s6 if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -13040,28 +13254,30 @@ def vjp_f32_n4_core_swap_p_eq_inf(margin, r_s7, r_s7_l, s0, s0_l, s1, s1_l, s2, 
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     s6 = np.float64(s6)
-    t1 = margin + s2
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - margin
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = s6 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
-    t16 = -(r_s7 * t15)
-    t17 = -(fma(r_s7, t15, t16) + r_s7_l * t15)
-    t18 = t17 - t17 == 0.0
-    t19 = t16 + t17
-    t20 = t19 if t18 else t16
-    t21 = (t17 - (t19 - t16) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
-    return t20, t21
+    t1 = s0 != s0
+    t2 = margin + s2
+    t3 = s0 < s1
+    t4 = -(s0 if t3 else s1)
+    t5 = t2 + t4
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t2
+    t10 = t2 - margin
+    t11 = -(t2 - (t5 - t9) + (t4 - t9) + (margin - (t2 - t10) + (s2 - t10) + s2_l) + -(s0_l if t3 else s1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = s6 if t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0 else 0.0
+    t17 = -(r_s7 * t16)
+    t18 = 0.0 if t1 else -(fma(r_s7, t16, t17) + r_s7_l * t16)
+    t19 = t18 - t18 == 0.0
+    t20 = s0 if t1 else t17
+    t21 = t20 + t18
+    t22 = t21 if t19 else t20
+    t23 = (t18 - (t21 - t20) if t19 else 0.0) if t22 - t22 == 0.0 else 0.0
+    return t22, t23
 
 
 # n5 = -r_s9*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -13077,28 +13293,30 @@ def vjp_f32_n5_core_swap_p_eq_inf(margin, r_s9, r_s9_l, s0, s0_l, s1, s1_l, s2, 
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     s8 = np.float64(s8)
-    t1 = margin + s2
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - margin
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = s8 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
-    t16 = -(r_s9 * t15)
-    t17 = -(fma(r_s9, t15, t16) + r_s9_l * t15)
-    t18 = t17 - t17 == 0.0
-    t19 = t16 + t17
-    t20 = t19 if t18 else t16
-    t21 = (t17 - (t19 - t16) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
-    return t20, t21
+    t1 = s1 != s1
+    t2 = margin + s2
+    t3 = s0 < s1
+    t4 = -(s0 if t3 else s1)
+    t5 = t2 + t4
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t2
+    t10 = t2 - margin
+    t11 = -(t2 - (t5 - t9) + (t4 - t9) + (margin - (t2 - t10) + (s2 - t10) + s2_l) + -(s0_l if t3 else s1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = s8 if t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0 else 0.0
+    t17 = -(r_s9 * t16)
+    t18 = 0.0 if t1 else -(fma(r_s9, t16, t17) + r_s9_l * t16)
+    t19 = t18 - t18 == 0.0
+    t20 = s1 if t1 else t17
+    t21 = t20 + t18
+    t22 = t21 if t19 else t20
+    t23 = (t18 - (t21 - t20) if t19 else 0.0) if t22 - t22 == 0.0 else 0.0
+    return t22, t23
 
 
 # danchor[D] = g*((n1*sign(eps + anchor[D] - negative[D]) if Eq(Abs(eps + anchor[D] - negative[D]), s0) else 0) +
@@ -13120,46 +13338,50 @@ def vjp_f32_danchor_core_swap_p_eq_inf(
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = anchor_D - negative_D
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s0
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = t1 - anchor_D
-    t9 = t1 - (t2 - t7) + (eps - t7) + (anchor_D - (t1 - t8) + (-negative_D - t8))
-    t10 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + -s0_l
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0
-    t14 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t15 = 1.0 if 0.0 < t14 else -1.0 if t14 < 0.0 else 0.0
-    t16 = n1 * t15
-    t17 = t16 if t13 else 0.0
-    t18 = anchor_D - positive_D
-    t19 = t18 + eps
-    t20 = abs(t19)
-    t21 = -s2
-    t22 = t20 + t21
-    t23 = t22 - t20
-    t24 = t19 - t18
-    t25 = t18 - anchor_D
-    t26 = t18 - (t19 - t24) + (eps - t24) + (anchor_D - (t18 - t25) + (-positive_D - t25))
-    t27 = t20 - (t22 - t23) + (t21 - t23) + (-t26 if t19 < 0.0 else t26) + -s2_l
-    t28 = t27 - t27 == 0.0
-    t29 = t22 + t27
-    t30 = (t29 if t28 else t22) == 0.0 and (t27 - (t29 - t22) if t28 else 0.0) == 0.0
-    t31 = t19 + t26 if t26 - t26 == 0.0 else t19
-    t32 = 1.0 if 0.0 < t31 else -1.0 if t31 < 0.0 else 0.0
-    t33 = n0 * t32
-    t34 = t33 if t30 else 0.0
-    t35 = t17 + t34
-    t36 = g * t35
-    t37 = t35 - t17
-    t38 = t17 - (t35 - t37) + (t34 - t37) + (fma(n1, t15, -t16) + n1_l * t15 if t13 else 0.0)
-    t39 = fma(g, t35, -t36) + g * (t38 + (fma(n0, t32, -t33) + n0_l * t32 if t30 else 0.0))
-    return t36 + t39 if t39 - t39 == 0.0 else t36
+    t1 = s2 != s2
+    t2 = s0 != s0
+    t3 = anchor_D - negative_D
+    t4 = t3 + eps
+    t5 = abs(t4)
+    t6 = -s0
+    t7 = t5 + t6
+    t8 = t7 - t5
+    t9 = t4 - t3
+    t10 = t3 - anchor_D
+    t11 = t3 - (t4 - t9) + (eps - t9) + (anchor_D - (t3 - t10) + (-negative_D - t10))
+    t12 = t5 - (t7 - t8) + (t6 - t8) + (-t11 if t4 < 0.0 else t11) + -s0_l
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = (t14 if t13 else t7) == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) == 0.0
+    t16 = t4 + t11 if t11 - t11 == 0.0 else t4
+    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
+    t18 = n1 * t17
+    t19 = t18 if t15 else 0.0
+    t20 = anchor_D - positive_D
+    t21 = t20 + eps
+    t22 = abs(t21)
+    t23 = -s2
+    t24 = t22 + t23
+    t25 = t24 - t22
+    t26 = t21 - t20
+    t27 = t20 - anchor_D
+    t28 = t20 - (t21 - t26) + (eps - t26) + (anchor_D - (t20 - t27) + (-positive_D - t27))
+    t29 = t22 - (t24 - t25) + (t23 - t25) + (-t28 if t21 < 0.0 else t28) + -s2_l
+    t30 = t29 - t29 == 0.0
+    t31 = t24 + t29
+    t32 = (t31 if t30 else t24) == 0.0 and (t29 - (t31 - t24) if t30 else 0.0) == 0.0
+    t33 = t21 + t28 if t28 - t28 == 0.0 else t21
+    t34 = 1.0 if 0.0 < t33 else -1.0 if t33 < 0.0 else 0.0
+    t35 = n0 * t34
+    t36 = t35 if t32 else 0.0
+    t37 = t19 + t36
+    t38 = g * t37
+    t39 = t37 - t19
+    t40 = t19 - (t37 - t39) + (t36 - t39) + (fma(n1, t17, -t18) + n1_l * t17 if t15 else 0.0)
+    t41 = 0.0 if t2 else fma(g, t37, -t38) + g * (t40 + (fma(n0, t34, -t35) + n0_l * t34 if t32 else 0.0))
+    t42 = 0.0 if t1 else t41
+    t43 = s2 if t1 else s0 if t2 else t38
+    return t43 + t42 if t42 - t42 == 0.0 else t43
 
 
 # dpositive[D] = g*((n2*sign(eps + anchor[D] - positive[D]) if Eq(Abs(eps + anchor[D] - positive[D]), s2) else 0)
@@ -13181,47 +13403,51 @@ def vjp_f32_dpositive_core_swap_p_eq_inf(
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = positive_D - negative_D
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s1
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = -negative_D
-    t9 = t1 - t8
-    t10 = t1 - (t2 - t7) + (eps - t7) + (t8 - (t1 - t9) + (positive_D - t9))
-    t11 = t3 - (t5 - t6) + (t4 - t6) + (-t10 if t2 < 0.0 else t10) + -s1_l
-    t12 = t11 - t11 == 0.0
-    t13 = t5 + t11
-    t14 = (t13 if t12 else t5) == 0.0 and (t11 - (t13 - t5) if t12 else 0.0) == 0.0
-    t15 = t2 + t10 if t10 - t10 == 0.0 else t2
-    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
-    t17 = n3 * t16
-    t18 = t17 if t14 else 0.0
-    t19 = anchor_D - positive_D
-    t20 = t19 + eps
-    t21 = abs(t20)
-    t22 = -s2
-    t23 = t21 + t22
-    t24 = t23 - t21
-    t25 = t20 - t19
-    t26 = t19 - anchor_D
-    t27 = t19 - (t20 - t25) + (eps - t25) + (anchor_D - (t19 - t26) + (-positive_D - t26))
-    t28 = t21 - (t23 - t24) + (t22 - t24) + (-t27 if t20 < 0.0 else t27) + -s2_l
-    t29 = t28 - t28 == 0.0
-    t30 = t23 + t28
-    t31 = (t30 if t29 else t23) == 0.0 and (t28 - (t30 - t23) if t29 else 0.0) == 0.0
-    t32 = t20 + t27 if t27 - t27 == 0.0 else t20
-    t33 = 1.0 if 0.0 < t32 else -1.0 if t32 < 0.0 else 0.0
-    t34 = n2 * t33
-    t35 = t34 if t31 else 0.0
-    t36 = t18 + t35
-    t37 = g * t36
-    t38 = t36 - t18
-    t39 = t18 - (t36 - t38) + (t35 - t38) + (fma(n3, t16, -t17) + n3_l * t16 if t14 else 0.0)
-    t40 = fma(g, t36, -t37) + g * (t39 + (fma(n2, t33, -t34) + n2_l * t33 if t31 else 0.0))
-    return t37 + t40 if t40 - t40 == 0.0 else t37
+    t1 = s2 != s2
+    t2 = s1 != s1
+    t3 = positive_D - negative_D
+    t4 = t3 + eps
+    t5 = abs(t4)
+    t6 = -s1
+    t7 = t5 + t6
+    t8 = t7 - t5
+    t9 = t4 - t3
+    t10 = -negative_D
+    t11 = t3 - t10
+    t12 = t3 - (t4 - t9) + (eps - t9) + (t10 - (t3 - t11) + (positive_D - t11))
+    t13 = t5 - (t7 - t8) + (t6 - t8) + (-t12 if t4 < 0.0 else t12) + -s1_l
+    t14 = t13 - t13 == 0.0
+    t15 = t7 + t13
+    t16 = (t15 if t14 else t7) == 0.0 and (t13 - (t15 - t7) if t14 else 0.0) == 0.0
+    t17 = t4 + t12 if t12 - t12 == 0.0 else t4
+    t18 = 1.0 if 0.0 < t17 else -1.0 if t17 < 0.0 else 0.0
+    t19 = n3 * t18
+    t20 = t19 if t16 else 0.0
+    t21 = anchor_D - positive_D
+    t22 = t21 + eps
+    t23 = abs(t22)
+    t24 = -s2
+    t25 = t23 + t24
+    t26 = t25 - t23
+    t27 = t22 - t21
+    t28 = t21 - anchor_D
+    t29 = t21 - (t22 - t27) + (eps - t27) + (anchor_D - (t21 - t28) + (-positive_D - t28))
+    t30 = t23 - (t25 - t26) + (t24 - t26) + (-t29 if t22 < 0.0 else t29) + -s2_l
+    t31 = t30 - t30 == 0.0
+    t32 = t25 + t30
+    t33 = (t32 if t31 else t25) == 0.0 and (t30 - (t32 - t25) if t31 else 0.0) == 0.0
+    t34 = t22 + t29 if t29 - t29 == 0.0 else t22
+    t35 = 1.0 if 0.0 < t34 else -1.0 if t34 < 0.0 else 0.0
+    t36 = n2 * t35
+    t37 = t36 if t33 else 0.0
+    t38 = t20 + t37
+    t39 = g * t38
+    t40 = t38 - t20
+    t41 = t20 - (t38 - t40) + (t37 - t40) + (fma(n3, t18, -t19) + n3_l * t18 if t16 else 0.0)
+    t42 = 0.0 if t2 else fma(g, t38, -t39) + g * (t41 + (fma(n2, t35, -t36) + n2_l * t35 if t33 else 0.0))
+    t43 = 0.0 if t1 else t42
+    t44 = s2 if t1 else s1 if t2 else t39
+    return t44 + t43 if t43 - t43 == 0.0 else t44
 
 
 # dnegative[D] = g*((n5*sign(eps + anchor[D] - negative[D]) if Eq(Abs(eps + anchor[D] - negative[D]), s0) else 0)
@@ -13243,47 +13469,51 @@ def vjp_f32_dnegative_core_swap_p_eq_inf(
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = positive_D - negative_D
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s1
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = -negative_D
-    t9 = t1 - t8
-    t10 = t1 - (t2 - t7) + (eps - t7) + (t8 - (t1 - t9) + (positive_D - t9))
-    t11 = t3 - (t5 - t6) + (t4 - t6) + (-t10 if t2 < 0.0 else t10) + -s1_l
-    t12 = t11 - t11 == 0.0
-    t13 = t5 + t11
-    t14 = (t13 if t12 else t5) == 0.0 and (t11 - (t13 - t5) if t12 else 0.0) == 0.0
-    t15 = t2 + t10 if t10 - t10 == 0.0 else t2
-    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
-    t17 = n4 * t16
-    t18 = t17 if t14 else 0.0
-    t19 = anchor_D - negative_D
-    t20 = t19 + eps
-    t21 = abs(t20)
-    t22 = -s0
-    t23 = t21 + t22
-    t24 = t23 - t21
-    t25 = t20 - t19
-    t26 = t19 - anchor_D
-    t27 = t19 - (t20 - t25) + (eps - t25) + (anchor_D - (t19 - t26) + (t8 - t26))
-    t28 = t21 - (t23 - t24) + (t22 - t24) + (-t27 if t20 < 0.0 else t27) + -s0_l
-    t29 = t28 - t28 == 0.0
-    t30 = t23 + t28
-    t31 = (t30 if t29 else t23) == 0.0 and (t28 - (t30 - t23) if t29 else 0.0) == 0.0
-    t32 = t20 + t27 if t27 - t27 == 0.0 else t20
-    t33 = 1.0 if 0.0 < t32 else -1.0 if t32 < 0.0 else 0.0
-    t34 = n5 * t33
-    t35 = t34 if t31 else 0.0
-    t36 = t18 + t35
-    t37 = g * t36
-    t38 = t36 - t18
-    t39 = t18 - (t36 - t38) + (t35 - t38) + (fma(n4, t16, -t17) + n4_l * t16 if t14 else 0.0)
-    t40 = fma(g, t36, -t37) + g * (t39 + (fma(n5, t33, -t34) + n5_l * t33 if t31 else 0.0))
-    return t37 + t40 if t40 - t40 == 0.0 else t37
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = positive_D - negative_D
+    t4 = t3 + eps
+    t5 = abs(t4)
+    t6 = -s1
+    t7 = t5 + t6
+    t8 = t7 - t5
+    t9 = t4 - t3
+    t10 = -negative_D
+    t11 = t3 - t10
+    t12 = t3 - (t4 - t9) + (eps - t9) + (t10 - (t3 - t11) + (positive_D - t11))
+    t13 = t5 - (t7 - t8) + (t6 - t8) + (-t12 if t4 < 0.0 else t12) + -s1_l
+    t14 = t13 - t13 == 0.0
+    t15 = t7 + t13
+    t16 = (t15 if t14 else t7) == 0.0 and (t13 - (t15 - t7) if t14 else 0.0) == 0.0
+    t17 = t4 + t12 if t12 - t12 == 0.0 else t4
+    t18 = 1.0 if 0.0 < t17 else -1.0 if t17 < 0.0 else 0.0
+    t19 = n4 * t18
+    t20 = t19 if t16 else 0.0
+    t21 = anchor_D - negative_D
+    t22 = t21 + eps
+    t23 = abs(t22)
+    t24 = -s0
+    t25 = t23 + t24
+    t26 = t25 - t23
+    t27 = t22 - t21
+    t28 = t21 - anchor_D
+    t29 = t21 - (t22 - t27) + (eps - t27) + (anchor_D - (t21 - t28) + (t10 - t28))
+    t30 = t23 - (t25 - t26) + (t24 - t26) + (-t29 if t22 < 0.0 else t29) + -s0_l
+    t31 = t30 - t30 == 0.0
+    t32 = t25 + t30
+    t33 = (t32 if t31 else t25) == 0.0 and (t30 - (t32 - t25) if t31 else 0.0) == 0.0
+    t34 = t22 + t29 if t29 - t29 == 0.0 else t22
+    t35 = 1.0 if 0.0 < t34 else -1.0 if t34 < 0.0 else 0.0
+    t36 = n5 * t35
+    t37 = t36 if t33 else 0.0
+    t38 = t20 + t37
+    t39 = g * t38
+    t40 = t38 - t20
+    t41 = t20 - (t38 - t40) + (t37 - t40) + (fma(n4, t18, -t19) + n4_l * t18 if t16 else 0.0)
+    t42 = 0.0 if t2 else fma(g, t38, -t39) + g * (t41 + (fma(n5, t35, -t36) + n5_l * t35 if t33 else 0.0))
+    t43 = 0.0 if t1 else t42
+    t44 = s1 if t1 else s0 if t2 else t39
+    return t44 + t43 if t43 - t43 == 0.0 else t44
 
 
 # danchor[D] = 0
@@ -13317,7 +13547,8 @@ def vjp_margin_f64_dmargin_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2,
     t12 = t11 - t11 == 0.0
     t13 = t6 + t11
     t14 = t13 if t12 else t6
-    return g if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    t15 = g if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t15
 
 
 # s6 = sum over D.1 of (sign(eps + anchor[D.1] - positive[D.1])*(s4 if margin + s2 - minimum(s0, s1) >= 0 else
@@ -13337,42 +13568,45 @@ def vjp_eps_f64_s6_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l,
     s5_l = np.float64(s5_l)
     anchor_D1 = np.float64(anchor_D1)
     positive_D1 = np.float64(positive_D1)
-    t1 = anchor_D1 - positive_D1
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s2
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = t1 - anchor_D1
-    t9 = t1 - (t2 - t7) + (eps - t7) + (anchor_D1 - (t1 - t8) + (-positive_D1 - t8))
-    t10 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + -s2_l
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0
-    t14 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t15 = 1.0 if 0.0 < t14 else -1.0 if t14 < 0.0 else 0.0
-    t16 = t15 / s5
-    t17 = margin + s2
-    t18 = s0 < s1
-    t19 = -(s0 if t18 else s1)
-    t20 = t17 + t19
-    t21 = -t20
-    t22 = 0.0 + t21
-    t23 = t22 - 0.0
-    t24 = t20 - t17
-    t25 = t17 - margin
-    t26 = t17 - (t20 - t24) + (t19 - t24) + (margin - (t17 - t25) + (s2 - t25) + s2_l)
-    t27 = 0.0 - (t22 - t23) + (t21 - t23) + -(t26 + -(s0_l if t18 else s1_l))
-    t28 = t27 - t27 == 0.0
-    t29 = t22 + t27
-    t30 = t29 if t28 else t22
-    t31 = s4 if t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t22) if t28 else 0.0) <= 0.0 else 0.0
-    t32 = t16 * t31
-    t33 = fma(t16, t31, -t32) + (fma(-t16, s5, t15) - t16 * s5_l) / s5 * t31 if t13 else 0.0
-    t34 = t32 if t13 else 0.0
-    t35 = t33 if t33 - t33 == 0.0 else 0.0
-    return t34, t35
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = anchor_D1 - positive_D1
+    t4 = t3 + eps
+    t5 = abs(t4)
+    t6 = -s2
+    t7 = t5 + t6
+    t8 = t7 - t5
+    t9 = t4 - t3
+    t10 = t3 - anchor_D1
+    t11 = t3 - (t4 - t9) + (eps - t9) + (anchor_D1 - (t3 - t10) + (-positive_D1 - t10))
+    t12 = t5 - (t7 - t8) + (t6 - t8) + (-t11 if t4 < 0.0 else t11) + -s2_l
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = (t14 if t13 else t7) == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) == 0.0
+    t16 = t4 + t11 if t11 - t11 == 0.0 else t4
+    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
+    t18 = t17 / s5
+    t19 = margin + s2
+    t20 = s0 < s1
+    t21 = -(s0 if t20 else s1)
+    t22 = t19 + t21
+    t23 = -t22
+    t24 = 0.0 + t23
+    t25 = t24 - 0.0
+    t26 = t22 - t19
+    t27 = t19 - margin
+    t28 = t19 - (t22 - t26) + (t21 - t26) + (margin - (t19 - t27) + (s2 - t27) + s2_l)
+    t29 = 0.0 - (t24 - t25) + (t23 - t25) + -(t28 + -(s0_l if t20 else s1_l))
+    t30 = t29 - t29 == 0.0
+    t31 = t24 + t29
+    t32 = t31 if t30 else t24
+    t33 = s4 if t32 < 0.0 or t32 == 0.0 and (t29 - (t31 - t24) if t30 else 0.0) <= 0.0 else 0.0
+    t34 = t18 * t33
+    t35 = 0.0 if t2 else fma(t18, t33, -t34) + (fma(-t18, s5, t17) - t18 * s5_l) / s5 * t33 if t15 else 0.0
+    t36 = 0.0 if t1 else t35
+    t37 = s1 if t1 else s0 if t2 else t34 if t15 else 0.0
+    t38 = t36 if t36 - t36 == 0.0 else 0.0
+    return t37, t38
 
 
 # s9 = sum over D.1 of (sign(eps - negative[D.1] + positive[D.1])*(s7 if margin + s2 - minimum(s0, s1) >= 0 else
@@ -13394,43 +13628,46 @@ def vjp_eps_f64_s9_core_swap_p_eq_inf(
     s8_l = np.float64(s8_l)
     negative_D1 = np.float64(negative_D1)
     positive_D1 = np.float64(positive_D1)
-    t1 = positive_D1 - negative_D1
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s1
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = -negative_D1
-    t9 = t1 - t8
-    t10 = t1 - (t2 - t7) + (eps - t7) + (t8 - (t1 - t9) + (positive_D1 - t9))
-    t11 = t3 - (t5 - t6) + (t4 - t6) + (-t10 if t2 < 0.0 else t10) + -s1_l
-    t12 = t11 - t11 == 0.0
-    t13 = t5 + t11
-    t14 = (t13 if t12 else t5) == 0.0 and (t11 - (t13 - t5) if t12 else 0.0) == 0.0
-    t15 = t2 + t10 if t10 - t10 == 0.0 else t2
-    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
-    t17 = t16 / s8
-    t18 = margin + s2
-    t19 = s0 < s1
-    t20 = -(s0 if t19 else s1)
-    t21 = t18 + t20
-    t22 = -t21
-    t23 = 0.0 + t22
-    t24 = t23 - 0.0
-    t25 = t21 - t18
-    t26 = t18 - margin
-    t27 = t18 - (t21 - t25) + (t20 - t25) + (margin - (t18 - t26) + (s2 - t26) + s2_l)
-    t28 = 0.0 - (t23 - t24) + (t22 - t24) + -(t27 + -(s0_l if t19 else s1_l))
-    t29 = t28 - t28 == 0.0
-    t30 = t23 + t28
-    t31 = t30 if t29 else t23
-    t32 = s7 if t31 < 0.0 or t31 == 0.0 and (t28 - (t30 - t23) if t29 else 0.0) <= 0.0 else 0.0
-    t33 = t17 * t32
-    t34 = fma(t17, t32, -t33) + (fma(-t17, s8, t16) - t17 * s8_l) / s8 * t32 if t14 else 0.0
-    t35 = t33 if t14 else 0.0
-    t36 = t34 if t34 - t34 == 0.0 else 0.0
-    return t35, t36
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = positive_D1 - negative_D1
+    t4 = t3 + eps
+    t5 = abs(t4)
+    t6 = -s1
+    t7 = t5 + t6
+    t8 = t7 - t5
+    t9 = t4 - t3
+    t10 = -negative_D1
+    t11 = t3 - t10
+    t12 = t3 - (t4 - t9) + (eps - t9) + (t10 - (t3 - t11) + (positive_D1 - t11))
+    t13 = t5 - (t7 - t8) + (t6 - t8) + (-t12 if t4 < 0.0 else t12) + -s1_l
+    t14 = t13 - t13 == 0.0
+    t15 = t7 + t13
+    t16 = (t15 if t14 else t7) == 0.0 and (t13 - (t15 - t7) if t14 else 0.0) == 0.0
+    t17 = t4 + t12 if t12 - t12 == 0.0 else t4
+    t18 = 1.0 if 0.0 < t17 else -1.0 if t17 < 0.0 else 0.0
+    t19 = t18 / s8
+    t20 = margin + s2
+    t21 = s0 < s1
+    t22 = -(s0 if t21 else s1)
+    t23 = t20 + t22
+    t24 = -t23
+    t25 = 0.0 + t24
+    t26 = t25 - 0.0
+    t27 = t23 - t20
+    t28 = t20 - margin
+    t29 = t20 - (t23 - t27) + (t22 - t27) + (margin - (t20 - t28) + (s2 - t28) + s2_l)
+    t30 = 0.0 - (t25 - t26) + (t24 - t26) + -(t29 + -(s0_l if t21 else s1_l))
+    t31 = t30 - t30 == 0.0
+    t32 = t25 + t30
+    t33 = t32 if t31 else t25
+    t34 = s7 if t33 < 0.0 or t33 == 0.0 and (t30 - (t32 - t25) if t31 else 0.0) <= 0.0 else 0.0
+    t35 = t19 * t34
+    t36 = 0.0 if t2 else fma(t19, t34, -t35) + (fma(-t19, s8, t18) - t19 * s8_l) / s8 * t34 if t16 else 0.0
+    t37 = 0.0 if t1 else t36
+    t38 = s1 if t1 else s0 if t2 else t35 if t16 else 0.0
+    t39 = t37 if t37 - t37 == 0.0 else 0.0
+    return t38, t39
 
 
 # s12 = sum over D.1 of (sign(eps + anchor[D.1] - negative[D.1])*(s10 if margin + s2 - minimum(s0, s1) >= 0 else
@@ -13452,42 +13689,45 @@ def vjp_eps_f64_s12_core_swap_p_eq_inf(
     s2_l = np.float64(s2_l)
     anchor_D1 = np.float64(anchor_D1)
     negative_D1 = np.float64(negative_D1)
-    t1 = anchor_D1 - negative_D1
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s0
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = t1 - anchor_D1
-    t9 = t1 - (t2 - t7) + (eps - t7) + (anchor_D1 - (t1 - t8) + (-negative_D1 - t8))
-    t10 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + -s0_l
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0
-    t14 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t15 = 1.0 if 0.0 < t14 else -1.0 if t14 < 0.0 else 0.0
-    t16 = t15 / s11
-    t17 = margin + s2
-    t18 = s0 < s1
-    t19 = -(s0 if t18 else s1)
-    t20 = t17 + t19
-    t21 = -t20
-    t22 = 0.0 + t21
-    t23 = t22 - 0.0
-    t24 = t20 - t17
-    t25 = t17 - margin
-    t26 = t17 - (t20 - t24) + (t19 - t24) + (margin - (t17 - t25) + (s2 - t25) + s2_l)
-    t27 = 0.0 - (t22 - t23) + (t21 - t23) + -(t26 + -(s0_l if t18 else s1_l))
-    t28 = t27 - t27 == 0.0
-    t29 = t22 + t27
-    t30 = t29 if t28 else t22
-    t31 = s10 if t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t22) if t28 else 0.0) <= 0.0 else 0.0
-    t32 = t16 * t31
-    t33 = fma(t16, t31, -t32) + (fma(-t16, s11, t15) - t16 * s11_l) / s11 * t31 if t13 else 0.0
-    t34 = t32 if t13 else 0.0
-    t35 = t33 if t33 - t33 == 0.0 else 0.0
-    return t34, t35
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = anchor_D1 - negative_D1
+    t4 = t3 + eps
+    t5 = abs(t4)
+    t6 = -s0
+    t7 = t5 + t6
+    t8 = t7 - t5
+    t9 = t4 - t3
+    t10 = t3 - anchor_D1
+    t11 = t3 - (t4 - t9) + (eps - t9) + (anchor_D1 - (t3 - t10) + (-negative_D1 - t10))
+    t12 = t5 - (t7 - t8) + (t6 - t8) + (-t11 if t4 < 0.0 else t11) + -s0_l
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = (t14 if t13 else t7) == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) == 0.0
+    t16 = t4 + t11 if t11 - t11 == 0.0 else t4
+    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
+    t18 = t17 / s11
+    t19 = margin + s2
+    t20 = s0 < s1
+    t21 = -(s0 if t20 else s1)
+    t22 = t19 + t21
+    t23 = -t22
+    t24 = 0.0 + t23
+    t25 = t24 - 0.0
+    t26 = t22 - t19
+    t27 = t19 - margin
+    t28 = t19 - (t22 - t26) + (t21 - t26) + (margin - (t19 - t27) + (s2 - t27) + s2_l)
+    t29 = 0.0 - (t24 - t25) + (t23 - t25) + -(t28 + -(s0_l if t20 else s1_l))
+    t30 = t29 - t29 == 0.0
+    t31 = t24 + t29
+    t32 = t31 if t30 else t24
+    t33 = s10 if t32 < 0.0 or t32 == 0.0 and (t29 - (t31 - t24) if t30 else 0.0) <= 0.0 else 0.0
+    t34 = t18 * t33
+    t35 = 0.0 if t2 else fma(t18, t33, -t34) + (fma(-t18, s11, t17) - t18 * s11_l) / s11 * t33 if t15 else 0.0
+    t36 = 0.0 if t1 else t35
+    t37 = s1 if t1 else s0 if t2 else t34 if t15 else 0.0
+    t38 = t36 if t36 - t36 == 0.0 else 0.0
+    return t37, t38
 
 
 # deps = g*(s12 + s6 + s9)
@@ -13537,28 +13777,30 @@ def vjp_eps_f32_n1_core_swap_p_eq_inf(margin, r_s8, r_s8_l, s0, s0_l, s1, s1_l, 
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
     s7 = np.float64(s7)
-    t1 = margin + s2
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - margin
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = s7 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
-    t16 = r_s8 * t15
-    t17 = fma(r_s8, t15, -t16) + r_s8_l * t15
-    t18 = t17 - t17 == 0.0
-    t19 = t16 + t17
-    t20 = t19 if t18 else t16
-    t21 = (t17 - (t19 - t16) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
-    return t20, t21
+    t1 = s0 != s0
+    t2 = margin + s2
+    t3 = s0 < s1
+    t4 = -(s0 if t3 else s1)
+    t5 = t2 + t4
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t2
+    t10 = t2 - margin
+    t11 = -(t2 - (t5 - t9) + (t4 - t9) + (margin - (t2 - t10) + (s2 - t10) + s2_l) + -(s0_l if t3 else s1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = s7 if t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0 else 0.0
+    t17 = r_s8 * t16
+    t18 = 0.0 if t1 else fma(r_s8, t16, -t17) + r_s8_l * t16
+    t19 = t18 - t18 == 0.0
+    t20 = s0 if t1 else t17
+    t21 = t20 + t18
+    t22 = t21 if t19 else t20
+    t23 = (t18 - (t21 - t20) if t19 else 0.0) if t22 - t22 == 0.0 else 0.0
+    return t22, t23
 
 
 # r_s11 = 1/s11
@@ -13588,28 +13830,30 @@ def vjp_eps_f32_n2_core_swap_p_eq_inf(margin, r_s11, r_s11_l, s0, s0_l, s1, s1_l
     s10 = np.float64(s10)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
-    t1 = margin + s2
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - margin
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = s10 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
-    t16 = r_s11 * t15
-    t17 = fma(r_s11, t15, -t16) + r_s11_l * t15
-    t18 = t17 - t17 == 0.0
-    t19 = t16 + t17
-    t20 = t19 if t18 else t16
-    t21 = (t17 - (t19 - t16) if t18 else 0.0) if t20 - t20 == 0.0 else 0.0
-    return t20, t21
+    t1 = s1 != s1
+    t2 = margin + s2
+    t3 = s0 < s1
+    t4 = -(s0 if t3 else s1)
+    t5 = t2 + t4
+    t6 = -t5
+    t7 = 0.0 + t6
+    t8 = t7 - 0.0
+    t9 = t5 - t2
+    t10 = t2 - margin
+    t11 = -(t2 - (t5 - t9) + (t4 - t9) + (margin - (t2 - t10) + (s2 - t10) + s2_l) + -(s0_l if t3 else s1_l))
+    t12 = 0.0 - (t7 - t8) + (t6 - t8) + t11
+    t13 = t12 - t12 == 0.0
+    t14 = t7 + t12
+    t15 = t14 if t13 else t7
+    t16 = s10 if t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t7) if t13 else 0.0) <= 0.0 else 0.0
+    t17 = r_s11 * t16
+    t18 = 0.0 if t1 else fma(r_s11, t16, -t17) + r_s11_l * t16
+    t19 = t18 - t18 == 0.0
+    t20 = s1 if t1 else t17
+    t21 = t20 + t18
+    t22 = t21 if t19 else t20
+    t23 = (t18 - (t21 - t20) if t19 else 0.0) if t22 - t22 == 0.0 else 0.0
+    return t22, t23
 
 
 # s6 = sum over D.1 of (n0*sign(eps + anchor[D.1] - positive[D.1]) if Eq(Abs(eps + anchor[D.1] - positive[D.1]),
@@ -13623,26 +13867,27 @@ def vjp_eps_f32_s6_core_swap_p_eq_inf(eps, n0, n0_l, s2, s2_l, anchor_D1, positi
     s2_l = np.float64(s2_l)
     anchor_D1 = np.float64(anchor_D1)
     positive_D1 = np.float64(positive_D1)
-    t1 = anchor_D1 - positive_D1
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s2
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = t1 - anchor_D1
-    t9 = t1 - (t2 - t7) + (eps - t7) + (anchor_D1 - (t1 - t8) + (-positive_D1 - t8))
-    t10 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + -s2_l
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0
-    t14 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t15 = 1.0 if 0.0 < t14 else -1.0 if t14 < 0.0 else 0.0
-    t16 = n0 * t15
-    t17 = fma(n0, t15, -t16) + n0_l * t15 if t13 else 0.0
-    t18 = t16 if t13 else 0.0
-    t19 = t17 if t17 - t17 == 0.0 else 0.0
-    return t18, t19
+    t1 = s2 != s2
+    t2 = anchor_D1 - positive_D1
+    t3 = t2 + eps
+    t4 = abs(t3)
+    t5 = -s2
+    t6 = t4 + t5
+    t7 = t6 - t4
+    t8 = t3 - t2
+    t9 = t2 - anchor_D1
+    t10 = t2 - (t3 - t8) + (eps - t8) + (anchor_D1 - (t2 - t9) + (-positive_D1 - t9))
+    t11 = t4 - (t6 - t7) + (t5 - t7) + (-t10 if t3 < 0.0 else t10) + -s2_l
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = (t13 if t12 else t6) == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) == 0.0
+    t15 = t3 + t10 if t10 - t10 == 0.0 else t3
+    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
+    t17 = n0 * t16
+    t18 = 0.0 if t1 else fma(n0, t16, -t17) + n0_l * t16 if t14 else 0.0
+    t19 = s2 if t1 else t17 if t14 else 0.0
+    t20 = t18 if t18 - t18 == 0.0 else 0.0
+    return t19, t20
 
 
 # s9 = sum over D.1 of (n1*sign(eps - negative[D.1] + positive[D.1]) if Eq(Abs(eps - negative[D.1] +
@@ -13656,27 +13901,28 @@ def vjp_eps_f32_s9_core_swap_p_eq_inf(eps, n1, n1_l, s1, s1_l, negative_D1, posi
     s1_l = np.float64(s1_l)
     negative_D1 = np.float64(negative_D1)
     positive_D1 = np.float64(positive_D1)
-    t1 = positive_D1 - negative_D1
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s1
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = -negative_D1
-    t9 = t1 - t8
-    t10 = t1 - (t2 - t7) + (eps - t7) + (t8 - (t1 - t9) + (positive_D1 - t9))
-    t11 = t3 - (t5 - t6) + (t4 - t6) + (-t10 if t2 < 0.0 else t10) + -s1_l
-    t12 = t11 - t11 == 0.0
-    t13 = t5 + t11
-    t14 = (t13 if t12 else t5) == 0.0 and (t11 - (t13 - t5) if t12 else 0.0) == 0.0
-    t15 = t2 + t10 if t10 - t10 == 0.0 else t2
-    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
-    t17 = n1 * t16
-    t18 = fma(n1, t16, -t17) + n1_l * t16 if t14 else 0.0
-    t19 = t17 if t14 else 0.0
-    t20 = t18 if t18 - t18 == 0.0 else 0.0
-    return t19, t20
+    t1 = s1 != s1
+    t2 = positive_D1 - negative_D1
+    t3 = t2 + eps
+    t4 = abs(t3)
+    t5 = -s1
+    t6 = t4 + t5
+    t7 = t6 - t4
+    t8 = t3 - t2
+    t9 = -negative_D1
+    t10 = t2 - t9
+    t11 = t2 - (t3 - t8) + (eps - t8) + (t9 - (t2 - t10) + (positive_D1 - t10))
+    t12 = t4 - (t6 - t7) + (t5 - t7) + (-t11 if t3 < 0.0 else t11) + -s1_l
+    t13 = t12 - t12 == 0.0
+    t14 = t6 + t12
+    t15 = (t14 if t13 else t6) == 0.0 and (t12 - (t14 - t6) if t13 else 0.0) == 0.0
+    t16 = t3 + t11 if t11 - t11 == 0.0 else t3
+    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
+    t18 = n1 * t17
+    t19 = 0.0 if t1 else fma(n1, t17, -t18) + n1_l * t17 if t15 else 0.0
+    t20 = s1 if t1 else t18 if t15 else 0.0
+    t21 = t19 if t19 - t19 == 0.0 else 0.0
+    return t20, t21
 
 
 # s12 = sum over D.1 of (n2*sign(eps + anchor[D.1] - negative[D.1]) if Eq(Abs(eps + anchor[D.1] - negative[D.1]),
@@ -13690,26 +13936,27 @@ def vjp_eps_f32_s12_core_swap_p_eq_inf(eps, n2, n2_l, s0, s0_l, anchor_D1, negat
     s0_l = np.float64(s0_l)
     anchor_D1 = np.float64(anchor_D1)
     negative_D1 = np.float64(negative_D1)
-    t1 = anchor_D1 - negative_D1
-    t2 = t1 + eps
-    t3 = abs(t2)
-    t4 = -s0
-    t5 = t3 + t4
-    t6 = t5 - t3
-    t7 = t2 - t1
-    t8 = t1 - anchor_D1
-    t9 = t1 - (t2 - t7) + (eps - t7) + (anchor_D1 - (t1 - t8) + (-negative_D1 - t8))
-    t10 = t3 - (t5 - t6) + (t4 - t6) + (-t9 if t2 < 0.0 else t9) + -s0_l
-    t11 = t10 - t10 == 0.0
-    t12 = t5 + t10
-    t13 = (t12 if t11 else t5) == 0.0 and (t10 - (t12 - t5) if t11 else 0.0) == 0.0
-    t14 = t2 + t9 if t9 - t9 == 0.0 else t2
-    t15 = 1.0 if 0.0 < t14 else -1.0 if t14 < 0.0 else 0.0
-    t16 = n2 * t15
-    t17 = fma(n2, t15, -t16) + n2_l * t15 if t13 else 0.0
-    t18 = t16 if t13 else 0.0
-    t19 = t17 if t17 - t17 == 0.0 else 0.0
-    return t18, t19
+    t1 = s0 != s0
+    t2 = anchor_D1 - negative_D1
+    t3 = t2 + eps
+    t4 = abs(t3)
+    t5 = -s0
+    t6 = t4 + t5
+    t7 = t6 - t4
+    t8 = t3 - t2
+    t9 = t2 - anchor_D1
+    t10 = t2 - (t3 - t8) + (eps - t8) + (anchor_D1 - (t2 - t9) + (-negative_D1 - t9))
+    t11 = t4 - (t6 - t7) + (t5 - t7) + (-t10 if t3 < 0.0 else t10) + -s0_l
+    t12 = t11 - t11 == 0.0
+    t13 = t6 + t11
+    t14 = (t13 if t12 else t6) == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) == 0.0
+    t15 = t3 + t10 if t10 - t10 == 0.0 else t3
+    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
+    t17 = n2 * t16
+    t18 = 0.0 if t1 else fma(n2, t16, -t17) + n2_l * t16 if t14 else 0.0
+    t19 = s0 if t1 else t17 if t14 else 0.0
+    t20 = t18 if t18 - t18 == 0.0 else 0.0
+    return t19, t20
 
 
 @loop
@@ -15270,59 +15517,61 @@ def vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m
     margin = np.float64(margin)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e0 / m1
-    t4 = e1 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = -t3
-    t14 = (fma(t13, m1, e0) + e0_l) / m1
-    t15 = -t4
-    t16 = (fma(t15, m2, e1) + e1_l) / m2
-    t17 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t18 = 0.0 - (t9 - t10) + (t8 - t10) + -(t17 + -(t14 if t5 else t16))
-    t19 = t18 - t18 == 0.0
-    t20 = t9 + t18
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t9) if t19 else 0.0) <= 0.0
-    t23 = t3 + t15
-    t24 = t23 - t3
-    t25 = t3 - (t23 - t24) + (t15 - t24) + t14 + -t16
-    t26 = t25 - t25 == 0.0
-    t27 = t23 + t25
-    t28 = t27 if t26 else t23
-    t29 = t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0
-    t30 = t4 + t13
-    t31 = t30 - t4
-    t32 = t4 - (t30 - t31) + (t13 - t31) + t16 + -t14
-    t33 = t32 - t32 == 0.0
-    t34 = t30 + t32
-    t35 = t34 if t33 else t30
-    t36 = t35 < 0.0 or t35 == 0.0 and (t32 - (t34 - t30) if t33 else 0.0) < 0.0
-    t37 = s2 + -0.0
-    t38 = t37 - s2
-    t39 = s2 - (t37 - t38) + (-0.0 - t38) + s2_l
-    t40 = t39 - t39 == 0.0
-    t41 = t37 + t39
-    t42 = (t41 if t40 else t37) == 0.0 and (t39 - (t41 - t37) if t40 else 0.0) == 0.0
-    t43 = math.sqrt(s2)
-    t44 = 1.0 / t43
-    t45 = 0.0 if t42 else (fma(-t44, t43, 1.0) - t44 * ((fma(-t43, t43, s2) + s2_l) / (t43 + t43))) / t43
-    t46 = -(0.0 if t29 else t45 * 0.5 if t36 else t45 * 0.25) if t22 else 0.0
-    t47 = t46 - t46 == 0.0
-    t48 = 0.0 if t42 else t44
-    t49 = -(0.0 if t29 else t48 * 0.5 if t36 else t48 * 0.25) if t22 else 0.0
-    t50 = t49 + t46
-    t51 = t50 if t47 else t49
-    t52 = (t46 - (t50 - t49) if t47 else 0.0) if t51 - t51 == 0.0 else 0.0
-    return t51, t52
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e0 / m1
+    t6 = e1 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = -t5
+    t16 = (fma(t15, m1, e0) + e0_l) / m1
+    t17 = -t6
+    t18 = (fma(t17, m2, e1) + e1_l) / m2
+    t19 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t20 = 0.0 - (t11 - t12) + (t10 - t12) + -(t19 + -(t16 if t7 else t18))
+    t21 = t20 - t20 == 0.0
+    t22 = t11 + t20
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t11) if t21 else 0.0) <= 0.0
+    t25 = t5 + t17
+    t26 = t25 - t5
+    t27 = t5 - (t25 - t26) + (t17 - t26) + t16 + -t18
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
+    t32 = t6 + t15
+    t33 = t32 - t6
+    t34 = t6 - (t32 - t33) + (t15 - t33) + t18 + -t16
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = t36 if t35 else t32
+    t38 = t37 < 0.0 or t37 == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) < 0.0
+    t39 = s2 + -0.0
+    t40 = t39 - s2
+    t41 = s2 - (t39 - t40) + (-0.0 - t40) + s2_l
+    t42 = t41 - t41 == 0.0
+    t43 = t39 + t41
+    t44 = (t43 if t42 else t39) == 0.0 and (t41 - (t43 - t39) if t42 else 0.0) == 0.0
+    t45 = math.sqrt(s2)
+    t46 = 1.0 / t45
+    t47 = 0.0 if t44 else (fma(-t46, t45, 1.0) - t46 * ((fma(-t45, t45, s2) + s2_l) / (t45 + t45))) / t45
+    t48 = 0.0 if t1 else 0.0 if t2 else -(0.0 if t31 else t47 * 0.5 if t38 else t47 * 0.25) if t24 else 0.0
+    t49 = t48 - t48 == 0.0
+    t50 = 0.0 if t44 else t46
+    t51 = e1 if t1 else e0 if t2 else -(0.0 if t31 else t50 * 0.5 if t38 else t50 * 0.25) if t24 else 0.0
+    t52 = t51 + t48
+    t53 = t52 if t49 else t51
+    t54 = (t48 - (t52 - t51) if t49 else 0.0) if t53 - t53 == 0.0 else 0.0
+    return t53, t54
 
 
 # s5 = (-((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0) else
@@ -15341,59 +15590,61 @@ def vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m
     margin = np.float64(margin)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e0 / m1
-    t4 = e1 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = -t3
-    t14 = (fma(t13, m1, e0) + e0_l) / m1
-    t15 = -t4
-    t16 = (fma(t15, m2, e1) + e1_l) / m2
-    t17 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t18 = 0.0 - (t9 - t10) + (t8 - t10) + -(t17 + -(t14 if t5 else t16))
-    t19 = t18 - t18 == 0.0
-    t20 = t9 + t18
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t9) if t19 else 0.0) <= 0.0
-    t23 = t3 + t15
-    t24 = t23 - t3
-    t25 = t3 - (t23 - t24) + (t15 - t24) + t14 + -t16
-    t26 = t25 - t25 == 0.0
-    t27 = t23 + t25
-    t28 = t27 if t26 else t23
-    t29 = t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0
-    t30 = s1 + -0.0
-    t31 = t30 - s1
-    t32 = s1 - (t30 - t31) + (-0.0 - t31) + s1_l
-    t33 = t32 - t32 == 0.0
-    t34 = t30 + t32
-    t35 = (t34 if t33 else t30) == 0.0 and (t32 - (t34 - t30) if t33 else 0.0) == 0.0
-    t36 = math.sqrt(s1)
-    t37 = 1.0 / t36
-    t38 = 0.0 if t35 else (fma(-t37, t36, 1.0) - t37 * ((fma(-t36, t36, s1) + s1_l) / (t36 + t36))) / t36
-    t39 = t4 + t13
-    t40 = t39 - t4
-    t41 = t4 - (t39 - t40) + (t13 - t40) + t16 + -t14
-    t42 = t41 - t41 == 0.0
-    t43 = t39 + t41
-    t44 = t43 if t42 else t39
-    t45 = t44 < 0.0 or t44 == 0.0 and (t41 - (t43 - t39) if t42 else 0.0) < 0.0
-    t46 = -(t38 * 0.5 if t29 else 0.0 if t45 else t38 * 0.25) if t22 else 0.0
-    t47 = t46 - t46 == 0.0
-    t48 = 0.0 if t35 else t37
-    t49 = -(t48 * 0.5 if t29 else 0.0 if t45 else t48 * 0.25) if t22 else 0.0
-    t50 = t49 + t46
-    t51 = t50 if t47 else t49
-    t52 = (t46 - (t50 - t49) if t47 else 0.0) if t51 - t51 == 0.0 else 0.0
-    return t51, t52
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e0 / m1
+    t6 = e1 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = -t5
+    t16 = (fma(t15, m1, e0) + e0_l) / m1
+    t17 = -t6
+    t18 = (fma(t17, m2, e1) + e1_l) / m2
+    t19 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t20 = 0.0 - (t11 - t12) + (t10 - t12) + -(t19 + -(t16 if t7 else t18))
+    t21 = t20 - t20 == 0.0
+    t22 = t11 + t20
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t11) if t21 else 0.0) <= 0.0
+    t25 = t5 + t17
+    t26 = t25 - t5
+    t27 = t5 - (t25 - t26) + (t17 - t26) + t16 + -t18
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
+    t32 = s1 + -0.0
+    t33 = t32 - s1
+    t34 = s1 - (t32 - t33) + (-0.0 - t33) + s1_l
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
+    t38 = math.sqrt(s1)
+    t39 = 1.0 / t38
+    t40 = 0.0 if t37 else (fma(-t39, t38, 1.0) - t39 * ((fma(-t38, t38, s1) + s1_l) / (t38 + t38))) / t38
+    t41 = t6 + t15
+    t42 = t41 - t6
+    t43 = t6 - (t41 - t42) + (t15 - t42) + t18 + -t16
+    t44 = t43 - t43 == 0.0
+    t45 = t41 + t43
+    t46 = t45 if t44 else t41
+    t47 = t46 < 0.0 or t46 == 0.0 and (t43 - (t45 - t41) if t44 else 0.0) < 0.0
+    t48 = 0.0 if t1 else 0.0 if t2 else -(t40 * 0.5 if t31 else 0.0 if t47 else t40 * 0.25) if t24 else 0.0
+    t49 = t48 - t48 == 0.0
+    t50 = 0.0 if t37 else t39
+    t51 = e1 if t1 else e0 if t2 else -(t50 * 0.5 if t31 else 0.0 if t47 else t50 * 0.25) if t24 else 0.0
+    t52 = t51 + t48
+    t53 = t52 if t49 else t51
+    t54 = (t48 - (t52 - t51) if t49 else 0.0) if t53 - t53 == 0.0 else 0.0
+    return t53, t54
 
 
 # s6 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -15411,41 +15662,43 @@ def vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e0 / m1
-    t4 = e1 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t14 = -(t13 + -((fma(-t3, m1, e0) + e0_l) / m1 if t5 else (fma(-t4, m2, e1) + e1_l) / m2))
-    t15 = 0.0 - (t9 - t10) + (t8 - t10) + t14
-    t16 = t15 - t15 == 0.0
-    t17 = t9 + t15
-    t18 = t17 if t16 else t9
-    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = s0 + -0.0
-    t21 = t20 - s0
-    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
-    t26 = math.sqrt(s0)
-    t27 = 1.0 / t26
-    t28 = 0.0 if t25 else (fma(-t27, t26, 1.0) - t27 * ((fma(-t26, t26, s0) + s0_l) / (t26 + t26))) / t26
-    t29 = t28 * 0.5 if t19 else 0.0
-    t30 = t29 - t29 == 0.0
-    t31 = (0.0 if t25 else t27) * 0.5 if t19 else 0.0
-    t32 = t31 + t29
-    t33 = t32 if t30 else t31
-    t34 = (t29 - (t32 - t31) if t30 else 0.0) if t33 - t33 == 0.0 else 0.0
-    return t33, t34
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e0 / m1
+    t6 = e1 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t16 = -(t15 + -((fma(-t5, m1, e0) + e0_l) / m1 if t7 else (fma(-t6, m2, e1) + e1_l) / m2))
+    t17 = 0.0 - (t11 - t12) + (t10 - t12) + t16
+    t18 = t17 - t17 == 0.0
+    t19 = t11 + t17
+    t20 = t19 if t18 else t11
+    t21 = t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t11) if t18 else 0.0) <= 0.0
+    t22 = s0 + -0.0
+    t23 = t22 - s0
+    t24 = s0 - (t22 - t23) + (-0.0 - t23) + s0_l
+    t25 = t24 - t24 == 0.0
+    t26 = t22 + t24
+    t27 = (t26 if t25 else t22) == 0.0 and (t24 - (t26 - t22) if t25 else 0.0) == 0.0
+    t28 = math.sqrt(s0)
+    t29 = 1.0 / t28
+    t30 = 0.0 if t27 else (fma(-t29, t28, 1.0) - t29 * ((fma(-t28, t28, s0) + s0_l) / (t28 + t28))) / t28
+    t31 = 0.0 if t1 else 0.0 if t2 else t30 * 0.5 if t21 else 0.0
+    t32 = t31 - t31 == 0.0
+    t33 = e1 if t1 else e0 if t2 else (0.0 if t27 else t29) * 0.5 if t21 else 0.0
+    t34 = t33 + t31
+    t35 = t34 if t32 else t33
+    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
+    return t35, t36
 
 
 # danchor[D] = (g*(2*s5*y1[D] + 2*s6*y0[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -15472,37 +15725,39 @@ def vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(
     y0_D_l = np.float64(y0_D_l)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e0 / m1
-    t4 = e1 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t14 = -(t13 + -((fma(-t3, m1, e0) + e0_l) / m1 if t5 else (fma(-t4, m2, e1) + e1_l) / m2))
-    t15 = 0.0 - (t9 - t10) + (t8 - t10) + t14
-    t16 = t15 - t15 == 0.0
-    t17 = t9 + t15
-    t18 = t17 if t16 else t9
-    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = y0_D * 2.0
-    t21 = t20 * s6
-    t22 = y1_D * 2.0
-    t23 = t22 * s5
-    t24 = t21 + t23
-    t25 = g * t24
-    t26 = t24 - t21
-    t27 = t21 - (t24 - t26) + (t23 - t26) + (fma(t20, s6, -t21) + t20 * s6_l + y0_D_l * 2.0 * s6)
-    t28 = fma(g, t24, -t25) + g * (t27 + (fma(t22, s5, -t23) + t22 * s5_l + y1_D_l * 2.0 * s5))
-    t29 = t28 if t19 else 0.0
-    t30 = t25 if t19 else 0.0
-    return t30 + t29 if t29 - t29 == 0.0 else t30
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e0 / m1
+    t6 = e1 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t16 = -(t15 + -((fma(-t5, m1, e0) + e0_l) / m1 if t7 else (fma(-t6, m2, e1) + e1_l) / m2))
+    t17 = 0.0 - (t11 - t12) + (t10 - t12) + t16
+    t18 = t17 - t17 == 0.0
+    t19 = t11 + t17
+    t20 = t19 if t18 else t11
+    t21 = t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t11) if t18 else 0.0) <= 0.0
+    t22 = y0_D * 2.0
+    t23 = t22 * s6
+    t24 = y1_D * 2.0
+    t25 = t24 * s5
+    t26 = t23 + t25
+    t27 = g * t26
+    t28 = t26 - t23
+    t29 = t23 - (t26 - t28) + (t25 - t28) + (fma(t22, s6, -t23) + t22 * s6_l + y0_D_l * 2.0 * s6)
+    t30 = fma(g, t26, -t27) + g * (t29 + (fma(t24, s5, -t25) + t24 * s5_l + y1_D_l * 2.0 * s5))
+    t31 = 0.0 if t1 else 0.0 if t2 else t30 if t21 else 0.0
+    t32 = e1 if t1 else e0 if t2 else t27 if t21 else 0.0
+    return t32 + t31 if t31 - t31 == 0.0 else t32
 
 
 # dpositive[D] = (g*(2*s4*y2[D] - 2*s6*y0[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -15529,37 +15784,39 @@ def vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(
     y0_D_l = np.float64(y0_D_l)
     y2_D = np.float64(y2_D)
     y2_D_l = np.float64(y2_D_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e0 / m1
-    t4 = e1 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t14 = -(t13 + -((fma(-t3, m1, e0) + e0_l) / m1 if t5 else (fma(-t4, m2, e1) + e1_l) / m2))
-    t15 = 0.0 - (t9 - t10) + (t8 - t10) + t14
-    t16 = t15 - t15 == 0.0
-    t17 = t9 + t15
-    t18 = t17 if t16 else t9
-    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = y0_D * 2.0
-    t21 = -(t20 * s6)
-    t22 = y2_D * 2.0
-    t23 = t22 * s4
-    t24 = t21 + t23
-    t25 = g * t24
-    t26 = t24 - t21
-    t27 = t21 - (t24 - t26) + (t23 - t26) + -(fma(t20, s6, t21) + t20 * s6_l + y0_D_l * 2.0 * s6)
-    t28 = fma(g, t24, -t25) + g * (t27 + (fma(t22, s4, -t23) + t22 * s4_l + y2_D_l * 2.0 * s4))
-    t29 = t28 if t19 else 0.0
-    t30 = t25 if t19 else 0.0
-    return t30 + t29 if t29 - t29 == 0.0 else t30
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e0 / m1
+    t6 = e1 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t16 = -(t15 + -((fma(-t5, m1, e0) + e0_l) / m1 if t7 else (fma(-t6, m2, e1) + e1_l) / m2))
+    t17 = 0.0 - (t11 - t12) + (t10 - t12) + t16
+    t18 = t17 - t17 == 0.0
+    t19 = t11 + t17
+    t20 = t19 if t18 else t11
+    t21 = t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t11) if t18 else 0.0) <= 0.0
+    t22 = y0_D * 2.0
+    t23 = -(t22 * s6)
+    t24 = y2_D * 2.0
+    t25 = t24 * s4
+    t26 = t23 + t25
+    t27 = g * t26
+    t28 = t26 - t23
+    t29 = t23 - (t26 - t28) + (t25 - t28) + -(fma(t22, s6, t23) + t22 * s6_l + y0_D_l * 2.0 * s6)
+    t30 = fma(g, t26, -t27) + g * (t29 + (fma(t24, s4, -t25) + t24 * s4_l + y2_D_l * 2.0 * s4))
+    t31 = 0.0 if t1 else 0.0 if t2 else t30 if t21 else 0.0
+    t32 = e1 if t1 else e0 if t2 else t27 if t21 else 0.0
+    return t32 + t31 if t31 - t31 == 0.0 else t32
 
 
 # dnegative[D] = (g*(-2*s4*y2[D] - 2*s5*y1[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -15586,37 +15843,39 @@ def vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(
     y1_D_l = np.float64(y1_D_l)
     y2_D = np.float64(y2_D)
     y2_D_l = np.float64(y2_D_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e0 / m1
-    t4 = e1 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t14 = -(t13 + -((fma(-t3, m1, e0) + e0_l) / m1 if t5 else (fma(-t4, m2, e1) + e1_l) / m2))
-    t15 = 0.0 - (t9 - t10) + (t8 - t10) + t14
-    t16 = t15 - t15 == 0.0
-    t17 = t9 + t15
-    t18 = t17 if t16 else t9
-    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = y1_D * 2.0
-    t21 = -(t20 * s5)
-    t22 = y2_D * 2.0
-    t23 = -(t22 * s4)
-    t24 = t21 + t23
-    t25 = g * t24
-    t26 = t24 - t21
-    t27 = t21 - (t24 - t26) + (t23 - t26) + -(fma(t20, s5, t21) + t20 * s5_l + y1_D_l * 2.0 * s5)
-    t28 = fma(g, t24, -t25) + g * (t27 + -(fma(t22, s4, t23) + t22 * s4_l + y2_D_l * 2.0 * s4))
-    t29 = t28 if t19 else 0.0
-    t30 = t25 if t19 else 0.0
-    return t30 + t29 if t29 - t29 == 0.0 else t30
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e0 / m1
+    t6 = e1 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t16 = -(t15 + -((fma(-t5, m1, e0) + e0_l) / m1 if t7 else (fma(-t6, m2, e1) + e1_l) / m2))
+    t17 = 0.0 - (t11 - t12) + (t10 - t12) + t16
+    t18 = t17 - t17 == 0.0
+    t19 = t11 + t17
+    t20 = t19 if t18 else t11
+    t21 = t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t11) if t18 else 0.0) <= 0.0
+    t22 = y1_D * 2.0
+    t23 = -(t22 * s5)
+    t24 = y2_D * 2.0
+    t25 = -(t24 * s4)
+    t26 = t23 + t25
+    t27 = g * t26
+    t28 = t26 - t23
+    t29 = t23 - (t26 - t28) + (t25 - t28) + -(fma(t22, s5, t23) + t22 * s5_l + y1_D_l * 2.0 * s5)
+    t30 = fma(g, t26, -t27) + g * (t29 + -(fma(t24, s4, t25) + t24 * s4_l + y2_D_l * 2.0 * s4))
+    t31 = 0.0 if t1 else 0.0 if t2 else t30 if t21 else 0.0
+    t32 = e1 if t1 else e0 if t2 else t27 if t21 else 0.0
+    return t32 + t31 if t31 - t31 == 0.0 else t32
 
 
 # s4 = (-(0 if e1 < e2 else ((0 if Eq(s2, 0) else 1/sqrt(s2))/2 if e2 < e1 else (0 if Eq(s2, 0) else
@@ -15632,54 +15891,56 @@ def vjp_f32_in_pairs_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, 
     margin = np.float64(margin)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
-    t1 = e0 + margin
-    t2 = e1 < e2
-    t3 = -(e1 if t2 else e2)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e0
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e0 - (t1 - t9) + (margin - t9) + e0_l) + -(e1_l if t2 else e2_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = -e2
-    t17 = e1 + t16
-    t18 = t17 - e1
-    t19 = e1 - (t17 - t18) + (t16 - t18) + e1_l + -e2_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = -e1
-    t25 = e2 + t24
-    t26 = t25 - e2
-    t27 = e2 - (t25 - t26) + (t24 - t26) + e2_l + -e1_l
-    t28 = t27 - t27 == 0.0
-    t29 = t25 + t27
-    t30 = t29 if t28 else t25
-    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
-    t32 = s2 + -0.0
-    t33 = t32 - s2
-    t34 = s2 - (t32 - t33) + (-0.0 - t33) + s2_l
-    t35 = t34 - t34 == 0.0
-    t36 = t32 + t34
-    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
-    t38 = math.sqrt(s2)
-    t39 = 1.0 / t38
-    t40 = 0.0 if t37 else (fma(-t39, t38, 1.0) - t39 * ((fma(-t38, t38, s2) + s2_l) / (t38 + t38))) / t38
-    t41 = -(0.0 if t23 else t40 * 0.5 if t31 else t40 * 0.25) if t15 else 0.0
-    t42 = t41 - t41 == 0.0
-    t43 = 0.0 if t37 else t39
-    t44 = -(0.0 if t23 else t43 * 0.5 if t31 else t43 * 0.25) if t15 else 0.0
-    t45 = t44 + t41
-    t46 = t45 if t42 else t44
-    t47 = (t41 - (t45 - t44) if t42 else 0.0) if t46 - t46 == 0.0 else 0.0
-    return t46, t47
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 + margin
+    t4 = e1 < e2
+    t5 = -(e1 if t4 else e2)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e0
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e0 - (t3 - t11) + (margin - t11) + e0_l) + -(e1_l if t4 else e2_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = -e2
+    t19 = e1 + t18
+    t20 = t19 - e1
+    t21 = e1 - (t19 - t20) + (t18 - t20) + e1_l + -e2_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = t23 if t22 else t19
+    t25 = t24 < 0.0 or t24 == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) < 0.0
+    t26 = -e1
+    t27 = e2 + t26
+    t28 = t27 - e2
+    t29 = e2 - (t27 - t28) + (t26 - t28) + e2_l + -e1_l
+    t30 = t29 - t29 == 0.0
+    t31 = t27 + t29
+    t32 = t31 if t30 else t27
+    t33 = t32 < 0.0 or t32 == 0.0 and (t29 - (t31 - t27) if t30 else 0.0) < 0.0
+    t34 = s2 + -0.0
+    t35 = t34 - s2
+    t36 = s2 - (t34 - t35) + (-0.0 - t35) + s2_l
+    t37 = t36 - t36 == 0.0
+    t38 = t34 + t36
+    t39 = (t38 if t37 else t34) == 0.0 and (t36 - (t38 - t34) if t37 else 0.0) == 0.0
+    t40 = math.sqrt(s2)
+    t41 = 1.0 / t40
+    t42 = 0.0 if t39 else (fma(-t41, t40, 1.0) - t41 * ((fma(-t40, t40, s2) + s2_l) / (t40 + t40))) / t40
+    t43 = 0.0 if t1 else 0.0 if t2 else -(0.0 if t25 else t42 * 0.5 if t33 else t42 * 0.25) if t17 else 0.0
+    t44 = t43 - t43 == 0.0
+    t45 = 0.0 if t39 else t41
+    t46 = e1 if t1 else e0 if t2 else -(0.0 if t25 else t45 * 0.5 if t33 else t45 * 0.25) if t17 else 0.0
+    t47 = t46 + t43
+    t48 = t47 if t44 else t46
+    t49 = (t43 - (t47 - t46) if t44 else 0.0) if t48 - t48 == 0.0 else 0.0
+    return t48, t49
 
 
 # s5 = (-((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e1 < e2 else (0 if e2 < e1 else (0 if Eq(s1, 0) else
@@ -15695,54 +15956,56 @@ def vjp_f32_in_pairs_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, 
     margin = np.float64(margin)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = e0 + margin
-    t2 = e1 < e2
-    t3 = -(e1 if t2 else e2)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e0
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e0 - (t1 - t9) + (margin - t9) + e0_l) + -(e1_l if t2 else e2_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = -e2
-    t17 = e1 + t16
-    t18 = t17 - e1
-    t19 = e1 - (t17 - t18) + (t16 - t18) + e1_l + -e2_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = s1 + -0.0
-    t25 = t24 - s1
-    t26 = s1 - (t24 - t25) + (-0.0 - t25) + s1_l
-    t27 = t26 - t26 == 0.0
-    t28 = t24 + t26
-    t29 = (t28 if t27 else t24) == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) == 0.0
-    t30 = math.sqrt(s1)
-    t31 = 1.0 / t30
-    t32 = 0.0 if t29 else (fma(-t31, t30, 1.0) - t31 * ((fma(-t30, t30, s1) + s1_l) / (t30 + t30))) / t30
-    t33 = -e1
-    t34 = e2 + t33
-    t35 = t34 - e2
-    t36 = e2 - (t34 - t35) + (t33 - t35) + e2_l + -e1_l
-    t37 = t36 - t36 == 0.0
-    t38 = t34 + t36
-    t39 = t38 if t37 else t34
-    t40 = t39 < 0.0 or t39 == 0.0 and (t36 - (t38 - t34) if t37 else 0.0) < 0.0
-    t41 = -(t32 * 0.5 if t23 else 0.0 if t40 else t32 * 0.25) if t15 else 0.0
-    t42 = t41 - t41 == 0.0
-    t43 = 0.0 if t29 else t31
-    t44 = -(t43 * 0.5 if t23 else 0.0 if t40 else t43 * 0.25) if t15 else 0.0
-    t45 = t44 + t41
-    t46 = t45 if t42 else t44
-    t47 = (t41 - (t45 - t44) if t42 else 0.0) if t46 - t46 == 0.0 else 0.0
-    return t46, t47
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 + margin
+    t4 = e1 < e2
+    t5 = -(e1 if t4 else e2)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e0
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e0 - (t3 - t11) + (margin - t11) + e0_l) + -(e1_l if t4 else e2_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = -e2
+    t19 = e1 + t18
+    t20 = t19 - e1
+    t21 = e1 - (t19 - t20) + (t18 - t20) + e1_l + -e2_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = t23 if t22 else t19
+    t25 = t24 < 0.0 or t24 == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) < 0.0
+    t26 = s1 + -0.0
+    t27 = t26 - s1
+    t28 = s1 - (t26 - t27) + (-0.0 - t27) + s1_l
+    t29 = t28 - t28 == 0.0
+    t30 = t26 + t28
+    t31 = (t30 if t29 else t26) == 0.0 and (t28 - (t30 - t26) if t29 else 0.0) == 0.0
+    t32 = math.sqrt(s1)
+    t33 = 1.0 / t32
+    t34 = 0.0 if t31 else (fma(-t33, t32, 1.0) - t33 * ((fma(-t32, t32, s1) + s1_l) / (t32 + t32))) / t32
+    t35 = -e1
+    t36 = e2 + t35
+    t37 = t36 - e2
+    t38 = e2 - (t36 - t37) + (t35 - t37) + e2_l + -e1_l
+    t39 = t38 - t38 == 0.0
+    t40 = t36 + t38
+    t41 = t40 if t39 else t36
+    t42 = t41 < 0.0 or t41 == 0.0 and (t38 - (t40 - t36) if t39 else 0.0) < 0.0
+    t43 = 0.0 if t1 else 0.0 if t2 else -(t34 * 0.5 if t25 else 0.0 if t42 else t34 * 0.25) if t17 else 0.0
+    t44 = t43 - t43 == 0.0
+    t45 = 0.0 if t31 else t33
+    t46 = e1 if t1 else e0 if t2 else -(t45 * 0.5 if t25 else 0.0 if t42 else t45 * 0.25) if t17 else 0.0
+    t47 = t46 + t43
+    t48 = t47 if t44 else t46
+    t49 = (t43 - (t47 - t46) if t44 else 0.0) if t48 - t48 == 0.0 else 0.0
+    return t48, t49
 
 
 # s6 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e0 + margin - minimum(e1, e2) >= 0 else 0)
@@ -15757,37 +16020,39 @@ def vjp_f32_in_pairs_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, 
     margin = np.float64(margin)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = e0 + margin
-    t2 = e1 < e2
-    t3 = -(e1 if t2 else e2)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e0
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e0 - (t1 - t9) + (margin - t9) + e0_l) + -(e1_l if t2 else e2_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s0 + -0.0
-    t17 = t16 - s0
-    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = math.sqrt(s0)
-    t23 = 1.0 / t22
-    t24 = 0.0 if t21 else (fma(-t23, t22, 1.0) - t23 * ((fma(-t22, t22, s0) + s0_l) / (t22 + t22))) / t22
-    t25 = t24 * 0.5 if t15 else 0.0
-    t26 = t25 - t25 == 0.0
-    t27 = (0.0 if t21 else t23) * 0.5 if t15 else 0.0
-    t28 = t27 + t25
-    t29 = t28 if t26 else t27
-    t30 = (t25 - (t28 - t27) if t26 else 0.0) if t29 - t29 == 0.0 else 0.0
-    return t29, t30
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 + margin
+    t4 = e1 < e2
+    t5 = -(e1 if t4 else e2)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e0
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e0 - (t3 - t11) + (margin - t11) + e0_l) + -(e1_l if t4 else e2_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s0 + -0.0
+    t19 = t18 - s0
+    t20 = s0 - (t18 - t19) + (-0.0 - t19) + s0_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = math.sqrt(s0)
+    t25 = 1.0 / t24
+    t26 = 0.0 if t23 else (fma(-t25, t24, 1.0) - t25 * ((fma(-t24, t24, s0) + s0_l) / (t24 + t24))) / t24
+    t27 = 0.0 if t1 else 0.0 if t2 else t26 * 0.5 if t17 else 0.0
+    t28 = t27 - t27 == 0.0
+    t29 = e1 if t1 else e0 if t2 else (0.0 if t23 else t25) * 0.5 if t17 else 0.0
+    t30 = t29 + t27
+    t31 = t30 if t28 else t29
+    t32 = (t27 - (t30 - t29) if t28 else 0.0) if t31 - t31 == 0.0 else 0.0
+    return t31, t32
 
 
 # danchor[D] = (g*(s5*(2*eps + 2*anchor[D] - 2*negative[D]) + s6*(2*eps + 2*anchor[D] - 2*positive[D])) if e0 +
@@ -15812,44 +16077,46 @@ def vjp_f32_in_pairs_danchor_core_swap_p_ne_inf_p_eq_2(
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = e0 + margin
-    t2 = e1 < e2
-    t3 = -(e1 if t2 else e2)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e0
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e0 - (t1 - t9) + (margin - t9) + e0_l) + -(e1_l if t2 else e2_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = anchor_D * 2.0
-    t17 = negative_D * 2.0
-    t18 = t16 - t17
-    t19 = eps * 2.0
-    t20 = t18 + t19
-    t21 = s5 * t20
-    t22 = positive_D * 2.0
-    t23 = t16 - t22
-    t24 = t23 + t19
-    t25 = s6 * t24
-    t26 = t21 + t25
-    t27 = g * t26
-    t28 = t26 - t21
-    t29 = t20 - t18
-    t30 = t18 - t16
-    t31 = fma(s5, t20, -t21) + s5 * (t18 - (t20 - t29) + (t19 - t29) + (t16 - (t18 - t30) + (-t17 - t30)))
-    t32 = t24 - t23
-    t33 = t23 - t16
-    t34 = fma(s6, t24, -t25) + s6 * (t23 - (t24 - t32) + (t19 - t32) + (t16 - (t23 - t33) + (-t22 - t33)))
-    t35 = fma(g, t26, -t27) + g * (t21 - (t26 - t28) + (t25 - t28) + (t31 + s5_l * t20) + (t34 + s6_l * t24))
-    t36 = t35 if t15 else 0.0
-    t37 = t27 if t15 else 0.0
-    return t37 + t36 if t36 - t36 == 0.0 else t37
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 + margin
+    t4 = e1 < e2
+    t5 = -(e1 if t4 else e2)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e0
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e0 - (t3 - t11) + (margin - t11) + e0_l) + -(e1_l if t4 else e2_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = anchor_D * 2.0
+    t19 = negative_D * 2.0
+    t20 = t18 - t19
+    t21 = eps * 2.0
+    t22 = t20 + t21
+    t23 = s5 * t22
+    t24 = positive_D * 2.0
+    t25 = t18 - t24
+    t26 = t25 + t21
+    t27 = s6 * t26
+    t28 = t23 + t27
+    t29 = g * t28
+    t30 = t28 - t23
+    t31 = t22 - t20
+    t32 = t20 - t18
+    t33 = fma(s5, t22, -t23) + s5 * (t20 - (t22 - t31) + (t21 - t31) + (t18 - (t20 - t32) + (-t19 - t32)))
+    t34 = t26 - t25
+    t35 = t25 - t18
+    t36 = fma(s6, t26, -t27) + s6 * (t25 - (t26 - t34) + (t21 - t34) + (t18 - (t25 - t35) + (-t24 - t35)))
+    t37 = fma(g, t28, -t29) + g * (t23 - (t28 - t30) + (t27 - t30) + (t33 + s5_l * t22) + (t36 + s6_l * t26))
+    t38 = 0.0 if t1 else 0.0 if t2 else t37 if t17 else 0.0
+    t39 = e1 if t1 else e0 if t2 else t29 if t17 else 0.0
+    return t39 + t38 if t38 - t38 == 0.0 else t39
 
 
 # dpositive[D] = (g*(s4*(2*eps - 2*negative[D] + 2*positive[D]) + s6*(-2*eps - 2*anchor[D] + 2*positive[D])) if e0
@@ -15874,46 +16141,48 @@ def vjp_f32_in_pairs_dpositive_core_swap_p_ne_inf_p_eq_2(
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = e0 + margin
-    t2 = e1 < e2
-    t3 = -(e1 if t2 else e2)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e0
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e0 - (t1 - t9) + (margin - t9) + e0_l) + -(e1_l if t2 else e2_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = positive_D * 2.0
-    t17 = negative_D * 2.0
-    t18 = t16 - t17
-    t19 = eps * 2.0
-    t20 = t18 + t19
-    t21 = s4 * t20
-    t22 = anchor_D * 2.0
-    t23 = t16 - t22
-    t24 = t23 - t19
-    t25 = s6 * t24
-    t26 = t21 + t25
-    t27 = g * t26
-    t28 = t26 - t21
-    t29 = t20 - t18
-    t30 = -t17
-    t31 = t18 - t30
-    t32 = fma(s4, t20, -t21) + s4 * (t18 - (t20 - t29) + (t19 - t29) + (t30 - (t18 - t31) + (t16 - t31)))
-    t33 = t24 - t23
-    t34 = -t22
-    t35 = t23 - t34
-    t36 = fma(s6, t24, -t25) + s6 * (t23 - (t24 - t33) + (-t19 - t33) + (t34 - (t23 - t35) + (t16 - t35)))
-    t37 = fma(g, t26, -t27) + g * (t21 - (t26 - t28) + (t25 - t28) + (t32 + s4_l * t20) + (t36 + s6_l * t24))
-    t38 = t37 if t15 else 0.0
-    t39 = t27 if t15 else 0.0
-    return t39 + t38 if t38 - t38 == 0.0 else t39
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 + margin
+    t4 = e1 < e2
+    t5 = -(e1 if t4 else e2)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e0
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e0 - (t3 - t11) + (margin - t11) + e0_l) + -(e1_l if t4 else e2_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = positive_D * 2.0
+    t19 = negative_D * 2.0
+    t20 = t18 - t19
+    t21 = eps * 2.0
+    t22 = t20 + t21
+    t23 = s4 * t22
+    t24 = anchor_D * 2.0
+    t25 = t18 - t24
+    t26 = t25 - t21
+    t27 = s6 * t26
+    t28 = t23 + t27
+    t29 = g * t28
+    t30 = t28 - t23
+    t31 = t22 - t20
+    t32 = -t19
+    t33 = t20 - t32
+    t34 = fma(s4, t22, -t23) + s4 * (t20 - (t22 - t31) + (t21 - t31) + (t32 - (t20 - t33) + (t18 - t33)))
+    t35 = t26 - t25
+    t36 = -t24
+    t37 = t25 - t36
+    t38 = fma(s6, t26, -t27) + s6 * (t25 - (t26 - t35) + (-t21 - t35) + (t36 - (t25 - t37) + (t18 - t37)))
+    t39 = fma(g, t28, -t29) + g * (t23 - (t28 - t30) + (t27 - t30) + (t34 + s4_l * t22) + (t38 + s6_l * t26))
+    t40 = 0.0 if t1 else 0.0 if t2 else t39 if t17 else 0.0
+    t41 = e1 if t1 else e0 if t2 else t29 if t17 else 0.0
+    return t41 + t40 if t40 - t40 == 0.0 else t41
 
 
 # dnegative[D] = (g*(s4*(-2*eps + 2*negative[D] - 2*positive[D]) + s5*(-2*eps - 2*anchor[D] + 2*negative[D])) if
@@ -15938,46 +16207,48 @@ def vjp_f32_in_pairs_dnegative_core_swap_p_ne_inf_p_eq_2(
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = e0 + margin
-    t2 = e1 < e2
-    t3 = -(e1 if t2 else e2)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e0
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e0 - (t1 - t9) + (margin - t9) + e0_l) + -(e1_l if t2 else e2_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = negative_D * 2.0
-    t17 = positive_D * 2.0
-    t18 = t16 - t17
-    t19 = eps * 2.0
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 + margin
+    t4 = e1 < e2
+    t5 = -(e1 if t4 else e2)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e0
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e0 - (t3 - t11) + (margin - t11) + e0_l) + -(e1_l if t4 else e2_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = negative_D * 2.0
+    t19 = positive_D * 2.0
     t20 = t18 - t19
-    t21 = s4 * t20
-    t22 = anchor_D * 2.0
-    t23 = t16 - t22
-    t24 = t23 - t19
-    t25 = s5 * t24
-    t26 = t21 + t25
-    t27 = g * t26
-    t28 = t26 - t21
-    t29 = t20 - t18
-    t30 = -t19
-    t31 = t18 - t16
-    t32 = fma(s4, t20, -t21) + s4 * (t18 - (t20 - t29) + (t30 - t29) + (t16 - (t18 - t31) + (-t17 - t31)))
-    t33 = t24 - t23
-    t34 = -t22
-    t35 = t23 - t34
-    t36 = fma(s5, t24, -t25) + s5 * (t23 - (t24 - t33) + (t30 - t33) + (t34 - (t23 - t35) + (t16 - t35)))
-    t37 = fma(g, t26, -t27) + g * (t21 - (t26 - t28) + (t25 - t28) + (t32 + s4_l * t20) + (t36 + s5_l * t24))
-    t38 = t37 if t15 else 0.0
-    t39 = t27 if t15 else 0.0
-    return t39 + t38 if t38 - t38 == 0.0 else t39
+    t21 = eps * 2.0
+    t22 = t20 - t21
+    t23 = s4 * t22
+    t24 = anchor_D * 2.0
+    t25 = t18 - t24
+    t26 = t25 - t21
+    t27 = s5 * t26
+    t28 = t23 + t27
+    t29 = g * t28
+    t30 = t28 - t23
+    t31 = t22 - t20
+    t32 = -t21
+    t33 = t20 - t18
+    t34 = fma(s4, t22, -t23) + s4 * (t20 - (t22 - t31) + (t32 - t31) + (t18 - (t20 - t33) + (-t19 - t33)))
+    t35 = t26 - t25
+    t36 = -t24
+    t37 = t25 - t36
+    t38 = fma(s5, t26, -t27) + s5 * (t25 - (t26 - t35) + (t32 - t35) + (t36 - (t25 - t37) + (t18 - t37)))
+    t39 = fma(g, t28, -t29) + g * (t23 - (t28 - t30) + (t27 - t30) + (t34 + s4_l * t22) + (t38 + s5_l * t26))
+    t40 = 0.0 if t1 else 0.0 if t2 else t39 if t17 else 0.0
+    t41 = e1 if t1 else e0 if t2 else t29 if t17 else 0.0
+    return t41 + t40 if t40 - t40 == 0.0 else t41
 
 
 # e0 = sqrt(s0)
@@ -16109,7 +16380,8 @@ def vjp_f32_s4_core_swap_p_ne_inf_p_eq_2(e0, e1, e2, margin, s2):
     t13 = t12 if t11 else t6
     t14 = 0.0 if s2 == 0.0 else 1.0 / math.sqrt(s2)
     t15 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t6) if t11 else 0.0) <= 0.0
-    return -(0.0 if t2 else t14 * 0.5 if e2 < e1 else t14 * 0.25) if t15 else 0.0
+    t16 = e0 if e0 != e0 else -(0.0 if t2 else t14 * 0.5 if e2 < e1 else t14 * 0.25) if t15 else 0.0
+    return e1 if e1 != e1 else t16
 
 
 # size_s4 = ((0 if e1 < e2 else ((0 if Eq(s2, 0) else size_s2/Abs(s2**(3/2)))/2 if e2 < e1 else (0 if Eq(s2, 0)
@@ -16186,7 +16458,8 @@ def vjp_f32_s5_core_swap_p_ne_inf_p_eq_2(e0, e1, e2, margin, s1):
     t13 = t12 if t11 else t6
     t14 = 0.0 if s1 == 0.0 else 1.0 / math.sqrt(s1)
     t15 = t13 < 0.0 or t13 == 0.0 and (t10 - (t12 - t6) if t11 else 0.0) <= 0.0
-    return -(t14 * 0.5 if t2 else 0.0 if e2 < e1 else t14 * 0.25) if t15 else 0.0
+    t16 = e0 if e0 != e0 else -(t14 * 0.5 if t2 else 0.0 if e2 < e1 else t14 * 0.25) if t15 else 0.0
+    return e1 if e1 != e1 else t16
 
 
 # size_s5 = (((0 if Eq(s1, 0) else size_s1/Abs(s1**(3/2)))/2 if e1 < e2 else (0 if e2 < e1 else (0 if Eq(s1, 0)
@@ -16260,7 +16533,8 @@ def vjp_f32_s6_core_swap_p_ne_inf_p_eq_2(e0, e1, e2, margin, s0):
     t11 = t5 + t9
     t12 = t11 if t10 else t5
     t13 = t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t5) if t10 else 0.0) <= 0.0
-    return (0.0 if s0 == 0.0 else 1.0 / math.sqrt(s0)) * 0.5 if t13 else 0.0
+    t14 = e0 if e0 != e0 else (0.0 if s0 == 0.0 else 1.0 / math.sqrt(s0)) * 0.5 if t13 else 0.0
+    return e1 if e1 != e1 else t14
 
 
 # size_s6 = ((0 if Eq(s0, 0) else size_s0/Abs(s0**(3/2)))/2 if e0 + margin - minimum(e1, e2) >= 0 else 0)
@@ -16320,7 +16594,8 @@ def vjp_f32_near_danchor_core_swap_p_ne_inf_p_eq_2(
     t13 = anchor_D * 2.0
     t14 = eps * 2.0
     t15 = g * (s5 * (t13 - negative_D * 2.0 + t14) + s6 * (t13 - positive_D * 2.0 + t14))
-    return t15 if t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t5) if t10 else 0.0) <= 0.0 else 0.0
+    t16 = t15 if t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t5) if t10 else 0.0) <= 0.0 else 0.0
+    return e1 if e1 != e1 else e0 if e0 != e0 else t16
 
 
 # danchor[D] = near_danchor[D]
@@ -16411,7 +16686,8 @@ def vjp_f32_near_dpositive_core_swap_p_ne_inf_p_eq_2(
     t13 = positive_D * 2.0
     t14 = eps * 2.0
     t15 = g * (s4 * (t13 - negative_D * 2.0 + t14) + s6 * (t13 - anchor_D * 2.0 - t14))
-    return t15 if t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t5) if t10 else 0.0) <= 0.0 else 0.0
+    t16 = t15 if t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t5) if t10 else 0.0) <= 0.0 else 0.0
+    return e1 if e1 != e1 else e0 if e0 != e0 else t16
 
 
 # dpositive[D] = near_dpositive[D]
@@ -16502,7 +16778,8 @@ def vjp_f32_near_dnegative_core_swap_p_ne_inf_p_eq_2(
     t13 = negative_D * 2.0
     t14 = eps * 2.0
     t15 = g * (s4 * (t13 - positive_D * 2.0 - t14) + s5 * (t13 - anchor_D * 2.0 - t14))
-    return t15 if t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t5) if t10 else 0.0) <= 0.0 else 0.0
+    t16 = t15 if t12 < 0.0 or t12 == 0.0 and (t9 - (t11 - t5) if t10 else 0.0) <= 0.0 else 0.0
+    return e1 if e1 != e1 else e0 if e0 != e0 else t16
 
 
 # dnegative[D] = near_dnegative[D]
@@ -16770,60 +17047,62 @@ def hvp_anchor_f64_s9_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, ma
     s1_l = np.float64(s1_l)
     s1_rate = np.float64(s1_rate)
     s1_rate_l = np.float64(s1_rate_l)
-    t1 = e0 + margin
-    t2 = e1 < e2
-    t3 = -(e1 if t2 else e2)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e0
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e0 - (t1 - t9) + (margin - t9) + e0_l) + -(e1_l if t2 else e2_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = -e2
-    t17 = e1 + t16
-    t18 = t17 - e1
-    t19 = e1 - (t17 - t18) + (t16 - t18) + e1_l + -e2_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = s1 + -0.0
-    t25 = t24 - s1
-    t26 = s1 - (t24 - t25) + (-0.0 - t25) + s1_l
-    t27 = t26 - t26 == 0.0
-    t28 = t24 + t26
-    t29 = (t28 if t27 else t24) == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) == 0.0
-    t30 = math.sqrt(s1)
-    t31 = s1 * t30
-    t32 = 0.5 / t31
-    t33 = -t32
-    t34 = 0.0 if t29 else t33
-    t35 = -e1
-    t36 = e2 + t35
-    t37 = t36 - e2
-    t38 = e2 - (t36 - t37) + (t35 - t37) + e2_l + -e1_l
-    t39 = t38 - t38 == 0.0
-    t40 = t36 + t38
-    t41 = t40 if t39 else t36
-    t42 = t41 < 0.0 or t41 == 0.0 and (t38 - (t40 - t36) if t39 else 0.0) < 0.0
-    t43 = t34 * 0.5 if t23 else 0.0 if t42 else t34 * 0.25
-    t44 = -(s1_rate * t43)
-    t45 = t32 * (fma(s1, t30, -t31) + s1 * ((fma(-t30, t30, s1) + s1_l) / (t30 + t30)) + s1_l * t30)
-    t46 = 0.0 if t29 else -((fma(t33, t31, 0.5) - t45) / t31)
-    t47 = fma(s1_rate, t43, t44) + s1_rate * (t46 * 0.5 if t23 else 0.0 if t42 else t46 * 0.25)
-    t48 = -(t47 + s1_rate_l * t43) if t15 else 0.0
-    t49 = t48 - t48 == 0.0
-    t50 = t44 if t15 else 0.0
-    t51 = t50 + t48
-    t52 = t51 if t49 else t50
-    t53 = (t48 - (t51 - t50) if t49 else 0.0) if t52 - t52 == 0.0 else 0.0
-    return t52, t53
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 + margin
+    t4 = e1 < e2
+    t5 = -(e1 if t4 else e2)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e0
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e0 - (t3 - t11) + (margin - t11) + e0_l) + -(e1_l if t4 else e2_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = -e2
+    t19 = e1 + t18
+    t20 = t19 - e1
+    t21 = e1 - (t19 - t20) + (t18 - t20) + e1_l + -e2_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = t23 if t22 else t19
+    t25 = t24 < 0.0 or t24 == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) < 0.0
+    t26 = s1 + -0.0
+    t27 = t26 - s1
+    t28 = s1 - (t26 - t27) + (-0.0 - t27) + s1_l
+    t29 = t28 - t28 == 0.0
+    t30 = t26 + t28
+    t31 = (t30 if t29 else t26) == 0.0 and (t28 - (t30 - t26) if t29 else 0.0) == 0.0
+    t32 = math.sqrt(s1)
+    t33 = s1 * t32
+    t34 = 0.5 / t33
+    t35 = -t34
+    t36 = 0.0 if t31 else t35
+    t37 = -e1
+    t38 = e2 + t37
+    t39 = t38 - e2
+    t40 = e2 - (t38 - t39) + (t37 - t39) + e2_l + -e1_l
+    t41 = t40 - t40 == 0.0
+    t42 = t38 + t40
+    t43 = t42 if t41 else t38
+    t44 = t43 < 0.0 or t43 == 0.0 and (t40 - (t42 - t38) if t41 else 0.0) < 0.0
+    t45 = t36 * 0.5 if t25 else 0.0 if t44 else t36 * 0.25
+    t46 = -(s1_rate * t45)
+    t47 = t34 * (fma(s1, t32, -t33) + s1 * ((fma(-t32, t32, s1) + s1_l) / (t32 + t32)) + s1_l * t32)
+    t48 = 0.0 if t31 else -((fma(t35, t33, 0.5) - t47) / t33)
+    t49 = fma(s1_rate, t45, t46) + s1_rate * (t48 * 0.5 if t25 else 0.0 if t44 else t48 * 0.25)
+    t50 = 0.0 if t1 else 0.0 if t2 else -(t49 + s1_rate_l * t45) if t17 else 0.0
+    t51 = t50 - t50 == 0.0
+    t52 = e1 if t1 else e0 if t2 else t46 if t17 else 0.0
+    t53 = t52 + t50
+    t54 = t53 if t51 else t52
+    t55 = (t50 - (t53 - t52) if t51 else 0.0) if t54 - t54 == 0.0 else 0.0
+    return t54, t55
 
 
 # s10 = (s0_rate*(0 if Eq(s0, 0) else -1/(2*s0**(3/2)))/2 if e0 + margin - minimum(e1, e2) >= 0 else 0)
@@ -16840,43 +17119,45 @@ def hvp_anchor_f64_s10_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
-    t1 = e0 + margin
-    t2 = e1 < e2
-    t3 = -(e1 if t2 else e2)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e0
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e0 - (t1 - t9) + (margin - t9) + e0_l) + -(e1_l if t2 else e2_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s0_rate * 0.5
-    t17 = s0 + -0.0
-    t18 = t17 - s0
-    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
-    t23 = math.sqrt(s0)
-    t24 = s0 * t23
-    t25 = 0.5 / t24
-    t26 = -t25
-    t27 = 0.0 if t22 else t26
-    t28 = t16 * t27
-    t29 = t25 * (fma(s0, t23, -t24) + s0 * ((fma(-t23, t23, s0) + s0_l) / (t23 + t23)) + s0_l * t23)
-    t30 = fma(t16, t27, -t28) + t16 * (0.0 if t22 else -((fma(t26, t24, 0.5) - t29) / t24))
-    t31 = t30 + s0_rate_l * 0.5 * t27 if t15 else 0.0
-    t32 = t31 - t31 == 0.0
-    t33 = t28 if t15 else 0.0
-    t34 = t33 + t31
-    t35 = t34 if t32 else t33
-    t36 = (t31 - (t34 - t33) if t32 else 0.0) if t35 - t35 == 0.0 else 0.0
-    return t35, t36
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 + margin
+    t4 = e1 < e2
+    t5 = -(e1 if t4 else e2)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e0
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e0 - (t3 - t11) + (margin - t11) + e0_l) + -(e1_l if t4 else e2_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s0_rate * 0.5
+    t19 = s0 + -0.0
+    t20 = t19 - s0
+    t21 = s0 - (t19 - t20) + (-0.0 - t20) + s0_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
+    t25 = math.sqrt(s0)
+    t26 = s0 * t25
+    t27 = 0.5 / t26
+    t28 = -t27
+    t29 = 0.0 if t24 else t28
+    t30 = t18 * t29
+    t31 = t27 * (fma(s0, t25, -t26) + s0 * ((fma(-t25, t25, s0) + s0_l) / (t25 + t25)) + s0_l * t25)
+    t32 = fma(t18, t29, -t30) + t18 * (0.0 if t24 else -((fma(t28, t26, 0.5) - t31) / t26))
+    t33 = 0.0 if t1 else 0.0 if t2 else t32 + s0_rate_l * 0.5 * t29 if t17 else 0.0
+    t34 = t33 - t33 == 0.0
+    t35 = e1 if t1 else e0 if t2 else t30 if t17 else 0.0
+    t36 = t35 + t33
+    t37 = t36 if t34 else t35
+    t38 = (t33 - (t36 - t35) if t34 else 0.0) if t37 - t37 == 0.0 else 0.0
+    return t37, t38
 
 
 # danchor[D] = (g*(s10*(2*eps + 2*anchor[D] - 2*positive[D]) + 2*s7*direction[D] + 2*s8*direction[D] + s9*(2*eps +
@@ -16926,52 +17207,55 @@ def hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_eq_2(
     direction_D = np.float64(direction_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = e0 + margin
-    t2 = e1 < e2
-    t3 = -(e1 if t2 else e2)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e0
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e0 - (t1 - t9) + (margin - t9) + e0_l) + -(e1_l if t2 else e2_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = direction_D * 2.0
-    t17 = t16 * s7
-    t18 = t16 * s8
-    t19 = t17 + t18
-    t20 = anchor_D * 2.0
-    t21 = positive_D * 2.0
-    t22 = t20 - t21
-    t23 = eps * 2.0
-    t24 = t22 + t23
-    t25 = s10 * t24
-    t26 = t19 + t25
-    t27 = negative_D * 2.0
-    t28 = t20 - t27
-    t29 = t28 + t23
-    t30 = s9 * t29
-    t31 = t26 + t30
-    t32 = g * t31
-    t33 = t31 - t26
-    t34 = t26 - t19
-    t35 = t19 - t17
-    t36 = t17 - (t19 - t35) + (t18 - t35) + (fma(t16, s7, -t17) + t16 * s7_l)
-    t37 = t24 - t22
-    t38 = t22 - t20
-    t39 = fma(s10, t24, -t25) + s10 * (t22 - (t24 - t37) + (t23 - t37) + (t20 - (t22 - t38) + (-t21 - t38)))
-    t40 = t19 - (t26 - t34) + (t25 - t34) + (t36 + (fma(t16, s8, -t18) + t16 * s8_l)) + (t39 + s10_l * t24)
-    t41 = t29 - t28
-    t42 = t28 - t20
-    t43 = fma(s9, t29, -t30) + s9 * (t28 - (t29 - t41) + (t23 - t41) + (t20 - (t28 - t42) + (-t27 - t42)))
-    t44 = fma(g, t31, -t32) + g * (t26 - (t31 - t33) + (t30 - t33) + t40 + (t43 + s9_l * t29)) if t15 else 0.0
-    t45 = t32 if t15 else 0.0
-    return t45 + t44 if t44 - t44 == 0.0 else t45
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 + margin
+    t4 = e1 < e2
+    t5 = -(e1 if t4 else e2)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e0
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e0 - (t3 - t11) + (margin - t11) + e0_l) + -(e1_l if t4 else e2_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = direction_D * 2.0
+    t19 = t18 * s7
+    t20 = t18 * s8
+    t21 = t19 + t20
+    t22 = anchor_D * 2.0
+    t23 = positive_D * 2.0
+    t24 = t22 - t23
+    t25 = eps * 2.0
+    t26 = t24 + t25
+    t27 = s10 * t26
+    t28 = t21 + t27
+    t29 = negative_D * 2.0
+    t30 = t22 - t29
+    t31 = t30 + t25
+    t32 = s9 * t31
+    t33 = t28 + t32
+    t34 = g * t33
+    t35 = t33 - t28
+    t36 = t28 - t21
+    t37 = t21 - t19
+    t38 = t19 - (t21 - t37) + (t20 - t37) + (fma(t18, s7, -t19) + t18 * s7_l)
+    t39 = t26 - t24
+    t40 = t24 - t22
+    t41 = fma(s10, t26, -t27) + s10 * (t24 - (t26 - t39) + (t25 - t39) + (t22 - (t24 - t40) + (-t23 - t40)))
+    t42 = t21 - (t28 - t36) + (t27 - t36) + (t38 + (fma(t18, s8, -t20) + t18 * s8_l)) + (t41 + s10_l * t26)
+    t43 = t31 - t30
+    t44 = t30 - t22
+    t45 = fma(s9, t31, -t32) + s9 * (t30 - (t31 - t43) + (t25 - t43) + (t22 - (t30 - t44) + (-t29 - t44)))
+    t46 = fma(g, t33, -t34) + g * (t28 - (t33 - t35) + (t32 - t35) + t42 + (t45 + s9_l * t31)) if t17 else 0.0
+    t47 = 0.0 if t1 else 0.0 if t2 else t46
+    t48 = e1 if t1 else e0 if t2 else t34 if t17 else 0.0
+    return t48 + t47 if t47 - t47 == 0.0 else t48
 
 
 # s0_rate = sum over D.1 of (2*eps + 2*anchor[D.1] - 2*positive[D.1])*direction[D.1]
@@ -17073,60 +17357,62 @@ def hvp_positive_f64_s9_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, 
     s2_l = np.float64(s2_l)
     s2_rate = np.float64(s2_rate)
     s2_rate_l = np.float64(s2_rate_l)
-    t1 = e0 + margin
-    t2 = e1 < e2
-    t3 = -(e1 if t2 else e2)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e0
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e0 - (t1 - t9) + (margin - t9) + e0_l) + -(e1_l if t2 else e2_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = -e2
-    t17 = e1 + t16
-    t18 = t17 - e1
-    t19 = e1 - (t17 - t18) + (t16 - t18) + e1_l + -e2_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = -e1
-    t25 = e2 + t24
-    t26 = t25 - e2
-    t27 = e2 - (t25 - t26) + (t24 - t26) + e2_l + -e1_l
-    t28 = t27 - t27 == 0.0
-    t29 = t25 + t27
-    t30 = t29 if t28 else t25
-    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
-    t32 = s2 + -0.0
-    t33 = t32 - s2
-    t34 = s2 - (t32 - t33) + (-0.0 - t33) + s2_l
-    t35 = t34 - t34 == 0.0
-    t36 = t32 + t34
-    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
-    t38 = math.sqrt(s2)
-    t39 = s2 * t38
-    t40 = 0.5 / t39
-    t41 = -t40
-    t42 = 0.0 if t37 else t41
-    t43 = 0.0 if t23 else t42 * 0.5 if t31 else t42 * 0.25
-    t44 = -(s2_rate * t43)
-    t45 = t40 * (fma(s2, t38, -t39) + s2 * ((fma(-t38, t38, s2) + s2_l) / (t38 + t38)) + s2_l * t38)
-    t46 = 0.0 if t37 else -((fma(t41, t39, 0.5) - t45) / t39)
-    t47 = fma(s2_rate, t43, t44) + s2_rate * (0.0 if t23 else t46 * 0.5 if t31 else t46 * 0.25)
-    t48 = -(t47 + s2_rate_l * t43) if t15 else 0.0
-    t49 = t48 - t48 == 0.0
-    t50 = t44 if t15 else 0.0
-    t51 = t50 + t48
-    t52 = t51 if t49 else t50
-    t53 = (t48 - (t51 - t50) if t49 else 0.0) if t52 - t52 == 0.0 else 0.0
-    return t52, t53
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 + margin
+    t4 = e1 < e2
+    t5 = -(e1 if t4 else e2)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e0
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e0 - (t3 - t11) + (margin - t11) + e0_l) + -(e1_l if t4 else e2_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = -e2
+    t19 = e1 + t18
+    t20 = t19 - e1
+    t21 = e1 - (t19 - t20) + (t18 - t20) + e1_l + -e2_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = t23 if t22 else t19
+    t25 = t24 < 0.0 or t24 == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) < 0.0
+    t26 = -e1
+    t27 = e2 + t26
+    t28 = t27 - e2
+    t29 = e2 - (t27 - t28) + (t26 - t28) + e2_l + -e1_l
+    t30 = t29 - t29 == 0.0
+    t31 = t27 + t29
+    t32 = t31 if t30 else t27
+    t33 = t32 < 0.0 or t32 == 0.0 and (t29 - (t31 - t27) if t30 else 0.0) < 0.0
+    t34 = s2 + -0.0
+    t35 = t34 - s2
+    t36 = s2 - (t34 - t35) + (-0.0 - t35) + s2_l
+    t37 = t36 - t36 == 0.0
+    t38 = t34 + t36
+    t39 = (t38 if t37 else t34) == 0.0 and (t36 - (t38 - t34) if t37 else 0.0) == 0.0
+    t40 = math.sqrt(s2)
+    t41 = s2 * t40
+    t42 = 0.5 / t41
+    t43 = -t42
+    t44 = 0.0 if t39 else t43
+    t45 = 0.0 if t25 else t44 * 0.5 if t33 else t44 * 0.25
+    t46 = -(s2_rate * t45)
+    t47 = t42 * (fma(s2, t40, -t41) + s2 * ((fma(-t40, t40, s2) + s2_l) / (t40 + t40)) + s2_l * t40)
+    t48 = 0.0 if t39 else -((fma(t43, t41, 0.5) - t47) / t41)
+    t49 = fma(s2_rate, t45, t46) + s2_rate * (0.0 if t25 else t48 * 0.5 if t33 else t48 * 0.25)
+    t50 = 0.0 if t1 else 0.0 if t2 else -(t49 + s2_rate_l * t45) if t17 else 0.0
+    t51 = t50 - t50 == 0.0
+    t52 = e1 if t1 else e0 if t2 else t46 if t17 else 0.0
+    t53 = t52 + t50
+    t54 = t53 if t51 else t52
+    t55 = (t50 - (t53 - t52) if t51 else 0.0) if t54 - t54 == 0.0 else 0.0
+    return t54, t55
 
 
 # dpositive[D] = (g*(s10*(-2*eps - 2*anchor[D] + 2*positive[D]) + 2*s7*direction[D] + 2*s8*direction[D] +
@@ -17176,54 +17462,57 @@ def hvp_positive_f64_dpositive_core_swap_p_ne_inf_p_eq_2(
     direction_D = np.float64(direction_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = e0 + margin
-    t2 = e1 < e2
-    t3 = -(e1 if t2 else e2)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e0
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e0 - (t1 - t9) + (margin - t9) + e0_l) + -(e1_l if t2 else e2_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = direction_D * 2.0
-    t17 = t16 * s7
-    t18 = t16 * s8
-    t19 = t17 + t18
-    t20 = positive_D * 2.0
-    t21 = anchor_D * 2.0
-    t22 = t20 - t21
-    t23 = eps * 2.0
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 + margin
+    t4 = e1 < e2
+    t5 = -(e1 if t4 else e2)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e0
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e0 - (t3 - t11) + (margin - t11) + e0_l) + -(e1_l if t4 else e2_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = direction_D * 2.0
+    t19 = t18 * s7
+    t20 = t18 * s8
+    t21 = t19 + t20
+    t22 = positive_D * 2.0
+    t23 = anchor_D * 2.0
     t24 = t22 - t23
-    t25 = s10 * t24
-    t26 = t19 + t25
-    t27 = negative_D * 2.0
-    t28 = t20 - t27
-    t29 = t28 + t23
-    t30 = s9 * t29
-    t31 = t26 + t30
-    t32 = g * t31
-    t33 = t31 - t26
-    t34 = t26 - t19
-    t35 = t19 - t17
-    t36 = t17 - (t19 - t35) + (t18 - t35) + (fma(t16, s7, -t17) + t16 * s7_l)
-    t37 = t24 - t22
-    t38 = -t21
-    t39 = t22 - t38
-    t40 = fma(s10, t24, -t25) + s10 * (t22 - (t24 - t37) + (-t23 - t37) + (t38 - (t22 - t39) + (t20 - t39)))
-    t41 = t19 - (t26 - t34) + (t25 - t34) + (t36 + (fma(t16, s8, -t18) + t16 * s8_l)) + (t40 + s10_l * t24)
-    t42 = t29 - t28
-    t43 = -t27
-    t44 = t28 - t43
-    t45 = fma(s9, t29, -t30) + s9 * (t28 - (t29 - t42) + (t23 - t42) + (t43 - (t28 - t44) + (t20 - t44)))
-    t46 = fma(g, t31, -t32) + g * (t26 - (t31 - t33) + (t30 - t33) + t41 + (t45 + s9_l * t29)) if t15 else 0.0
-    t47 = t32 if t15 else 0.0
-    return t47 + t46 if t46 - t46 == 0.0 else t47
+    t25 = eps * 2.0
+    t26 = t24 - t25
+    t27 = s10 * t26
+    t28 = t21 + t27
+    t29 = negative_D * 2.0
+    t30 = t22 - t29
+    t31 = t30 + t25
+    t32 = s9 * t31
+    t33 = t28 + t32
+    t34 = g * t33
+    t35 = t33 - t28
+    t36 = t28 - t21
+    t37 = t21 - t19
+    t38 = t19 - (t21 - t37) + (t20 - t37) + (fma(t18, s7, -t19) + t18 * s7_l)
+    t39 = t26 - t24
+    t40 = -t23
+    t41 = t24 - t40
+    t42 = fma(s10, t26, -t27) + s10 * (t24 - (t26 - t39) + (-t25 - t39) + (t40 - (t24 - t41) + (t22 - t41)))
+    t43 = t21 - (t28 - t36) + (t27 - t36) + (t38 + (fma(t18, s8, -t20) + t18 * s8_l)) + (t42 + s10_l * t26)
+    t44 = t31 - t30
+    t45 = -t29
+    t46 = t30 - t45
+    t47 = fma(s9, t31, -t32) + s9 * (t30 - (t31 - t44) + (t25 - t44) + (t45 - (t30 - t46) + (t22 - t46)))
+    t48 = fma(g, t33, -t34) + g * (t28 - (t33 - t35) + (t32 - t35) + t43 + (t47 + s9_l * t31)) if t17 else 0.0
+    t49 = 0.0 if t1 else 0.0 if t2 else t48
+    t50 = e1 if t1 else e0 if t2 else t34 if t17 else 0.0
+    return t50 + t49 if t49 - t49 == 0.0 else t50
 
 
 # s0_rate = sum over D.1 of (-2*eps - 2*anchor[D.1] + 2*positive[D.1])*direction[D.1]
@@ -17358,54 +17647,57 @@ def hvp_negative_f64_dnegative_core_swap_p_ne_inf_p_eq_2(
     direction_D = np.float64(direction_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = e0 + margin
-    t2 = e1 < e2
-    t3 = -(e1 if t2 else e2)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e0
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e0 - (t1 - t9) + (margin - t9) + e0_l) + -(e1_l if t2 else e2_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = direction_D * 2.0
-    t17 = t16 * s7
-    t18 = t16 * s8
-    t19 = t17 + t18
-    t20 = negative_D * 2.0
-    t21 = anchor_D * 2.0
-    t22 = t20 - t21
-    t23 = eps * 2.0
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 + margin
+    t4 = e1 < e2
+    t5 = -(e1 if t4 else e2)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e0
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e0 - (t3 - t11) + (margin - t11) + e0_l) + -(e1_l if t4 else e2_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = direction_D * 2.0
+    t19 = t18 * s7
+    t20 = t18 * s8
+    t21 = t19 + t20
+    t22 = negative_D * 2.0
+    t23 = anchor_D * 2.0
     t24 = t22 - t23
-    t25 = s10 * t24
-    t26 = t19 + t25
-    t27 = positive_D * 2.0
-    t28 = t20 - t27
-    t29 = t28 - t23
-    t30 = s9 * t29
-    t31 = t26 + t30
-    t32 = g * t31
-    t33 = t31 - t26
-    t34 = t26 - t19
-    t35 = t19 - t17
-    t36 = t17 - (t19 - t35) + (t18 - t35) + (fma(t16, s7, -t17) + t16 * s7_l)
-    t37 = t24 - t22
-    t38 = -t23
-    t39 = -t21
-    t40 = t22 - t39
-    t41 = fma(s10, t24, -t25) + s10 * (t22 - (t24 - t37) + (t38 - t37) + (t39 - (t22 - t40) + (t20 - t40)))
-    t42 = t19 - (t26 - t34) + (t25 - t34) + (t36 + (fma(t16, s8, -t18) + t16 * s8_l)) + (t41 + s10_l * t24)
-    t43 = t29 - t28
-    t44 = t28 - t20
-    t45 = fma(s9, t29, -t30) + s9 * (t28 - (t29 - t43) + (t38 - t43) + (t20 - (t28 - t44) + (-t27 - t44)))
-    t46 = fma(g, t31, -t32) + g * (t26 - (t31 - t33) + (t30 - t33) + t42 + (t45 + s9_l * t29)) if t15 else 0.0
-    t47 = t32 if t15 else 0.0
-    return t47 + t46 if t46 - t46 == 0.0 else t47
+    t25 = eps * 2.0
+    t26 = t24 - t25
+    t27 = s10 * t26
+    t28 = t21 + t27
+    t29 = positive_D * 2.0
+    t30 = t22 - t29
+    t31 = t30 - t25
+    t32 = s9 * t31
+    t33 = t28 + t32
+    t34 = g * t33
+    t35 = t33 - t28
+    t36 = t28 - t21
+    t37 = t21 - t19
+    t38 = t19 - (t21 - t37) + (t20 - t37) + (fma(t18, s7, -t19) + t18 * s7_l)
+    t39 = t26 - t24
+    t40 = -t25
+    t41 = -t23
+    t42 = t24 - t41
+    t43 = fma(s10, t26, -t27) + s10 * (t24 - (t26 - t39) + (t40 - t39) + (t41 - (t24 - t42) + (t22 - t42)))
+    t44 = t21 - (t28 - t36) + (t27 - t36) + (t38 + (fma(t18, s8, -t20) + t18 * s8_l)) + (t43 + s10_l * t26)
+    t45 = t31 - t30
+    t46 = t30 - t22
+    t47 = fma(s9, t31, -t32) + s9 * (t30 - (t31 - t45) + (t40 - t45) + (t22 - (t30 - t46) + (-t29 - t46)))
+    t48 = fma(g, t33, -t34) + g * (t28 - (t33 - t35) + (t32 - t35) + t44 + (t47 + s9_l * t31)) if t17 else 0.0
+    t49 = 0.0 if t1 else 0.0 if t2 else t48
+    t50 = e1 if t1 else e0 if t2 else t34 if t17 else 0.0
+    return t50 + t49 if t49 - t49 == 0.0 else t50
 
 
 # s1_rate = sum over D.1 of (-2*eps - 2*anchor[D.1] + 2*negative[D.1])*direction[D.1]
@@ -17485,7 +17777,8 @@ def vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_eq_2(g, m0, m1, m2, margin, s0, 
     t20 = t19 - t19 == 0.0
     t21 = t12 + t19
     t22 = t21 if t20 else t12
-    return g if t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t12) if t20 else 0.0) <= 0.0 else 0.0
+    t23 = g if t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t12) if t20 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t23
 
 
 # dmargin = (g if margin + sqrt(s0) - minimum(sqrt(s1), sqrt(s2)) >= 0 else 0)
@@ -17517,7 +17810,8 @@ def vjp_margin_f32_dmargin_core_swap_p_ne_inf_p_eq_2(g, margin, s0, s0_l, s1, s1
     t16 = t15 - t15 == 0.0
     t17 = t9 + t15
     t18 = t17 if t16 else t9
-    return g if t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0 else 0.0
+    t19 = g if t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t19
 
 
 # s5_of = sum over D.1 of y2[D.1]
@@ -17620,34 +17914,36 @@ def vjp_eps_f64_deps_core_swap_p_ne_inf_p_eq_2(
     s7_l = np.float64(s7_l)
     s9 = np.float64(s9)
     s9_l = np.float64(s9_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e0 / m1
-    t4 = e1 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t14 = -(t13 + -((fma(-t3, m1, e0) + e0_l) / m1 if t5 else (fma(-t4, m2, e1) + e1_l) / m2))
-    t15 = 0.0 - (t9 - t10) + (t8 - t10) + t14
-    t16 = t15 - t15 == 0.0
-    t17 = t9 + t15
-    t18 = t17 if t16 else t9
-    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = s5 + s7
-    t21 = t20 + s9
-    t22 = g * t21
-    t23 = t21 - t20
-    t24 = t20 - s5
-    t25 = g * (t20 - (t21 - t23) + (s9 - t23) + (s5 - (t20 - t24) + (s7 - t24) + s5_l + s7_l) + s9_l)
-    t26 = fma(g, t21, -t22) + t25 if t19 else 0.0
-    t27 = t22 if t19 else 0.0
-    return t27 + t26 if t26 - t26 == 0.0 else t27
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e0 / m1
+    t6 = e1 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t16 = -(t15 + -((fma(-t5, m1, e0) + e0_l) / m1 if t7 else (fma(-t6, m2, e1) + e1_l) / m2))
+    t17 = 0.0 - (t11 - t12) + (t10 - t12) + t16
+    t18 = t17 - t17 == 0.0
+    t19 = t11 + t17
+    t20 = t19 if t18 else t11
+    t21 = t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t11) if t18 else 0.0) <= 0.0
+    t22 = s5 + s7
+    t23 = t22 + s9
+    t24 = g * t23
+    t25 = t23 - t22
+    t26 = t22 - s5
+    t27 = g * (t22 - (t23 - t25) + (s9 - t25) + (s5 - (t22 - t26) + (s7 - t26) + s5_l + s7_l) + s9_l)
+    t28 = 0.0 if t1 else 0.0 if t2 else fma(g, t23, -t24) + t27 if t21 else 0.0
+    t29 = e1 if t1 else e0 if t2 else t24 if t21 else 0.0
+    return t29 + t28 if t28 - t28 == 0.0 else t29
 
 
 # s5_of = sum over D.1 of 2*eps - 2*negative[D.1] + 2*positive[D.1]
@@ -17767,30 +18063,32 @@ def vjp_eps_f32_deps_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, g, 
     s7_l = np.float64(s7_l)
     s9 = np.float64(s9)
     s9_l = np.float64(s9_l)
-    t1 = e0 + margin
-    t2 = e1 < e2
-    t3 = -(e1 if t2 else e2)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e0
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e0 - (t1 - t9) + (margin - t9) + e0_l) + -(e1_l if t2 else e2_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s5 + s7
-    t17 = t16 + s9
-    t18 = g * t17
-    t19 = t17 - t16
-    t20 = t16 - s5
-    t21 = g * (t16 - (t17 - t19) + (s9 - t19) + (s5 - (t16 - t20) + (s7 - t20) + s5_l + s7_l) + s9_l)
-    t22 = fma(g, t17, -t18) + t21 if t15 else 0.0
-    t23 = t18 if t15 else 0.0
-    return t23 + t22 if t22 - t22 == 0.0 else t23
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e0 + margin
+    t4 = e1 < e2
+    t5 = -(e1 if t4 else e2)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e0
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e0 - (t3 - t11) + (margin - t11) + e0_l) + -(e1_l if t4 else e2_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s5 + s7
+    t19 = t18 + s9
+    t20 = g * t19
+    t21 = t19 - t18
+    t22 = t18 - s5
+    t23 = g * (t18 - (t19 - t21) + (s9 - t21) + (s5 - (t18 - t22) + (s7 - t22) + s5_l + s7_l) + s9_l)
+    t24 = 0.0 if t1 else 0.0 if t2 else fma(g, t19, -t20) + t23 if t17 else 0.0
+    t25 = e1 if t1 else e0 if t2 else t20 if t17 else 0.0
+    return t25 + t24 if t24 - t24 == 0.0 else t25
 
 
 @loop
@@ -20222,7 +20520,8 @@ def vjp_f64_s4_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, 
     t12 = t11 - t11 == 0.0
     t13 = t6 + t11
     t14 = t13 if t12 else t6
-    return 1.0 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    t15 = 1.0 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t15
 
 
 # s5 = (-(0 if s0 < s1 else (1 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -20265,7 +20564,8 @@ def vjp_f64_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, 
     t28 = t27 if t26 else t23
     t29 = 1.0 if t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0 else 0.5
     t30 = -(0.0 if t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) < 0.0 else t29)
-    return t30 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    t31 = t30 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t31
 
 
 # s6 = (-(1 if s0 < s1 else (0 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -20308,7 +20608,8 @@ def vjp_f64_s6_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, 
     t28 = t27 if t26 else t23
     t29 = 0.0 if t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0 else 0.5
     t30 = -(1.0 if t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) < 0.0 else t29)
-    return t30 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    t31 = t30 if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t31
 
 
 # danchor[D] = (g*(s4*sign(eps + anchor[D] - positive[D]) + s6*sign(eps + anchor[D] - negative[D])) if margin + s2
@@ -20331,44 +20632,46 @@ def vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = margin + s2
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - margin
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = anchor_D - positive_D
-    t17 = t16 + eps
-    t18 = t17 - t16
-    t19 = t16 - anchor_D
-    t20 = t16 - (t17 - t18) + (eps - t18) + (anchor_D - (t16 - t19) + (-positive_D - t19))
-    t21 = t17 + t20 if t20 - t20 == 0.0 else t17
-    t22 = 1.0 if 0.0 < t21 else -1.0 if t21 < 0.0 else 0.0
-    t23 = s4 * t22
-    t24 = anchor_D - negative_D
-    t25 = t24 + eps
-    t26 = t25 - t24
-    t27 = t24 - anchor_D
-    t28 = t24 - (t25 - t26) + (eps - t26) + (anchor_D - (t24 - t27) + (-negative_D - t27))
-    t29 = t25 + t28 if t28 - t28 == 0.0 else t25
-    t30 = 1.0 if 0.0 < t29 else -1.0 if t29 < 0.0 else 0.0
-    t31 = s6 * t30
-    t32 = t23 + t31
-    t33 = g * t32
-    t34 = t32 - t23
-    t35 = fma(g, t32, -t33) + g * (t23 - (t32 - t34) + (t31 - t34) + fma(s4, t22, -t23) + fma(s6, t30, -t31))
-    t36 = t35 if t15 else 0.0
-    t37 = t33 if t15 else 0.0
-    return t37 + t36 if t36 - t36 == 0.0 else t37
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = margin + s2
+    t4 = s0 < s1
+    t5 = -(s0 if t4 else s1)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - margin
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (margin - (t3 - t11) + (s2 - t11) + s2_l) + -(s0_l if t4 else s1_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = anchor_D - positive_D
+    t19 = t18 + eps
+    t20 = t19 - t18
+    t21 = t18 - anchor_D
+    t22 = t18 - (t19 - t20) + (eps - t20) + (anchor_D - (t18 - t21) + (-positive_D - t21))
+    t23 = t19 + t22 if t22 - t22 == 0.0 else t19
+    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
+    t25 = s4 * t24
+    t26 = anchor_D - negative_D
+    t27 = t26 + eps
+    t28 = t27 - t26
+    t29 = t26 - anchor_D
+    t30 = t26 - (t27 - t28) + (eps - t28) + (anchor_D - (t26 - t29) + (-negative_D - t29))
+    t31 = t27 + t30 if t30 - t30 == 0.0 else t27
+    t32 = 1.0 if 0.0 < t31 else -1.0 if t31 < 0.0 else 0.0
+    t33 = s6 * t32
+    t34 = t25 + t33
+    t35 = g * t34
+    t36 = t34 - t25
+    t37 = fma(g, t34, -t35) + g * (t25 - (t34 - t36) + (t33 - t36) + fma(s4, t24, -t25) + fma(s6, t32, -t33))
+    t38 = 0.0 if t1 else 0.0 if t2 else t37 if t17 else 0.0
+    t39 = s1 if t1 else s0 if t2 else t35 if t17 else 0.0
+    return t39 + t38 if t38 - t38 == 0.0 else t39
 
 
 # dpositive[D] = (g*(-s4*sign(eps + anchor[D] - positive[D]) + s5*sign(eps - negative[D] + positive[D])) if margin
@@ -20391,45 +20694,47 @@ def vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = margin + s2
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - margin
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = anchor_D - positive_D
-    t17 = t16 + eps
-    t18 = t17 - t16
-    t19 = t16 - anchor_D
-    t20 = t16 - (t17 - t18) + (eps - t18) + (anchor_D - (t16 - t19) + (-positive_D - t19))
-    t21 = t17 + t20 if t20 - t20 == 0.0 else t17
-    t22 = 1.0 if 0.0 < t21 else -1.0 if t21 < 0.0 else 0.0
-    t23 = -(s4 * t22)
-    t24 = positive_D - negative_D
-    t25 = t24 + eps
-    t26 = t25 - t24
-    t27 = -negative_D
-    t28 = t24 - t27
-    t29 = t24 - (t25 - t26) + (eps - t26) + (t27 - (t24 - t28) + (positive_D - t28))
-    t30 = t25 + t29 if t29 - t29 == 0.0 else t25
-    t31 = 1.0 if 0.0 < t30 else -1.0 if t30 < 0.0 else 0.0
-    t32 = s5 * t31
-    t33 = t23 + t32
-    t34 = g * t33
-    t35 = t33 - t23
-    t36 = fma(g, t33, -t34) + g * (t23 - (t33 - t35) + (t32 - t35) + -fma(s4, t22, t23) + fma(s5, t31, -t32))
-    t37 = t36 if t15 else 0.0
-    t38 = t34 if t15 else 0.0
-    return t38 + t37 if t37 - t37 == 0.0 else t38
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = margin + s2
+    t4 = s0 < s1
+    t5 = -(s0 if t4 else s1)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - margin
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (margin - (t3 - t11) + (s2 - t11) + s2_l) + -(s0_l if t4 else s1_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = anchor_D - positive_D
+    t19 = t18 + eps
+    t20 = t19 - t18
+    t21 = t18 - anchor_D
+    t22 = t18 - (t19 - t20) + (eps - t20) + (anchor_D - (t18 - t21) + (-positive_D - t21))
+    t23 = t19 + t22 if t22 - t22 == 0.0 else t19
+    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
+    t25 = -(s4 * t24)
+    t26 = positive_D - negative_D
+    t27 = t26 + eps
+    t28 = t27 - t26
+    t29 = -negative_D
+    t30 = t26 - t29
+    t31 = t26 - (t27 - t28) + (eps - t28) + (t29 - (t26 - t30) + (positive_D - t30))
+    t32 = t27 + t31 if t31 - t31 == 0.0 else t27
+    t33 = 1.0 if 0.0 < t32 else -1.0 if t32 < 0.0 else 0.0
+    t34 = s5 * t33
+    t35 = t25 + t34
+    t36 = g * t35
+    t37 = t35 - t25
+    t38 = fma(g, t35, -t36) + g * (t25 - (t35 - t37) + (t34 - t37) + -fma(s4, t24, t25) + fma(s5, t33, -t34))
+    t39 = 0.0 if t1 else 0.0 if t2 else t38 if t17 else 0.0
+    t40 = s1 if t1 else s0 if t2 else t36 if t17 else 0.0
+    return t40 + t39 if t39 - t39 == 0.0 else t40
 
 
 # dnegative[D] = (g*(-s5*sign(eps - negative[D] + positive[D]) - s6*sign(eps + anchor[D] - negative[D])) if margin
@@ -20452,45 +20757,47 @@ def vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     anchor_D = np.float64(anchor_D)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = margin + s2
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - margin
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = positive_D - negative_D
-    t17 = t16 + eps
-    t18 = t17 - t16
-    t19 = -negative_D
-    t20 = t16 - t19
-    t21 = t16 - (t17 - t18) + (eps - t18) + (t19 - (t16 - t20) + (positive_D - t20))
-    t22 = t17 + t21 if t21 - t21 == 0.0 else t17
-    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
-    t24 = -(s5 * t23)
-    t25 = anchor_D - negative_D
-    t26 = t25 + eps
-    t27 = t26 - t25
-    t28 = t25 - anchor_D
-    t29 = t25 - (t26 - t27) + (eps - t27) + (anchor_D - (t25 - t28) + (t19 - t28))
-    t30 = t26 + t29 if t29 - t29 == 0.0 else t26
-    t31 = 1.0 if 0.0 < t30 else -1.0 if t30 < 0.0 else 0.0
-    t32 = -(s6 * t31)
-    t33 = t24 + t32
-    t34 = g * t33
-    t35 = t33 - t24
-    t36 = fma(g, t33, -t34) + g * (t24 - (t33 - t35) + (t32 - t35) + -fma(s5, t23, t24) + -fma(s6, t31, t32))
-    t37 = t36 if t15 else 0.0
-    t38 = t34 if t15 else 0.0
-    return t38 + t37 if t37 - t37 == 0.0 else t38
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = margin + s2
+    t4 = s0 < s1
+    t5 = -(s0 if t4 else s1)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - margin
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (margin - (t3 - t11) + (s2 - t11) + s2_l) + -(s0_l if t4 else s1_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = positive_D - negative_D
+    t19 = t18 + eps
+    t20 = t19 - t18
+    t21 = -negative_D
+    t22 = t18 - t21
+    t23 = t18 - (t19 - t20) + (eps - t20) + (t21 - (t18 - t22) + (positive_D - t22))
+    t24 = t19 + t23 if t23 - t23 == 0.0 else t19
+    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
+    t26 = -(s5 * t25)
+    t27 = anchor_D - negative_D
+    t28 = t27 + eps
+    t29 = t28 - t27
+    t30 = t27 - anchor_D
+    t31 = t27 - (t28 - t29) + (eps - t29) + (anchor_D - (t27 - t30) + (t21 - t30))
+    t32 = t28 + t31 if t31 - t31 == 0.0 else t28
+    t33 = 1.0 if 0.0 < t32 else -1.0 if t32 < 0.0 else 0.0
+    t34 = -(s6 * t33)
+    t35 = t26 + t34
+    t36 = g * t35
+    t37 = t35 - t26
+    t38 = fma(g, t35, -t36) + g * (t26 - (t35 - t37) + (t34 - t37) + -fma(s5, t25, t26) + -fma(s6, t33, t34))
+    t39 = 0.0 if t1 else 0.0 if t2 else t38 if t17 else 0.0
+    t40 = s1 if t1 else s0 if t2 else t36 if t17 else 0.0
+    return t40 + t39 if t39 - t39 == 0.0 else t40
 
 
 # danchor[D] = 0
@@ -20524,7 +20831,8 @@ def vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_ne_2_p_eq_1(g, margin, s0, s0_l,
     t12 = t11 - t11 == 0.0
     t13 = t6 + t11
     t14 = t13 if t12 else t6
-    return g if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    t15 = g if t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t15
 
 
 # s5_of = sum over D.1 of sign(eps + anchor[D.1] - positive[D.1])
@@ -20539,7 +20847,8 @@ def vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_D1, positive_
     t4 = t1 - anchor_D1
     t5 = t1 - (t2 - t3) + (eps - t3) + (anchor_D1 - (t1 - t4) + (-positive_D1 - t4))
     t6 = t2 + t5 if t5 - t5 == 0.0 else t2
-    return 1.0 if 0.0 < t6 else -1.0 if t6 < 0.0 else 0.0
+    t7 = anchor_D1 if anchor_D1 != anchor_D1 else 1.0 if 0.0 < t6 else -1.0 if t6 < 0.0 else 0.0
+    return positive_D1 if positive_D1 != positive_D1 else t7
 
 
 # s5 = s4*s5_of
@@ -20570,7 +20879,8 @@ def vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, negative_D1, positiv
     t5 = t1 - t4
     t6 = t1 - (t2 - t3) + (eps - t3) + (t4 - (t1 - t5) + (positive_D1 - t5))
     t7 = t2 + t6 if t6 - t6 == 0.0 else t2
-    return 1.0 if 0.0 < t7 else -1.0 if t7 < 0.0 else 0.0
+    t8 = negative_D1 if negative_D1 != negative_D1 else 1.0 if 0.0 < t7 else -1.0 if t7 < 0.0 else 0.0
+    return positive_D1 if positive_D1 != positive_D1 else t8
 
 
 # s7 = s6*s7_of
@@ -20600,7 +20910,8 @@ def vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_D1, negative_
     t4 = t1 - anchor_D1
     t5 = t1 - (t2 - t3) + (eps - t3) + (anchor_D1 - (t1 - t4) + (-negative_D1 - t4))
     t6 = t2 + t5 if t5 - t5 == 0.0 else t2
-    return 1.0 if 0.0 < t6 else -1.0 if t6 < 0.0 else 0.0
+    t7 = anchor_D1 if anchor_D1 != anchor_D1 else 1.0 if 0.0 < t6 else -1.0 if t6 < 0.0 else 0.0
+    return negative_D1 if negative_D1 != negative_D1 else t7
 
 
 # s9 = s8*s9_of
@@ -20637,30 +20948,32 @@ def vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     s7_l = np.float64(s7_l)
     s9 = np.float64(s9)
     s9_l = np.float64(s9_l)
-    t1 = margin + s2
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - margin
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (margin - (t1 - t9) + (s2 - t9) + s2_l) + -(s0_l if t2 else s1_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s5 + s7
-    t17 = t16 + s9
-    t18 = g * t17
-    t19 = t17 - t16
-    t20 = t16 - s5
-    t21 = g * (t16 - (t17 - t19) + (s9 - t19) + (s5 - (t16 - t20) + (s7 - t20) + s5_l + s7_l) + s9_l)
-    t22 = fma(g, t17, -t18) + t21 if t15 else 0.0
-    t23 = t18 if t15 else 0.0
-    return t23 + t22 if t22 - t22 == 0.0 else t23
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = margin + s2
+    t4 = s0 < s1
+    t5 = -(s0 if t4 else s1)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - margin
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (margin - (t3 - t11) + (s2 - t11) + s2_l) + -(s0_l if t4 else s1_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s5 + s7
+    t19 = t18 + s9
+    t20 = g * t19
+    t21 = t19 - t18
+    t22 = t18 - s5
+    t23 = g * (t18 - (t19 - t21) + (s9 - t21) + (s5 - (t18 - t22) + (s7 - t22) + s5_l + s7_l) + s9_l)
+    t24 = 0.0 if t1 else 0.0 if t2 else fma(g, t19, -t20) + t23 if t17 else 0.0
+    t25 = s1 if t1 else s0 if t2 else t20 if t17 else 0.0
+    return t25 + t24 if t24 - t24 == 0.0 else t25
 
 
 @loop
@@ -22017,71 +22330,73 @@ def vjp_f64_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, m0
     p = np.float64(p)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e0 / m1
-    t4 = e1 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = -t3
-    t14 = (fma(t13, m1, e0) + e0_l) / m1
-    t15 = -t4
-    t16 = (fma(t15, m2, e1) + e1_l) / m2
-    t17 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t18 = 0.0 - (t9 - t10) + (t8 - t10) + -(t17 + -(t14 if t5 else t16))
-    t19 = t18 - t18 == 0.0
-    t20 = t9 + t18
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t9) if t19 else 0.0) <= 0.0
-    t23 = t3 + t15
-    t24 = t23 - t3
-    t25 = t3 - (t23 - t24) + (t15 - t24) + t14 + -t16
-    t26 = t25 - t25 == 0.0
-    t27 = t23 + t25
-    t28 = t27 if t26 else t23
-    t29 = t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0
-    t30 = t4 + t13
-    t31 = t30 - t4
-    t32 = t4 - (t30 - t31) + (t13 - t31) + t16 + -t14
-    t33 = t32 - t32 == 0.0
-    t34 = t30 + t32
-    t35 = t34 if t33 else t30
-    t36 = t35 < 0.0 or t35 == 0.0 and (t32 - (t34 - t30) if t33 else 0.0) < 0.0
-    t37 = s2 + -0.0
-    t38 = t37 - s2
-    t39 = s2 - (t37 - t38) + (-0.0 - t38) + s2_l
-    t40 = t39 - t39 == 0.0
-    t41 = t37 + t39
-    t42 = (t41 if t40 else t37) == 0.0 and (t39 - (t41 - t37) if t40 else 0.0) == 0.0
-    t43 = s2_l - s2_l == 0.0
-    t44 = s2 + s2_l
-    t45 = t44 if t43 else s2
-    t46 = 1.0 / p
-    t47 = t46 + -1.0
-    t48 = t47 - t46
-    t49 = t46 - (t47 - t48) + (-1.0 - t48) + fma(-t46, p, 1.0) / p
-    t50 = t49 - t49 == 0.0
-    t51 = t47 + t49
-    t52 = t51 if t50 else t47
-    t53 = pow_fine(t45, t52)
-    t54 = 0.0 if t42 else t53
-    t55 = t54 / p
-    t56 = pow_fine_low(t45, t52) + t53 * (t52 * ((s2_l - (t44 - s2) if t43 else 0.0) / t45))
-    t57 = fma(-t55, p, t54) + (0.0 if t42 else t56 + t53 * ((t49 - (t51 - t47) if t50 else 0.0) * log(t45)))
-    t58 = t57 / p
-    t59 = -(0.0 if t29 else t58 if t36 else t58 * 0.5) if t22 else 0.0
-    t60 = t59 - t59 == 0.0
-    t61 = -(0.0 if t29 else t55 if t36 else t55 * 0.5) if t22 else 0.0
-    t62 = t61 + t59
-    t63 = t62 if t60 else t61
-    t64 = (t59 - (t62 - t61) if t60 else 0.0) if t63 - t63 == 0.0 else 0.0
-    return t63, t64
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e0 / m1
+    t6 = e1 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = -t5
+    t16 = (fma(t15, m1, e0) + e0_l) / m1
+    t17 = -t6
+    t18 = (fma(t17, m2, e1) + e1_l) / m2
+    t19 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t20 = 0.0 - (t11 - t12) + (t10 - t12) + -(t19 + -(t16 if t7 else t18))
+    t21 = t20 - t20 == 0.0
+    t22 = t11 + t20
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t11) if t21 else 0.0) <= 0.0
+    t25 = t5 + t17
+    t26 = t25 - t5
+    t27 = t5 - (t25 - t26) + (t17 - t26) + t16 + -t18
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
+    t32 = t6 + t15
+    t33 = t32 - t6
+    t34 = t6 - (t32 - t33) + (t15 - t33) + t18 + -t16
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = t36 if t35 else t32
+    t38 = t37 < 0.0 or t37 == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) < 0.0
+    t39 = s2 + -0.0
+    t40 = t39 - s2
+    t41 = s2 - (t39 - t40) + (-0.0 - t40) + s2_l
+    t42 = t41 - t41 == 0.0
+    t43 = t39 + t41
+    t44 = (t43 if t42 else t39) == 0.0 and (t41 - (t43 - t39) if t42 else 0.0) == 0.0
+    t45 = s2_l - s2_l == 0.0
+    t46 = s2 + s2_l
+    t47 = t46 if t45 else s2
+    t48 = 1.0 / p
+    t49 = t48 + -1.0
+    t50 = t49 - t48
+    t51 = t48 - (t49 - t50) + (-1.0 - t50) + fma(-t48, p, 1.0) / p
+    t52 = t51 - t51 == 0.0
+    t53 = t49 + t51
+    t54 = t53 if t52 else t49
+    t55 = pow_fine(t47, t54)
+    t56 = 0.0 if t44 else t55
+    t57 = t56 / p
+    t58 = pow_fine_low(t47, t54) + t55 * (t54 * ((s2_l - (t46 - s2) if t45 else 0.0) / t47))
+    t59 = fma(-t57, p, t56) + (0.0 if t44 else t58 + t55 * ((t51 - (t53 - t49) if t52 else 0.0) * log(t47)))
+    t60 = t59 / p
+    t61 = 0.0 if t1 else 0.0 if t2 else -(0.0 if t31 else t60 if t38 else t60 * 0.5) if t24 else 0.0
+    t62 = t61 - t61 == 0.0
+    t63 = e1 if t1 else e0 if t2 else -(0.0 if t31 else t57 if t38 else t57 * 0.5) if t24 else 0.0
+    t64 = t63 + t61
+    t65 = t64 if t62 else t63
+    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
+    return t65, t66
 
 
 # s5 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0)
@@ -22101,71 +22416,73 @@ def vjp_f64_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, m0
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e0 / m1
-    t4 = e1 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = -t3
-    t14 = (fma(t13, m1, e0) + e0_l) / m1
-    t15 = -t4
-    t16 = (fma(t15, m2, e1) + e1_l) / m2
-    t17 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t18 = 0.0 - (t9 - t10) + (t8 - t10) + -(t17 + -(t14 if t5 else t16))
-    t19 = t18 - t18 == 0.0
-    t20 = t9 + t18
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t9) if t19 else 0.0) <= 0.0
-    t23 = t3 + t15
-    t24 = t23 - t3
-    t25 = t3 - (t23 - t24) + (t15 - t24) + t14 + -t16
-    t26 = t25 - t25 == 0.0
-    t27 = t23 + t25
-    t28 = t27 if t26 else t23
-    t29 = t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0
-    t30 = s1 + -0.0
-    t31 = t30 - s1
-    t32 = s1 - (t30 - t31) + (-0.0 - t31) + s1_l
-    t33 = t32 - t32 == 0.0
-    t34 = t30 + t32
-    t35 = (t34 if t33 else t30) == 0.0 and (t32 - (t34 - t30) if t33 else 0.0) == 0.0
-    t36 = s1_l - s1_l == 0.0
-    t37 = s1 + s1_l
-    t38 = t37 if t36 else s1
-    t39 = 1.0 / p
-    t40 = t39 + -1.0
-    t41 = t40 - t39
-    t42 = t39 - (t40 - t41) + (-1.0 - t41) + fma(-t39, p, 1.0) / p
-    t43 = t42 - t42 == 0.0
-    t44 = t40 + t42
-    t45 = t44 if t43 else t40
-    t46 = pow_fine(t38, t45)
-    t47 = 0.0 if t35 else t46
-    t48 = t47 / p
-    t49 = pow_fine_low(t38, t45) + t46 * (t45 * ((s1_l - (t37 - s1) if t36 else 0.0) / t38))
-    t50 = fma(-t48, p, t47) + (0.0 if t35 else t49 + t46 * ((t42 - (t44 - t40) if t43 else 0.0) * log(t38)))
-    t51 = t50 / p
-    t52 = t4 + t13
-    t53 = t52 - t4
-    t54 = t4 - (t52 - t53) + (t13 - t53) + t16 + -t14
-    t55 = t54 - t54 == 0.0
-    t56 = t52 + t54
-    t57 = t56 if t55 else t52
-    t58 = t57 < 0.0 or t57 == 0.0 and (t54 - (t56 - t52) if t55 else 0.0) < 0.0
-    t59 = -(t51 if t29 else 0.0 if t58 else t51 * 0.5) if t22 else 0.0
-    t60 = t59 - t59 == 0.0
-    t61 = -(t48 if t29 else 0.0 if t58 else t48 * 0.5) if t22 else 0.0
-    t62 = t61 + t59
-    t63 = t62 if t60 else t61
-    t64 = (t59 - (t62 - t61) if t60 else 0.0) if t63 - t63 == 0.0 else 0.0
-    return t63, t64
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e0 / m1
+    t6 = e1 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = -t5
+    t16 = (fma(t15, m1, e0) + e0_l) / m1
+    t17 = -t6
+    t18 = (fma(t17, m2, e1) + e1_l) / m2
+    t19 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t20 = 0.0 - (t11 - t12) + (t10 - t12) + -(t19 + -(t16 if t7 else t18))
+    t21 = t20 - t20 == 0.0
+    t22 = t11 + t20
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t11) if t21 else 0.0) <= 0.0
+    t25 = t5 + t17
+    t26 = t25 - t5
+    t27 = t5 - (t25 - t26) + (t17 - t26) + t16 + -t18
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
+    t32 = s1 + -0.0
+    t33 = t32 - s1
+    t34 = s1 - (t32 - t33) + (-0.0 - t33) + s1_l
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
+    t38 = s1_l - s1_l == 0.0
+    t39 = s1 + s1_l
+    t40 = t39 if t38 else s1
+    t41 = 1.0 / p
+    t42 = t41 + -1.0
+    t43 = t42 - t41
+    t44 = t41 - (t42 - t43) + (-1.0 - t43) + fma(-t41, p, 1.0) / p
+    t45 = t44 - t44 == 0.0
+    t46 = t42 + t44
+    t47 = t46 if t45 else t42
+    t48 = pow_fine(t40, t47)
+    t49 = 0.0 if t37 else t48
+    t50 = t49 / p
+    t51 = pow_fine_low(t40, t47) + t48 * (t47 * ((s1_l - (t39 - s1) if t38 else 0.0) / t40))
+    t52 = fma(-t50, p, t49) + (0.0 if t37 else t51 + t48 * ((t44 - (t46 - t42) if t45 else 0.0) * log(t40)))
+    t53 = t52 / p
+    t54 = t6 + t15
+    t55 = t54 - t6
+    t56 = t6 - (t54 - t55) + (t15 - t55) + t18 + -t16
+    t57 = t56 - t56 == 0.0
+    t58 = t54 + t56
+    t59 = t58 if t57 else t54
+    t60 = t59 < 0.0 or t59 == 0.0 and (t56 - (t58 - t54) if t57 else 0.0) < 0.0
+    t61 = 0.0 if t1 else 0.0 if t2 else -(t53 if t31 else 0.0 if t60 else t53 * 0.5) if t24 else 0.0
+    t62 = t61 - t61 == 0.0
+    t63 = e1 if t1 else e0 if t2 else -(t50 if t31 else 0.0 if t60 else t50 * 0.5) if t24 else 0.0
+    t64 = t63 + t61
+    t65 = t64 if t62 else t63
+    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
+    return t65, t66
 
 
 # s6 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -22184,53 +22501,55 @@ def vjp_f64_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, m0
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e0 / m1
-    t4 = e1 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t14 = -(t13 + -((fma(-t3, m1, e0) + e0_l) / m1 if t5 else (fma(-t4, m2, e1) + e1_l) / m2))
-    t15 = 0.0 - (t9 - t10) + (t8 - t10) + t14
-    t16 = t15 - t15 == 0.0
-    t17 = t9 + t15
-    t18 = t17 if t16 else t9
-    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = s0 + -0.0
-    t21 = t20 - s0
-    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
-    t26 = s0_l - s0_l == 0.0
-    t27 = s0 + s0_l
-    t28 = t27 if t26 else s0
-    t29 = 1.0 / p
-    t30 = t29 + -1.0
-    t31 = t30 - t29
-    t32 = t29 - (t30 - t31) + (-1.0 - t31) + fma(-t29, p, 1.0) / p
-    t33 = t32 - t32 == 0.0
-    t34 = t30 + t32
-    t35 = t34 if t33 else t30
-    t36 = pow_fine(t28, t35)
-    t37 = 0.0 if t25 else t36
-    t38 = t37 / p
-    t39 = pow_fine_low(t28, t35) + t36 * (t35 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
-    t40 = fma(-t38, p, t37) + (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t30) if t33 else 0.0) * log(t28)))
-    t41 = t40 / p if t19 else 0.0
-    t42 = t41 - t41 == 0.0
-    t43 = t38 if t19 else 0.0
-    t44 = t43 + t41
-    t45 = t44 if t42 else t43
-    t46 = (t41 - (t44 - t43) if t42 else 0.0) if t45 - t45 == 0.0 else 0.0
-    return t45, t46
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e0 / m1
+    t6 = e1 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t16 = -(t15 + -((fma(-t5, m1, e0) + e0_l) / m1 if t7 else (fma(-t6, m2, e1) + e1_l) / m2))
+    t17 = 0.0 - (t11 - t12) + (t10 - t12) + t16
+    t18 = t17 - t17 == 0.0
+    t19 = t11 + t17
+    t20 = t19 if t18 else t11
+    t21 = t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t11) if t18 else 0.0) <= 0.0
+    t22 = s0 + -0.0
+    t23 = t22 - s0
+    t24 = s0 - (t22 - t23) + (-0.0 - t23) + s0_l
+    t25 = t24 - t24 == 0.0
+    t26 = t22 + t24
+    t27 = (t26 if t25 else t22) == 0.0 and (t24 - (t26 - t22) if t25 else 0.0) == 0.0
+    t28 = s0_l - s0_l == 0.0
+    t29 = s0 + s0_l
+    t30 = t29 if t28 else s0
+    t31 = 1.0 / p
+    t32 = t31 + -1.0
+    t33 = t32 - t31
+    t34 = t31 - (t32 - t33) + (-1.0 - t33) + fma(-t31, p, 1.0) / p
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = t36 if t35 else t32
+    t38 = pow_fine(t30, t37)
+    t39 = 0.0 if t27 else t38
+    t40 = t39 / p
+    t41 = pow_fine_low(t30, t37) + t38 * (t37 * ((s0_l - (t29 - s0) if t28 else 0.0) / t30))
+    t42 = fma(-t40, p, t39) + (0.0 if t27 else t41 + t38 * ((t34 - (t36 - t32) if t35 else 0.0) * log(t30)))
+    t43 = 0.0 if t1 else 0.0 if t2 else t42 / p if t21 else 0.0
+    t44 = t43 - t43 == 0.0
+    t45 = e1 if t1 else e0 if t2 else t40 if t21 else 0.0
+    t46 = t45 + t43
+    t47 = t46 if t44 else t45
+    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
+    return t47, t48
 
 
 # e3[D] = Abs(y1[D])**(p - 1)
@@ -22334,44 +22653,46 @@ def vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     y0_D_l = np.float64(y0_D_l)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e0 / m1
-    t4 = e1 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t14 = -(t13 + -((fma(-t3, m1, e0) + e0_l) / m1 if t5 else (fma(-t4, m2, e1) + e1_l) / m2))
-    t15 = 0.0 - (t9 - t10) + (t8 - t10) + t14
-    t16 = t15 - t15 == 0.0
-    t17 = t9 + t15
-    t18 = t17 if t16 else t9
-    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = e3_D * p
-    t21 = t20 * s5
-    t22 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
-    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
-    t24 = t21 * t23
-    t25 = e4_D * p
-    t26 = t25 * s6
-    t27 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
-    t28 = 1.0 if 0.0 < t27 else -1.0 if t27 < 0.0 else 0.0
-    t29 = t26 * t28
-    t30 = t24 + t29
-    t31 = g * t30
-    t32 = t30 - t24
-    t33 = (fma(t20, s5, -t21) + t20 * s5_l + (fma(e3_D, p, -t20) + e3_D_l * p) * s5) * t23
-    t34 = (fma(t25, s6, -t26) + t25 * s6_l + (fma(e4_D, p, -t25) + e4_D_l * p) * s6) * t28
-    t35 = g * (t24 - (t30 - t32) + (t29 - t32) + (fma(t21, t23, -t24) + t33) + (fma(t26, t28, -t29) + t34))
-    t36 = fma(g, t30, -t31) + t35 if t19 else 0.0
-    t37 = t31 if t19 else 0.0
-    return t37 + t36 if t36 - t36 == 0.0 else t37
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e0 / m1
+    t6 = e1 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t16 = -(t15 + -((fma(-t5, m1, e0) + e0_l) / m1 if t7 else (fma(-t6, m2, e1) + e1_l) / m2))
+    t17 = 0.0 - (t11 - t12) + (t10 - t12) + t16
+    t18 = t17 - t17 == 0.0
+    t19 = t11 + t17
+    t20 = t19 if t18 else t11
+    t21 = t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t11) if t18 else 0.0) <= 0.0
+    t22 = e3_D * p
+    t23 = t22 * s5
+    t24 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
+    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
+    t26 = t23 * t25
+    t27 = e4_D * p
+    t28 = t27 * s6
+    t29 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
+    t30 = 1.0 if 0.0 < t29 else -1.0 if t29 < 0.0 else 0.0
+    t31 = t28 * t30
+    t32 = t26 + t31
+    t33 = g * t32
+    t34 = t32 - t26
+    t35 = (fma(t22, s5, -t23) + t22 * s5_l + (fma(e3_D, p, -t22) + e3_D_l * p) * s5) * t25
+    t36 = (fma(t27, s6, -t28) + t27 * s6_l + (fma(e4_D, p, -t27) + e4_D_l * p) * s6) * t30
+    t37 = g * (t26 - (t32 - t34) + (t31 - t34) + (fma(t23, t25, -t26) + t35) + (fma(t28, t30, -t31) + t36))
+    t38 = 0.0 if t1 else 0.0 if t2 else fma(g, t32, -t33) + t37 if t21 else 0.0
+    t39 = e1 if t1 else e0 if t2 else t33 if t21 else 0.0
+    return t39 + t38 if t38 - t38 == 0.0 else t39
 
 
 # e5[D] = Abs(y2[D])**(p - 1)
@@ -22451,44 +22772,46 @@ def vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     y0_D_l = np.float64(y0_D_l)
     y2_D = np.float64(y2_D)
     y2_D_l = np.float64(y2_D_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e0 / m1
-    t4 = e1 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t14 = -(t13 + -((fma(-t3, m1, e0) + e0_l) / m1 if t5 else (fma(-t4, m2, e1) + e1_l) / m2))
-    t15 = 0.0 - (t9 - t10) + (t8 - t10) + t14
-    t16 = t15 - t15 == 0.0
-    t17 = t9 + t15
-    t18 = t17 if t16 else t9
-    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = e4_D * p
-    t21 = t20 * s6
-    t22 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
-    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
-    t24 = -(t21 * t23)
-    t25 = e5_D * p
-    t26 = t25 * s4
-    t27 = y2_D + y2_D_l if y2_D_l - y2_D_l == 0.0 else y2_D
-    t28 = 1.0 if 0.0 < t27 else -1.0 if t27 < 0.0 else 0.0
-    t29 = t26 * t28
-    t30 = t24 + t29
-    t31 = g * t30
-    t32 = t30 - t24
-    t33 = (fma(t20, s6, -t21) + t20 * s6_l + (fma(e4_D, p, -t20) + e4_D_l * p) * s6) * t23
-    t34 = (fma(t25, s4, -t26) + t25 * s4_l + (fma(e5_D, p, -t25) + e5_D_l * p) * s4) * t28
-    t35 = g * (t24 - (t30 - t32) + (t29 - t32) + -(fma(t21, t23, t24) + t33) + (fma(t26, t28, -t29) + t34))
-    t36 = fma(g, t30, -t31) + t35 if t19 else 0.0
-    t37 = t31 if t19 else 0.0
-    return t37 + t36 if t36 - t36 == 0.0 else t37
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e0 / m1
+    t6 = e1 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t16 = -(t15 + -((fma(-t5, m1, e0) + e0_l) / m1 if t7 else (fma(-t6, m2, e1) + e1_l) / m2))
+    t17 = 0.0 - (t11 - t12) + (t10 - t12) + t16
+    t18 = t17 - t17 == 0.0
+    t19 = t11 + t17
+    t20 = t19 if t18 else t11
+    t21 = t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t11) if t18 else 0.0) <= 0.0
+    t22 = e4_D * p
+    t23 = t22 * s6
+    t24 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
+    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
+    t26 = -(t23 * t25)
+    t27 = e5_D * p
+    t28 = t27 * s4
+    t29 = y2_D + y2_D_l if y2_D_l - y2_D_l == 0.0 else y2_D
+    t30 = 1.0 if 0.0 < t29 else -1.0 if t29 < 0.0 else 0.0
+    t31 = t28 * t30
+    t32 = t26 + t31
+    t33 = g * t32
+    t34 = t32 - t26
+    t35 = (fma(t22, s6, -t23) + t22 * s6_l + (fma(e4_D, p, -t22) + e4_D_l * p) * s6) * t25
+    t36 = (fma(t27, s4, -t28) + t27 * s4_l + (fma(e5_D, p, -t27) + e5_D_l * p) * s4) * t30
+    t37 = g * (t26 - (t32 - t34) + (t31 - t34) + -(fma(t23, t25, t26) + t35) + (fma(t28, t30, -t31) + t36))
+    t38 = 0.0 if t1 else 0.0 if t2 else fma(g, t32, -t33) + t37 if t21 else 0.0
+    t39 = e1 if t1 else e0 if t2 else t33 if t21 else 0.0
+    return t39 + t38 if t38 - t38 == 0.0 else t39
 
 
 # dnegative[D] = (g*(-p*s4*sign(y2[D])*e5[D] - p*s5*sign(y1[D])*e3[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2)
@@ -22544,44 +22867,46 @@ def vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     y1_D_l = np.float64(y1_D_l)
     y2_D = np.float64(y2_D)
     y2_D_l = np.float64(y2_D_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e0 / m1
-    t4 = e1 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t14 = -(t13 + -((fma(-t3, m1, e0) + e0_l) / m1 if t5 else (fma(-t4, m2, e1) + e1_l) / m2))
-    t15 = 0.0 - (t9 - t10) + (t8 - t10) + t14
-    t16 = t15 - t15 == 0.0
-    t17 = t9 + t15
-    t18 = t17 if t16 else t9
-    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = e3_D * p
-    t21 = t20 * s5
-    t22 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
-    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
-    t24 = -(t21 * t23)
-    t25 = e5_D * p
-    t26 = t25 * s4
-    t27 = y2_D + y2_D_l if y2_D_l - y2_D_l == 0.0 else y2_D
-    t28 = 1.0 if 0.0 < t27 else -1.0 if t27 < 0.0 else 0.0
-    t29 = -(t26 * t28)
-    t30 = t24 + t29
-    t31 = g * t30
-    t32 = t30 - t24
-    t33 = (fma(t20, s5, -t21) + t20 * s5_l + (fma(e3_D, p, -t20) + e3_D_l * p) * s5) * t23
-    t34 = (fma(t25, s4, -t26) + t25 * s4_l + (fma(e5_D, p, -t25) + e5_D_l * p) * s4) * t28
-    t35 = g * (t24 - (t30 - t32) + (t29 - t32) + -(fma(t21, t23, t24) + t33) + -(fma(t26, t28, t29) + t34))
-    t36 = fma(g, t30, -t31) + t35 if t19 else 0.0
-    t37 = t31 if t19 else 0.0
-    return t37 + t36 if t36 - t36 == 0.0 else t37
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e0 / m1
+    t6 = e1 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t16 = -(t15 + -((fma(-t5, m1, e0) + e0_l) / m1 if t7 else (fma(-t6, m2, e1) + e1_l) / m2))
+    t17 = 0.0 - (t11 - t12) + (t10 - t12) + t16
+    t18 = t17 - t17 == 0.0
+    t19 = t11 + t17
+    t20 = t19 if t18 else t11
+    t21 = t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t11) if t18 else 0.0) <= 0.0
+    t22 = e3_D * p
+    t23 = t22 * s5
+    t24 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
+    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
+    t26 = -(t23 * t25)
+    t27 = e5_D * p
+    t28 = t27 * s4
+    t29 = y2_D + y2_D_l if y2_D_l - y2_D_l == 0.0 else y2_D
+    t30 = 1.0 if 0.0 < t29 else -1.0 if t29 < 0.0 else 0.0
+    t31 = -(t28 * t30)
+    t32 = t26 + t31
+    t33 = g * t32
+    t34 = t32 - t26
+    t35 = (fma(t22, s5, -t23) + t22 * s5_l + (fma(e3_D, p, -t22) + e3_D_l * p) * s5) * t25
+    t36 = (fma(t27, s4, -t28) + t27 * s4_l + (fma(e5_D, p, -t27) + e5_D_l * p) * s4) * t30
+    t37 = g * (t26 - (t32 - t34) + (t31 - t34) + -(fma(t23, t25, t26) + t35) + -(fma(t28, t30, t31) + t36))
+    t38 = 0.0 if t1 else 0.0 if t2 else fma(g, t32, -t33) + t37 if t21 else 0.0
+    t39 = e1 if t1 else e0 if t2 else t33 if t21 else 0.0
+    return t39 + t38 if t38 - t38 == 0.0 else t39
 
 
 # n0 = p - 1
@@ -22705,71 +23030,73 @@ def vjp_f32_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, m0
     p = np.float64(p)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e0 / m1
-    t4 = e1 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = -t3
-    t14 = (fma(t13, m1, e0) + e0_l) / m1
-    t15 = -t4
-    t16 = (fma(t15, m2, e1) + e1_l) / m2
-    t17 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t18 = 0.0 - (t9 - t10) + (t8 - t10) + -(t17 + -(t14 if t5 else t16))
-    t19 = t18 - t18 == 0.0
-    t20 = t9 + t18
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t9) if t19 else 0.0) <= 0.0
-    t23 = t3 + t15
-    t24 = t23 - t3
-    t25 = t3 - (t23 - t24) + (t15 - t24) + t14 + -t16
-    t26 = t25 - t25 == 0.0
-    t27 = t23 + t25
-    t28 = t27 if t26 else t23
-    t29 = t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0
-    t30 = t4 + t13
-    t31 = t30 - t4
-    t32 = t4 - (t30 - t31) + (t13 - t31) + t16 + -t14
-    t33 = t32 - t32 == 0.0
-    t34 = t30 + t32
-    t35 = t34 if t33 else t30
-    t36 = t35 < 0.0 or t35 == 0.0 and (t32 - (t34 - t30) if t33 else 0.0) < 0.0
-    t37 = s2 + -0.0
-    t38 = t37 - s2
-    t39 = s2 - (t37 - t38) + (-0.0 - t38) + s2_l
-    t40 = t39 - t39 == 0.0
-    t41 = t37 + t39
-    t42 = (t41 if t40 else t37) == 0.0 and (t39 - (t41 - t37) if t40 else 0.0) == 0.0
-    t43 = s2_l - s2_l == 0.0
-    t44 = s2 + s2_l
-    t45 = t44 if t43 else s2
-    t46 = 1.0 / p
-    t47 = t46 + -1.0
-    t48 = t47 - t46
-    t49 = t46 - (t47 - t48) + (-1.0 - t48) + fma(-t46, p, 1.0) / p
-    t50 = t49 - t49 == 0.0
-    t51 = t47 + t49
-    t52 = t51 if t50 else t47
-    t53 = pow(t45, t52)
-    t54 = 0.0 if t42 else t53
-    t55 = t54 / p
-    t56 = t53 * (t52 * ((s2_l - (t44 - s2) if t43 else 0.0) / t45))
-    t57 = fma(-t55, p, t54) + (0.0 if t42 else t56 + t53 * ((t49 - (t51 - t47) if t50 else 0.0) * log(t45)))
-    t58 = t57 / p
-    t59 = -(0.0 if t29 else t58 if t36 else t58 * 0.5) if t22 else 0.0
-    t60 = t59 - t59 == 0.0
-    t61 = -(0.0 if t29 else t55 if t36 else t55 * 0.5) if t22 else 0.0
-    t62 = t61 + t59
-    t63 = t62 if t60 else t61
-    t64 = (t59 - (t62 - t61) if t60 else 0.0) if t63 - t63 == 0.0 else 0.0
-    return t63, t64
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e0 / m1
+    t6 = e1 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = -t5
+    t16 = (fma(t15, m1, e0) + e0_l) / m1
+    t17 = -t6
+    t18 = (fma(t17, m2, e1) + e1_l) / m2
+    t19 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t20 = 0.0 - (t11 - t12) + (t10 - t12) + -(t19 + -(t16 if t7 else t18))
+    t21 = t20 - t20 == 0.0
+    t22 = t11 + t20
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t11) if t21 else 0.0) <= 0.0
+    t25 = t5 + t17
+    t26 = t25 - t5
+    t27 = t5 - (t25 - t26) + (t17 - t26) + t16 + -t18
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
+    t32 = t6 + t15
+    t33 = t32 - t6
+    t34 = t6 - (t32 - t33) + (t15 - t33) + t18 + -t16
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = t36 if t35 else t32
+    t38 = t37 < 0.0 or t37 == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) < 0.0
+    t39 = s2 + -0.0
+    t40 = t39 - s2
+    t41 = s2 - (t39 - t40) + (-0.0 - t40) + s2_l
+    t42 = t41 - t41 == 0.0
+    t43 = t39 + t41
+    t44 = (t43 if t42 else t39) == 0.0 and (t41 - (t43 - t39) if t42 else 0.0) == 0.0
+    t45 = s2_l - s2_l == 0.0
+    t46 = s2 + s2_l
+    t47 = t46 if t45 else s2
+    t48 = 1.0 / p
+    t49 = t48 + -1.0
+    t50 = t49 - t48
+    t51 = t48 - (t49 - t50) + (-1.0 - t50) + fma(-t48, p, 1.0) / p
+    t52 = t51 - t51 == 0.0
+    t53 = t49 + t51
+    t54 = t53 if t52 else t49
+    t55 = pow(t47, t54)
+    t56 = 0.0 if t44 else t55
+    t57 = t56 / p
+    t58 = t55 * (t54 * ((s2_l - (t46 - s2) if t45 else 0.0) / t47))
+    t59 = fma(-t57, p, t56) + (0.0 if t44 else t58 + t55 * ((t51 - (t53 - t49) if t52 else 0.0) * log(t47)))
+    t60 = t59 / p
+    t61 = 0.0 if t1 else 0.0 if t2 else -(0.0 if t31 else t60 if t38 else t60 * 0.5) if t24 else 0.0
+    t62 = t61 - t61 == 0.0
+    t63 = e1 if t1 else e0 if t2 else -(0.0 if t31 else t57 if t38 else t57 * 0.5) if t24 else 0.0
+    t64 = t63 + t61
+    t65 = t64 if t62 else t63
+    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
+    return t65, t66
 
 
 # s5 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0)
@@ -22789,71 +23116,73 @@ def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, m0
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e0 / m1
-    t4 = e1 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = -t3
-    t14 = (fma(t13, m1, e0) + e0_l) / m1
-    t15 = -t4
-    t16 = (fma(t15, m2, e1) + e1_l) / m2
-    t17 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t18 = 0.0 - (t9 - t10) + (t8 - t10) + -(t17 + -(t14 if t5 else t16))
-    t19 = t18 - t18 == 0.0
-    t20 = t9 + t18
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t9) if t19 else 0.0) <= 0.0
-    t23 = t3 + t15
-    t24 = t23 - t3
-    t25 = t3 - (t23 - t24) + (t15 - t24) + t14 + -t16
-    t26 = t25 - t25 == 0.0
-    t27 = t23 + t25
-    t28 = t27 if t26 else t23
-    t29 = t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0
-    t30 = s1 + -0.0
-    t31 = t30 - s1
-    t32 = s1 - (t30 - t31) + (-0.0 - t31) + s1_l
-    t33 = t32 - t32 == 0.0
-    t34 = t30 + t32
-    t35 = (t34 if t33 else t30) == 0.0 and (t32 - (t34 - t30) if t33 else 0.0) == 0.0
-    t36 = s1_l - s1_l == 0.0
-    t37 = s1 + s1_l
-    t38 = t37 if t36 else s1
-    t39 = 1.0 / p
-    t40 = t39 + -1.0
-    t41 = t40 - t39
-    t42 = t39 - (t40 - t41) + (-1.0 - t41) + fma(-t39, p, 1.0) / p
-    t43 = t42 - t42 == 0.0
-    t44 = t40 + t42
-    t45 = t44 if t43 else t40
-    t46 = pow(t38, t45)
-    t47 = 0.0 if t35 else t46
-    t48 = t47 / p
-    t49 = t46 * (t45 * ((s1_l - (t37 - s1) if t36 else 0.0) / t38))
-    t50 = fma(-t48, p, t47) + (0.0 if t35 else t49 + t46 * ((t42 - (t44 - t40) if t43 else 0.0) * log(t38)))
-    t51 = t50 / p
-    t52 = t4 + t13
-    t53 = t52 - t4
-    t54 = t4 - (t52 - t53) + (t13 - t53) + t16 + -t14
-    t55 = t54 - t54 == 0.0
-    t56 = t52 + t54
-    t57 = t56 if t55 else t52
-    t58 = t57 < 0.0 or t57 == 0.0 and (t54 - (t56 - t52) if t55 else 0.0) < 0.0
-    t59 = -(t51 if t29 else 0.0 if t58 else t51 * 0.5) if t22 else 0.0
-    t60 = t59 - t59 == 0.0
-    t61 = -(t48 if t29 else 0.0 if t58 else t48 * 0.5) if t22 else 0.0
-    t62 = t61 + t59
-    t63 = t62 if t60 else t61
-    t64 = (t59 - (t62 - t61) if t60 else 0.0) if t63 - t63 == 0.0 else 0.0
-    return t63, t64
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e0 / m1
+    t6 = e1 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = -t5
+    t16 = (fma(t15, m1, e0) + e0_l) / m1
+    t17 = -t6
+    t18 = (fma(t17, m2, e1) + e1_l) / m2
+    t19 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t20 = 0.0 - (t11 - t12) + (t10 - t12) + -(t19 + -(t16 if t7 else t18))
+    t21 = t20 - t20 == 0.0
+    t22 = t11 + t20
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t11) if t21 else 0.0) <= 0.0
+    t25 = t5 + t17
+    t26 = t25 - t5
+    t27 = t5 - (t25 - t26) + (t17 - t26) + t16 + -t18
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
+    t32 = s1 + -0.0
+    t33 = t32 - s1
+    t34 = s1 - (t32 - t33) + (-0.0 - t33) + s1_l
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
+    t38 = s1_l - s1_l == 0.0
+    t39 = s1 + s1_l
+    t40 = t39 if t38 else s1
+    t41 = 1.0 / p
+    t42 = t41 + -1.0
+    t43 = t42 - t41
+    t44 = t41 - (t42 - t43) + (-1.0 - t43) + fma(-t41, p, 1.0) / p
+    t45 = t44 - t44 == 0.0
+    t46 = t42 + t44
+    t47 = t46 if t45 else t42
+    t48 = pow(t40, t47)
+    t49 = 0.0 if t37 else t48
+    t50 = t49 / p
+    t51 = t48 * (t47 * ((s1_l - (t39 - s1) if t38 else 0.0) / t40))
+    t52 = fma(-t50, p, t49) + (0.0 if t37 else t51 + t48 * ((t44 - (t46 - t42) if t45 else 0.0) * log(t40)))
+    t53 = t52 / p
+    t54 = t6 + t15
+    t55 = t54 - t6
+    t56 = t6 - (t54 - t55) + (t15 - t55) + t18 + -t16
+    t57 = t56 - t56 == 0.0
+    t58 = t54 + t56
+    t59 = t58 if t57 else t54
+    t60 = t59 < 0.0 or t59 == 0.0 and (t56 - (t58 - t54) if t57 else 0.0) < 0.0
+    t61 = 0.0 if t1 else 0.0 if t2 else -(t53 if t31 else 0.0 if t60 else t53 * 0.5) if t24 else 0.0
+    t62 = t61 - t61 == 0.0
+    t63 = e1 if t1 else e0 if t2 else -(t50 if t31 else 0.0 if t60 else t50 * 0.5) if t24 else 0.0
+    t64 = t63 + t61
+    t65 = t64 if t62 else t63
+    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
+    return t65, t66
 
 
 # s6 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -22872,53 +23201,55 @@ def vjp_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, m0
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e0 / m1
-    t4 = e1 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t14 = -(t13 + -((fma(-t3, m1, e0) + e0_l) / m1 if t5 else (fma(-t4, m2, e1) + e1_l) / m2))
-    t15 = 0.0 - (t9 - t10) + (t8 - t10) + t14
-    t16 = t15 - t15 == 0.0
-    t17 = t9 + t15
-    t18 = t17 if t16 else t9
-    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = s0 + -0.0
-    t21 = t20 - s0
-    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
-    t26 = s0_l - s0_l == 0.0
-    t27 = s0 + s0_l
-    t28 = t27 if t26 else s0
-    t29 = 1.0 / p
-    t30 = t29 + -1.0
-    t31 = t30 - t29
-    t32 = t29 - (t30 - t31) + (-1.0 - t31) + fma(-t29, p, 1.0) / p
-    t33 = t32 - t32 == 0.0
-    t34 = t30 + t32
-    t35 = t34 if t33 else t30
-    t36 = pow(t28, t35)
-    t37 = 0.0 if t25 else t36
-    t38 = t37 / p
-    t39 = t36 * (t35 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
-    t40 = fma(-t38, p, t37) + (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t30) if t33 else 0.0) * log(t28)))
-    t41 = t40 / p if t19 else 0.0
-    t42 = t41 - t41 == 0.0
-    t43 = t38 if t19 else 0.0
-    t44 = t43 + t41
-    t45 = t44 if t42 else t43
-    t46 = (t41 - (t44 - t43) if t42 else 0.0) if t45 - t45 == 0.0 else 0.0
-    return t45, t46
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e0 / m1
+    t6 = e1 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t16 = -(t15 + -((fma(-t5, m1, e0) + e0_l) / m1 if t7 else (fma(-t6, m2, e1) + e1_l) / m2))
+    t17 = 0.0 - (t11 - t12) + (t10 - t12) + t16
+    t18 = t17 - t17 == 0.0
+    t19 = t11 + t17
+    t20 = t19 if t18 else t11
+    t21 = t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t11) if t18 else 0.0) <= 0.0
+    t22 = s0 + -0.0
+    t23 = t22 - s0
+    t24 = s0 - (t22 - t23) + (-0.0 - t23) + s0_l
+    t25 = t24 - t24 == 0.0
+    t26 = t22 + t24
+    t27 = (t26 if t25 else t22) == 0.0 and (t24 - (t26 - t22) if t25 else 0.0) == 0.0
+    t28 = s0_l - s0_l == 0.0
+    t29 = s0 + s0_l
+    t30 = t29 if t28 else s0
+    t31 = 1.0 / p
+    t32 = t31 + -1.0
+    t33 = t32 - t31
+    t34 = t31 - (t32 - t33) + (-1.0 - t33) + fma(-t31, p, 1.0) / p
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = t36 if t35 else t32
+    t38 = pow(t30, t37)
+    t39 = 0.0 if t27 else t38
+    t40 = t39 / p
+    t41 = t38 * (t37 * ((s0_l - (t29 - s0) if t28 else 0.0) / t30))
+    t42 = fma(-t40, p, t39) + (0.0 if t27 else t41 + t38 * ((t34 - (t36 - t32) if t35 else 0.0) * log(t30)))
+    t43 = 0.0 if t1 else 0.0 if t2 else t42 / p if t21 else 0.0
+    t44 = t43 - t43 == 0.0
+    t45 = e1 if t1 else e0 if t2 else t40 if t21 else 0.0
+    t46 = t45 + t43
+    t47 = t46 if t44 else t45
+    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
+    return t47, t48
 
 
 # n1 = p*s5
@@ -23118,42 +23449,45 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     y0_D_l = np.float64(y0_D_l)
     y1_D = np.float64(y1_D)
     y1_D_l = np.float64(y1_D_l)
-    t1 = e2 * r_m0
-    t2 = margin + t1
-    t3 = e0 * r_m1
-    t4 = e1 * r_m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = margin - (t2 - t12) + (t1 - t12) + (fma(e2, r_m0, -t1) + e2 * r_m0_l + e2_l * r_m0)
-    t14 = fma(e0, r_m1, -t3) + e0 * r_m1_l + e0_l * r_m1
-    t15 = -(t14 if t5 else fma(e1, r_m2, -t4) + e1 * r_m2_l + e1_l * r_m2)
-    t16 = 0.0 - (t9 - t10) + (t8 - t10) + -(t2 - (t7 - t11) + (t6 - t11) + t13 + t15)
-    t17 = t16 - t16 == 0.0
-    t18 = t9 + t16
-    t19 = t18 if t17 else t9
-    t20 = t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t9) if t17 else 0.0) <= 0.0
-    t21 = e3_D * n1
-    t22 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
-    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
-    t24 = t21 * t23
-    t25 = e4_D * n2
-    t26 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
-    t27 = 1.0 if 0.0 < t26 else -1.0 if t26 < 0.0 else 0.0
-    t28 = t25 * t27
-    t29 = t24 + t28
-    t30 = g * t29
-    t31 = t29 - t24
-    t32 = fma(t21, t23, -t24) + (fma(e3_D, n1, -t21) + e3_D * n1_l + e3_D_l * n1) * t23
-    t33 = fma(t25, t27, -t28) + (fma(e4_D, n2, -t25) + e4_D * n2_l + e4_D_l * n2) * t27
-    t34 = fma(g, t29, -t30) + g * (t24 - (t29 - t31) + (t28 - t31) + t32 + t33) if t20 else 0.0
-    t35 = t30 if t20 else 0.0
-    return t35 + t34 if t34 - t34 == 0.0 else t35
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 * r_m0
+    t4 = margin + t3
+    t5 = e0 * r_m1
+    t6 = e1 * r_m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = margin - (t4 - t14) + (t3 - t14) + (fma(e2, r_m0, -t3) + e2 * r_m0_l + e2_l * r_m0)
+    t16 = fma(e0, r_m1, -t5) + e0 * r_m1_l + e0_l * r_m1
+    t17 = -(t16 if t7 else fma(e1, r_m2, -t6) + e1 * r_m2_l + e1_l * r_m2)
+    t18 = 0.0 - (t11 - t12) + (t10 - t12) + -(t4 - (t9 - t13) + (t8 - t13) + t15 + t17)
+    t19 = t18 - t18 == 0.0
+    t20 = t11 + t18
+    t21 = t20 if t19 else t11
+    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t11) if t19 else 0.0) <= 0.0
+    t23 = e3_D * n1
+    t24 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
+    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
+    t26 = t23 * t25
+    t27 = e4_D * n2
+    t28 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
+    t29 = 1.0 if 0.0 < t28 else -1.0 if t28 < 0.0 else 0.0
+    t30 = t27 * t29
+    t31 = t26 + t30
+    t32 = g * t31
+    t33 = t31 - t26
+    t34 = fma(t23, t25, -t26) + (fma(e3_D, n1, -t23) + e3_D * n1_l + e3_D_l * n1) * t25
+    t35 = fma(t27, t29, -t30) + (fma(e4_D, n2, -t27) + e4_D * n2_l + e4_D_l * n2) * t29
+    t36 = 0.0 if t2 else fma(g, t31, -t32) + g * (t26 - (t31 - t33) + (t30 - t33) + t34 + t35) if t22 else 0.0
+    t37 = 0.0 if t1 else t36
+    t38 = e1 if t1 else e0 if t2 else t32 if t22 else 0.0
+    return t38 + t37 if t37 - t37 == 0.0 else t38
 
 
 # e5[D] = Abs(y2[D])**n0
@@ -23238,42 +23572,45 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     y0_D_l = np.float64(y0_D_l)
     y2_D = np.float64(y2_D)
     y2_D_l = np.float64(y2_D_l)
-    t1 = e2 * r_m0
-    t2 = margin + t1
-    t3 = e0 * r_m1
-    t4 = e1 * r_m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = margin - (t2 - t12) + (t1 - t12) + (fma(e2, r_m0, -t1) + e2 * r_m0_l + e2_l * r_m0)
-    t14 = fma(e0, r_m1, -t3) + e0 * r_m1_l + e0_l * r_m1
-    t15 = -(t14 if t5 else fma(e1, r_m2, -t4) + e1 * r_m2_l + e1_l * r_m2)
-    t16 = 0.0 - (t9 - t10) + (t8 - t10) + -(t2 - (t7 - t11) + (t6 - t11) + t13 + t15)
-    t17 = t16 - t16 == 0.0
-    t18 = t9 + t16
-    t19 = t18 if t17 else t9
-    t20 = t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t9) if t17 else 0.0) <= 0.0
-    t21 = e4_D * n4
-    t22 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
-    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
-    t24 = t21 * t23
-    t25 = e5_D * n3
-    t26 = y2_D + y2_D_l if y2_D_l - y2_D_l == 0.0 else y2_D
-    t27 = 1.0 if 0.0 < t26 else -1.0 if t26 < 0.0 else 0.0
-    t28 = t25 * t27
-    t29 = t24 + t28
-    t30 = g * t29
-    t31 = t29 - t24
-    t32 = fma(t21, t23, -t24) + (fma(e4_D, n4, -t21) + e4_D * n4_l + e4_D_l * n4) * t23
-    t33 = fma(t25, t27, -t28) + (fma(e5_D, n3, -t25) + e5_D * n3_l + e5_D_l * n3) * t27
-    t34 = fma(g, t29, -t30) + g * (t24 - (t29 - t31) + (t28 - t31) + t32 + t33) if t20 else 0.0
-    t35 = t30 if t20 else 0.0
-    return t35 + t34 if t34 - t34 == 0.0 else t35
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 * r_m0
+    t4 = margin + t3
+    t5 = e0 * r_m1
+    t6 = e1 * r_m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = margin - (t4 - t14) + (t3 - t14) + (fma(e2, r_m0, -t3) + e2 * r_m0_l + e2_l * r_m0)
+    t16 = fma(e0, r_m1, -t5) + e0 * r_m1_l + e0_l * r_m1
+    t17 = -(t16 if t7 else fma(e1, r_m2, -t6) + e1 * r_m2_l + e1_l * r_m2)
+    t18 = 0.0 - (t11 - t12) + (t10 - t12) + -(t4 - (t9 - t13) + (t8 - t13) + t15 + t17)
+    t19 = t18 - t18 == 0.0
+    t20 = t11 + t18
+    t21 = t20 if t19 else t11
+    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t11) if t19 else 0.0) <= 0.0
+    t23 = e4_D * n4
+    t24 = y0_D + y0_D_l if y0_D_l - y0_D_l == 0.0 else y0_D
+    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
+    t26 = t23 * t25
+    t27 = e5_D * n3
+    t28 = y2_D + y2_D_l if y2_D_l - y2_D_l == 0.0 else y2_D
+    t29 = 1.0 if 0.0 < t28 else -1.0 if t28 < 0.0 else 0.0
+    t30 = t27 * t29
+    t31 = t26 + t30
+    t32 = g * t31
+    t33 = t31 - t26
+    t34 = fma(t23, t25, -t26) + (fma(e4_D, n4, -t23) + e4_D * n4_l + e4_D_l * n4) * t25
+    t35 = fma(t27, t29, -t30) + (fma(e5_D, n3, -t27) + e5_D * n3_l + e5_D_l * n3) * t29
+    t36 = 0.0 if t2 else fma(g, t31, -t32) + g * (t26 - (t31 - t33) + (t30 - t33) + t34 + t35) if t22 else 0.0
+    t37 = 0.0 if t1 else t36
+    t38 = e1 if t1 else e0 if t2 else t32 if t22 else 0.0
+    return t38 + t37 if t37 - t37 == 0.0 else t38
 
 
 # dnegative[D] = (g*(n5*sign(y2[D])*e5[D] + n6*sign(y1[D])*e3[D]) if e2*r_m0 + margin - minimum(e0*r_m1, e1*r_m2)
@@ -23333,42 +23670,45 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     y1_D_l = np.float64(y1_D_l)
     y2_D = np.float64(y2_D)
     y2_D_l = np.float64(y2_D_l)
-    t1 = e2 * r_m0
-    t2 = margin + t1
-    t3 = e0 * r_m1
-    t4 = e1 * r_m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = margin - (t2 - t12) + (t1 - t12) + (fma(e2, r_m0, -t1) + e2 * r_m0_l + e2_l * r_m0)
-    t14 = fma(e0, r_m1, -t3) + e0 * r_m1_l + e0_l * r_m1
-    t15 = -(t14 if t5 else fma(e1, r_m2, -t4) + e1 * r_m2_l + e1_l * r_m2)
-    t16 = 0.0 - (t9 - t10) + (t8 - t10) + -(t2 - (t7 - t11) + (t6 - t11) + t13 + t15)
-    t17 = t16 - t16 == 0.0
-    t18 = t9 + t16
-    t19 = t18 if t17 else t9
-    t20 = t19 < 0.0 or t19 == 0.0 and (t16 - (t18 - t9) if t17 else 0.0) <= 0.0
-    t21 = e3_D * n6
-    t22 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
-    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
-    t24 = t21 * t23
-    t25 = e5_D * n5
-    t26 = y2_D + y2_D_l if y2_D_l - y2_D_l == 0.0 else y2_D
-    t27 = 1.0 if 0.0 < t26 else -1.0 if t26 < 0.0 else 0.0
-    t28 = t25 * t27
-    t29 = t24 + t28
-    t30 = g * t29
-    t31 = t29 - t24
-    t32 = fma(t21, t23, -t24) + (fma(e3_D, n6, -t21) + e3_D * n6_l + e3_D_l * n6) * t23
-    t33 = fma(t25, t27, -t28) + (fma(e5_D, n5, -t25) + e5_D * n5_l + e5_D_l * n5) * t27
-    t34 = fma(g, t29, -t30) + g * (t24 - (t29 - t31) + (t28 - t31) + t32 + t33) if t20 else 0.0
-    t35 = t30 if t20 else 0.0
-    return t35 + t34 if t34 - t34 == 0.0 else t35
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 * r_m0
+    t4 = margin + t3
+    t5 = e0 * r_m1
+    t6 = e1 * r_m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = margin - (t4 - t14) + (t3 - t14) + (fma(e2, r_m0, -t3) + e2 * r_m0_l + e2_l * r_m0)
+    t16 = fma(e0, r_m1, -t5) + e0 * r_m1_l + e0_l * r_m1
+    t17 = -(t16 if t7 else fma(e1, r_m2, -t6) + e1 * r_m2_l + e1_l * r_m2)
+    t18 = 0.0 - (t11 - t12) + (t10 - t12) + -(t4 - (t9 - t13) + (t8 - t13) + t15 + t17)
+    t19 = t18 - t18 == 0.0
+    t20 = t11 + t18
+    t21 = t20 if t19 else t11
+    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t11) if t19 else 0.0) <= 0.0
+    t23 = e3_D * n6
+    t24 = y1_D + y1_D_l if y1_D_l - y1_D_l == 0.0 else y1_D
+    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
+    t26 = t23 * t25
+    t27 = e5_D * n5
+    t28 = y2_D + y2_D_l if y2_D_l - y2_D_l == 0.0 else y2_D
+    t29 = 1.0 if 0.0 < t28 else -1.0 if t28 < 0.0 else 0.0
+    t30 = t27 * t29
+    t31 = t26 + t30
+    t32 = g * t31
+    t33 = t31 - t26
+    t34 = fma(t23, t25, -t26) + (fma(e3_D, n6, -t23) + e3_D * n6_l + e3_D_l * n6) * t25
+    t35 = fma(t27, t29, -t30) + (fma(e5_D, n5, -t27) + e5_D * n5_l + e5_D_l * n5) * t29
+    t36 = 0.0 if t2 else fma(g, t31, -t32) + g * (t26 - (t31 - t33) + (t30 - t33) + t34 + t35) if t22 else 0.0
+    t37 = 0.0 if t1 else t36
+    t38 = e1 if t1 else e0 if t2 else t32 if t22 else 0.0
+    return t38 + t37 if t37 - t37 == 0.0 else t38
 
 
 # out = first_max(e2/m0 + margin - minimum(e0/m1, e1/m2), 0)
@@ -23629,66 +23969,68 @@ def hvp_anchor_f64_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = -e4
-    t17 = e3 + t16
-    t18 = t17 - e3
-    t19 = e3 - (t17 - t18) + (t16 - t18) + e3_l + -e4_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = s1 + -0.0
-    t25 = t24 - s1
-    t26 = s1 - (t24 - t25) + (-0.0 - t25) + s1_l
-    t27 = t26 - t26 == 0.0
-    t28 = t24 + t26
-    t29 = (t28 if t27 else t24) == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) == 0.0
-    t30 = s1_l - s1_l == 0.0
-    t31 = s1 + s1_l
-    t32 = t31 if t30 else s1
-    t33 = 1.0 / p
-    t34 = t33 + -1.0
-    t35 = t34 - t33
-    t36 = t33 - (t34 - t35) + (-1.0 - t35) + fma(-t33, p, 1.0) / p
-    t37 = t36 - t36 == 0.0
-    t38 = t34 + t36
-    t39 = t38 if t37 else t34
-    t40 = pow_fine(t32, t39)
-    t41 = 0.0 if t29 else t40
-    t42 = t41 / p
-    t43 = pow_fine_low(t32, t39) + t40 * (t39 * ((s1_l - (t31 - s1) if t30 else 0.0) / t32))
-    t44 = fma(-t42, p, t41) + (0.0 if t29 else t43 + t40 * ((t36 - (t38 - t34) if t37 else 0.0) * log(t32)))
-    t45 = t44 / p
-    t46 = -e3
-    t47 = e4 + t46
-    t48 = t47 - e4
-    t49 = e4 - (t47 - t48) + (t46 - t48) + e4_l + -e3_l
-    t50 = t49 - t49 == 0.0
-    t51 = t47 + t49
-    t52 = t51 if t50 else t47
-    t53 = t52 < 0.0 or t52 == 0.0 and (t49 - (t51 - t47) if t50 else 0.0) < 0.0
-    t54 = -(t45 if t23 else 0.0 if t53 else t45 * 0.5) if t15 else 0.0
-    t55 = t54 - t54 == 0.0
-    t56 = -(t42 if t23 else 0.0 if t53 else t42 * 0.5) if t15 else 0.0
-    t57 = t56 + t54
-    t58 = t57 if t55 else t56
-    t59 = (t54 - (t57 - t56) if t55 else 0.0) if t58 - t58 == 0.0 else 0.0
-    return t58, t59
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = -e4
+    t19 = e3 + t18
+    t20 = t19 - e3
+    t21 = e3 - (t19 - t20) + (t18 - t20) + e3_l + -e4_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = t23 if t22 else t19
+    t25 = t24 < 0.0 or t24 == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) < 0.0
+    t26 = s1 + -0.0
+    t27 = t26 - s1
+    t28 = s1 - (t26 - t27) + (-0.0 - t27) + s1_l
+    t29 = t28 - t28 == 0.0
+    t30 = t26 + t28
+    t31 = (t30 if t29 else t26) == 0.0 and (t28 - (t30 - t26) if t29 else 0.0) == 0.0
+    t32 = s1_l - s1_l == 0.0
+    t33 = s1 + s1_l
+    t34 = t33 if t32 else s1
+    t35 = 1.0 / p
+    t36 = t35 + -1.0
+    t37 = t36 - t35
+    t38 = t35 - (t36 - t37) + (-1.0 - t37) + fma(-t35, p, 1.0) / p
+    t39 = t38 - t38 == 0.0
+    t40 = t36 + t38
+    t41 = t40 if t39 else t36
+    t42 = pow_fine(t34, t41)
+    t43 = 0.0 if t31 else t42
+    t44 = t43 / p
+    t45 = pow_fine_low(t34, t41) + t42 * (t41 * ((s1_l - (t33 - s1) if t32 else 0.0) / t34))
+    t46 = fma(-t44, p, t43) + (0.0 if t31 else t45 + t42 * ((t38 - (t40 - t36) if t39 else 0.0) * log(t34)))
+    t47 = t46 / p
+    t48 = -e3
+    t49 = e4 + t48
+    t50 = t49 - e4
+    t51 = e4 - (t49 - t50) + (t48 - t50) + e4_l + -e3_l
+    t52 = t51 - t51 == 0.0
+    t53 = t49 + t51
+    t54 = t53 if t52 else t49
+    t55 = t54 < 0.0 or t54 == 0.0 and (t51 - (t53 - t49) if t52 else 0.0) < 0.0
+    t56 = 0.0 if t1 else 0.0 if t2 else -(t47 if t25 else 0.0 if t55 else t47 * 0.5) if t17 else 0.0
+    t57 = t56 - t56 == 0.0
+    t58 = e3 if t1 else e2 if t2 else -(t44 if t25 else 0.0 if t55 else t44 * 0.5) if t17 else 0.0
+    t59 = t58 + t56
+    t60 = t59 if t57 else t58
+    t61 = (t56 - (t59 - t58) if t57 else 0.0) if t60 - t60 == 0.0 else 0.0
+    return t60, t61
 
 
 # s8 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
@@ -23704,49 +24046,51 @@ def hvp_anchor_f64_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s0 + -0.0
-    t17 = t16 - s0
-    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = s0_l - s0_l == 0.0
-    t23 = s0 + s0_l
-    t24 = t23 if t22 else s0
-    t25 = 1.0 / p
-    t26 = t25 + -1.0
-    t27 = t26 - t25
-    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
-    t29 = t28 - t28 == 0.0
-    t30 = t26 + t28
-    t31 = t30 if t29 else t26
-    t32 = pow_fine(t24, t31)
-    t33 = 0.0 if t21 else t32
-    t34 = t33 / p
-    t35 = pow_fine_low(t24, t31) + t32 * (t31 * ((s0_l - (t23 - s0) if t22 else 0.0) / t24))
-    t36 = fma(-t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
-    t37 = t36 / p if t15 else 0.0
-    t38 = t37 - t37 == 0.0
-    t39 = t34 if t15 else 0.0
-    t40 = t39 + t37
-    t41 = t40 if t38 else t39
-    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
-    return t41, t42
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s0 + -0.0
+    t19 = t18 - s0
+    t20 = s0 - (t18 - t19) + (-0.0 - t19) + s0_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = s0_l - s0_l == 0.0
+    t25 = s0 + s0_l
+    t26 = t25 if t24 else s0
+    t27 = 1.0 / p
+    t28 = t27 + -1.0
+    t29 = t28 - t27
+    t30 = t27 - (t28 - t29) + (-1.0 - t29) + fma(-t27, p, 1.0) / p
+    t31 = t30 - t30 == 0.0
+    t32 = t28 + t30
+    t33 = t32 if t31 else t28
+    t34 = pow_fine(t26, t33)
+    t35 = 0.0 if t23 else t34
+    t36 = t35 / p
+    t37 = pow_fine_low(t26, t33) + t34 * (t33 * ((s0_l - (t25 - s0) if t24 else 0.0) / t26))
+    t38 = fma(-t36, p, t35) + (0.0 if t23 else t37 + t34 * ((t30 - (t32 - t28) if t31 else 0.0) * log(t26)))
+    t39 = 0.0 if t1 else 0.0 if t2 else t38 / p if t17 else 0.0
+    t40 = t39 - t39 == 0.0
+    t41 = e3 if t1 else e2 if t2 else t36 if t17 else 0.0
+    t42 = t41 + t39
+    t43 = t42 if t40 else t41
+    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
+    return t43, t44
 
 
 # s9 = (-s1_rate*((0 if Eq(s1, 0) else s1**(-2 + 1/p)*(-1 + 1/p))/p if e3 < e4 else (0 if e4 < e3 else (0 if
@@ -23767,75 +24111,77 @@ def hvp_anchor_f64_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     s1_l = np.float64(s1_l)
     s1_rate = np.float64(s1_rate)
     s1_rate_l = np.float64(s1_rate_l)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = -e4
-    t17 = e3 + t16
-    t18 = t17 - e3
-    t19 = e3 - (t17 - t18) + (t16 - t18) + e3_l + -e4_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = s1 + -0.0
-    t25 = t24 - s1
-    t26 = s1 - (t24 - t25) + (-0.0 - t25) + s1_l
-    t27 = t26 - t26 == 0.0
-    t28 = t24 + t26
-    t29 = (t28 if t27 else t24) == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) == 0.0
-    t30 = 1.0 / p
-    t31 = t30 + -1.0
-    t32 = s1_l - s1_l == 0.0
-    t33 = s1 + s1_l
-    t34 = t33 if t32 else s1
-    t35 = -t30
-    t36 = t35 + 2.0
-    t37 = t36 - t35
-    t38 = fma(t35, p, 1.0) / p
-    t39 = t35 - (t36 - t37) + (2.0 - t37) + -t38
-    t40 = t39 - t39 == 0.0
-    t41 = t36 + t39
-    t42 = t41 if t40 else t36
-    t43 = pow_fine(t34, t42)
-    t44 = t31 / t43
-    t45 = 0.0 if t29 else t44
-    t46 = t45 / p
-    t47 = -e3
-    t48 = e4 + t47
-    t49 = t48 - e4
-    t50 = e4 - (t48 - t49) + (t47 - t49) + e4_l + -e3_l
-    t51 = t50 - t50 == 0.0
-    t52 = t48 + t50
-    t53 = t52 if t51 else t48
-    t54 = t53 < 0.0 or t53 == 0.0 and (t50 - (t52 - t48) if t51 else 0.0) < 0.0
-    t55 = t46 if t23 else 0.0 if t54 else t46 * 0.5
-    t56 = -(s1_rate * t55)
-    t57 = t31 - t30
-    t58 = pow_fine_low(t34, t42) + t43 * (t42 * ((s1_l - (t33 - s1) if t32 else 0.0) / t34))
-    t59 = t44 * (t58 + t43 * ((t39 - (t41 - t36) if t40 else 0.0) * log(t34)))
-    t60 = 0.0 if t29 else (fma(-t44, t43, t31) + (t30 - (t31 - t57) + (-1.0 - t57) + t38) - t59) / t43
-    t61 = (fma(-t46, p, t45) + t60) / p
-    t62 = -(fma(s1_rate, t55, t56) + s1_rate * (t61 if t23 else 0.0 if t54 else t61 * 0.5) + s1_rate_l * t55)
-    t63 = t62 if t15 else 0.0
-    t64 = t63 - t63 == 0.0
-    t65 = t56 if t15 else 0.0
-    t66 = t65 + t63
-    t67 = t66 if t64 else t65
-    t68 = (t63 - (t66 - t65) if t64 else 0.0) if t67 - t67 == 0.0 else 0.0
-    return t67, t68
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = -e4
+    t19 = e3 + t18
+    t20 = t19 - e3
+    t21 = e3 - (t19 - t20) + (t18 - t20) + e3_l + -e4_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = t23 if t22 else t19
+    t25 = t24 < 0.0 or t24 == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) < 0.0
+    t26 = s1 + -0.0
+    t27 = t26 - s1
+    t28 = s1 - (t26 - t27) + (-0.0 - t27) + s1_l
+    t29 = t28 - t28 == 0.0
+    t30 = t26 + t28
+    t31 = (t30 if t29 else t26) == 0.0 and (t28 - (t30 - t26) if t29 else 0.0) == 0.0
+    t32 = 1.0 / p
+    t33 = t32 + -1.0
+    t34 = s1_l - s1_l == 0.0
+    t35 = s1 + s1_l
+    t36 = t35 if t34 else s1
+    t37 = -t32
+    t38 = t37 + 2.0
+    t39 = t38 - t37
+    t40 = fma(t37, p, 1.0) / p
+    t41 = t37 - (t38 - t39) + (2.0 - t39) + -t40
+    t42 = t41 - t41 == 0.0
+    t43 = t38 + t41
+    t44 = t43 if t42 else t38
+    t45 = pow_fine(t36, t44)
+    t46 = t33 / t45
+    t47 = 0.0 if t31 else t46
+    t48 = t47 / p
+    t49 = -e3
+    t50 = e4 + t49
+    t51 = t50 - e4
+    t52 = e4 - (t50 - t51) + (t49 - t51) + e4_l + -e3_l
+    t53 = t52 - t52 == 0.0
+    t54 = t50 + t52
+    t55 = t54 if t53 else t50
+    t56 = t55 < 0.0 or t55 == 0.0 and (t52 - (t54 - t50) if t53 else 0.0) < 0.0
+    t57 = t48 if t25 else 0.0 if t56 else t48 * 0.5
+    t58 = -(s1_rate * t57)
+    t59 = t33 - t32
+    t60 = pow_fine_low(t36, t44) + t45 * (t44 * ((s1_l - (t35 - s1) if t34 else 0.0) / t36))
+    t61 = t46 * (t60 + t45 * ((t41 - (t43 - t38) if t42 else 0.0) * log(t36)))
+    t62 = 0.0 if t31 else (fma(-t46, t45, t33) + (t32 - (t33 - t59) + (-1.0 - t59) + t40) - t61) / t45
+    t63 = (fma(-t48, p, t47) + t62) / p
+    t64 = -(fma(s1_rate, t57, t58) + s1_rate * (t63 if t25 else 0.0 if t56 else t63 * 0.5) + s1_rate_l * t57)
+    t65 = 0.0 if t1 else 0.0 if t2 else t64 if t17 else 0.0
+    t66 = t65 - t65 == 0.0
+    t67 = e3 if t1 else e2 if t2 else t58 if t17 else 0.0
+    t68 = t67 + t65
+    t69 = t68 if t66 else t67
+    t70 = (t65 - (t68 - t67) if t66 else 0.0) if t69 - t69 == 0.0 else 0.0
+    return t69, t70
 
 
 # s10 = (s0_rate*(0 if Eq(s0, 0) else s0**(-2 + 1/p)*(-1 + 1/p))/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
@@ -23855,56 +24201,59 @@ def hvp_anchor_f64_s10_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s0_rate / p
-    t17 = s0 + -0.0
-    t18 = t17 - s0
-    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
-    t23 = 1.0 / p
-    t24 = t23 + -1.0
-    t25 = s0_l - s0_l == 0.0
-    t26 = s0 + s0_l
-    t27 = t26 if t25 else s0
-    t28 = -t23
-    t29 = t28 + 2.0
-    t30 = t29 - t28
-    t31 = fma(t28, p, 1.0) / p
-    t32 = t28 - (t29 - t30) + (2.0 - t30) + -t31
-    t33 = t32 - t32 == 0.0
-    t34 = t29 + t32
-    t35 = t34 if t33 else t29
-    t36 = pow_fine(t27, t35)
-    t37 = t24 / t36
-    t38 = 0.0 if t22 else t37
-    t39 = t16 * t38
-    t40 = t24 - t23
-    t41 = pow_fine_low(t27, t35) + t36 * (t35 * ((s0_l - (t26 - s0) if t25 else 0.0) / t27))
-    t42 = t37 * (t41 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t27)))
-    t43 = t16 * (0.0 if t22 else (fma(-t37, t36, t24) + (t23 - (t24 - t40) + (-1.0 - t40) + t31) - t42) / t36)
-    t44 = fma(t16, t38, -t39) + t43 + (fma(-t16, p, s0_rate) + s0_rate_l) / p * t38 if t15 else 0.0
-    t45 = t44 - t44 == 0.0
-    t46 = t39 if t15 else 0.0
-    t47 = t46 + t44
-    t48 = t47 if t45 else t46
-    t49 = (t44 - (t47 - t46) if t45 else 0.0) if t48 - t48 == 0.0 else 0.0
-    return t48, t49
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s0_rate / p
+    t19 = s0 + -0.0
+    t20 = t19 - s0
+    t21 = s0 - (t19 - t20) + (-0.0 - t20) + s0_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
+    t25 = 1.0 / p
+    t26 = t25 + -1.0
+    t27 = s0_l - s0_l == 0.0
+    t28 = s0 + s0_l
+    t29 = t28 if t27 else s0
+    t30 = -t25
+    t31 = t30 + 2.0
+    t32 = t31 - t30
+    t33 = fma(t30, p, 1.0) / p
+    t34 = t30 - (t31 - t32) + (2.0 - t32) + -t33
+    t35 = t34 - t34 == 0.0
+    t36 = t31 + t34
+    t37 = t36 if t35 else t31
+    t38 = pow_fine(t29, t37)
+    t39 = t26 / t38
+    t40 = 0.0 if t24 else t39
+    t41 = t18 * t40
+    t42 = t26 - t25
+    t43 = pow_fine_low(t29, t37) + t38 * (t37 * ((s0_l - (t28 - s0) if t27 else 0.0) / t29))
+    t44 = t39 * (t43 + t38 * ((t34 - (t36 - t31) if t35 else 0.0) * log(t29)))
+    t45 = t18 * (0.0 if t24 else (fma(-t39, t38, t26) + (t25 - (t26 - t42) + (-1.0 - t42) + t33) - t44) / t38)
+    t46 = fma(t18, t40, -t41) + t45 + (fma(-t18, p, s0_rate) + s0_rate_l) / p * t40 if t17 else 0.0
+    t47 = 0.0 if t1 else 0.0 if t2 else t46
+    t48 = t47 - t47 == 0.0
+    t49 = e3 if t1 else e2 if t2 else t41 if t17 else 0.0
+    t50 = t49 + t47
+    t51 = t50 if t48 else t49
+    t52 = (t47 - (t50 - t49) if t48 else 0.0) if t51 - t51 == 0.0 else 0.0
+    return t51, t52
 
 
 # danchor[D] = (g*(p*s10*sign(eps + anchor[D] - positive[D])*e0[D] + p*s7*(p - 1)*Abs(eps + anchor[D] -
@@ -23966,93 +24315,95 @@ def hvp_anchor_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e1_D_l = np.float64(e1_D_l)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = e0_D * p
-    t17 = t16 * s10
-    t18 = anchor_D - positive_D
-    t19 = t18 + eps
-    t20 = t19 - t18
-    t21 = t18 - anchor_D
-    t22 = t18 - (t19 - t20) + (eps - t20) + (anchor_D - (t18 - t21) + (-positive_D - t21))
-    t23 = t19 + t22 if t22 - t22 == 0.0 else t19
-    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
-    t25 = t17 * t24
-    t26 = e1_D * p
-    t27 = t26 * s9
-    t28 = anchor_D - negative_D
-    t29 = t28 + eps
-    t30 = t29 - t28
-    t31 = t28 - anchor_D
-    t32 = t28 - (t29 - t30) + (eps - t30) + (anchor_D - (t28 - t31) + (-negative_D - t31))
-    t33 = t29 + t32 if t32 - t32 == 0.0 else t29
-    t34 = 1.0 if 0.0 < t33 else -1.0 if t33 < 0.0 else 0.0
-    t35 = t27 * t34
-    t36 = t25 + t35
-    t37 = direction_D * p
-    t38 = t37 * s7
-    t39 = p + -1.0
-    t40 = t38 * t39
-    t41 = -t32 if t29 < 0.0 else t32
-    t42 = t41 - t41 == 0.0
-    t43 = abs(t29)
-    t44 = t43 + t41
-    t45 = t44 if t42 else t43
-    t46 = p + -2.0
-    t47 = pow_fine(t45, t46)
-    t48 = t40 * t47
-    t49 = t48 * t34
-    t50 = t49 * t34
-    t51 = t36 + t50
-    t52 = t37 * s8
-    t53 = t52 * t39
-    t54 = -t22 if t19 < 0.0 else t22
-    t55 = t54 - t54 == 0.0
-    t56 = abs(t19)
-    t57 = t56 + t54
-    t58 = t57 if t55 else t56
-    t59 = pow_fine(t58, t46)
-    t60 = t53 * t59
-    t61 = t60 * t24
-    t62 = t61 * t24
-    t63 = t51 + t62
-    t64 = g * t63
-    t65 = t63 - t51
-    t66 = t51 - t36
-    t67 = t36 - t25
-    t68 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t24
-    t69 = (fma(t26, s9, -t27) + t26 * s9_l + (fma(e1_D, p, -t26) + e1_D_l * p) * s9) * t34
-    t70 = t25 - (t36 - t67) + (t35 - t67) + (fma(t17, t24, -t25) + t68) + (fma(t27, t34, -t35) + t69)
-    t71 = t46 - p
-    t72 = p - (t46 - t71) + (-2.0 - t71)
-    t73 = t72 if t72 - t72 == 0.0 else 0.0
-    t74 = pow_fine_low(t45, t46) + t47 * (t46 * ((t41 - (t44 - t43) if t42 else 0.0) / t45))
-    t75 = t39 - p
-    t76 = p - (t39 - t75) + (-1.0 - t75)
-    t77 = fma(direction_D, p, -t37)
-    t78 = (fma(t38, t39, -t40) + t38 * t76 + (fma(t37, s7, -t38) + t37 * s7_l + t77 * s7) * t39) * t47
-    t79 = fma(t48, t34, -t49) + (fma(t40, t47, -t48) + t40 * (t74 + t47 * (t73 * log(t45))) + t78) * t34
-    t80 = t36 - (t51 - t66) + (t50 - t66) + t70 + (fma(t49, t34, -t50) + t79 * t34)
-    t81 = pow_fine_low(t58, t46) + t59 * (t46 * ((t54 - (t57 - t56) if t55 else 0.0) / t58))
-    t82 = (fma(t52, t39, -t53) + t52 * t76 + (fma(t37, s8, -t52) + t37 * s8_l + t77 * s8) * t39) * t59
-    t83 = fma(t60, t24, -t61) + (fma(t53, t59, -t60) + t53 * (t81 + t59 * (t73 * log(t58))) + t82) * t24
-    t84 = fma(g, t63, -t64) + g * (t51 - (t63 - t65) + (t62 - t65) + t80 + (fma(t61, t24, -t62) + t83 * t24))
-    t85 = t84 if t15 else 0.0
-    t86 = t64 if t15 else 0.0
-    return t86 + t85 if t85 - t85 == 0.0 else t86
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = e0_D * p
+    t19 = t18 * s10
+    t20 = anchor_D - positive_D
+    t21 = t20 + eps
+    t22 = t21 - t20
+    t23 = t20 - anchor_D
+    t24 = t20 - (t21 - t22) + (eps - t22) + (anchor_D - (t20 - t23) + (-positive_D - t23))
+    t25 = t21 + t24 if t24 - t24 == 0.0 else t21
+    t26 = 1.0 if 0.0 < t25 else -1.0 if t25 < 0.0 else 0.0
+    t27 = t19 * t26
+    t28 = e1_D * p
+    t29 = t28 * s9
+    t30 = anchor_D - negative_D
+    t31 = t30 + eps
+    t32 = t31 - t30
+    t33 = t30 - anchor_D
+    t34 = t30 - (t31 - t32) + (eps - t32) + (anchor_D - (t30 - t33) + (-negative_D - t33))
+    t35 = t31 + t34 if t34 - t34 == 0.0 else t31
+    t36 = 1.0 if 0.0 < t35 else -1.0 if t35 < 0.0 else 0.0
+    t37 = t29 * t36
+    t38 = t27 + t37
+    t39 = direction_D * p
+    t40 = t39 * s7
+    t41 = p + -1.0
+    t42 = t40 * t41
+    t43 = -t34 if t31 < 0.0 else t34
+    t44 = t43 - t43 == 0.0
+    t45 = abs(t31)
+    t46 = t45 + t43
+    t47 = t46 if t44 else t45
+    t48 = p + -2.0
+    t49 = pow_fine(t47, t48)
+    t50 = t42 * t49
+    t51 = t50 * t36
+    t52 = t51 * t36
+    t53 = t38 + t52
+    t54 = t39 * s8
+    t55 = t54 * t41
+    t56 = -t24 if t21 < 0.0 else t24
+    t57 = t56 - t56 == 0.0
+    t58 = abs(t21)
+    t59 = t58 + t56
+    t60 = t59 if t57 else t58
+    t61 = pow_fine(t60, t48)
+    t62 = t55 * t61
+    t63 = t62 * t26
+    t64 = t63 * t26
+    t65 = t53 + t64
+    t66 = g * t65
+    t67 = t65 - t53
+    t68 = t53 - t38
+    t69 = t38 - t27
+    t70 = (fma(t18, s10, -t19) + t18 * s10_l + (fma(e0_D, p, -t18) + e0_D_l * p) * s10) * t26
+    t71 = (fma(t28, s9, -t29) + t28 * s9_l + (fma(e1_D, p, -t28) + e1_D_l * p) * s9) * t36
+    t72 = t27 - (t38 - t69) + (t37 - t69) + (fma(t19, t26, -t27) + t70) + (fma(t29, t36, -t37) + t71)
+    t73 = t48 - p
+    t74 = p - (t48 - t73) + (-2.0 - t73)
+    t75 = t74 if t74 - t74 == 0.0 else 0.0
+    t76 = pow_fine_low(t47, t48) + t49 * (t48 * ((t43 - (t46 - t45) if t44 else 0.0) / t47))
+    t77 = t41 - p
+    t78 = p - (t41 - t77) + (-1.0 - t77)
+    t79 = fma(direction_D, p, -t39)
+    t80 = (fma(t40, t41, -t42) + t40 * t78 + (fma(t39, s7, -t40) + t39 * s7_l + t79 * s7) * t41) * t49
+    t81 = fma(t50, t36, -t51) + (fma(t42, t49, -t50) + t42 * (t76 + t49 * (t75 * log(t47))) + t80) * t36
+    t82 = t38 - (t53 - t68) + (t52 - t68) + t72 + (fma(t51, t36, -t52) + t81 * t36)
+    t83 = pow_fine_low(t60, t48) + t61 * (t48 * ((t56 - (t59 - t58) if t57 else 0.0) / t60))
+    t84 = (fma(t54, t41, -t55) + t54 * t78 + (fma(t39, s8, -t54) + t39 * s8_l + t79 * s8) * t41) * t61
+    t85 = fma(t62, t26, -t63) + (fma(t55, t61, -t62) + t55 * (t83 + t61 * (t75 * log(t60))) + t84) * t26
+    t86 = fma(g, t65, -t66) + g * (t53 - (t65 - t67) + (t64 - t67) + t82 + (fma(t63, t26, -t64) + t85 * t26))
+    t87 = 0.0 if t1 else 0.0 if t2 else t86 if t17 else 0.0
+    t88 = e3 if t1 else e2 if t2 else t66 if t17 else 0.0
+    return t88 + t87 if t87 - t87 == 0.0 else t88
 
 
 # n5 = p - 2
@@ -24212,66 +24563,68 @@ def hvp_anchor_f32_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = -e4
-    t17 = e3 + t16
-    t18 = t17 - e3
-    t19 = e3 - (t17 - t18) + (t16 - t18) + e3_l + -e4_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = s1 + -0.0
-    t25 = t24 - s1
-    t26 = s1 - (t24 - t25) + (-0.0 - t25) + s1_l
-    t27 = t26 - t26 == 0.0
-    t28 = t24 + t26
-    t29 = (t28 if t27 else t24) == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) == 0.0
-    t30 = s1_l - s1_l == 0.0
-    t31 = s1 + s1_l
-    t32 = t31 if t30 else s1
-    t33 = 1.0 / p
-    t34 = t33 + -1.0
-    t35 = t34 - t33
-    t36 = t33 - (t34 - t35) + (-1.0 - t35) + fma(-t33, p, 1.0) / p
-    t37 = t36 - t36 == 0.0
-    t38 = t34 + t36
-    t39 = t38 if t37 else t34
-    t40 = pow(t32, t39)
-    t41 = 0.0 if t29 else t40
-    t42 = t41 / p
-    t43 = t40 * (t39 * ((s1_l - (t31 - s1) if t30 else 0.0) / t32))
-    t44 = fma(-t42, p, t41) + (0.0 if t29 else t43 + t40 * ((t36 - (t38 - t34) if t37 else 0.0) * log(t32)))
-    t45 = t44 / p
-    t46 = -e3
-    t47 = e4 + t46
-    t48 = t47 - e4
-    t49 = e4 - (t47 - t48) + (t46 - t48) + e4_l + -e3_l
-    t50 = t49 - t49 == 0.0
-    t51 = t47 + t49
-    t52 = t51 if t50 else t47
-    t53 = t52 < 0.0 or t52 == 0.0 and (t49 - (t51 - t47) if t50 else 0.0) < 0.0
-    t54 = -(t45 if t23 else 0.0 if t53 else t45 * 0.5) if t15 else 0.0
-    t55 = t54 - t54 == 0.0
-    t56 = -(t42 if t23 else 0.0 if t53 else t42 * 0.5) if t15 else 0.0
-    t57 = t56 + t54
-    t58 = t57 if t55 else t56
-    t59 = (t54 - (t57 - t56) if t55 else 0.0) if t58 - t58 == 0.0 else 0.0
-    return t58, t59
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = -e4
+    t19 = e3 + t18
+    t20 = t19 - e3
+    t21 = e3 - (t19 - t20) + (t18 - t20) + e3_l + -e4_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = t23 if t22 else t19
+    t25 = t24 < 0.0 or t24 == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) < 0.0
+    t26 = s1 + -0.0
+    t27 = t26 - s1
+    t28 = s1 - (t26 - t27) + (-0.0 - t27) + s1_l
+    t29 = t28 - t28 == 0.0
+    t30 = t26 + t28
+    t31 = (t30 if t29 else t26) == 0.0 and (t28 - (t30 - t26) if t29 else 0.0) == 0.0
+    t32 = s1_l - s1_l == 0.0
+    t33 = s1 + s1_l
+    t34 = t33 if t32 else s1
+    t35 = 1.0 / p
+    t36 = t35 + -1.0
+    t37 = t36 - t35
+    t38 = t35 - (t36 - t37) + (-1.0 - t37) + fma(-t35, p, 1.0) / p
+    t39 = t38 - t38 == 0.0
+    t40 = t36 + t38
+    t41 = t40 if t39 else t36
+    t42 = pow(t34, t41)
+    t43 = 0.0 if t31 else t42
+    t44 = t43 / p
+    t45 = t42 * (t41 * ((s1_l - (t33 - s1) if t32 else 0.0) / t34))
+    t46 = fma(-t44, p, t43) + (0.0 if t31 else t45 + t42 * ((t38 - (t40 - t36) if t39 else 0.0) * log(t34)))
+    t47 = t46 / p
+    t48 = -e3
+    t49 = e4 + t48
+    t50 = t49 - e4
+    t51 = e4 - (t49 - t50) + (t48 - t50) + e4_l + -e3_l
+    t52 = t51 - t51 == 0.0
+    t53 = t49 + t51
+    t54 = t53 if t52 else t49
+    t55 = t54 < 0.0 or t54 == 0.0 and (t51 - (t53 - t49) if t52 else 0.0) < 0.0
+    t56 = 0.0 if t1 else 0.0 if t2 else -(t47 if t25 else 0.0 if t55 else t47 * 0.5) if t17 else 0.0
+    t57 = t56 - t56 == 0.0
+    t58 = e3 if t1 else e2 if t2 else -(t44 if t25 else 0.0 if t55 else t44 * 0.5) if t17 else 0.0
+    t59 = t58 + t56
+    t60 = t59 if t57 else t58
+    t61 = (t56 - (t59 - t58) if t57 else 0.0) if t60 - t60 == 0.0 else 0.0
+    return t60, t61
 
 
 # s8 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
@@ -24287,49 +24640,51 @@ def hvp_anchor_f32_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4, e
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s0 + -0.0
-    t17 = t16 - s0
-    t18 = s0 - (t16 - t17) + (-0.0 - t17) + s0_l
-    t19 = t18 - t18 == 0.0
-    t20 = t16 + t18
-    t21 = (t20 if t19 else t16) == 0.0 and (t18 - (t20 - t16) if t19 else 0.0) == 0.0
-    t22 = s0_l - s0_l == 0.0
-    t23 = s0 + s0_l
-    t24 = t23 if t22 else s0
-    t25 = 1.0 / p
-    t26 = t25 + -1.0
-    t27 = t26 - t25
-    t28 = t25 - (t26 - t27) + (-1.0 - t27) + fma(-t25, p, 1.0) / p
-    t29 = t28 - t28 == 0.0
-    t30 = t26 + t28
-    t31 = t30 if t29 else t26
-    t32 = pow(t24, t31)
-    t33 = 0.0 if t21 else t32
-    t34 = t33 / p
-    t35 = t32 * (t31 * ((s0_l - (t23 - s0) if t22 else 0.0) / t24))
-    t36 = fma(-t34, p, t33) + (0.0 if t21 else t35 + t32 * ((t28 - (t30 - t26) if t29 else 0.0) * log(t24)))
-    t37 = t36 / p if t15 else 0.0
-    t38 = t37 - t37 == 0.0
-    t39 = t34 if t15 else 0.0
-    t40 = t39 + t37
-    t41 = t40 if t38 else t39
-    t42 = (t37 - (t40 - t39) if t38 else 0.0) if t41 - t41 == 0.0 else 0.0
-    return t41, t42
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s0 + -0.0
+    t19 = t18 - s0
+    t20 = s0 - (t18 - t19) + (-0.0 - t19) + s0_l
+    t21 = t20 - t20 == 0.0
+    t22 = t18 + t20
+    t23 = (t22 if t21 else t18) == 0.0 and (t20 - (t22 - t18) if t21 else 0.0) == 0.0
+    t24 = s0_l - s0_l == 0.0
+    t25 = s0 + s0_l
+    t26 = t25 if t24 else s0
+    t27 = 1.0 / p
+    t28 = t27 + -1.0
+    t29 = t28 - t27
+    t30 = t27 - (t28 - t29) + (-1.0 - t29) + fma(-t27, p, 1.0) / p
+    t31 = t30 - t30 == 0.0
+    t32 = t28 + t30
+    t33 = t32 if t31 else t28
+    t34 = pow(t26, t33)
+    t35 = 0.0 if t23 else t34
+    t36 = t35 / p
+    t37 = t34 * (t33 * ((s0_l - (t25 - s0) if t24 else 0.0) / t26))
+    t38 = fma(-t36, p, t35) + (0.0 if t23 else t37 + t34 * ((t30 - (t32 - t28) if t31 else 0.0) * log(t26)))
+    t39 = 0.0 if t1 else 0.0 if t2 else t38 / p if t17 else 0.0
+    t40 = t39 - t39 == 0.0
+    t41 = e3 if t1 else e2 if t2 else t36 if t17 else 0.0
+    t42 = t41 + t39
+    t43 = t42 if t40 else t41
+    t44 = (t39 - (t42 - t41) if t40 else 0.0) if t43 - t43 == 0.0 else 0.0
+    return t43, t44
 
 
 # s9 = (-s1_rate*((0 if Eq(s1, 0) else s1**(-2 + 1/p)*(-1 + 1/p))/p if e3 < e4 else (0 if e4 < e3 else (0 if
@@ -24350,75 +24705,77 @@ def hvp_anchor_f32_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     s1_l = np.float64(s1_l)
     s1_rate = np.float64(s1_rate)
     s1_rate_l = np.float64(s1_rate_l)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = -e4
-    t17 = e3 + t16
-    t18 = t17 - e3
-    t19 = e3 - (t17 - t18) + (t16 - t18) + e3_l + -e4_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = s1 + -0.0
-    t25 = t24 - s1
-    t26 = s1 - (t24 - t25) + (-0.0 - t25) + s1_l
-    t27 = t26 - t26 == 0.0
-    t28 = t24 + t26
-    t29 = (t28 if t27 else t24) == 0.0 and (t26 - (t28 - t24) if t27 else 0.0) == 0.0
-    t30 = 1.0 / p
-    t31 = t30 + -1.0
-    t32 = s1_l - s1_l == 0.0
-    t33 = s1 + s1_l
-    t34 = t33 if t32 else s1
-    t35 = -t30
-    t36 = t35 + 2.0
-    t37 = t36 - t35
-    t38 = fma(t35, p, 1.0) / p
-    t39 = t35 - (t36 - t37) + (2.0 - t37) + -t38
-    t40 = t39 - t39 == 0.0
-    t41 = t36 + t39
-    t42 = t41 if t40 else t36
-    t43 = pow(t34, t42)
-    t44 = t31 / t43
-    t45 = 0.0 if t29 else t44
-    t46 = t45 / p
-    t47 = -e3
-    t48 = e4 + t47
-    t49 = t48 - e4
-    t50 = e4 - (t48 - t49) + (t47 - t49) + e4_l + -e3_l
-    t51 = t50 - t50 == 0.0
-    t52 = t48 + t50
-    t53 = t52 if t51 else t48
-    t54 = t53 < 0.0 or t53 == 0.0 and (t50 - (t52 - t48) if t51 else 0.0) < 0.0
-    t55 = t46 if t23 else 0.0 if t54 else t46 * 0.5
-    t56 = -(s1_rate * t55)
-    t57 = t31 - t30
-    t58 = t43 * (t42 * ((s1_l - (t33 - s1) if t32 else 0.0) / t34))
-    t59 = t44 * (t58 + t43 * ((t39 - (t41 - t36) if t40 else 0.0) * log(t34)))
-    t60 = 0.0 if t29 else (fma(-t44, t43, t31) + (t30 - (t31 - t57) + (-1.0 - t57) + t38) - t59) / t43
-    t61 = (fma(-t46, p, t45) + t60) / p
-    t62 = -(fma(s1_rate, t55, t56) + s1_rate * (t61 if t23 else 0.0 if t54 else t61 * 0.5) + s1_rate_l * t55)
-    t63 = t62 if t15 else 0.0
-    t64 = t63 - t63 == 0.0
-    t65 = t56 if t15 else 0.0
-    t66 = t65 + t63
-    t67 = t66 if t64 else t65
-    t68 = (t63 - (t66 - t65) if t64 else 0.0) if t67 - t67 == 0.0 else 0.0
-    return t67, t68
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = -e4
+    t19 = e3 + t18
+    t20 = t19 - e3
+    t21 = e3 - (t19 - t20) + (t18 - t20) + e3_l + -e4_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = t23 if t22 else t19
+    t25 = t24 < 0.0 or t24 == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) < 0.0
+    t26 = s1 + -0.0
+    t27 = t26 - s1
+    t28 = s1 - (t26 - t27) + (-0.0 - t27) + s1_l
+    t29 = t28 - t28 == 0.0
+    t30 = t26 + t28
+    t31 = (t30 if t29 else t26) == 0.0 and (t28 - (t30 - t26) if t29 else 0.0) == 0.0
+    t32 = 1.0 / p
+    t33 = t32 + -1.0
+    t34 = s1_l - s1_l == 0.0
+    t35 = s1 + s1_l
+    t36 = t35 if t34 else s1
+    t37 = -t32
+    t38 = t37 + 2.0
+    t39 = t38 - t37
+    t40 = fma(t37, p, 1.0) / p
+    t41 = t37 - (t38 - t39) + (2.0 - t39) + -t40
+    t42 = t41 - t41 == 0.0
+    t43 = t38 + t41
+    t44 = t43 if t42 else t38
+    t45 = pow(t36, t44)
+    t46 = t33 / t45
+    t47 = 0.0 if t31 else t46
+    t48 = t47 / p
+    t49 = -e3
+    t50 = e4 + t49
+    t51 = t50 - e4
+    t52 = e4 - (t50 - t51) + (t49 - t51) + e4_l + -e3_l
+    t53 = t52 - t52 == 0.0
+    t54 = t50 + t52
+    t55 = t54 if t53 else t50
+    t56 = t55 < 0.0 or t55 == 0.0 and (t52 - (t54 - t50) if t53 else 0.0) < 0.0
+    t57 = t48 if t25 else 0.0 if t56 else t48 * 0.5
+    t58 = -(s1_rate * t57)
+    t59 = t33 - t32
+    t60 = t45 * (t44 * ((s1_l - (t35 - s1) if t34 else 0.0) / t36))
+    t61 = t46 * (t60 + t45 * ((t41 - (t43 - t38) if t42 else 0.0) * log(t36)))
+    t62 = 0.0 if t31 else (fma(-t46, t45, t33) + (t32 - (t33 - t59) + (-1.0 - t59) + t40) - t61) / t45
+    t63 = (fma(-t48, p, t47) + t62) / p
+    t64 = -(fma(s1_rate, t57, t58) + s1_rate * (t63 if t25 else 0.0 if t56 else t63 * 0.5) + s1_rate_l * t57)
+    t65 = 0.0 if t1 else 0.0 if t2 else t64 if t17 else 0.0
+    t66 = t65 - t65 == 0.0
+    t67 = e3 if t1 else e2 if t2 else t58 if t17 else 0.0
+    t68 = t67 + t65
+    t69 = t68 if t66 else t67
+    t70 = (t65 - (t68 - t67) if t66 else 0.0) if t69 - t69 == 0.0 else 0.0
+    return t69, t70
 
 
 # s10 = (s0_rate*(0 if Eq(s0, 0) else s0**(-2 + 1/p)*(-1 + 1/p))/p if e2 + margin - minimum(e3, e4) >= 0 else 0)
@@ -24438,56 +24795,59 @@ def hvp_anchor_f32_s10_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     s0_l = np.float64(s0_l)
     s0_rate = np.float64(s0_rate)
     s0_rate_l = np.float64(s0_rate_l)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = s0_rate / p
-    t17 = s0 + -0.0
-    t18 = t17 - s0
-    t19 = s0 - (t17 - t18) + (-0.0 - t18) + s0_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = (t21 if t20 else t17) == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) == 0.0
-    t23 = 1.0 / p
-    t24 = t23 + -1.0
-    t25 = s0_l - s0_l == 0.0
-    t26 = s0 + s0_l
-    t27 = t26 if t25 else s0
-    t28 = -t23
-    t29 = t28 + 2.0
-    t30 = t29 - t28
-    t31 = fma(t28, p, 1.0) / p
-    t32 = t28 - (t29 - t30) + (2.0 - t30) + -t31
-    t33 = t32 - t32 == 0.0
-    t34 = t29 + t32
-    t35 = t34 if t33 else t29
-    t36 = pow(t27, t35)
-    t37 = t24 / t36
-    t38 = 0.0 if t22 else t37
-    t39 = t16 * t38
-    t40 = t24 - t23
-    t41 = t36 * (t35 * ((s0_l - (t26 - s0) if t25 else 0.0) / t27))
-    t42 = t37 * (t41 + t36 * ((t32 - (t34 - t29) if t33 else 0.0) * log(t27)))
-    t43 = t16 * (0.0 if t22 else (fma(-t37, t36, t24) + (t23 - (t24 - t40) + (-1.0 - t40) + t31) - t42) / t36)
-    t44 = fma(t16, t38, -t39) + t43 + (fma(-t16, p, s0_rate) + s0_rate_l) / p * t38 if t15 else 0.0
-    t45 = t44 - t44 == 0.0
-    t46 = t39 if t15 else 0.0
-    t47 = t46 + t44
-    t48 = t47 if t45 else t46
-    t49 = (t44 - (t47 - t46) if t45 else 0.0) if t48 - t48 == 0.0 else 0.0
-    return t48, t49
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = s0_rate / p
+    t19 = s0 + -0.0
+    t20 = t19 - s0
+    t21 = s0 - (t19 - t20) + (-0.0 - t20) + s0_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = (t23 if t22 else t19) == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) == 0.0
+    t25 = 1.0 / p
+    t26 = t25 + -1.0
+    t27 = s0_l - s0_l == 0.0
+    t28 = s0 + s0_l
+    t29 = t28 if t27 else s0
+    t30 = -t25
+    t31 = t30 + 2.0
+    t32 = t31 - t30
+    t33 = fma(t30, p, 1.0) / p
+    t34 = t30 - (t31 - t32) + (2.0 - t32) + -t33
+    t35 = t34 - t34 == 0.0
+    t36 = t31 + t34
+    t37 = t36 if t35 else t31
+    t38 = pow(t29, t37)
+    t39 = t26 / t38
+    t40 = 0.0 if t24 else t39
+    t41 = t18 * t40
+    t42 = t26 - t25
+    t43 = t38 * (t37 * ((s0_l - (t28 - s0) if t27 else 0.0) / t29))
+    t44 = t39 * (t43 + t38 * ((t34 - (t36 - t31) if t35 else 0.0) * log(t29)))
+    t45 = t18 * (0.0 if t24 else (fma(-t39, t38, t26) + (t25 - (t26 - t42) + (-1.0 - t42) + t33) - t44) / t38)
+    t46 = fma(t18, t40, -t41) + t45 + (fma(-t18, p, s0_rate) + s0_rate_l) / p * t40 if t17 else 0.0
+    t47 = 0.0 if t1 else 0.0 if t2 else t46
+    t48 = t47 - t47 == 0.0
+    t49 = e3 if t1 else e2 if t2 else t41 if t17 else 0.0
+    t50 = t49 + t47
+    t51 = t50 if t48 else t49
+    t52 = (t47 - (t50 - t49) if t48 else 0.0) if t51 - t51 == 0.0 else 0.0
+    return t51, t52
 
 
 # n1 = p*s10
@@ -24617,82 +24977,84 @@ def hvp_anchor_f32_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e1_D_l = np.float64(e1_D_l)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = e0_D * n1
-    t17 = anchor_D - positive_D
-    t18 = t17 + eps
-    t19 = t18 - t17
-    t20 = t17 - anchor_D
-    t21 = t17 - (t18 - t19) + (eps - t19) + (anchor_D - (t17 - t20) + (-positive_D - t20))
-    t22 = t18 + t21 if t21 - t21 == 0.0 else t18
-    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
-    t24 = t16 * t23
-    t25 = e1_D * n2
-    t26 = anchor_D - negative_D
-    t27 = t26 + eps
-    t28 = t27 - t26
-    t29 = t26 - anchor_D
-    t30 = t26 - (t27 - t28) + (eps - t28) + (anchor_D - (t26 - t29) + (-negative_D - t29))
-    t31 = t27 + t30 if t30 - t30 == 0.0 else t27
-    t32 = 1.0 if 0.0 < t31 else -1.0 if t31 < 0.0 else 0.0
-    t33 = t25 * t32
-    t34 = t24 + t33
-    t35 = direction_D * n3
-    t36 = -t30 if t27 < 0.0 else t30
-    t37 = t36 - t36 == 0.0
-    t38 = abs(t27)
-    t39 = t38 + t36
-    t40 = t39 if t37 else t38
-    t41 = n5_l - n5_l == 0.0
-    t42 = n5 + n5_l
-    t43 = t42 if t41 else n5
-    t44 = pow(t40, t43)
-    t45 = t35 * t44
-    t46 = t45 * t32
-    t47 = t46 * t32
-    t48 = t34 + t47
-    t49 = direction_D * n4
-    t50 = -t21 if t18 < 0.0 else t21
-    t51 = t50 - t50 == 0.0
-    t52 = abs(t18)
-    t53 = t52 + t50
-    t54 = t53 if t51 else t52
-    t55 = pow(t54, t43)
-    t56 = t49 * t55
-    t57 = t56 * t23
-    t58 = t57 * t23
-    t59 = t48 + t58
-    t60 = g * t59
-    t61 = t59 - t48
-    t62 = t48 - t34
-    t63 = t34 - t24
-    t64 = fma(t16, t23, -t24) + (fma(e0_D, n1, -t16) + e0_D * n1_l + e0_D_l * n1) * t23
-    t65 = fma(t25, t32, -t33) + (fma(e1_D, n2, -t25) + e1_D * n2_l + e1_D_l * n2) * t32
-    t66 = n5_l - (t42 - n5) if t41 else 0.0
-    t67 = t35 * (t44 * (t43 * ((t36 - (t39 - t38) if t37 else 0.0) / t40)) + t44 * (t66 * log(t40)))
-    t68 = (fma(t35, t44, -t45) + t67 + (fma(direction_D, n3, -t35) + direction_D * n3_l) * t44) * t32
-    t69 = t34 - (t48 - t62) + (t47 - t62) + (t24 - (t34 - t63) + (t33 - t63) + t64 + t65)
-    t70 = t49 * (t55 * (t43 * ((t50 - (t53 - t52) if t51 else 0.0) / t54)) + t55 * (t66 * log(t54)))
-    t71 = (fma(t49, t55, -t56) + t70 + (fma(direction_D, n4, -t49) + direction_D * n4_l) * t55) * t23
-    t72 = t48 - (t59 - t61) + (t58 - t61) + (t69 + (fma(t46, t32, -t47) + (fma(t45, t32, -t46) + t68) * t32))
-    t73 = fma(g, t59, -t60) + g * (t72 + (fma(t57, t23, -t58) + (fma(t56, t23, -t57) + t71) * t23))
-    t74 = t73 if t15 else 0.0
-    t75 = t60 if t15 else 0.0
-    return t75 + t74 if t74 - t74 == 0.0 else t75
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = e0_D * n1
+    t19 = anchor_D - positive_D
+    t20 = t19 + eps
+    t21 = t20 - t19
+    t22 = t19 - anchor_D
+    t23 = t19 - (t20 - t21) + (eps - t21) + (anchor_D - (t19 - t22) + (-positive_D - t22))
+    t24 = t20 + t23 if t23 - t23 == 0.0 else t20
+    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
+    t26 = t18 * t25
+    t27 = e1_D * n2
+    t28 = anchor_D - negative_D
+    t29 = t28 + eps
+    t30 = t29 - t28
+    t31 = t28 - anchor_D
+    t32 = t28 - (t29 - t30) + (eps - t30) + (anchor_D - (t28 - t31) + (-negative_D - t31))
+    t33 = t29 + t32 if t32 - t32 == 0.0 else t29
+    t34 = 1.0 if 0.0 < t33 else -1.0 if t33 < 0.0 else 0.0
+    t35 = t27 * t34
+    t36 = t26 + t35
+    t37 = direction_D * n3
+    t38 = -t32 if t29 < 0.0 else t32
+    t39 = t38 - t38 == 0.0
+    t40 = abs(t29)
+    t41 = t40 + t38
+    t42 = t41 if t39 else t40
+    t43 = n5_l - n5_l == 0.0
+    t44 = n5 + n5_l
+    t45 = t44 if t43 else n5
+    t46 = pow(t42, t45)
+    t47 = t37 * t46
+    t48 = t47 * t34
+    t49 = t48 * t34
+    t50 = t36 + t49
+    t51 = direction_D * n4
+    t52 = -t23 if t20 < 0.0 else t23
+    t53 = t52 - t52 == 0.0
+    t54 = abs(t20)
+    t55 = t54 + t52
+    t56 = t55 if t53 else t54
+    t57 = pow(t56, t45)
+    t58 = t51 * t57
+    t59 = t58 * t25
+    t60 = t59 * t25
+    t61 = t50 + t60
+    t62 = g * t61
+    t63 = t61 - t50
+    t64 = t50 - t36
+    t65 = t36 - t26
+    t66 = fma(t18, t25, -t26) + (fma(e0_D, n1, -t18) + e0_D * n1_l + e0_D_l * n1) * t25
+    t67 = fma(t27, t34, -t35) + (fma(e1_D, n2, -t27) + e1_D * n2_l + e1_D_l * n2) * t34
+    t68 = n5_l - (t44 - n5) if t43 else 0.0
+    t69 = t37 * (t46 * (t45 * ((t38 - (t41 - t40) if t39 else 0.0) / t42)) + t46 * (t68 * log(t42)))
+    t70 = (fma(t37, t46, -t47) + t69 + (fma(direction_D, n3, -t37) + direction_D * n3_l) * t46) * t34
+    t71 = t36 - (t50 - t64) + (t49 - t64) + (t26 - (t36 - t65) + (t35 - t65) + t66 + t67)
+    t72 = t51 * (t57 * (t45 * ((t52 - (t55 - t54) if t53 else 0.0) / t56)) + t57 * (t68 * log(t56)))
+    t73 = (fma(t51, t57, -t58) + t72 + (fma(direction_D, n4, -t51) + direction_D * n4_l) * t57) * t25
+    t74 = t50 - (t61 - t63) + (t60 - t63) + (t71 + (fma(t48, t34, -t49) + (fma(t47, t34, -t48) + t70) * t34))
+    t75 = fma(g, t61, -t62) + g * (t74 + (fma(t59, t25, -t60) + (fma(t58, t25, -t59) + t73) * t25))
+    t76 = 0.0 if t1 else 0.0 if t2 else t75 if t17 else 0.0
+    t77 = e3 if t1 else e2 if t2 else t62 if t17 else 0.0
+    return t77 + t76 if t76 - t76 == 0.0 else t77
 
 
 # s0_rate = -p*s0_rate_of
@@ -24796,66 +25158,68 @@ def hvp_positive_f64_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4,
     p = np.float64(p)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = -e4
-    t17 = e3 + t16
-    t18 = t17 - e3
-    t19 = e3 - (t17 - t18) + (t16 - t18) + e3_l + -e4_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = -e3
-    t25 = e4 + t24
-    t26 = t25 - e4
-    t27 = e4 - (t25 - t26) + (t24 - t26) + e4_l + -e3_l
-    t28 = t27 - t27 == 0.0
-    t29 = t25 + t27
-    t30 = t29 if t28 else t25
-    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
-    t32 = s2 + -0.0
-    t33 = t32 - s2
-    t34 = s2 - (t32 - t33) + (-0.0 - t33) + s2_l
-    t35 = t34 - t34 == 0.0
-    t36 = t32 + t34
-    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
-    t38 = s2_l - s2_l == 0.0
-    t39 = s2 + s2_l
-    t40 = t39 if t38 else s2
-    t41 = 1.0 / p
-    t42 = t41 + -1.0
-    t43 = t42 - t41
-    t44 = t41 - (t42 - t43) + (-1.0 - t43) + fma(-t41, p, 1.0) / p
-    t45 = t44 - t44 == 0.0
-    t46 = t42 + t44
-    t47 = t46 if t45 else t42
-    t48 = pow_fine(t40, t47)
-    t49 = 0.0 if t37 else t48
-    t50 = t49 / p
-    t51 = pow_fine_low(t40, t47) + t48 * (t47 * ((s2_l - (t39 - s2) if t38 else 0.0) / t40))
-    t52 = fma(-t50, p, t49) + (0.0 if t37 else t51 + t48 * ((t44 - (t46 - t42) if t45 else 0.0) * log(t40)))
-    t53 = t52 / p
-    t54 = -(0.0 if t23 else t53 if t31 else t53 * 0.5) if t15 else 0.0
-    t55 = t54 - t54 == 0.0
-    t56 = -(0.0 if t23 else t50 if t31 else t50 * 0.5) if t15 else 0.0
-    t57 = t56 + t54
-    t58 = t57 if t55 else t56
-    t59 = (t54 - (t57 - t56) if t55 else 0.0) if t58 - t58 == 0.0 else 0.0
-    return t58, t59
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = -e4
+    t19 = e3 + t18
+    t20 = t19 - e3
+    t21 = e3 - (t19 - t20) + (t18 - t20) + e3_l + -e4_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = t23 if t22 else t19
+    t25 = t24 < 0.0 or t24 == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) < 0.0
+    t26 = -e3
+    t27 = e4 + t26
+    t28 = t27 - e4
+    t29 = e4 - (t27 - t28) + (t26 - t28) + e4_l + -e3_l
+    t30 = t29 - t29 == 0.0
+    t31 = t27 + t29
+    t32 = t31 if t30 else t27
+    t33 = t32 < 0.0 or t32 == 0.0 and (t29 - (t31 - t27) if t30 else 0.0) < 0.0
+    t34 = s2 + -0.0
+    t35 = t34 - s2
+    t36 = s2 - (t34 - t35) + (-0.0 - t35) + s2_l
+    t37 = t36 - t36 == 0.0
+    t38 = t34 + t36
+    t39 = (t38 if t37 else t34) == 0.0 and (t36 - (t38 - t34) if t37 else 0.0) == 0.0
+    t40 = s2_l - s2_l == 0.0
+    t41 = s2 + s2_l
+    t42 = t41 if t40 else s2
+    t43 = 1.0 / p
+    t44 = t43 + -1.0
+    t45 = t44 - t43
+    t46 = t43 - (t44 - t45) + (-1.0 - t45) + fma(-t43, p, 1.0) / p
+    t47 = t46 - t46 == 0.0
+    t48 = t44 + t46
+    t49 = t48 if t47 else t44
+    t50 = pow_fine(t42, t49)
+    t51 = 0.0 if t39 else t50
+    t52 = t51 / p
+    t53 = pow_fine_low(t42, t49) + t50 * (t49 * ((s2_l - (t41 - s2) if t40 else 0.0) / t42))
+    t54 = fma(-t52, p, t51) + (0.0 if t39 else t53 + t50 * ((t46 - (t48 - t44) if t47 else 0.0) * log(t42)))
+    t55 = t54 / p
+    t56 = 0.0 if t1 else 0.0 if t2 else -(0.0 if t25 else t55 if t33 else t55 * 0.5) if t17 else 0.0
+    t57 = t56 - t56 == 0.0
+    t58 = e3 if t1 else e2 if t2 else -(0.0 if t25 else t52 if t33 else t52 * 0.5) if t17 else 0.0
+    t59 = t58 + t56
+    t60 = t59 if t57 else t58
+    t61 = (t56 - (t59 - t58) if t57 else 0.0) if t60 - t60 == 0.0 else 0.0
+    return t60, t61
 
 
 # s9 = (-s2_rate*(0 if e3 < e4 else ((0 if Eq(s2, 0) else s2**(-2 + 1/p)*(-1 + 1/p))/p if e4 < e3 else (0 if
@@ -24876,75 +25240,77 @@ def hvp_positive_f64_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     s2_l = np.float64(s2_l)
     s2_rate = np.float64(s2_rate)
     s2_rate_l = np.float64(s2_rate_l)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = -e4
-    t17 = e3 + t16
-    t18 = t17 - e3
-    t19 = e3 - (t17 - t18) + (t16 - t18) + e3_l + -e4_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = -e3
-    t25 = e4 + t24
-    t26 = t25 - e4
-    t27 = e4 - (t25 - t26) + (t24 - t26) + e4_l + -e3_l
-    t28 = t27 - t27 == 0.0
-    t29 = t25 + t27
-    t30 = t29 if t28 else t25
-    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
-    t32 = s2 + -0.0
-    t33 = t32 - s2
-    t34 = s2 - (t32 - t33) + (-0.0 - t33) + s2_l
-    t35 = t34 - t34 == 0.0
-    t36 = t32 + t34
-    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
-    t38 = 1.0 / p
-    t39 = t38 + -1.0
-    t40 = s2_l - s2_l == 0.0
-    t41 = s2 + s2_l
-    t42 = t41 if t40 else s2
-    t43 = -t38
-    t44 = t43 + 2.0
-    t45 = t44 - t43
-    t46 = fma(t43, p, 1.0) / p
-    t47 = t43 - (t44 - t45) + (2.0 - t45) + -t46
-    t48 = t47 - t47 == 0.0
-    t49 = t44 + t47
-    t50 = t49 if t48 else t44
-    t51 = pow_fine(t42, t50)
-    t52 = t39 / t51
-    t53 = 0.0 if t37 else t52
-    t54 = t53 / p
-    t55 = 0.0 if t23 else t54 if t31 else t54 * 0.5
-    t56 = -(s2_rate * t55)
-    t57 = t39 - t38
-    t58 = pow_fine_low(t42, t50) + t51 * (t50 * ((s2_l - (t41 - s2) if t40 else 0.0) / t42))
-    t59 = t52 * (t58 + t51 * ((t47 - (t49 - t44) if t48 else 0.0) * log(t42)))
-    t60 = 0.0 if t37 else (fma(-t52, t51, t39) + (t38 - (t39 - t57) + (-1.0 - t57) + t46) - t59) / t51
-    t61 = (fma(-t54, p, t53) + t60) / p
-    t62 = -(fma(s2_rate, t55, t56) + s2_rate * (0.0 if t23 else t61 if t31 else t61 * 0.5) + s2_rate_l * t55)
-    t63 = t62 if t15 else 0.0
-    t64 = t63 - t63 == 0.0
-    t65 = t56 if t15 else 0.0
-    t66 = t65 + t63
-    t67 = t66 if t64 else t65
-    t68 = (t63 - (t66 - t65) if t64 else 0.0) if t67 - t67 == 0.0 else 0.0
-    return t67, t68
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = -e4
+    t19 = e3 + t18
+    t20 = t19 - e3
+    t21 = e3 - (t19 - t20) + (t18 - t20) + e3_l + -e4_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = t23 if t22 else t19
+    t25 = t24 < 0.0 or t24 == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) < 0.0
+    t26 = -e3
+    t27 = e4 + t26
+    t28 = t27 - e4
+    t29 = e4 - (t27 - t28) + (t26 - t28) + e4_l + -e3_l
+    t30 = t29 - t29 == 0.0
+    t31 = t27 + t29
+    t32 = t31 if t30 else t27
+    t33 = t32 < 0.0 or t32 == 0.0 and (t29 - (t31 - t27) if t30 else 0.0) < 0.0
+    t34 = s2 + -0.0
+    t35 = t34 - s2
+    t36 = s2 - (t34 - t35) + (-0.0 - t35) + s2_l
+    t37 = t36 - t36 == 0.0
+    t38 = t34 + t36
+    t39 = (t38 if t37 else t34) == 0.0 and (t36 - (t38 - t34) if t37 else 0.0) == 0.0
+    t40 = 1.0 / p
+    t41 = t40 + -1.0
+    t42 = s2_l - s2_l == 0.0
+    t43 = s2 + s2_l
+    t44 = t43 if t42 else s2
+    t45 = -t40
+    t46 = t45 + 2.0
+    t47 = t46 - t45
+    t48 = fma(t45, p, 1.0) / p
+    t49 = t45 - (t46 - t47) + (2.0 - t47) + -t48
+    t50 = t49 - t49 == 0.0
+    t51 = t46 + t49
+    t52 = t51 if t50 else t46
+    t53 = pow_fine(t44, t52)
+    t54 = t41 / t53
+    t55 = 0.0 if t39 else t54
+    t56 = t55 / p
+    t57 = 0.0 if t25 else t56 if t33 else t56 * 0.5
+    t58 = -(s2_rate * t57)
+    t59 = t41 - t40
+    t60 = pow_fine_low(t44, t52) + t53 * (t52 * ((s2_l - (t43 - s2) if t42 else 0.0) / t44))
+    t61 = t54 * (t60 + t53 * ((t49 - (t51 - t46) if t50 else 0.0) * log(t44)))
+    t62 = 0.0 if t39 else (fma(-t54, t53, t41) + (t40 - (t41 - t59) + (-1.0 - t59) + t48) - t61) / t53
+    t63 = (fma(-t56, p, t55) + t62) / p
+    t64 = -(fma(s2_rate, t57, t58) + s2_rate * (0.0 if t25 else t63 if t33 else t63 * 0.5) + s2_rate_l * t57)
+    t65 = 0.0 if t1 else 0.0 if t2 else t64 if t17 else 0.0
+    t66 = t65 - t65 == 0.0
+    t67 = e3 if t1 else e2 if t2 else t58 if t17 else 0.0
+    t68 = t67 + t65
+    t69 = t68 if t66 else t67
+    t70 = (t65 - (t68 - t67) if t66 else 0.0) if t69 - t69 == 0.0 else 0.0
+    return t69, t70
 
 
 # dpositive[D] = (g*(-p*s10*sign(eps + anchor[D] - positive[D])*e0[D] + p*s7*(p - 1)*Abs(eps - negative[D] +
@@ -25006,94 +25372,96 @@ def hvp_positive_f64_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e1_D_l = np.float64(e1_D_l)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = e0_D * p
-    t17 = t16 * s10
-    t18 = anchor_D - positive_D
-    t19 = t18 + eps
-    t20 = t19 - t18
-    t21 = t18 - anchor_D
-    t22 = t18 - (t19 - t20) + (eps - t20) + (anchor_D - (t18 - t21) + (-positive_D - t21))
-    t23 = t19 + t22 if t22 - t22 == 0.0 else t19
-    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
-    t25 = -(t17 * t24)
-    t26 = e1_D * p
-    t27 = t26 * s9
-    t28 = positive_D - negative_D
-    t29 = t28 + eps
-    t30 = t29 - t28
-    t31 = -negative_D
-    t32 = t28 - t31
-    t33 = t28 - (t29 - t30) + (eps - t30) + (t31 - (t28 - t32) + (positive_D - t32))
-    t34 = t29 + t33 if t33 - t33 == 0.0 else t29
-    t35 = 1.0 if 0.0 < t34 else -1.0 if t34 < 0.0 else 0.0
-    t36 = t27 * t35
-    t37 = t25 + t36
-    t38 = direction_D * p
-    t39 = t38 * s7
-    t40 = p + -1.0
-    t41 = t39 * t40
-    t42 = -t33 if t29 < 0.0 else t33
-    t43 = t42 - t42 == 0.0
-    t44 = abs(t29)
-    t45 = t44 + t42
-    t46 = t45 if t43 else t44
-    t47 = p + -2.0
-    t48 = pow_fine(t46, t47)
-    t49 = t41 * t48
-    t50 = t49 * t35
-    t51 = t50 * t35
-    t52 = t37 + t51
-    t53 = t38 * s8
-    t54 = t53 * t40
-    t55 = -t22 if t19 < 0.0 else t22
-    t56 = t55 - t55 == 0.0
-    t57 = abs(t19)
-    t58 = t57 + t55
-    t59 = t58 if t56 else t57
-    t60 = pow_fine(t59, t47)
-    t61 = t54 * t60
-    t62 = t61 * t24
-    t63 = t62 * t24
-    t64 = t52 + t63
-    t65 = g * t64
-    t66 = t64 - t52
-    t67 = t52 - t37
-    t68 = t37 - t25
-    t69 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t24
-    t70 = (fma(t26, s9, -t27) + t26 * s9_l + (fma(e1_D, p, -t26) + e1_D_l * p) * s9) * t35
-    t71 = t25 - (t37 - t68) + (t36 - t68) + -(fma(t17, t24, t25) + t69) + (fma(t27, t35, -t36) + t70)
-    t72 = t47 - p
-    t73 = p - (t47 - t72) + (-2.0 - t72)
-    t74 = t73 if t73 - t73 == 0.0 else 0.0
-    t75 = pow_fine_low(t46, t47) + t48 * (t47 * ((t42 - (t45 - t44) if t43 else 0.0) / t46))
-    t76 = t40 - p
-    t77 = p - (t40 - t76) + (-1.0 - t76)
-    t78 = fma(direction_D, p, -t38)
-    t79 = (fma(t39, t40, -t41) + t39 * t77 + (fma(t38, s7, -t39) + t38 * s7_l + t78 * s7) * t40) * t48
-    t80 = fma(t49, t35, -t50) + (fma(t41, t48, -t49) + t41 * (t75 + t48 * (t74 * log(t46))) + t79) * t35
-    t81 = t37 - (t52 - t67) + (t51 - t67) + t71 + (fma(t50, t35, -t51) + t80 * t35)
-    t82 = pow_fine_low(t59, t47) + t60 * (t47 * ((t55 - (t58 - t57) if t56 else 0.0) / t59))
-    t83 = (fma(t53, t40, -t54) + t53 * t77 + (fma(t38, s8, -t53) + t38 * s8_l + t78 * s8) * t40) * t60
-    t84 = fma(t61, t24, -t62) + (fma(t54, t60, -t61) + t54 * (t82 + t60 * (t74 * log(t59))) + t83) * t24
-    t85 = fma(g, t64, -t65) + g * (t52 - (t64 - t66) + (t63 - t66) + t81 + (fma(t62, t24, -t63) + t84 * t24))
-    t86 = t85 if t15 else 0.0
-    t87 = t65 if t15 else 0.0
-    return t87 + t86 if t86 - t86 == 0.0 else t87
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = e0_D * p
+    t19 = t18 * s10
+    t20 = anchor_D - positive_D
+    t21 = t20 + eps
+    t22 = t21 - t20
+    t23 = t20 - anchor_D
+    t24 = t20 - (t21 - t22) + (eps - t22) + (anchor_D - (t20 - t23) + (-positive_D - t23))
+    t25 = t21 + t24 if t24 - t24 == 0.0 else t21
+    t26 = 1.0 if 0.0 < t25 else -1.0 if t25 < 0.0 else 0.0
+    t27 = -(t19 * t26)
+    t28 = e1_D * p
+    t29 = t28 * s9
+    t30 = positive_D - negative_D
+    t31 = t30 + eps
+    t32 = t31 - t30
+    t33 = -negative_D
+    t34 = t30 - t33
+    t35 = t30 - (t31 - t32) + (eps - t32) + (t33 - (t30 - t34) + (positive_D - t34))
+    t36 = t31 + t35 if t35 - t35 == 0.0 else t31
+    t37 = 1.0 if 0.0 < t36 else -1.0 if t36 < 0.0 else 0.0
+    t38 = t29 * t37
+    t39 = t27 + t38
+    t40 = direction_D * p
+    t41 = t40 * s7
+    t42 = p + -1.0
+    t43 = t41 * t42
+    t44 = -t35 if t31 < 0.0 else t35
+    t45 = t44 - t44 == 0.0
+    t46 = abs(t31)
+    t47 = t46 + t44
+    t48 = t47 if t45 else t46
+    t49 = p + -2.0
+    t50 = pow_fine(t48, t49)
+    t51 = t43 * t50
+    t52 = t51 * t37
+    t53 = t52 * t37
+    t54 = t39 + t53
+    t55 = t40 * s8
+    t56 = t55 * t42
+    t57 = -t24 if t21 < 0.0 else t24
+    t58 = t57 - t57 == 0.0
+    t59 = abs(t21)
+    t60 = t59 + t57
+    t61 = t60 if t58 else t59
+    t62 = pow_fine(t61, t49)
+    t63 = t56 * t62
+    t64 = t63 * t26
+    t65 = t64 * t26
+    t66 = t54 + t65
+    t67 = g * t66
+    t68 = t66 - t54
+    t69 = t54 - t39
+    t70 = t39 - t27
+    t71 = (fma(t18, s10, -t19) + t18 * s10_l + (fma(e0_D, p, -t18) + e0_D_l * p) * s10) * t26
+    t72 = (fma(t28, s9, -t29) + t28 * s9_l + (fma(e1_D, p, -t28) + e1_D_l * p) * s9) * t37
+    t73 = t27 - (t39 - t70) + (t38 - t70) + -(fma(t19, t26, t27) + t71) + (fma(t29, t37, -t38) + t72)
+    t74 = t49 - p
+    t75 = p - (t49 - t74) + (-2.0 - t74)
+    t76 = t75 if t75 - t75 == 0.0 else 0.0
+    t77 = pow_fine_low(t48, t49) + t50 * (t49 * ((t44 - (t47 - t46) if t45 else 0.0) / t48))
+    t78 = t42 - p
+    t79 = p - (t42 - t78) + (-1.0 - t78)
+    t80 = fma(direction_D, p, -t40)
+    t81 = (fma(t41, t42, -t43) + t41 * t79 + (fma(t40, s7, -t41) + t40 * s7_l + t80 * s7) * t42) * t50
+    t82 = fma(t51, t37, -t52) + (fma(t43, t50, -t51) + t43 * (t77 + t50 * (t76 * log(t48))) + t81) * t37
+    t83 = t39 - (t54 - t69) + (t53 - t69) + t73 + (fma(t52, t37, -t53) + t82 * t37)
+    t84 = pow_fine_low(t61, t49) + t62 * (t49 * ((t57 - (t60 - t59) if t58 else 0.0) / t61))
+    t85 = (fma(t55, t42, -t56) + t55 * t79 + (fma(t40, s8, -t55) + t40 * s8_l + t80 * s8) * t42) * t62
+    t86 = fma(t63, t26, -t64) + (fma(t56, t62, -t63) + t56 * (t84 + t62 * (t76 * log(t61))) + t85) * t26
+    t87 = fma(g, t66, -t67) + g * (t54 - (t66 - t68) + (t65 - t68) + t83 + (fma(t64, t26, -t65) + t86 * t26))
+    t88 = 0.0 if t1 else 0.0 if t2 else t87 if t17 else 0.0
+    t89 = e3 if t1 else e2 if t2 else t67 if t17 else 0.0
+    return t89 + t88 if t88 - t88 == 0.0 else t89
 
 
 # e1[D] = Abs(eps - negative[D] + positive[D])**n0
@@ -25142,66 +25510,68 @@ def hvp_positive_f32_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, e4,
     p = np.float64(p)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = -e4
-    t17 = e3 + t16
-    t18 = t17 - e3
-    t19 = e3 - (t17 - t18) + (t16 - t18) + e3_l + -e4_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = -e3
-    t25 = e4 + t24
-    t26 = t25 - e4
-    t27 = e4 - (t25 - t26) + (t24 - t26) + e4_l + -e3_l
-    t28 = t27 - t27 == 0.0
-    t29 = t25 + t27
-    t30 = t29 if t28 else t25
-    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
-    t32 = s2 + -0.0
-    t33 = t32 - s2
-    t34 = s2 - (t32 - t33) + (-0.0 - t33) + s2_l
-    t35 = t34 - t34 == 0.0
-    t36 = t32 + t34
-    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
-    t38 = s2_l - s2_l == 0.0
-    t39 = s2 + s2_l
-    t40 = t39 if t38 else s2
-    t41 = 1.0 / p
-    t42 = t41 + -1.0
-    t43 = t42 - t41
-    t44 = t41 - (t42 - t43) + (-1.0 - t43) + fma(-t41, p, 1.0) / p
-    t45 = t44 - t44 == 0.0
-    t46 = t42 + t44
-    t47 = t46 if t45 else t42
-    t48 = pow(t40, t47)
-    t49 = 0.0 if t37 else t48
-    t50 = t49 / p
-    t51 = t48 * (t47 * ((s2_l - (t39 - s2) if t38 else 0.0) / t40))
-    t52 = fma(-t50, p, t49) + (0.0 if t37 else t51 + t48 * ((t44 - (t46 - t42) if t45 else 0.0) * log(t40)))
-    t53 = t52 / p
-    t54 = -(0.0 if t23 else t53 if t31 else t53 * 0.5) if t15 else 0.0
-    t55 = t54 - t54 == 0.0
-    t56 = -(0.0 if t23 else t50 if t31 else t50 * 0.5) if t15 else 0.0
-    t57 = t56 + t54
-    t58 = t57 if t55 else t56
-    t59 = (t54 - (t57 - t56) if t55 else 0.0) if t58 - t58 == 0.0 else 0.0
-    return t58, t59
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = -e4
+    t19 = e3 + t18
+    t20 = t19 - e3
+    t21 = e3 - (t19 - t20) + (t18 - t20) + e3_l + -e4_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = t23 if t22 else t19
+    t25 = t24 < 0.0 or t24 == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) < 0.0
+    t26 = -e3
+    t27 = e4 + t26
+    t28 = t27 - e4
+    t29 = e4 - (t27 - t28) + (t26 - t28) + e4_l + -e3_l
+    t30 = t29 - t29 == 0.0
+    t31 = t27 + t29
+    t32 = t31 if t30 else t27
+    t33 = t32 < 0.0 or t32 == 0.0 and (t29 - (t31 - t27) if t30 else 0.0) < 0.0
+    t34 = s2 + -0.0
+    t35 = t34 - s2
+    t36 = s2 - (t34 - t35) + (-0.0 - t35) + s2_l
+    t37 = t36 - t36 == 0.0
+    t38 = t34 + t36
+    t39 = (t38 if t37 else t34) == 0.0 and (t36 - (t38 - t34) if t37 else 0.0) == 0.0
+    t40 = s2_l - s2_l == 0.0
+    t41 = s2 + s2_l
+    t42 = t41 if t40 else s2
+    t43 = 1.0 / p
+    t44 = t43 + -1.0
+    t45 = t44 - t43
+    t46 = t43 - (t44 - t45) + (-1.0 - t45) + fma(-t43, p, 1.0) / p
+    t47 = t46 - t46 == 0.0
+    t48 = t44 + t46
+    t49 = t48 if t47 else t44
+    t50 = pow(t42, t49)
+    t51 = 0.0 if t39 else t50
+    t52 = t51 / p
+    t53 = t50 * (t49 * ((s2_l - (t41 - s2) if t40 else 0.0) / t42))
+    t54 = fma(-t52, p, t51) + (0.0 if t39 else t53 + t50 * ((t46 - (t48 - t44) if t47 else 0.0) * log(t42)))
+    t55 = t54 / p
+    t56 = 0.0 if t1 else 0.0 if t2 else -(0.0 if t25 else t55 if t33 else t55 * 0.5) if t17 else 0.0
+    t57 = t56 - t56 == 0.0
+    t58 = e3 if t1 else e2 if t2 else -(0.0 if t25 else t52 if t33 else t52 * 0.5) if t17 else 0.0
+    t59 = t58 + t56
+    t60 = t59 if t57 else t58
+    t61 = (t56 - (t59 - t58) if t57 else 0.0) if t60 - t60 == 0.0 else 0.0
+    return t60, t61
 
 
 # s9 = (-s2_rate*(0 if e3 < e4 else ((0 if Eq(s2, 0) else s2**(-2 + 1/p)*(-1 + 1/p))/p if e4 < e3 else (0 if
@@ -25222,75 +25592,77 @@ def hvp_positive_f32_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     s2_l = np.float64(s2_l)
     s2_rate = np.float64(s2_rate)
     s2_rate_l = np.float64(s2_rate_l)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = -e4
-    t17 = e3 + t16
-    t18 = t17 - e3
-    t19 = e3 - (t17 - t18) + (t16 - t18) + e3_l + -e4_l
-    t20 = t19 - t19 == 0.0
-    t21 = t17 + t19
-    t22 = t21 if t20 else t17
-    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t17) if t20 else 0.0) < 0.0
-    t24 = -e3
-    t25 = e4 + t24
-    t26 = t25 - e4
-    t27 = e4 - (t25 - t26) + (t24 - t26) + e4_l + -e3_l
-    t28 = t27 - t27 == 0.0
-    t29 = t25 + t27
-    t30 = t29 if t28 else t25
-    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
-    t32 = s2 + -0.0
-    t33 = t32 - s2
-    t34 = s2 - (t32 - t33) + (-0.0 - t33) + s2_l
-    t35 = t34 - t34 == 0.0
-    t36 = t32 + t34
-    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
-    t38 = 1.0 / p
-    t39 = t38 + -1.0
-    t40 = s2_l - s2_l == 0.0
-    t41 = s2 + s2_l
-    t42 = t41 if t40 else s2
-    t43 = -t38
-    t44 = t43 + 2.0
-    t45 = t44 - t43
-    t46 = fma(t43, p, 1.0) / p
-    t47 = t43 - (t44 - t45) + (2.0 - t45) + -t46
-    t48 = t47 - t47 == 0.0
-    t49 = t44 + t47
-    t50 = t49 if t48 else t44
-    t51 = pow(t42, t50)
-    t52 = t39 / t51
-    t53 = 0.0 if t37 else t52
-    t54 = t53 / p
-    t55 = 0.0 if t23 else t54 if t31 else t54 * 0.5
-    t56 = -(s2_rate * t55)
-    t57 = t39 - t38
-    t58 = t51 * (t50 * ((s2_l - (t41 - s2) if t40 else 0.0) / t42))
-    t59 = t52 * (t58 + t51 * ((t47 - (t49 - t44) if t48 else 0.0) * log(t42)))
-    t60 = 0.0 if t37 else (fma(-t52, t51, t39) + (t38 - (t39 - t57) + (-1.0 - t57) + t46) - t59) / t51
-    t61 = (fma(-t54, p, t53) + t60) / p
-    t62 = -(fma(s2_rate, t55, t56) + s2_rate * (0.0 if t23 else t61 if t31 else t61 * 0.5) + s2_rate_l * t55)
-    t63 = t62 if t15 else 0.0
-    t64 = t63 - t63 == 0.0
-    t65 = t56 if t15 else 0.0
-    t66 = t65 + t63
-    t67 = t66 if t64 else t65
-    t68 = (t63 - (t66 - t65) if t64 else 0.0) if t67 - t67 == 0.0 else 0.0
-    return t67, t68
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = -e4
+    t19 = e3 + t18
+    t20 = t19 - e3
+    t21 = e3 - (t19 - t20) + (t18 - t20) + e3_l + -e4_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = t23 if t22 else t19
+    t25 = t24 < 0.0 or t24 == 0.0 and (t21 - (t23 - t19) if t22 else 0.0) < 0.0
+    t26 = -e3
+    t27 = e4 + t26
+    t28 = t27 - e4
+    t29 = e4 - (t27 - t28) + (t26 - t28) + e4_l + -e3_l
+    t30 = t29 - t29 == 0.0
+    t31 = t27 + t29
+    t32 = t31 if t30 else t27
+    t33 = t32 < 0.0 or t32 == 0.0 and (t29 - (t31 - t27) if t30 else 0.0) < 0.0
+    t34 = s2 + -0.0
+    t35 = t34 - s2
+    t36 = s2 - (t34 - t35) + (-0.0 - t35) + s2_l
+    t37 = t36 - t36 == 0.0
+    t38 = t34 + t36
+    t39 = (t38 if t37 else t34) == 0.0 and (t36 - (t38 - t34) if t37 else 0.0) == 0.0
+    t40 = 1.0 / p
+    t41 = t40 + -1.0
+    t42 = s2_l - s2_l == 0.0
+    t43 = s2 + s2_l
+    t44 = t43 if t42 else s2
+    t45 = -t40
+    t46 = t45 + 2.0
+    t47 = t46 - t45
+    t48 = fma(t45, p, 1.0) / p
+    t49 = t45 - (t46 - t47) + (2.0 - t47) + -t48
+    t50 = t49 - t49 == 0.0
+    t51 = t46 + t49
+    t52 = t51 if t50 else t46
+    t53 = pow(t44, t52)
+    t54 = t41 / t53
+    t55 = 0.0 if t39 else t54
+    t56 = t55 / p
+    t57 = 0.0 if t25 else t56 if t33 else t56 * 0.5
+    t58 = -(s2_rate * t57)
+    t59 = t41 - t40
+    t60 = t53 * (t52 * ((s2_l - (t43 - s2) if t42 else 0.0) / t44))
+    t61 = t54 * (t60 + t53 * ((t49 - (t51 - t46) if t50 else 0.0) * log(t44)))
+    t62 = 0.0 if t39 else (fma(-t54, t53, t41) + (t40 - (t41 - t59) + (-1.0 - t59) + t48) - t61) / t53
+    t63 = (fma(-t56, p, t55) + t62) / p
+    t64 = -(fma(s2_rate, t57, t58) + s2_rate * (0.0 if t25 else t63 if t33 else t63 * 0.5) + s2_rate_l * t57)
+    t65 = 0.0 if t1 else 0.0 if t2 else t64 if t17 else 0.0
+    t66 = t65 - t65 == 0.0
+    t67 = e3 if t1 else e2 if t2 else t58 if t17 else 0.0
+    t68 = t67 + t65
+    t69 = t68 if t66 else t67
+    t70 = (t65 - (t68 - t67) if t66 else 0.0) if t69 - t69 == 0.0 else 0.0
+    return t69, t70
 
 
 # n1 = -p*s10
@@ -25369,83 +25741,85 @@ def hvp_positive_f32_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e1_D_l = np.float64(e1_D_l)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = e0_D * n1
-    t17 = anchor_D - positive_D
-    t18 = t17 + eps
-    t19 = t18 - t17
-    t20 = t17 - anchor_D
-    t21 = t17 - (t18 - t19) + (eps - t19) + (anchor_D - (t17 - t20) + (-positive_D - t20))
-    t22 = t18 + t21 if t21 - t21 == 0.0 else t18
-    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
-    t24 = t16 * t23
-    t25 = e1_D * n2
-    t26 = positive_D - negative_D
-    t27 = t26 + eps
-    t28 = t27 - t26
-    t29 = -negative_D
-    t30 = t26 - t29
-    t31 = t26 - (t27 - t28) + (eps - t28) + (t29 - (t26 - t30) + (positive_D - t30))
-    t32 = t27 + t31 if t31 - t31 == 0.0 else t27
-    t33 = 1.0 if 0.0 < t32 else -1.0 if t32 < 0.0 else 0.0
-    t34 = t25 * t33
-    t35 = t24 + t34
-    t36 = direction_D * n3
-    t37 = -t31 if t27 < 0.0 else t31
-    t38 = t37 - t37 == 0.0
-    t39 = abs(t27)
-    t40 = t39 + t37
-    t41 = t40 if t38 else t39
-    t42 = n5_l - n5_l == 0.0
-    t43 = n5 + n5_l
-    t44 = t43 if t42 else n5
-    t45 = pow(t41, t44)
-    t46 = t36 * t45
-    t47 = t46 * t33
-    t48 = t47 * t33
-    t49 = t35 + t48
-    t50 = direction_D * n4
-    t51 = -t21 if t18 < 0.0 else t21
-    t52 = t51 - t51 == 0.0
-    t53 = abs(t18)
-    t54 = t53 + t51
-    t55 = t54 if t52 else t53
-    t56 = pow(t55, t44)
-    t57 = t50 * t56
-    t58 = t57 * t23
-    t59 = t58 * t23
-    t60 = t49 + t59
-    t61 = g * t60
-    t62 = t60 - t49
-    t63 = t49 - t35
-    t64 = t35 - t24
-    t65 = fma(t16, t23, -t24) + (fma(e0_D, n1, -t16) + e0_D * n1_l + e0_D_l * n1) * t23
-    t66 = fma(t25, t33, -t34) + (fma(e1_D, n2, -t25) + e1_D * n2_l + e1_D_l * n2) * t33
-    t67 = n5_l - (t43 - n5) if t42 else 0.0
-    t68 = t36 * (t45 * (t44 * ((t37 - (t40 - t39) if t38 else 0.0) / t41)) + t45 * (t67 * log(t41)))
-    t69 = (fma(t36, t45, -t46) + t68 + (fma(direction_D, n3, -t36) + direction_D * n3_l) * t45) * t33
-    t70 = t35 - (t49 - t63) + (t48 - t63) + (t24 - (t35 - t64) + (t34 - t64) + t65 + t66)
-    t71 = t50 * (t56 * (t44 * ((t51 - (t54 - t53) if t52 else 0.0) / t55)) + t56 * (t67 * log(t55)))
-    t72 = (fma(t50, t56, -t57) + t71 + (fma(direction_D, n4, -t50) + direction_D * n4_l) * t56) * t23
-    t73 = t49 - (t60 - t62) + (t59 - t62) + (t70 + (fma(t47, t33, -t48) + (fma(t46, t33, -t47) + t69) * t33))
-    t74 = fma(g, t60, -t61) + g * (t73 + (fma(t58, t23, -t59) + (fma(t57, t23, -t58) + t72) * t23))
-    t75 = t74 if t15 else 0.0
-    t76 = t61 if t15 else 0.0
-    return t76 + t75 if t75 - t75 == 0.0 else t76
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = e0_D * n1
+    t19 = anchor_D - positive_D
+    t20 = t19 + eps
+    t21 = t20 - t19
+    t22 = t19 - anchor_D
+    t23 = t19 - (t20 - t21) + (eps - t21) + (anchor_D - (t19 - t22) + (-positive_D - t22))
+    t24 = t20 + t23 if t23 - t23 == 0.0 else t20
+    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
+    t26 = t18 * t25
+    t27 = e1_D * n2
+    t28 = positive_D - negative_D
+    t29 = t28 + eps
+    t30 = t29 - t28
+    t31 = -negative_D
+    t32 = t28 - t31
+    t33 = t28 - (t29 - t30) + (eps - t30) + (t31 - (t28 - t32) + (positive_D - t32))
+    t34 = t29 + t33 if t33 - t33 == 0.0 else t29
+    t35 = 1.0 if 0.0 < t34 else -1.0 if t34 < 0.0 else 0.0
+    t36 = t27 * t35
+    t37 = t26 + t36
+    t38 = direction_D * n3
+    t39 = -t33 if t29 < 0.0 else t33
+    t40 = t39 - t39 == 0.0
+    t41 = abs(t29)
+    t42 = t41 + t39
+    t43 = t42 if t40 else t41
+    t44 = n5_l - n5_l == 0.0
+    t45 = n5 + n5_l
+    t46 = t45 if t44 else n5
+    t47 = pow(t43, t46)
+    t48 = t38 * t47
+    t49 = t48 * t35
+    t50 = t49 * t35
+    t51 = t37 + t50
+    t52 = direction_D * n4
+    t53 = -t23 if t20 < 0.0 else t23
+    t54 = t53 - t53 == 0.0
+    t55 = abs(t20)
+    t56 = t55 + t53
+    t57 = t56 if t54 else t55
+    t58 = pow(t57, t46)
+    t59 = t52 * t58
+    t60 = t59 * t25
+    t61 = t60 * t25
+    t62 = t51 + t61
+    t63 = g * t62
+    t64 = t62 - t51
+    t65 = t51 - t37
+    t66 = t37 - t26
+    t67 = fma(t18, t25, -t26) + (fma(e0_D, n1, -t18) + e0_D * n1_l + e0_D_l * n1) * t25
+    t68 = fma(t27, t35, -t36) + (fma(e1_D, n2, -t27) + e1_D * n2_l + e1_D_l * n2) * t35
+    t69 = n5_l - (t45 - n5) if t44 else 0.0
+    t70 = t38 * (t47 * (t46 * ((t39 - (t42 - t41) if t40 else 0.0) / t43)) + t47 * (t69 * log(t43)))
+    t71 = (fma(t38, t47, -t48) + t70 + (fma(direction_D, n3, -t38) + direction_D * n3_l) * t47) * t35
+    t72 = t37 - (t51 - t65) + (t50 - t65) + (t26 - (t37 - t66) + (t36 - t66) + t67 + t68)
+    t73 = t52 * (t58 * (t46 * ((t53 - (t56 - t55) if t54 else 0.0) / t57)) + t58 * (t69 * log(t57)))
+    t74 = (fma(t52, t58, -t59) + t73 + (fma(direction_D, n4, -t52) + direction_D * n4_l) * t58) * t25
+    t75 = t51 - (t62 - t64) + (t61 - t64) + (t72 + (fma(t49, t35, -t50) + (fma(t48, t35, -t49) + t71) * t35))
+    t76 = fma(g, t62, -t63) + g * (t75 + (fma(t60, t25, -t61) + (fma(t59, t25, -t60) + t74) * t25))
+    t77 = 0.0 if t1 else 0.0 if t2 else t76 if t17 else 0.0
+    t78 = e3 if t1 else e2 if t2 else t63 if t17 else 0.0
+    return t78 + t77 if t77 - t77 == 0.0 else t78
 
 
 # s1_rate_of = sum over D.1 of sign(eps + anchor[D.1] - negative[D.1])*direction[D.1]*e0[D.1]
@@ -25562,94 +25936,96 @@ def hvp_negative_f64_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e1_D_l = np.float64(e1_D_l)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = e0_D * p
-    t17 = t16 * s10
-    t18 = anchor_D - negative_D
-    t19 = t18 + eps
-    t20 = t19 - t18
-    t21 = t18 - anchor_D
-    t22 = -negative_D
-    t23 = t18 - (t19 - t20) + (eps - t20) + (anchor_D - (t18 - t21) + (t22 - t21))
-    t24 = t19 + t23 if t23 - t23 == 0.0 else t19
-    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
-    t26 = -(t17 * t25)
-    t27 = e1_D * p
-    t28 = t27 * s9
-    t29 = positive_D - negative_D
-    t30 = t29 + eps
-    t31 = t30 - t29
-    t32 = t29 - t22
-    t33 = t29 - (t30 - t31) + (eps - t31) + (t22 - (t29 - t32) + (positive_D - t32))
-    t34 = t30 + t33 if t33 - t33 == 0.0 else t30
-    t35 = 1.0 if 0.0 < t34 else -1.0 if t34 < 0.0 else 0.0
-    t36 = -(t28 * t35)
-    t37 = t26 + t36
-    t38 = direction_D * p
-    t39 = t38 * s7
-    t40 = p + -1.0
-    t41 = t39 * t40
-    t42 = -t33 if t30 < 0.0 else t33
-    t43 = t42 - t42 == 0.0
-    t44 = abs(t30)
-    t45 = t44 + t42
-    t46 = t45 if t43 else t44
-    t47 = p + -2.0
-    t48 = pow_fine(t46, t47)
-    t49 = t41 * t48
-    t50 = t49 * t35
-    t51 = t50 * t35
-    t52 = t37 + t51
-    t53 = t38 * s8
-    t54 = t53 * t40
-    t55 = -t23 if t19 < 0.0 else t23
-    t56 = t55 - t55 == 0.0
-    t57 = abs(t19)
-    t58 = t57 + t55
-    t59 = t58 if t56 else t57
-    t60 = pow_fine(t59, t47)
-    t61 = t54 * t60
-    t62 = t61 * t25
-    t63 = t62 * t25
-    t64 = t52 + t63
-    t65 = g * t64
-    t66 = t64 - t52
-    t67 = t52 - t37
-    t68 = t37 - t26
-    t69 = (fma(t16, s10, -t17) + t16 * s10_l + (fma(e0_D, p, -t16) + e0_D_l * p) * s10) * t25
-    t70 = (fma(t27, s9, -t28) + t27 * s9_l + (fma(e1_D, p, -t27) + e1_D_l * p) * s9) * t35
-    t71 = t26 - (t37 - t68) + (t36 - t68) + -(fma(t17, t25, t26) + t69) + -(fma(t28, t35, t36) + t70)
-    t72 = t47 - p
-    t73 = p - (t47 - t72) + (-2.0 - t72)
-    t74 = t73 if t73 - t73 == 0.0 else 0.0
-    t75 = pow_fine_low(t46, t47) + t48 * (t47 * ((t42 - (t45 - t44) if t43 else 0.0) / t46))
-    t76 = t40 - p
-    t77 = p - (t40 - t76) + (-1.0 - t76)
-    t78 = fma(direction_D, p, -t38)
-    t79 = (fma(t39, t40, -t41) + t39 * t77 + (fma(t38, s7, -t39) + t38 * s7_l + t78 * s7) * t40) * t48
-    t80 = fma(t49, t35, -t50) + (fma(t41, t48, -t49) + t41 * (t75 + t48 * (t74 * log(t46))) + t79) * t35
-    t81 = t37 - (t52 - t67) + (t51 - t67) + t71 + (fma(t50, t35, -t51) + t80 * t35)
-    t82 = pow_fine_low(t59, t47) + t60 * (t47 * ((t55 - (t58 - t57) if t56 else 0.0) / t59))
-    t83 = (fma(t53, t40, -t54) + t53 * t77 + (fma(t38, s8, -t53) + t38 * s8_l + t78 * s8) * t40) * t60
-    t84 = fma(t61, t25, -t62) + (fma(t54, t60, -t61) + t54 * (t82 + t60 * (t74 * log(t59))) + t83) * t25
-    t85 = fma(g, t64, -t65) + g * (t52 - (t64 - t66) + (t63 - t66) + t81 + (fma(t62, t25, -t63) + t84 * t25))
-    t86 = t85 if t15 else 0.0
-    t87 = t65 if t15 else 0.0
-    return t87 + t86 if t86 - t86 == 0.0 else t87
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = e0_D * p
+    t19 = t18 * s10
+    t20 = anchor_D - negative_D
+    t21 = t20 + eps
+    t22 = t21 - t20
+    t23 = t20 - anchor_D
+    t24 = -negative_D
+    t25 = t20 - (t21 - t22) + (eps - t22) + (anchor_D - (t20 - t23) + (t24 - t23))
+    t26 = t21 + t25 if t25 - t25 == 0.0 else t21
+    t27 = 1.0 if 0.0 < t26 else -1.0 if t26 < 0.0 else 0.0
+    t28 = -(t19 * t27)
+    t29 = e1_D * p
+    t30 = t29 * s9
+    t31 = positive_D - negative_D
+    t32 = t31 + eps
+    t33 = t32 - t31
+    t34 = t31 - t24
+    t35 = t31 - (t32 - t33) + (eps - t33) + (t24 - (t31 - t34) + (positive_D - t34))
+    t36 = t32 + t35 if t35 - t35 == 0.0 else t32
+    t37 = 1.0 if 0.0 < t36 else -1.0 if t36 < 0.0 else 0.0
+    t38 = -(t30 * t37)
+    t39 = t28 + t38
+    t40 = direction_D * p
+    t41 = t40 * s7
+    t42 = p + -1.0
+    t43 = t41 * t42
+    t44 = -t35 if t32 < 0.0 else t35
+    t45 = t44 - t44 == 0.0
+    t46 = abs(t32)
+    t47 = t46 + t44
+    t48 = t47 if t45 else t46
+    t49 = p + -2.0
+    t50 = pow_fine(t48, t49)
+    t51 = t43 * t50
+    t52 = t51 * t37
+    t53 = t52 * t37
+    t54 = t39 + t53
+    t55 = t40 * s8
+    t56 = t55 * t42
+    t57 = -t25 if t21 < 0.0 else t25
+    t58 = t57 - t57 == 0.0
+    t59 = abs(t21)
+    t60 = t59 + t57
+    t61 = t60 if t58 else t59
+    t62 = pow_fine(t61, t49)
+    t63 = t56 * t62
+    t64 = t63 * t27
+    t65 = t64 * t27
+    t66 = t54 + t65
+    t67 = g * t66
+    t68 = t66 - t54
+    t69 = t54 - t39
+    t70 = t39 - t28
+    t71 = (fma(t18, s10, -t19) + t18 * s10_l + (fma(e0_D, p, -t18) + e0_D_l * p) * s10) * t27
+    t72 = (fma(t29, s9, -t30) + t29 * s9_l + (fma(e1_D, p, -t29) + e1_D_l * p) * s9) * t37
+    t73 = t28 - (t39 - t70) + (t38 - t70) + -(fma(t19, t27, t28) + t71) + -(fma(t30, t37, t38) + t72)
+    t74 = t49 - p
+    t75 = p - (t49 - t74) + (-2.0 - t74)
+    t76 = t75 if t75 - t75 == 0.0 else 0.0
+    t77 = pow_fine_low(t48, t49) + t50 * (t49 * ((t44 - (t47 - t46) if t45 else 0.0) / t48))
+    t78 = t42 - p
+    t79 = p - (t42 - t78) + (-1.0 - t78)
+    t80 = fma(direction_D, p, -t40)
+    t81 = (fma(t41, t42, -t43) + t41 * t79 + (fma(t40, s7, -t41) + t40 * s7_l + t80 * s7) * t42) * t50
+    t82 = fma(t51, t37, -t52) + (fma(t43, t50, -t51) + t43 * (t77 + t50 * (t76 * log(t48))) + t81) * t37
+    t83 = t39 - (t54 - t69) + (t53 - t69) + t73 + (fma(t52, t37, -t53) + t82 * t37)
+    t84 = pow_fine_low(t61, t49) + t62 * (t49 * ((t57 - (t60 - t59) if t58 else 0.0) / t61))
+    t85 = (fma(t55, t42, -t56) + t55 * t79 + (fma(t40, s8, -t55) + t40 * s8_l + t80 * s8) * t42) * t62
+    t86 = fma(t63, t27, -t64) + (fma(t56, t62, -t63) + t56 * (t84 + t62 * (t76 * log(t61))) + t85) * t27
+    t87 = fma(g, t66, -t67) + g * (t54 - (t66 - t68) + (t65 - t68) + t83 + (fma(t64, t27, -t65) + t86 * t27))
+    t88 = 0.0 if t1 else 0.0 if t2 else t87 if t17 else 0.0
+    t89 = e3 if t1 else e2 if t2 else t67 if t17 else 0.0
+    return t89 + t88 if t88 - t88 == 0.0 else t89
 
 
 # n2 = -p*s9
@@ -25728,83 +26104,85 @@ def hvp_negative_f32_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e1_D_l = np.float64(e1_D_l)
     negative_D = np.float64(negative_D)
     positive_D = np.float64(positive_D)
-    t1 = e2 + margin
-    t2 = e3 < e4
-    t3 = -(e3 if t2 else e4)
-    t4 = t1 + t3
-    t5 = -t4
-    t6 = 0.0 + t5
-    t7 = t6 - 0.0
-    t8 = t4 - t1
-    t9 = t1 - e2
-    t10 = -(t1 - (t4 - t8) + (t3 - t8) + (e2 - (t1 - t9) + (margin - t9) + e2_l) + -(e3_l if t2 else e4_l))
-    t11 = 0.0 - (t6 - t7) + (t5 - t7) + t10
-    t12 = t11 - t11 == 0.0
-    t13 = t6 + t11
-    t14 = t13 if t12 else t6
-    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t6) if t12 else 0.0) <= 0.0
-    t16 = e0_D * n1
-    t17 = anchor_D - negative_D
-    t18 = t17 + eps
-    t19 = t18 - t17
-    t20 = t17 - anchor_D
-    t21 = -negative_D
-    t22 = t17 - (t18 - t19) + (eps - t19) + (anchor_D - (t17 - t20) + (t21 - t20))
-    t23 = t18 + t22 if t22 - t22 == 0.0 else t18
-    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
-    t25 = t16 * t24
-    t26 = e1_D * n2
-    t27 = positive_D - negative_D
-    t28 = t27 + eps
-    t29 = t28 - t27
-    t30 = t27 - t21
-    t31 = t27 - (t28 - t29) + (eps - t29) + (t21 - (t27 - t30) + (positive_D - t30))
-    t32 = t28 + t31 if t31 - t31 == 0.0 else t28
-    t33 = 1.0 if 0.0 < t32 else -1.0 if t32 < 0.0 else 0.0
-    t34 = t26 * t33
-    t35 = t25 + t34
-    t36 = direction_D * n3
-    t37 = -t31 if t28 < 0.0 else t31
-    t38 = t37 - t37 == 0.0
-    t39 = abs(t28)
-    t40 = t39 + t37
-    t41 = t40 if t38 else t39
-    t42 = n5_l - n5_l == 0.0
-    t43 = n5 + n5_l
-    t44 = t43 if t42 else n5
-    t45 = pow(t41, t44)
-    t46 = t36 * t45
-    t47 = t46 * t33
-    t48 = t47 * t33
-    t49 = t35 + t48
-    t50 = direction_D * n4
-    t51 = -t22 if t18 < 0.0 else t22
-    t52 = t51 - t51 == 0.0
-    t53 = abs(t18)
-    t54 = t53 + t51
-    t55 = t54 if t52 else t53
-    t56 = pow(t55, t44)
-    t57 = t50 * t56
-    t58 = t57 * t24
-    t59 = t58 * t24
-    t60 = t49 + t59
-    t61 = g * t60
-    t62 = t60 - t49
-    t63 = t49 - t35
-    t64 = t35 - t25
-    t65 = fma(t16, t24, -t25) + (fma(e0_D, n1, -t16) + e0_D * n1_l + e0_D_l * n1) * t24
-    t66 = fma(t26, t33, -t34) + (fma(e1_D, n2, -t26) + e1_D * n2_l + e1_D_l * n2) * t33
-    t67 = n5_l - (t43 - n5) if t42 else 0.0
-    t68 = t36 * (t45 * (t44 * ((t37 - (t40 - t39) if t38 else 0.0) / t41)) + t45 * (t67 * log(t41)))
-    t69 = (fma(t36, t45, -t46) + t68 + (fma(direction_D, n3, -t36) + direction_D * n3_l) * t45) * t33
-    t70 = t35 - (t49 - t63) + (t48 - t63) + (t25 - (t35 - t64) + (t34 - t64) + t65 + t66)
-    t71 = t50 * (t56 * (t44 * ((t51 - (t54 - t53) if t52 else 0.0) / t55)) + t56 * (t67 * log(t55)))
-    t72 = (fma(t50, t56, -t57) + t71 + (fma(direction_D, n4, -t50) + direction_D * n4_l) * t56) * t24
-    t73 = t49 - (t60 - t62) + (t59 - t62) + (t70 + (fma(t47, t33, -t48) + (fma(t46, t33, -t47) + t69) * t33))
-    t74 = fma(g, t60, -t61) + g * (t73 + (fma(t58, t24, -t59) + (fma(t57, t24, -t58) + t72) * t24))
-    t75 = t74 if t15 else 0.0
-    t76 = t61 if t15 else 0.0
-    return t76 + t75 if t75 - t75 == 0.0 else t76
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = e2 + margin
+    t4 = e3 < e4
+    t5 = -(e3 if t4 else e4)
+    t6 = t3 + t5
+    t7 = -t6
+    t8 = 0.0 + t7
+    t9 = t8 - 0.0
+    t10 = t6 - t3
+    t11 = t3 - e2
+    t12 = t3 - (t6 - t10) + (t5 - t10) + (e2 - (t3 - t11) + (margin - t11) + e2_l) + -(e3_l if t4 else e4_l)
+    t13 = 0.0 - (t8 - t9) + (t7 - t9) + -t12
+    t14 = t13 - t13 == 0.0
+    t15 = t8 + t13
+    t16 = t15 if t14 else t8
+    t17 = t16 < 0.0 or t16 == 0.0 and (t13 - (t15 - t8) if t14 else 0.0) <= 0.0
+    t18 = e0_D * n1
+    t19 = anchor_D - negative_D
+    t20 = t19 + eps
+    t21 = t20 - t19
+    t22 = t19 - anchor_D
+    t23 = -negative_D
+    t24 = t19 - (t20 - t21) + (eps - t21) + (anchor_D - (t19 - t22) + (t23 - t22))
+    t25 = t20 + t24 if t24 - t24 == 0.0 else t20
+    t26 = 1.0 if 0.0 < t25 else -1.0 if t25 < 0.0 else 0.0
+    t27 = t18 * t26
+    t28 = e1_D * n2
+    t29 = positive_D - negative_D
+    t30 = t29 + eps
+    t31 = t30 - t29
+    t32 = t29 - t23
+    t33 = t29 - (t30 - t31) + (eps - t31) + (t23 - (t29 - t32) + (positive_D - t32))
+    t34 = t30 + t33 if t33 - t33 == 0.0 else t30
+    t35 = 1.0 if 0.0 < t34 else -1.0 if t34 < 0.0 else 0.0
+    t36 = t28 * t35
+    t37 = t27 + t36
+    t38 = direction_D * n3
+    t39 = -t33 if t30 < 0.0 else t33
+    t40 = t39 - t39 == 0.0
+    t41 = abs(t30)
+    t42 = t41 + t39
+    t43 = t42 if t40 else t41
+    t44 = n5_l - n5_l == 0.0
+    t45 = n5 + n5_l
+    t46 = t45 if t44 else n5
+    t47 = pow(t43, t46)
+    t48 = t38 * t47
+    t49 = t48 * t35
+    t50 = t49 * t35
+    t51 = t37 + t50
+    t52 = direction_D * n4
+    t53 = -t24 if t20 < 0.0 else t24
+    t54 = t53 - t53 == 0.0
+    t55 = abs(t20)
+    t56 = t55 + t53
+    t57 = t56 if t54 else t55
+    t58 = pow(t57, t46)
+    t59 = t52 * t58
+    t60 = t59 * t26
+    t61 = t60 * t26
+    t62 = t51 + t61
+    t63 = g * t62
+    t64 = t62 - t51
+    t65 = t51 - t37
+    t66 = t37 - t27
+    t67 = fma(t18, t26, -t27) + (fma(e0_D, n1, -t18) + e0_D * n1_l + e0_D_l * n1) * t26
+    t68 = fma(t28, t35, -t36) + (fma(e1_D, n2, -t28) + e1_D * n2_l + e1_D_l * n2) * t35
+    t69 = n5_l - (t45 - n5) if t44 else 0.0
+    t70 = t38 * (t47 * (t46 * ((t39 - (t42 - t41) if t40 else 0.0) / t43)) + t47 * (t69 * log(t43)))
+    t71 = (fma(t38, t47, -t48) + t70 + (fma(direction_D, n3, -t38) + direction_D * n3_l) * t47) * t35
+    t72 = t37 - (t51 - t65) + (t50 - t65) + (t27 - (t37 - t66) + (t36 - t66) + t67 + t68)
+    t73 = t52 * (t58 * (t46 * ((t53 - (t56 - t55) if t54 else 0.0) / t57)) + t58 * (t69 * log(t57)))
+    t74 = (fma(t52, t58, -t59) + t73 + (fma(direction_D, n4, -t52) + direction_D * n4_l) * t58) * t26
+    t75 = t51 - (t62 - t64) + (t61 - t64) + (t72 + (fma(t49, t35, -t50) + (fma(t48, t35, -t49) + t71) * t35))
+    t76 = fma(g, t62, -t63) + g * (t75 + (fma(t60, t26, -t61) + (fma(t59, t26, -t60) + t74) * t26))
+    t77 = 0.0 if t1 else 0.0 if t2 else t76 if t17 else 0.0
+    t78 = e3 if t1 else e2 if t2 else t63 if t17 else 0.0
+    return t78 + t77 if t77 - t77 == 0.0 else t78
 
 
 # dmargin = (g if margin - minimum(s1**(1/p)/m1, s2**(1/p)/m2) + s0**(1/p)/m0 >= 0 else 0)
@@ -25858,7 +26236,8 @@ def vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_ne_2_p_ne_1(g, m0, m1, m2, margi
     t34 = t33 - t33 == 0.0
     t35 = t22 + t33
     t36 = t35 if t34 else t22
-    return g if t36 < 0.0 or t36 == 0.0 and (t33 - (t35 - t22) if t34 else 0.0) <= 0.0 else 0.0
+    t37 = g if t36 < 0.0 or t36 == 0.0 and (t33 - (t35 - t22) if t34 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t37
 
 
 # e0[D] = Abs(y0[D])**p
@@ -25965,71 +26344,73 @@ def vjp_p_f64_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(e3, e3_l, e4, e4_l, e5, e5_l, 
     p = np.float64(p)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
-    t1 = e5 / m0
-    t2 = margin + t1
-    t3 = e3 / m1
-    t4 = e4 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = -t3
-    t14 = (fma(t13, m1, e3) + e3_l) / m1
-    t15 = -t4
-    t16 = (fma(t15, m2, e4) + e4_l) / m2
-    t17 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e5) + e5_l) / m0)
-    t18 = 0.0 - (t9 - t10) + (t8 - t10) + -(t17 + -(t14 if t5 else t16))
-    t19 = t18 - t18 == 0.0
-    t20 = t9 + t18
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t9) if t19 else 0.0) <= 0.0
-    t23 = t3 + t15
-    t24 = t23 - t3
-    t25 = t3 - (t23 - t24) + (t15 - t24) + t14 + -t16
-    t26 = t25 - t25 == 0.0
-    t27 = t23 + t25
-    t28 = t27 if t26 else t23
-    t29 = t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0
-    t30 = t4 + t13
-    t31 = t30 - t4
-    t32 = t4 - (t30 - t31) + (t13 - t31) + t16 + -t14
-    t33 = t32 - t32 == 0.0
-    t34 = t30 + t32
-    t35 = t34 if t33 else t30
-    t36 = t35 < 0.0 or t35 == 0.0 and (t32 - (t34 - t30) if t33 else 0.0) < 0.0
-    t37 = s2 + -0.0
-    t38 = t37 - s2
-    t39 = s2 - (t37 - t38) + (-0.0 - t38) + s2_l
-    t40 = t39 - t39 == 0.0
-    t41 = t37 + t39
-    t42 = (t41 if t40 else t37) == 0.0 and (t39 - (t41 - t37) if t40 else 0.0) == 0.0
-    t43 = s2_l - s2_l == 0.0
-    t44 = s2 + s2_l
-    t45 = t44 if t43 else s2
-    t46 = 1.0 / p
-    t47 = t46 + -1.0
-    t48 = t47 - t46
-    t49 = t46 - (t47 - t48) + (-1.0 - t48) + fma(-t46, p, 1.0) / p
-    t50 = t49 - t49 == 0.0
-    t51 = t47 + t49
-    t52 = t51 if t50 else t47
-    t53 = pow_fine(t45, t52)
-    t54 = 0.0 if t42 else t53
-    t55 = t54 / p
-    t56 = pow_fine_low(t45, t52) + t53 * (t52 * ((s2_l - (t44 - s2) if t43 else 0.0) / t45))
-    t57 = fma(-t55, p, t54) + (0.0 if t42 else t56 + t53 * ((t49 - (t51 - t47) if t50 else 0.0) * log(t45)))
-    t58 = t57 / p
-    t59 = -(0.0 if t29 else t58 if t36 else t58 * 0.5) if t22 else 0.0
-    t60 = t59 - t59 == 0.0
-    t61 = -(0.0 if t29 else t55 if t36 else t55 * 0.5) if t22 else 0.0
-    t62 = t61 + t59
-    t63 = t62 if t60 else t61
-    t64 = (t59 - (t62 - t61) if t60 else 0.0) if t63 - t63 == 0.0 else 0.0
-    return t63, t64
+    t1 = e4 != e4
+    t2 = e3 != e3
+    t3 = e5 / m0
+    t4 = margin + t3
+    t5 = e3 / m1
+    t6 = e4 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = -t5
+    t16 = (fma(t15, m1, e3) + e3_l) / m1
+    t17 = -t6
+    t18 = (fma(t17, m2, e4) + e4_l) / m2
+    t19 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e5) + e5_l) / m0)
+    t20 = 0.0 - (t11 - t12) + (t10 - t12) + -(t19 + -(t16 if t7 else t18))
+    t21 = t20 - t20 == 0.0
+    t22 = t11 + t20
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t11) if t21 else 0.0) <= 0.0
+    t25 = t5 + t17
+    t26 = t25 - t5
+    t27 = t5 - (t25 - t26) + (t17 - t26) + t16 + -t18
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
+    t32 = t6 + t15
+    t33 = t32 - t6
+    t34 = t6 - (t32 - t33) + (t15 - t33) + t18 + -t16
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = t36 if t35 else t32
+    t38 = t37 < 0.0 or t37 == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) < 0.0
+    t39 = s2 + -0.0
+    t40 = t39 - s2
+    t41 = s2 - (t39 - t40) + (-0.0 - t40) + s2_l
+    t42 = t41 - t41 == 0.0
+    t43 = t39 + t41
+    t44 = (t43 if t42 else t39) == 0.0 and (t41 - (t43 - t39) if t42 else 0.0) == 0.0
+    t45 = s2_l - s2_l == 0.0
+    t46 = s2 + s2_l
+    t47 = t46 if t45 else s2
+    t48 = 1.0 / p
+    t49 = t48 + -1.0
+    t50 = t49 - t48
+    t51 = t48 - (t49 - t50) + (-1.0 - t50) + fma(-t48, p, 1.0) / p
+    t52 = t51 - t51 == 0.0
+    t53 = t49 + t51
+    t54 = t53 if t52 else t49
+    t55 = pow_fine(t47, t54)
+    t56 = 0.0 if t44 else t55
+    t57 = t56 / p
+    t58 = pow_fine_low(t47, t54) + t55 * (t54 * ((s2_l - (t46 - s2) if t45 else 0.0) / t47))
+    t59 = fma(-t57, p, t56) + (0.0 if t44 else t58 + t55 * ((t51 - (t53 - t49) if t52 else 0.0) * log(t47)))
+    t60 = t59 / p
+    t61 = 0.0 if t1 else 0.0 if t2 else -(0.0 if t31 else t60 if t38 else t60 * 0.5) if t24 else 0.0
+    t62 = t61 - t61 == 0.0
+    t63 = e4 if t1 else e3 if t2 else -(0.0 if t31 else t57 if t38 else t57 * 0.5) if t24 else 0.0
+    t64 = t63 + t61
+    t65 = t64 if t62 else t63
+    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
+    return t65, t66
 
 
 # e6 = log(m2)
@@ -26099,71 +26480,73 @@ def vjp_p_f64_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(e3, e3_l, e4, e4_l, e5, e5_l, 
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = e5 / m0
-    t2 = margin + t1
-    t3 = e3 / m1
-    t4 = e4 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = -t3
-    t14 = (fma(t13, m1, e3) + e3_l) / m1
-    t15 = -t4
-    t16 = (fma(t15, m2, e4) + e4_l) / m2
-    t17 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e5) + e5_l) / m0)
-    t18 = 0.0 - (t9 - t10) + (t8 - t10) + -(t17 + -(t14 if t5 else t16))
-    t19 = t18 - t18 == 0.0
-    t20 = t9 + t18
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t9) if t19 else 0.0) <= 0.0
-    t23 = t3 + t15
-    t24 = t23 - t3
-    t25 = t3 - (t23 - t24) + (t15 - t24) + t14 + -t16
-    t26 = t25 - t25 == 0.0
-    t27 = t23 + t25
-    t28 = t27 if t26 else t23
-    t29 = t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0
-    t30 = s1 + -0.0
-    t31 = t30 - s1
-    t32 = s1 - (t30 - t31) + (-0.0 - t31) + s1_l
-    t33 = t32 - t32 == 0.0
-    t34 = t30 + t32
-    t35 = (t34 if t33 else t30) == 0.0 and (t32 - (t34 - t30) if t33 else 0.0) == 0.0
-    t36 = s1_l - s1_l == 0.0
-    t37 = s1 + s1_l
-    t38 = t37 if t36 else s1
-    t39 = 1.0 / p
-    t40 = t39 + -1.0
-    t41 = t40 - t39
-    t42 = t39 - (t40 - t41) + (-1.0 - t41) + fma(-t39, p, 1.0) / p
-    t43 = t42 - t42 == 0.0
-    t44 = t40 + t42
-    t45 = t44 if t43 else t40
-    t46 = pow_fine(t38, t45)
-    t47 = 0.0 if t35 else t46
-    t48 = t47 / p
-    t49 = pow_fine_low(t38, t45) + t46 * (t45 * ((s1_l - (t37 - s1) if t36 else 0.0) / t38))
-    t50 = fma(-t48, p, t47) + (0.0 if t35 else t49 + t46 * ((t42 - (t44 - t40) if t43 else 0.0) * log(t38)))
-    t51 = t50 / p
-    t52 = t4 + t13
-    t53 = t52 - t4
-    t54 = t4 - (t52 - t53) + (t13 - t53) + t16 + -t14
-    t55 = t54 - t54 == 0.0
-    t56 = t52 + t54
-    t57 = t56 if t55 else t52
-    t58 = t57 < 0.0 or t57 == 0.0 and (t54 - (t56 - t52) if t55 else 0.0) < 0.0
-    t59 = -(t51 if t29 else 0.0 if t58 else t51 * 0.5) if t22 else 0.0
-    t60 = t59 - t59 == 0.0
-    t61 = -(t48 if t29 else 0.0 if t58 else t48 * 0.5) if t22 else 0.0
-    t62 = t61 + t59
-    t63 = t62 if t60 else t61
-    t64 = (t59 - (t62 - t61) if t60 else 0.0) if t63 - t63 == 0.0 else 0.0
-    return t63, t64
+    t1 = e4 != e4
+    t2 = e3 != e3
+    t3 = e5 / m0
+    t4 = margin + t3
+    t5 = e3 / m1
+    t6 = e4 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = -t5
+    t16 = (fma(t15, m1, e3) + e3_l) / m1
+    t17 = -t6
+    t18 = (fma(t17, m2, e4) + e4_l) / m2
+    t19 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e5) + e5_l) / m0)
+    t20 = 0.0 - (t11 - t12) + (t10 - t12) + -(t19 + -(t16 if t7 else t18))
+    t21 = t20 - t20 == 0.0
+    t22 = t11 + t20
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t11) if t21 else 0.0) <= 0.0
+    t25 = t5 + t17
+    t26 = t25 - t5
+    t27 = t5 - (t25 - t26) + (t17 - t26) + t16 + -t18
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
+    t32 = s1 + -0.0
+    t33 = t32 - s1
+    t34 = s1 - (t32 - t33) + (-0.0 - t33) + s1_l
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
+    t38 = s1_l - s1_l == 0.0
+    t39 = s1 + s1_l
+    t40 = t39 if t38 else s1
+    t41 = 1.0 / p
+    t42 = t41 + -1.0
+    t43 = t42 - t41
+    t44 = t41 - (t42 - t43) + (-1.0 - t43) + fma(-t41, p, 1.0) / p
+    t45 = t44 - t44 == 0.0
+    t46 = t42 + t44
+    t47 = t46 if t45 else t42
+    t48 = pow_fine(t40, t47)
+    t49 = 0.0 if t37 else t48
+    t50 = t49 / p
+    t51 = pow_fine_low(t40, t47) + t48 * (t47 * ((s1_l - (t39 - s1) if t38 else 0.0) / t40))
+    t52 = fma(-t50, p, t49) + (0.0 if t37 else t51 + t48 * ((t44 - (t46 - t42) if t45 else 0.0) * log(t40)))
+    t53 = t52 / p
+    t54 = t6 + t15
+    t55 = t54 - t6
+    t56 = t6 - (t54 - t55) + (t15 - t55) + t18 + -t16
+    t57 = t56 - t56 == 0.0
+    t58 = t54 + t56
+    t59 = t58 if t57 else t54
+    t60 = t59 < 0.0 or t59 == 0.0 and (t56 - (t58 - t54) if t57 else 0.0) < 0.0
+    t61 = 0.0 if t1 else 0.0 if t2 else -(t53 if t31 else 0.0 if t60 else t53 * 0.5) if t24 else 0.0
+    t62 = t61 - t61 == 0.0
+    t63 = e4 if t1 else e3 if t2 else -(t50 if t31 else 0.0 if t60 else t50 * 0.5) if t24 else 0.0
+    t64 = t63 + t61
+    t65 = t64 if t62 else t63
+    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
+    return t65, t66
 
 
 # e7 = log(m1)
@@ -26232,53 +26615,55 @@ def vjp_p_f64_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(e3, e3_l, e4, e4_l, e5, e5_l, 
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = e5 / m0
-    t2 = margin + t1
-    t3 = e3 / m1
-    t4 = e4 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e5) + e5_l) / m0)
-    t14 = -(t13 + -((fma(-t3, m1, e3) + e3_l) / m1 if t5 else (fma(-t4, m2, e4) + e4_l) / m2))
-    t15 = 0.0 - (t9 - t10) + (t8 - t10) + t14
-    t16 = t15 - t15 == 0.0
-    t17 = t9 + t15
-    t18 = t17 if t16 else t9
-    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = s0 + -0.0
-    t21 = t20 - s0
-    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
-    t26 = s0_l - s0_l == 0.0
-    t27 = s0 + s0_l
-    t28 = t27 if t26 else s0
-    t29 = 1.0 / p
-    t30 = t29 + -1.0
-    t31 = t30 - t29
-    t32 = t29 - (t30 - t31) + (-1.0 - t31) + fma(-t29, p, 1.0) / p
-    t33 = t32 - t32 == 0.0
-    t34 = t30 + t32
-    t35 = t34 if t33 else t30
-    t36 = pow_fine(t28, t35)
-    t37 = 0.0 if t25 else t36
-    t38 = t37 / p
-    t39 = pow_fine_low(t28, t35) + t36 * (t35 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
-    t40 = fma(-t38, p, t37) + (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t30) if t33 else 0.0) * log(t28)))
-    t41 = t40 / p if t19 else 0.0
-    t42 = t41 - t41 == 0.0
-    t43 = t38 if t19 else 0.0
-    t44 = t43 + t41
-    t45 = t44 if t42 else t43
-    t46 = (t41 - (t44 - t43) if t42 else 0.0) if t45 - t45 == 0.0 else 0.0
-    return t45, t46
+    t1 = e4 != e4
+    t2 = e3 != e3
+    t3 = e5 / m0
+    t4 = margin + t3
+    t5 = e3 / m1
+    t6 = e4 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e5) + e5_l) / m0)
+    t16 = -(t15 + -((fma(-t5, m1, e3) + e3_l) / m1 if t7 else (fma(-t6, m2, e4) + e4_l) / m2))
+    t17 = 0.0 - (t11 - t12) + (t10 - t12) + t16
+    t18 = t17 - t17 == 0.0
+    t19 = t11 + t17
+    t20 = t19 if t18 else t11
+    t21 = t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t11) if t18 else 0.0) <= 0.0
+    t22 = s0 + -0.0
+    t23 = t22 - s0
+    t24 = s0 - (t22 - t23) + (-0.0 - t23) + s0_l
+    t25 = t24 - t24 == 0.0
+    t26 = t22 + t24
+    t27 = (t26 if t25 else t22) == 0.0 and (t24 - (t26 - t22) if t25 else 0.0) == 0.0
+    t28 = s0_l - s0_l == 0.0
+    t29 = s0 + s0_l
+    t30 = t29 if t28 else s0
+    t31 = 1.0 / p
+    t32 = t31 + -1.0
+    t33 = t32 - t31
+    t34 = t31 - (t32 - t33) + (-1.0 - t33) + fma(-t31, p, 1.0) / p
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = t36 if t35 else t32
+    t38 = pow_fine(t30, t37)
+    t39 = 0.0 if t27 else t38
+    t40 = t39 / p
+    t41 = pow_fine_low(t30, t37) + t38 * (t37 * ((s0_l - (t29 - s0) if t28 else 0.0) / t30))
+    t42 = fma(-t40, p, t39) + (0.0 if t27 else t41 + t38 * ((t34 - (t36 - t32) if t35 else 0.0) * log(t30)))
+    t43 = 0.0 if t1 else 0.0 if t2 else t42 / p if t21 else 0.0
+    t44 = t43 - t43 == 0.0
+    t45 = e4 if t1 else e3 if t2 else t40 if t21 else 0.0
+    t46 = t45 + t43
+    t47 = t46 if t44 else t45
+    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
+    return t47, t48
 
 
 # e8 = log(m0)
@@ -26397,100 +26782,102 @@ def vjp_p_f64_dp_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     s7_l = np.float64(s7_l)
     s9 = np.float64(s9)
     s9_l = np.float64(s9_l)
-    t1 = e5 / m0
-    t2 = margin + t1
-    t3 = e3 / m1
-    t4 = e4 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = (fma(-t1, m0, e5) + e5_l) / m0
-    t14 = -t3
-    t15 = (fma(t14, m1, e3) + e3_l) / m1
-    t16 = -t4
-    t17 = (fma(t16, m2, e4) + e4_l) / m2
-    t18 = -(t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + t13) + -(t15 if t5 else t17))
-    t19 = 0.0 - (t9 - t10) + (t8 - t10) + t18
-    t20 = t19 - t19 == 0.0
-    t21 = t9 + t19
-    t22 = t21 if t20 else t9
-    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t9) if t20 else 0.0) <= 0.0
-    t24 = s9 / m0
-    t25 = s7 / m1
-    t26 = t24 + t25
-    t27 = s5 / m2
+    t1 = e4 != e4
+    t2 = e3 != e3
+    t3 = e5 / m0
+    t4 = margin + t3
+    t5 = e3 / m1
+    t6 = e4 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = (fma(-t3, m0, e5) + e5_l) / m0
+    t16 = -t5
+    t17 = (fma(t16, m1, e3) + e3_l) / m1
+    t18 = -t6
+    t19 = (fma(t18, m2, e4) + e4_l) / m2
+    t20 = -(t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + t15) + -(t17 if t7 else t19))
+    t21 = 0.0 - (t11 - t12) + (t10 - t12) + t20
+    t22 = t21 - t21 == 0.0
+    t23 = t11 + t21
+    t24 = t23 if t22 else t11
+    t25 = t24 < 0.0 or t24 == 0.0 and (t21 - (t23 - t11) if t22 else 0.0) <= 0.0
+    t26 = s9 / m0
+    t27 = s7 / m1
     t28 = t26 + t27
-    t29 = -(e8 * p)
-    t30 = log_fine(s0)
-    t31 = t29 + t30
-    t32 = t1 * t31
-    t33 = t32 / p
-    t34 = -(t33 / p)
-    t35 = t28 + t34
-    t36 = t3 + t16
-    t37 = t36 - t3
-    t38 = t3 - (t36 - t37) + (t16 - t37) + t15 + -t17
-    t39 = t38 - t38 == 0.0
-    t40 = t36 + t38
-    t41 = t40 if t39 else t36
-    t42 = t41 < 0.0 or t41 == 0.0 and (t38 - (t40 - t36) if t39 else 0.0) < 0.0
-    t43 = -(e7 * p)
-    t44 = log_fine(s1)
-    t45 = t43 + t44
-    t46 = t3 * t45
-    t47 = t46 / p
-    t48 = -(t47 / p)
-    t49 = t4 + t14
-    t50 = t49 - t4
-    t51 = t4 - (t49 - t50) + (t14 - t50) + t17 + -t15
-    t52 = t51 - t51 == 0.0
-    t53 = t49 + t51
-    t54 = t53 if t52 else t49
-    t55 = t54 < 0.0 or t54 == 0.0 and (t51 - (t53 - t49) if t52 else 0.0) < 0.0
-    t56 = -(e6 * p)
-    t57 = log_fine(s2)
-    t58 = t56 + t57
-    t59 = t4 * t58
-    t60 = t59 / p
-    t61 = -(t60 / p)
-    t62 = t47 * 0.5
+    t29 = s5 / m2
+    t30 = t28 + t29
+    t31 = -(e8 * p)
+    t32 = log_fine(s0)
+    t33 = t31 + t32
+    t34 = t3 * t33
+    t35 = t34 / p
+    t36 = -(t35 / p)
+    t37 = t30 + t36
+    t38 = t5 + t18
+    t39 = t38 - t5
+    t40 = t5 - (t38 - t39) + (t18 - t39) + t17 + -t19
+    t41 = t40 - t40 == 0.0
+    t42 = t38 + t40
+    t43 = t42 if t41 else t38
+    t44 = t43 < 0.0 or t43 == 0.0 and (t40 - (t42 - t38) if t41 else 0.0) < 0.0
+    t45 = -(e7 * p)
+    t46 = log_fine(s1)
+    t47 = t45 + t46
+    t48 = t5 * t47
+    t49 = t48 / p
+    t50 = -(t49 / p)
+    t51 = t6 + t16
+    t52 = t51 - t6
+    t53 = t6 - (t51 - t52) + (t16 - t52) + t19 + -t17
+    t54 = t53 - t53 == 0.0
+    t55 = t51 + t53
+    t56 = t55 if t54 else t51
+    t57 = t56 < 0.0 or t56 == 0.0 and (t53 - (t55 - t51) if t54 else 0.0) < 0.0
+    t58 = -(e6 * p)
+    t59 = log_fine(s2)
+    t60 = t58 + t59
+    t61 = t6 * t60
+    t62 = t61 / p
     t63 = -(t62 / p)
-    t64 = t60 * 0.5
+    t64 = t49 * 0.5
     t65 = -(t64 / p)
-    t66 = t63 + t65
-    t67 = -(t48 if t42 else t61 if t55 else t66)
-    t68 = t35 + t67
-    t69 = g * t68
-    t70 = t68 - t35
-    t71 = t35 - t28
-    t72 = t28 - t26
-    t73 = t26 - t24
-    t74 = t24 - (t26 - t73) + (t25 - t73) + (fma(-t24, m0, s9) + s9_l) / m0 + (fma(-t25, m1, s7) + s7_l) / m1
-    t75 = t26 - (t28 - t72) + (t27 - t72) + t74 + (fma(-t27, m2, s5) + s5_l) / m2
-    t76 = t31 - t29
-    t77 = t29 - (t31 - t76) + (t30 - t76) + -(fma(e8, p, t29) + e8_l * p)
-    t78 = fma(t1, t31, -t32) + t1 * (t77 + (log_fine_low(s0) + s0_l * (1.0 / s0))) + t13 * t31
-    t79 = t28 - (t35 - t71) + (t34 - t71) + t75 + -((fma(t34, p, t33) + (fma(-t33, p, t32) + t78) / p) / p)
-    t80 = t45 - t43
-    t81 = t43 - (t45 - t80) + (t44 - t80) + -(fma(e7, p, t43) + e7_l * p)
-    t82 = fma(t3, t45, -t46) + t3 * (t81 + (log_fine_low(s1) + s1_l * (1.0 / s1))) + t15 * t45
-    t83 = (fma(-t47, p, t46) + t82) / p
-    t84 = t58 - t56
-    t85 = t56 - (t58 - t84) + (t57 - t84) + -(fma(e6, p, t56) + e6_l * p)
-    t86 = fma(t4, t58, -t59) + t4 * (t85 + (log_fine_low(s2) + s2_l * (1.0 / s2))) + t17 * t58
-    t87 = (fma(-t60, p, t59) + t86) / p
-    t88 = t66 - t63
-    t89 = t63 - (t66 - t88) + (t65 - t88) + -((fma(t63, p, t62) + t83 * 0.5) / p)
-    t90 = -((fma(t61, p, t60) + t87) / p) if t55 else t89 + -((fma(t65, p, t64) + t87 * 0.5) / p)
-    t91 = g * (t35 - (t68 - t70) + (t67 - t70) + t79 + -(-((fma(t48, p, t47) + t83) / p) if t42 else t90))
-    t92 = fma(g, t68, -t69) + t91 if t23 else 0.0
-    t93 = t69 if t23 else 0.0
-    return t93 + t92 if t92 - t92 == 0.0 else t93
+    t66 = t62 * 0.5
+    t67 = -(t66 / p)
+    t68 = t65 + t67
+    t69 = -(t50 if t44 else t63 if t57 else t68)
+    t70 = t37 + t69
+    t71 = g * t70
+    t72 = t70 - t37
+    t73 = t37 - t30
+    t74 = t30 - t28
+    t75 = t28 - t26
+    t76 = t26 - (t28 - t75) + (t27 - t75) + (fma(-t26, m0, s9) + s9_l) / m0 + (fma(-t27, m1, s7) + s7_l) / m1
+    t77 = t28 - (t30 - t74) + (t29 - t74) + t76 + (fma(-t29, m2, s5) + s5_l) / m2
+    t78 = t33 - t31
+    t79 = t31 - (t33 - t78) + (t32 - t78) + -(fma(e8, p, t31) + e8_l * p)
+    t80 = fma(t3, t33, -t34) + t3 * (t79 + (log_fine_low(s0) + s0_l * (1.0 / s0))) + t15 * t33
+    t81 = t30 - (t37 - t73) + (t36 - t73) + t77 + -((fma(t36, p, t35) + (fma(-t35, p, t34) + t80) / p) / p)
+    t82 = t47 - t45
+    t83 = t45 - (t47 - t82) + (t46 - t82) + -(fma(e7, p, t45) + e7_l * p)
+    t84 = fma(t5, t47, -t48) + t5 * (t83 + (log_fine_low(s1) + s1_l * (1.0 / s1))) + t17 * t47
+    t85 = (fma(-t49, p, t48) + t84) / p
+    t86 = t60 - t58
+    t87 = t58 - (t60 - t86) + (t59 - t86) + -(fma(e6, p, t58) + e6_l * p)
+    t88 = fma(t6, t60, -t61) + t6 * (t87 + (log_fine_low(s2) + s2_l * (1.0 / s2))) + t19 * t60
+    t89 = (fma(-t62, p, t61) + t88) / p
+    t90 = t68 - t65
+    t91 = t65 - (t68 - t90) + (t67 - t90) + -((fma(t65, p, t64) + t85 * 0.5) / p)
+    t92 = -((fma(t63, p, t62) + t89) / p) if t57 else t91 + -((fma(t67, p, t66) + t89 * 0.5) / p)
+    t93 = g * (t37 - (t70 - t72) + (t69 - t72) + t81 + -(-((fma(t50, p, t49) + t85) / p) if t44 else t92))
+    t94 = 0.0 if t1 else 0.0 if t2 else fma(g, t70, -t71) + t93 if t25 else 0.0
+    t95 = e4 if t1 else e3 if t2 else t71 if t25 else 0.0
+    return t95 + t94 if t94 - t94 == 0.0 else t95
 
 
 # e6 = log(m2)
@@ -26675,71 +27062,73 @@ def vjp_p_f32_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(e3, e3_l, e4, e4_l, e5, e5_l, 
     p = np.float64(p)
     s2 = np.float64(s2)
     s2_l = np.float64(s2_l)
-    t1 = e5 / m0
-    t2 = margin + t1
-    t3 = e3 / m1
-    t4 = e4 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = -t3
-    t14 = (fma(t13, m1, e3) + e3_l) / m1
-    t15 = -t4
-    t16 = (fma(t15, m2, e4) + e4_l) / m2
-    t17 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e5) + e5_l) / m0)
-    t18 = 0.0 - (t9 - t10) + (t8 - t10) + -(t17 + -(t14 if t5 else t16))
-    t19 = t18 - t18 == 0.0
-    t20 = t9 + t18
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t9) if t19 else 0.0) <= 0.0
-    t23 = t3 + t15
-    t24 = t23 - t3
-    t25 = t3 - (t23 - t24) + (t15 - t24) + t14 + -t16
-    t26 = t25 - t25 == 0.0
-    t27 = t23 + t25
-    t28 = t27 if t26 else t23
-    t29 = t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0
-    t30 = t4 + t13
-    t31 = t30 - t4
-    t32 = t4 - (t30 - t31) + (t13 - t31) + t16 + -t14
-    t33 = t32 - t32 == 0.0
-    t34 = t30 + t32
-    t35 = t34 if t33 else t30
-    t36 = t35 < 0.0 or t35 == 0.0 and (t32 - (t34 - t30) if t33 else 0.0) < 0.0
-    t37 = s2 + -0.0
-    t38 = t37 - s2
-    t39 = s2 - (t37 - t38) + (-0.0 - t38) + s2_l
-    t40 = t39 - t39 == 0.0
-    t41 = t37 + t39
-    t42 = (t41 if t40 else t37) == 0.0 and (t39 - (t41 - t37) if t40 else 0.0) == 0.0
-    t43 = s2_l - s2_l == 0.0
-    t44 = s2 + s2_l
-    t45 = t44 if t43 else s2
-    t46 = 1.0 / p
-    t47 = t46 + -1.0
-    t48 = t47 - t46
-    t49 = t46 - (t47 - t48) + (-1.0 - t48) + fma(-t46, p, 1.0) / p
-    t50 = t49 - t49 == 0.0
-    t51 = t47 + t49
-    t52 = t51 if t50 else t47
-    t53 = pow(t45, t52)
-    t54 = 0.0 if t42 else t53
-    t55 = t54 / p
-    t56 = t53 * (t52 * ((s2_l - (t44 - s2) if t43 else 0.0) / t45))
-    t57 = fma(-t55, p, t54) + (0.0 if t42 else t56 + t53 * ((t49 - (t51 - t47) if t50 else 0.0) * log(t45)))
-    t58 = t57 / p
-    t59 = -(0.0 if t29 else t58 if t36 else t58 * 0.5) if t22 else 0.0
-    t60 = t59 - t59 == 0.0
-    t61 = -(0.0 if t29 else t55 if t36 else t55 * 0.5) if t22 else 0.0
-    t62 = t61 + t59
-    t63 = t62 if t60 else t61
-    t64 = (t59 - (t62 - t61) if t60 else 0.0) if t63 - t63 == 0.0 else 0.0
-    return t63, t64
+    t1 = e4 != e4
+    t2 = e3 != e3
+    t3 = e5 / m0
+    t4 = margin + t3
+    t5 = e3 / m1
+    t6 = e4 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = -t5
+    t16 = (fma(t15, m1, e3) + e3_l) / m1
+    t17 = -t6
+    t18 = (fma(t17, m2, e4) + e4_l) / m2
+    t19 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e5) + e5_l) / m0)
+    t20 = 0.0 - (t11 - t12) + (t10 - t12) + -(t19 + -(t16 if t7 else t18))
+    t21 = t20 - t20 == 0.0
+    t22 = t11 + t20
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t11) if t21 else 0.0) <= 0.0
+    t25 = t5 + t17
+    t26 = t25 - t5
+    t27 = t5 - (t25 - t26) + (t17 - t26) + t16 + -t18
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
+    t32 = t6 + t15
+    t33 = t32 - t6
+    t34 = t6 - (t32 - t33) + (t15 - t33) + t18 + -t16
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = t36 if t35 else t32
+    t38 = t37 < 0.0 or t37 == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) < 0.0
+    t39 = s2 + -0.0
+    t40 = t39 - s2
+    t41 = s2 - (t39 - t40) + (-0.0 - t40) + s2_l
+    t42 = t41 - t41 == 0.0
+    t43 = t39 + t41
+    t44 = (t43 if t42 else t39) == 0.0 and (t41 - (t43 - t39) if t42 else 0.0) == 0.0
+    t45 = s2_l - s2_l == 0.0
+    t46 = s2 + s2_l
+    t47 = t46 if t45 else s2
+    t48 = 1.0 / p
+    t49 = t48 + -1.0
+    t50 = t49 - t48
+    t51 = t48 - (t49 - t50) + (-1.0 - t50) + fma(-t48, p, 1.0) / p
+    t52 = t51 - t51 == 0.0
+    t53 = t49 + t51
+    t54 = t53 if t52 else t49
+    t55 = pow(t47, t54)
+    t56 = 0.0 if t44 else t55
+    t57 = t56 / p
+    t58 = t55 * (t54 * ((s2_l - (t46 - s2) if t45 else 0.0) / t47))
+    t59 = fma(-t57, p, t56) + (0.0 if t44 else t58 + t55 * ((t51 - (t53 - t49) if t52 else 0.0) * log(t47)))
+    t60 = t59 / p
+    t61 = 0.0 if t1 else 0.0 if t2 else -(0.0 if t31 else t60 if t38 else t60 * 0.5) if t24 else 0.0
+    t62 = t61 - t61 == 0.0
+    t63 = e4 if t1 else e3 if t2 else -(0.0 if t31 else t57 if t38 else t57 * 0.5) if t24 else 0.0
+    t64 = t63 + t61
+    t65 = t64 if t62 else t63
+    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
+    return t65, t66
 
 
 # s6 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e3/m1 < e4/m2 else (0 if e4/m2 < e3/m1 else (0 if Eq(s1, 0)
@@ -26759,71 +27148,73 @@ def vjp_p_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(e3, e3_l, e4, e4_l, e5, e5_l, 
     p = np.float64(p)
     s1 = np.float64(s1)
     s1_l = np.float64(s1_l)
-    t1 = e5 / m0
-    t2 = margin + t1
-    t3 = e3 / m1
-    t4 = e4 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = -t3
-    t14 = (fma(t13, m1, e3) + e3_l) / m1
-    t15 = -t4
-    t16 = (fma(t15, m2, e4) + e4_l) / m2
-    t17 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e5) + e5_l) / m0)
-    t18 = 0.0 - (t9 - t10) + (t8 - t10) + -(t17 + -(t14 if t5 else t16))
-    t19 = t18 - t18 == 0.0
-    t20 = t9 + t18
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t9) if t19 else 0.0) <= 0.0
-    t23 = t3 + t15
-    t24 = t23 - t3
-    t25 = t3 - (t23 - t24) + (t15 - t24) + t14 + -t16
-    t26 = t25 - t25 == 0.0
-    t27 = t23 + t25
-    t28 = t27 if t26 else t23
-    t29 = t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t23) if t26 else 0.0) < 0.0
-    t30 = s1 + -0.0
-    t31 = t30 - s1
-    t32 = s1 - (t30 - t31) + (-0.0 - t31) + s1_l
-    t33 = t32 - t32 == 0.0
-    t34 = t30 + t32
-    t35 = (t34 if t33 else t30) == 0.0 and (t32 - (t34 - t30) if t33 else 0.0) == 0.0
-    t36 = s1_l - s1_l == 0.0
-    t37 = s1 + s1_l
-    t38 = t37 if t36 else s1
-    t39 = 1.0 / p
-    t40 = t39 + -1.0
-    t41 = t40 - t39
-    t42 = t39 - (t40 - t41) + (-1.0 - t41) + fma(-t39, p, 1.0) / p
-    t43 = t42 - t42 == 0.0
-    t44 = t40 + t42
-    t45 = t44 if t43 else t40
-    t46 = pow(t38, t45)
-    t47 = 0.0 if t35 else t46
-    t48 = t47 / p
-    t49 = t46 * (t45 * ((s1_l - (t37 - s1) if t36 else 0.0) / t38))
-    t50 = fma(-t48, p, t47) + (0.0 if t35 else t49 + t46 * ((t42 - (t44 - t40) if t43 else 0.0) * log(t38)))
-    t51 = t50 / p
-    t52 = t4 + t13
-    t53 = t52 - t4
-    t54 = t4 - (t52 - t53) + (t13 - t53) + t16 + -t14
-    t55 = t54 - t54 == 0.0
-    t56 = t52 + t54
-    t57 = t56 if t55 else t52
-    t58 = t57 < 0.0 or t57 == 0.0 and (t54 - (t56 - t52) if t55 else 0.0) < 0.0
-    t59 = -(t51 if t29 else 0.0 if t58 else t51 * 0.5) if t22 else 0.0
-    t60 = t59 - t59 == 0.0
-    t61 = -(t48 if t29 else 0.0 if t58 else t48 * 0.5) if t22 else 0.0
-    t62 = t61 + t59
-    t63 = t62 if t60 else t61
-    t64 = (t59 - (t62 - t61) if t60 else 0.0) if t63 - t63 == 0.0 else 0.0
-    return t63, t64
+    t1 = e4 != e4
+    t2 = e3 != e3
+    t3 = e5 / m0
+    t4 = margin + t3
+    t5 = e3 / m1
+    t6 = e4 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = -t5
+    t16 = (fma(t15, m1, e3) + e3_l) / m1
+    t17 = -t6
+    t18 = (fma(t17, m2, e4) + e4_l) / m2
+    t19 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e5) + e5_l) / m0)
+    t20 = 0.0 - (t11 - t12) + (t10 - t12) + -(t19 + -(t16 if t7 else t18))
+    t21 = t20 - t20 == 0.0
+    t22 = t11 + t20
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (t20 - (t22 - t11) if t21 else 0.0) <= 0.0
+    t25 = t5 + t17
+    t26 = t25 - t5
+    t27 = t5 - (t25 - t26) + (t17 - t26) + t16 + -t18
+    t28 = t27 - t27 == 0.0
+    t29 = t25 + t27
+    t30 = t29 if t28 else t25
+    t31 = t30 < 0.0 or t30 == 0.0 and (t27 - (t29 - t25) if t28 else 0.0) < 0.0
+    t32 = s1 + -0.0
+    t33 = t32 - s1
+    t34 = s1 - (t32 - t33) + (-0.0 - t33) + s1_l
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = (t36 if t35 else t32) == 0.0 and (t34 - (t36 - t32) if t35 else 0.0) == 0.0
+    t38 = s1_l - s1_l == 0.0
+    t39 = s1 + s1_l
+    t40 = t39 if t38 else s1
+    t41 = 1.0 / p
+    t42 = t41 + -1.0
+    t43 = t42 - t41
+    t44 = t41 - (t42 - t43) + (-1.0 - t43) + fma(-t41, p, 1.0) / p
+    t45 = t44 - t44 == 0.0
+    t46 = t42 + t44
+    t47 = t46 if t45 else t42
+    t48 = pow(t40, t47)
+    t49 = 0.0 if t37 else t48
+    t50 = t49 / p
+    t51 = t48 * (t47 * ((s1_l - (t39 - s1) if t38 else 0.0) / t40))
+    t52 = fma(-t50, p, t49) + (0.0 if t37 else t51 + t48 * ((t44 - (t46 - t42) if t45 else 0.0) * log(t40)))
+    t53 = t52 / p
+    t54 = t6 + t15
+    t55 = t54 - t6
+    t56 = t6 - (t54 - t55) + (t15 - t55) + t18 + -t16
+    t57 = t56 - t56 == 0.0
+    t58 = t54 + t56
+    t59 = t58 if t57 else t54
+    t60 = t59 < 0.0 or t59 == 0.0 and (t56 - (t58 - t54) if t57 else 0.0) < 0.0
+    t61 = 0.0 if t1 else 0.0 if t2 else -(t53 if t31 else 0.0 if t60 else t53 * 0.5) if t24 else 0.0
+    t62 = t61 - t61 == 0.0
+    t63 = e4 if t1 else e3 if t2 else -(t50 if t31 else 0.0 if t60 else t50 * 0.5) if t24 else 0.0
+    t64 = t63 + t61
+    t65 = t64 if t62 else t63
+    t66 = (t61 - (t64 - t63) if t62 else 0.0) if t65 - t65 == 0.0 else 0.0
+    return t65, t66
 
 
 # s8 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
@@ -26842,53 +27233,55 @@ def vjp_p_f32_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(e3, e3_l, e4, e4_l, e5, e5_l, 
     p = np.float64(p)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = e5 / m0
-    t2 = margin + t1
-    t3 = e3 / m1
-    t4 = e4 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e5) + e5_l) / m0)
-    t14 = -(t13 + -((fma(-t3, m1, e3) + e3_l) / m1 if t5 else (fma(-t4, m2, e4) + e4_l) / m2))
-    t15 = 0.0 - (t9 - t10) + (t8 - t10) + t14
-    t16 = t15 - t15 == 0.0
-    t17 = t9 + t15
-    t18 = t17 if t16 else t9
-    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = s0 + -0.0
-    t21 = t20 - s0
-    t22 = s0 - (t20 - t21) + (-0.0 - t21) + s0_l
-    t23 = t22 - t22 == 0.0
-    t24 = t20 + t22
-    t25 = (t24 if t23 else t20) == 0.0 and (t22 - (t24 - t20) if t23 else 0.0) == 0.0
-    t26 = s0_l - s0_l == 0.0
-    t27 = s0 + s0_l
-    t28 = t27 if t26 else s0
-    t29 = 1.0 / p
-    t30 = t29 + -1.0
-    t31 = t30 - t29
-    t32 = t29 - (t30 - t31) + (-1.0 - t31) + fma(-t29, p, 1.0) / p
-    t33 = t32 - t32 == 0.0
-    t34 = t30 + t32
-    t35 = t34 if t33 else t30
-    t36 = pow(t28, t35)
-    t37 = 0.0 if t25 else t36
-    t38 = t37 / p
-    t39 = t36 * (t35 * ((s0_l - (t27 - s0) if t26 else 0.0) / t28))
-    t40 = fma(-t38, p, t37) + (0.0 if t25 else t39 + t36 * ((t32 - (t34 - t30) if t33 else 0.0) * log(t28)))
-    t41 = t40 / p if t19 else 0.0
-    t42 = t41 - t41 == 0.0
-    t43 = t38 if t19 else 0.0
-    t44 = t43 + t41
-    t45 = t44 if t42 else t43
-    t46 = (t41 - (t44 - t43) if t42 else 0.0) if t45 - t45 == 0.0 else 0.0
-    return t45, t46
+    t1 = e4 != e4
+    t2 = e3 != e3
+    t3 = e5 / m0
+    t4 = margin + t3
+    t5 = e3 / m1
+    t6 = e4 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e5) + e5_l) / m0)
+    t16 = -(t15 + -((fma(-t5, m1, e3) + e3_l) / m1 if t7 else (fma(-t6, m2, e4) + e4_l) / m2))
+    t17 = 0.0 - (t11 - t12) + (t10 - t12) + t16
+    t18 = t17 - t17 == 0.0
+    t19 = t11 + t17
+    t20 = t19 if t18 else t11
+    t21 = t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t11) if t18 else 0.0) <= 0.0
+    t22 = s0 + -0.0
+    t23 = t22 - s0
+    t24 = s0 - (t22 - t23) + (-0.0 - t23) + s0_l
+    t25 = t24 - t24 == 0.0
+    t26 = t22 + t24
+    t27 = (t26 if t25 else t22) == 0.0 and (t24 - (t26 - t22) if t25 else 0.0) == 0.0
+    t28 = s0_l - s0_l == 0.0
+    t29 = s0 + s0_l
+    t30 = t29 if t28 else s0
+    t31 = 1.0 / p
+    t32 = t31 + -1.0
+    t33 = t32 - t31
+    t34 = t31 - (t32 - t33) + (-1.0 - t33) + fma(-t31, p, 1.0) / p
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = t36 if t35 else t32
+    t38 = pow(t30, t37)
+    t39 = 0.0 if t27 else t38
+    t40 = t39 / p
+    t41 = t38 * (t37 * ((s0_l - (t29 - s0) if t28 else 0.0) / t30))
+    t42 = fma(-t40, p, t39) + (0.0 if t27 else t41 + t38 * ((t34 - (t36 - t32) if t35 else 0.0) * log(t30)))
+    t43 = 0.0 if t1 else 0.0 if t2 else t42 / p if t21 else 0.0
+    t44 = t43 - t43 == 0.0
+    t45 = e4 if t1 else e3 if t2 else t40 if t21 else 0.0
+    t46 = t45 + t43
+    t47 = t46 if t44 else t45
+    t48 = (t43 - (t46 - t45) if t44 else 0.0) if t47 - t47 == 0.0 else 0.0
+    return t47, t48
 
 
 # dp = (g*(-e5*(-e8*p + log(s0))/(m0*p**2) - (-e3*(-e7*p + log(s1))/(m1*p**2) if e3/m1 < e4/m2 else (-e4*(-e6*p +
@@ -26951,97 +27344,100 @@ def vjp_p_f32_dp_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     s7_l = np.float64(s7_l)
     s9 = np.float64(s9)
     s9_l = np.float64(s9_l)
-    t1 = e5 / m0
-    t2 = margin + t1
-    t3 = e3 / m1
-    t4 = e4 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = (fma(-t1, m0, e5) + e5_l) / m0
-    t14 = -t3
-    t15 = (fma(t14, m1, e3) + e3_l) / m1
-    t16 = -t4
-    t17 = (fma(t16, m2, e4) + e4_l) / m2
-    t18 = -(t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + t13) + -(t15 if t5 else t17))
-    t19 = 0.0 - (t9 - t10) + (t8 - t10) + t18
-    t20 = t19 - t19 == 0.0
-    t21 = t9 + t19
-    t22 = t21 if t20 else t9
-    t23 = t22 < 0.0 or t22 == 0.0 and (t19 - (t21 - t9) if t20 else 0.0) <= 0.0
-    t24 = s9 / m0
-    t25 = s7 / m1
-    t26 = t24 + t25
-    t27 = s5 / m2
+    t1 = e4 != e4
+    t2 = e3 != e3
+    t3 = e5 / m0
+    t4 = margin + t3
+    t5 = e3 / m1
+    t6 = e4 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = (fma(-t3, m0, e5) + e5_l) / m0
+    t16 = -t5
+    t17 = (fma(t16, m1, e3) + e3_l) / m1
+    t18 = -t6
+    t19 = (fma(t18, m2, e4) + e4_l) / m2
+    t20 = -(t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + t15) + -(t17 if t7 else t19))
+    t21 = 0.0 - (t11 - t12) + (t10 - t12) + t20
+    t22 = t21 - t21 == 0.0
+    t23 = t11 + t21
+    t24 = t23 if t22 else t11
+    t25 = t24 < 0.0 or t24 == 0.0 and (t21 - (t23 - t11) if t22 else 0.0) <= 0.0
+    t26 = s9 / m0
+    t27 = s7 / m1
     t28 = t26 + t27
-    t29 = -(e8 * p)
-    t30 = log(s0)
-    t31 = t29 + t30
-    t32 = t1 * t31
-    t33 = t32 / p
-    t34 = -(t33 / p)
-    t35 = t28 + t34
-    t36 = t3 + t16
-    t37 = t36 - t3
-    t38 = t3 - (t36 - t37) + (t16 - t37) + t15 + -t17
-    t39 = t38 - t38 == 0.0
-    t40 = t36 + t38
-    t41 = t40 if t39 else t36
-    t42 = t41 < 0.0 or t41 == 0.0 and (t38 - (t40 - t36) if t39 else 0.0) < 0.0
-    t43 = -(e7 * p)
-    t44 = log(s1)
-    t45 = t43 + t44
-    t46 = t3 * t45
-    t47 = t46 / p
-    t48 = -(t47 / p)
-    t49 = t4 + t14
-    t50 = t49 - t4
-    t51 = t4 - (t49 - t50) + (t14 - t50) + t17 + -t15
-    t52 = t51 - t51 == 0.0
-    t53 = t49 + t51
-    t54 = t53 if t52 else t49
-    t55 = t54 < 0.0 or t54 == 0.0 and (t51 - (t53 - t49) if t52 else 0.0) < 0.0
-    t56 = -(e6 * p)
-    t57 = log(s2)
-    t58 = t56 + t57
-    t59 = t4 * t58
-    t60 = t59 / p
-    t61 = -(t60 / p)
-    t62 = t47 * 0.5
+    t29 = s5 / m2
+    t30 = t28 + t29
+    t31 = -(e8 * p)
+    t32 = log(s0)
+    t33 = t31 + t32
+    t34 = t3 * t33
+    t35 = t34 / p
+    t36 = -(t35 / p)
+    t37 = t30 + t36
+    t38 = t5 + t18
+    t39 = t38 - t5
+    t40 = t5 - (t38 - t39) + (t18 - t39) + t17 + -t19
+    t41 = t40 - t40 == 0.0
+    t42 = t38 + t40
+    t43 = t42 if t41 else t38
+    t44 = t43 < 0.0 or t43 == 0.0 and (t40 - (t42 - t38) if t41 else 0.0) < 0.0
+    t45 = -(e7 * p)
+    t46 = log(s1)
+    t47 = t45 + t46
+    t48 = t5 * t47
+    t49 = t48 / p
+    t50 = -(t49 / p)
+    t51 = t6 + t16
+    t52 = t51 - t6
+    t53 = t6 - (t51 - t52) + (t16 - t52) + t19 + -t17
+    t54 = t53 - t53 == 0.0
+    t55 = t51 + t53
+    t56 = t55 if t54 else t51
+    t57 = t56 < 0.0 or t56 == 0.0 and (t53 - (t55 - t51) if t54 else 0.0) < 0.0
+    t58 = -(e6 * p)
+    t59 = log(s2)
+    t60 = t58 + t59
+    t61 = t6 * t60
+    t62 = t61 / p
     t63 = -(t62 / p)
-    t64 = t60 * 0.5
+    t64 = t49 * 0.5
     t65 = -(t64 / p)
-    t66 = t63 + t65
-    t67 = -(t48 if t42 else t61 if t55 else t66)
-    t68 = t35 + t67
-    t69 = g * t68
-    t70 = t68 - t35
-    t71 = t35 - t28
-    t72 = t28 - t26
-    t73 = t26 - t24
-    t74 = t24 - (t26 - t73) + (t25 - t73) + (fma(-t24, m0, s9) + s9_l) / m0 + (fma(-t25, m1, s7) + s7_l) / m1
-    t75 = t26 - (t28 - t72) + (t27 - t72) + t74 + (fma(-t27, m2, s5) + s5_l) / m2
-    t76 = t31 - t29
-    t77 = fma(t1, t31, -t32) + t1 * (t29 - (t31 - t76) + (t30 - t76) + -fma(e8, p, t29) + s0_l * (1.0 / s0))
-    t78 = -((fma(t34, p, t33) + (fma(-t33, p, t32) + (t77 + t13 * t31)) / p) / p)
-    t79 = t45 - t43
-    t80 = fma(t3, t45, -t46) + t3 * (t43 - (t45 - t79) + (t44 - t79) + -fma(e7, p, t43) + s1_l * (1.0 / s1))
-    t81 = (fma(-t47, p, t46) + (t80 + t15 * t45)) / p
-    t82 = t58 - t56
-    t83 = fma(t4, t58, -t59) + t4 * (t56 - (t58 - t82) + (t57 - t82) + -fma(e6, p, t56) + s2_l * (1.0 / s2))
-    t84 = (fma(-t60, p, t59) + (t83 + t17 * t58)) / p
-    t85 = t66 - t63
-    t86 = t63 - (t66 - t85) + (t65 - t85) + -((fma(t63, p, t62) + t81 * 0.5) / p)
-    t87 = -((fma(t61, p, t60) + t84) / p) if t55 else t86 + -((fma(t65, p, t64) + t84 * 0.5) / p)
-    t88 = t35 - (t68 - t70) + (t67 - t70) + (t28 - (t35 - t71) + (t34 - t71) + t75 + t78)
-    t89 = fma(g, t68, -t69) + g * (t88 + -(-((fma(t48, p, t47) + t81) / p) if t42 else t87)) if t23 else 0.0
-    t90 = t69 if t23 else 0.0
-    return t90 + t89 if t89 - t89 == 0.0 else t90
+    t66 = t62 * 0.5
+    t67 = -(t66 / p)
+    t68 = t65 + t67
+    t69 = -(t50 if t44 else t63 if t57 else t68)
+    t70 = t37 + t69
+    t71 = g * t70
+    t72 = t70 - t37
+    t73 = t37 - t30
+    t74 = t30 - t28
+    t75 = t28 - t26
+    t76 = t26 - (t28 - t75) + (t27 - t75) + (fma(-t26, m0, s9) + s9_l) / m0 + (fma(-t27, m1, s7) + s7_l) / m1
+    t77 = t28 - (t30 - t74) + (t29 - t74) + t76 + (fma(-t29, m2, s5) + s5_l) / m2
+    t78 = t33 - t31
+    t79 = fma(t3, t33, -t34) + t3 * (t31 - (t33 - t78) + (t32 - t78) + -fma(e8, p, t31) + s0_l * (1.0 / s0))
+    t80 = -((fma(t36, p, t35) + (fma(-t35, p, t34) + (t79 + t15 * t33)) / p) / p)
+    t81 = t47 - t45
+    t82 = fma(t5, t47, -t48) + t5 * (t45 - (t47 - t81) + (t46 - t81) + -fma(e7, p, t45) + s1_l * (1.0 / s1))
+    t83 = (fma(-t49, p, t48) + (t82 + t17 * t47)) / p
+    t84 = t60 - t58
+    t85 = fma(t6, t60, -t61) + t6 * (t58 - (t60 - t84) + (t59 - t84) + -fma(e6, p, t58) + s2_l * (1.0 / s2))
+    t86 = (fma(-t62, p, t61) + (t85 + t19 * t60)) / p
+    t87 = t68 - t65
+    t88 = t65 - (t68 - t87) + (t67 - t87) + -((fma(t65, p, t64) + t83 * 0.5) / p)
+    t89 = -((fma(t63, p, t62) + t86) / p) if t57 else t88 + -((fma(t67, p, t66) + t86 * 0.5) / p)
+    t90 = t37 - (t70 - t72) + (t69 - t72) + (t30 - (t37 - t73) + (t36 - t73) + t77 + t80)
+    t91 = fma(g, t70, -t71) + g * (t90 + -(-((fma(t50, p, t49) + t83) / p) if t44 else t89)) if t25 else 0.0
+    t92 = 0.0 if t1 else 0.0 if t2 else t91
+    t93 = e4 if t1 else e3 if t2 else t71 if t25 else 0.0
+    return t93 + t92 if t92 - t92 == 0.0 else t93
 
 
 # s5_of = sum over D.1 of Abs(y2[D.1])**(p - 1)*sign(y2[D.1])
@@ -27192,34 +27588,36 @@ def vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     s7_l = np.float64(s7_l)
     s9 = np.float64(s9)
     s9_l = np.float64(s9_l)
-    t1 = e2 / m0
-    t2 = margin + t1
-    t3 = e0 / m1
-    t4 = e1 / m2
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = t2 + t6
-    t8 = -t7
-    t9 = 0.0 + t8
-    t10 = t9 - 0.0
-    t11 = t7 - t2
-    t12 = t2 - margin
-    t13 = t2 - (t7 - t11) + (t6 - t11) + (margin - (t2 - t12) + (t1 - t12) + (fma(-t1, m0, e2) + e2_l) / m0)
-    t14 = -(t13 + -((fma(-t3, m1, e0) + e0_l) / m1 if t5 else (fma(-t4, m2, e1) + e1_l) / m2))
-    t15 = 0.0 - (t9 - t10) + (t8 - t10) + t14
-    t16 = t15 - t15 == 0.0
-    t17 = t9 + t15
-    t18 = t17 if t16 else t9
-    t19 = t18 < 0.0 or t18 == 0.0 and (t15 - (t17 - t9) if t16 else 0.0) <= 0.0
-    t20 = s5 + s7
-    t21 = t20 + s9
-    t22 = g * t21
-    t23 = t21 - t20
-    t24 = t20 - s5
-    t25 = g * (t20 - (t21 - t23) + (s9 - t23) + (s5 - (t20 - t24) + (s7 - t24) + s5_l + s7_l) + s9_l)
-    t26 = fma(g, t21, -t22) + t25 if t19 else 0.0
-    t27 = t22 if t19 else 0.0
-    return t27 + t26 if t26 - t26 == 0.0 else t27
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = e2 / m0
+    t4 = margin + t3
+    t5 = e0 / m1
+    t6 = e1 / m2
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = t4 + t8
+    t10 = -t9
+    t11 = 0.0 + t10
+    t12 = t11 - 0.0
+    t13 = t9 - t4
+    t14 = t4 - margin
+    t15 = t4 - (t9 - t13) + (t8 - t13) + (margin - (t4 - t14) + (t3 - t14) + (fma(-t3, m0, e2) + e2_l) / m0)
+    t16 = -(t15 + -((fma(-t5, m1, e0) + e0_l) / m1 if t7 else (fma(-t6, m2, e1) + e1_l) / m2))
+    t17 = 0.0 - (t11 - t12) + (t10 - t12) + t16
+    t18 = t17 - t17 == 0.0
+    t19 = t11 + t17
+    t20 = t19 if t18 else t11
+    t21 = t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t11) if t18 else 0.0) <= 0.0
+    t22 = s5 + s7
+    t23 = t22 + s9
+    t24 = g * t23
+    t25 = t23 - t22
+    t26 = t22 - s5
+    t27 = g * (t22 - (t23 - t25) + (s9 - t25) + (s5 - (t22 - t26) + (s7 - t26) + s5_l + s7_l) + s9_l)
+    t28 = 0.0 if t1 else 0.0 if t2 else fma(g, t23, -t24) + t27 if t21 else 0.0
+    t29 = e1 if t1 else e0 if t2 else t24 if t21 else 0.0
+    return t29 + t28 if t28 - t28 == 0.0 else t29
 
 
 # s5_of = sum over D.1 of Abs(y2[D.1])**n0*sign(y2[D.1])

@@ -47,6 +47,7 @@ EXTRA_TYPES = {
     "where": "where: _ArrayLike = True",
     "check": "check: bool = False",
     "axis": "axis: int = -1",
+    "axes": "axis: int | tuple[int, ...] | None = -1",
     "keepdims": "keepdims: bool = False",
     "g": "g: _ArrayLike = 1.0",
 }
@@ -117,9 +118,9 @@ def _method(function: Function, method: str) -> list[str]:
     leading = [f"{name}: _ArrayLike" for name in LEADING.get(method, ())]
     positional = [_parameter(a) for a in function.arguments if not a.keyword_only]
     keywords = [_parameter(a) for a in function.arguments if a.keyword_only]
-    keywords += [
-        EXTRA_TYPES[e].format(reduction=function.reduction) for e in extras(function, method) if e not in taken
-    ]
+    named = {"axis": "axes"} if function.joins_axes else {}
+    more = [named.get(e, e) for e in extras(function, method) if e not in taken]
+    keywords += [EXTRA_TYPES[e].format(reduction=function.reduction) for e in more]
     star = ["*"] if keywords else []
     parameters = "".join(f"        {p},\n" for p in [*leading, *positional, *star, *keywords])
     return f"    def {name}(\n        self,\n{parameters}    ) -> {result}: ...".splitlines()

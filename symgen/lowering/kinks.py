@@ -46,6 +46,11 @@ def _lower_weighted(s: Walk, e: Expr) -> Pair:
     return choose(node("eq", w.high, ZERO), exact(ZERO), s.pair(sp.Mul(*e.args)))  # a weight over a divisor is one step
 
 
+def _lower_defined(s: Walk, e: Expr) -> Pair:
+    asked = s.pair(e.args[0]).high
+    return choose(node("ne", asked, asked), exact(asked), s.pair(e.args[1]))
+
+
 TABLE: Mapping[type, Code] = {
     sp.Abs: lambda s, e: s.arithmetic.abs(s.pair(e.args[0])),
     sp.sign: _lower_sign,
@@ -56,5 +61,6 @@ TABLE: Mapping[type, Code] = {
     heads.minimum: lambda s, e: _larger(s, e, -1),
     heads.weighted: _lower_weighted,
     heads.straight_through: lambda s, e: s.pair(e.args[0]),
+    heads.defined: _lower_defined,
     heads.nearest: lambda s, e: Pair(s.arithmetic.rounded(s.pair(e.args[0]))),
 }

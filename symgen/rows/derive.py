@@ -5,7 +5,7 @@ Op --lower--> Program --recognize--> --pullback--> gradients --shift--> --share-
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sympy import Eq, Expr, Symbol
@@ -142,11 +142,7 @@ def derive_variant(op: Op, variant: Variant, only: str | None = None) -> Derived
     wanted = [*kernels(recognized(program, light), found)]
     if variant.share is not None:
         wanted += shares(recognized(lower(op, variant.share.xreplace(known)), light), found)
-    facts = Facts(
-        nonnegative=tuple(p.name for p in found if is_nonnegative(p)),
-        params=tuple(p.name for p in found if p.role.kind == "param"),
-        tensors=tuple(p.name for p in found if p.role.kind in ("tensor", "prob")),
-    )
+    facts = facts_of(found)
     outputs = tuple(w.finished(facts) for w in wanted if only in (None, w.name))
     return DerivedRows(variant, found, program, outputs)
 
@@ -155,6 +151,17 @@ def is_nonnegative(place: Place) -> bool:
     """Whether an argument's domain says so."""
     limits = role_limits(place.role)
     return place.role.kind in ("weight", "prob") or any(o in (">", ">=") and v >= 0 for o, v in limits)
+
+
+def facts_of(found: Sequence[Place]) -> Facts:
+    """What the roles of arguments tell."""
+    return Facts(
+        nonnegative=tuple(p.name for p in found if is_nonnegative(p)),
+        params=tuple(p.name for p in found if p.role.kind == "param"),
+        tensors=tuple(p.name for p in found if p.role.kind in ("tensor", "prob")),
+        places=tuple(p.name for p in found if p.role.kind in ("index", "labels", "mask")),
+        options=tuple(p.name for p in found if p.number),
+    )
 
 
 def pinned(variant: Variant) -> dict[Symbol, Expr]:

@@ -35,12 +35,16 @@ class Facts:
         nonnegative: these, and options whose domain says so.
         params: operands that all samples share: no formula makes one of them cancel what it is added to.
         tensors: operands that are float32 where results are.
+        places: classes, lists of classes, and masks.
+        options: numbers that are the same for all samples.
     """
 
     light: tuple[str, ...] = ()
     nonnegative: tuple[str, ...] = ()
     params: tuple[str, ...] = ()
     tensors: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,8 @@ from symgen.kernel import Node, ScalarFunction, node, select, var, verify
 from symgen.lowering import lower
 from symgen.program import Program, Stage
 from symgen.rows.centre import piloted
-from symgen.rows.doubt import doubtful
+from symgen.rows.defined import flow
+from symgen.rows.doubt import DOUBT, SIZE, doubtful
 from symgen.rows.indices import base_of, free_symbols, is_index, is_nonnegative, opened, parts, places, replaced
 from symgen.rows.precision import Facts, Loose, loose, relative, units
 from symgen.rows.share import DEAR, inverted, lifted
@@ -118,16 +119,16 @@ def schedules(name: str, long: Parametrised, short: Parametrised, facts: Facts, 
         known = loose(tidied, short[1], facts)
         if known.settled.issuperset(tidied.results):
             break
-    careful = _schedule(name, tidied, "f32", single, known, short=facts.tensors)
+    careful = _schedule(name, tidied, "f32", single, facts, known)
     quick = None
     if not once and _carries(careful):
         quick = _quick(name, in_passes(hoisted(inverted(piloted(lifted(narrow, finite=True))), inverses)), facts)
     if quick is not None and _cancels(tidied, short[1], facts):
         # what is left of a row in doubt may be less than what rounding an exponential to a float64 has lost
-        careful = _schedule(name, tidied, "f32", FINELY, short=facts.tensors)
+        careful = _schedule(name, tidied, "f32", FINELY, facts)
     double = FINELY if _cancels(program, families, facts) else COMPENSATED
     return (
-        _schedule(name, inverted(program, units(program, families)), "f64", double),
+        _schedule(name, inverted(program, units(program, families)), "f64", double, facts),
         replace(careful, quick=quick),
     )
 
@@ -170,11 +171,16 @@ def _quick(name: str, program: Program, facts: Facts) -> Schedule | None:
     if checked is None:
         return None
     ordered = in_passes(checked)
-    steps = (_step(s, {}, {}, number=True, arithmetic=QUICK, short=facts.tensors) for s in ordered.stages)
+    numbers = tuple(s for s in ordered.stages if not s.out.startswith((DOUBT, SIZE)))
+    told = flow(replace(ordered, stages=numbers), facts)  # what is NaN is in doubt anyway
+    steps = []
+    for stage in ordered.stages:
+        body = told.defined(stage.body) if stage in numbers else stage.body
+        steps.append(_step(stage, {}, {}, number=True, arithmetic=QUICK, short=facts.tensors, body=body))
     return Schedule(name, ordered, tuple(steps), "f32")
 
 
-def device_schedule(name: str, made: Parametrised, numbers: Collection[str], light: Collection[str] = ()) -> Schedule:
+def device_schedule(name: str, made: Parametrised, facts: Facts) -> Schedule:
     """The code of every stage for float32 arithmetic on a GPU, where `TELLING` alone tell what they lose.
 
     What arguments are missing is not left out: of ``exp(x - m)`` it is as many ULP as the difference is large. Where
@@ -183,32 +189,33 @@ def device_schedule(name: str, made: Parametrised, numbers: Collection[str], lig
     Args:
         name: of the kernel.
         made: the program, with its free parameters.
-        numbers: the options, which come as pairs.
-        light: operands that are not negative.
+        facts: what is known of the operands; options come as pairs.
     """
     program = lifted(made[0])
-    enough = relative(program, made[1], light)
+    enough = relative(program, made[1], facts.light)
     with computing_in(np.float32, () if enough else TELLING):
-        found = _schedule(name, program, DEVICE, ROUGH if enough else COMPENSATED, numbers=numbers)
+        found = _schedule(name, program, DEVICE, ROUGH if enough else COMPENSATED, facts)
     return replace(found, units=frozenset(units(program, made[1])))
 
 
-def _schedule(name: str, program: Program, target: str, arithmetic: Arithmetic, known: Loose | None = None,
-              numbers: Collection[str] = (), short: Collection[str] = ()) -> Schedule:
-    pairs = dict.fromkeys(numbers, True)
+def _schedule(name: str, program: Program, target: str, arithmetic: Arithmetic, facts: Facts,
+              known: Loose | None = None) -> Schedule:
+    short = facts.tensors if target == "f32" else ()
+    pairs = dict.fromkeys(facts.options if target == DEVICE else (), True)
     signs: dict[str, str] = {}
     steps = []
     known = known or Loose()
     estimates = _estimates(program) | known.numbers
     used = {base_of(r) for stage in program.stages for r in free_symbols(stage.body)}
+    told = flow(program, facts)
     for stage in program.stages:
         single = stage.out in program.results or stage.out in estimates
         paired = any(pairs.get(n, False) for n in _names(stage.body) & known.exact)
         plain = stage.out in known.plain and not any(isinstance(e, DEAR) for e in parts(stage.body))
         plain = plain and (not paired or stage.out in known.settled)
-        step = _step(replace(stage, body=known.plain[stage.out]), pairs, signs, single, CARRIED if paired else PLAIN
-                     ) if plain else _step(stage, pairs, signs, single, arithmetic, short)
-        step = replace(step, stage=stage)
+        body = told.defined(known.plain[stage.out] if plain else stage.body)
+        used_for = (CARRIED if paired else PLAIN) if plain else arithmetic
+        step = _step(stage, pairs, signs, single, used_for, () if plain else short, body)
         if stage.out in known.ones and step.pair and len(step.core.results) == 1:
             step = replace(step, one=True)
         pairs[stage.out] = step.pair
@@ -228,8 +235,19 @@ def _estimates(program: Program) -> set[str]:
 
 
 def _step(stage: Stage, pairs: Mapping[str, bool], signs: Mapping[str, str], number: bool, arithmetic: Arithmetic,
-          short: Collection[str] = ()) -> Step:
-    body, back = opened(stage.body, signs)
+          short: Collection[str], body: Expr) -> Step:
+    """The code of a stage.
+
+    Args:
+        stage: what is computed.
+        pairs: whether operands and stages come with what they are missing.
+        signs: what is known of those of stages.
+        number: whether its result is rounded.
+        arithmetic: to compute it in.
+        short: operands that are float32.
+        body: the stage's own, or another one of the same value that is to be computed.
+    """
+    body, back = opened(body, signs)
     taken = {s: back.get(s, s) for s in sorted(body.free_symbols, key=lambda s: sp.default_sort_key(back.get(s, s)))}
     bound, parameters = {}, []
     for symbol, what in taken.items():

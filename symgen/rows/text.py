@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from symgen.backends import numba_cuda_nested, numba_cuda_rows, numba_rows
 from symgen.backends.numba_cpu import ModuleText
 from symgen.backends.row_functions import Array, RowFunction, RowVariant
 from symgen.kernel import ScalarFunction, topological
 from symgen.rows.adjoint import COTANGENT
-from symgen.rows.derive import DerivedRows, Place, RowDerivation, RowOutput, gradient_of
+from symgen.rows.derive import DerivedRows, Place, RowDerivation, RowOutput, facts_of, gradient_of
 from symgen.rows.merge import merged
 from symgen.rows.schedule import Schedule, device_schedule
 from symgen.rows.tangent import DIRECTION
@@ -36,9 +37,9 @@ def emit_cuda(derivation: RowDerivation, module: ModuleText, title: Callable[[De
 
 def _device_functions(derived: DerivedRows, output: RowOutput) -> list[RowFunction]:
     """The kernels of an output for float32 and for float64 arithmetic."""
-    numbers = [p.name for p in derived.places if p.number]
-    light = [p.name for p in derived.places if p.role.kind in ("weight", "prob")]
-    made = device_schedule(output.name, (output.stable, output.families), numbers, light)
+    light = tuple(p.name for p in derived.places if p.role.kind in ("weight", "prob"))
+    facts = replace(facts_of(derived.places), light=light)
+    made = device_schedule(output.name, (output.stable, output.families), facts)
     double = (s for s in output.schedules if s.target == "f64")
     return [_function(derived, output, made, "f32"), *(_function(derived, output, s) for s in double)]
 

@@ -21,6 +21,7 @@ EXTRAS = {
     "reduction": "'none' for the loss of each sample, 'mean', 'sum', or 'batchmean': divided by the first axis",
     "axis": "the axis that it works along; also answers to dim",
     "keepdims": "whether that axis stays in the result, with length one; also answers to keepdim",
+    "axes": "the axis that it works along, or several that make one row, None for all; also answers to dim",
     "g": "cotangent; broadcasts to the shape of the value",
     "check": "whether to check the values of the operands against the domain, not only options",
 }
@@ -221,7 +222,8 @@ def _indented(block: str) -> str:
 
 def _arguments(function: Function, method: str) -> str:
     lines = [f"{a.name}: {_argument(function, a)}" for a in function.arguments]
-    lines += [f"{name}: {EXTRAS[name]}." for name in extras(function, method)]
+    named = {"axis": "axes"} if function.joins_axes else {}
+    lines += [f"{name}: {EXTRAS[named.get(name, name)]}." for name in extras(function, method)]
     return "\n".join(lines)
 
 

@@ -21,6 +21,7 @@ from .options import default_variant
 from .placed import by_shape
 from .quick import Known, Quick
 from .rows import RowCaller
+from .several_axes import along
 from .warm import Warmed, warm
 
 METHODS = {
@@ -34,13 +35,13 @@ LOSS_METHODS = {
     "value_and_grad": losses.value_and_grad,
     "hvp": losses.hvp,
 }
-ROW_METHODS = {"vjp": rows.vjp, "hvp": rows.hvp}
+ROW_METHODS = {name: along(name, run) for name, run in (("vjp", rows.vjp), ("hvp", rows.hvp))}
 ROW_NUMBER_METHODS = {
-    "grad": row_numbers.grad,
-    "vjp": rows.vjp,
-    "value_and_grad": row_numbers.value_and_grad,
-    "hvp": rows.hvp,
+    "grad": along("grad", row_numbers.grad),
+    **ROW_METHODS,
+    "value_and_grad": along("value_and_grad", row_numbers.value_and_grad),
 }
+ROW_VALUE = along("", rows.value)
 ROW_LOSS_METHODS = {
     "grad": row_losses.grad,
     "vjp": row_losses.vjp,
@@ -114,7 +115,7 @@ class Kernel(Quick):
     def _row_value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> rows.Answer | row_losses.Answer:
         if on_device(args, kwargs):
             return self.cuda(*args, **kwargs), None
-        value = row_losses.value if self.function.is_loss else rows.value
+        value = row_losses.value if self.function.is_loss else ROW_VALUE
         return value(self._caller, args, kwargs)
 
     def _value(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> losses.Answer:

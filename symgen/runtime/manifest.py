@@ -168,6 +168,11 @@ class Function:
         return self.is_rows and any(a.at is None for o in self.operands for a in o.axes)
 
     @property
+    def joins_axes(self) -> bool:
+        """Whether its rows may run along several axes: an axis of parts is one."""
+        return self.is_movable and not self.is_loss and all(a.parts == 1 for o in self.operands for a in o.axes)
+
+    @property
     def gives_number(self) -> bool:
         """Whether its value is one number for each row, as that of a loss is."""
         return self.is_rows and not any(v.axes for v in self.variants)

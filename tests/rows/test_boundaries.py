@@ -103,3 +103,41 @@ def test_what_decides_a_case_only_is_a_number_too() -> None:
     for wrt in ("input", "target", "eps"):
         assert np.isnan(F.poisson_nll_loss.grad(x, t, wrt=wrt, **options)).all()
     assert np.isnan(F.poisson_nll_loss.vjp(1.0, x[:1], t[:1], wrt="eps", log_input=False))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_label_that_is_no_number_has_no_loss(dtype: Any) -> None:
+    """Neither of the cases of a label is meant for it, and zero for all others would hide it."""
+    x = np.array([[1.0, 2.0], [1.0, 2.0]], dtype)
+    labels = np.array([NAN, 1.0], dtype)
+    found = F.cosine_embedding_loss(x, x[:, ::-1], labels, reduction="none")
+    assert np.isnan(found).tolist() == [True, False]
+    gradient = F.cosine_embedding_loss.grad(x, x[:, ::-1], labels, wrt="input1", reduction="sum")
+    assert np.isnan(gradient).tolist() == [[True, True], [False, False]]
+
+
+HINGES: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
+    (F.triplet_margin_loss, ([1.0, NAN], [1.0, 2.0], [3.0, 4.0]), {}),
+    (F.triplet_margin_loss, ([1.0, 2.0], [1.0, 2.0], [NAN, 4.0]), {"p": 1.0, "swap": True}),
+    (F.triplet_margin_loss, ([1.0, 2.0], [NAN, 2.0], [3.0, 4.0]), {"p": np.inf}),
+    (F.multi_margin_loss, ([1.0, NAN, 2.0], 0), {}),
+    (F.multi_margin_loss, ([NAN, 1.0, 2.0], 0), {"p": 2}),
+]
+
+
+@pytest.mark.parametrize(("loss", "operands", "options"), HINGES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_hinge_of_what_is_no_number_has_no_slope(loss: Any, operands: Any, options: Any, dtype: Any) -> None:
+    """Whether a hinge is active is not known then, and a slope of zero would say that it is not."""
+    arrays = [np.array(o, dtype) if isinstance(o, list) else np.array(o) for o in operands]
+    value, gradient = loss.value_and_grad(*arrays, wrt="margin", **options)
+    assert np.isnan(value)
+    assert np.isnan(gradient)
+
+
+def test_a_class_that_is_not_read_may_be_no_number() -> None:
+    """An ignored sample costs nothing, and a class beside the label's has a slope of its own."""
+    x = np.array([[NAN, NAN], [0.0, 3.0]])
+    assert F.cross_entropy(x, [-100, 1]) == F.cross_entropy(x[1:], [1])
+    slopes = F.multi_margin_loss.grad(np.array([[3.0, 3.5, NAN]]), [0])
+    assert np.isnan(slopes).tolist() == [[True, False, True]]

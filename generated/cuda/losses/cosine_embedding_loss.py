@@ -129,69 +129,72 @@ def value_f32_h7_core():
 #     h7*m1))), 0) if Eq(target, -1) else 0))
 @core
 def value_f32_out_core(h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, target):
-    t1 = target == f32(1.0)
-    t2 = fadd(s0, f32(-0.0))
-    t3 = fsub(t2, s0)
-    t4 = fadd(fadd(fsub(s0, fsub(t2, t3)), fsub(f32(-0.0), t3)), s0_l)
-    t5 = fsub(t4, t4) == f32(0.0)
-    t6 = fadd(t2, t4)
-    t7 = fadd(s1, f32(-0.0))
-    t8 = fsub(t7, s1)
-    t9 = fadd(fadd(fsub(s1, fsub(t7, t8)), fsub(f32(-0.0), t8)), s1_l)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t7, t9)
-    t12 = (t11 if t10 else t7) == f32(0.0) and (fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)) == f32(0.0)
-    t13 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0) or t12
-    t14 = libdevice.fsqrt_rn(s0)
-    t15 = fmul(h7, m0)
-    t16 = libdevice.hypotf(t14, t15)
-    t17 = fdiv(s2, t16)
-    t18 = libdevice.fsqrt_rn(s1)
-    t19 = fmul(h7, m1)
-    t20 = libdevice.hypotf(t18, t19)
-    t21 = fdiv(t17, t20)
-    t22 = f32(0.0) if t13 else t21
-    t23 = -t22
-    t24 = fadd(t23, f32(1.0))
-    t25 = fsub(t24, t23)
-    t26 = libdevice.fabsf(t15) < libdevice.fabsf(t14)
-    t27 = t14 if t26 else t15
-    t28 = fmul(t27, t27)
-    t29 = fmul(t16, t16)
-    t30 = t15 if t26 else t14
-    t31 = fmul(t30, t30)
-    t32 = fadd(fadd(fsub(t28, t29), t31), libdevice.fmaf(t27, t27, -t28))
-    t33 = fadd(fsub(t32, libdevice.fmaf(t16, t16, -t29)), libdevice.fmaf(t30, t30, -t31))
-    t34 = fmul(fdiv(t14, t16), fmul(fadd(libdevice.fmaf(-t14, t14, s0), s0_l), inverse(fadd(t14, t14))))
-    t35 = fmul(fdiv(t15, t16), fadd(libdevice.fmaf(h7, m0, -t15), fmul(h7_l, m0)))
-    t36 = fmul(t17, fadd(fadd(fdiv(t33, fadd(t16, t16)), t34), t35))
-    t37 = fmul(fsub(fadd(libdevice.fmaf(-t17, t16, s2), s2_l), t36), inverse(t16))
-    t38 = libdevice.fabsf(t19) < libdevice.fabsf(t18)
-    t39 = t18 if t38 else t19
-    t40 = fmul(t39, t39)
-    t41 = fmul(t20, t20)
-    t42 = t19 if t38 else t18
-    t43 = fmul(t42, t42)
-    t44 = fadd(fadd(fsub(t40, t41), t43), libdevice.fmaf(t39, t39, -t40))
-    t45 = fadd(fsub(t44, libdevice.fmaf(t20, t20, -t41)), libdevice.fmaf(t42, t42, -t43))
-    t46 = fmul(fdiv(t18, t20), fmul(fadd(libdevice.fmaf(-t18, t18, s1), s1_l), inverse(fadd(t18, t18))))
-    t47 = fmul(fdiv(t19, t20), fadd(libdevice.fmaf(h7, m1, -t19), fmul(h7_l, m1)))
-    t48 = fmul(t21, fadd(fadd(fdiv(t45, fadd(t20, t20)), t46), t47))
-    t49 = f32(0.0) if t13 else fmul(fsub(fadd(libdevice.fmaf(-t21, t20, t17), t37), t48), inverse(t20))
-    t50 = target == f32(-1.0)
-    t51 = -margin
-    t52 = fadd(t51, t22)
-    t53 = fsub(t52, t51)
-    t54 = fadd(fadd(fadd(fsub(t51, fsub(t52, t53)), fsub(t22, t53)), -margin_l), t49)
-    t55 = t52 < f32(0.0) or t52 == f32(0.0) and t54 < f32(0.0)
-    t56 = f32(0.0) if t55 else t54
-    t57 = fsub(t56, t56) == f32(0.0)
-    t58 = f32(0.0) if t55 else t52
-    t59 = fadd(t58, t56)
-    t60 = (fsub(t56, fsub(t59, t58)) if t57 else f32(0.0)) if t50 else f32(0.0)
-    t61 = fadd(fadd(fsub(t23, fsub(t24, t25)), fsub(f32(1.0), t25)), -t49) if t1 else t60
-    t62 = t24 if t1 else (t59 if t57 else t58) if t50 else f32(0.0)
-    return fadd(t62, t61) if fsub(t61, t61) == f32(0.0) else t62
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == f32(1.0)
+    t4 = fadd(s0, f32(-0.0))
+    t5 = fsub(t4, s0)
+    t6 = fadd(fadd(fsub(s0, fsub(t4, t5)), fsub(f32(-0.0), t5)), s0_l)
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t4, t6)
+    t9 = fadd(s1, f32(-0.0))
+    t10 = fsub(t9, s1)
+    t11 = fadd(fadd(fsub(s1, fsub(t9, t10)), fsub(f32(-0.0), t10)), s1_l)
+    t12 = fsub(t11, t11) == f32(0.0)
+    t13 = fadd(t9, t11)
+    t14 = (t13 if t12 else t9) == f32(0.0) and (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) == f32(0.0)
+    t15 = (t8 if t7 else t4) == f32(0.0) and (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) == f32(0.0) or t14
+    t16 = libdevice.fsqrt_rn(s0)
+    t17 = fmul(h7, m0)
+    t18 = libdevice.hypotf(t16, t17)
+    t19 = fdiv(s2, t18)
+    t20 = libdevice.fsqrt_rn(s1)
+    t21 = fmul(h7, m1)
+    t22 = libdevice.hypotf(t20, t21)
+    t23 = fdiv(t19, t22)
+    t24 = f32(0.0) if t15 else t23
+    t25 = -t24
+    t26 = fadd(t25, f32(1.0))
+    t27 = fsub(t26, t25)
+    t28 = libdevice.fabsf(t17) < libdevice.fabsf(t16)
+    t29 = t16 if t28 else t17
+    t30 = fmul(t29, t29)
+    t31 = fmul(t18, t18)
+    t32 = t17 if t28 else t16
+    t33 = fmul(t32, t32)
+    t34 = fadd(fadd(fsub(t30, t31), t33), libdevice.fmaf(t29, t29, -t30))
+    t35 = fadd(fsub(t34, libdevice.fmaf(t18, t18, -t31)), libdevice.fmaf(t32, t32, -t33))
+    t36 = fmul(fdiv(t16, t18), fmul(fadd(libdevice.fmaf(-t16, t16, s0), s0_l), inverse(fadd(t16, t16))))
+    t37 = fmul(fdiv(t17, t18), fadd(libdevice.fmaf(h7, m0, -t17), fmul(h7_l, m0)))
+    t38 = fmul(t19, fadd(fadd(fdiv(t35, fadd(t18, t18)), t36), t37))
+    t39 = fmul(fsub(fadd(libdevice.fmaf(-t19, t18, s2), s2_l), t38), inverse(t18))
+    t40 = libdevice.fabsf(t21) < libdevice.fabsf(t20)
+    t41 = t20 if t40 else t21
+    t42 = fmul(t41, t41)
+    t43 = fmul(t22, t22)
+    t44 = t21 if t40 else t20
+    t45 = fmul(t44, t44)
+    t46 = fadd(fadd(fsub(t42, t43), t45), libdevice.fmaf(t41, t41, -t42))
+    t47 = fadd(fsub(t46, libdevice.fmaf(t22, t22, -t43)), libdevice.fmaf(t44, t44, -t45))
+    t48 = fmul(fdiv(t20, t22), fmul(fadd(libdevice.fmaf(-t20, t20, s1), s1_l), inverse(fadd(t20, t20))))
+    t49 = fmul(fdiv(t21, t22), fadd(libdevice.fmaf(h7, m1, -t21), fmul(h7_l, m1)))
+    t50 = fmul(t23, fadd(fadd(fdiv(t47, fadd(t22, t22)), t48), t49))
+    t51 = f32(0.0) if t15 else fmul(fsub(fadd(libdevice.fmaf(-t23, t22, t19), t39), t50), inverse(t22))
+    t52 = target == f32(-1.0)
+    t53 = -margin
+    t54 = fadd(t53, t24)
+    t55 = fsub(t54, t53)
+    t56 = fadd(fadd(fadd(fsub(t53, fsub(t54, t55)), fsub(t24, t55)), -margin_l), t51)
+    t57 = t54 < f32(0.0) or t54 == f32(0.0) and t56 < f32(0.0)
+    t58 = f32(0.0) if t57 else t56
+    t59 = fsub(t58, t58) == f32(0.0)
+    t60 = f32(0.0) if t57 else t54
+    t61 = fadd(t60, t58)
+    t62 = (fsub(t58, fsub(t61, t60)) if t59 else f32(0.0)) if t52 else f32(0.0)
+    t63 = f32(0.0) if t2 else fadd(fadd(fsub(t25, fsub(t26, t27)), fsub(f32(1.0), t27)), -t51) if t3 else t62
+    t64 = f32(0.0) if t1 else t63
+    t65 = target if t1 else s2 if t2 else t26 if t3 else (t61 if t59 else t60) if t52 else f32(0.0)
+    return fadd(t65, t64) if fsub(t64, t64) == f32(0.0) else t65
 
 
 # m0 = scale over D.1 of input1[D.1]
@@ -264,52 +267,55 @@ def value_f64_h7_core():
 #     h7*m1))), 0) if Eq(target, -1) else 0))
 @core
 def value_f64_out_core(h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
-    t1 = target == 1.0
-    t2 = dadd(s0, -0.0)
-    t3 = dadd(t2, -s0)
-    t4 = dadd(dadd(dadd(s0, -dadd(t2, -t3)), dadd(-0.0, -t3)), s0_l)
-    t5 = dadd(t4, -t4) == 0.0
-    t6 = dadd(t2, t4)
-    t7 = dadd(s1, -0.0)
-    t8 = dadd(t7, -s1)
-    t9 = dadd(dadd(dadd(s1, -dadd(t7, -t8)), dadd(-0.0, -t8)), s1_l)
-    t10 = dadd(t9, -t9) == 0.0
-    t11 = dadd(t7, t9)
-    t12 = (t11 if t10 else t7) == 0.0 and (dadd(t9, -dadd(t11, -t7)) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (dadd(t4, -dadd(t6, -t2)) if t5 else 0.0) == 0.0 or t12
-    t14 = libdevice.dsqrt_rn(s0)
-    t15 = dmul(h7, m0)
-    t16 = hypot(t14, t15)
-    t17 = ddiv(s2, t16)
-    t18 = libdevice.dsqrt_rn(s1)
-    t19 = dmul(h7, m1)
-    t20 = hypot(t18, t19)
-    t21 = ddiv(t17, t20)
-    t22 = 0.0 if t13 else t21
-    t23 = -t22
-    t24 = dadd(t23, 1.0)
-    t25 = dadd(t24, -t23)
-    t26 = dmul(ddiv(t14, t16), ddiv(dadd(libdevice.fma(-t14, t14, s0), s0_l), dadd(t14, t14)))
-    t27 = dmul(ddiv(t15, t16), dadd(libdevice.fma(h7, m0, -t15), dmul(h7_l, m0)))
-    t28 = dmul(t17, dadd(dadd(hypot_low(t14, t15), t26), t27))
-    t29 = dmul(ddiv(t18, t20), ddiv(dadd(libdevice.fma(-t18, t18, s1), s1_l), dadd(t18, t18)))
-    t30 = dmul(ddiv(t19, t20), dadd(libdevice.fma(h7, m1, -t19), dmul(h7_l, m1)))
-    t31 = dadd(libdevice.fma(-t21, t20, t17), ddiv(dadd(dadd(libdevice.fma(-t17, t16, s2), s2_l), -t28), t16))
-    t32 = 0.0 if t13 else ddiv(dadd(t31, -dmul(t21, dadd(dadd(hypot_low(t18, t19), t29), t30))), t20)
-    t33 = target == -1.0
-    t34 = dadd(t22, -margin)
-    t35 = -margin
-    t36 = dadd(t34, -t35)
-    t37 = dadd(dadd(dadd(t35, -dadd(t34, -t36)), dadd(t22, -t36)), t32)
-    t38 = t34 < 0.0 or t34 == 0.0 and t37 < 0.0
-    t39 = 0.0 if t38 else t37
-    t40 = dadd(t39, -t39) == 0.0
-    t41 = 0.0 if t38 else t34
-    t42 = dadd(t41, t39)
-    t43 = dadd(dadd(dadd(t23, -dadd(t24, -t25)), dadd(1.0, -t25)), -t32)
-    t44 = t43 if t1 else (dadd(t39, -dadd(t42, -t41)) if t40 else 0.0) if t33 else 0.0
-    t45 = t24 if t1 else (t42 if t40 else t41) if t33 else 0.0
-    return dadd(t45, t44) if dadd(t44, -t44) == 0.0 else t45
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == 1.0
+    t4 = dadd(s0, -0.0)
+    t5 = dadd(t4, -s0)
+    t6 = dadd(dadd(dadd(s0, -dadd(t4, -t5)), dadd(-0.0, -t5)), s0_l)
+    t7 = dadd(t6, -t6) == 0.0
+    t8 = dadd(t4, t6)
+    t9 = dadd(s1, -0.0)
+    t10 = dadd(t9, -s1)
+    t11 = dadd(dadd(dadd(s1, -dadd(t9, -t10)), dadd(-0.0, -t10)), s1_l)
+    t12 = dadd(t11, -t11) == 0.0
+    t13 = dadd(t9, t11)
+    t14 = (t13 if t12 else t9) == 0.0 and (dadd(t11, -dadd(t13, -t9)) if t12 else 0.0) == 0.0
+    t15 = (t8 if t7 else t4) == 0.0 and (dadd(t6, -dadd(t8, -t4)) if t7 else 0.0) == 0.0 or t14
+    t16 = libdevice.dsqrt_rn(s0)
+    t17 = dmul(h7, m0)
+    t18 = hypot(t16, t17)
+    t19 = ddiv(s2, t18)
+    t20 = libdevice.dsqrt_rn(s1)
+    t21 = dmul(h7, m1)
+    t22 = hypot(t20, t21)
+    t23 = ddiv(t19, t22)
+    t24 = 0.0 if t15 else t23
+    t25 = -t24
+    t26 = dadd(t25, 1.0)
+    t27 = dadd(t26, -t25)
+    t28 = dmul(ddiv(t16, t18), ddiv(dadd(libdevice.fma(-t16, t16, s0), s0_l), dadd(t16, t16)))
+    t29 = dmul(ddiv(t17, t18), dadd(libdevice.fma(h7, m0, -t17), dmul(h7_l, m0)))
+    t30 = dmul(t19, dadd(dadd(hypot_low(t16, t17), t28), t29))
+    t31 = dmul(ddiv(t20, t22), ddiv(dadd(libdevice.fma(-t20, t20, s1), s1_l), dadd(t20, t20)))
+    t32 = dmul(ddiv(t21, t22), dadd(libdevice.fma(h7, m1, -t21), dmul(h7_l, m1)))
+    t33 = dadd(libdevice.fma(-t23, t22, t19), ddiv(dadd(dadd(libdevice.fma(-t19, t18, s2), s2_l), -t30), t18))
+    t34 = 0.0 if t15 else ddiv(dadd(t33, -dmul(t23, dadd(dadd(hypot_low(t20, t21), t31), t32))), t22)
+    t35 = target == -1.0
+    t36 = dadd(t24, -margin)
+    t37 = -margin
+    t38 = dadd(t36, -t37)
+    t39 = dadd(dadd(dadd(t37, -dadd(t36, -t38)), dadd(t24, -t38)), t34)
+    t40 = t36 < 0.0 or t36 == 0.0 and t39 < 0.0
+    t41 = 0.0 if t40 else t39
+    t42 = dadd(t41, -t41) == 0.0
+    t43 = 0.0 if t40 else t36
+    t44 = dadd(t43, t41)
+    t45 = dadd(dadd(dadd(t25, -dadd(t26, -t27)), dadd(1.0, -t27)), -t34)
+    t46 = 0.0 if t2 else t45 if t3 else (dadd(t41, -dadd(t44, -t43)) if t42 else 0.0) if t35 else 0.0
+    t47 = 0.0 if t1 else t46
+    t48 = target if t1 else s2 if t2 else t26 if t3 else (t44 if t42 else t43) if t35 else 0.0
+    return dadd(t48, t47) if dadd(t47, -t47) == 0.0 else t48
 
 
 # e0 = hypot(sqrt(s0), h7*m0)
@@ -362,51 +368,54 @@ def vjp_f32_e1_core(h7, h7_l, m1, s1, s1_l):
 #     1/(e0*e1)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if Eq(target, -1) else 0))
 @core
 def vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, target):
-    t1 = target == f32(1.0)
-    t2 = fadd(s0, f32(-0.0))
-    t3 = fsub(t2, s0)
-    t4 = fadd(fadd(fsub(s0, fsub(t2, t3)), fsub(f32(-0.0), t3)), s0_l)
-    t5 = fsub(t4, t4) == f32(0.0)
-    t6 = fadd(t2, t4)
-    t7 = fadd(s1, f32(-0.0))
-    t8 = fsub(t7, s1)
-    t9 = fadd(fadd(fsub(s1, fsub(t7, t8)), fsub(f32(-0.0), t8)), s1_l)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t7, t9)
-    t12 = (t11 if t10 else t7) == f32(0.0) and (fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)) == f32(0.0)
-    t13 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0) or t12
-    t14 = fdiv(f32(1.0), e0)
-    t15 = fdiv(t14, e1)
-    t16 = inverse(e0)
-    t17 = fmul(fsub(libdevice.fmaf(-t14, e0, f32(1.0)), fmul(t14, e0_l)), t16)
-    t18 = inverse(e1)
-    t19 = f32(0.0) if t13 else fmul(fsub(fadd(libdevice.fmaf(-t15, e1, t14), t17), fmul(t15, e1_l)), t18)
-    t20 = target == f32(-1.0)
-    t21 = -margin
-    t22 = fdiv(s2, e0)
-    t23 = fdiv(t22, e1)
-    t24 = f32(0.0) if t13 else t23
-    t25 = fadd(t21, t24)
-    t26 = -t25
-    t27 = fadd(f32(0.0), t26)
-    t28 = fsub(t27, f32(0.0))
-    t29 = fsub(t25, t21)
-    t30 = fmul(fsub(fadd(libdevice.fmaf(-t22, e0, s2), s2_l), fmul(t22, e0_l)), t16)
-    t31 = f32(0.0) if t13 else fmul(fsub(fadd(libdevice.fmaf(-t23, e1, t22), t30), fmul(t23, e1_l)), t18)
-    t32 = -fadd(fadd(fadd(fsub(t21, fsub(t25, t29)), fsub(t24, t29)), -margin_l), t31)
-    t33 = fadd(fadd(fsub(f32(0.0), fsub(t27, t28)), fsub(t26, t28)), t32)
-    t34 = fsub(t33, t33) == f32(0.0)
-    t35 = fadd(t27, t33)
-    t36 = t35 if t34 else t27
-    t37 = t36 < f32(0.0) or t36 == f32(0.0) and (fsub(t33, fsub(t35, t27)) if t34 else f32(0.0)) <= f32(0.0)
-    t38 = -t19 if t1 else (t19 if t37 else f32(0.0)) if t20 else f32(0.0)
-    t39 = fsub(t38, t38) == f32(0.0)
-    t40 = f32(0.0) if t13 else t15
-    t41 = -t40 if t1 else (t40 if t37 else f32(0.0)) if t20 else f32(0.0)
-    t42 = fadd(t41, t38)
-    t43 = t42 if t39 else t41
-    t44 = (fsub(t38, fsub(t42, t41)) if t39 else f32(0.0)) if fsub(t43, t43) == f32(0.0) else f32(0.0)
-    return t43, t44
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == f32(1.0)
+    t4 = fadd(s0, f32(-0.0))
+    t5 = fsub(t4, s0)
+    t6 = fadd(fadd(fsub(s0, fsub(t4, t5)), fsub(f32(-0.0), t5)), s0_l)
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t4, t6)
+    t9 = fadd(s1, f32(-0.0))
+    t10 = fsub(t9, s1)
+    t11 = fadd(fadd(fsub(s1, fsub(t9, t10)), fsub(f32(-0.0), t10)), s1_l)
+    t12 = fsub(t11, t11) == f32(0.0)
+    t13 = fadd(t9, t11)
+    t14 = (t13 if t12 else t9) == f32(0.0) and (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) == f32(0.0)
+    t15 = (t8 if t7 else t4) == f32(0.0) and (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) == f32(0.0) or t14
+    t16 = fdiv(f32(1.0), e0)
+    t17 = fdiv(t16, e1)
+    t18 = inverse(e0)
+    t19 = fmul(fsub(libdevice.fmaf(-t16, e0, f32(1.0)), fmul(t16, e0_l)), t18)
+    t20 = inverse(e1)
+    t21 = f32(0.0) if t15 else fmul(fsub(fadd(libdevice.fmaf(-t17, e1, t16), t19), fmul(t17, e1_l)), t20)
+    t22 = target == f32(-1.0)
+    t23 = -margin
+    t24 = fdiv(s2, e0)
+    t25 = fdiv(t24, e1)
+    t26 = f32(0.0) if t15 else t25
+    t27 = fadd(t23, t26)
+    t28 = -t27
+    t29 = fadd(f32(0.0), t28)
+    t30 = fsub(t29, f32(0.0))
+    t31 = fsub(t27, t23)
+    t32 = fmul(fsub(fadd(libdevice.fmaf(-t24, e0, s2), s2_l), fmul(t24, e0_l)), t18)
+    t33 = f32(0.0) if t15 else fmul(fsub(fadd(libdevice.fmaf(-t25, e1, t24), t32), fmul(t25, e1_l)), t20)
+    t34 = -fadd(fadd(fadd(fsub(t23, fsub(t27, t31)), fsub(t26, t31)), -margin_l), t33)
+    t35 = fadd(fadd(fsub(f32(0.0), fsub(t29, t30)), fsub(t28, t30)), t34)
+    t36 = fsub(t35, t35) == f32(0.0)
+    t37 = fadd(t29, t35)
+    t38 = t37 if t36 else t29
+    t39 = t38 < f32(0.0) or t38 == f32(0.0) and (fsub(t35, fsub(t37, t29)) if t36 else f32(0.0)) <= f32(0.0)
+    t40 = f32(0.0) if t2 else -t21 if t3 else (t21 if t39 else f32(0.0)) if t22 else f32(0.0)
+    t41 = f32(0.0) if t1 else t40
+    t42 = fsub(t41, t41) == f32(0.0)
+    t43 = f32(0.0) if t15 else t17
+    t44 = target if t1 else s2 if t2 else -t43 if t3 else (t43 if t39 else f32(0.0)) if t22 else f32(0.0)
+    t45 = fadd(t44, t41)
+    t46 = t45 if t42 else t44
+    t47 = (fsub(t41, fsub(t45, t44)) if t42 else f32(0.0)) if fsub(t46, t46) == f32(0.0) else f32(0.0)
+    return t46, t47
 
 
 # s5 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0*e1**3)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
@@ -414,54 +423,57 @@ def vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2
 #     -1) else 0))
 @core
 def vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, target):
-    t1 = target == f32(1.0)
-    t2 = fadd(s0, f32(-0.0))
-    t3 = fsub(t2, s0)
-    t4 = fadd(fadd(fsub(s0, fsub(t2, t3)), fsub(f32(-0.0), t3)), s0_l)
-    t5 = fsub(t4, t4) == f32(0.0)
-    t6 = fadd(t2, t4)
-    t7 = fadd(s1, f32(-0.0))
-    t8 = fsub(t7, s1)
-    t9 = fadd(fadd(fsub(s1, fsub(t7, t8)), fsub(f32(-0.0), t8)), s1_l)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t7, t9)
-    t12 = (t11 if t10 else t7) == f32(0.0) and (fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)) == f32(0.0)
-    t13 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0) or t12
-    t14 = fdiv(s2, e0)
-    t15 = fmul(t14, f32(0.5))
-    t16 = fdiv(t15, e1)
-    t17 = fdiv(t16, e1)
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == f32(1.0)
+    t4 = fadd(s0, f32(-0.0))
+    t5 = fsub(t4, s0)
+    t6 = fadd(fadd(fsub(s0, fsub(t4, t5)), fsub(f32(-0.0), t5)), s0_l)
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t4, t6)
+    t9 = fadd(s1, f32(-0.0))
+    t10 = fsub(t9, s1)
+    t11 = fadd(fadd(fsub(s1, fsub(t9, t10)), fsub(f32(-0.0), t10)), s1_l)
+    t12 = fsub(t11, t11) == f32(0.0)
+    t13 = fadd(t9, t11)
+    t14 = (t13 if t12 else t9) == f32(0.0) and (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) == f32(0.0)
+    t15 = (t8 if t7 else t4) == f32(0.0) and (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) == f32(0.0) or t14
+    t16 = fdiv(s2, e0)
+    t17 = fmul(t16, f32(0.5))
     t18 = fdiv(t17, e1)
-    t19 = -t18
-    t20 = fmul(fsub(fadd(libdevice.fmaf(-t14, e0, s2), s2_l), fmul(t14, e0_l)), inverse(e0))
-    t21 = inverse(e1)
-    t22 = fmul(fsub(fadd(libdevice.fmaf(-t16, e1, t15), fmul(t20, f32(0.5))), fmul(t16, e1_l)), t21)
-    t23 = fmul(fsub(fadd(libdevice.fmaf(-t17, e1, t16), t22), fmul(t17, e1_l)), t21)
-    t24 = f32(0.0) if t13 else -fmul(fsub(fadd(libdevice.fmaf(t19, e1, t17), t23), fmul(t18, e1_l)), t21)
-    t25 = target == f32(-1.0)
-    t26 = -margin
-    t27 = fdiv(t14, e1)
-    t28 = f32(0.0) if t13 else t27
-    t29 = fadd(t26, t28)
-    t30 = -t29
-    t31 = fadd(f32(0.0), t30)
-    t32 = fsub(t31, f32(0.0))
-    t33 = fsub(t29, t26)
-    t34 = f32(0.0) if t13 else fmul(fsub(fadd(libdevice.fmaf(-t27, e1, t14), t20), fmul(t27, e1_l)), t21)
-    t35 = -fadd(fadd(fadd(fsub(t26, fsub(t29, t33)), fsub(t28, t33)), -margin_l), t34)
-    t36 = fadd(fadd(fsub(f32(0.0), fsub(t31, t32)), fsub(t30, t32)), t35)
-    t37 = fsub(t36, t36) == f32(0.0)
-    t38 = fadd(t31, t36)
-    t39 = t38 if t37 else t31
-    t40 = t39 < f32(0.0) or t39 == f32(0.0) and (fsub(t36, fsub(t38, t31)) if t37 else f32(0.0)) <= f32(0.0)
-    t41 = -t24 if t1 else (t24 if t40 else f32(0.0)) if t25 else f32(0.0)
-    t42 = fsub(t41, t41) == f32(0.0)
-    t43 = f32(0.0) if t13 else t19
-    t44 = -t43 if t1 else (t43 if t40 else f32(0.0)) if t25 else f32(0.0)
-    t45 = fadd(t44, t41)
-    t46 = t45 if t42 else t44
-    t47 = (fsub(t41, fsub(t45, t44)) if t42 else f32(0.0)) if fsub(t46, t46) == f32(0.0) else f32(0.0)
-    return t46, t47
+    t19 = fdiv(t18, e1)
+    t20 = fdiv(t19, e1)
+    t21 = -t20
+    t22 = fmul(fsub(fadd(libdevice.fmaf(-t16, e0, s2), s2_l), fmul(t16, e0_l)), inverse(e0))
+    t23 = inverse(e1)
+    t24 = fmul(fsub(fadd(libdevice.fmaf(-t18, e1, t17), fmul(t22, f32(0.5))), fmul(t18, e1_l)), t23)
+    t25 = fmul(fsub(fadd(libdevice.fmaf(-t19, e1, t18), t24), fmul(t19, e1_l)), t23)
+    t26 = f32(0.0) if t15 else -fmul(fsub(fadd(libdevice.fmaf(t21, e1, t19), t25), fmul(t20, e1_l)), t23)
+    t27 = target == f32(-1.0)
+    t28 = -margin
+    t29 = fdiv(t16, e1)
+    t30 = f32(0.0) if t15 else t29
+    t31 = fadd(t28, t30)
+    t32 = -t31
+    t33 = fadd(f32(0.0), t32)
+    t34 = fsub(t33, f32(0.0))
+    t35 = fsub(t31, t28)
+    t36 = f32(0.0) if t15 else fmul(fsub(fadd(libdevice.fmaf(-t29, e1, t16), t22), fmul(t29, e1_l)), t23)
+    t37 = -fadd(fadd(fadd(fsub(t28, fsub(t31, t35)), fsub(t30, t35)), -margin_l), t36)
+    t38 = fadd(fadd(fsub(f32(0.0), fsub(t33, t34)), fsub(t32, t34)), t37)
+    t39 = fsub(t38, t38) == f32(0.0)
+    t40 = fadd(t33, t38)
+    t41 = t40 if t39 else t33
+    t42 = t41 < f32(0.0) or t41 == f32(0.0) and (fsub(t38, fsub(t40, t33)) if t39 else f32(0.0)) <= f32(0.0)
+    t43 = f32(0.0) if t2 else -t26 if t3 else (t26 if t42 else f32(0.0)) if t27 else f32(0.0)
+    t44 = f32(0.0) if t1 else t43
+    t45 = fsub(t44, t44) == f32(0.0)
+    t46 = f32(0.0) if t15 else t21
+    t47 = target if t1 else s2 if t2 else -t46 if t3 else (t46 if t42 else f32(0.0)) if t27 else f32(0.0)
+    t48 = fadd(t47, t44)
+    t49 = t48 if t45 else t47
+    t50 = (fsub(t44, fsub(t48, t47)) if t45 else f32(0.0)) if fsub(t49, t49) == f32(0.0) else f32(0.0)
+    return t49, t50
 
 
 # s6 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0**3*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
@@ -469,55 +481,58 @@ def vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2
 #     -1) else 0))
 @core
 def vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, target):
-    t1 = target == f32(1.0)
-    t2 = fadd(s0, f32(-0.0))
-    t3 = fsub(t2, s0)
-    t4 = fadd(fadd(fsub(s0, fsub(t2, t3)), fsub(f32(-0.0), t3)), s0_l)
-    t5 = fsub(t4, t4) == f32(0.0)
-    t6 = fadd(t2, t4)
-    t7 = fadd(s1, f32(-0.0))
-    t8 = fsub(t7, s1)
-    t9 = fadd(fadd(fsub(s1, fsub(t7, t8)), fsub(f32(-0.0), t8)), s1_l)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t7, t9)
-    t12 = (t11 if t10 else t7) == f32(0.0) and (fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)) == f32(0.0)
-    t13 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0) or t12
-    t14 = fdiv(s2, e0)
-    t15 = fmul(t14, f32(0.5))
-    t16 = fdiv(t15, e0)
-    t17 = fdiv(t16, e0)
-    t18 = fdiv(t17, e1)
-    t19 = -t18
-    t20 = inverse(e0)
-    t21 = fmul(fsub(fadd(libdevice.fmaf(-t14, e0, s2), s2_l), fmul(t14, e0_l)), t20)
-    t22 = fmul(fsub(fadd(libdevice.fmaf(-t16, e0, t15), fmul(t21, f32(0.5))), fmul(t16, e0_l)), t20)
-    t23 = fmul(fsub(fadd(libdevice.fmaf(-t17, e0, t16), t22), fmul(t17, e0_l)), t20)
-    t24 = inverse(e1)
-    t25 = f32(0.0) if t13 else -fmul(fsub(fadd(libdevice.fmaf(t19, e1, t17), t23), fmul(t18, e1_l)), t24)
-    t26 = target == f32(-1.0)
-    t27 = -margin
-    t28 = fdiv(t14, e1)
-    t29 = f32(0.0) if t13 else t28
-    t30 = fadd(t27, t29)
-    t31 = -t30
-    t32 = fadd(f32(0.0), t31)
-    t33 = fsub(t32, f32(0.0))
-    t34 = fsub(t30, t27)
-    t35 = f32(0.0) if t13 else fmul(fsub(fadd(libdevice.fmaf(-t28, e1, t14), t21), fmul(t28, e1_l)), t24)
-    t36 = -fadd(fadd(fadd(fsub(t27, fsub(t30, t34)), fsub(t29, t34)), -margin_l), t35)
-    t37 = fadd(fadd(fsub(f32(0.0), fsub(t32, t33)), fsub(t31, t33)), t36)
-    t38 = fsub(t37, t37) == f32(0.0)
-    t39 = fadd(t32, t37)
-    t40 = t39 if t38 else t32
-    t41 = t40 < f32(0.0) or t40 == f32(0.0) and (fsub(t37, fsub(t39, t32)) if t38 else f32(0.0)) <= f32(0.0)
-    t42 = -t25 if t1 else (t25 if t41 else f32(0.0)) if t26 else f32(0.0)
-    t43 = fsub(t42, t42) == f32(0.0)
-    t44 = f32(0.0) if t13 else t19
-    t45 = -t44 if t1 else (t44 if t41 else f32(0.0)) if t26 else f32(0.0)
-    t46 = fadd(t45, t42)
-    t47 = t46 if t43 else t45
-    t48 = (fsub(t42, fsub(t46, t45)) if t43 else f32(0.0)) if fsub(t47, t47) == f32(0.0) else f32(0.0)
-    return t47, t48
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == f32(1.0)
+    t4 = fadd(s0, f32(-0.0))
+    t5 = fsub(t4, s0)
+    t6 = fadd(fadd(fsub(s0, fsub(t4, t5)), fsub(f32(-0.0), t5)), s0_l)
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t4, t6)
+    t9 = fadd(s1, f32(-0.0))
+    t10 = fsub(t9, s1)
+    t11 = fadd(fadd(fsub(s1, fsub(t9, t10)), fsub(f32(-0.0), t10)), s1_l)
+    t12 = fsub(t11, t11) == f32(0.0)
+    t13 = fadd(t9, t11)
+    t14 = (t13 if t12 else t9) == f32(0.0) and (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) == f32(0.0)
+    t15 = (t8 if t7 else t4) == f32(0.0) and (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) == f32(0.0) or t14
+    t16 = fdiv(s2, e0)
+    t17 = fmul(t16, f32(0.5))
+    t18 = fdiv(t17, e0)
+    t19 = fdiv(t18, e0)
+    t20 = fdiv(t19, e1)
+    t21 = -t20
+    t22 = inverse(e0)
+    t23 = fmul(fsub(fadd(libdevice.fmaf(-t16, e0, s2), s2_l), fmul(t16, e0_l)), t22)
+    t24 = fmul(fsub(fadd(libdevice.fmaf(-t18, e0, t17), fmul(t23, f32(0.5))), fmul(t18, e0_l)), t22)
+    t25 = fmul(fsub(fadd(libdevice.fmaf(-t19, e0, t18), t24), fmul(t19, e0_l)), t22)
+    t26 = inverse(e1)
+    t27 = f32(0.0) if t15 else -fmul(fsub(fadd(libdevice.fmaf(t21, e1, t19), t25), fmul(t20, e1_l)), t26)
+    t28 = target == f32(-1.0)
+    t29 = -margin
+    t30 = fdiv(t16, e1)
+    t31 = f32(0.0) if t15 else t30
+    t32 = fadd(t29, t31)
+    t33 = -t32
+    t34 = fadd(f32(0.0), t33)
+    t35 = fsub(t34, f32(0.0))
+    t36 = fsub(t32, t29)
+    t37 = f32(0.0) if t15 else fmul(fsub(fadd(libdevice.fmaf(-t30, e1, t16), t23), fmul(t30, e1_l)), t26)
+    t38 = -fadd(fadd(fadd(fsub(t29, fsub(t32, t36)), fsub(t31, t36)), -margin_l), t37)
+    t39 = fadd(fadd(fsub(f32(0.0), fsub(t34, t35)), fsub(t33, t35)), t38)
+    t40 = fsub(t39, t39) == f32(0.0)
+    t41 = fadd(t34, t39)
+    t42 = t41 if t40 else t34
+    t43 = t42 < f32(0.0) or t42 == f32(0.0) and (fsub(t39, fsub(t41, t34)) if t40 else f32(0.0)) <= f32(0.0)
+    t44 = f32(0.0) if t2 else -t27 if t3 else (t27 if t43 else f32(0.0)) if t28 else f32(0.0)
+    t45 = f32(0.0) if t1 else t44
+    t46 = fsub(t45, t45) == f32(0.0)
+    t47 = f32(0.0) if t15 else t21
+    t48 = target if t1 else s2 if t2 else -t47 if t3 else (t47 if t43 else f32(0.0)) if t28 else f32(0.0)
+    t49 = fadd(t48, t45)
+    t50 = t49 if t46 else t48
+    t51 = (fsub(t45, fsub(t49, t48)) if t46 else f32(0.0)) if fsub(t50, t50) == f32(0.0) else f32(0.0)
+    return t50, t51
 
 
 # dinput1[D] = g*m0*(s4*y1[D] + 2*s6*y0[D])
@@ -596,49 +611,51 @@ def vjp_f64_e1_core(h7, h7_l, m1, s1, s1_l):
 #     1/(e0*e1)) if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) >= 0 else 0) if Eq(target, -1) else 0))
 @core
 def vjp_f64_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
-    t1 = target == 1.0
-    t2 = dadd(s0, -0.0)
-    t3 = dadd(t2, -s0)
-    t4 = dadd(dadd(dadd(s0, -dadd(t2, -t3)), dadd(-0.0, -t3)), s0_l)
-    t5 = dadd(t4, -t4) == 0.0
-    t6 = dadd(t2, t4)
-    t7 = dadd(s1, -0.0)
-    t8 = dadd(t7, -s1)
-    t9 = dadd(dadd(dadd(s1, -dadd(t7, -t8)), dadd(-0.0, -t8)), s1_l)
-    t10 = dadd(t9, -t9) == 0.0
-    t11 = dadd(t7, t9)
-    t12 = (t11 if t10 else t7) == 0.0 and (dadd(t9, -dadd(t11, -t7)) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (dadd(t4, -dadd(t6, -t2)) if t5 else 0.0) == 0.0 or t12
-    t14 = ddiv(1.0, e0)
-    t15 = ddiv(t14, e1)
-    t16 = dadd(libdevice.fma(-t15, e1, t14), ddiv(dadd(libdevice.fma(-t14, e0, 1.0), -dmul(t14, e0_l)), e0))
-    t17 = 0.0 if t13 else ddiv(dadd(t16, -dmul(t15, e1_l)), e1)
-    t18 = target == -1.0
-    t19 = ddiv(s2, e0)
-    t20 = ddiv(t19, e1)
-    t21 = 0.0 if t13 else t20
-    t22 = dadd(t21, -margin)
-    t23 = -t22
-    t24 = dadd(0.0, t23)
-    t25 = dadd(t24, -0.0)
-    t26 = -margin
-    t27 = dadd(t22, -t26)
-    t28 = ddiv(dadd(dadd(libdevice.fma(-t19, e0, s2), s2_l), -dmul(t19, e0_l)), e0)
-    t29 = 0.0 if t13 else ddiv(dadd(dadd(libdevice.fma(-t20, e1, t19), t28), -dmul(t20, e1_l)), e1)
-    t30 = -dadd(dadd(dadd(t26, -dadd(t22, -t27)), dadd(t21, -t27)), t29)
-    t31 = dadd(dadd(dadd(0.0, -dadd(t24, -t25)), dadd(t23, -t25)), t30)
-    t32 = dadd(t31, -t31) == 0.0
-    t33 = dadd(t24, t31)
-    t34 = t33 if t32 else t24
-    t35 = t34 < 0.0 or t34 == 0.0 and (dadd(t31, -dadd(t33, -t24)) if t32 else 0.0) <= 0.0
-    t36 = -t17 if t1 else (t17 if t35 else 0.0) if t18 else 0.0
-    t37 = dadd(t36, -t36) == 0.0
-    t38 = 0.0 if t13 else t15
-    t39 = -t38 if t1 else (t38 if t35 else 0.0) if t18 else 0.0
-    t40 = dadd(t39, t36)
-    t41 = t40 if t37 else t39
-    t42 = (dadd(t36, -dadd(t40, -t39)) if t37 else 0.0) if dadd(t41, -t41) == 0.0 else 0.0
-    return t41, t42
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == 1.0
+    t4 = dadd(s0, -0.0)
+    t5 = dadd(t4, -s0)
+    t6 = dadd(dadd(dadd(s0, -dadd(t4, -t5)), dadd(-0.0, -t5)), s0_l)
+    t7 = dadd(t6, -t6) == 0.0
+    t8 = dadd(t4, t6)
+    t9 = dadd(s1, -0.0)
+    t10 = dadd(t9, -s1)
+    t11 = dadd(dadd(dadd(s1, -dadd(t9, -t10)), dadd(-0.0, -t10)), s1_l)
+    t12 = dadd(t11, -t11) == 0.0
+    t13 = dadd(t9, t11)
+    t14 = (t13 if t12 else t9) == 0.0 and (dadd(t11, -dadd(t13, -t9)) if t12 else 0.0) == 0.0
+    t15 = (t8 if t7 else t4) == 0.0 and (dadd(t6, -dadd(t8, -t4)) if t7 else 0.0) == 0.0 or t14
+    t16 = ddiv(1.0, e0)
+    t17 = ddiv(t16, e1)
+    t18 = dadd(libdevice.fma(-t17, e1, t16), ddiv(dadd(libdevice.fma(-t16, e0, 1.0), -dmul(t16, e0_l)), e0))
+    t19 = 0.0 if t15 else ddiv(dadd(t18, -dmul(t17, e1_l)), e1)
+    t20 = target == -1.0
+    t21 = ddiv(s2, e0)
+    t22 = ddiv(t21, e1)
+    t23 = 0.0 if t15 else t22
+    t24 = dadd(t23, -margin)
+    t25 = -t24
+    t26 = dadd(0.0, t25)
+    t27 = dadd(t26, -0.0)
+    t28 = -margin
+    t29 = dadd(t24, -t28)
+    t30 = ddiv(dadd(dadd(libdevice.fma(-t21, e0, s2), s2_l), -dmul(t21, e0_l)), e0)
+    t31 = 0.0 if t15 else ddiv(dadd(dadd(libdevice.fma(-t22, e1, t21), t30), -dmul(t22, e1_l)), e1)
+    t32 = -dadd(dadd(dadd(t28, -dadd(t24, -t29)), dadd(t23, -t29)), t31)
+    t33 = dadd(dadd(dadd(0.0, -dadd(t26, -t27)), dadd(t25, -t27)), t32)
+    t34 = dadd(t33, -t33) == 0.0
+    t35 = dadd(t26, t33)
+    t36 = t35 if t34 else t26
+    t37 = t36 < 0.0 or t36 == 0.0 and (dadd(t33, -dadd(t35, -t26)) if t34 else 0.0) <= 0.0
+    t38 = 0.0 if t1 else 0.0 if t2 else -t19 if t3 else (t19 if t37 else 0.0) if t20 else 0.0
+    t39 = dadd(t38, -t38) == 0.0
+    t40 = 0.0 if t15 else t17
+    t41 = target if t1 else s2 if t2 else -t40 if t3 else (t40 if t37 else 0.0) if t20 else 0.0
+    t42 = dadd(t41, t38)
+    t43 = t42 if t39 else t41
+    t44 = (dadd(t38, -dadd(t42, -t41)) if t39 else 0.0) if dadd(t43, -t43) == 0.0 else 0.0
+    return t43, t44
 
 
 # s5 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0*e1**3)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
@@ -646,53 +663,55 @@ def vjp_f64_s4_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, ta
 #     -1) else 0))
 @core
 def vjp_f64_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
-    t1 = target == 1.0
-    t2 = dadd(s0, -0.0)
-    t3 = dadd(t2, -s0)
-    t4 = dadd(dadd(dadd(s0, -dadd(t2, -t3)), dadd(-0.0, -t3)), s0_l)
-    t5 = dadd(t4, -t4) == 0.0
-    t6 = dadd(t2, t4)
-    t7 = dadd(s1, -0.0)
-    t8 = dadd(t7, -s1)
-    t9 = dadd(dadd(dadd(s1, -dadd(t7, -t8)), dadd(-0.0, -t8)), s1_l)
-    t10 = dadd(t9, -t9) == 0.0
-    t11 = dadd(t7, t9)
-    t12 = (t11 if t10 else t7) == 0.0 and (dadd(t9, -dadd(t11, -t7)) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (dadd(t4, -dadd(t6, -t2)) if t5 else 0.0) == 0.0 or t12
-    t14 = ddiv(s2, e0)
-    t15 = dmul(t14, 0.5)
-    t16 = ddiv(t15, e1)
-    t17 = ddiv(t16, e1)
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == 1.0
+    t4 = dadd(s0, -0.0)
+    t5 = dadd(t4, -s0)
+    t6 = dadd(dadd(dadd(s0, -dadd(t4, -t5)), dadd(-0.0, -t5)), s0_l)
+    t7 = dadd(t6, -t6) == 0.0
+    t8 = dadd(t4, t6)
+    t9 = dadd(s1, -0.0)
+    t10 = dadd(t9, -s1)
+    t11 = dadd(dadd(dadd(s1, -dadd(t9, -t10)), dadd(-0.0, -t10)), s1_l)
+    t12 = dadd(t11, -t11) == 0.0
+    t13 = dadd(t9, t11)
+    t14 = (t13 if t12 else t9) == 0.0 and (dadd(t11, -dadd(t13, -t9)) if t12 else 0.0) == 0.0
+    t15 = (t8 if t7 else t4) == 0.0 and (dadd(t6, -dadd(t8, -t4)) if t7 else 0.0) == 0.0 or t14
+    t16 = ddiv(s2, e0)
+    t17 = dmul(t16, 0.5)
     t18 = ddiv(t17, e1)
-    t19 = -t18
-    t20 = ddiv(dadd(dadd(libdevice.fma(-t14, e0, s2), s2_l), -dmul(t14, e0_l)), e0)
-    t21 = ddiv(dadd(dadd(libdevice.fma(-t16, e1, t15), dmul(t20, 0.5)), -dmul(t16, e1_l)), e1)
-    t22 = ddiv(dadd(dadd(libdevice.fma(-t17, e1, t16), t21), -dmul(t17, e1_l)), e1)
-    t23 = 0.0 if t13 else -ddiv(dadd(dadd(libdevice.fma(t19, e1, t17), t22), -dmul(t18, e1_l)), e1)
-    t24 = target == -1.0
-    t25 = ddiv(t14, e1)
-    t26 = 0.0 if t13 else t25
-    t27 = dadd(t26, -margin)
-    t28 = -t27
-    t29 = dadd(0.0, t28)
-    t30 = dadd(t29, -0.0)
-    t31 = -margin
-    t32 = dadd(t27, -t31)
-    t33 = 0.0 if t13 else ddiv(dadd(dadd(libdevice.fma(-t25, e1, t14), t20), -dmul(t25, e1_l)), e1)
-    t34 = -dadd(dadd(dadd(t31, -dadd(t27, -t32)), dadd(t26, -t32)), t33)
-    t35 = dadd(dadd(dadd(0.0, -dadd(t29, -t30)), dadd(t28, -t30)), t34)
-    t36 = dadd(t35, -t35) == 0.0
-    t37 = dadd(t29, t35)
-    t38 = t37 if t36 else t29
-    t39 = t38 < 0.0 or t38 == 0.0 and (dadd(t35, -dadd(t37, -t29)) if t36 else 0.0) <= 0.0
-    t40 = -t23 if t1 else (t23 if t39 else 0.0) if t24 else 0.0
-    t41 = dadd(t40, -t40) == 0.0
-    t42 = 0.0 if t13 else t19
-    t43 = -t42 if t1 else (t42 if t39 else 0.0) if t24 else 0.0
-    t44 = dadd(t43, t40)
-    t45 = t44 if t41 else t43
-    t46 = (dadd(t40, -dadd(t44, -t43)) if t41 else 0.0) if dadd(t45, -t45) == 0.0 else 0.0
-    return t45, t46
+    t19 = ddiv(t18, e1)
+    t20 = ddiv(t19, e1)
+    t21 = -t20
+    t22 = ddiv(dadd(dadd(libdevice.fma(-t16, e0, s2), s2_l), -dmul(t16, e0_l)), e0)
+    t23 = ddiv(dadd(dadd(libdevice.fma(-t18, e1, t17), dmul(t22, 0.5)), -dmul(t18, e1_l)), e1)
+    t24 = ddiv(dadd(dadd(libdevice.fma(-t19, e1, t18), t23), -dmul(t19, e1_l)), e1)
+    t25 = 0.0 if t15 else -ddiv(dadd(dadd(libdevice.fma(t21, e1, t19), t24), -dmul(t20, e1_l)), e1)
+    t26 = target == -1.0
+    t27 = ddiv(t16, e1)
+    t28 = 0.0 if t15 else t27
+    t29 = dadd(t28, -margin)
+    t30 = -t29
+    t31 = dadd(0.0, t30)
+    t32 = dadd(t31, -0.0)
+    t33 = -margin
+    t34 = dadd(t29, -t33)
+    t35 = 0.0 if t15 else ddiv(dadd(dadd(libdevice.fma(-t27, e1, t16), t22), -dmul(t27, e1_l)), e1)
+    t36 = -dadd(dadd(dadd(t33, -dadd(t29, -t34)), dadd(t28, -t34)), t35)
+    t37 = dadd(dadd(dadd(0.0, -dadd(t31, -t32)), dadd(t30, -t32)), t36)
+    t38 = dadd(t37, -t37) == 0.0
+    t39 = dadd(t31, t37)
+    t40 = t39 if t38 else t31
+    t41 = t40 < 0.0 or t40 == 0.0 and (dadd(t37, -dadd(t39, -t31)) if t38 else 0.0) <= 0.0
+    t42 = 0.0 if t1 else 0.0 if t2 else -t25 if t3 else (t25 if t41 else 0.0) if t26 else 0.0
+    t43 = dadd(t42, -t42) == 0.0
+    t44 = 0.0 if t15 else t21
+    t45 = target if t1 else s2 if t2 else -t44 if t3 else (t44 if t41 else 0.0) if t26 else 0.0
+    t46 = dadd(t45, t42)
+    t47 = t46 if t43 else t45
+    t48 = (dadd(t42, -dadd(t46, -t45)) if t43 else 0.0) if dadd(t47, -t47) == 0.0 else 0.0
+    return t47, t48
 
 
 # s6 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0**3*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
@@ -700,53 +719,55 @@ def vjp_f64_s5_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, ta
 #     -1) else 0))
 @core
 def vjp_f64_s6_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
-    t1 = target == 1.0
-    t2 = dadd(s0, -0.0)
-    t3 = dadd(t2, -s0)
-    t4 = dadd(dadd(dadd(s0, -dadd(t2, -t3)), dadd(-0.0, -t3)), s0_l)
-    t5 = dadd(t4, -t4) == 0.0
-    t6 = dadd(t2, t4)
-    t7 = dadd(s1, -0.0)
-    t8 = dadd(t7, -s1)
-    t9 = dadd(dadd(dadd(s1, -dadd(t7, -t8)), dadd(-0.0, -t8)), s1_l)
-    t10 = dadd(t9, -t9) == 0.0
-    t11 = dadd(t7, t9)
-    t12 = (t11 if t10 else t7) == 0.0 and (dadd(t9, -dadd(t11, -t7)) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (dadd(t4, -dadd(t6, -t2)) if t5 else 0.0) == 0.0 or t12
-    t14 = ddiv(s2, e0)
-    t15 = dmul(t14, 0.5)
-    t16 = ddiv(t15, e0)
-    t17 = ddiv(t16, e0)
-    t18 = ddiv(t17, e1)
-    t19 = -t18
-    t20 = ddiv(dadd(dadd(libdevice.fma(-t14, e0, s2), s2_l), -dmul(t14, e0_l)), e0)
-    t21 = ddiv(dadd(dadd(libdevice.fma(-t16, e0, t15), dmul(t20, 0.5)), -dmul(t16, e0_l)), e0)
-    t22 = ddiv(dadd(dadd(libdevice.fma(-t17, e0, t16), t21), -dmul(t17, e0_l)), e0)
-    t23 = 0.0 if t13 else -ddiv(dadd(dadd(libdevice.fma(t19, e1, t17), t22), -dmul(t18, e1_l)), e1)
-    t24 = target == -1.0
-    t25 = ddiv(t14, e1)
-    t26 = 0.0 if t13 else t25
-    t27 = dadd(t26, -margin)
-    t28 = -t27
-    t29 = dadd(0.0, t28)
-    t30 = dadd(t29, -0.0)
-    t31 = -margin
-    t32 = dadd(t27, -t31)
-    t33 = 0.0 if t13 else ddiv(dadd(dadd(libdevice.fma(-t25, e1, t14), t20), -dmul(t25, e1_l)), e1)
-    t34 = -dadd(dadd(dadd(t31, -dadd(t27, -t32)), dadd(t26, -t32)), t33)
-    t35 = dadd(dadd(dadd(0.0, -dadd(t29, -t30)), dadd(t28, -t30)), t34)
-    t36 = dadd(t35, -t35) == 0.0
-    t37 = dadd(t29, t35)
-    t38 = t37 if t36 else t29
-    t39 = t38 < 0.0 or t38 == 0.0 and (dadd(t35, -dadd(t37, -t29)) if t36 else 0.0) <= 0.0
-    t40 = -t23 if t1 else (t23 if t39 else 0.0) if t24 else 0.0
-    t41 = dadd(t40, -t40) == 0.0
-    t42 = 0.0 if t13 else t19
-    t43 = -t42 if t1 else (t42 if t39 else 0.0) if t24 else 0.0
-    t44 = dadd(t43, t40)
-    t45 = t44 if t41 else t43
-    t46 = (dadd(t40, -dadd(t44, -t43)) if t41 else 0.0) if dadd(t45, -t45) == 0.0 else 0.0
-    return t45, t46
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == 1.0
+    t4 = dadd(s0, -0.0)
+    t5 = dadd(t4, -s0)
+    t6 = dadd(dadd(dadd(s0, -dadd(t4, -t5)), dadd(-0.0, -t5)), s0_l)
+    t7 = dadd(t6, -t6) == 0.0
+    t8 = dadd(t4, t6)
+    t9 = dadd(s1, -0.0)
+    t10 = dadd(t9, -s1)
+    t11 = dadd(dadd(dadd(s1, -dadd(t9, -t10)), dadd(-0.0, -t10)), s1_l)
+    t12 = dadd(t11, -t11) == 0.0
+    t13 = dadd(t9, t11)
+    t14 = (t13 if t12 else t9) == 0.0 and (dadd(t11, -dadd(t13, -t9)) if t12 else 0.0) == 0.0
+    t15 = (t8 if t7 else t4) == 0.0 and (dadd(t6, -dadd(t8, -t4)) if t7 else 0.0) == 0.0 or t14
+    t16 = ddiv(s2, e0)
+    t17 = dmul(t16, 0.5)
+    t18 = ddiv(t17, e0)
+    t19 = ddiv(t18, e0)
+    t20 = ddiv(t19, e1)
+    t21 = -t20
+    t22 = ddiv(dadd(dadd(libdevice.fma(-t16, e0, s2), s2_l), -dmul(t16, e0_l)), e0)
+    t23 = ddiv(dadd(dadd(libdevice.fma(-t18, e0, t17), dmul(t22, 0.5)), -dmul(t18, e0_l)), e0)
+    t24 = ddiv(dadd(dadd(libdevice.fma(-t19, e0, t18), t23), -dmul(t19, e0_l)), e0)
+    t25 = 0.0 if t15 else -ddiv(dadd(dadd(libdevice.fma(t21, e1, t19), t24), -dmul(t20, e1_l)), e1)
+    t26 = target == -1.0
+    t27 = ddiv(t16, e1)
+    t28 = 0.0 if t15 else t27
+    t29 = dadd(t28, -margin)
+    t30 = -t29
+    t31 = dadd(0.0, t30)
+    t32 = dadd(t31, -0.0)
+    t33 = -margin
+    t34 = dadd(t29, -t33)
+    t35 = 0.0 if t15 else ddiv(dadd(dadd(libdevice.fma(-t27, e1, t16), t22), -dmul(t27, e1_l)), e1)
+    t36 = -dadd(dadd(dadd(t33, -dadd(t29, -t34)), dadd(t28, -t34)), t35)
+    t37 = dadd(dadd(dadd(0.0, -dadd(t31, -t32)), dadd(t30, -t32)), t36)
+    t38 = dadd(t37, -t37) == 0.0
+    t39 = dadd(t31, t37)
+    t40 = t39 if t38 else t31
+    t41 = t40 < 0.0 or t40 == 0.0 and (dadd(t37, -dadd(t39, -t31)) if t38 else 0.0) <= 0.0
+    t42 = 0.0 if t1 else 0.0 if t2 else -t25 if t3 else (t25 if t41 else 0.0) if t26 else 0.0
+    t43 = dadd(t42, -t42) == 0.0
+    t44 = 0.0 if t15 else t21
+    t45 = target if t1 else s2 if t2 else -t44 if t3 else (t44 if t41 else 0.0) if t26 else 0.0
+    t46 = dadd(t45, t42)
+    t47 = t46 if t43 else t45
+    t48 = (dadd(t42, -dadd(t46, -t45)) if t43 else 0.0) if dadd(t47, -t47) == 0.0 else 0.0
+    return t47, t48
 
 
 # dinput1[D] = g*m0*(s4*y1[D] + 2*s6*y0[D])
@@ -793,83 +814,89 @@ def vjp_f64_dtarget_core():
 #     0) | Eq(s1, 0) else s2/(e0*e1)), 0) if Eq(target, -1) else 0))
 @core
 def value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, target):
-    t1 = target == f32(1.0)
-    t2 = fadd(s0, f32(-0.0))
-    t3 = fsub(t2, s0)
-    t4 = fadd(fadd(fsub(s0, fsub(t2, t3)), fsub(f32(-0.0), t3)), s0_l)
-    t5 = fsub(t4, t4) == f32(0.0)
-    t6 = fadd(t2, t4)
-    t7 = fadd(s1, f32(-0.0))
-    t8 = fsub(t7, s1)
-    t9 = fadd(fadd(fsub(s1, fsub(t7, t8)), fsub(f32(-0.0), t8)), s1_l)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t7, t9)
-    t12 = (t11 if t10 else t7) == f32(0.0) and (fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)) == f32(0.0)
-    t13 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0) or t12
-    t14 = fdiv(s2, e0)
-    t15 = fdiv(t14, e1)
-    t16 = f32(0.0) if t13 else t15
-    t17 = -t16
-    t18 = fadd(t17, f32(1.0))
-    t19 = fsub(t18, t17)
-    t20 = fmul(fsub(fadd(libdevice.fmaf(-t14, e0, s2), s2_l), fmul(t14, e0_l)), inverse(e0))
-    t21 = fmul(fsub(fadd(libdevice.fmaf(-t15, e1, t14), t20), fmul(t15, e1_l)), inverse(e1))
-    t22 = f32(0.0) if t13 else t21
-    t23 = target == f32(-1.0)
-    t24 = -margin
-    t25 = fadd(t24, t16)
-    t26 = fsub(t25, t24)
-    t27 = fadd(fadd(fadd(fsub(t24, fsub(t25, t26)), fsub(t16, t26)), -margin_l), t22)
-    t28 = t25 < f32(0.0) or t25 == f32(0.0) and t27 < f32(0.0)
-    t29 = f32(0.0) if t28 else t27
-    t30 = fsub(t29, t29) == f32(0.0)
-    t31 = f32(0.0) if t28 else t25
-    t32 = fadd(t31, t29)
-    t33 = (fsub(t29, fsub(t32, t31)) if t30 else f32(0.0)) if t23 else f32(0.0)
-    t34 = fadd(fadd(fsub(t17, fsub(t18, t19)), fsub(f32(1.0), t19)), -t22) if t1 else t33
-    t35 = t18 if t1 else (t32 if t30 else t31) if t23 else f32(0.0)
-    return fadd(t35, t34) if fsub(t34, t34) == f32(0.0) else t35
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == f32(1.0)
+    t4 = fadd(s0, f32(-0.0))
+    t5 = fsub(t4, s0)
+    t6 = fadd(fadd(fsub(s0, fsub(t4, t5)), fsub(f32(-0.0), t5)), s0_l)
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t4, t6)
+    t9 = fadd(s1, f32(-0.0))
+    t10 = fsub(t9, s1)
+    t11 = fadd(fadd(fsub(s1, fsub(t9, t10)), fsub(f32(-0.0), t10)), s1_l)
+    t12 = fsub(t11, t11) == f32(0.0)
+    t13 = fadd(t9, t11)
+    t14 = (t13 if t12 else t9) == f32(0.0) and (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) == f32(0.0)
+    t15 = (t8 if t7 else t4) == f32(0.0) and (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) == f32(0.0) or t14
+    t16 = fdiv(s2, e0)
+    t17 = fdiv(t16, e1)
+    t18 = f32(0.0) if t15 else t17
+    t19 = -t18
+    t20 = fadd(t19, f32(1.0))
+    t21 = fsub(t20, t19)
+    t22 = fmul(fsub(fadd(libdevice.fmaf(-t16, e0, s2), s2_l), fmul(t16, e0_l)), inverse(e0))
+    t23 = fmul(fsub(fadd(libdevice.fmaf(-t17, e1, t16), t22), fmul(t17, e1_l)), inverse(e1))
+    t24 = f32(0.0) if t15 else t23
+    t25 = target == f32(-1.0)
+    t26 = -margin
+    t27 = fadd(t26, t18)
+    t28 = fsub(t27, t26)
+    t29 = fadd(fadd(fadd(fsub(t26, fsub(t27, t28)), fsub(t18, t28)), -margin_l), t24)
+    t30 = t27 < f32(0.0) or t27 == f32(0.0) and t29 < f32(0.0)
+    t31 = f32(0.0) if t30 else t29
+    t32 = fsub(t31, t31) == f32(0.0)
+    t33 = f32(0.0) if t30 else t27
+    t34 = fadd(t33, t31)
+    t35 = (fsub(t31, fsub(t34, t33)) if t32 else f32(0.0)) if t25 else f32(0.0)
+    t36 = f32(0.0) if t2 else fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(f32(1.0), t21)), -t24) if t3 else t35
+    t37 = f32(0.0) if t1 else t36
+    t38 = target if t1 else s2 if t2 else t20 if t3 else (t34 if t32 else t33) if t25 else f32(0.0)
+    return fadd(t38, t37) if fsub(t37, t37) == f32(0.0) else t38
 
 
 # out = (1 - (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) if Eq(target, 1) else (first_max(-margin + (0 if Eq(s0,
 #     0) | Eq(s1, 0) else s2/(e0*e1)), 0) if Eq(target, -1) else 0))
 @core
 def value_and_grad_f64_out_core(e0, e0_l, e1, e1_l, margin, s0, s0_l, s1, s1_l, s2, s2_l, target):
-    t1 = target == 1.0
-    t2 = dadd(s0, -0.0)
-    t3 = dadd(t2, -s0)
-    t4 = dadd(dadd(dadd(s0, -dadd(t2, -t3)), dadd(-0.0, -t3)), s0_l)
-    t5 = dadd(t4, -t4) == 0.0
-    t6 = dadd(t2, t4)
-    t7 = dadd(s1, -0.0)
-    t8 = dadd(t7, -s1)
-    t9 = dadd(dadd(dadd(s1, -dadd(t7, -t8)), dadd(-0.0, -t8)), s1_l)
-    t10 = dadd(t9, -t9) == 0.0
-    t11 = dadd(t7, t9)
-    t12 = (t11 if t10 else t7) == 0.0 and (dadd(t9, -dadd(t11, -t7)) if t10 else 0.0) == 0.0
-    t13 = (t6 if t5 else t2) == 0.0 and (dadd(t4, -dadd(t6, -t2)) if t5 else 0.0) == 0.0 or t12
-    t14 = ddiv(s2, e0)
-    t15 = ddiv(t14, e1)
-    t16 = 0.0 if t13 else t15
-    t17 = -t16
-    t18 = dadd(t17, 1.0)
-    t19 = dadd(t18, -t17)
-    t20 = ddiv(dadd(dadd(libdevice.fma(-t14, e0, s2), s2_l), -dmul(t14, e0_l)), e0)
-    t21 = 0.0 if t13 else ddiv(dadd(dadd(libdevice.fma(-t15, e1, t14), t20), -dmul(t15, e1_l)), e1)
-    t22 = target == -1.0
-    t23 = dadd(t16, -margin)
-    t24 = -margin
-    t25 = dadd(t23, -t24)
-    t26 = dadd(dadd(dadd(t24, -dadd(t23, -t25)), dadd(t16, -t25)), t21)
-    t27 = t23 < 0.0 or t23 == 0.0 and t26 < 0.0
-    t28 = 0.0 if t27 else t26
-    t29 = dadd(t28, -t28) == 0.0
-    t30 = 0.0 if t27 else t23
-    t31 = dadd(t30, t28)
-    t32 = dadd(dadd(dadd(t17, -dadd(t18, -t19)), dadd(1.0, -t19)), -t21)
-    t33 = t32 if t1 else (dadd(t28, -dadd(t31, -t30)) if t29 else 0.0) if t22 else 0.0
-    t34 = t18 if t1 else (t31 if t29 else t30) if t22 else 0.0
-    return dadd(t34, t33) if dadd(t33, -t33) == 0.0 else t34
+    t1 = target != target
+    t2 = s2 != s2
+    t3 = target == 1.0
+    t4 = dadd(s0, -0.0)
+    t5 = dadd(t4, -s0)
+    t6 = dadd(dadd(dadd(s0, -dadd(t4, -t5)), dadd(-0.0, -t5)), s0_l)
+    t7 = dadd(t6, -t6) == 0.0
+    t8 = dadd(t4, t6)
+    t9 = dadd(s1, -0.0)
+    t10 = dadd(t9, -s1)
+    t11 = dadd(dadd(dadd(s1, -dadd(t9, -t10)), dadd(-0.0, -t10)), s1_l)
+    t12 = dadd(t11, -t11) == 0.0
+    t13 = dadd(t9, t11)
+    t14 = (t13 if t12 else t9) == 0.0 and (dadd(t11, -dadd(t13, -t9)) if t12 else 0.0) == 0.0
+    t15 = (t8 if t7 else t4) == 0.0 and (dadd(t6, -dadd(t8, -t4)) if t7 else 0.0) == 0.0 or t14
+    t16 = ddiv(s2, e0)
+    t17 = ddiv(t16, e1)
+    t18 = 0.0 if t15 else t17
+    t19 = -t18
+    t20 = dadd(t19, 1.0)
+    t21 = dadd(t20, -t19)
+    t22 = ddiv(dadd(dadd(libdevice.fma(-t16, e0, s2), s2_l), -dmul(t16, e0_l)), e0)
+    t23 = 0.0 if t15 else ddiv(dadd(dadd(libdevice.fma(-t17, e1, t16), t22), -dmul(t17, e1_l)), e1)
+    t24 = target == -1.0
+    t25 = dadd(t18, -margin)
+    t26 = -margin
+    t27 = dadd(t25, -t26)
+    t28 = dadd(dadd(dadd(t26, -dadd(t25, -t27)), dadd(t18, -t27)), t23)
+    t29 = t25 < 0.0 or t25 == 0.0 and t28 < 0.0
+    t30 = 0.0 if t29 else t28
+    t31 = dadd(t30, -t30) == 0.0
+    t32 = 0.0 if t29 else t25
+    t33 = dadd(t32, t30)
+    t34 = dadd(dadd(dadd(t19, -dadd(t20, -t21)), dadd(1.0, -t21)), -t23)
+    t35 = 0.0 if t2 else t34 if t3 else (dadd(t30, -dadd(t33, -t32)) if t31 else 0.0) if t24 else 0.0
+    t36 = 0.0 if t1 else t35
+    t37 = target if t1 else s2 if t2 else t20 if t3 else (t33 if t31 else t32) if t24 else 0.0
+    return dadd(t37, t36) if dadd(t36, -t36) == 0.0 else t37
 
 
 # dmargin = (0 if Eq(target, 1) else ((-g if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(hypot(sqrt(s0),
@@ -933,7 +960,8 @@ def vjp_margin_f32_dmargin_core(g, h7, h7_l, m0, m1, margin, margin_l, s0, s0_l,
     t55 = fadd(t25, t53)
     t56 = t55 if t54 else t25
     t57 = t56 < f32(0.0) or t56 == f32(0.0) and (fsub(t53, fsub(t55, t25)) if t54 else f32(0.0)) <= f32(0.0)
-    return f32(0.0) if target == f32(1.0) else (-g if t57 else f32(0.0)) if target == f32(-1.0) else f32(0.0)
+    t58 = f32(0.0) if target == f32(1.0) else (-g if t57 else f32(0.0)) if target == f32(-1.0) else f32(0.0)
+    return target if target != target else s2 if s2 != s2 else t58
 
 
 # dmargin = (0 if Eq(target, 1) else ((-g if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(hypot(sqrt(s0),
@@ -980,7 +1008,8 @@ def vjp_margin_f64_dmargin_core(g, h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l,
     t38 = dadd(t24, t36)
     t39 = t38 if t37 else t24
     t40 = -g if t39 < 0.0 or t39 == 0.0 and (dadd(t36, -dadd(t38, -t24)) if t37 else 0.0) <= 0.0 else 0.0
-    return 0.0 if target == 1.0 else t40 if target == -1.0 else 0.0
+    t41 = s2 if s2 != s2 else 0.0 if target == 1.0 else t40 if target == -1.0 else 0.0
+    return target if target != target else t41
 
 
 @kernel

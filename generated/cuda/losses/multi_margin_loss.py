@@ -127,23 +127,28 @@ def vjp_f32_s2_core_p_1(n_K, weight_target):
 @core
 def vjp_f32_s3_core_p_1(i_K1, margin, margin_l, s2, s2_l, target, input_K1, input_target):
     t1 = i_K1 != target
-    t2 = fsub(input_K1, input_target)
-    t3 = fadd(t2, margin)
-    t4 = fadd(t3, f32(-0.0))
-    t5 = fsub(t4, t3)
-    t6 = fsub(t3, t2)
-    t7 = fsub(t2, input_K1)
-    t8 = fadd(fsub(input_K1, fsub(t2, t7)), fsub(-input_target, t7))
-    t9 = fadd(fadd(fadd(fsub(t2, fsub(t3, t6)), fsub(margin, t6)), t8), margin_l)
-    t10 = fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(f32(-0.0), t5)), t9)
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = fadd(t4, t10)
-    t13 = t12 if t11 else t4
-    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) <= f32(0.0)
-    t15 = (f32(0.0) if t14 else -s2_l) if t1 else f32(0.0)
-    t16 = (f32(0.0) if t14 else -s2) if t1 else f32(0.0)
-    t17 = t15 if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t16, t17
+    t2 = s2 == f32(0.0)
+    t3 = f32(0.0) if t2 else fmul(input_target, s2)
+    t4 = t3 != t3
+    t5 = f32(0.0) if t2 else fmul(input_K1, s2)
+    t6 = t5 != t5
+    t7 = fsub(input_K1, input_target)
+    t8 = fadd(t7, margin)
+    t9 = fadd(t8, f32(-0.0))
+    t10 = fsub(t9, t8)
+    t11 = fsub(t8, t7)
+    t12 = fsub(t7, input_K1)
+    t13 = fadd(fsub(input_K1, fsub(t7, t12)), fsub(-input_target, t12))
+    t14 = fadd(fadd(fadd(fsub(t7, fsub(t8, t11)), fsub(margin, t11)), t13), margin_l)
+    t15 = fadd(fadd(fsub(t8, fsub(t9, t10)), fsub(f32(-0.0), t10)), t14)
+    t16 = fsub(t15, t15) == f32(0.0)
+    t17 = fadd(t9, t15)
+    t18 = t17 if t16 else t9
+    t19 = t18 < f32(0.0) or t18 == f32(0.0) and (fsub(t15, fsub(t17, t9)) if t16 else f32(0.0)) <= f32(0.0)
+    t20 = (f32(0.0) if t4 else f32(0.0) if t6 else f32(0.0) if t19 else -s2_l) if t1 else f32(0.0)
+    t21 = (t3 if t4 else t5 if t6 else f32(0.0) if t19 else -s2) if t1 else f32(0.0)
+    t22 = t20 if fsub(t20, t20) == f32(0.0) else f32(0.0)
+    return t21, t22
 
 
 # dinput[K] = g*((s3 if Eq(K, target) else 0) + ((0 if 0 >= margin + input[K] - input[target] else s2) if Ne(K,
@@ -153,27 +158,32 @@ def vjp_f32_dinput_core_p_1(i_K, g, margin, margin_l, s2, s2_l, s3, s3_l, target
     t1 = i_K == target
     t2 = s3 if t1 else f32(0.0)
     t3 = i_K != target
-    t4 = fsub(input_K, input_target)
-    t5 = fadd(t4, margin)
-    t6 = fadd(t5, f32(-0.0))
-    t7 = fsub(t6, t5)
-    t8 = fsub(t5, t4)
-    t9 = fsub(t4, input_K)
-    t10 = fadd(fsub(input_K, fsub(t4, t9)), fsub(-input_target, t9))
-    t11 = fadd(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(margin, t8)), t10), margin_l)
-    t12 = fadd(fadd(fsub(t5, fsub(t6, t7)), fsub(f32(-0.0), t7)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = fadd(t6, t12)
-    t15 = t14 if t13 else t6
-    t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
-    t17 = (f32(0.0) if t16 else s2) if t3 else f32(0.0)
-    t18 = fadd(t2, t17)
-    t19 = fmul(g, t18)
-    t20 = fsub(t18, t2)
-    t21 = fadd(fadd(fsub(t2, fsub(t18, t20)), fsub(t17, t20)), s3_l if t1 else f32(0.0))
-    t22 = fmul(g, fadd(t21, (f32(0.0) if t16 else s2_l) if t3 else f32(0.0)))
-    t23 = fadd(libdevice.fmaf(g, t18, -t19), t22)
-    return fadd(t19, t23) if fsub(t23, t23) == f32(0.0) else t19
+    t4 = s2 == f32(0.0)
+    t5 = f32(0.0) if t4 else fmul(input_target, s2)
+    t6 = t5 != t5
+    t7 = f32(0.0) if t4 else fmul(input_K, s2)
+    t8 = t7 != t7
+    t9 = fsub(input_K, input_target)
+    t10 = fadd(t9, margin)
+    t11 = fadd(t10, f32(-0.0))
+    t12 = fsub(t11, t10)
+    t13 = fsub(t10, t9)
+    t14 = fsub(t9, input_K)
+    t15 = fadd(fsub(input_K, fsub(t9, t14)), fsub(-input_target, t14))
+    t16 = fadd(fadd(fadd(fsub(t9, fsub(t10, t13)), fsub(margin, t13)), t15), margin_l)
+    t17 = fadd(fadd(fsub(t10, fsub(t11, t12)), fsub(f32(-0.0), t12)), t16)
+    t18 = fsub(t17, t17) == f32(0.0)
+    t19 = fadd(t11, t17)
+    t20 = t19 if t18 else t11
+    t21 = t20 < f32(0.0) or t20 == f32(0.0) and (fsub(t17, fsub(t19, t11)) if t18 else f32(0.0)) <= f32(0.0)
+    t22 = (t5 if t6 else t7 if t8 else f32(0.0) if t21 else s2) if t3 else f32(0.0)
+    t23 = fadd(t2, t22)
+    t24 = fmul(g, t23)
+    t25 = fsub(t23, t2)
+    t26 = (f32(0.0) if t6 else f32(0.0) if t8 else f32(0.0) if t21 else s2_l) if t3 else f32(0.0)
+    t27 = fmul(g, fadd(fadd(fadd(fsub(t2, fsub(t23, t25)), fsub(t22, t25)), s3_l if t1 else f32(0.0)), t26))
+    t28 = fadd(libdevice.fmaf(g, t23, -t24), t27)
+    return fadd(t24, t28) if fsub(t28, t28) == f32(0.0) else t24
 
 
 # s2 = weighted(weight[target], 1/|K|)
@@ -191,23 +201,28 @@ def vjp_f64_s2_core_p_1(n_K, weight_target):
 @core
 def vjp_f64_s3_core_p_1(i_K1, margin, s2, s2_l, target, input_K1, input_target):
     t1 = i_K1 != target
-    t2 = dadd(input_K1, -input_target)
-    t3 = dadd(t2, margin)
-    t4 = dadd(t3, -0.0)
-    t5 = dadd(t4, -t3)
-    t6 = dadd(t3, -t2)
-    t7 = dadd(t2, -input_K1)
-    t8 = dadd(dadd(input_K1, -dadd(t2, -t7)), dadd(-input_target, -t7))
-    t9 = dadd(dadd(dadd(t2, -dadd(t3, -t6)), dadd(margin, -t6)), t8)
-    t10 = dadd(dadd(dadd(t3, -dadd(t4, -t5)), dadd(-0.0, -t5)), t9)
-    t11 = dadd(t10, -t10) == 0.0
-    t12 = dadd(t4, t10)
-    t13 = t12 if t11 else t4
-    t14 = t13 < 0.0 or t13 == 0.0 and (dadd(t10, -dadd(t12, -t4)) if t11 else 0.0) <= 0.0
-    t15 = (0.0 if t14 else -s2_l) if t1 else 0.0
-    t16 = (0.0 if t14 else -s2) if t1 else 0.0
-    t17 = t15 if dadd(t15, -t15) == 0.0 else 0.0
-    return t16, t17
+    t2 = s2 == 0.0
+    t3 = 0.0 if t2 else dmul(input_target, s2)
+    t4 = t3 != t3
+    t5 = 0.0 if t2 else dmul(input_K1, s2)
+    t6 = t5 != t5
+    t7 = dadd(input_K1, -input_target)
+    t8 = dadd(t7, margin)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t9, -t8)
+    t11 = dadd(t8, -t7)
+    t12 = dadd(t7, -input_K1)
+    t13 = dadd(dadd(input_K1, -dadd(t7, -t12)), dadd(-input_target, -t12))
+    t14 = dadd(dadd(dadd(t7, -dadd(t8, -t11)), dadd(margin, -t11)), t13)
+    t15 = dadd(dadd(dadd(t8, -dadd(t9, -t10)), dadd(-0.0, -t10)), t14)
+    t16 = dadd(t15, -t15) == 0.0
+    t17 = dadd(t9, t15)
+    t18 = t17 if t16 else t9
+    t19 = t18 < 0.0 or t18 == 0.0 and (dadd(t15, -dadd(t17, -t9)) if t16 else 0.0) <= 0.0
+    t20 = (0.0 if t4 else 0.0 if t6 else 0.0 if t19 else -s2_l) if t1 else 0.0
+    t21 = (t3 if t4 else t5 if t6 else 0.0 if t19 else -s2) if t1 else 0.0
+    t22 = t20 if dadd(t20, -t20) == 0.0 else 0.0
+    return t21, t22
 
 
 # dinput[K] = g*((s3 if Eq(K, target) else 0) + ((0 if 0 >= margin + input[K] - input[target] else s2) if Ne(K,
@@ -217,26 +232,32 @@ def vjp_f64_dinput_core_p_1(i_K, g, margin, s2, s2_l, s3, s3_l, target, input_K,
     t1 = i_K == target
     t2 = s3 if t1 else 0.0
     t3 = i_K != target
-    t4 = dadd(input_K, -input_target)
-    t5 = dadd(t4, margin)
-    t6 = dadd(t5, -0.0)
-    t7 = dadd(t6, -t5)
-    t8 = dadd(t5, -t4)
-    t9 = dadd(t4, -input_K)
-    t10 = dadd(dadd(input_K, -dadd(t4, -t9)), dadd(-input_target, -t9))
-    t11 = dadd(dadd(dadd(t4, -dadd(t5, -t8)), dadd(margin, -t8)), t10)
-    t12 = dadd(dadd(dadd(t5, -dadd(t6, -t7)), dadd(-0.0, -t7)), t11)
-    t13 = dadd(t12, -t12) == 0.0
-    t14 = dadd(t6, t12)
-    t15 = t14 if t13 else t6
-    t16 = t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0
-    t17 = (0.0 if t16 else s2) if t3 else 0.0
-    t18 = dadd(t2, t17)
-    t19 = dmul(g, t18)
-    t20 = dadd(t18, -t2)
-    t21 = dadd(dadd(dadd(t2, -dadd(t18, -t20)), dadd(t17, -t20)), s3_l if t1 else 0.0)
-    t22 = dadd(libdevice.fma(g, t18, -t19), dmul(g, dadd(t21, (0.0 if t16 else s2_l) if t3 else 0.0)))
-    return dadd(t19, t22) if dadd(t22, -t22) == 0.0 else t19
+    t4 = s2 == 0.0
+    t5 = 0.0 if t4 else dmul(input_target, s2)
+    t6 = t5 != t5
+    t7 = 0.0 if t4 else dmul(input_K, s2)
+    t8 = t7 != t7
+    t9 = dadd(input_K, -input_target)
+    t10 = dadd(t9, margin)
+    t11 = dadd(t10, -0.0)
+    t12 = dadd(t11, -t10)
+    t13 = dadd(t10, -t9)
+    t14 = dadd(t9, -input_K)
+    t15 = dadd(dadd(input_K, -dadd(t9, -t14)), dadd(-input_target, -t14))
+    t16 = dadd(dadd(dadd(t9, -dadd(t10, -t13)), dadd(margin, -t13)), t15)
+    t17 = dadd(dadd(dadd(t10, -dadd(t11, -t12)), dadd(-0.0, -t12)), t16)
+    t18 = dadd(t17, -t17) == 0.0
+    t19 = dadd(t11, t17)
+    t20 = t19 if t18 else t11
+    t21 = t20 < 0.0 or t20 == 0.0 and (dadd(t17, -dadd(t19, -t11)) if t18 else 0.0) <= 0.0
+    t22 = (t5 if t6 else t7 if t8 else 0.0 if t21 else s2) if t3 else 0.0
+    t23 = dadd(t2, t22)
+    t24 = dmul(g, t23)
+    t25 = dadd(t23, -t2)
+    t26 = dadd(dadd(dadd(t2, -dadd(t23, -t25)), dadd(t22, -t25)), s3_l if t1 else 0.0)
+    t27 = dmul(g, dadd(t26, (0.0 if t6 else 0.0 if t8 else 0.0 if t21 else s2_l) if t3 else 0.0))
+    t28 = dadd(libdevice.fma(g, t23, -t24), t27)
+    return dadd(t24, t28) if dadd(t28, -t28) == 0.0 else t24
 
 
 # dweight[K] = (g*s0/|K| if Eq(K, target) else 0)
@@ -267,23 +288,28 @@ def vjp_weight_f64_dweight_core_p_1(i_K, g, s0, s0_l, target, n_K):
 @core
 def vjp_margin_f32_s3_core_p_1(i_K1, margin, margin_l, s2, s2_l, target, input_K1, input_target):
     t1 = i_K1 != target
-    t2 = fsub(input_K1, input_target)
-    t3 = fadd(t2, margin)
-    t4 = fadd(t3, f32(-0.0))
-    t5 = fsub(t4, t3)
-    t6 = fsub(t3, t2)
-    t7 = fsub(t2, input_K1)
-    t8 = fadd(fsub(input_K1, fsub(t2, t7)), fsub(-input_target, t7))
-    t9 = fadd(fadd(fadd(fsub(t2, fsub(t3, t6)), fsub(margin, t6)), t8), margin_l)
-    t10 = fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(f32(-0.0), t5)), t9)
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = fadd(t4, t10)
-    t13 = t12 if t11 else t4
-    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) <= f32(0.0)
-    t15 = (f32(0.0) if t14 else s2_l) if t1 else f32(0.0)
-    t16 = (f32(0.0) if t14 else s2) if t1 else f32(0.0)
-    t17 = t15 if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t16, t17
+    t2 = s2 == f32(0.0)
+    t3 = f32(0.0) if t2 else fmul(input_target, s2)
+    t4 = t3 != t3
+    t5 = f32(0.0) if t2 else fmul(input_K1, s2)
+    t6 = t5 != t5
+    t7 = fsub(input_K1, input_target)
+    t8 = fadd(t7, margin)
+    t9 = fadd(t8, f32(-0.0))
+    t10 = fsub(t9, t8)
+    t11 = fsub(t8, t7)
+    t12 = fsub(t7, input_K1)
+    t13 = fadd(fsub(input_K1, fsub(t7, t12)), fsub(-input_target, t12))
+    t14 = fadd(fadd(fadd(fsub(t7, fsub(t8, t11)), fsub(margin, t11)), t13), margin_l)
+    t15 = fadd(fadd(fsub(t8, fsub(t9, t10)), fsub(f32(-0.0), t10)), t14)
+    t16 = fsub(t15, t15) == f32(0.0)
+    t17 = fadd(t9, t15)
+    t18 = t17 if t16 else t9
+    t19 = t18 < f32(0.0) or t18 == f32(0.0) and (fsub(t15, fsub(t17, t9)) if t16 else f32(0.0)) <= f32(0.0)
+    t20 = (f32(0.0) if t4 else f32(0.0) if t6 else f32(0.0) if t19 else s2_l) if t1 else f32(0.0)
+    t21 = (t3 if t4 else t5 if t6 else f32(0.0) if t19 else s2) if t1 else f32(0.0)
+    t22 = t20 if fsub(t20, t20) == f32(0.0) else f32(0.0)
+    return t21, t22
 
 
 # dmargin = g*s3
@@ -298,23 +324,28 @@ def vjp_margin_f32_dmargin_core_p_1(g, s3, s3_l):
 @core
 def vjp_margin_f64_s3_core_p_1(i_K1, margin, s2, s2_l, target, input_K1, input_target):
     t1 = i_K1 != target
-    t2 = dadd(input_K1, -input_target)
-    t3 = dadd(t2, margin)
-    t4 = dadd(t3, -0.0)
-    t5 = dadd(t4, -t3)
-    t6 = dadd(t3, -t2)
-    t7 = dadd(t2, -input_K1)
-    t8 = dadd(dadd(input_K1, -dadd(t2, -t7)), dadd(-input_target, -t7))
-    t9 = dadd(dadd(dadd(t2, -dadd(t3, -t6)), dadd(margin, -t6)), t8)
-    t10 = dadd(dadd(dadd(t3, -dadd(t4, -t5)), dadd(-0.0, -t5)), t9)
-    t11 = dadd(t10, -t10) == 0.0
-    t12 = dadd(t4, t10)
-    t13 = t12 if t11 else t4
-    t14 = t13 < 0.0 or t13 == 0.0 and (dadd(t10, -dadd(t12, -t4)) if t11 else 0.0) <= 0.0
-    t15 = (0.0 if t14 else s2_l) if t1 else 0.0
-    t16 = (0.0 if t14 else s2) if t1 else 0.0
-    t17 = t15 if dadd(t15, -t15) == 0.0 else 0.0
-    return t16, t17
+    t2 = s2 == 0.0
+    t3 = 0.0 if t2 else dmul(input_target, s2)
+    t4 = t3 != t3
+    t5 = 0.0 if t2 else dmul(input_K1, s2)
+    t6 = t5 != t5
+    t7 = dadd(input_K1, -input_target)
+    t8 = dadd(t7, margin)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t9, -t8)
+    t11 = dadd(t8, -t7)
+    t12 = dadd(t7, -input_K1)
+    t13 = dadd(dadd(input_K1, -dadd(t7, -t12)), dadd(-input_target, -t12))
+    t14 = dadd(dadd(dadd(t7, -dadd(t8, -t11)), dadd(margin, -t11)), t13)
+    t15 = dadd(dadd(dadd(t8, -dadd(t9, -t10)), dadd(-0.0, -t10)), t14)
+    t16 = dadd(t15, -t15) == 0.0
+    t17 = dadd(t9, t15)
+    t18 = t17 if t16 else t9
+    t19 = t18 < 0.0 or t18 == 0.0 and (dadd(t15, -dadd(t17, -t9)) if t16 else 0.0) <= 0.0
+    t20 = (0.0 if t4 else 0.0 if t6 else 0.0 if t19 else s2_l) if t1 else 0.0
+    t21 = (t3 if t4 else t5 if t6 else 0.0 if t19 else s2) if t1 else 0.0
+    t22 = t20 if dadd(t20, -t20) == 0.0 else 0.0
+    return t21, t22
 
 
 # dmargin = g*s3

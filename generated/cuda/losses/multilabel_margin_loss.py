@@ -36,28 +36,31 @@ def value_f32_s0_core(i_C, target_each_target1):
 # s1 = sum over ~target.1, C.1 of (first_max(0, input[C.1] - input[target[~target.1]] + 1) if s0[C.1] <= 0 else 0)
 @core
 def value_f32_s1_core(input_C1, input_target_each_target1, s0_C1, s0_C1_l):
-    t1 = fadd(s0_C1, f32(-0.0))
-    t2 = fsub(t1, s0_C1)
-    t3 = fadd(fadd(fsub(s0_C1, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_C1_l)
-    t4 = fsub(t3, t3) == f32(0.0)
-    t5 = fadd(t1, t3)
-    t6 = t5 if t4 else t1
-    t7 = t6 < f32(0.0) or t6 == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) <= f32(0.0)
-    t8 = fsub(input_C1, input_target_each_target1)
-    t9 = fadd(t8, f32(1.0))
-    t10 = fsub(t9, t8)
-    t11 = fsub(t8, input_C1)
-    t12 = fadd(fsub(input_C1, fsub(t8, t11)), fsub(-input_target_each_target1, t11))
-    t13 = fadd(fadd(fsub(t8, fsub(t9, t10)), fsub(f32(1.0), t10)), t12)
-    t14 = t9 < f32(0.0) or t9 == f32(0.0) and t13 < f32(0.0)
-    t15 = f32(0.0) if t14 else t13
-    t16 = fsub(t15, t15) == f32(0.0)
-    t17 = f32(0.0) if t14 else t9
-    t18 = fadd(t17, t15)
-    t19 = (fsub(t15, fsub(t18, t17)) if t16 else f32(0.0)) if t7 else f32(0.0)
-    t20 = (t18 if t16 else t17) if t7 else f32(0.0)
-    t21 = t19 if fsub(t19, t19) == f32(0.0) else f32(0.0)
-    return t20, t21
+    t1 = input_target_each_target1 != input_target_each_target1
+    t2 = input_C1 != input_C1
+    t3 = fadd(s0_C1, f32(-0.0))
+    t4 = fsub(t3, s0_C1)
+    t5 = fadd(fadd(fsub(s0_C1, fsub(t3, t4)), fsub(f32(-0.0), t4)), s0_C1_l)
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t3, t5)
+    t8 = t7 if t6 else t3
+    t9 = t8 < f32(0.0) or t8 == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) <= f32(0.0)
+    t10 = fsub(input_C1, input_target_each_target1)
+    t11 = fadd(t10, f32(1.0))
+    t12 = fsub(t11, t10)
+    t13 = fsub(t10, input_C1)
+    t14 = fadd(fsub(input_C1, fsub(t10, t13)), fsub(-input_target_each_target1, t13))
+    t15 = fadd(fadd(fsub(t10, fsub(t11, t12)), fsub(f32(1.0), t12)), t14)
+    t16 = t11 < f32(0.0) or t11 == f32(0.0) and t15 < f32(0.0)
+    t17 = f32(0.0) if t16 else t15
+    t18 = fsub(t17, t17) == f32(0.0)
+    t19 = f32(0.0) if t16 else t11
+    t20 = fadd(t19, t17)
+    t21 = f32(0.0) if t2 else (fsub(t17, fsub(t20, t19)) if t18 else f32(0.0)) if t9 else f32(0.0)
+    t22 = f32(0.0) if t1 else t21
+    t23 = input_target_each_target1 if t1 else input_C1 if t2 else (t20 if t18 else t19) if t9 else f32(0.0)
+    t24 = t22 if fsub(t22, t22) == f32(0.0) else f32(0.0)
+    return t23, t24
 
 
 # out = s1/|C|
@@ -77,28 +80,30 @@ def value_f64_s0_core(i_C, target_each_target1):
 # s1 = sum over ~target.1, C.1 of (first_max(0, input[C.1] - input[target[~target.1]] + 1) if s0[C.1] <= 0 else 0)
 @core
 def value_f64_s1_core(input_C1, input_target_each_target1, s0_C1, s0_C1_l):
-    t1 = dadd(s0_C1, -0.0)
-    t2 = dadd(t1, -s0_C1)
-    t3 = dadd(dadd(dadd(s0_C1, -dadd(t1, -t2)), dadd(-0.0, -t2)), s0_C1_l)
-    t4 = dadd(t3, -t3) == 0.0
-    t5 = dadd(t1, t3)
-    t6 = t5 if t4 else t1
-    t7 = t6 < 0.0 or t6 == 0.0 and (dadd(t3, -dadd(t5, -t1)) if t4 else 0.0) <= 0.0
-    t8 = dadd(input_C1, -input_target_each_target1)
-    t9 = dadd(t8, 1.0)
-    t10 = dadd(t9, -t8)
-    t11 = dadd(t8, -input_C1)
-    t12 = dadd(dadd(input_C1, -dadd(t8, -t11)), dadd(-input_target_each_target1, -t11))
-    t13 = dadd(dadd(dadd(t8, -dadd(t9, -t10)), dadd(1.0, -t10)), t12)
-    t14 = t9 < 0.0 or t9 == 0.0 and t13 < 0.0
-    t15 = 0.0 if t14 else t13
-    t16 = dadd(t15, -t15) == 0.0
-    t17 = 0.0 if t14 else t9
-    t18 = dadd(t17, t15)
-    t19 = (dadd(t15, -dadd(t18, -t17)) if t16 else 0.0) if t7 else 0.0
-    t20 = (t18 if t16 else t17) if t7 else 0.0
-    t21 = t19 if dadd(t19, -t19) == 0.0 else 0.0
-    return t20, t21
+    t1 = input_target_each_target1 != input_target_each_target1
+    t2 = input_C1 != input_C1
+    t3 = dadd(s0_C1, -0.0)
+    t4 = dadd(t3, -s0_C1)
+    t5 = dadd(dadd(dadd(s0_C1, -dadd(t3, -t4)), dadd(-0.0, -t4)), s0_C1_l)
+    t6 = dadd(t5, -t5) == 0.0
+    t7 = dadd(t3, t5)
+    t8 = t7 if t6 else t3
+    t9 = t8 < 0.0 or t8 == 0.0 and (dadd(t5, -dadd(t7, -t3)) if t6 else 0.0) <= 0.0
+    t10 = dadd(input_C1, -input_target_each_target1)
+    t11 = dadd(t10, 1.0)
+    t12 = dadd(t11, -t10)
+    t13 = dadd(t10, -input_C1)
+    t14 = dadd(dadd(input_C1, -dadd(t10, -t13)), dadd(-input_target_each_target1, -t13))
+    t15 = dadd(dadd(dadd(t10, -dadd(t11, -t12)), dadd(1.0, -t12)), t14)
+    t16 = t11 < 0.0 or t11 == 0.0 and t15 < 0.0
+    t17 = 0.0 if t16 else t15
+    t18 = dadd(t17, -t17) == 0.0
+    t19 = 0.0 if t16 else t11
+    t20 = dadd(t19, t17)
+    t21 = 0.0 if t1 else 0.0 if t2 else (dadd(t17, -dadd(t20, -t19)) if t18 else 0.0) if t9 else 0.0
+    t22 = input_target_each_target1 if t1 else input_C1 if t2 else (t20 if t18 else t19) if t9 else 0.0
+    t23 = t21 if dadd(t21, -t21) == 0.0 else 0.0
+    return t22, t23
 
 
 # out = s1/|C|
@@ -121,35 +126,40 @@ def vjp_f32_s3_core(n_C):
 # s4[C] = sum over ~target.1 of (0 if 0 >= input[C] - input[target[~target.1]] + 1 else s3)
 @core
 def vjp_f32_s4_core(s3, s3_l, input_C, input_target_each_target1):
-    t1 = fsub(input_C, input_target_each_target1)
-    t2 = fsub(t1, input_C)
-    t3 = not f32(0.0) < fadd(fsub(input_C, fsub(t1, t2)), fsub(-input_target_each_target1, t2))
-    t4 = t1 < f32(-1.0) or t1 == f32(-1.0) and t3
-    t5 = f32(0.0) if t4 else s3_l
-    t6 = f32(0.0) if t4 else s3
-    t7 = t5 if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t6, t7
+    t1 = input_target_each_target1 != input_target_each_target1
+    t2 = input_C != input_C
+    t3 = fsub(input_C, input_target_each_target1)
+    t4 = fsub(t3, input_C)
+    t5 = not f32(0.0) < fadd(fsub(input_C, fsub(t3, t4)), fsub(-input_target_each_target1, t4))
+    t6 = t3 < f32(-1.0) or t3 == f32(-1.0) and t5
+    t7 = f32(0.0) if t1 else f32(0.0) if t2 else f32(0.0) if t6 else s3_l
+    t8 = input_target_each_target1 if t1 else input_C if t2 else f32(0.0) if t6 else s3
+    t9 = t7 if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t8, t9
 
 
 # s5[~target] = sum over C.1 of ((0 if 0 >= input[C.1] - input[target[~target]] + 1 else -s3) if s0[C.1] <= 0 else
 #     0)
 @core
 def vjp_f32_s5_core(s3, s3_l, input_C1, input_target_each_target, s0_C1, s0_C1_l):
-    t1 = fadd(s0_C1, f32(-0.0))
-    t2 = fsub(t1, s0_C1)
-    t3 = fadd(fadd(fsub(s0_C1, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_C1_l)
-    t4 = fsub(t3, t3) == f32(0.0)
-    t5 = fadd(t1, t3)
-    t6 = t5 if t4 else t1
-    t7 = t6 < f32(0.0) or t6 == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) <= f32(0.0)
-    t8 = fsub(input_C1, input_target_each_target)
-    t9 = fsub(t8, input_C1)
-    t10 = not f32(0.0) < fadd(fsub(input_C1, fsub(t8, t9)), fsub(-input_target_each_target, t9))
-    t11 = t8 < f32(-1.0) or t8 == f32(-1.0) and t10
-    t12 = (f32(0.0) if t11 else -s3_l) if t7 else f32(0.0)
-    t13 = (f32(0.0) if t11 else -s3) if t7 else f32(0.0)
-    t14 = t12 if fsub(t12, t12) == f32(0.0) else f32(0.0)
-    return t13, t14
+    t1 = input_target_each_target != input_target_each_target
+    t2 = input_C1 != input_C1
+    t3 = fadd(s0_C1, f32(-0.0))
+    t4 = fsub(t3, s0_C1)
+    t5 = fadd(fadd(fsub(s0_C1, fsub(t3, t4)), fsub(f32(-0.0), t4)), s0_C1_l)
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t3, t5)
+    t8 = t7 if t6 else t3
+    t9 = t8 < f32(0.0) or t8 == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) <= f32(0.0)
+    t10 = fsub(input_C1, input_target_each_target)
+    t11 = fsub(t10, input_C1)
+    t12 = not f32(0.0) < fadd(fsub(input_C1, fsub(t10, t11)), fsub(-input_target_each_target, t11))
+    t13 = t10 < f32(-1.0) or t10 == f32(-1.0) and t12
+    t14 = input_C1 if t2 else (f32(0.0) if t13 else -s3) if t9 else f32(0.0)
+    t15 = f32(0.0) if t1 else f32(0.0) if t2 else (f32(0.0) if t13 else -s3_l) if t9 else f32(0.0)
+    t16 = input_target_each_target if t1 else t14
+    t17 = t15 if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t16, t17
 
 
 # s6[C] = sum over ~target.1 of (s5[~target.1] if Eq(C, target[~target.1]) else 0)
@@ -193,35 +203,39 @@ def vjp_f64_s3_core(n_C):
 # s4[C] = sum over ~target.1 of (0 if 0 >= input[C] - input[target[~target.1]] + 1 else s3)
 @core
 def vjp_f64_s4_core(s3, s3_l, input_C, input_target_each_target1):
-    t1 = dadd(input_C, -input_target_each_target1)
-    t2 = dadd(t1, -input_C)
-    t3 = t1 == -1.0 and not 0.0 < dadd(dadd(input_C, -dadd(t1, -t2)), dadd(-input_target_each_target1, -t2))
-    t4 = t1 < -1.0 or t3
-    t5 = 0.0 if t4 else s3_l
-    t6 = 0.0 if t4 else s3
-    t7 = t5 if dadd(t5, -t5) == 0.0 else 0.0
-    return t6, t7
+    t1 = input_target_each_target1 != input_target_each_target1
+    t2 = input_C != input_C
+    t3 = dadd(input_C, -input_target_each_target1)
+    t4 = dadd(t3, -input_C)
+    t5 = t3 == -1.0 and not 0.0 < dadd(dadd(input_C, -dadd(t3, -t4)), dadd(-input_target_each_target1, -t4))
+    t6 = t3 < -1.0 or t5
+    t7 = 0.0 if t1 else 0.0 if t2 else 0.0 if t6 else s3_l
+    t8 = input_target_each_target1 if t1 else input_C if t2 else 0.0 if t6 else s3
+    t9 = t7 if dadd(t7, -t7) == 0.0 else 0.0
+    return t8, t9
 
 
 # s5[~target] = sum over C.1 of ((0 if 0 >= input[C.1] - input[target[~target]] + 1 else -s3) if s0[C.1] <= 0 else
 #     0)
 @core
 def vjp_f64_s5_core(s3, s3_l, input_C1, input_target_each_target, s0_C1, s0_C1_l):
-    t1 = dadd(s0_C1, -0.0)
-    t2 = dadd(t1, -s0_C1)
-    t3 = dadd(dadd(dadd(s0_C1, -dadd(t1, -t2)), dadd(-0.0, -t2)), s0_C1_l)
-    t4 = dadd(t3, -t3) == 0.0
-    t5 = dadd(t1, t3)
-    t6 = t5 if t4 else t1
-    t7 = t6 < 0.0 or t6 == 0.0 and (dadd(t3, -dadd(t5, -t1)) if t4 else 0.0) <= 0.0
-    t8 = dadd(input_C1, -input_target_each_target)
-    t9 = dadd(t8, -input_C1)
-    t10 = t8 == -1.0 and not 0.0 < dadd(dadd(input_C1, -dadd(t8, -t9)), dadd(-input_target_each_target, -t9))
-    t11 = t8 < -1.0 or t10
-    t12 = (0.0 if t11 else -s3_l) if t7 else 0.0
-    t13 = (0.0 if t11 else -s3) if t7 else 0.0
-    t14 = t12 if dadd(t12, -t12) == 0.0 else 0.0
-    return t13, t14
+    t1 = input_target_each_target != input_target_each_target
+    t2 = input_C1 != input_C1
+    t3 = dadd(s0_C1, -0.0)
+    t4 = dadd(t3, -s0_C1)
+    t5 = dadd(dadd(dadd(s0_C1, -dadd(t3, -t4)), dadd(-0.0, -t4)), s0_C1_l)
+    t6 = dadd(t5, -t5) == 0.0
+    t7 = dadd(t3, t5)
+    t8 = t7 if t6 else t3
+    t9 = t8 < 0.0 or t8 == 0.0 and (dadd(t5, -dadd(t7, -t3)) if t6 else 0.0) <= 0.0
+    t10 = dadd(input_C1, -input_target_each_target)
+    t11 = dadd(t10, -input_C1)
+    t12 = not 0.0 < dadd(dadd(input_C1, -dadd(t10, -t11)), dadd(-input_target_each_target, -t11))
+    t13 = t10 < -1.0 or t10 == -1.0 and t12
+    t14 = 0.0 if t1 else 0.0 if t2 else (0.0 if t13 else -s3_l) if t9 else 0.0
+    t15 = input_target_each_target if t1 else input_C1 if t2 else (0.0 if t13 else -s3) if t9 else 0.0
+    t16 = t14 if dadd(t14, -t14) == 0.0 else 0.0
+    return t15, t16
 
 
 # s6[C] = sum over ~target.1 of (s5[~target.1] if Eq(C, target[~target.1]) else 0)

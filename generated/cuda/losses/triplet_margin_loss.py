@@ -27,8 +27,6 @@ from symgen.runtime.device import (
     load2,
     load4,
     logf_low,
-    powf_sum,
-    powf_sum_low,
     store,
     store2,
     store4,
@@ -200,7 +198,7 @@ def vjp_f32_s3_core_no_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l):
     t13 = fadd(t5, t11)
     t14 = t13 if t12 else t5
     t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
-    return f32(1.0) if t15 else f32(0.0)
+    return s1 if s1 != s1 else s0 if s0 != s0 else f32(1.0) if t15 else f32(0.0)
 
 
 # s4 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - positive[D.1]), s1) else 0)
@@ -220,7 +218,7 @@ def vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_D1, positive_D
     t12 = fsub(t11, t11) == f32(0.0)
     t13 = fadd(t5, t11)
     t14 = (t13 if t12 else t5) == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) == f32(0.0)
-    return f32(1.0) if t14 else f32(0.0)
+    return s1 if s1 != s1 else f32(1.0) if t14 else f32(0.0)
 
 
 # s5 = (-1 if margin - s0 + s1 >= 0 else 0)
@@ -241,7 +239,7 @@ def vjp_f32_s5_core_no_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l):
     t13 = fadd(t5, t11)
     t14 = t13 if t12 else t5
     t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
-    return f32(-1.0) if t15 else f32(0.0)
+    return s1 if s1 != s1 else s0 if s0 != s0 else f32(-1.0) if t15 else f32(0.0)
 
 
 # s6 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - negative[D.1]), s0) else 0)
@@ -261,7 +259,7 @@ def vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_D1, negative_D
     t12 = fsub(t11, t11) == f32(0.0)
     t13 = fadd(t5, t11)
     t14 = (t13 if t12 else t5) == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) == f32(0.0)
-    return f32(1.0) if t14 else f32(0.0)
+    return s0 if s0 != s0 else f32(1.0) if t14 else f32(0.0)
 
 
 # danchor[D] = g*((sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
@@ -271,71 +269,74 @@ def vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_D1, negative_D
 def vjp_f32_danchor_core_no_swap_p_eq_inf(
     eps, eps_l, g, margin, margin_l, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_D, negative_D, positive_D
 ):
-    t1 = fsub(anchor_D, negative_D)
-    t2 = fadd(t1, eps)
-    t3 = libdevice.fabsf(t2)
-    t4 = -s0
-    t5 = fadd(t3, t4)
-    t6 = fsub(t5, t3)
-    t7 = fsub(t2, t1)
-    t8 = fsub(t1, anchor_D)
-    t9 = fadd(fsub(anchor_D, fsub(t1, t8)), fsub(-negative_D, t8))
-    t10 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(eps, t7)), t9), eps_l)
-    t11 = -s0_l
-    t12 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t10 if t2 < f32(0.0) else t10), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = fadd(t5, t12)
-    t15 = (t14 if t13 else t5) == f32(0.0) and (fsub(t12, fsub(t14, t5)) if t13 else f32(0.0)) == f32(0.0)
-    t16 = fadd(t2, t10) if fsub(t10, t10) == f32(0.0) else t2
-    t17 = f32(1.0) if f32(0.0) < t16 else f32(-1.0) if t16 < f32(0.0) else f32(0.0)
-    t18 = fdiv(t17, s6)
-    t19 = fadd(margin, t4)
-    t20 = fadd(t19, s1)
-    t21 = -t20
-    t22 = fadd(f32(0.0), t21)
-    t23 = fsub(t22, f32(0.0))
-    t24 = fsub(t20, t19)
-    t25 = fsub(t19, margin)
-    t26 = fadd(fadd(fadd(fsub(margin, fsub(t19, t25)), fsub(t4, t25)), margin_l), t11)
-    t27 = -fadd(fadd(fadd(fsub(t19, fsub(t20, t24)), fsub(s1, t24)), t26), s1_l)
-    t28 = fadd(fadd(fsub(f32(0.0), fsub(t22, t23)), fsub(t21, t23)), t27)
-    t29 = fsub(t28, t28) == f32(0.0)
-    t30 = fadd(t22, t28)
-    t31 = t30 if t29 else t22
-    t32 = t31 < f32(0.0) or t31 == f32(0.0) and (fsub(t28, fsub(t30, t22)) if t29 else f32(0.0)) <= f32(0.0)
-    t33 = s5 if t32 else f32(0.0)
-    t34 = fmul(t18, t33)
-    t35 = t34 if t15 else f32(0.0)
-    t36 = fsub(anchor_D, positive_D)
-    t37 = fadd(t36, eps)
-    t38 = libdevice.fabsf(t37)
-    t39 = -s1
-    t40 = fadd(t38, t39)
-    t41 = fsub(t40, t38)
-    t42 = fsub(t37, t36)
-    t43 = fsub(t36, anchor_D)
-    t44 = fadd(fsub(anchor_D, fsub(t36, t43)), fsub(-positive_D, t43))
-    t45 = fadd(fadd(fadd(fsub(t36, fsub(t37, t42)), fsub(eps, t42)), t44), eps_l)
-    t46 = fadd(fadd(fadd(fsub(t38, fsub(t40, t41)), fsub(t39, t41)), -t45 if t37 < f32(0.0) else t45), -s1_l)
-    t47 = fsub(t46, t46) == f32(0.0)
-    t48 = fadd(t40, t46)
-    t49 = (t48 if t47 else t40) == f32(0.0) and (fsub(t46, fsub(t48, t40)) if t47 else f32(0.0)) == f32(0.0)
-    t50 = fadd(t37, t45) if fsub(t45, t45) == f32(0.0) else t37
-    t51 = f32(1.0) if f32(0.0) < t50 else f32(-1.0) if t50 < f32(0.0) else f32(0.0)
-    t52 = fdiv(t51, s4)
-    t53 = s3 if t32 else f32(0.0)
-    t54 = fmul(t52, t53)
-    t55 = t54 if t49 else f32(0.0)
-    t56 = fadd(t35, t55)
-    t57 = fmul(g, t56)
-    t58 = fsub(t56, t35)
-    t59 = fmul(fmul(fsub(libdevice.fmaf(-t18, s6, t17), fmul(t18, s6_l)), inverse(s6)), t33)
-    t60 = fadd(libdevice.fmaf(t18, t33, -t34), t59) if t15 else f32(0.0)
-    t61 = fmul(fmul(fsub(libdevice.fmaf(-t52, s4, t51), fmul(t52, s4_l)), inverse(s4)), t53)
-    t62 = fadd(libdevice.fmaf(t52, t53, -t54), t61) if t49 else f32(0.0)
-    t63 = fmul(g, fadd(fadd(fadd(fsub(t35, fsub(t56, t58)), fsub(t55, t58)), t60), t62))
-    t64 = fadd(libdevice.fmaf(g, t56, -t57), t63)
-    return fadd(t57, t64) if fsub(t64, t64) == f32(0.0) else t57
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = fsub(anchor_D, negative_D)
+    t4 = fadd(t3, eps)
+    t5 = libdevice.fabsf(t4)
+    t6 = -s0
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fsub(t4, t3)
+    t10 = fsub(t3, anchor_D)
+    t11 = fadd(fsub(anchor_D, fsub(t3, t10)), fsub(-negative_D, t10))
+    t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t11), eps_l)
+    t13 = -s0_l
+    t14 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t12 if t4 < f32(0.0) else t12), t13)
+    t15 = fsub(t14, t14) == f32(0.0)
+    t16 = fadd(t7, t14)
+    t17 = (t16 if t15 else t7) == f32(0.0) and (fsub(t14, fsub(t16, t7)) if t15 else f32(0.0)) == f32(0.0)
+    t18 = fadd(t4, t12) if fsub(t12, t12) == f32(0.0) else t4
+    t19 = f32(1.0) if f32(0.0) < t18 else f32(-1.0) if t18 < f32(0.0) else f32(0.0)
+    t20 = fdiv(t19, s6)
+    t21 = fadd(margin, t6)
+    t22 = fadd(t21, s1)
+    t23 = -t22
+    t24 = fadd(f32(0.0), t23)
+    t25 = fsub(t24, f32(0.0))
+    t26 = fsub(t22, t21)
+    t27 = fsub(t21, margin)
+    t28 = fadd(fadd(fadd(fsub(margin, fsub(t21, t27)), fsub(t6, t27)), margin_l), t13)
+    t29 = -fadd(fadd(fadd(fsub(t21, fsub(t22, t26)), fsub(s1, t26)), t28), s1_l)
+    t30 = fadd(fadd(fsub(f32(0.0), fsub(t24, t25)), fsub(t23, t25)), t29)
+    t31 = fsub(t30, t30) == f32(0.0)
+    t32 = fadd(t24, t30)
+    t33 = t32 if t31 else t24
+    t34 = t33 < f32(0.0) or t33 == f32(0.0) and (fsub(t30, fsub(t32, t24)) if t31 else f32(0.0)) <= f32(0.0)
+    t35 = s5 if t34 else f32(0.0)
+    t36 = fmul(t20, t35)
+    t37 = t36 if t17 else f32(0.0)
+    t38 = fsub(anchor_D, positive_D)
+    t39 = fadd(t38, eps)
+    t40 = libdevice.fabsf(t39)
+    t41 = -s1
+    t42 = fadd(t40, t41)
+    t43 = fsub(t42, t40)
+    t44 = fsub(t39, t38)
+    t45 = fsub(t38, anchor_D)
+    t46 = fadd(fsub(anchor_D, fsub(t38, t45)), fsub(-positive_D, t45))
+    t47 = fadd(fadd(fadd(fsub(t38, fsub(t39, t44)), fsub(eps, t44)), t46), eps_l)
+    t48 = fadd(fadd(fadd(fsub(t40, fsub(t42, t43)), fsub(t41, t43)), -t47 if t39 < f32(0.0) else t47), -s1_l)
+    t49 = fsub(t48, t48) == f32(0.0)
+    t50 = fadd(t42, t48)
+    t51 = (t50 if t49 else t42) == f32(0.0) and (fsub(t48, fsub(t50, t42)) if t49 else f32(0.0)) == f32(0.0)
+    t52 = fadd(t39, t47) if fsub(t47, t47) == f32(0.0) else t39
+    t53 = f32(1.0) if f32(0.0) < t52 else f32(-1.0) if t52 < f32(0.0) else f32(0.0)
+    t54 = fdiv(t53, s4)
+    t55 = s3 if t34 else f32(0.0)
+    t56 = fmul(t54, t55)
+    t57 = t56 if t51 else f32(0.0)
+    t58 = fadd(t37, t57)
+    t59 = fmul(g, t58)
+    t60 = fsub(t58, t37)
+    t61 = fmul(fmul(fsub(libdevice.fmaf(-t20, s6, t19), fmul(t20, s6_l)), inverse(s6)), t35)
+    t62 = fadd(libdevice.fmaf(t20, t35, -t36), t61) if t17 else f32(0.0)
+    t63 = fmul(fmul(fsub(libdevice.fmaf(-t54, s4, t53), fmul(t54, s4_l)), inverse(s4)), t55)
+    t64 = fadd(libdevice.fmaf(t54, t55, -t56), t63) if t51 else f32(0.0)
+    t65 = fmul(g, fadd(fadd(fadd(fsub(t37, fsub(t58, t60)), fsub(t57, t60)), t62), t64))
+    t66 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t58, -t59), t65)
+    t67 = s1 if t1 else s0 if t2 else t59
+    return fadd(t67, t66) if fsub(t66, t66) == f32(0.0) else t67
 
 
 # dpositive[D] = (-g*sign(eps + anchor[D] - positive[D])*(s3 if margin - s0 + s1 >= 0 else 0)/s4 if Eq(Abs(eps +
@@ -344,46 +345,48 @@ def vjp_f32_danchor_core_no_swap_p_eq_inf(
 def vjp_f32_dpositive_core_no_swap_p_eq_inf(
     eps, eps_l, g, margin, margin_l, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_D, positive_D
 ):
-    t1 = fsub(anchor_D, positive_D)
-    t2 = fadd(t1, eps)
-    t3 = libdevice.fabsf(t2)
-    t4 = -s1
-    t5 = fadd(t3, t4)
-    t6 = fsub(t5, t3)
-    t7 = fsub(t2, t1)
-    t8 = fsub(t1, anchor_D)
-    t9 = fadd(fsub(anchor_D, fsub(t1, t8)), fsub(-positive_D, t8))
-    t10 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(eps, t7)), t9), eps_l)
-    t11 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t10 if t2 < f32(0.0) else t10), -s1_l)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t5, t11)
-    t14 = (t13 if t12 else t5) == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) == f32(0.0)
-    t15 = fdiv(g, s4)
-    t16 = fadd(t2, t10) if fsub(t10, t10) == f32(0.0) else t2
-    t17 = f32(1.0) if f32(0.0) < t16 else f32(-1.0) if t16 < f32(0.0) else f32(0.0)
-    t18 = fmul(t15, t17)
-    t19 = -s0
-    t20 = fadd(margin, t19)
-    t21 = fadd(t20, s1)
-    t22 = -t21
-    t23 = fadd(f32(0.0), t22)
-    t24 = fsub(t23, f32(0.0))
-    t25 = fsub(t21, t20)
-    t26 = fsub(t20, margin)
-    t27 = fadd(fadd(fadd(fsub(margin, fsub(t20, t26)), fsub(t19, t26)), margin_l), -s0_l)
-    t28 = -fadd(fadd(fadd(fsub(t20, fsub(t21, t25)), fsub(s1, t25)), t27), s1_l)
-    t29 = fadd(fadd(fsub(f32(0.0), fsub(t23, t24)), fsub(t22, t24)), t28)
-    t30 = fsub(t29, t29) == f32(0.0)
-    t31 = fadd(t23, t29)
-    t32 = t31 if t30 else t23
-    t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t23)) if t30 else f32(0.0)) <= f32(0.0)
-    t34 = s3 if t33 else f32(0.0)
-    t35 = -fmul(t18, t34)
-    t36 = fmul(fmul(fsub(libdevice.fmaf(-t15, s4, g), fmul(t15, s4_l)), inverse(s4)), t17)
-    t37 = -fadd(libdevice.fmaf(t18, t34, t35), fmul(fadd(libdevice.fmaf(t15, t17, -t18), t36), t34))
-    t38 = t37 if t14 else f32(0.0)
-    t39 = t35 if t14 else f32(0.0)
-    return fadd(t39, t38) if fsub(t38, t38) == f32(0.0) else t39
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = fsub(anchor_D, positive_D)
+    t4 = fadd(t3, eps)
+    t5 = libdevice.fabsf(t4)
+    t6 = -s1
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fsub(t4, t3)
+    t10 = fsub(t3, anchor_D)
+    t11 = fadd(fsub(anchor_D, fsub(t3, t10)), fsub(-positive_D, t10))
+    t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t11), eps_l)
+    t13 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t12 if t4 < f32(0.0) else t12), -s1_l)
+    t14 = fsub(t13, t13) == f32(0.0)
+    t15 = fadd(t7, t13)
+    t16 = (t15 if t14 else t7) == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) == f32(0.0)
+    t17 = fdiv(g, s4)
+    t18 = fadd(t4, t12) if fsub(t12, t12) == f32(0.0) else t4
+    t19 = f32(1.0) if f32(0.0) < t18 else f32(-1.0) if t18 < f32(0.0) else f32(0.0)
+    t20 = fmul(t17, t19)
+    t21 = -s0
+    t22 = fadd(margin, t21)
+    t23 = fadd(t22, s1)
+    t24 = -t23
+    t25 = fadd(f32(0.0), t24)
+    t26 = fsub(t25, f32(0.0))
+    t27 = fsub(t23, t22)
+    t28 = fsub(t22, margin)
+    t29 = fadd(fadd(fadd(fsub(margin, fsub(t22, t28)), fsub(t21, t28)), margin_l), -s0_l)
+    t30 = -fadd(fadd(fadd(fsub(t22, fsub(t23, t27)), fsub(s1, t27)), t29), s1_l)
+    t31 = fadd(fadd(fsub(f32(0.0), fsub(t25, t26)), fsub(t24, t26)), t30)
+    t32 = fsub(t31, t31) == f32(0.0)
+    t33 = fadd(t25, t31)
+    t34 = t33 if t32 else t25
+    t35 = t34 < f32(0.0) or t34 == f32(0.0) and (fsub(t31, fsub(t33, t25)) if t32 else f32(0.0)) <= f32(0.0)
+    t36 = s3 if t35 else f32(0.0)
+    t37 = -fmul(t20, t36)
+    t38 = fmul(fmul(fsub(libdevice.fmaf(-t17, s4, g), fmul(t17, s4_l)), inverse(s4)), t19)
+    t39 = -fadd(libdevice.fmaf(t20, t36, t37), fmul(fadd(libdevice.fmaf(t17, t19, -t20), t38), t36))
+    t40 = f32(0.0) if t1 else f32(0.0) if t2 else t39 if t16 else f32(0.0)
+    t41 = s1 if t1 else s0 if t2 else t37 if t16 else f32(0.0)
+    return fadd(t41, t40) if fsub(t40, t40) == f32(0.0) else t41
 
 
 # dnegative[D] = (-g*sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
@@ -392,46 +395,48 @@ def vjp_f32_dpositive_core_no_swap_p_eq_inf(
 def vjp_f32_dnegative_core_no_swap_p_eq_inf(
     eps, eps_l, g, margin, margin_l, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_D, negative_D
 ):
-    t1 = fsub(anchor_D, negative_D)
-    t2 = fadd(t1, eps)
-    t3 = libdevice.fabsf(t2)
-    t4 = -s0
-    t5 = fadd(t3, t4)
-    t6 = fsub(t5, t3)
-    t7 = fsub(t2, t1)
-    t8 = fsub(t1, anchor_D)
-    t9 = fadd(fsub(anchor_D, fsub(t1, t8)), fsub(-negative_D, t8))
-    t10 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(eps, t7)), t9), eps_l)
-    t11 = -s0_l
-    t12 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t10 if t2 < f32(0.0) else t10), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = fadd(t5, t12)
-    t15 = (t14 if t13 else t5) == f32(0.0) and (fsub(t12, fsub(t14, t5)) if t13 else f32(0.0)) == f32(0.0)
-    t16 = fdiv(g, s6)
-    t17 = fadd(t2, t10) if fsub(t10, t10) == f32(0.0) else t2
-    t18 = f32(1.0) if f32(0.0) < t17 else f32(-1.0) if t17 < f32(0.0) else f32(0.0)
-    t19 = fmul(t16, t18)
-    t20 = fadd(margin, t4)
-    t21 = fadd(t20, s1)
-    t22 = -t21
-    t23 = fadd(f32(0.0), t22)
-    t24 = fsub(t23, f32(0.0))
-    t25 = fsub(t21, t20)
-    t26 = fsub(t20, margin)
-    t27 = fadd(fadd(fadd(fsub(margin, fsub(t20, t26)), fsub(t4, t26)), margin_l), t11)
-    t28 = -fadd(fadd(fadd(fsub(t20, fsub(t21, t25)), fsub(s1, t25)), t27), s1_l)
-    t29 = fadd(fadd(fsub(f32(0.0), fsub(t23, t24)), fsub(t22, t24)), t28)
-    t30 = fsub(t29, t29) == f32(0.0)
-    t31 = fadd(t23, t29)
-    t32 = t31 if t30 else t23
-    t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t23)) if t30 else f32(0.0)) <= f32(0.0)
-    t34 = s5 if t33 else f32(0.0)
-    t35 = -fmul(t19, t34)
-    t36 = fmul(fmul(fsub(libdevice.fmaf(-t16, s6, g), fmul(t16, s6_l)), inverse(s6)), t18)
-    t37 = -fadd(libdevice.fmaf(t19, t34, t35), fmul(fadd(libdevice.fmaf(t16, t18, -t19), t36), t34))
-    t38 = t37 if t15 else f32(0.0)
-    t39 = t35 if t15 else f32(0.0)
-    return fadd(t39, t38) if fsub(t38, t38) == f32(0.0) else t39
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = fsub(anchor_D, negative_D)
+    t4 = fadd(t3, eps)
+    t5 = libdevice.fabsf(t4)
+    t6 = -s0
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fsub(t4, t3)
+    t10 = fsub(t3, anchor_D)
+    t11 = fadd(fsub(anchor_D, fsub(t3, t10)), fsub(-negative_D, t10))
+    t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t11), eps_l)
+    t13 = -s0_l
+    t14 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t12 if t4 < f32(0.0) else t12), t13)
+    t15 = fsub(t14, t14) == f32(0.0)
+    t16 = fadd(t7, t14)
+    t17 = (t16 if t15 else t7) == f32(0.0) and (fsub(t14, fsub(t16, t7)) if t15 else f32(0.0)) == f32(0.0)
+    t18 = fdiv(g, s6)
+    t19 = fadd(t4, t12) if fsub(t12, t12) == f32(0.0) else t4
+    t20 = f32(1.0) if f32(0.0) < t19 else f32(-1.0) if t19 < f32(0.0) else f32(0.0)
+    t21 = fmul(t18, t20)
+    t22 = fadd(margin, t6)
+    t23 = fadd(t22, s1)
+    t24 = -t23
+    t25 = fadd(f32(0.0), t24)
+    t26 = fsub(t25, f32(0.0))
+    t27 = fsub(t23, t22)
+    t28 = fsub(t22, margin)
+    t29 = fadd(fadd(fadd(fsub(margin, fsub(t22, t28)), fsub(t6, t28)), margin_l), t13)
+    t30 = -fadd(fadd(fadd(fsub(t22, fsub(t23, t27)), fsub(s1, t27)), t29), s1_l)
+    t31 = fadd(fadd(fsub(f32(0.0), fsub(t25, t26)), fsub(t24, t26)), t30)
+    t32 = fsub(t31, t31) == f32(0.0)
+    t33 = fadd(t25, t31)
+    t34 = t33 if t32 else t25
+    t35 = t34 < f32(0.0) or t34 == f32(0.0) and (fsub(t31, fsub(t33, t25)) if t32 else f32(0.0)) <= f32(0.0)
+    t36 = s5 if t35 else f32(0.0)
+    t37 = -fmul(t21, t36)
+    t38 = fmul(fmul(fsub(libdevice.fmaf(-t18, s6, g), fmul(t18, s6_l)), inverse(s6)), t20)
+    t39 = -fadd(libdevice.fmaf(t21, t36, t37), fmul(fadd(libdevice.fmaf(t18, t20, -t21), t38), t36))
+    t40 = f32(0.0) if t1 else f32(0.0) if t2 else t39 if t17 else f32(0.0)
+    t41 = s1 if t1 else s0 if t2 else t37 if t17 else f32(0.0)
+    return fadd(t41, t40) if fsub(t40, t40) == f32(0.0) else t41
 
 
 # s3 = (1 if margin - s0 + s1 >= 0 else 0)
@@ -451,7 +456,8 @@ def vjp_f64_s3_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l):
     t12 = dadd(t11, -t11) == 0.0
     t13 = dadd(t5, t11)
     t14 = t13 if t12 else t5
-    return 1.0 if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0 else 0.0
+    t15 = 1.0 if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t15
 
 
 # s4 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - positive[D.1]), s1) else 0)
@@ -470,7 +476,8 @@ def vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_D1, positive_D1):
     t11 = dadd(dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), -t10 if t2 < 0.0 else t10), -s1_l)
     t12 = dadd(t11, -t11) == 0.0
     t13 = dadd(t5, t11)
-    return 1.0 if (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0 else 0.0
+    t14 = 1.0 if (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0 else 0.0
+    return s1 if s1 != s1 else t14
 
 
 # s5 = (-1 if margin - s0 + s1 >= 0 else 0)
@@ -490,7 +497,8 @@ def vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l):
     t12 = dadd(t11, -t11) == 0.0
     t13 = dadd(t5, t11)
     t14 = t13 if t12 else t5
-    return -1.0 if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0 else 0.0
+    t15 = -1.0 if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t15
 
 
 # s6 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - negative[D.1]), s0) else 0)
@@ -509,7 +517,8 @@ def vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_D1, negative_D1):
     t11 = dadd(dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), -t10 if t2 < 0.0 else t10), -s0_l)
     t12 = dadd(t11, -t11) == 0.0
     t13 = dadd(t5, t11)
-    return 1.0 if (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0 else 0.0
+    t14 = 1.0 if (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0 else 0.0
+    return s0 if s0 != s0 else t14
 
 
 # danchor[D] = g*((sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
@@ -519,161 +528,168 @@ def vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_D1, negative_D1):
 def vjp_f64_danchor_core_no_swap_p_eq_inf(
     eps, g, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, s5, s6, s6_l, anchor_D, negative_D, positive_D
 ):
-    t1 = dadd(anchor_D, -negative_D)
-    t2 = dadd(t1, eps)
-    t3 = libdevice.fabs(t2)
-    t4 = -s0
-    t5 = dadd(t3, t4)
-    t6 = dadd(t5, -t3)
-    t7 = dadd(t2, -t1)
-    t8 = dadd(t1, -anchor_D)
-    t9 = dadd(dadd(anchor_D, -dadd(t1, -t8)), dadd(-negative_D, -t8))
-    t10 = dadd(dadd(dadd(t1, -dadd(t2, -t7)), dadd(eps, -t7)), t9)
-    t11 = -s0_l
-    t12 = dadd(dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), -t10 if t2 < 0.0 else t10), t11)
-    t13 = dadd(t12, -t12) == 0.0
-    t14 = dadd(t5, t12)
-    t15 = (t14 if t13 else t5) == 0.0 and (dadd(t12, -dadd(t14, -t5)) if t13 else 0.0) == 0.0
-    t16 = dadd(t2, t10) if dadd(t10, -t10) == 0.0 else t2
-    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
-    t18 = ddiv(t17, s6)
-    t19 = dadd(margin, t4)
-    t20 = dadd(t19, s1)
-    t21 = -t20
-    t22 = dadd(0.0, t21)
-    t23 = dadd(t22, -0.0)
-    t24 = dadd(t20, -t19)
-    t25 = dadd(t19, -margin)
-    t26 = dadd(dadd(dadd(margin, -dadd(t19, -t25)), dadd(t4, -t25)), t11)
-    t27 = -dadd(dadd(dadd(dadd(t19, -dadd(t20, -t24)), dadd(s1, -t24)), t26), s1_l)
-    t28 = dadd(dadd(dadd(0.0, -dadd(t22, -t23)), dadd(t21, -t23)), t27)
-    t29 = dadd(t28, -t28) == 0.0
-    t30 = dadd(t22, t28)
-    t31 = t30 if t29 else t22
-    t32 = t31 < 0.0 or t31 == 0.0 and (dadd(t28, -dadd(t30, -t22)) if t29 else 0.0) <= 0.0
-    t33 = s5 if t32 else 0.0
-    t34 = dmul(t18, t33)
-    t35 = t34 if t15 else 0.0
-    t36 = dadd(anchor_D, -positive_D)
-    t37 = dadd(t36, eps)
-    t38 = libdevice.fabs(t37)
-    t39 = -s1
-    t40 = dadd(t38, t39)
-    t41 = dadd(t40, -t38)
-    t42 = dadd(t37, -t36)
-    t43 = dadd(t36, -anchor_D)
-    t44 = dadd(dadd(anchor_D, -dadd(t36, -t43)), dadd(-positive_D, -t43))
-    t45 = dadd(dadd(dadd(t36, -dadd(t37, -t42)), dadd(eps, -t42)), t44)
-    t46 = dadd(dadd(dadd(dadd(t38, -dadd(t40, -t41)), dadd(t39, -t41)), -t45 if t37 < 0.0 else t45), -s1_l)
-    t47 = dadd(t46, -t46) == 0.0
-    t48 = dadd(t40, t46)
-    t49 = (t48 if t47 else t40) == 0.0 and (dadd(t46, -dadd(t48, -t40)) if t47 else 0.0) == 0.0
-    t50 = dadd(t37, t45) if dadd(t45, -t45) == 0.0 else t37
-    t51 = 1.0 if 0.0 < t50 else -1.0 if t50 < 0.0 else 0.0
-    t52 = ddiv(t51, s4)
-    t53 = s3 if t32 else 0.0
-    t54 = dmul(t52, t53)
-    t55 = t54 if t49 else 0.0
-    t56 = dadd(t35, t55)
-    t57 = dmul(g, t56)
-    t58 = dadd(t56, -t35)
-    t59 = dmul(ddiv(dadd(libdevice.fma(-t18, s6, t17), -dmul(t18, s6_l)), s6), t33)
-    t60 = dadd(libdevice.fma(t18, t33, -t34), t59) if t15 else 0.0
-    t61 = dmul(ddiv(dadd(libdevice.fma(-t52, s4, t51), -dmul(t52, s4_l)), s4), t53)
-    t62 = dadd(dadd(dadd(t35, -dadd(t56, -t58)), dadd(t55, -t58)), t60)
-    t63 = dmul(g, dadd(t62, dadd(libdevice.fma(t52, t53, -t54), t61) if t49 else 0.0))
-    t64 = dadd(libdevice.fma(g, t56, -t57), t63)
-    return dadd(t57, t64) if dadd(t64, -t64) == 0.0 else t57
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = dadd(anchor_D, -negative_D)
+    t4 = dadd(t3, eps)
+    t5 = libdevice.fabs(t4)
+    t6 = -s0
+    t7 = dadd(t5, t6)
+    t8 = dadd(t7, -t5)
+    t9 = dadd(t4, -t3)
+    t10 = dadd(t3, -anchor_D)
+    t11 = dadd(dadd(anchor_D, -dadd(t3, -t10)), dadd(-negative_D, -t10))
+    t12 = dadd(dadd(dadd(t3, -dadd(t4, -t9)), dadd(eps, -t9)), t11)
+    t13 = -s0_l
+    t14 = dadd(dadd(dadd(dadd(t5, -dadd(t7, -t8)), dadd(t6, -t8)), -t12 if t4 < 0.0 else t12), t13)
+    t15 = dadd(t14, -t14) == 0.0
+    t16 = dadd(t7, t14)
+    t17 = (t16 if t15 else t7) == 0.0 and (dadd(t14, -dadd(t16, -t7)) if t15 else 0.0) == 0.0
+    t18 = dadd(t4, t12) if dadd(t12, -t12) == 0.0 else t4
+    t19 = 1.0 if 0.0 < t18 else -1.0 if t18 < 0.0 else 0.0
+    t20 = ddiv(t19, s6)
+    t21 = dadd(margin, t6)
+    t22 = dadd(t21, s1)
+    t23 = -t22
+    t24 = dadd(0.0, t23)
+    t25 = dadd(t24, -0.0)
+    t26 = dadd(t22, -t21)
+    t27 = dadd(t21, -margin)
+    t28 = dadd(dadd(dadd(margin, -dadd(t21, -t27)), dadd(t6, -t27)), t13)
+    t29 = -dadd(dadd(dadd(dadd(t21, -dadd(t22, -t26)), dadd(s1, -t26)), t28), s1_l)
+    t30 = dadd(dadd(dadd(0.0, -dadd(t24, -t25)), dadd(t23, -t25)), t29)
+    t31 = dadd(t30, -t30) == 0.0
+    t32 = dadd(t24, t30)
+    t33 = t32 if t31 else t24
+    t34 = t33 < 0.0 or t33 == 0.0 and (dadd(t30, -dadd(t32, -t24)) if t31 else 0.0) <= 0.0
+    t35 = s5 if t34 else 0.0
+    t36 = dmul(t20, t35)
+    t37 = t36 if t17 else 0.0
+    t38 = dadd(anchor_D, -positive_D)
+    t39 = dadd(t38, eps)
+    t40 = libdevice.fabs(t39)
+    t41 = -s1
+    t42 = dadd(t40, t41)
+    t43 = dadd(t42, -t40)
+    t44 = dadd(t39, -t38)
+    t45 = dadd(t38, -anchor_D)
+    t46 = dadd(dadd(anchor_D, -dadd(t38, -t45)), dadd(-positive_D, -t45))
+    t47 = dadd(dadd(dadd(t38, -dadd(t39, -t44)), dadd(eps, -t44)), t46)
+    t48 = dadd(dadd(dadd(dadd(t40, -dadd(t42, -t43)), dadd(t41, -t43)), -t47 if t39 < 0.0 else t47), -s1_l)
+    t49 = dadd(t48, -t48) == 0.0
+    t50 = dadd(t42, t48)
+    t51 = (t50 if t49 else t42) == 0.0 and (dadd(t48, -dadd(t50, -t42)) if t49 else 0.0) == 0.0
+    t52 = dadd(t39, t47) if dadd(t47, -t47) == 0.0 else t39
+    t53 = 1.0 if 0.0 < t52 else -1.0 if t52 < 0.0 else 0.0
+    t54 = ddiv(t53, s4)
+    t55 = s3 if t34 else 0.0
+    t56 = dmul(t54, t55)
+    t57 = t56 if t51 else 0.0
+    t58 = dadd(t37, t57)
+    t59 = dmul(g, t58)
+    t60 = dadd(t58, -t37)
+    t61 = dmul(ddiv(dadd(libdevice.fma(-t20, s6, t19), -dmul(t20, s6_l)), s6), t35)
+    t62 = dadd(libdevice.fma(t20, t35, -t36), t61) if t17 else 0.0
+    t63 = dmul(ddiv(dadd(libdevice.fma(-t54, s4, t53), -dmul(t54, s4_l)), s4), t55)
+    t64 = dadd(dadd(dadd(t37, -dadd(t58, -t60)), dadd(t57, -t60)), t62)
+    t65 = dmul(g, dadd(t64, dadd(libdevice.fma(t54, t55, -t56), t63) if t51 else 0.0))
+    t66 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(g, t58, -t59), t65)
+    t67 = s1 if t1 else s0 if t2 else t59
+    return dadd(t67, t66) if dadd(t66, -t66) == 0.0 else t67
 
 
 # dpositive[D] = (-g*sign(eps + anchor[D] - positive[D])*(s3 if margin - s0 + s1 >= 0 else 0)/s4 if Eq(Abs(eps +
 #     anchor[D] - positive[D]), s1) else 0)
 @core
 def vjp_f64_dpositive_core_no_swap_p_eq_inf(eps, g, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_D, positive_D):
-    t1 = dadd(anchor_D, -positive_D)
-    t2 = dadd(t1, eps)
-    t3 = libdevice.fabs(t2)
-    t4 = -s1
-    t5 = dadd(t3, t4)
-    t6 = dadd(t5, -t3)
-    t7 = dadd(t2, -t1)
-    t8 = dadd(t1, -anchor_D)
-    t9 = dadd(dadd(anchor_D, -dadd(t1, -t8)), dadd(-positive_D, -t8))
-    t10 = dadd(dadd(dadd(t1, -dadd(t2, -t7)), dadd(eps, -t7)), t9)
-    t11 = dadd(dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), -t10 if t2 < 0.0 else t10), -s1_l)
-    t12 = dadd(t11, -t11) == 0.0
-    t13 = dadd(t5, t11)
-    t14 = (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0
-    t15 = ddiv(g, s4)
-    t16 = dadd(t2, t10) if dadd(t10, -t10) == 0.0 else t2
-    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
-    t18 = dmul(t15, t17)
-    t19 = -s0
-    t20 = dadd(margin, t19)
-    t21 = dadd(t20, s1)
-    t22 = -t21
-    t23 = dadd(0.0, t22)
-    t24 = dadd(t23, -0.0)
-    t25 = dadd(t21, -t20)
-    t26 = dadd(t20, -margin)
-    t27 = dadd(dadd(dadd(margin, -dadd(t20, -t26)), dadd(t19, -t26)), -s0_l)
-    t28 = -dadd(dadd(dadd(dadd(t20, -dadd(t21, -t25)), dadd(s1, -t25)), t27), s1_l)
-    t29 = dadd(dadd(dadd(0.0, -dadd(t23, -t24)), dadd(t22, -t24)), t28)
-    t30 = dadd(t29, -t29) == 0.0
-    t31 = dadd(t23, t29)
-    t32 = t31 if t30 else t23
-    t33 = s3 if t32 < 0.0 or t32 == 0.0 and (dadd(t29, -dadd(t31, -t23)) if t30 else 0.0) <= 0.0 else 0.0
-    t34 = -dmul(t18, t33)
-    t35 = dmul(ddiv(dadd(libdevice.fma(-t15, s4, g), -dmul(t15, s4_l)), s4), t17)
-    t36 = -dadd(libdevice.fma(t18, t33, t34), dmul(dadd(libdevice.fma(t15, t17, -t18), t35), t33))
-    t37 = t36 if t14 else 0.0
-    t38 = t34 if t14 else 0.0
-    return dadd(t38, t37) if dadd(t37, -t37) == 0.0 else t38
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = dadd(anchor_D, -positive_D)
+    t4 = dadd(t3, eps)
+    t5 = libdevice.fabs(t4)
+    t6 = -s1
+    t7 = dadd(t5, t6)
+    t8 = dadd(t7, -t5)
+    t9 = dadd(t4, -t3)
+    t10 = dadd(t3, -anchor_D)
+    t11 = dadd(dadd(anchor_D, -dadd(t3, -t10)), dadd(-positive_D, -t10))
+    t12 = dadd(dadd(dadd(t3, -dadd(t4, -t9)), dadd(eps, -t9)), t11)
+    t13 = dadd(dadd(dadd(dadd(t5, -dadd(t7, -t8)), dadd(t6, -t8)), -t12 if t4 < 0.0 else t12), -s1_l)
+    t14 = dadd(t13, -t13) == 0.0
+    t15 = dadd(t7, t13)
+    t16 = (t15 if t14 else t7) == 0.0 and (dadd(t13, -dadd(t15, -t7)) if t14 else 0.0) == 0.0
+    t17 = ddiv(g, s4)
+    t18 = dadd(t4, t12) if dadd(t12, -t12) == 0.0 else t4
+    t19 = 1.0 if 0.0 < t18 else -1.0 if t18 < 0.0 else 0.0
+    t20 = dmul(t17, t19)
+    t21 = -s0
+    t22 = dadd(margin, t21)
+    t23 = dadd(t22, s1)
+    t24 = -t23
+    t25 = dadd(0.0, t24)
+    t26 = dadd(t25, -0.0)
+    t27 = dadd(t23, -t22)
+    t28 = dadd(t22, -margin)
+    t29 = dadd(dadd(dadd(margin, -dadd(t22, -t28)), dadd(t21, -t28)), -s0_l)
+    t30 = -dadd(dadd(dadd(dadd(t22, -dadd(t23, -t27)), dadd(s1, -t27)), t29), s1_l)
+    t31 = dadd(dadd(dadd(0.0, -dadd(t25, -t26)), dadd(t24, -t26)), t30)
+    t32 = dadd(t31, -t31) == 0.0
+    t33 = dadd(t25, t31)
+    t34 = t33 if t32 else t25
+    t35 = s3 if t34 < 0.0 or t34 == 0.0 and (dadd(t31, -dadd(t33, -t25)) if t32 else 0.0) <= 0.0 else 0.0
+    t36 = -dmul(t20, t35)
+    t37 = dmul(ddiv(dadd(libdevice.fma(-t17, s4, g), -dmul(t17, s4_l)), s4), t19)
+    t38 = -dadd(libdevice.fma(t20, t35, t36), dmul(dadd(libdevice.fma(t17, t19, -t20), t37), t35))
+    t39 = 0.0 if t1 else 0.0 if t2 else t38 if t16 else 0.0
+    t40 = s1 if t1 else s0 if t2 else t36 if t16 else 0.0
+    return dadd(t40, t39) if dadd(t39, -t39) == 0.0 else t40
 
 
 # dnegative[D] = (-g*sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
 #     anchor[D] - negative[D]), s0) else 0)
 @core
 def vjp_f64_dnegative_core_no_swap_p_eq_inf(eps, g, margin, s0, s0_l, s1, s1_l, s5, s6, s6_l, anchor_D, negative_D):
-    t1 = dadd(anchor_D, -negative_D)
-    t2 = dadd(t1, eps)
-    t3 = libdevice.fabs(t2)
-    t4 = -s0
-    t5 = dadd(t3, t4)
-    t6 = dadd(t5, -t3)
-    t7 = dadd(t2, -t1)
-    t8 = dadd(t1, -anchor_D)
-    t9 = dadd(dadd(anchor_D, -dadd(t1, -t8)), dadd(-negative_D, -t8))
-    t10 = dadd(dadd(dadd(t1, -dadd(t2, -t7)), dadd(eps, -t7)), t9)
-    t11 = -s0_l
-    t12 = dadd(dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), -t10 if t2 < 0.0 else t10), t11)
-    t13 = dadd(t12, -t12) == 0.0
-    t14 = dadd(t5, t12)
-    t15 = (t14 if t13 else t5) == 0.0 and (dadd(t12, -dadd(t14, -t5)) if t13 else 0.0) == 0.0
-    t16 = ddiv(g, s6)
-    t17 = dadd(t2, t10) if dadd(t10, -t10) == 0.0 else t2
-    t18 = 1.0 if 0.0 < t17 else -1.0 if t17 < 0.0 else 0.0
-    t19 = dmul(t16, t18)
-    t20 = dadd(margin, t4)
-    t21 = dadd(t20, s1)
-    t22 = -t21
-    t23 = dadd(0.0, t22)
-    t24 = dadd(t23, -0.0)
-    t25 = dadd(t21, -t20)
-    t26 = dadd(t20, -margin)
-    t27 = dadd(dadd(dadd(margin, -dadd(t20, -t26)), dadd(t4, -t26)), t11)
-    t28 = -dadd(dadd(dadd(dadd(t20, -dadd(t21, -t25)), dadd(s1, -t25)), t27), s1_l)
-    t29 = dadd(dadd(dadd(0.0, -dadd(t23, -t24)), dadd(t22, -t24)), t28)
-    t30 = dadd(t29, -t29) == 0.0
-    t31 = dadd(t23, t29)
-    t32 = t31 if t30 else t23
-    t33 = s5 if t32 < 0.0 or t32 == 0.0 and (dadd(t29, -dadd(t31, -t23)) if t30 else 0.0) <= 0.0 else 0.0
-    t34 = -dmul(t19, t33)
-    t35 = dmul(ddiv(dadd(libdevice.fma(-t16, s6, g), -dmul(t16, s6_l)), s6), t18)
-    t36 = -dadd(libdevice.fma(t19, t33, t34), dmul(dadd(libdevice.fma(t16, t18, -t19), t35), t33))
-    t37 = t36 if t15 else 0.0
-    t38 = t34 if t15 else 0.0
-    return dadd(t38, t37) if dadd(t37, -t37) == 0.0 else t38
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = dadd(anchor_D, -negative_D)
+    t4 = dadd(t3, eps)
+    t5 = libdevice.fabs(t4)
+    t6 = -s0
+    t7 = dadd(t5, t6)
+    t8 = dadd(t7, -t5)
+    t9 = dadd(t4, -t3)
+    t10 = dadd(t3, -anchor_D)
+    t11 = dadd(dadd(anchor_D, -dadd(t3, -t10)), dadd(-negative_D, -t10))
+    t12 = dadd(dadd(dadd(t3, -dadd(t4, -t9)), dadd(eps, -t9)), t11)
+    t13 = -s0_l
+    t14 = dadd(dadd(dadd(dadd(t5, -dadd(t7, -t8)), dadd(t6, -t8)), -t12 if t4 < 0.0 else t12), t13)
+    t15 = dadd(t14, -t14) == 0.0
+    t16 = dadd(t7, t14)
+    t17 = (t16 if t15 else t7) == 0.0 and (dadd(t14, -dadd(t16, -t7)) if t15 else 0.0) == 0.0
+    t18 = ddiv(g, s6)
+    t19 = dadd(t4, t12) if dadd(t12, -t12) == 0.0 else t4
+    t20 = 1.0 if 0.0 < t19 else -1.0 if t19 < 0.0 else 0.0
+    t21 = dmul(t18, t20)
+    t22 = dadd(margin, t6)
+    t23 = dadd(t22, s1)
+    t24 = -t23
+    t25 = dadd(0.0, t24)
+    t26 = dadd(t25, -0.0)
+    t27 = dadd(t23, -t22)
+    t28 = dadd(t22, -margin)
+    t29 = dadd(dadd(dadd(margin, -dadd(t22, -t28)), dadd(t6, -t28)), t13)
+    t30 = -dadd(dadd(dadd(dadd(t22, -dadd(t23, -t27)), dadd(s1, -t27)), t29), s1_l)
+    t31 = dadd(dadd(dadd(0.0, -dadd(t25, -t26)), dadd(t24, -t26)), t30)
+    t32 = dadd(t31, -t31) == 0.0
+    t33 = dadd(t25, t31)
+    t34 = t33 if t32 else t25
+    t35 = s5 if t34 < 0.0 or t34 == 0.0 and (dadd(t31, -dadd(t33, -t25)) if t32 else 0.0) <= 0.0 else 0.0
+    t36 = -dmul(t21, t35)
+    t37 = dmul(ddiv(dadd(libdevice.fma(-t18, s6, g), -dmul(t18, s6_l)), s6), t20)
+    t38 = -dadd(libdevice.fma(t21, t35, t36), dmul(dadd(libdevice.fma(t18, t20, -t21), t37), t35))
+    t39 = 0.0 if t1 else 0.0 if t2 else t38 if t17 else 0.0
+    t40 = s1 if t1 else s0 if t2 else t36 if t17 else 0.0
+    return dadd(t40, t39) if dadd(t39, -t39) == 0.0 else t40
 
 
 # dmargin = (g if margin - s0 + s1 >= 0 else 0)
@@ -694,7 +710,7 @@ def vjp_margin_f32_dmargin_core_no_swap_p_eq_inf(g, margin, margin_l, s0, s0_l, 
     t13 = fadd(t5, t11)
     t14 = t13 if t12 else t5
     t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
-    return g if t15 else f32(0.0)
+    return s1 if s1 != s1 else s0 if s0 != s0 else g if t15 else f32(0.0)
 
 
 # dmargin = (g if margin - s0 + s1 >= 0 else 0)
@@ -714,7 +730,8 @@ def vjp_margin_f64_dmargin_core_no_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l):
     t12 = dadd(t11, -t11) == 0.0
     t13 = dadd(t5, t11)
     t14 = t13 if t12 else t5
-    return g if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0 else 0.0
+    t15 = g if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t15
 
 
 # s5 = sum over D.1 of (sign(eps + anchor[D.1] - positive[D.1])*(s3 if margin - s0 + s1 >= 0 else 0)/s4 if
@@ -723,45 +740,48 @@ def vjp_margin_f64_dmargin_core_no_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l):
 def vjp_eps_f32_s5_core_no_swap_p_eq_inf(
     eps, eps_l, margin, margin_l, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_D1, positive_D1
 ):
-    t1 = fsub(anchor_D1, positive_D1)
-    t2 = fadd(t1, eps)
-    t3 = libdevice.fabsf(t2)
-    t4 = -s1
-    t5 = fadd(t3, t4)
-    t6 = fsub(t5, t3)
-    t7 = fsub(t2, t1)
-    t8 = fsub(t1, anchor_D1)
-    t9 = fadd(fsub(anchor_D1, fsub(t1, t8)), fsub(-positive_D1, t8))
-    t10 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(eps, t7)), t9), eps_l)
-    t11 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t10 if t2 < f32(0.0) else t10), -s1_l)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t5, t11)
-    t14 = (t13 if t12 else t5) == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) == f32(0.0)
-    t15 = fadd(t2, t10) if fsub(t10, t10) == f32(0.0) else t2
-    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
-    t17 = fdiv(t16, s4)
-    t18 = -s0
-    t19 = fadd(margin, t18)
-    t20 = fadd(t19, s1)
-    t21 = -t20
-    t22 = fadd(f32(0.0), t21)
-    t23 = fsub(t22, f32(0.0))
-    t24 = fsub(t20, t19)
-    t25 = fsub(t19, margin)
-    t26 = fadd(fadd(fadd(fsub(margin, fsub(t19, t25)), fsub(t18, t25)), margin_l), -s0_l)
-    t27 = -fadd(fadd(fadd(fsub(t19, fsub(t20, t24)), fsub(s1, t24)), t26), s1_l)
-    t28 = fadd(fadd(fsub(f32(0.0), fsub(t22, t23)), fsub(t21, t23)), t27)
-    t29 = fsub(t28, t28) == f32(0.0)
-    t30 = fadd(t22, t28)
-    t31 = t30 if t29 else t22
-    t32 = t31 < f32(0.0) or t31 == f32(0.0) and (fsub(t28, fsub(t30, t22)) if t29 else f32(0.0)) <= f32(0.0)
-    t33 = s3 if t32 else f32(0.0)
-    t34 = fmul(t17, t33)
-    t35 = fmul(fmul(fsub(libdevice.fmaf(-t17, s4, t16), fmul(t17, s4_l)), inverse(s4)), t33)
-    t36 = fadd(libdevice.fmaf(t17, t33, -t34), t35) if t14 else f32(0.0)
-    t37 = t34 if t14 else f32(0.0)
-    t38 = t36 if fsub(t36, t36) == f32(0.0) else f32(0.0)
-    return t37, t38
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = fsub(anchor_D1, positive_D1)
+    t4 = fadd(t3, eps)
+    t5 = libdevice.fabsf(t4)
+    t6 = -s1
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fsub(t4, t3)
+    t10 = fsub(t3, anchor_D1)
+    t11 = fadd(fsub(anchor_D1, fsub(t3, t10)), fsub(-positive_D1, t10))
+    t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t11), eps_l)
+    t13 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t12 if t4 < f32(0.0) else t12), -s1_l)
+    t14 = fsub(t13, t13) == f32(0.0)
+    t15 = fadd(t7, t13)
+    t16 = (t15 if t14 else t7) == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) == f32(0.0)
+    t17 = fadd(t4, t12) if fsub(t12, t12) == f32(0.0) else t4
+    t18 = f32(1.0) if f32(0.0) < t17 else f32(-1.0) if t17 < f32(0.0) else f32(0.0)
+    t19 = fdiv(t18, s4)
+    t20 = -s0
+    t21 = fadd(margin, t20)
+    t22 = fadd(t21, s1)
+    t23 = -t22
+    t24 = fadd(f32(0.0), t23)
+    t25 = fsub(t24, f32(0.0))
+    t26 = fsub(t22, t21)
+    t27 = fsub(t21, margin)
+    t28 = fadd(fadd(fadd(fsub(margin, fsub(t21, t27)), fsub(t20, t27)), margin_l), -s0_l)
+    t29 = -fadd(fadd(fadd(fsub(t21, fsub(t22, t26)), fsub(s1, t26)), t28), s1_l)
+    t30 = fadd(fadd(fsub(f32(0.0), fsub(t24, t25)), fsub(t23, t25)), t29)
+    t31 = fsub(t30, t30) == f32(0.0)
+    t32 = fadd(t24, t30)
+    t33 = t32 if t31 else t24
+    t34 = t33 < f32(0.0) or t33 == f32(0.0) and (fsub(t30, fsub(t32, t24)) if t31 else f32(0.0)) <= f32(0.0)
+    t35 = s3 if t34 else f32(0.0)
+    t36 = fmul(t19, t35)
+    t37 = fmul(fmul(fsub(libdevice.fmaf(-t19, s4, t18), fmul(t19, s4_l)), inverse(s4)), t35)
+    t38 = f32(0.0) if t2 else fadd(libdevice.fmaf(t19, t35, -t36), t37) if t16 else f32(0.0)
+    t39 = f32(0.0) if t1 else t38
+    t40 = s1 if t1 else s0 if t2 else t36 if t16 else f32(0.0)
+    t41 = t39 if fsub(t39, t39) == f32(0.0) else f32(0.0)
+    return t40, t41
 
 
 # s8 = sum over D.1 of (sign(eps + anchor[D.1] - negative[D.1])*(s6 if margin - s0 + s1 >= 0 else 0)/s7 if
@@ -770,45 +790,48 @@ def vjp_eps_f32_s5_core_no_swap_p_eq_inf(
 def vjp_eps_f32_s8_core_no_swap_p_eq_inf(
     eps, eps_l, margin, margin_l, s0, s0_l, s1, s1_l, s6, s7, s7_l, anchor_D1, negative_D1
 ):
-    t1 = fsub(anchor_D1, negative_D1)
-    t2 = fadd(t1, eps)
-    t3 = libdevice.fabsf(t2)
-    t4 = -s0
-    t5 = fadd(t3, t4)
-    t6 = fsub(t5, t3)
-    t7 = fsub(t2, t1)
-    t8 = fsub(t1, anchor_D1)
-    t9 = fadd(fsub(anchor_D1, fsub(t1, t8)), fsub(-negative_D1, t8))
-    t10 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(eps, t7)), t9), eps_l)
-    t11 = -s0_l
-    t12 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t10 if t2 < f32(0.0) else t10), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = fadd(t5, t12)
-    t15 = (t14 if t13 else t5) == f32(0.0) and (fsub(t12, fsub(t14, t5)) if t13 else f32(0.0)) == f32(0.0)
-    t16 = fadd(t2, t10) if fsub(t10, t10) == f32(0.0) else t2
-    t17 = f32(1.0) if f32(0.0) < t16 else f32(-1.0) if t16 < f32(0.0) else f32(0.0)
-    t18 = fdiv(t17, s7)
-    t19 = fadd(margin, t4)
-    t20 = fadd(t19, s1)
-    t21 = -t20
-    t22 = fadd(f32(0.0), t21)
-    t23 = fsub(t22, f32(0.0))
-    t24 = fsub(t20, t19)
-    t25 = fsub(t19, margin)
-    t26 = fadd(fadd(fadd(fsub(margin, fsub(t19, t25)), fsub(t4, t25)), margin_l), t11)
-    t27 = -fadd(fadd(fadd(fsub(t19, fsub(t20, t24)), fsub(s1, t24)), t26), s1_l)
-    t28 = fadd(fadd(fsub(f32(0.0), fsub(t22, t23)), fsub(t21, t23)), t27)
-    t29 = fsub(t28, t28) == f32(0.0)
-    t30 = fadd(t22, t28)
-    t31 = t30 if t29 else t22
-    t32 = t31 < f32(0.0) or t31 == f32(0.0) and (fsub(t28, fsub(t30, t22)) if t29 else f32(0.0)) <= f32(0.0)
-    t33 = s6 if t32 else f32(0.0)
-    t34 = fmul(t18, t33)
-    t35 = fmul(fmul(fsub(libdevice.fmaf(-t18, s7, t17), fmul(t18, s7_l)), inverse(s7)), t33)
-    t36 = fadd(libdevice.fmaf(t18, t33, -t34), t35) if t15 else f32(0.0)
-    t37 = t34 if t15 else f32(0.0)
-    t38 = t36 if fsub(t36, t36) == f32(0.0) else f32(0.0)
-    return t37, t38
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = fsub(anchor_D1, negative_D1)
+    t4 = fadd(t3, eps)
+    t5 = libdevice.fabsf(t4)
+    t6 = -s0
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fsub(t4, t3)
+    t10 = fsub(t3, anchor_D1)
+    t11 = fadd(fsub(anchor_D1, fsub(t3, t10)), fsub(-negative_D1, t10))
+    t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t11), eps_l)
+    t13 = -s0_l
+    t14 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t12 if t4 < f32(0.0) else t12), t13)
+    t15 = fsub(t14, t14) == f32(0.0)
+    t16 = fadd(t7, t14)
+    t17 = (t16 if t15 else t7) == f32(0.0) and (fsub(t14, fsub(t16, t7)) if t15 else f32(0.0)) == f32(0.0)
+    t18 = fadd(t4, t12) if fsub(t12, t12) == f32(0.0) else t4
+    t19 = f32(1.0) if f32(0.0) < t18 else f32(-1.0) if t18 < f32(0.0) else f32(0.0)
+    t20 = fdiv(t19, s7)
+    t21 = fadd(margin, t6)
+    t22 = fadd(t21, s1)
+    t23 = -t22
+    t24 = fadd(f32(0.0), t23)
+    t25 = fsub(t24, f32(0.0))
+    t26 = fsub(t22, t21)
+    t27 = fsub(t21, margin)
+    t28 = fadd(fadd(fadd(fsub(margin, fsub(t21, t27)), fsub(t6, t27)), margin_l), t13)
+    t29 = -fadd(fadd(fadd(fsub(t21, fsub(t22, t26)), fsub(s1, t26)), t28), s1_l)
+    t30 = fadd(fadd(fsub(f32(0.0), fsub(t24, t25)), fsub(t23, t25)), t29)
+    t31 = fsub(t30, t30) == f32(0.0)
+    t32 = fadd(t24, t30)
+    t33 = t32 if t31 else t24
+    t34 = t33 < f32(0.0) or t33 == f32(0.0) and (fsub(t30, fsub(t32, t24)) if t31 else f32(0.0)) <= f32(0.0)
+    t35 = s6 if t34 else f32(0.0)
+    t36 = fmul(t20, t35)
+    t37 = fmul(fmul(fsub(libdevice.fmaf(-t20, s7, t19), fmul(t20, s7_l)), inverse(s7)), t35)
+    t38 = f32(0.0) if t2 else fadd(libdevice.fmaf(t20, t35, -t36), t37) if t17 else f32(0.0)
+    t39 = f32(0.0) if t1 else t38
+    t40 = s1 if t1 else s0 if t2 else t36 if t17 else f32(0.0)
+    t41 = t39 if fsub(t39, t39) == f32(0.0) else f32(0.0)
+    return t40, t41
 
 
 # deps = g*(s5 + s8)
@@ -826,88 +849,92 @@ def vjp_eps_f32_deps_core_no_swap_p_eq_inf(g, s5, s5_l, s8, s8_l):
 #     Eq(Abs(eps + anchor[D.1] - positive[D.1]), s1) else 0)
 @core
 def vjp_eps_f64_s5_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s3, s4, s4_l, anchor_D1, positive_D1):
-    t1 = dadd(anchor_D1, -positive_D1)
-    t2 = dadd(t1, eps)
-    t3 = libdevice.fabs(t2)
-    t4 = -s1
-    t5 = dadd(t3, t4)
-    t6 = dadd(t5, -t3)
-    t7 = dadd(t2, -t1)
-    t8 = dadd(t1, -anchor_D1)
-    t9 = dadd(dadd(anchor_D1, -dadd(t1, -t8)), dadd(-positive_D1, -t8))
-    t10 = dadd(dadd(dadd(t1, -dadd(t2, -t7)), dadd(eps, -t7)), t9)
-    t11 = dadd(dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), -t10 if t2 < 0.0 else t10), -s1_l)
-    t12 = dadd(t11, -t11) == 0.0
-    t13 = dadd(t5, t11)
-    t14 = (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0
-    t15 = dadd(t2, t10) if dadd(t10, -t10) == 0.0 else t2
-    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
-    t17 = ddiv(t16, s4)
-    t18 = -s0
-    t19 = dadd(margin, t18)
-    t20 = dadd(t19, s1)
-    t21 = -t20
-    t22 = dadd(0.0, t21)
-    t23 = dadd(t22, -0.0)
-    t24 = dadd(t20, -t19)
-    t25 = dadd(t19, -margin)
-    t26 = dadd(dadd(dadd(margin, -dadd(t19, -t25)), dadd(t18, -t25)), -s0_l)
-    t27 = -dadd(dadd(dadd(dadd(t19, -dadd(t20, -t24)), dadd(s1, -t24)), t26), s1_l)
-    t28 = dadd(dadd(dadd(0.0, -dadd(t22, -t23)), dadd(t21, -t23)), t27)
-    t29 = dadd(t28, -t28) == 0.0
-    t30 = dadd(t22, t28)
-    t31 = t30 if t29 else t22
-    t32 = s3 if t31 < 0.0 or t31 == 0.0 and (dadd(t28, -dadd(t30, -t22)) if t29 else 0.0) <= 0.0 else 0.0
-    t33 = dmul(t17, t32)
-    t34 = dmul(ddiv(dadd(libdevice.fma(-t17, s4, t16), -dmul(t17, s4_l)), s4), t32)
-    t35 = dadd(libdevice.fma(t17, t32, -t33), t34) if t14 else 0.0
-    t36 = t33 if t14 else 0.0
-    t37 = t35 if dadd(t35, -t35) == 0.0 else 0.0
-    return t36, t37
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = dadd(anchor_D1, -positive_D1)
+    t4 = dadd(t3, eps)
+    t5 = libdevice.fabs(t4)
+    t6 = -s1
+    t7 = dadd(t5, t6)
+    t8 = dadd(t7, -t5)
+    t9 = dadd(t4, -t3)
+    t10 = dadd(t3, -anchor_D1)
+    t11 = dadd(dadd(anchor_D1, -dadd(t3, -t10)), dadd(-positive_D1, -t10))
+    t12 = dadd(dadd(dadd(t3, -dadd(t4, -t9)), dadd(eps, -t9)), t11)
+    t13 = dadd(dadd(dadd(dadd(t5, -dadd(t7, -t8)), dadd(t6, -t8)), -t12 if t4 < 0.0 else t12), -s1_l)
+    t14 = dadd(t13, -t13) == 0.0
+    t15 = dadd(t7, t13)
+    t16 = (t15 if t14 else t7) == 0.0 and (dadd(t13, -dadd(t15, -t7)) if t14 else 0.0) == 0.0
+    t17 = dadd(t4, t12) if dadd(t12, -t12) == 0.0 else t4
+    t18 = 1.0 if 0.0 < t17 else -1.0 if t17 < 0.0 else 0.0
+    t19 = ddiv(t18, s4)
+    t20 = -s0
+    t21 = dadd(margin, t20)
+    t22 = dadd(t21, s1)
+    t23 = -t22
+    t24 = dadd(0.0, t23)
+    t25 = dadd(t24, -0.0)
+    t26 = dadd(t22, -t21)
+    t27 = dadd(t21, -margin)
+    t28 = dadd(dadd(dadd(margin, -dadd(t21, -t27)), dadd(t20, -t27)), -s0_l)
+    t29 = -dadd(dadd(dadd(dadd(t21, -dadd(t22, -t26)), dadd(s1, -t26)), t28), s1_l)
+    t30 = dadd(dadd(dadd(0.0, -dadd(t24, -t25)), dadd(t23, -t25)), t29)
+    t31 = dadd(t30, -t30) == 0.0
+    t32 = dadd(t24, t30)
+    t33 = t32 if t31 else t24
+    t34 = s3 if t33 < 0.0 or t33 == 0.0 and (dadd(t30, -dadd(t32, -t24)) if t31 else 0.0) <= 0.0 else 0.0
+    t35 = dmul(t19, t34)
+    t36 = dmul(ddiv(dadd(libdevice.fma(-t19, s4, t18), -dmul(t19, s4_l)), s4), t34)
+    t37 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(t19, t34, -t35), t36) if t16 else 0.0
+    t38 = s1 if t1 else s0 if t2 else t35 if t16 else 0.0
+    t39 = t37 if dadd(t37, -t37) == 0.0 else 0.0
+    return t38, t39
 
 
 # s8 = sum over D.1 of (sign(eps + anchor[D.1] - negative[D.1])*(s6 if margin - s0 + s1 >= 0 else 0)/s7 if
 #     Eq(Abs(eps + anchor[D.1] - negative[D.1]), s0) else 0)
 @core
 def vjp_eps_f64_s8_core_no_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s6, s7, s7_l, anchor_D1, negative_D1):
-    t1 = dadd(anchor_D1, -negative_D1)
-    t2 = dadd(t1, eps)
-    t3 = libdevice.fabs(t2)
-    t4 = -s0
-    t5 = dadd(t3, t4)
-    t6 = dadd(t5, -t3)
-    t7 = dadd(t2, -t1)
-    t8 = dadd(t1, -anchor_D1)
-    t9 = dadd(dadd(anchor_D1, -dadd(t1, -t8)), dadd(-negative_D1, -t8))
-    t10 = dadd(dadd(dadd(t1, -dadd(t2, -t7)), dadd(eps, -t7)), t9)
-    t11 = -s0_l
-    t12 = dadd(dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), -t10 if t2 < 0.0 else t10), t11)
-    t13 = dadd(t12, -t12) == 0.0
-    t14 = dadd(t5, t12)
-    t15 = (t14 if t13 else t5) == 0.0 and (dadd(t12, -dadd(t14, -t5)) if t13 else 0.0) == 0.0
-    t16 = dadd(t2, t10) if dadd(t10, -t10) == 0.0 else t2
-    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
-    t18 = ddiv(t17, s7)
-    t19 = dadd(margin, t4)
-    t20 = dadd(t19, s1)
-    t21 = -t20
-    t22 = dadd(0.0, t21)
-    t23 = dadd(t22, -0.0)
-    t24 = dadd(t20, -t19)
-    t25 = dadd(t19, -margin)
-    t26 = dadd(dadd(dadd(margin, -dadd(t19, -t25)), dadd(t4, -t25)), t11)
-    t27 = -dadd(dadd(dadd(dadd(t19, -dadd(t20, -t24)), dadd(s1, -t24)), t26), s1_l)
-    t28 = dadd(dadd(dadd(0.0, -dadd(t22, -t23)), dadd(t21, -t23)), t27)
-    t29 = dadd(t28, -t28) == 0.0
-    t30 = dadd(t22, t28)
-    t31 = t30 if t29 else t22
-    t32 = s6 if t31 < 0.0 or t31 == 0.0 and (dadd(t28, -dadd(t30, -t22)) if t29 else 0.0) <= 0.0 else 0.0
-    t33 = dmul(t18, t32)
-    t34 = dmul(ddiv(dadd(libdevice.fma(-t18, s7, t17), -dmul(t18, s7_l)), s7), t32)
-    t35 = dadd(libdevice.fma(t18, t32, -t33), t34) if t15 else 0.0
-    t36 = t33 if t15 else 0.0
-    t37 = t35 if dadd(t35, -t35) == 0.0 else 0.0
-    return t36, t37
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = dadd(anchor_D1, -negative_D1)
+    t4 = dadd(t3, eps)
+    t5 = libdevice.fabs(t4)
+    t6 = -s0
+    t7 = dadd(t5, t6)
+    t8 = dadd(t7, -t5)
+    t9 = dadd(t4, -t3)
+    t10 = dadd(t3, -anchor_D1)
+    t11 = dadd(dadd(anchor_D1, -dadd(t3, -t10)), dadd(-negative_D1, -t10))
+    t12 = dadd(dadd(dadd(t3, -dadd(t4, -t9)), dadd(eps, -t9)), t11)
+    t13 = -s0_l
+    t14 = dadd(dadd(dadd(dadd(t5, -dadd(t7, -t8)), dadd(t6, -t8)), -t12 if t4 < 0.0 else t12), t13)
+    t15 = dadd(t14, -t14) == 0.0
+    t16 = dadd(t7, t14)
+    t17 = (t16 if t15 else t7) == 0.0 and (dadd(t14, -dadd(t16, -t7)) if t15 else 0.0) == 0.0
+    t18 = dadd(t4, t12) if dadd(t12, -t12) == 0.0 else t4
+    t19 = 1.0 if 0.0 < t18 else -1.0 if t18 < 0.0 else 0.0
+    t20 = ddiv(t19, s7)
+    t21 = dadd(margin, t6)
+    t22 = dadd(t21, s1)
+    t23 = -t22
+    t24 = dadd(0.0, t23)
+    t25 = dadd(t24, -0.0)
+    t26 = dadd(t22, -t21)
+    t27 = dadd(t21, -margin)
+    t28 = dadd(dadd(dadd(margin, -dadd(t21, -t27)), dadd(t6, -t27)), t13)
+    t29 = -dadd(dadd(dadd(dadd(t21, -dadd(t22, -t26)), dadd(s1, -t26)), t28), s1_l)
+    t30 = dadd(dadd(dadd(0.0, -dadd(t24, -t25)), dadd(t23, -t25)), t29)
+    t31 = dadd(t30, -t30) == 0.0
+    t32 = dadd(t24, t30)
+    t33 = t32 if t31 else t24
+    t34 = s6 if t33 < 0.0 or t33 == 0.0 and (dadd(t30, -dadd(t32, -t24)) if t31 else 0.0) <= 0.0 else 0.0
+    t35 = dmul(t20, t34)
+    t36 = dmul(ddiv(dadd(libdevice.fma(-t20, s7, t19), -dmul(t20, s7_l)), s7), t34)
+    t37 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(t20, t34, -t35), t36) if t17 else 0.0
+    t38 = s1 if t1 else s0 if t2 else t35 if t17 else 0.0
+    t39 = t37 if dadd(t37, -t37) == 0.0 else 0.0
+    return t38, t39
 
 
 # deps = g*(s5 + s8)
@@ -4297,81 +4324,85 @@ def vjp_f32_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l):
 # s3 = (-(0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f32_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, margin_l, s1, s1_l):
-    t1 = fdiv(e0, m0)
-    t2 = fadd(margin, t1)
-    t3 = -fdiv(e1, m1)
-    t4 = fadd(t2, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t2)
-    t9 = fsub(t2, margin)
-    t10 = fadd(fadd(fsub(margin, fsub(t2, t9)), fsub(t1, t9)), margin_l)
-    t11 = fadd(t10, fmul(fadd(libdevice.fmaf(-t1, m0, e0), e0_l), inverse(m0)))
-    t12 = -fmul(fadd(libdevice.fmaf(t3, m1, e1), e1_l), inverse(m1))
-    t13 = -fadd(fadd(fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8)), t11), t12)
-    t14 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fadd(s1, f32(-0.0))
-    t20 = fsub(t19, s1)
-    t21 = fadd(fadd(fsub(s1, fsub(t19, t20)), fsub(f32(-0.0), t20)), s1_l)
-    t22 = fsub(t21, t21) == f32(0.0)
-    t23 = fadd(t19, t21)
-    t24 = (t23 if t22 else t19) == f32(0.0) and (fsub(t21, fsub(t23, t19)) if t22 else f32(0.0)) == f32(0.0)
-    t25 = libdevice.fsqrt_rn(s1)
-    t26 = fdiv(f32(1.0), t25)
-    t27 = fmul(t26, fmul(fadd(libdevice.fmaf(-t25, t25, s1), s1_l), inverse(fadd(t25, t25))))
-    t28 = f32(0.0) if t24 else fmul(fsub(libdevice.fmaf(-t26, t25, f32(1.0)), t27), inverse(t25))
-    t29 = -fmul(t28, f32(0.5)) if t18 else f32(0.0)
-    t30 = fsub(t29, t29) == f32(0.0)
-    t31 = -fmul(f32(0.0) if t24 else t26, f32(0.5)) if t18 else f32(0.0)
-    t32 = fadd(t31, t29)
-    t33 = t32 if t30 else t31
-    t34 = (fsub(t29, fsub(t32, t31)) if t30 else f32(0.0)) if fsub(t33, t33) == f32(0.0) else f32(0.0)
-    return t33, t34
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e0, m0)
+    t4 = fadd(margin, t3)
+    t5 = -fdiv(e1, m1)
+    t6 = fadd(t4, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t4)
+    t11 = fsub(t4, margin)
+    t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
+    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
+    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
+    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
+    t21 = fadd(s1, f32(-0.0))
+    t22 = fsub(t21, s1)
+    t23 = fadd(fadd(fsub(s1, fsub(t21, t22)), fsub(f32(-0.0), t22)), s1_l)
+    t24 = fsub(t23, t23) == f32(0.0)
+    t25 = fadd(t21, t23)
+    t26 = (t25 if t24 else t21) == f32(0.0) and (fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)) == f32(0.0)
+    t27 = libdevice.fsqrt_rn(s1)
+    t28 = fdiv(f32(1.0), t27)
+    t29 = fmul(t28, fmul(fadd(libdevice.fmaf(-t27, t27, s1), s1_l), inverse(fadd(t27, t27))))
+    t30 = f32(0.0) if t26 else fmul(fsub(libdevice.fmaf(-t28, t27, f32(1.0)), t29), inverse(t27))
+    t31 = f32(0.0) if t1 else f32(0.0) if t2 else -fmul(t30, f32(0.5)) if t20 else f32(0.0)
+    t32 = fsub(t31, t31) == f32(0.0)
+    t33 = e1 if t1 else e0 if t2 else -fmul(f32(0.0) if t26 else t28, f32(0.5)) if t20 else f32(0.0)
+    t34 = fadd(t33, t31)
+    t35 = t34 if t32 else t33
+    t36 = (fsub(t31, fsub(t34, t33)) if t32 else f32(0.0)) if fsub(t35, t35) == f32(0.0) else f32(0.0)
+    return t35, t36
 
 
 # s4 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, margin_l, s0, s0_l):
-    t1 = fdiv(e0, m0)
-    t2 = fadd(margin, t1)
-    t3 = -fdiv(e1, m1)
-    t4 = fadd(t2, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t2)
-    t9 = fsub(t2, margin)
-    t10 = fadd(fadd(fsub(margin, fsub(t2, t9)), fsub(t1, t9)), margin_l)
-    t11 = fadd(t10, fmul(fadd(libdevice.fmaf(-t1, m0, e0), e0_l), inverse(m0)))
-    t12 = -fmul(fadd(libdevice.fmaf(t3, m1, e1), e1_l), inverse(m1))
-    t13 = -fadd(fadd(fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8)), t11), t12)
-    t14 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fadd(s0, f32(-0.0))
-    t20 = fsub(t19, s0)
-    t21 = fadd(fadd(fsub(s0, fsub(t19, t20)), fsub(f32(-0.0), t20)), s0_l)
-    t22 = fsub(t21, t21) == f32(0.0)
-    t23 = fadd(t19, t21)
-    t24 = (t23 if t22 else t19) == f32(0.0) and (fsub(t21, fsub(t23, t19)) if t22 else f32(0.0)) == f32(0.0)
-    t25 = libdevice.fsqrt_rn(s0)
-    t26 = fdiv(f32(1.0), t25)
-    t27 = fmul(t26, fmul(fadd(libdevice.fmaf(-t25, t25, s0), s0_l), inverse(fadd(t25, t25))))
-    t28 = f32(0.0) if t24 else fmul(fsub(libdevice.fmaf(-t26, t25, f32(1.0)), t27), inverse(t25))
-    t29 = fmul(t28, f32(0.5)) if t18 else f32(0.0)
-    t30 = fsub(t29, t29) == f32(0.0)
-    t31 = fmul(f32(0.0) if t24 else t26, f32(0.5)) if t18 else f32(0.0)
-    t32 = fadd(t31, t29)
-    t33 = t32 if t30 else t31
-    t34 = (fsub(t29, fsub(t32, t31)) if t30 else f32(0.0)) if fsub(t33, t33) == f32(0.0) else f32(0.0)
-    return t33, t34
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e0, m0)
+    t4 = fadd(margin, t3)
+    t5 = -fdiv(e1, m1)
+    t6 = fadd(t4, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t4)
+    t11 = fsub(t4, margin)
+    t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
+    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
+    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
+    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
+    t21 = fadd(s0, f32(-0.0))
+    t22 = fsub(t21, s0)
+    t23 = fadd(fadd(fsub(s0, fsub(t21, t22)), fsub(f32(-0.0), t22)), s0_l)
+    t24 = fsub(t23, t23) == f32(0.0)
+    t25 = fadd(t21, t23)
+    t26 = (t25 if t24 else t21) == f32(0.0) and (fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)) == f32(0.0)
+    t27 = libdevice.fsqrt_rn(s0)
+    t28 = fdiv(f32(1.0), t27)
+    t29 = fmul(t28, fmul(fadd(libdevice.fmaf(-t27, t27, s0), s0_l), inverse(fadd(t27, t27))))
+    t30 = f32(0.0) if t26 else fmul(fsub(libdevice.fmaf(-t28, t27, f32(1.0)), t29), inverse(t27))
+    t31 = f32(0.0) if t1 else f32(0.0) if t2 else fmul(t30, f32(0.5)) if t20 else f32(0.0)
+    t32 = fsub(t31, t31) == f32(0.0)
+    t33 = e1 if t1 else e0 if t2 else fmul(f32(0.0) if t26 else t28, f32(0.5)) if t20 else f32(0.0)
+    t34 = fadd(t33, t31)
+    t35 = t34 if t32 else t33
+    t36 = (fsub(t31, fsub(t34, t33)) if t32 else f32(0.0)) if fsub(t35, t35) == f32(0.0) else f32(0.0)
+    return t35, t36
 
 
 # danchor[D] = (g*(2*s3*y1[D] + 2*s4*y0[D]) if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -4379,37 +4410,39 @@ def vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, 
 def vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(
     e0, e0_l, e1, e1_l, g, m0, m1, margin, margin_l, s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D_l
 ):
-    t1 = fdiv(e0, m0)
-    t2 = fadd(margin, t1)
-    t3 = -fdiv(e1, m1)
-    t4 = fadd(t2, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t2)
-    t9 = fsub(t2, margin)
-    t10 = fadd(fadd(fsub(margin, fsub(t2, t9)), fsub(t1, t9)), margin_l)
-    t11 = fadd(t10, fmul(fadd(libdevice.fmaf(-t1, m0, e0), e0_l), inverse(m0)))
-    t12 = -fmul(fadd(libdevice.fmaf(t3, m1, e1), e1_l), inverse(m1))
-    t13 = -fadd(fadd(fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8)), t11), t12)
-    t14 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fmul(y0_D, f32(2.0))
-    t20 = fmul(t19, s4)
-    t21 = fmul(y1_D, f32(2.0))
-    t22 = fmul(t21, s3)
-    t23 = fadd(t20, t22)
-    t24 = fmul(g, t23)
-    t25 = fsub(t23, t20)
-    t26 = fadd(fadd(libdevice.fmaf(t19, s4, -t20), fmul(t19, s4_l)), fmul(fmul(y0_D_l, f32(2.0)), s4))
-    t27 = fadd(fadd(libdevice.fmaf(t21, s3, -t22), fmul(t21, s3_l)), fmul(fmul(y1_D_l, f32(2.0)), s3))
-    t28 = fmul(g, fadd(fadd(fadd(fsub(t20, fsub(t23, t25)), fsub(t22, t25)), t26), t27))
-    t29 = fadd(libdevice.fmaf(g, t23, -t24), t28) if t18 else f32(0.0)
-    t30 = t24 if t18 else f32(0.0)
-    return fadd(t30, t29) if fsub(t29, t29) == f32(0.0) else t30
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e0, m0)
+    t4 = fadd(margin, t3)
+    t5 = -fdiv(e1, m1)
+    t6 = fadd(t4, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t4)
+    t11 = fsub(t4, margin)
+    t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
+    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
+    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
+    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
+    t21 = fmul(y0_D, f32(2.0))
+    t22 = fmul(t21, s4)
+    t23 = fmul(y1_D, f32(2.0))
+    t24 = fmul(t23, s3)
+    t25 = fadd(t22, t24)
+    t26 = fmul(g, t25)
+    t27 = fsub(t25, t22)
+    t28 = fadd(fadd(libdevice.fmaf(t21, s4, -t22), fmul(t21, s4_l)), fmul(fmul(y0_D_l, f32(2.0)), s4))
+    t29 = fadd(fadd(libdevice.fmaf(t23, s3, -t24), fmul(t23, s3_l)), fmul(fmul(y1_D_l, f32(2.0)), s3))
+    t30 = fmul(g, fadd(fadd(fadd(fsub(t22, fsub(t25, t27)), fsub(t24, t27)), t28), t29))
+    t31 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t25, -t26), t30) if t20 else f32(0.0)
+    t32 = e1 if t1 else e0 if t2 else t26 if t20 else f32(0.0)
+    return fadd(t32, t31) if fsub(t31, t31) == f32(0.0) else t32
 
 
 # dpositive[D] = (-2*g*s4*y0[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -4417,31 +4450,34 @@ def vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(
 def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(
     e0, e0_l, e1, e1_l, g, m0, m1, margin, margin_l, s4, s4_l, y0_D, y0_D_l
 ):
-    t1 = fdiv(e0, m0)
-    t2 = fadd(margin, t1)
-    t3 = -fdiv(e1, m1)
-    t4 = fadd(t2, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t2)
-    t9 = fsub(t2, margin)
-    t10 = fadd(fadd(fsub(margin, fsub(t2, t9)), fsub(t1, t9)), margin_l)
-    t11 = fadd(t10, fmul(fadd(libdevice.fmaf(-t1, m0, e0), e0_l), inverse(m0)))
-    t12 = -fmul(fadd(libdevice.fmaf(t3, m1, e1), e1_l), inverse(m1))
-    t13 = -fadd(fadd(fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8)), t11), t12)
-    t14 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fmul(y0_D, f32(2.0))
-    t20 = fmul(t19, g)
-    t21 = -fmul(t20, s4)
-    t22 = fmul(fadd(libdevice.fmaf(t19, g, -t20), fmul(fmul(y0_D_l, f32(2.0)), g)), s4)
-    t23 = -fadd(fadd(libdevice.fmaf(t20, s4, t21), fmul(t20, s4_l)), t22) if t18 else f32(0.0)
-    t24 = t21 if t18 else f32(0.0)
-    return fadd(t24, t23) if fsub(t23, t23) == f32(0.0) else t24
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e0, m0)
+    t4 = fadd(margin, t3)
+    t5 = -fdiv(e1, m1)
+    t6 = fadd(t4, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t4)
+    t11 = fsub(t4, margin)
+    t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
+    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
+    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
+    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
+    t21 = fmul(y0_D, f32(2.0))
+    t22 = fmul(t21, g)
+    t23 = -fmul(t22, s4)
+    t24 = fmul(fadd(libdevice.fmaf(t21, g, -t22), fmul(fmul(y0_D_l, f32(2.0)), g)), s4)
+    t25 = -fadd(fadd(libdevice.fmaf(t22, s4, t23), fmul(t22, s4_l)), t24) if t20 else f32(0.0)
+    t26 = f32(0.0) if t1 else f32(0.0) if t2 else t25
+    t27 = e1 if t1 else e0 if t2 else t23 if t20 else f32(0.0)
+    return fadd(t27, t26) if fsub(t26, t26) == f32(0.0) else t27
 
 
 # dnegative[D] = (-2*g*s3*y1[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -4449,31 +4485,34 @@ def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(
 def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(
     e0, e0_l, e1, e1_l, g, m0, m1, margin, margin_l, s3, s3_l, y1_D, y1_D_l
 ):
-    t1 = fdiv(e0, m0)
-    t2 = fadd(margin, t1)
-    t3 = -fdiv(e1, m1)
-    t4 = fadd(t2, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t2)
-    t9 = fsub(t2, margin)
-    t10 = fadd(fadd(fsub(margin, fsub(t2, t9)), fsub(t1, t9)), margin_l)
-    t11 = fadd(t10, fmul(fadd(libdevice.fmaf(-t1, m0, e0), e0_l), inverse(m0)))
-    t12 = -fmul(fadd(libdevice.fmaf(t3, m1, e1), e1_l), inverse(m1))
-    t13 = -fadd(fadd(fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8)), t11), t12)
-    t14 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fmul(y1_D, f32(2.0))
-    t20 = fmul(t19, g)
-    t21 = -fmul(t20, s3)
-    t22 = fmul(fadd(libdevice.fmaf(t19, g, -t20), fmul(fmul(y1_D_l, f32(2.0)), g)), s3)
-    t23 = -fadd(fadd(libdevice.fmaf(t20, s3, t21), fmul(t20, s3_l)), t22) if t18 else f32(0.0)
-    t24 = t21 if t18 else f32(0.0)
-    return fadd(t24, t23) if fsub(t23, t23) == f32(0.0) else t24
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e0, m0)
+    t4 = fadd(margin, t3)
+    t5 = -fdiv(e1, m1)
+    t6 = fadd(t4, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t4)
+    t11 = fsub(t4, margin)
+    t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
+    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
+    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
+    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
+    t21 = fmul(y1_D, f32(2.0))
+    t22 = fmul(t21, g)
+    t23 = -fmul(t22, s3)
+    t24 = fmul(fadd(libdevice.fmaf(t21, g, -t22), fmul(fmul(y1_D_l, f32(2.0)), g)), s3)
+    t25 = -fadd(fadd(libdevice.fmaf(t22, s3, t23), fmul(t22, s3_l)), t24) if t20 else f32(0.0)
+    t26 = f32(0.0) if t1 else f32(0.0) if t2 else t25
+    t27 = e1 if t1 else e0 if t2 else t23 if t20 else f32(0.0)
+    return fadd(t27, t26) if fsub(t26, t26) == f32(0.0) else t27
 
 
 # e0 = sqrt(s0)
@@ -4503,79 +4542,85 @@ def vjp_f64_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l):
 # s3 = (-(0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f64_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s1, s1_l):
-    t1 = ddiv(e0, m0)
-    t2 = dadd(margin, t1)
-    t3 = -ddiv(e1, m1)
-    t4 = dadd(t2, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t2)
-    t9 = dadd(t2, -margin)
-    t10 = dadd(dadd(margin, -dadd(t2, -t9)), dadd(t1, -t9))
-    t11 = dadd(t10, ddiv(dadd(libdevice.fma(-t1, m0, e0), e0_l), m0))
-    t12 = dadd(dadd(dadd(t2, -dadd(t4, -t8)), dadd(t3, -t8)), t11)
-    t13 = -dadd(t12, -ddiv(dadd(libdevice.fma(t3, m1, e1), e1_l), m1))
-    t14 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t13)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dadd(s1, -0.0)
-    t20 = dadd(t19, -s1)
-    t21 = dadd(dadd(dadd(s1, -dadd(t19, -t20)), dadd(-0.0, -t20)), s1_l)
-    t22 = dadd(t21, -t21) == 0.0
-    t23 = dadd(t19, t21)
-    t24 = (t23 if t22 else t19) == 0.0 and (dadd(t21, -dadd(t23, -t19)) if t22 else 0.0) == 0.0
-    t25 = libdevice.dsqrt_rn(s1)
-    t26 = ddiv(1.0, t25)
-    t27 = dmul(t26, ddiv(dadd(libdevice.fma(-t25, t25, s1), s1_l), dadd(t25, t25)))
-    t28 = -dmul(0.0 if t24 else ddiv(dadd(libdevice.fma(-t26, t25, 1.0), -t27), t25), 0.5) if t18 else 0.0
-    t29 = dadd(t28, -t28) == 0.0
-    t30 = -dmul(0.0 if t24 else t26, 0.5) if t18 else 0.0
-    t31 = dadd(t30, t28)
-    t32 = t31 if t29 else t30
-    t33 = (dadd(t28, -dadd(t31, -t30)) if t29 else 0.0) if dadd(t32, -t32) == 0.0 else 0.0
-    return t32, t33
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e0, m0)
+    t4 = dadd(margin, t3)
+    t5 = -ddiv(e1, m1)
+    t6 = dadd(t4, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t4)
+    t11 = dadd(t4, -margin)
+    t12 = dadd(dadd(margin, -dadd(t4, -t11)), dadd(t3, -t11))
+    t13 = dadd(t12, ddiv(dadd(libdevice.fma(-t3, m0, e0), e0_l), m0))
+    t14 = dadd(dadd(dadd(t4, -dadd(t6, -t10)), dadd(t5, -t10)), t13)
+    t15 = -dadd(t14, -ddiv(dadd(libdevice.fma(t5, m1, e1), e1_l), m1))
+    t16 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t15)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) <= 0.0
+    t21 = dadd(s1, -0.0)
+    t22 = dadd(t21, -s1)
+    t23 = dadd(dadd(dadd(s1, -dadd(t21, -t22)), dadd(-0.0, -t22)), s1_l)
+    t24 = dadd(t23, -t23) == 0.0
+    t25 = dadd(t21, t23)
+    t26 = (t25 if t24 else t21) == 0.0 and (dadd(t23, -dadd(t25, -t21)) if t24 else 0.0) == 0.0
+    t27 = libdevice.dsqrt_rn(s1)
+    t28 = ddiv(1.0, t27)
+    t29 = dmul(t28, ddiv(dadd(libdevice.fma(-t27, t27, s1), s1_l), dadd(t27, t27)))
+    t30 = -dmul(0.0 if t26 else ddiv(dadd(libdevice.fma(-t28, t27, 1.0), -t29), t27), 0.5) if t20 else 0.0
+    t31 = 0.0 if t1 else 0.0 if t2 else t30
+    t32 = dadd(t31, -t31) == 0.0
+    t33 = e1 if t1 else e0 if t2 else -dmul(0.0 if t26 else t28, 0.5) if t20 else 0.0
+    t34 = dadd(t33, t31)
+    t35 = t34 if t32 else t33
+    t36 = (dadd(t31, -dadd(t34, -t33)) if t32 else 0.0) if dadd(t35, -t35) == 0.0 else 0.0
+    return t35, t36
 
 
 # s4 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, s0, s0_l):
-    t1 = ddiv(e0, m0)
-    t2 = dadd(margin, t1)
-    t3 = -ddiv(e1, m1)
-    t4 = dadd(t2, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t2)
-    t9 = dadd(t2, -margin)
-    t10 = dadd(dadd(margin, -dadd(t2, -t9)), dadd(t1, -t9))
-    t11 = dadd(t10, ddiv(dadd(libdevice.fma(-t1, m0, e0), e0_l), m0))
-    t12 = dadd(dadd(dadd(t2, -dadd(t4, -t8)), dadd(t3, -t8)), t11)
-    t13 = -dadd(t12, -ddiv(dadd(libdevice.fma(t3, m1, e1), e1_l), m1))
-    t14 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t13)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dadd(s0, -0.0)
-    t20 = dadd(t19, -s0)
-    t21 = dadd(dadd(dadd(s0, -dadd(t19, -t20)), dadd(-0.0, -t20)), s0_l)
-    t22 = dadd(t21, -t21) == 0.0
-    t23 = dadd(t19, t21)
-    t24 = (t23 if t22 else t19) == 0.0 and (dadd(t21, -dadd(t23, -t19)) if t22 else 0.0) == 0.0
-    t25 = libdevice.dsqrt_rn(s0)
-    t26 = ddiv(1.0, t25)
-    t27 = dmul(t26, ddiv(dadd(libdevice.fma(-t25, t25, s0), s0_l), dadd(t25, t25)))
-    t28 = dmul(0.0 if t24 else ddiv(dadd(libdevice.fma(-t26, t25, 1.0), -t27), t25), 0.5) if t18 else 0.0
-    t29 = dadd(t28, -t28) == 0.0
-    t30 = dmul(0.0 if t24 else t26, 0.5) if t18 else 0.0
-    t31 = dadd(t30, t28)
-    t32 = t31 if t29 else t30
-    t33 = (dadd(t28, -dadd(t31, -t30)) if t29 else 0.0) if dadd(t32, -t32) == 0.0 else 0.0
-    return t32, t33
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e0, m0)
+    t4 = dadd(margin, t3)
+    t5 = -ddiv(e1, m1)
+    t6 = dadd(t4, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t4)
+    t11 = dadd(t4, -margin)
+    t12 = dadd(dadd(margin, -dadd(t4, -t11)), dadd(t3, -t11))
+    t13 = dadd(t12, ddiv(dadd(libdevice.fma(-t3, m0, e0), e0_l), m0))
+    t14 = dadd(dadd(dadd(t4, -dadd(t6, -t10)), dadd(t5, -t10)), t13)
+    t15 = -dadd(t14, -ddiv(dadd(libdevice.fma(t5, m1, e1), e1_l), m1))
+    t16 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t15)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) <= 0.0
+    t21 = dadd(s0, -0.0)
+    t22 = dadd(t21, -s0)
+    t23 = dadd(dadd(dadd(s0, -dadd(t21, -t22)), dadd(-0.0, -t22)), s0_l)
+    t24 = dadd(t23, -t23) == 0.0
+    t25 = dadd(t21, t23)
+    t26 = (t25 if t24 else t21) == 0.0 and (dadd(t23, -dadd(t25, -t21)) if t24 else 0.0) == 0.0
+    t27 = libdevice.dsqrt_rn(s0)
+    t28 = ddiv(1.0, t27)
+    t29 = dmul(t28, ddiv(dadd(libdevice.fma(-t27, t27, s0), s0_l), dadd(t27, t27)))
+    t30 = dmul(0.0 if t26 else ddiv(dadd(libdevice.fma(-t28, t27, 1.0), -t29), t27), 0.5) if t20 else 0.0
+    t31 = 0.0 if t1 else 0.0 if t2 else t30
+    t32 = dadd(t31, -t31) == 0.0
+    t33 = e1 if t1 else e0 if t2 else dmul(0.0 if t26 else t28, 0.5) if t20 else 0.0
+    t34 = dadd(t33, t31)
+    t35 = t34 if t32 else t33
+    t36 = (dadd(t31, -dadd(t34, -t33)) if t32 else 0.0) if dadd(t35, -t35) == 0.0 else 0.0
+    return t35, t36
 
 
 # danchor[D] = (g*(2*s3*y1[D] + 2*s4*y0[D]) if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -4583,97 +4628,105 @@ def vjp_f64_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, 
 def vjp_f64_danchor_core_no_swap_p_ne_inf_p_eq_2(
     e0, e0_l, e1, e1_l, g, m0, m1, margin, s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D_l
 ):
-    t1 = ddiv(e0, m0)
-    t2 = dadd(margin, t1)
-    t3 = -ddiv(e1, m1)
-    t4 = dadd(t2, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t2)
-    t9 = dadd(t2, -margin)
-    t10 = dadd(dadd(margin, -dadd(t2, -t9)), dadd(t1, -t9))
-    t11 = dadd(t10, ddiv(dadd(libdevice.fma(-t1, m0, e0), e0_l), m0))
-    t12 = dadd(dadd(dadd(t2, -dadd(t4, -t8)), dadd(t3, -t8)), t11)
-    t13 = -dadd(t12, -ddiv(dadd(libdevice.fma(t3, m1, e1), e1_l), m1))
-    t14 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t13)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dmul(y0_D, 2.0)
-    t20 = dmul(t19, s4)
-    t21 = dmul(y1_D, 2.0)
-    t22 = dmul(t21, s3)
-    t23 = dadd(t20, t22)
-    t24 = dmul(g, t23)
-    t25 = dadd(t23, -t20)
-    t26 = dadd(dadd(libdevice.fma(t19, s4, -t20), dmul(t19, s4_l)), dmul(dmul(y0_D_l, 2.0), s4))
-    t27 = dadd(dadd(libdevice.fma(t21, s3, -t22), dmul(t21, s3_l)), dmul(dmul(y1_D_l, 2.0), s3))
-    t28 = dmul(g, dadd(dadd(dadd(dadd(t20, -dadd(t23, -t25)), dadd(t22, -t25)), t26), t27))
-    t29 = dadd(libdevice.fma(g, t23, -t24), t28) if t18 else 0.0
-    t30 = t24 if t18 else 0.0
-    return dadd(t30, t29) if dadd(t29, -t29) == 0.0 else t30
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e0, m0)
+    t4 = dadd(margin, t3)
+    t5 = -ddiv(e1, m1)
+    t6 = dadd(t4, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t4)
+    t11 = dadd(t4, -margin)
+    t12 = dadd(dadd(margin, -dadd(t4, -t11)), dadd(t3, -t11))
+    t13 = dadd(t12, ddiv(dadd(libdevice.fma(-t3, m0, e0), e0_l), m0))
+    t14 = dadd(dadd(dadd(t4, -dadd(t6, -t10)), dadd(t5, -t10)), t13)
+    t15 = -dadd(t14, -ddiv(dadd(libdevice.fma(t5, m1, e1), e1_l), m1))
+    t16 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t15)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) <= 0.0
+    t21 = dmul(y0_D, 2.0)
+    t22 = dmul(t21, s4)
+    t23 = dmul(y1_D, 2.0)
+    t24 = dmul(t23, s3)
+    t25 = dadd(t22, t24)
+    t26 = dmul(g, t25)
+    t27 = dadd(t25, -t22)
+    t28 = dadd(dadd(libdevice.fma(t21, s4, -t22), dmul(t21, s4_l)), dmul(dmul(y0_D_l, 2.0), s4))
+    t29 = dadd(dadd(libdevice.fma(t23, s3, -t24), dmul(t23, s3_l)), dmul(dmul(y1_D_l, 2.0), s3))
+    t30 = dmul(g, dadd(dadd(dadd(dadd(t22, -dadd(t25, -t27)), dadd(t24, -t27)), t28), t29))
+    t31 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(g, t25, -t26), t30) if t20 else 0.0
+    t32 = e1 if t1 else e0 if t2 else t26 if t20 else 0.0
+    return dadd(t32, t31) if dadd(t31, -t31) == 0.0 else t32
 
 
 # dpositive[D] = (-2*g*s4*y0[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s4, s4_l, y0_D, y0_D_l):
-    t1 = ddiv(e0, m0)
-    t2 = dadd(margin, t1)
-    t3 = -ddiv(e1, m1)
-    t4 = dadd(t2, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t2)
-    t9 = dadd(t2, -margin)
-    t10 = dadd(dadd(margin, -dadd(t2, -t9)), dadd(t1, -t9))
-    t11 = dadd(t10, ddiv(dadd(libdevice.fma(-t1, m0, e0), e0_l), m0))
-    t12 = dadd(dadd(dadd(t2, -dadd(t4, -t8)), dadd(t3, -t8)), t11)
-    t13 = -dadd(t12, -ddiv(dadd(libdevice.fma(t3, m1, e1), e1_l), m1))
-    t14 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t13)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dmul(y0_D, 2.0)
-    t20 = dmul(t19, g)
-    t21 = -dmul(t20, s4)
-    t22 = dmul(dadd(libdevice.fma(t19, g, -t20), dmul(dmul(y0_D_l, 2.0), g)), s4)
-    t23 = -dadd(dadd(libdevice.fma(t20, s4, t21), dmul(t20, s4_l)), t22) if t18 else 0.0
-    t24 = t21 if t18 else 0.0
-    return dadd(t24, t23) if dadd(t23, -t23) == 0.0 else t24
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e0, m0)
+    t4 = dadd(margin, t3)
+    t5 = -ddiv(e1, m1)
+    t6 = dadd(t4, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t4)
+    t11 = dadd(t4, -margin)
+    t12 = dadd(dadd(margin, -dadd(t4, -t11)), dadd(t3, -t11))
+    t13 = dadd(t12, ddiv(dadd(libdevice.fma(-t3, m0, e0), e0_l), m0))
+    t14 = dadd(dadd(dadd(t4, -dadd(t6, -t10)), dadd(t5, -t10)), t13)
+    t15 = -dadd(t14, -ddiv(dadd(libdevice.fma(t5, m1, e1), e1_l), m1))
+    t16 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t15)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) <= 0.0
+    t21 = dmul(y0_D, 2.0)
+    t22 = dmul(t21, g)
+    t23 = -dmul(t22, s4)
+    t24 = dmul(dadd(libdevice.fma(t21, g, -t22), dmul(dmul(y0_D_l, 2.0), g)), s4)
+    t25 = 0.0 if t2 else -dadd(dadd(libdevice.fma(t22, s4, t23), dmul(t22, s4_l)), t24) if t20 else 0.0
+    t26 = 0.0 if t1 else t25
+    t27 = e1 if t1 else e0 if t2 else t23 if t20 else 0.0
+    return dadd(t27, t26) if dadd(t26, -t26) == 0.0 else t27
 
 
 # dnegative[D] = (-2*g*s3*y1[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s3, s3_l, y1_D, y1_D_l):
-    t1 = ddiv(e0, m0)
-    t2 = dadd(margin, t1)
-    t3 = -ddiv(e1, m1)
-    t4 = dadd(t2, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t2)
-    t9 = dadd(t2, -margin)
-    t10 = dadd(dadd(margin, -dadd(t2, -t9)), dadd(t1, -t9))
-    t11 = dadd(t10, ddiv(dadd(libdevice.fma(-t1, m0, e0), e0_l), m0))
-    t12 = dadd(dadd(dadd(t2, -dadd(t4, -t8)), dadd(t3, -t8)), t11)
-    t13 = -dadd(t12, -ddiv(dadd(libdevice.fma(t3, m1, e1), e1_l), m1))
-    t14 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t13)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dmul(y1_D, 2.0)
-    t20 = dmul(t19, g)
-    t21 = -dmul(t20, s3)
-    t22 = dmul(dadd(libdevice.fma(t19, g, -t20), dmul(dmul(y1_D_l, 2.0), g)), s3)
-    t23 = -dadd(dadd(libdevice.fma(t20, s3, t21), dmul(t20, s3_l)), t22) if t18 else 0.0
-    t24 = t21 if t18 else 0.0
-    return dadd(t24, t23) if dadd(t23, -t23) == 0.0 else t24
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e0, m0)
+    t4 = dadd(margin, t3)
+    t5 = -ddiv(e1, m1)
+    t6 = dadd(t4, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t4)
+    t11 = dadd(t4, -margin)
+    t12 = dadd(dadd(margin, -dadd(t4, -t11)), dadd(t3, -t11))
+    t13 = dadd(t12, ddiv(dadd(libdevice.fma(-t3, m0, e0), e0_l), m0))
+    t14 = dadd(dadd(dadd(t4, -dadd(t6, -t10)), dadd(t5, -t10)), t13)
+    t15 = -dadd(t14, -ddiv(dadd(libdevice.fma(t5, m1, e1), e1_l), m1))
+    t16 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t15)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) <= 0.0
+    t21 = dmul(y1_D, 2.0)
+    t22 = dmul(t21, g)
+    t23 = -dmul(t22, s3)
+    t24 = dmul(dadd(libdevice.fma(t21, g, -t22), dmul(dmul(y1_D_l, 2.0), g)), s3)
+    t25 = 0.0 if t2 else -dadd(dadd(libdevice.fma(t22, s3, t23), dmul(t22, s3_l)), t24) if t20 else 0.0
+    t26 = 0.0 if t1 else t25
+    t27 = e1 if t1 else e0 if t2 else t23 if t20 else 0.0
+    return dadd(t27, t26) if dadd(t26, -t26) == 0.0 else t27
 
 
 # out = first_max(e0/m0 - e1/m1 + margin, 0)
@@ -4747,7 +4800,7 @@ def vjp_margin_f32_dmargin_core_no_swap_p_ne_inf_p_eq_2(g, m0, m1, margin, margi
     t20 = fadd(t8, t18)
     t21 = t20 if t19 else t8
     t22 = t21 < f32(0.0) or t21 == f32(0.0) and (fsub(t18, fsub(t20, t8)) if t19 else f32(0.0)) <= f32(0.0)
-    return g if t22 else f32(0.0)
+    return s1 if s1 != s1 else s0 if s0 != s0 else g if t22 else f32(0.0)
 
 
 # dmargin = (g if margin - sqrt(s1)/m1 + sqrt(s0)/m0 >= 0 else 0)
@@ -4772,7 +4825,8 @@ def vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_eq_2(g, m0, m1, margin, s0, s
     t17 = dadd(t16, -t16) == 0.0
     t18 = dadd(t8, t16)
     t19 = t18 if t17 else t8
-    return g if t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) <= 0.0 else 0.0
+    t20 = g if t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t20
 
 
 # s4_of = sum over D.1 of y1[D.1]
@@ -4818,31 +4872,33 @@ def vjp_eps_f32_s6_core_no_swap_p_ne_inf_p_eq_2(s5, s5_l, s6_of, s6_of_l):
 # deps = (g*(s4 + s6) if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_eps_f32_deps_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, margin_l, s4, s4_l, s6, s6_l):
-    t1 = fdiv(e0, m0)
-    t2 = fadd(margin, t1)
-    t3 = -fdiv(e1, m1)
-    t4 = fadd(t2, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t2)
-    t9 = fsub(t2, margin)
-    t10 = fadd(fadd(fsub(margin, fsub(t2, t9)), fsub(t1, t9)), margin_l)
-    t11 = fadd(t10, fmul(fadd(libdevice.fmaf(-t1, m0, e0), e0_l), inverse(m0)))
-    t12 = -fmul(fadd(libdevice.fmaf(t3, m1, e1), e1_l), inverse(m1))
-    t13 = -fadd(fadd(fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8)), t11), t12)
-    t14 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fadd(s4, s6)
-    t20 = fmul(g, t19)
-    t21 = fsub(t19, s4)
-    t22 = fmul(g, fadd(fadd(fadd(fsub(s4, fsub(t19, t21)), fsub(s6, t21)), s4_l), s6_l))
-    t23 = fadd(libdevice.fmaf(g, t19, -t20), t22) if t18 else f32(0.0)
-    t24 = t20 if t18 else f32(0.0)
-    return fadd(t24, t23) if fsub(t23, t23) == f32(0.0) else t24
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e0, m0)
+    t4 = fadd(margin, t3)
+    t5 = -fdiv(e1, m1)
+    t6 = fadd(t4, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t4)
+    t11 = fsub(t4, margin)
+    t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
+    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
+    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
+    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
+    t21 = fadd(s4, s6)
+    t22 = fmul(g, t21)
+    t23 = fsub(t21, s4)
+    t24 = fmul(g, fadd(fadd(fadd(fsub(s4, fsub(t21, t23)), fsub(s6, t23)), s4_l), s6_l))
+    t25 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t21, -t22), t24) if t20 else f32(0.0)
+    t26 = e1 if t1 else e0 if t2 else t22 if t20 else f32(0.0)
+    return fadd(t26, t25) if fsub(t25, t25) == f32(0.0) else t26
 
 
 # s4_of = sum over D.1 of y1[D.1]
@@ -4888,31 +4944,33 @@ def vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_eq_2(s5, s5_l, s6_of, s6_of_l):
 # deps = (g*(s4 + s6) if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1, margin, s4, s4_l, s6, s6_l):
-    t1 = ddiv(e0, m0)
-    t2 = dadd(margin, t1)
-    t3 = -ddiv(e1, m1)
-    t4 = dadd(t2, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t2)
-    t9 = dadd(t2, -margin)
-    t10 = dadd(dadd(margin, -dadd(t2, -t9)), dadd(t1, -t9))
-    t11 = dadd(t10, ddiv(dadd(libdevice.fma(-t1, m0, e0), e0_l), m0))
-    t12 = dadd(dadd(dadd(t2, -dadd(t4, -t8)), dadd(t3, -t8)), t11)
-    t13 = -dadd(t12, -ddiv(dadd(libdevice.fma(t3, m1, e1), e1_l), m1))
-    t14 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t13)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dadd(s4, s6)
-    t20 = dmul(g, t19)
-    t21 = dadd(t19, -s4)
-    t22 = dmul(g, dadd(dadd(dadd(dadd(s4, -dadd(t19, -t21)), dadd(s6, -t21)), s4_l), s6_l))
-    t23 = dadd(libdevice.fma(g, t19, -t20), t22) if t18 else 0.0
-    t24 = t20 if t18 else 0.0
-    return dadd(t24, t23) if dadd(t23, -t23) == 0.0 else t24
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e0, m0)
+    t4 = dadd(margin, t3)
+    t5 = -ddiv(e1, m1)
+    t6 = dadd(t4, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t4)
+    t11 = dadd(t4, -margin)
+    t12 = dadd(dadd(margin, -dadd(t4, -t11)), dadd(t3, -t11))
+    t13 = dadd(t12, ddiv(dadd(libdevice.fma(-t3, m0, e0), e0_l), m0))
+    t14 = dadd(dadd(dadd(t4, -dadd(t6, -t10)), dadd(t5, -t10)), t13)
+    t15 = -dadd(t14, -ddiv(dadd(libdevice.fma(t5, m1, e1), e1_l), m1))
+    t16 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t15)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) <= 0.0
+    t21 = dadd(s4, s6)
+    t22 = dmul(g, t21)
+    t23 = dadd(t21, -s4)
+    t24 = dmul(g, dadd(dadd(dadd(dadd(s4, -dadd(t21, -t23)), dadd(s6, -t23)), s4_l), s6_l))
+    t25 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(g, t21, -t22), t24) if t20 else 0.0
+    t26 = e1 if t1 else e0 if t2 else t22 if t20 else 0.0
+    return dadd(t26, t25) if dadd(t25, -t25) == 0.0 else t26
 
 
 @kernel
@@ -9286,7 +9344,7 @@ def vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, margin_l, s0, s0_l, s
     t13 = fadd(t5, t11)
     t14 = t13 if t12 else t5
     t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
-    return f32(1.0) if t15 else f32(0.0)
+    return s1 if s1 != s1 else s0 if s0 != s0 else f32(1.0) if t15 else f32(0.0)
 
 
 # s4 = (-1 if margin - s0 + s1 >= 0 else 0)
@@ -9307,7 +9365,7 @@ def vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, margin_l, s0, s0_l, s
     t13 = fadd(t5, t11)
     t14 = t13 if t12 else t5
     t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
-    return f32(-1.0) if t15 else f32(0.0)
+    return s1 if s1 != s1 else s0 if s0 != s0 else f32(-1.0) if t15 else f32(0.0)
 
 
 # danchor[D] = (g*(s3*sign(eps + anchor[D] - positive[D]) + s4*sign(eps + anchor[D] - negative[D])) if margin - s0
@@ -9316,47 +9374,49 @@ def vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, margin_l, s0, s0_l, s
 def vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
     eps, eps_l, g, margin, margin_l, s0, s0_l, s1, s1_l, s3, s4, anchor_D, negative_D, positive_D
 ):
-    t1 = -s0
-    t2 = fadd(margin, t1)
-    t3 = fadd(t2, s1)
-    t4 = -t3
-    t5 = fadd(f32(0.0), t4)
-    t6 = fsub(t5, f32(0.0))
-    t7 = fsub(t3, t2)
-    t8 = fsub(t2, margin)
-    t9 = fadd(fadd(fadd(fsub(margin, fsub(t2, t8)), fsub(t1, t8)), margin_l), -s0_l)
-    t10 = -fadd(fadd(fadd(fsub(t2, fsub(t3, t7)), fsub(s1, t7)), t9), s1_l)
-    t11 = fadd(fadd(fsub(f32(0.0), fsub(t5, t6)), fsub(t4, t6)), t10)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t5, t11)
-    t14 = t13 if t12 else t5
-    t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
-    t16 = fsub(anchor_D, positive_D)
-    t17 = fadd(t16, eps)
-    t18 = fsub(t17, t16)
-    t19 = fsub(t16, anchor_D)
-    t20 = fadd(fsub(anchor_D, fsub(t16, t19)), fsub(-positive_D, t19))
-    t21 = fadd(fadd(fadd(fsub(t16, fsub(t17, t18)), fsub(eps, t18)), t20), eps_l)
-    t22 = fadd(t17, t21) if fsub(t21, t21) == f32(0.0) else t17
-    t23 = f32(1.0) if f32(0.0) < t22 else f32(-1.0) if t22 < f32(0.0) else f32(0.0)
-    t24 = fmul(s3, t23)
-    t25 = fsub(anchor_D, negative_D)
-    t26 = fadd(t25, eps)
-    t27 = fsub(t26, t25)
-    t28 = fsub(t25, anchor_D)
-    t29 = fadd(fsub(anchor_D, fsub(t25, t28)), fsub(-negative_D, t28))
-    t30 = fadd(fadd(fadd(fsub(t25, fsub(t26, t27)), fsub(eps, t27)), t29), eps_l)
-    t31 = fadd(t26, t30) if fsub(t30, t30) == f32(0.0) else t26
-    t32 = f32(1.0) if f32(0.0) < t31 else f32(-1.0) if t31 < f32(0.0) else f32(0.0)
-    t33 = fmul(s4, t32)
-    t34 = fadd(t24, t33)
-    t35 = fmul(g, t34)
-    t36 = fsub(t34, t24)
-    t37 = fadd(fadd(fsub(t24, fsub(t34, t36)), fsub(t33, t36)), libdevice.fmaf(s3, t23, -t24))
-    t38 = fadd(libdevice.fmaf(g, t34, -t35), fmul(g, fadd(t37, libdevice.fmaf(s4, t32, -t33))))
-    t39 = t38 if t15 else f32(0.0)
-    t40 = t35 if t15 else f32(0.0)
-    return fadd(t40, t39) if fsub(t39, t39) == f32(0.0) else t40
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = -s0
+    t4 = fadd(margin, t3)
+    t5 = fadd(t4, s1)
+    t6 = -t5
+    t7 = fadd(f32(0.0), t6)
+    t8 = fsub(t7, f32(0.0))
+    t9 = fsub(t5, t4)
+    t10 = fsub(t4, margin)
+    t11 = fadd(fadd(fadd(fsub(margin, fsub(t4, t10)), fsub(t3, t10)), margin_l), -s0_l)
+    t12 = -fadd(fadd(fadd(fsub(t4, fsub(t5, t9)), fsub(s1, t9)), t11), s1_l)
+    t13 = fadd(fadd(fsub(f32(0.0), fsub(t7, t8)), fsub(t6, t8)), t12)
+    t14 = fsub(t13, t13) == f32(0.0)
+    t15 = fadd(t7, t13)
+    t16 = t15 if t14 else t7
+    t17 = t16 < f32(0.0) or t16 == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) <= f32(0.0)
+    t18 = fsub(anchor_D, positive_D)
+    t19 = fadd(t18, eps)
+    t20 = fsub(t19, t18)
+    t21 = fsub(t18, anchor_D)
+    t22 = fadd(fsub(anchor_D, fsub(t18, t21)), fsub(-positive_D, t21))
+    t23 = fadd(fadd(fadd(fsub(t18, fsub(t19, t20)), fsub(eps, t20)), t22), eps_l)
+    t24 = fadd(t19, t23) if fsub(t23, t23) == f32(0.0) else t19
+    t25 = f32(1.0) if f32(0.0) < t24 else f32(-1.0) if t24 < f32(0.0) else f32(0.0)
+    t26 = fmul(s3, t25)
+    t27 = fsub(anchor_D, negative_D)
+    t28 = fadd(t27, eps)
+    t29 = fsub(t28, t27)
+    t30 = fsub(t27, anchor_D)
+    t31 = fadd(fsub(anchor_D, fsub(t27, t30)), fsub(-negative_D, t30))
+    t32 = fadd(fadd(fadd(fsub(t27, fsub(t28, t29)), fsub(eps, t29)), t31), eps_l)
+    t33 = fadd(t28, t32) if fsub(t32, t32) == f32(0.0) else t28
+    t34 = f32(1.0) if f32(0.0) < t33 else f32(-1.0) if t33 < f32(0.0) else f32(0.0)
+    t35 = fmul(s4, t34)
+    t36 = fadd(t26, t35)
+    t37 = fmul(g, t36)
+    t38 = fsub(t36, t26)
+    t39 = fadd(fadd(fsub(t26, fsub(t36, t38)), fsub(t35, t38)), libdevice.fmaf(s3, t25, -t26))
+    t40 = fadd(libdevice.fmaf(g, t36, -t37), fmul(g, fadd(t39, libdevice.fmaf(s4, t34, -t35))))
+    t41 = f32(0.0) if t1 else f32(0.0) if t2 else t40 if t17 else f32(0.0)
+    t42 = s1 if t1 else s0 if t2 else t37 if t17 else f32(0.0)
+    return fadd(t42, t41) if fsub(t41, t41) == f32(0.0) else t42
 
 
 # dpositive[D] = (-g*s3*sign(eps + anchor[D] - positive[D]) if margin - s0 + s1 >= 0 else 0)
@@ -9364,34 +9424,37 @@ def vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
 def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
     eps, eps_l, g, margin, margin_l, s0, s0_l, s1, s1_l, s3, anchor_D, positive_D
 ):
-    t1 = -s0
-    t2 = fadd(margin, t1)
-    t3 = fadd(t2, s1)
-    t4 = -t3
-    t5 = fadd(f32(0.0), t4)
-    t6 = fsub(t5, f32(0.0))
-    t7 = fsub(t3, t2)
-    t8 = fsub(t2, margin)
-    t9 = fadd(fadd(fadd(fsub(margin, fsub(t2, t8)), fsub(t1, t8)), margin_l), -s0_l)
-    t10 = -fadd(fadd(fadd(fsub(t2, fsub(t3, t7)), fsub(s1, t7)), t9), s1_l)
-    t11 = fadd(fadd(fsub(f32(0.0), fsub(t5, t6)), fsub(t4, t6)), t10)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t5, t11)
-    t14 = t13 if t12 else t5
-    t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
-    t16 = fmul(g, s3)
-    t17 = fsub(anchor_D, positive_D)
-    t18 = fadd(t17, eps)
-    t19 = fsub(t18, t17)
-    t20 = fsub(t17, anchor_D)
-    t21 = fadd(fsub(anchor_D, fsub(t17, t20)), fsub(-positive_D, t20))
-    t22 = fadd(fadd(fadd(fsub(t17, fsub(t18, t19)), fsub(eps, t19)), t21), eps_l)
-    t23 = fadd(t18, t22) if fsub(t22, t22) == f32(0.0) else t18
-    t24 = f32(1.0) if f32(0.0) < t23 else f32(-1.0) if t23 < f32(0.0) else f32(0.0)
-    t25 = -fmul(t16, t24)
-    t26 = -fadd(libdevice.fmaf(t16, t24, t25), fmul(libdevice.fmaf(g, s3, -t16), t24)) if t15 else f32(0.0)
-    t27 = t25 if t15 else f32(0.0)
-    return fadd(t27, t26) if fsub(t26, t26) == f32(0.0) else t27
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = -s0
+    t4 = fadd(margin, t3)
+    t5 = fadd(t4, s1)
+    t6 = -t5
+    t7 = fadd(f32(0.0), t6)
+    t8 = fsub(t7, f32(0.0))
+    t9 = fsub(t5, t4)
+    t10 = fsub(t4, margin)
+    t11 = fadd(fadd(fadd(fsub(margin, fsub(t4, t10)), fsub(t3, t10)), margin_l), -s0_l)
+    t12 = -fadd(fadd(fadd(fsub(t4, fsub(t5, t9)), fsub(s1, t9)), t11), s1_l)
+    t13 = fadd(fadd(fsub(f32(0.0), fsub(t7, t8)), fsub(t6, t8)), t12)
+    t14 = fsub(t13, t13) == f32(0.0)
+    t15 = fadd(t7, t13)
+    t16 = t15 if t14 else t7
+    t17 = t16 < f32(0.0) or t16 == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) <= f32(0.0)
+    t18 = fmul(g, s3)
+    t19 = fsub(anchor_D, positive_D)
+    t20 = fadd(t19, eps)
+    t21 = fsub(t20, t19)
+    t22 = fsub(t19, anchor_D)
+    t23 = fadd(fsub(anchor_D, fsub(t19, t22)), fsub(-positive_D, t22))
+    t24 = fadd(fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(eps, t21)), t23), eps_l)
+    t25 = fadd(t20, t24) if fsub(t24, t24) == f32(0.0) else t20
+    t26 = f32(1.0) if f32(0.0) < t25 else f32(-1.0) if t25 < f32(0.0) else f32(0.0)
+    t27 = -fmul(t18, t26)
+    t28 = -fadd(libdevice.fmaf(t18, t26, t27), fmul(libdevice.fmaf(g, s3, -t18), t26)) if t17 else f32(0.0)
+    t29 = f32(0.0) if t1 else f32(0.0) if t2 else t28
+    t30 = s1 if t1 else s0 if t2 else t27 if t17 else f32(0.0)
+    return fadd(t30, t29) if fsub(t29, t29) == f32(0.0) else t30
 
 
 # dnegative[D] = (-g*s4*sign(eps + anchor[D] - negative[D]) if margin - s0 + s1 >= 0 else 0)
@@ -9399,34 +9462,37 @@ def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
 def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
     eps, eps_l, g, margin, margin_l, s0, s0_l, s1, s1_l, s4, anchor_D, negative_D
 ):
-    t1 = -s0
-    t2 = fadd(margin, t1)
-    t3 = fadd(t2, s1)
-    t4 = -t3
-    t5 = fadd(f32(0.0), t4)
-    t6 = fsub(t5, f32(0.0))
-    t7 = fsub(t3, t2)
-    t8 = fsub(t2, margin)
-    t9 = fadd(fadd(fadd(fsub(margin, fsub(t2, t8)), fsub(t1, t8)), margin_l), -s0_l)
-    t10 = -fadd(fadd(fadd(fsub(t2, fsub(t3, t7)), fsub(s1, t7)), t9), s1_l)
-    t11 = fadd(fadd(fsub(f32(0.0), fsub(t5, t6)), fsub(t4, t6)), t10)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t5, t11)
-    t14 = t13 if t12 else t5
-    t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
-    t16 = fmul(g, s4)
-    t17 = fsub(anchor_D, negative_D)
-    t18 = fadd(t17, eps)
-    t19 = fsub(t18, t17)
-    t20 = fsub(t17, anchor_D)
-    t21 = fadd(fsub(anchor_D, fsub(t17, t20)), fsub(-negative_D, t20))
-    t22 = fadd(fadd(fadd(fsub(t17, fsub(t18, t19)), fsub(eps, t19)), t21), eps_l)
-    t23 = fadd(t18, t22) if fsub(t22, t22) == f32(0.0) else t18
-    t24 = f32(1.0) if f32(0.0) < t23 else f32(-1.0) if t23 < f32(0.0) else f32(0.0)
-    t25 = -fmul(t16, t24)
-    t26 = -fadd(libdevice.fmaf(t16, t24, t25), fmul(libdevice.fmaf(g, s4, -t16), t24)) if t15 else f32(0.0)
-    t27 = t25 if t15 else f32(0.0)
-    return fadd(t27, t26) if fsub(t26, t26) == f32(0.0) else t27
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = -s0
+    t4 = fadd(margin, t3)
+    t5 = fadd(t4, s1)
+    t6 = -t5
+    t7 = fadd(f32(0.0), t6)
+    t8 = fsub(t7, f32(0.0))
+    t9 = fsub(t5, t4)
+    t10 = fsub(t4, margin)
+    t11 = fadd(fadd(fadd(fsub(margin, fsub(t4, t10)), fsub(t3, t10)), margin_l), -s0_l)
+    t12 = -fadd(fadd(fadd(fsub(t4, fsub(t5, t9)), fsub(s1, t9)), t11), s1_l)
+    t13 = fadd(fadd(fsub(f32(0.0), fsub(t7, t8)), fsub(t6, t8)), t12)
+    t14 = fsub(t13, t13) == f32(0.0)
+    t15 = fadd(t7, t13)
+    t16 = t15 if t14 else t7
+    t17 = t16 < f32(0.0) or t16 == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) <= f32(0.0)
+    t18 = fmul(g, s4)
+    t19 = fsub(anchor_D, negative_D)
+    t20 = fadd(t19, eps)
+    t21 = fsub(t20, t19)
+    t22 = fsub(t19, anchor_D)
+    t23 = fadd(fsub(anchor_D, fsub(t19, t22)), fsub(-negative_D, t22))
+    t24 = fadd(fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(eps, t21)), t23), eps_l)
+    t25 = fadd(t20, t24) if fsub(t24, t24) == f32(0.0) else t20
+    t26 = f32(1.0) if f32(0.0) < t25 else f32(-1.0) if t25 < f32(0.0) else f32(0.0)
+    t27 = -fmul(t18, t26)
+    t28 = -fadd(libdevice.fmaf(t18, t26, t27), fmul(libdevice.fmaf(g, s4, -t18), t26)) if t17 else f32(0.0)
+    t29 = f32(0.0) if t1 else f32(0.0) if t2 else t28
+    t30 = s1 if t1 else s0 if t2 else t27 if t17 else f32(0.0)
+    return fadd(t30, t29) if fsub(t29, t29) == f32(0.0) else t30
 
 
 # s3 = (1 if margin - s0 + s1 >= 0 else 0)
@@ -9446,7 +9512,8 @@ def vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l):
     t12 = dadd(t11, -t11) == 0.0
     t13 = dadd(t5, t11)
     t14 = t13 if t12 else t5
-    return 1.0 if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0 else 0.0
+    t15 = 1.0 if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t15
 
 
 # s4 = (-1 if margin - s0 + s1 >= 0 else 0)
@@ -9466,7 +9533,8 @@ def vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l):
     t12 = dadd(t11, -t11) == 0.0
     t13 = dadd(t5, t11)
     t14 = t13 if t12 else t5
-    return -1.0 if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0 else 0.0
+    t15 = -1.0 if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t15
 
 
 # danchor[D] = (g*(s3*sign(eps + anchor[D] - positive[D]) + s4*sign(eps + anchor[D] - negative[D])) if margin - s0
@@ -9475,112 +9543,121 @@ def vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l):
 def vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
     eps, g, margin, s0, s0_l, s1, s1_l, s3, s4, anchor_D, negative_D, positive_D
 ):
-    t1 = -s0
-    t2 = dadd(margin, t1)
-    t3 = dadd(t2, s1)
-    t4 = -t3
-    t5 = dadd(0.0, t4)
-    t6 = dadd(t5, -0.0)
-    t7 = dadd(t3, -t2)
-    t8 = dadd(t2, -margin)
-    t9 = dadd(dadd(dadd(margin, -dadd(t2, -t8)), dadd(t1, -t8)), -s0_l)
-    t10 = -dadd(dadd(dadd(dadd(t2, -dadd(t3, -t7)), dadd(s1, -t7)), t9), s1_l)
-    t11 = dadd(dadd(dadd(0.0, -dadd(t5, -t6)), dadd(t4, -t6)), t10)
-    t12 = dadd(t11, -t11) == 0.0
-    t13 = dadd(t5, t11)
-    t14 = t13 if t12 else t5
-    t15 = t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0
-    t16 = dadd(anchor_D, -positive_D)
-    t17 = dadd(t16, eps)
-    t18 = dadd(t17, -t16)
-    t19 = dadd(t16, -anchor_D)
-    t20 = dadd(dadd(anchor_D, -dadd(t16, -t19)), dadd(-positive_D, -t19))
-    t21 = dadd(dadd(dadd(t16, -dadd(t17, -t18)), dadd(eps, -t18)), t20)
-    t22 = dadd(t17, t21) if dadd(t21, -t21) == 0.0 else t17
-    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
-    t24 = dmul(s3, t23)
-    t25 = dadd(anchor_D, -negative_D)
-    t26 = dadd(t25, eps)
-    t27 = dadd(t26, -t25)
-    t28 = dadd(t25, -anchor_D)
-    t29 = dadd(dadd(anchor_D, -dadd(t25, -t28)), dadd(-negative_D, -t28))
-    t30 = dadd(dadd(dadd(t25, -dadd(t26, -t27)), dadd(eps, -t27)), t29)
-    t31 = dadd(t26, t30) if dadd(t30, -t30) == 0.0 else t26
-    t32 = 1.0 if 0.0 < t31 else -1.0 if t31 < 0.0 else 0.0
-    t33 = dmul(s4, t32)
-    t34 = dadd(t24, t33)
-    t35 = dmul(g, t34)
-    t36 = dadd(t34, -t24)
-    t37 = dadd(dadd(dadd(t24, -dadd(t34, -t36)), dadd(t33, -t36)), libdevice.fma(s3, t23, -t24))
-    t38 = dadd(libdevice.fma(g, t34, -t35), dmul(g, dadd(t37, libdevice.fma(s4, t32, -t33)))) if t15 else 0.0
-    t39 = t35 if t15 else 0.0
-    return dadd(t39, t38) if dadd(t38, -t38) == 0.0 else t39
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = -s0
+    t4 = dadd(margin, t3)
+    t5 = dadd(t4, s1)
+    t6 = -t5
+    t7 = dadd(0.0, t6)
+    t8 = dadd(t7, -0.0)
+    t9 = dadd(t5, -t4)
+    t10 = dadd(t4, -margin)
+    t11 = dadd(dadd(dadd(margin, -dadd(t4, -t10)), dadd(t3, -t10)), -s0_l)
+    t12 = -dadd(dadd(dadd(dadd(t4, -dadd(t5, -t9)), dadd(s1, -t9)), t11), s1_l)
+    t13 = dadd(dadd(dadd(0.0, -dadd(t7, -t8)), dadd(t6, -t8)), t12)
+    t14 = dadd(t13, -t13) == 0.0
+    t15 = dadd(t7, t13)
+    t16 = t15 if t14 else t7
+    t17 = t16 < 0.0 or t16 == 0.0 and (dadd(t13, -dadd(t15, -t7)) if t14 else 0.0) <= 0.0
+    t18 = dadd(anchor_D, -positive_D)
+    t19 = dadd(t18, eps)
+    t20 = dadd(t19, -t18)
+    t21 = dadd(t18, -anchor_D)
+    t22 = dadd(dadd(anchor_D, -dadd(t18, -t21)), dadd(-positive_D, -t21))
+    t23 = dadd(dadd(dadd(t18, -dadd(t19, -t20)), dadd(eps, -t20)), t22)
+    t24 = dadd(t19, t23) if dadd(t23, -t23) == 0.0 else t19
+    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
+    t26 = dmul(s3, t25)
+    t27 = dadd(anchor_D, -negative_D)
+    t28 = dadd(t27, eps)
+    t29 = dadd(t28, -t27)
+    t30 = dadd(t27, -anchor_D)
+    t31 = dadd(dadd(anchor_D, -dadd(t27, -t30)), dadd(-negative_D, -t30))
+    t32 = dadd(dadd(dadd(t27, -dadd(t28, -t29)), dadd(eps, -t29)), t31)
+    t33 = dadd(t28, t32) if dadd(t32, -t32) == 0.0 else t28
+    t34 = 1.0 if 0.0 < t33 else -1.0 if t33 < 0.0 else 0.0
+    t35 = dmul(s4, t34)
+    t36 = dadd(t26, t35)
+    t37 = dmul(g, t36)
+    t38 = dadd(t36, -t26)
+    t39 = dadd(dadd(dadd(t26, -dadd(t36, -t38)), dadd(t35, -t38)), libdevice.fma(s3, t25, -t26))
+    t40 = dadd(libdevice.fma(g, t36, -t37), dmul(g, dadd(t39, libdevice.fma(s4, t34, -t35)))) if t17 else 0.0
+    t41 = 0.0 if t1 else 0.0 if t2 else t40
+    t42 = s1 if t1 else s0 if t2 else t37 if t17 else 0.0
+    return dadd(t42, t41) if dadd(t41, -t41) == 0.0 else t42
 
 
 # dpositive[D] = (-g*s3*sign(eps + anchor[D] - positive[D]) if margin - s0 + s1 >= 0 else 0)
 @core
 def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, g, margin, s0, s0_l, s1, s1_l, s3, anchor_D, positive_D):
-    t1 = -s0
-    t2 = dadd(margin, t1)
-    t3 = dadd(t2, s1)
-    t4 = -t3
-    t5 = dadd(0.0, t4)
-    t6 = dadd(t5, -0.0)
-    t7 = dadd(t3, -t2)
-    t8 = dadd(t2, -margin)
-    t9 = dadd(dadd(dadd(margin, -dadd(t2, -t8)), dadd(t1, -t8)), -s0_l)
-    t10 = -dadd(dadd(dadd(dadd(t2, -dadd(t3, -t7)), dadd(s1, -t7)), t9), s1_l)
-    t11 = dadd(dadd(dadd(0.0, -dadd(t5, -t6)), dadd(t4, -t6)), t10)
-    t12 = dadd(t11, -t11) == 0.0
-    t13 = dadd(t5, t11)
-    t14 = t13 if t12 else t5
-    t15 = t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0
-    t16 = dmul(g, s3)
-    t17 = dadd(anchor_D, -positive_D)
-    t18 = dadd(t17, eps)
-    t19 = dadd(t18, -t17)
-    t20 = dadd(t17, -anchor_D)
-    t21 = dadd(dadd(anchor_D, -dadd(t17, -t20)), dadd(-positive_D, -t20))
-    t22 = dadd(dadd(dadd(t17, -dadd(t18, -t19)), dadd(eps, -t19)), t21)
-    t23 = dadd(t18, t22) if dadd(t22, -t22) == 0.0 else t18
-    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
-    t25 = -dmul(t16, t24)
-    t26 = -dadd(libdevice.fma(t16, t24, t25), dmul(libdevice.fma(g, s3, -t16), t24)) if t15 else 0.0
-    t27 = t25 if t15 else 0.0
-    return dadd(t27, t26) if dadd(t26, -t26) == 0.0 else t27
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = -s0
+    t4 = dadd(margin, t3)
+    t5 = dadd(t4, s1)
+    t6 = -t5
+    t7 = dadd(0.0, t6)
+    t8 = dadd(t7, -0.0)
+    t9 = dadd(t5, -t4)
+    t10 = dadd(t4, -margin)
+    t11 = dadd(dadd(dadd(margin, -dadd(t4, -t10)), dadd(t3, -t10)), -s0_l)
+    t12 = -dadd(dadd(dadd(dadd(t4, -dadd(t5, -t9)), dadd(s1, -t9)), t11), s1_l)
+    t13 = dadd(dadd(dadd(0.0, -dadd(t7, -t8)), dadd(t6, -t8)), t12)
+    t14 = dadd(t13, -t13) == 0.0
+    t15 = dadd(t7, t13)
+    t16 = t15 if t14 else t7
+    t17 = t16 < 0.0 or t16 == 0.0 and (dadd(t13, -dadd(t15, -t7)) if t14 else 0.0) <= 0.0
+    t18 = dmul(g, s3)
+    t19 = dadd(anchor_D, -positive_D)
+    t20 = dadd(t19, eps)
+    t21 = dadd(t20, -t19)
+    t22 = dadd(t19, -anchor_D)
+    t23 = dadd(dadd(anchor_D, -dadd(t19, -t22)), dadd(-positive_D, -t22))
+    t24 = dadd(dadd(dadd(t19, -dadd(t20, -t21)), dadd(eps, -t21)), t23)
+    t25 = dadd(t20, t24) if dadd(t24, -t24) == 0.0 else t20
+    t26 = 1.0 if 0.0 < t25 else -1.0 if t25 < 0.0 else 0.0
+    t27 = -dmul(t18, t26)
+    t28 = -dadd(libdevice.fma(t18, t26, t27), dmul(libdevice.fma(g, s3, -t18), t26)) if t17 else 0.0
+    t29 = 0.0 if t1 else 0.0 if t2 else t28
+    t30 = s1 if t1 else s0 if t2 else t27 if t17 else 0.0
+    return dadd(t30, t29) if dadd(t29, -t29) == 0.0 else t30
 
 
 # dnegative[D] = (-g*s4*sign(eps + anchor[D] - negative[D]) if margin - s0 + s1 >= 0 else 0)
 @core
 def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, g, margin, s0, s0_l, s1, s1_l, s4, anchor_D, negative_D):
-    t1 = -s0
-    t2 = dadd(margin, t1)
-    t3 = dadd(t2, s1)
-    t4 = -t3
-    t5 = dadd(0.0, t4)
-    t6 = dadd(t5, -0.0)
-    t7 = dadd(t3, -t2)
-    t8 = dadd(t2, -margin)
-    t9 = dadd(dadd(dadd(margin, -dadd(t2, -t8)), dadd(t1, -t8)), -s0_l)
-    t10 = -dadd(dadd(dadd(dadd(t2, -dadd(t3, -t7)), dadd(s1, -t7)), t9), s1_l)
-    t11 = dadd(dadd(dadd(0.0, -dadd(t5, -t6)), dadd(t4, -t6)), t10)
-    t12 = dadd(t11, -t11) == 0.0
-    t13 = dadd(t5, t11)
-    t14 = t13 if t12 else t5
-    t15 = t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0
-    t16 = dmul(g, s4)
-    t17 = dadd(anchor_D, -negative_D)
-    t18 = dadd(t17, eps)
-    t19 = dadd(t18, -t17)
-    t20 = dadd(t17, -anchor_D)
-    t21 = dadd(dadd(anchor_D, -dadd(t17, -t20)), dadd(-negative_D, -t20))
-    t22 = dadd(dadd(dadd(t17, -dadd(t18, -t19)), dadd(eps, -t19)), t21)
-    t23 = dadd(t18, t22) if dadd(t22, -t22) == 0.0 else t18
-    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
-    t25 = -dmul(t16, t24)
-    t26 = -dadd(libdevice.fma(t16, t24, t25), dmul(libdevice.fma(g, s4, -t16), t24)) if t15 else 0.0
-    t27 = t25 if t15 else 0.0
-    return dadd(t27, t26) if dadd(t26, -t26) == 0.0 else t27
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = -s0
+    t4 = dadd(margin, t3)
+    t5 = dadd(t4, s1)
+    t6 = -t5
+    t7 = dadd(0.0, t6)
+    t8 = dadd(t7, -0.0)
+    t9 = dadd(t5, -t4)
+    t10 = dadd(t4, -margin)
+    t11 = dadd(dadd(dadd(margin, -dadd(t4, -t10)), dadd(t3, -t10)), -s0_l)
+    t12 = -dadd(dadd(dadd(dadd(t4, -dadd(t5, -t9)), dadd(s1, -t9)), t11), s1_l)
+    t13 = dadd(dadd(dadd(0.0, -dadd(t7, -t8)), dadd(t6, -t8)), t12)
+    t14 = dadd(t13, -t13) == 0.0
+    t15 = dadd(t7, t13)
+    t16 = t15 if t14 else t7
+    t17 = t16 < 0.0 or t16 == 0.0 and (dadd(t13, -dadd(t15, -t7)) if t14 else 0.0) <= 0.0
+    t18 = dmul(g, s4)
+    t19 = dadd(anchor_D, -negative_D)
+    t20 = dadd(t19, eps)
+    t21 = dadd(t20, -t19)
+    t22 = dadd(t19, -anchor_D)
+    t23 = dadd(dadd(anchor_D, -dadd(t19, -t22)), dadd(-negative_D, -t22))
+    t24 = dadd(dadd(dadd(t19, -dadd(t20, -t21)), dadd(eps, -t21)), t23)
+    t25 = dadd(t20, t24) if dadd(t24, -t24) == 0.0 else t20
+    t26 = 1.0 if 0.0 < t25 else -1.0 if t25 < 0.0 else 0.0
+    t27 = -dmul(t18, t26)
+    t28 = -dadd(libdevice.fma(t18, t26, t27), dmul(libdevice.fma(g, s4, -t18), t26)) if t17 else 0.0
+    t29 = 0.0 if t1 else 0.0 if t2 else t28
+    t30 = s1 if t1 else s0 if t2 else t27 if t17 else 0.0
+    return dadd(t30, t29) if dadd(t29, -t29) == 0.0 else t30
 
 
 # dmargin = (g if margin - s0 + s1 >= 0 else 0)
@@ -9601,7 +9678,7 @@ def vjp_margin_f32_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, margin, margin
     t13 = fadd(t5, t11)
     t14 = t13 if t12 else t5
     t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
-    return g if t15 else f32(0.0)
+    return s1 if s1 != s1 else s0 if s0 != s0 else g if t15 else f32(0.0)
 
 
 # dmargin = (g if margin - s0 + s1 >= 0 else 0)
@@ -9621,7 +9698,8 @@ def vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, margin, s0, s0
     t12 = dadd(t11, -t11) == 0.0
     t13 = dadd(t5, t11)
     t14 = t13 if t12 else t5
-    return g if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0 else 0.0
+    t15 = g if t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t15
 
 
 # s4_of = sum over D.1 of sign(eps + anchor[D.1] - positive[D.1])
@@ -9634,7 +9712,8 @@ def vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_D1,
     t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-positive_D1, t4))
     t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
     t7 = fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
-    return f32(1.0) if f32(0.0) < t7 else f32(-1.0) if t7 < f32(0.0) else f32(0.0)
+    t8 = f32(1.0) if f32(0.0) < t7 else f32(-1.0) if t7 < f32(0.0) else f32(0.0)
+    return positive_D1 if positive_D1 != positive_D1 else anchor_D1 if anchor_D1 != anchor_D1 else t8
 
 
 # s4 = s3*s4_of
@@ -9659,7 +9738,8 @@ def vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_D1,
     t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-negative_D1, t4))
     t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
     t7 = fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
-    return f32(1.0) if f32(0.0) < t7 else f32(-1.0) if t7 < f32(0.0) else f32(0.0)
+    t8 = f32(1.0) if f32(0.0) < t7 else f32(-1.0) if t7 < f32(0.0) else f32(0.0)
+    return negative_D1 if negative_D1 != negative_D1 else anchor_D1 if anchor_D1 != anchor_D1 else t8
 
 
 # s6 = s5*s6_of
@@ -9677,28 +9757,30 @@ def vjp_eps_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s5, s6_of, s6_of_l):
 # deps = (g*(s4 + s6) if margin - s0 + s1 >= 0 else 0)
 @core
 def vjp_eps_f32_deps_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, margin, margin_l, s0, s0_l, s1, s1_l, s4, s4_l, s6, s6_l):
-    t1 = -s0
-    t2 = fadd(margin, t1)
-    t3 = fadd(t2, s1)
-    t4 = -t3
-    t5 = fadd(f32(0.0), t4)
-    t6 = fsub(t5, f32(0.0))
-    t7 = fsub(t3, t2)
-    t8 = fsub(t2, margin)
-    t9 = fadd(fadd(fadd(fsub(margin, fsub(t2, t8)), fsub(t1, t8)), margin_l), -s0_l)
-    t10 = -fadd(fadd(fadd(fsub(t2, fsub(t3, t7)), fsub(s1, t7)), t9), s1_l)
-    t11 = fadd(fadd(fsub(f32(0.0), fsub(t5, t6)), fsub(t4, t6)), t10)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t5, t11)
-    t14 = t13 if t12 else t5
-    t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
-    t16 = fadd(s4, s6)
-    t17 = fmul(g, t16)
-    t18 = fsub(t16, s4)
-    t19 = fmul(g, fadd(fadd(fadd(fsub(s4, fsub(t16, t18)), fsub(s6, t18)), s4_l), s6_l))
-    t20 = fadd(libdevice.fmaf(g, t16, -t17), t19) if t15 else f32(0.0)
-    t21 = t17 if t15 else f32(0.0)
-    return fadd(t21, t20) if fsub(t20, t20) == f32(0.0) else t21
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = -s0
+    t4 = fadd(margin, t3)
+    t5 = fadd(t4, s1)
+    t6 = -t5
+    t7 = fadd(f32(0.0), t6)
+    t8 = fsub(t7, f32(0.0))
+    t9 = fsub(t5, t4)
+    t10 = fsub(t4, margin)
+    t11 = fadd(fadd(fadd(fsub(margin, fsub(t4, t10)), fsub(t3, t10)), margin_l), -s0_l)
+    t12 = -fadd(fadd(fadd(fsub(t4, fsub(t5, t9)), fsub(s1, t9)), t11), s1_l)
+    t13 = fadd(fadd(fsub(f32(0.0), fsub(t7, t8)), fsub(t6, t8)), t12)
+    t14 = fsub(t13, t13) == f32(0.0)
+    t15 = fadd(t7, t13)
+    t16 = t15 if t14 else t7
+    t17 = t16 < f32(0.0) or t16 == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) <= f32(0.0)
+    t18 = fadd(s4, s6)
+    t19 = fmul(g, t18)
+    t20 = fsub(t18, s4)
+    t21 = fmul(g, fadd(fadd(fadd(fsub(s4, fsub(t18, t20)), fsub(s6, t20)), s4_l), s6_l))
+    t22 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t18, -t19), t21) if t17 else f32(0.0)
+    t23 = s1 if t1 else s0 if t2 else t19 if t17 else f32(0.0)
+    return fadd(t23, t22) if fsub(t22, t22) == f32(0.0) else t23
 
 
 # s4_of = sum over D.1 of sign(eps + anchor[D.1] - positive[D.1])
@@ -9711,7 +9793,8 @@ def vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_D1, positi
     t5 = dadd(dadd(anchor_D1, -dadd(t1, -t4)), dadd(-positive_D1, -t4))
     t6 = dadd(dadd(dadd(t1, -dadd(t2, -t3)), dadd(eps, -t3)), t5)
     t7 = dadd(t2, t6) if dadd(t6, -t6) == 0.0 else t2
-    return 1.0 if 0.0 < t7 else -1.0 if t7 < 0.0 else 0.0
+    t8 = anchor_D1 if anchor_D1 != anchor_D1 else 1.0 if 0.0 < t7 else -1.0 if t7 < 0.0 else 0.0
+    return positive_D1 if positive_D1 != positive_D1 else t8
 
 
 # s4 = s3*s4_of
@@ -9736,7 +9819,8 @@ def vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_D1, negati
     t5 = dadd(dadd(anchor_D1, -dadd(t1, -t4)), dadd(-negative_D1, -t4))
     t6 = dadd(dadd(dadd(t1, -dadd(t2, -t3)), dadd(eps, -t3)), t5)
     t7 = dadd(t2, t6) if dadd(t6, -t6) == 0.0 else t2
-    return 1.0 if 0.0 < t7 else -1.0 if t7 < 0.0 else 0.0
+    t8 = anchor_D1 if anchor_D1 != anchor_D1 else 1.0 if 0.0 < t7 else -1.0 if t7 < 0.0 else 0.0
+    return negative_D1 if negative_D1 != negative_D1 else t8
 
 
 # s6 = s5*s6_of
@@ -9754,28 +9838,30 @@ def vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s5, s6_of, s6_of_l):
 # deps = (g*(s4 + s6) if margin - s0 + s1 >= 0 else 0)
 @core
 def vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, margin, s0, s0_l, s1, s1_l, s4, s4_l, s6, s6_l):
-    t1 = -s0
-    t2 = dadd(margin, t1)
-    t3 = dadd(t2, s1)
-    t4 = -t3
-    t5 = dadd(0.0, t4)
-    t6 = dadd(t5, -0.0)
-    t7 = dadd(t3, -t2)
-    t8 = dadd(t2, -margin)
-    t9 = dadd(dadd(dadd(margin, -dadd(t2, -t8)), dadd(t1, -t8)), -s0_l)
-    t10 = -dadd(dadd(dadd(dadd(t2, -dadd(t3, -t7)), dadd(s1, -t7)), t9), s1_l)
-    t11 = dadd(dadd(dadd(0.0, -dadd(t5, -t6)), dadd(t4, -t6)), t10)
-    t12 = dadd(t11, -t11) == 0.0
-    t13 = dadd(t5, t11)
-    t14 = t13 if t12 else t5
-    t15 = t14 < 0.0 or t14 == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) <= 0.0
-    t16 = dadd(s4, s6)
-    t17 = dmul(g, t16)
-    t18 = dadd(t16, -s4)
-    t19 = dmul(g, dadd(dadd(dadd(dadd(s4, -dadd(t16, -t18)), dadd(s6, -t18)), s4_l), s6_l))
-    t20 = dadd(libdevice.fma(g, t16, -t17), t19) if t15 else 0.0
-    t21 = t17 if t15 else 0.0
-    return dadd(t21, t20) if dadd(t20, -t20) == 0.0 else t21
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = -s0
+    t4 = dadd(margin, t3)
+    t5 = dadd(t4, s1)
+    t6 = -t5
+    t7 = dadd(0.0, t6)
+    t8 = dadd(t7, -0.0)
+    t9 = dadd(t5, -t4)
+    t10 = dadd(t4, -margin)
+    t11 = dadd(dadd(dadd(margin, -dadd(t4, -t10)), dadd(t3, -t10)), -s0_l)
+    t12 = -dadd(dadd(dadd(dadd(t4, -dadd(t5, -t9)), dadd(s1, -t9)), t11), s1_l)
+    t13 = dadd(dadd(dadd(0.0, -dadd(t7, -t8)), dadd(t6, -t8)), t12)
+    t14 = dadd(t13, -t13) == 0.0
+    t15 = dadd(t7, t13)
+    t16 = t15 if t14 else t7
+    t17 = t16 < 0.0 or t16 == 0.0 and (dadd(t13, -dadd(t15, -t7)) if t14 else 0.0) <= 0.0
+    t18 = dadd(s4, s6)
+    t19 = dmul(g, t18)
+    t20 = dadd(t18, -s4)
+    t21 = dmul(g, dadd(dadd(dadd(dadd(s4, -dadd(t18, -t20)), dadd(s6, -t20)), s4_l), s6_l))
+    t22 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(g, t18, -t19), t21) if t17 else 0.0
+    t23 = s1 if t1 else s0 if t2 else t19 if t17 else 0.0
+    return dadd(t23, t22) if dadd(t22, -t22) == 0.0 else t23
 
 
 @kernel
@@ -12275,14 +12361,14 @@ def value_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l):
     t3 = libdevice.fabsf(y0_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
-    t8 = fadd(p, p_l)
-    t9 = t8 if t7 else p
-    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t5, t6, t9, t10)
+    t6 = fsub(p_l, p_l) == f32(0.0)
+    t7 = fadd(p, p_l)
+    t8 = t7 if t6 else p
+    t9 = libdevice.powf(t5, t8)
+    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
+    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
     t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return powf_sum(t5, t6, t9, t10), t12
+    return t9, t12
 
 
 # m1 = scale over D.1 of eps + anchor[D.1] - negative[D.1]
@@ -12323,14 +12409,14 @@ def value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l):
     t3 = libdevice.fabsf(y1_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
-    t8 = fadd(p, p_l)
-    t9 = t8 if t7 else p
-    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t5, t6, t9, t10)
+    t6 = fsub(p_l, p_l) == f32(0.0)
+    t7 = fadd(p, p_l)
+    t8 = t7 if t6 else p
+    t9 = libdevice.powf(t5, t8)
+    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
+    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
     t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return powf_sum(t5, t6, t9, t10), t12
+    return t9, t12
 
 
 # out = first_max(margin - s1**(1/p)/m1 + s0**(1/p)/m0, 0)
@@ -12339,33 +12425,33 @@ def value_f32_out_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, margin, margin_l, 
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
-    t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum(t3, t4, t9, t10)
-    t12 = fdiv(t11, m0)
-    t13 = fadd(margin, t12)
-    t14 = fsub(s1_l, s1_l) == f32(0.0)
-    t15 = fadd(s1, s1_l)
-    t16 = t15 if t14 else s1
-    t17 = fsub(s1_l, fsub(t15, s1)) if t14 else f32(0.0)
-    t18 = powf_sum(t16, t17, t9, t10)
-    t19 = -fdiv(t18, m1)
-    t20 = fadd(t13, t19)
-    t21 = fsub(t20, t13)
-    t22 = fsub(t13, margin)
-    t23 = fmul(fadd(libdevice.fmaf(-t12, m0, t11), powf_sum_low(t3, t4, t9, t10)), inverse(m0))
-    t24 = fadd(fadd(fadd(fsub(margin, fsub(t13, t22)), fsub(t12, t22)), margin_l), t23)
-    t25 = -fmul(fadd(libdevice.fmaf(t19, m1, t18), powf_sum_low(t16, t17, t9, t10)), inverse(m1))
-    t26 = fadd(fadd(fadd(fsub(t13, fsub(t20, t21)), fsub(t19, t21)), t24), t25)
-    t27 = t20 < f32(0.0) or t20 == f32(0.0) and t26 < f32(0.0)
+    t4 = fdiv(f32(1.0), p)
+    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t4, t5)
+    t8 = t7 if t6 else t4
+    t9 = libdevice.powf(t3, t8)
+    t10 = fdiv(t9, m0)
+    t11 = fadd(margin, t10)
+    t12 = fsub(s1_l, s1_l) == f32(0.0)
+    t13 = fadd(s1, s1_l)
+    t14 = t13 if t12 else s1
+    t15 = libdevice.powf(t14, t8)
+    t16 = -fdiv(t15, m1)
+    t17 = fadd(t11, t16)
+    t18 = fsub(t17, t11)
+    t19 = fsub(t11, margin)
+    t20 = fsub(t5, fsub(t7, t4)) if t6 else f32(0.0)
+    t21 = fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3)))
+    t22 = fadd(libdevice.fmaf(-t10, m0, t9), fadd(t21, fmul(t9, fmul(t20, libdevice.logf(t3)))))
+    t23 = fadd(fadd(fadd(fsub(margin, fsub(t11, t19)), fsub(t10, t19)), margin_l), fmul(t22, inverse(m0)))
+    t24 = fmul(t15, fmul(t8, fdiv(fsub(s1_l, fsub(t13, s1)) if t12 else f32(0.0), t14)))
+    t25 = fadd(libdevice.fmaf(t16, m1, t15), fadd(t24, fmul(t15, fmul(t20, libdevice.logf(t14)))))
+    t26 = fadd(fadd(fadd(fsub(t11, fsub(t17, t18)), fsub(t16, t18)), t23), -fmul(t25, inverse(m1)))
+    t27 = t17 < f32(0.0) or t17 == f32(0.0) and t26 < f32(0.0)
     t28 = f32(0.0) if t27 else t26
     t29 = fsub(t28, t28) == f32(0.0)
-    t30 = f32(0.0) if t27 else t20
+    t30 = f32(0.0) if t27 else t17
     t31 = fadd(t30, t28)
     t32 = fsub(t28, fsub(t31, t30)) if t29 else f32(0.0)
     t33 = t31 if t29 else t30
@@ -12500,20 +12586,19 @@ def vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l):
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
-    t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t3, t4, t9, t10)
+    t4 = fdiv(f32(1.0), p)
+    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t4, t5)
+    t8 = t7 if t6 else t4
+    t9 = libdevice.powf(t3, t8)
+    t10 = fmul(t9, fmul(fsub(t5, fsub(t7, t4)) if t6 else f32(0.0), libdevice.logf(t3)))
+    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3))), t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = powf_sum(t3, t4, t9, t10)
-    t14 = fadd(t13, t11)
-    t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t13 = fadd(t9, t11)
+    t14 = t13 if t12 else t9
+    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
 
 
 # e1 = s1**(1/p)
@@ -12522,127 +12607,132 @@ def vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s1, s1_l):
     t1 = fsub(s1_l, s1_l) == f32(0.0)
     t2 = fadd(s1, s1_l)
     t3 = t2 if t1 else s1
-    t4 = fsub(s1_l, fsub(t2, s1)) if t1 else f32(0.0)
-    t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t3, t4, t9, t10)
+    t4 = fdiv(f32(1.0), p)
+    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t4, t5)
+    t8 = t7 if t6 else t4
+    t9 = libdevice.powf(t3, t8)
+    t10 = fmul(t9, fmul(fsub(t5, fsub(t7, t4)) if t6 else f32(0.0), libdevice.logf(t3)))
+    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(s1_l, fsub(t2, s1)) if t1 else f32(0.0), t3))), t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = powf_sum(t3, t4, t9, t10)
-    t14 = fadd(t13, t11)
-    t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t13 = fadd(t9, t11)
+    t14 = t13 if t12 else t9
+    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
 
 
 # s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, margin_l, p, p_l, s1, s1_l):
-    t1 = fdiv(e0, m0)
-    t2 = fadd(margin, t1)
-    t3 = -fdiv(e1, m1)
-    t4 = fadd(t2, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t2)
-    t9 = fsub(t2, margin)
-    t10 = fadd(fadd(fsub(margin, fsub(t2, t9)), fsub(t1, t9)), margin_l)
-    t11 = fadd(t10, fmul(fadd(libdevice.fmaf(-t1, m0, e0), e0_l), inverse(m0)))
-    t12 = -fmul(fadd(libdevice.fmaf(t3, m1, e1), e1_l), inverse(m1))
-    t13 = -fadd(fadd(fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8)), t11), t12)
-    t14 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fadd(s1, f32(-0.0))
-    t20 = fsub(t19, s1)
-    t21 = fadd(fadd(fsub(s1, fsub(t19, t20)), fsub(f32(-0.0), t20)), s1_l)
-    t22 = fsub(t21, t21) == f32(0.0)
-    t23 = fadd(t19, t21)
-    t24 = (t23 if t22 else t19) == f32(0.0) and (fsub(t21, fsub(t23, t19)) if t22 else f32(0.0)) == f32(0.0)
-    t25 = fsub(s1_l, s1_l) == f32(0.0)
-    t26 = fadd(s1, s1_l)
-    t27 = t26 if t25 else s1
-    t28 = fsub(s1_l, fsub(t26, s1)) if t25 else f32(0.0)
-    t29 = fdiv(f32(1.0), p)
-    t30 = fadd(t29, f32(-1.0))
-    t31 = fsub(t30, t29)
-    t32 = inverse(p)
-    t33 = fmul(fsub(libdevice.fmaf(-t29, p, f32(1.0)), fmul(t29, p_l)), t32)
-    t34 = fadd(fadd(fsub(t29, fsub(t30, t31)), fsub(f32(-1.0), t31)), t33)
-    t35 = fsub(t34, t34) == f32(0.0)
-    t36 = fadd(t30, t34)
-    t37 = t36 if t35 else t30
-    t38 = fsub(t34, fsub(t36, t30)) if t35 else f32(0.0)
-    t39 = f32(0.0) if t24 else powf_sum(t27, t28, t37, t38)
-    t40 = fdiv(t39, p)
-    t41 = -t40
-    t42 = fadd(libdevice.fmaf(t41, p, t39), f32(0.0) if t24 else powf_sum_low(t27, t28, t37, t38))
-    t43 = -fmul(fsub(t42, fmul(t40, p_l)), t32) if t18 else f32(0.0)
-    t44 = fsub(t43, t43) == f32(0.0)
-    t45 = t41 if t18 else f32(0.0)
-    t46 = fadd(t45, t43)
-    t47 = t46 if t44 else t45
-    t48 = (fsub(t43, fsub(t46, t45)) if t44 else f32(0.0)) if fsub(t47, t47) == f32(0.0) else f32(0.0)
-    return t47, t48
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e0, m0)
+    t4 = fadd(margin, t3)
+    t5 = -fdiv(e1, m1)
+    t6 = fadd(t4, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t4)
+    t11 = fsub(t4, margin)
+    t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
+    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
+    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
+    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
+    t21 = fadd(s1, f32(-0.0))
+    t22 = fsub(t21, s1)
+    t23 = fadd(fadd(fsub(s1, fsub(t21, t22)), fsub(f32(-0.0), t22)), s1_l)
+    t24 = fsub(t23, t23) == f32(0.0)
+    t25 = fadd(t21, t23)
+    t26 = (t25 if t24 else t21) == f32(0.0) and (fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)) == f32(0.0)
+    t27 = fsub(s1_l, s1_l) == f32(0.0)
+    t28 = fadd(s1, s1_l)
+    t29 = t28 if t27 else s1
+    t30 = fdiv(f32(1.0), p)
+    t31 = fadd(t30, f32(-1.0))
+    t32 = fsub(t31, t30)
+    t33 = inverse(p)
+    t34 = fmul(fsub(libdevice.fmaf(-t30, p, f32(1.0)), fmul(t30, p_l)), t33)
+    t35 = fadd(fadd(fsub(t30, fsub(t31, t32)), fsub(f32(-1.0), t32)), t34)
+    t36 = fsub(t35, t35) == f32(0.0)
+    t37 = fadd(t31, t35)
+    t38 = t37 if t36 else t31
+    t39 = libdevice.powf(t29, t38)
+    t40 = f32(0.0) if t26 else t39
+    t41 = fdiv(t40, p)
+    t42 = -t41
+    t43 = fmul(t39, fmul(fsub(t35, fsub(t37, t31)) if t36 else f32(0.0), libdevice.logf(t29)))
+    t44 = fadd(fmul(t39, fmul(t38, fdiv(fsub(s1_l, fsub(t28, s1)) if t27 else f32(0.0), t29))), t43)
+    t45 = -fmul(fsub(fadd(libdevice.fmaf(t42, p, t40), f32(0.0) if t26 else t44), fmul(t41, p_l)), t33)
+    t46 = f32(0.0) if t1 else f32(0.0) if t2 else t45 if t20 else f32(0.0)
+    t47 = fsub(t46, t46) == f32(0.0)
+    t48 = e1 if t1 else e0 if t2 else t42 if t20 else f32(0.0)
+    t49 = fadd(t48, t46)
+    t50 = t49 if t47 else t48
+    t51 = (fsub(t46, fsub(t49, t48)) if t47 else f32(0.0)) if fsub(t50, t50) == f32(0.0) else f32(0.0)
+    return t50, t51
 
 
 # s4 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, margin_l, p, p_l, s0, s0_l):
-    t1 = fdiv(e0, m0)
-    t2 = fadd(margin, t1)
-    t3 = -fdiv(e1, m1)
-    t4 = fadd(t2, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t2)
-    t9 = fsub(t2, margin)
-    t10 = fadd(fadd(fsub(margin, fsub(t2, t9)), fsub(t1, t9)), margin_l)
-    t11 = fadd(t10, fmul(fadd(libdevice.fmaf(-t1, m0, e0), e0_l), inverse(m0)))
-    t12 = -fmul(fadd(libdevice.fmaf(t3, m1, e1), e1_l), inverse(m1))
-    t13 = -fadd(fadd(fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8)), t11), t12)
-    t14 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fadd(s0, f32(-0.0))
-    t20 = fsub(t19, s0)
-    t21 = fadd(fadd(fsub(s0, fsub(t19, t20)), fsub(f32(-0.0), t20)), s0_l)
-    t22 = fsub(t21, t21) == f32(0.0)
-    t23 = fadd(t19, t21)
-    t24 = (t23 if t22 else t19) == f32(0.0) and (fsub(t21, fsub(t23, t19)) if t22 else f32(0.0)) == f32(0.0)
-    t25 = fsub(s0_l, s0_l) == f32(0.0)
-    t26 = fadd(s0, s0_l)
-    t27 = t26 if t25 else s0
-    t28 = fsub(s0_l, fsub(t26, s0)) if t25 else f32(0.0)
-    t29 = fdiv(f32(1.0), p)
-    t30 = fadd(t29, f32(-1.0))
-    t31 = fsub(t30, t29)
-    t32 = inverse(p)
-    t33 = fmul(fsub(libdevice.fmaf(-t29, p, f32(1.0)), fmul(t29, p_l)), t32)
-    t34 = fadd(fadd(fsub(t29, fsub(t30, t31)), fsub(f32(-1.0), t31)), t33)
-    t35 = fsub(t34, t34) == f32(0.0)
-    t36 = fadd(t30, t34)
-    t37 = t36 if t35 else t30
-    t38 = fsub(t34, fsub(t36, t30)) if t35 else f32(0.0)
-    t39 = f32(0.0) if t24 else powf_sum(t27, t28, t37, t38)
-    t40 = fdiv(t39, p)
-    t41 = fadd(libdevice.fmaf(-t40, p, t39), f32(0.0) if t24 else powf_sum_low(t27, t28, t37, t38))
-    t42 = fmul(fsub(t41, fmul(t40, p_l)), t32) if t18 else f32(0.0)
-    t43 = fsub(t42, t42) == f32(0.0)
-    t44 = t40 if t18 else f32(0.0)
-    t45 = fadd(t44, t42)
-    t46 = t45 if t43 else t44
-    t47 = (fsub(t42, fsub(t45, t44)) if t43 else f32(0.0)) if fsub(t46, t46) == f32(0.0) else f32(0.0)
-    return t46, t47
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e0, m0)
+    t4 = fadd(margin, t3)
+    t5 = -fdiv(e1, m1)
+    t6 = fadd(t4, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t4)
+    t11 = fsub(t4, margin)
+    t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
+    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
+    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
+    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
+    t21 = fadd(s0, f32(-0.0))
+    t22 = fsub(t21, s0)
+    t23 = fadd(fadd(fsub(s0, fsub(t21, t22)), fsub(f32(-0.0), t22)), s0_l)
+    t24 = fsub(t23, t23) == f32(0.0)
+    t25 = fadd(t21, t23)
+    t26 = (t25 if t24 else t21) == f32(0.0) and (fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)) == f32(0.0)
+    t27 = fsub(s0_l, s0_l) == f32(0.0)
+    t28 = fadd(s0, s0_l)
+    t29 = t28 if t27 else s0
+    t30 = fdiv(f32(1.0), p)
+    t31 = fadd(t30, f32(-1.0))
+    t32 = fsub(t31, t30)
+    t33 = inverse(p)
+    t34 = fmul(fsub(libdevice.fmaf(-t30, p, f32(1.0)), fmul(t30, p_l)), t33)
+    t35 = fadd(fadd(fsub(t30, fsub(t31, t32)), fsub(f32(-1.0), t32)), t34)
+    t36 = fsub(t35, t35) == f32(0.0)
+    t37 = fadd(t31, t35)
+    t38 = t37 if t36 else t31
+    t39 = libdevice.powf(t29, t38)
+    t40 = f32(0.0) if t26 else t39
+    t41 = fdiv(t40, p)
+    t42 = fmul(t39, fmul(fsub(t35, fsub(t37, t31)) if t36 else f32(0.0), libdevice.logf(t29)))
+    t43 = fadd(fmul(t39, fmul(t38, fdiv(fsub(s0_l, fsub(t28, s0)) if t27 else f32(0.0), t29))), t42)
+    t44 = fmul(fsub(fadd(libdevice.fmaf(-t41, p, t40), f32(0.0) if t26 else t43), fmul(t41, p_l)), t33)
+    t45 = f32(0.0) if t1 else f32(0.0) if t2 else t44 if t20 else f32(0.0)
+    t46 = fsub(t45, t45) == f32(0.0)
+    t47 = e1 if t1 else e0 if t2 else t41 if t20 else f32(0.0)
+    t48 = fadd(t47, t45)
+    t49 = t48 if t46 else t47
+    t50 = (fsub(t45, fsub(t48, t47)) if t46 else f32(0.0)) if fsub(t49, t49) == f32(0.0) else f32(0.0)
+    return t49, t50
 
 
 # e2[D] = Abs(y1[D])**(p - 1)
@@ -12653,21 +12743,20 @@ def vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t3 = libdevice.fabsf(y1_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fadd(p, f32(-1.0))
-    t8 = fsub(t7, p)
-    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t7, t9)
-    t12 = t11 if t10 else t7
-    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
-    t14 = powf_sum_low(t5, t6, t12, t13)
+    t6 = fadd(p, f32(-1.0))
+    t7 = fsub(t6, p)
+    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = fadd(t6, t8)
+    t11 = t10 if t9 else t6
+    t12 = libdevice.powf(t5, t11)
+    t13 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
+    t14 = fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t13)
     t15 = fsub(t14, t14) == f32(0.0)
-    t16 = powf_sum(t5, t6, t12, t13)
-    t17 = fadd(t16, t14)
-    t18 = t17 if t15 else t16
-    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t18, t19
+    t16 = fadd(t12, t14)
+    t17 = t16 if t15 else t12
+    t18 = (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
+    return t17, t18
 
 
 # e3[D] = Abs(y0[D])**(p - 1)
@@ -12678,21 +12767,20 @@ def vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t3 = libdevice.fabsf(y0_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fadd(p, f32(-1.0))
-    t8 = fsub(t7, p)
-    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t7, t9)
-    t12 = t11 if t10 else t7
-    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
-    t14 = powf_sum_low(t5, t6, t12, t13)
+    t6 = fadd(p, f32(-1.0))
+    t7 = fsub(t6, p)
+    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = fadd(t6, t8)
+    t11 = t10 if t9 else t6
+    t12 = libdevice.powf(t5, t11)
+    t13 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
+    t14 = fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t13)
     t15 = fsub(t14, t14) == f32(0.0)
-    t16 = powf_sum(t5, t6, t12, t13)
-    t17 = fadd(t16, t14)
-    t18 = t17 if t15 else t16
-    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t18, t19
+    t16 = fadd(t12, t14)
+    t17 = t16 if t15 else t12
+    t18 = (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
+    return t17, t18
 
 
 # danchor[D] = (g*(p*s3*sign(y1[D])*e2[D] + p*s4*sign(y0[D])*e3[D]) if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -12722,46 +12810,48 @@ def vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     y1_D,
     y1_D_l,
 ):
-    t1 = fdiv(e0, m0)
-    t2 = fadd(margin, t1)
-    t3 = -fdiv(e1, m1)
-    t4 = fadd(t2, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t2)
-    t9 = fsub(t2, margin)
-    t10 = fadd(fadd(fsub(margin, fsub(t2, t9)), fsub(t1, t9)), margin_l)
-    t11 = fadd(t10, fmul(fadd(libdevice.fmaf(-t1, m0, e0), e0_l), inverse(m0)))
-    t12 = -fmul(fadd(libdevice.fmaf(t3, m1, e1), e1_l), inverse(m1))
-    t13 = -fadd(fadd(fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8)), t11), t12)
-    t14 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fmul(e2_D, p)
-    t20 = fmul(t19, s3)
-    t21 = fadd(y1_D, y1_D_l) if fsub(y1_D_l, y1_D_l) == f32(0.0) else y1_D
-    t22 = f32(1.0) if f32(0.0) < t21 else f32(-1.0) if t21 < f32(0.0) else f32(0.0)
-    t23 = fmul(t20, t22)
-    t24 = fmul(e3_D, p)
-    t25 = fmul(t24, s4)
-    t26 = fadd(y0_D, y0_D_l) if fsub(y0_D_l, y0_D_l) == f32(0.0) else y0_D
-    t27 = f32(1.0) if f32(0.0) < t26 else f32(-1.0) if t26 < f32(0.0) else f32(0.0)
-    t28 = fmul(t25, t27)
-    t29 = fadd(t23, t28)
-    t30 = fmul(g, t29)
-    t31 = fsub(t29, t23)
-    t32 = fmul(fadd(fadd(libdevice.fmaf(e2_D, p, -t19), fmul(e2_D, p_l)), fmul(e2_D_l, p)), s3)
-    t33 = fmul(fadd(fadd(libdevice.fmaf(t19, s3, -t20), fmul(t19, s3_l)), t32), t22)
-    t34 = fmul(fadd(fadd(libdevice.fmaf(e3_D, p, -t24), fmul(e3_D, p_l)), fmul(e3_D_l, p)), s4)
-    t35 = fmul(fadd(fadd(libdevice.fmaf(t24, s4, -t25), fmul(t24, s4_l)), t34), t27)
-    t36 = fadd(fadd(fsub(t23, fsub(t29, t31)), fsub(t28, t31)), fadd(libdevice.fmaf(t20, t22, -t23), t33))
-    t37 = fadd(libdevice.fmaf(g, t29, -t30), fmul(g, fadd(t36, fadd(libdevice.fmaf(t25, t27, -t28), t35))))
-    t38 = t37 if t18 else f32(0.0)
-    t39 = t30 if t18 else f32(0.0)
-    return fadd(t39, t38) if fsub(t38, t38) == f32(0.0) else t39
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e0, m0)
+    t4 = fadd(margin, t3)
+    t5 = -fdiv(e1, m1)
+    t6 = fadd(t4, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t4)
+    t11 = fsub(t4, margin)
+    t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
+    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
+    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
+    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
+    t21 = fmul(e2_D, p)
+    t22 = fmul(t21, s3)
+    t23 = fadd(y1_D, y1_D_l) if fsub(y1_D_l, y1_D_l) == f32(0.0) else y1_D
+    t24 = f32(1.0) if f32(0.0) < t23 else f32(-1.0) if t23 < f32(0.0) else f32(0.0)
+    t25 = fmul(t22, t24)
+    t26 = fmul(e3_D, p)
+    t27 = fmul(t26, s4)
+    t28 = fadd(y0_D, y0_D_l) if fsub(y0_D_l, y0_D_l) == f32(0.0) else y0_D
+    t29 = f32(1.0) if f32(0.0) < t28 else f32(-1.0) if t28 < f32(0.0) else f32(0.0)
+    t30 = fmul(t27, t29)
+    t31 = fadd(t25, t30)
+    t32 = fmul(g, t31)
+    t33 = fsub(t31, t25)
+    t34 = fmul(fadd(fadd(libdevice.fmaf(e2_D, p, -t21), fmul(e2_D, p_l)), fmul(e2_D_l, p)), s3)
+    t35 = fmul(fadd(fadd(libdevice.fmaf(t21, s3, -t22), fmul(t21, s3_l)), t34), t24)
+    t36 = fmul(fadd(fadd(libdevice.fmaf(e3_D, p, -t26), fmul(e3_D, p_l)), fmul(e3_D_l, p)), s4)
+    t37 = fmul(fadd(fadd(libdevice.fmaf(t26, s4, -t27), fmul(t26, s4_l)), t36), t29)
+    t38 = fadd(fadd(fsub(t25, fsub(t31, t33)), fsub(t30, t33)), fadd(libdevice.fmaf(t22, t24, -t25), t35))
+    t39 = fadd(libdevice.fmaf(g, t31, -t32), fmul(g, fadd(t38, fadd(libdevice.fmaf(t27, t29, -t30), t37))))
+    t40 = f32(0.0) if t1 else f32(0.0) if t2 else t39 if t20 else f32(0.0)
+    t41 = e1 if t1 else e0 if t2 else t32 if t20 else f32(0.0)
+    return fadd(t41, t40) if fsub(t40, t40) == f32(0.0) else t41
 
 
 # dpositive[D] = (-g*p*s4*sign(y0[D])*e3[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -12769,36 +12859,39 @@ def vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
 def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0, e0_l, e1, e1_l, g, m0, m1, margin, margin_l, p, p_l, s4, s4_l, e3_D, e3_D_l, y0_D, y0_D_l
 ):
-    t1 = fdiv(e0, m0)
-    t2 = fadd(margin, t1)
-    t3 = -fdiv(e1, m1)
-    t4 = fadd(t2, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t2)
-    t9 = fsub(t2, margin)
-    t10 = fadd(fadd(fsub(margin, fsub(t2, t9)), fsub(t1, t9)), margin_l)
-    t11 = fadd(t10, fmul(fadd(libdevice.fmaf(-t1, m0, e0), e0_l), inverse(m0)))
-    t12 = -fmul(fadd(libdevice.fmaf(t3, m1, e1), e1_l), inverse(m1))
-    t13 = -fadd(fadd(fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8)), t11), t12)
-    t14 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fmul(e3_D, g)
-    t20 = fmul(t19, p)
-    t21 = fmul(t20, s4)
-    t22 = fadd(y0_D, y0_D_l) if fsub(y0_D_l, y0_D_l) == f32(0.0) else y0_D
-    t23 = f32(1.0) if f32(0.0) < t22 else f32(-1.0) if t22 < f32(0.0) else f32(0.0)
-    t24 = -fmul(t21, t23)
-    t25 = fmul(fadd(libdevice.fmaf(e3_D, g, -t19), fmul(e3_D_l, g)), p)
-    t26 = fmul(fadd(fadd(libdevice.fmaf(t19, p, -t20), fmul(t19, p_l)), t25), s4)
-    t27 = fmul(fadd(fadd(libdevice.fmaf(t20, s4, -t21), fmul(t20, s4_l)), t26), t23)
-    t28 = -fadd(libdevice.fmaf(t21, t23, t24), t27) if t18 else f32(0.0)
-    t29 = t24 if t18 else f32(0.0)
-    return fadd(t29, t28) if fsub(t28, t28) == f32(0.0) else t29
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e0, m0)
+    t4 = fadd(margin, t3)
+    t5 = -fdiv(e1, m1)
+    t6 = fadd(t4, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t4)
+    t11 = fsub(t4, margin)
+    t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
+    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
+    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
+    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
+    t21 = fmul(e3_D, g)
+    t22 = fmul(t21, p)
+    t23 = fmul(t22, s4)
+    t24 = fadd(y0_D, y0_D_l) if fsub(y0_D_l, y0_D_l) == f32(0.0) else y0_D
+    t25 = f32(1.0) if f32(0.0) < t24 else f32(-1.0) if t24 < f32(0.0) else f32(0.0)
+    t26 = -fmul(t23, t25)
+    t27 = fmul(fadd(libdevice.fmaf(e3_D, g, -t21), fmul(e3_D_l, g)), p)
+    t28 = fmul(fadd(fadd(libdevice.fmaf(t21, p, -t22), fmul(t21, p_l)), t27), s4)
+    t29 = fmul(fadd(fadd(libdevice.fmaf(t22, s4, -t23), fmul(t22, s4_l)), t28), t25)
+    t30 = f32(0.0) if t2 else -fadd(libdevice.fmaf(t23, t25, t26), t29) if t20 else f32(0.0)
+    t31 = f32(0.0) if t1 else t30
+    t32 = e1 if t1 else e0 if t2 else t26 if t20 else f32(0.0)
+    return fadd(t32, t31) if fsub(t31, t31) == f32(0.0) else t32
 
 
 # dnegative[D] = (-g*p*s3*sign(y1[D])*e2[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -12806,36 +12899,39 @@ def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
 def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0, e0_l, e1, e1_l, g, m0, m1, margin, margin_l, p, p_l, s3, s3_l, e2_D, e2_D_l, y1_D, y1_D_l
 ):
-    t1 = fdiv(e0, m0)
-    t2 = fadd(margin, t1)
-    t3 = -fdiv(e1, m1)
-    t4 = fadd(t2, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t2)
-    t9 = fsub(t2, margin)
-    t10 = fadd(fadd(fsub(margin, fsub(t2, t9)), fsub(t1, t9)), margin_l)
-    t11 = fadd(t10, fmul(fadd(libdevice.fmaf(-t1, m0, e0), e0_l), inverse(m0)))
-    t12 = -fmul(fadd(libdevice.fmaf(t3, m1, e1), e1_l), inverse(m1))
-    t13 = -fadd(fadd(fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8)), t11), t12)
-    t14 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fmul(e2_D, g)
-    t20 = fmul(t19, p)
-    t21 = fmul(t20, s3)
-    t22 = fadd(y1_D, y1_D_l) if fsub(y1_D_l, y1_D_l) == f32(0.0) else y1_D
-    t23 = f32(1.0) if f32(0.0) < t22 else f32(-1.0) if t22 < f32(0.0) else f32(0.0)
-    t24 = -fmul(t21, t23)
-    t25 = fmul(fadd(libdevice.fmaf(e2_D, g, -t19), fmul(e2_D_l, g)), p)
-    t26 = fmul(fadd(fadd(libdevice.fmaf(t19, p, -t20), fmul(t19, p_l)), t25), s3)
-    t27 = fmul(fadd(fadd(libdevice.fmaf(t20, s3, -t21), fmul(t20, s3_l)), t26), t23)
-    t28 = -fadd(libdevice.fmaf(t21, t23, t24), t27) if t18 else f32(0.0)
-    t29 = t24 if t18 else f32(0.0)
-    return fadd(t29, t28) if fsub(t28, t28) == f32(0.0) else t29
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e0, m0)
+    t4 = fadd(margin, t3)
+    t5 = -fdiv(e1, m1)
+    t6 = fadd(t4, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t4)
+    t11 = fsub(t4, margin)
+    t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
+    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
+    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
+    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
+    t21 = fmul(e2_D, g)
+    t22 = fmul(t21, p)
+    t23 = fmul(t22, s3)
+    t24 = fadd(y1_D, y1_D_l) if fsub(y1_D_l, y1_D_l) == f32(0.0) else y1_D
+    t25 = f32(1.0) if f32(0.0) < t24 else f32(-1.0) if t24 < f32(0.0) else f32(0.0)
+    t26 = -fmul(t23, t25)
+    t27 = fmul(fadd(libdevice.fmaf(e2_D, g, -t21), fmul(e2_D_l, g)), p)
+    t28 = fmul(fadd(fadd(libdevice.fmaf(t21, p, -t22), fmul(t21, p_l)), t27), s3)
+    t29 = fmul(fadd(fadd(libdevice.fmaf(t22, s3, -t23), fmul(t22, s3_l)), t28), t25)
+    t30 = f32(0.0) if t2 else -fadd(libdevice.fmaf(t23, t25, t26), t29) if t20 else f32(0.0)
+    t31 = f32(0.0) if t1 else t30
+    t32 = e1 if t1 else e0 if t2 else t26 if t20 else f32(0.0)
+    return fadd(t32, t31) if fsub(t31, t31) == f32(0.0) else t32
 
 
 # e0 = s0**(1/p)
@@ -12877,105 +12973,109 @@ def vjp_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l):
 # s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s1, s1_l):
-    t1 = ddiv(e0, m0)
-    t2 = dadd(margin, t1)
-    t3 = -ddiv(e1, m1)
-    t4 = dadd(t2, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t2)
-    t9 = dadd(t2, -margin)
-    t10 = dadd(dadd(margin, -dadd(t2, -t9)), dadd(t1, -t9))
-    t11 = dadd(t10, ddiv(dadd(libdevice.fma(-t1, m0, e0), e0_l), m0))
-    t12 = dadd(dadd(dadd(t2, -dadd(t4, -t8)), dadd(t3, -t8)), t11)
-    t13 = -dadd(t12, -ddiv(dadd(libdevice.fma(t3, m1, e1), e1_l), m1))
-    t14 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t13)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dadd(s1, -0.0)
-    t20 = dadd(t19, -s1)
-    t21 = dadd(dadd(dadd(s1, -dadd(t19, -t20)), dadd(-0.0, -t20)), s1_l)
-    t22 = dadd(t21, -t21) == 0.0
-    t23 = dadd(t19, t21)
-    t24 = (t23 if t22 else t19) == 0.0 and (dadd(t21, -dadd(t23, -t19)) if t22 else 0.0) == 0.0
-    t25 = dadd(s1_l, -s1_l) == 0.0
-    t26 = dadd(s1, s1_l)
-    t27 = t26 if t25 else s1
-    t28 = ddiv(1.0, p)
-    t29 = dadd(t28, -1.0)
-    t30 = dadd(t29, -t28)
-    t31 = dadd(dadd(dadd(t28, -dadd(t29, -t30)), dadd(-1.0, -t30)), ddiv(libdevice.fma(-t28, p, 1.0), p))
-    t32 = dadd(t31, -t31) == 0.0
-    t33 = dadd(t29, t31)
-    t34 = t33 if t32 else t29
-    t35 = pow(t27, t34)
-    t36 = 0.0 if t24 else t35
-    t37 = -ddiv(t36, p)
-    t38 = dmul(t35, dmul(t34, ddiv(dadd(s1_l, -dadd(t26, -s1)) if t25 else 0.0, t27)))
-    t39 = dmul(t35, dmul(dadd(t31, -dadd(t33, -t29)) if t32 else 0.0, log(t27)))
-    t40 = -ddiv(dadd(libdevice.fma(t37, p, t36), 0.0 if t24 else dadd(dadd(pow_low(t27, t34), t38), t39)), p)
-    t41 = t40 if t18 else 0.0
-    t42 = dadd(t41, -t41) == 0.0
-    t43 = t37 if t18 else 0.0
-    t44 = dadd(t43, t41)
-    t45 = t44 if t42 else t43
-    t46 = (dadd(t41, -dadd(t44, -t43)) if t42 else 0.0) if dadd(t45, -t45) == 0.0 else 0.0
-    return t45, t46
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e0, m0)
+    t4 = dadd(margin, t3)
+    t5 = -ddiv(e1, m1)
+    t6 = dadd(t4, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t4)
+    t11 = dadd(t4, -margin)
+    t12 = dadd(dadd(margin, -dadd(t4, -t11)), dadd(t3, -t11))
+    t13 = dadd(t12, ddiv(dadd(libdevice.fma(-t3, m0, e0), e0_l), m0))
+    t14 = dadd(dadd(dadd(t4, -dadd(t6, -t10)), dadd(t5, -t10)), t13)
+    t15 = -dadd(t14, -ddiv(dadd(libdevice.fma(t5, m1, e1), e1_l), m1))
+    t16 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t15)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) <= 0.0
+    t21 = dadd(s1, -0.0)
+    t22 = dadd(t21, -s1)
+    t23 = dadd(dadd(dadd(s1, -dadd(t21, -t22)), dadd(-0.0, -t22)), s1_l)
+    t24 = dadd(t23, -t23) == 0.0
+    t25 = dadd(t21, t23)
+    t26 = (t25 if t24 else t21) == 0.0 and (dadd(t23, -dadd(t25, -t21)) if t24 else 0.0) == 0.0
+    t27 = dadd(s1_l, -s1_l) == 0.0
+    t28 = dadd(s1, s1_l)
+    t29 = t28 if t27 else s1
+    t30 = ddiv(1.0, p)
+    t31 = dadd(t30, -1.0)
+    t32 = dadd(t31, -t30)
+    t33 = dadd(dadd(dadd(t30, -dadd(t31, -t32)), dadd(-1.0, -t32)), ddiv(libdevice.fma(-t30, p, 1.0), p))
+    t34 = dadd(t33, -t33) == 0.0
+    t35 = dadd(t31, t33)
+    t36 = t35 if t34 else t31
+    t37 = pow(t29, t36)
+    t38 = 0.0 if t26 else t37
+    t39 = -ddiv(t38, p)
+    t40 = dmul(t37, dmul(t36, ddiv(dadd(s1_l, -dadd(t28, -s1)) if t27 else 0.0, t29)))
+    t41 = dmul(t37, dmul(dadd(t33, -dadd(t35, -t31)) if t34 else 0.0, log(t29)))
+    t42 = -ddiv(dadd(libdevice.fma(t39, p, t38), 0.0 if t26 else dadd(dadd(pow_low(t29, t36), t40), t41)), p)
+    t43 = 0.0 if t1 else 0.0 if t2 else t42 if t20 else 0.0
+    t44 = dadd(t43, -t43) == 0.0
+    t45 = e1 if t1 else e0 if t2 else t39 if t20 else 0.0
+    t46 = dadd(t45, t43)
+    t47 = t46 if t44 else t45
+    t48 = (dadd(t43, -dadd(t46, -t45)) if t44 else 0.0) if dadd(t47, -t47) == 0.0 else 0.0
+    return t47, t48
 
 
 # s4 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, margin, p, s0, s0_l):
-    t1 = ddiv(e0, m0)
-    t2 = dadd(margin, t1)
-    t3 = -ddiv(e1, m1)
-    t4 = dadd(t2, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t2)
-    t9 = dadd(t2, -margin)
-    t10 = dadd(dadd(margin, -dadd(t2, -t9)), dadd(t1, -t9))
-    t11 = dadd(t10, ddiv(dadd(libdevice.fma(-t1, m0, e0), e0_l), m0))
-    t12 = dadd(dadd(dadd(t2, -dadd(t4, -t8)), dadd(t3, -t8)), t11)
-    t13 = -dadd(t12, -ddiv(dadd(libdevice.fma(t3, m1, e1), e1_l), m1))
-    t14 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t13)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dadd(s0, -0.0)
-    t20 = dadd(t19, -s0)
-    t21 = dadd(dadd(dadd(s0, -dadd(t19, -t20)), dadd(-0.0, -t20)), s0_l)
-    t22 = dadd(t21, -t21) == 0.0
-    t23 = dadd(t19, t21)
-    t24 = (t23 if t22 else t19) == 0.0 and (dadd(t21, -dadd(t23, -t19)) if t22 else 0.0) == 0.0
-    t25 = dadd(s0_l, -s0_l) == 0.0
-    t26 = dadd(s0, s0_l)
-    t27 = t26 if t25 else s0
-    t28 = ddiv(1.0, p)
-    t29 = dadd(t28, -1.0)
-    t30 = dadd(t29, -t28)
-    t31 = dadd(dadd(dadd(t28, -dadd(t29, -t30)), dadd(-1.0, -t30)), ddiv(libdevice.fma(-t28, p, 1.0), p))
-    t32 = dadd(t31, -t31) == 0.0
-    t33 = dadd(t29, t31)
-    t34 = t33 if t32 else t29
-    t35 = pow(t27, t34)
-    t36 = 0.0 if t24 else t35
-    t37 = ddiv(t36, p)
-    t38 = dmul(t35, dmul(t34, ddiv(dadd(s0_l, -dadd(t26, -s0)) if t25 else 0.0, t27)))
-    t39 = dmul(t35, dmul(dadd(t31, -dadd(t33, -t29)) if t32 else 0.0, log(t27)))
-    t40 = ddiv(dadd(libdevice.fma(-t37, p, t36), 0.0 if t24 else dadd(dadd(pow_low(t27, t34), t38), t39)), p)
-    t41 = t40 if t18 else 0.0
-    t42 = dadd(t41, -t41) == 0.0
-    t43 = t37 if t18 else 0.0
-    t44 = dadd(t43, t41)
-    t45 = t44 if t42 else t43
-    t46 = (dadd(t41, -dadd(t44, -t43)) if t42 else 0.0) if dadd(t45, -t45) == 0.0 else 0.0
-    return t45, t46
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e0, m0)
+    t4 = dadd(margin, t3)
+    t5 = -ddiv(e1, m1)
+    t6 = dadd(t4, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t4)
+    t11 = dadd(t4, -margin)
+    t12 = dadd(dadd(margin, -dadd(t4, -t11)), dadd(t3, -t11))
+    t13 = dadd(t12, ddiv(dadd(libdevice.fma(-t3, m0, e0), e0_l), m0))
+    t14 = dadd(dadd(dadd(t4, -dadd(t6, -t10)), dadd(t5, -t10)), t13)
+    t15 = -dadd(t14, -ddiv(dadd(libdevice.fma(t5, m1, e1), e1_l), m1))
+    t16 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t15)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) <= 0.0
+    t21 = dadd(s0, -0.0)
+    t22 = dadd(t21, -s0)
+    t23 = dadd(dadd(dadd(s0, -dadd(t21, -t22)), dadd(-0.0, -t22)), s0_l)
+    t24 = dadd(t23, -t23) == 0.0
+    t25 = dadd(t21, t23)
+    t26 = (t25 if t24 else t21) == 0.0 and (dadd(t23, -dadd(t25, -t21)) if t24 else 0.0) == 0.0
+    t27 = dadd(s0_l, -s0_l) == 0.0
+    t28 = dadd(s0, s0_l)
+    t29 = t28 if t27 else s0
+    t30 = ddiv(1.0, p)
+    t31 = dadd(t30, -1.0)
+    t32 = dadd(t31, -t30)
+    t33 = dadd(dadd(dadd(t30, -dadd(t31, -t32)), dadd(-1.0, -t32)), ddiv(libdevice.fma(-t30, p, 1.0), p))
+    t34 = dadd(t33, -t33) == 0.0
+    t35 = dadd(t31, t33)
+    t36 = t35 if t34 else t31
+    t37 = pow(t29, t36)
+    t38 = 0.0 if t26 else t37
+    t39 = ddiv(t38, p)
+    t40 = dmul(t37, dmul(t36, ddiv(dadd(s0_l, -dadd(t28, -s0)) if t27 else 0.0, t29)))
+    t41 = dmul(t37, dmul(dadd(t33, -dadd(t35, -t31)) if t34 else 0.0, log(t29)))
+    t42 = ddiv(dadd(libdevice.fma(-t39, p, t38), 0.0 if t26 else dadd(dadd(pow_low(t29, t36), t40), t41)), p)
+    t43 = 0.0 if t1 else 0.0 if t2 else t42 if t20 else 0.0
+    t44 = dadd(t43, -t43) == 0.0
+    t45 = e1 if t1 else e0 if t2 else t39 if t20 else 0.0
+    t46 = dadd(t45, t43)
+    t47 = t46 if t44 else t45
+    t48 = (dadd(t43, -dadd(t46, -t45)) if t44 else 0.0) if dadd(t47, -t47) == 0.0 else 0.0
+    return t47, t48
 
 
 # e2[D] = Abs(y1[D])**(p - 1)
@@ -13025,46 +13125,48 @@ def vjp_f64_e3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_D, y0_D_l):
 def vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s3, s3_l, s4, s4_l, e2_D, e2_D_l, e3_D, e3_D_l, y0_D, y0_D_l, y1_D, y1_D_l
 ):
-    t1 = ddiv(e0, m0)
-    t2 = dadd(margin, t1)
-    t3 = -ddiv(e1, m1)
-    t4 = dadd(t2, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t2)
-    t9 = dadd(t2, -margin)
-    t10 = dadd(dadd(margin, -dadd(t2, -t9)), dadd(t1, -t9))
-    t11 = dadd(t10, ddiv(dadd(libdevice.fma(-t1, m0, e0), e0_l), m0))
-    t12 = dadd(dadd(dadd(t2, -dadd(t4, -t8)), dadd(t3, -t8)), t11)
-    t13 = -dadd(t12, -ddiv(dadd(libdevice.fma(t3, m1, e1), e1_l), m1))
-    t14 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t13)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dmul(e2_D, p)
-    t20 = dmul(t19, s3)
-    t21 = dadd(y1_D, y1_D_l) if dadd(y1_D_l, -y1_D_l) == 0.0 else y1_D
-    t22 = 1.0 if 0.0 < t21 else -1.0 if t21 < 0.0 else 0.0
-    t23 = dmul(t20, t22)
-    t24 = dmul(e3_D, p)
-    t25 = dmul(t24, s4)
-    t26 = dadd(y0_D, y0_D_l) if dadd(y0_D_l, -y0_D_l) == 0.0 else y0_D
-    t27 = 1.0 if 0.0 < t26 else -1.0 if t26 < 0.0 else 0.0
-    t28 = dmul(t25, t27)
-    t29 = dadd(t23, t28)
-    t30 = dmul(g, t29)
-    t31 = dadd(t29, -t23)
-    t32 = dmul(dadd(libdevice.fma(e2_D, p, -t19), dmul(e2_D_l, p)), s3)
-    t33 = dmul(dadd(dadd(libdevice.fma(t19, s3, -t20), dmul(t19, s3_l)), t32), t22)
-    t34 = dmul(dadd(libdevice.fma(e3_D, p, -t24), dmul(e3_D_l, p)), s4)
-    t35 = dmul(dadd(dadd(libdevice.fma(t24, s4, -t25), dmul(t24, s4_l)), t34), t27)
-    t36 = dadd(dadd(dadd(t23, -dadd(t29, -t31)), dadd(t28, -t31)), dadd(libdevice.fma(t20, t22, -t23), t33))
-    t37 = dadd(libdevice.fma(g, t29, -t30), dmul(g, dadd(t36, dadd(libdevice.fma(t25, t27, -t28), t35))))
-    t38 = t37 if t18 else 0.0
-    t39 = t30 if t18 else 0.0
-    return dadd(t39, t38) if dadd(t38, -t38) == 0.0 else t39
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e0, m0)
+    t4 = dadd(margin, t3)
+    t5 = -ddiv(e1, m1)
+    t6 = dadd(t4, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t4)
+    t11 = dadd(t4, -margin)
+    t12 = dadd(dadd(margin, -dadd(t4, -t11)), dadd(t3, -t11))
+    t13 = dadd(t12, ddiv(dadd(libdevice.fma(-t3, m0, e0), e0_l), m0))
+    t14 = dadd(dadd(dadd(t4, -dadd(t6, -t10)), dadd(t5, -t10)), t13)
+    t15 = -dadd(t14, -ddiv(dadd(libdevice.fma(t5, m1, e1), e1_l), m1))
+    t16 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t15)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) <= 0.0
+    t21 = dmul(e2_D, p)
+    t22 = dmul(t21, s3)
+    t23 = dadd(y1_D, y1_D_l) if dadd(y1_D_l, -y1_D_l) == 0.0 else y1_D
+    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
+    t25 = dmul(t22, t24)
+    t26 = dmul(e3_D, p)
+    t27 = dmul(t26, s4)
+    t28 = dadd(y0_D, y0_D_l) if dadd(y0_D_l, -y0_D_l) == 0.0 else y0_D
+    t29 = 1.0 if 0.0 < t28 else -1.0 if t28 < 0.0 else 0.0
+    t30 = dmul(t27, t29)
+    t31 = dadd(t25, t30)
+    t32 = dmul(g, t31)
+    t33 = dadd(t31, -t25)
+    t34 = dmul(dadd(libdevice.fma(e2_D, p, -t21), dmul(e2_D_l, p)), s3)
+    t35 = dmul(dadd(dadd(libdevice.fma(t21, s3, -t22), dmul(t21, s3_l)), t34), t24)
+    t36 = dmul(dadd(libdevice.fma(e3_D, p, -t26), dmul(e3_D_l, p)), s4)
+    t37 = dmul(dadd(dadd(libdevice.fma(t26, s4, -t27), dmul(t26, s4_l)), t36), t29)
+    t38 = dadd(dadd(dadd(t25, -dadd(t31, -t33)), dadd(t30, -t33)), dadd(libdevice.fma(t22, t24, -t25), t35))
+    t39 = dadd(libdevice.fma(g, t31, -t32), dmul(g, dadd(t38, dadd(libdevice.fma(t27, t29, -t30), t37))))
+    t40 = 0.0 if t1 else 0.0 if t2 else t39 if t20 else 0.0
+    t41 = e1 if t1 else e0 if t2 else t32 if t20 else 0.0
+    return dadd(t41, t40) if dadd(t40, -t40) == 0.0 else t41
 
 
 # dpositive[D] = (-g*p*s4*sign(y0[D])*e3[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -13072,35 +13174,37 @@ def vjp_f64_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
 def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s4, s4_l, e3_D, e3_D_l, y0_D, y0_D_l
 ):
-    t1 = ddiv(e0, m0)
-    t2 = dadd(margin, t1)
-    t3 = -ddiv(e1, m1)
-    t4 = dadd(t2, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t2)
-    t9 = dadd(t2, -margin)
-    t10 = dadd(dadd(margin, -dadd(t2, -t9)), dadd(t1, -t9))
-    t11 = dadd(t10, ddiv(dadd(libdevice.fma(-t1, m0, e0), e0_l), m0))
-    t12 = dadd(dadd(dadd(t2, -dadd(t4, -t8)), dadd(t3, -t8)), t11)
-    t13 = -dadd(t12, -ddiv(dadd(libdevice.fma(t3, m1, e1), e1_l), m1))
-    t14 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t13)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dmul(e3_D, g)
-    t20 = dmul(t19, p)
-    t21 = dmul(t20, s4)
-    t22 = dadd(y0_D, y0_D_l) if dadd(y0_D_l, -y0_D_l) == 0.0 else y0_D
-    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
-    t24 = -dmul(t21, t23)
-    t25 = dadd(libdevice.fma(t19, p, -t20), dmul(dadd(libdevice.fma(e3_D, g, -t19), dmul(e3_D_l, g)), p))
-    t26 = dmul(dadd(dadd(libdevice.fma(t20, s4, -t21), dmul(t20, s4_l)), dmul(t25, s4)), t23)
-    t27 = -dadd(libdevice.fma(t21, t23, t24), t26) if t18 else 0.0
-    t28 = t24 if t18 else 0.0
-    return dadd(t28, t27) if dadd(t27, -t27) == 0.0 else t28
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e0, m0)
+    t4 = dadd(margin, t3)
+    t5 = -ddiv(e1, m1)
+    t6 = dadd(t4, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t4)
+    t11 = dadd(t4, -margin)
+    t12 = dadd(dadd(margin, -dadd(t4, -t11)), dadd(t3, -t11))
+    t13 = dadd(t12, ddiv(dadd(libdevice.fma(-t3, m0, e0), e0_l), m0))
+    t14 = dadd(dadd(dadd(t4, -dadd(t6, -t10)), dadd(t5, -t10)), t13)
+    t15 = -dadd(t14, -ddiv(dadd(libdevice.fma(t5, m1, e1), e1_l), m1))
+    t16 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t15)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) <= 0.0
+    t21 = dmul(e3_D, g)
+    t22 = dmul(t21, p)
+    t23 = dmul(t22, s4)
+    t24 = dadd(y0_D, y0_D_l) if dadd(y0_D_l, -y0_D_l) == 0.0 else y0_D
+    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
+    t26 = -dmul(t23, t25)
+    t27 = dadd(libdevice.fma(t21, p, -t22), dmul(dadd(libdevice.fma(e3_D, g, -t21), dmul(e3_D_l, g)), p))
+    t28 = dmul(dadd(dadd(libdevice.fma(t22, s4, -t23), dmul(t22, s4_l)), dmul(t27, s4)), t25)
+    t29 = 0.0 if t1 else 0.0 if t2 else -dadd(libdevice.fma(t23, t25, t26), t28) if t20 else 0.0
+    t30 = e1 if t1 else e0 if t2 else t26 if t20 else 0.0
+    return dadd(t30, t29) if dadd(t29, -t29) == 0.0 else t30
 
 
 # dnegative[D] = (-g*p*s3*sign(y1[D])*e2[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -13108,35 +13212,37 @@ def vjp_f64_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
 def vjp_f64_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0, e0_l, e1, e1_l, g, m0, m1, margin, p, s3, s3_l, e2_D, e2_D_l, y1_D, y1_D_l
 ):
-    t1 = ddiv(e0, m0)
-    t2 = dadd(margin, t1)
-    t3 = -ddiv(e1, m1)
-    t4 = dadd(t2, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t2)
-    t9 = dadd(t2, -margin)
-    t10 = dadd(dadd(margin, -dadd(t2, -t9)), dadd(t1, -t9))
-    t11 = dadd(t10, ddiv(dadd(libdevice.fma(-t1, m0, e0), e0_l), m0))
-    t12 = dadd(dadd(dadd(t2, -dadd(t4, -t8)), dadd(t3, -t8)), t11)
-    t13 = -dadd(t12, -ddiv(dadd(libdevice.fma(t3, m1, e1), e1_l), m1))
-    t14 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t13)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dmul(e2_D, g)
-    t20 = dmul(t19, p)
-    t21 = dmul(t20, s3)
-    t22 = dadd(y1_D, y1_D_l) if dadd(y1_D_l, -y1_D_l) == 0.0 else y1_D
-    t23 = 1.0 if 0.0 < t22 else -1.0 if t22 < 0.0 else 0.0
-    t24 = -dmul(t21, t23)
-    t25 = dadd(libdevice.fma(t19, p, -t20), dmul(dadd(libdevice.fma(e2_D, g, -t19), dmul(e2_D_l, g)), p))
-    t26 = dmul(dadd(dadd(libdevice.fma(t20, s3, -t21), dmul(t20, s3_l)), dmul(t25, s3)), t23)
-    t27 = -dadd(libdevice.fma(t21, t23, t24), t26) if t18 else 0.0
-    t28 = t24 if t18 else 0.0
-    return dadd(t28, t27) if dadd(t27, -t27) == 0.0 else t28
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e0, m0)
+    t4 = dadd(margin, t3)
+    t5 = -ddiv(e1, m1)
+    t6 = dadd(t4, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t4)
+    t11 = dadd(t4, -margin)
+    t12 = dadd(dadd(margin, -dadd(t4, -t11)), dadd(t3, -t11))
+    t13 = dadd(t12, ddiv(dadd(libdevice.fma(-t3, m0, e0), e0_l), m0))
+    t14 = dadd(dadd(dadd(t4, -dadd(t6, -t10)), dadd(t5, -t10)), t13)
+    t15 = -dadd(t14, -ddiv(dadd(libdevice.fma(t5, m1, e1), e1_l), m1))
+    t16 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t15)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) <= 0.0
+    t21 = dmul(e2_D, g)
+    t22 = dmul(t21, p)
+    t23 = dmul(t22, s3)
+    t24 = dadd(y1_D, y1_D_l) if dadd(y1_D_l, -y1_D_l) == 0.0 else y1_D
+    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
+    t26 = -dmul(t23, t25)
+    t27 = dadd(libdevice.fma(t21, p, -t22), dmul(dadd(libdevice.fma(e2_D, g, -t21), dmul(e2_D_l, g)), p))
+    t28 = dmul(dadd(dadd(libdevice.fma(t22, s3, -t23), dmul(t22, s3_l)), dmul(t27, s3)), t25)
+    t29 = 0.0 if t1 else 0.0 if t2 else -dadd(libdevice.fma(t23, t25, t26), t28) if t20 else 0.0
+    t30 = e1 if t1 else e0 if t2 else t26 if t20 else 0.0
+    return dadd(t30, t29) if dadd(t29, -t29) == 0.0 else t30
 
 
 # out = first_max(e0/m0 - e1/m1 + margin, 0)
@@ -13191,38 +13297,38 @@ def vjp_margin_f32_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, m0, m1, margin
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
-    t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum(t3, t4, t9, t10)
-    t12 = fdiv(t11, m0)
-    t13 = fadd(margin, t12)
-    t14 = fsub(s1_l, s1_l) == f32(0.0)
-    t15 = fadd(s1, s1_l)
-    t16 = t15 if t14 else s1
-    t17 = fsub(s1_l, fsub(t15, s1)) if t14 else f32(0.0)
-    t18 = powf_sum(t16, t17, t9, t10)
-    t19 = -fdiv(t18, m1)
-    t20 = fadd(t13, t19)
-    t21 = -t20
-    t22 = fadd(f32(0.0), t21)
-    t23 = fsub(t22, f32(0.0))
-    t24 = fsub(t20, t13)
-    t25 = fsub(t13, margin)
-    t26 = fmul(fadd(libdevice.fmaf(-t12, m0, t11), powf_sum_low(t3, t4, t9, t10)), inverse(m0))
-    t27 = fadd(fadd(fadd(fsub(margin, fsub(t13, t25)), fsub(t12, t25)), margin_l), t26)
-    t28 = -fmul(fadd(libdevice.fmaf(t19, m1, t18), powf_sum_low(t16, t17, t9, t10)), inverse(m1))
-    t29 = -fadd(fadd(fadd(fsub(t13, fsub(t20, t24)), fsub(t19, t24)), t27), t28)
-    t30 = fadd(fadd(fsub(f32(0.0), fsub(t22, t23)), fsub(t21, t23)), t29)
+    t4 = fdiv(f32(1.0), p)
+    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t4, t5)
+    t8 = t7 if t6 else t4
+    t9 = libdevice.powf(t3, t8)
+    t10 = fdiv(t9, m0)
+    t11 = fadd(margin, t10)
+    t12 = fsub(s1_l, s1_l) == f32(0.0)
+    t13 = fadd(s1, s1_l)
+    t14 = t13 if t12 else s1
+    t15 = libdevice.powf(t14, t8)
+    t16 = -fdiv(t15, m1)
+    t17 = fadd(t11, t16)
+    t18 = -t17
+    t19 = fadd(f32(0.0), t18)
+    t20 = fsub(t19, f32(0.0))
+    t21 = fsub(t17, t11)
+    t22 = fsub(t11, margin)
+    t23 = fsub(t5, fsub(t7, t4)) if t6 else f32(0.0)
+    t24 = fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3)))
+    t25 = fadd(libdevice.fmaf(-t10, m0, t9), fadd(t24, fmul(t9, fmul(t23, libdevice.logf(t3)))))
+    t26 = fadd(fadd(fadd(fsub(margin, fsub(t11, t22)), fsub(t10, t22)), margin_l), fmul(t25, inverse(m0)))
+    t27 = fmul(t15, fmul(t8, fdiv(fsub(s1_l, fsub(t13, s1)) if t12 else f32(0.0), t14)))
+    t28 = fadd(libdevice.fmaf(t16, m1, t15), fadd(t27, fmul(t15, fmul(t23, libdevice.logf(t14)))))
+    t29 = -fadd(fadd(fadd(fsub(t11, fsub(t17, t21)), fsub(t16, t21)), t26), -fmul(t28, inverse(m1)))
+    t30 = fadd(fadd(fsub(f32(0.0), fsub(t19, t20)), fsub(t18, t20)), t29)
     t31 = fsub(t30, t30) == f32(0.0)
-    t32 = fadd(t22, t30)
-    t33 = t32 if t31 else t22
-    t34 = t33 < f32(0.0) or t33 == f32(0.0) and (fsub(t30, fsub(t32, t22)) if t31 else f32(0.0)) <= f32(0.0)
-    return g if t34 else f32(0.0)
+    t32 = fadd(t19, t30)
+    t33 = t32 if t31 else t19
+    t34 = t33 < f32(0.0) or t33 == f32(0.0) and (fsub(t30, fsub(t32, t19)) if t31 else f32(0.0)) <= f32(0.0)
+    return s1 if s1 != s1 else s0 if s0 != s0 else g if t34 else f32(0.0)
 
 
 # dmargin = (g if margin - s1**(1/p)/m1 + s0**(1/p)/m0 >= 0 else 0)
@@ -13258,7 +13364,8 @@ def vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, m0, m1, margin
     t28 = dadd(t27, -t27) == 0.0
     t29 = dadd(t15, t27)
     t30 = t29 if t28 else t15
-    return g if t30 < 0.0 or t30 == 0.0 and (dadd(t27, -dadd(t29, -t15)) if t28 else 0.0) <= 0.0 else 0.0
+    t31 = g if t30 < 0.0 or t30 == 0.0 and (dadd(t27, -dadd(t29, -t15)) if t28 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t31
 
 
 # e0[D] = Abs(y0[D])**p
@@ -13269,18 +13376,17 @@ def vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t3 = libdevice.fabsf(y0_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
-    t8 = fadd(p, p_l)
-    t9 = t8 if t7 else p
-    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t5, t6, t9, t10)
+    t6 = fsub(p_l, p_l) == f32(0.0)
+    t7 = fadd(p, p_l)
+    t8 = t7 if t6 else p
+    t9 = libdevice.powf(t5, t8)
+    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
+    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = powf_sum(t5, t6, t9, t10)
-    t14 = fadd(t13, t11)
-    t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t13 = fadd(t9, t11)
+    t14 = t13 if t12 else t9
+    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
 
 
 # s0 = sum over D.1 of e0[D.1]
@@ -13298,18 +13404,17 @@ def vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t3 = libdevice.fabsf(y1_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
-    t8 = fadd(p, p_l)
-    t9 = t8 if t7 else p
-    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t5, t6, t9, t10)
+    t6 = fsub(p_l, p_l) == f32(0.0)
+    t7 = fadd(p, p_l)
+    t8 = t7 if t6 else p
+    t9 = libdevice.powf(t5, t8)
+    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
+    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = powf_sum(t5, t6, t9, t10)
-    t14 = fadd(t13, t11)
-    t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t13 = fadd(t9, t11)
+    t14 = t13 if t12 else t9
+    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
 
 
 # s1 = sum over D.1 of e1[D.1]
@@ -13322,55 +13427,58 @@ def vjp_p_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1_D1, e1_D1_l):
 # s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e2/m0 - e3/m1 + margin >= 0 else 0)
 @core
 def vjp_p_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1, margin, margin_l, p, p_l, s1, s1_l):
-    t1 = fdiv(e2, m0)
-    t2 = fadd(margin, t1)
-    t3 = -fdiv(e3, m1)
-    t4 = fadd(t2, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t2)
-    t9 = fsub(t2, margin)
-    t10 = fadd(fadd(fsub(margin, fsub(t2, t9)), fsub(t1, t9)), margin_l)
-    t11 = fadd(t10, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
-    t12 = -fmul(fadd(libdevice.fmaf(t3, m1, e3), e3_l), inverse(m1))
-    t13 = -fadd(fadd(fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8)), t11), t12)
-    t14 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fadd(s1, f32(-0.0))
-    t20 = fsub(t19, s1)
-    t21 = fadd(fadd(fsub(s1, fsub(t19, t20)), fsub(f32(-0.0), t20)), s1_l)
-    t22 = fsub(t21, t21) == f32(0.0)
-    t23 = fadd(t19, t21)
-    t24 = (t23 if t22 else t19) == f32(0.0) and (fsub(t21, fsub(t23, t19)) if t22 else f32(0.0)) == f32(0.0)
-    t25 = fsub(s1_l, s1_l) == f32(0.0)
-    t26 = fadd(s1, s1_l)
-    t27 = t26 if t25 else s1
-    t28 = fsub(s1_l, fsub(t26, s1)) if t25 else f32(0.0)
-    t29 = fdiv(f32(1.0), p)
-    t30 = fadd(t29, f32(-1.0))
-    t31 = fsub(t30, t29)
-    t32 = inverse(p)
-    t33 = fmul(fsub(libdevice.fmaf(-t29, p, f32(1.0)), fmul(t29, p_l)), t32)
-    t34 = fadd(fadd(fsub(t29, fsub(t30, t31)), fsub(f32(-1.0), t31)), t33)
-    t35 = fsub(t34, t34) == f32(0.0)
-    t36 = fadd(t30, t34)
-    t37 = t36 if t35 else t30
-    t38 = fsub(t34, fsub(t36, t30)) if t35 else f32(0.0)
-    t39 = f32(0.0) if t24 else powf_sum(t27, t28, t37, t38)
-    t40 = fdiv(t39, p)
-    t41 = -t40
-    t42 = fadd(libdevice.fmaf(t41, p, t39), f32(0.0) if t24 else powf_sum_low(t27, t28, t37, t38))
-    t43 = -fmul(fsub(t42, fmul(t40, p_l)), t32) if t18 else f32(0.0)
-    t44 = fsub(t43, t43) == f32(0.0)
-    t45 = t41 if t18 else f32(0.0)
-    t46 = fadd(t45, t43)
-    t47 = t46 if t44 else t45
-    t48 = (fsub(t43, fsub(t46, t45)) if t44 else f32(0.0)) if fsub(t47, t47) == f32(0.0) else f32(0.0)
-    return t47, t48
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = fdiv(e2, m0)
+    t4 = fadd(margin, t3)
+    t5 = -fdiv(e3, m1)
+    t6 = fadd(t4, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t4)
+    t11 = fsub(t4, margin)
+    t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
+    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e3), e3_l), inverse(m1))
+    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
+    t21 = fadd(s1, f32(-0.0))
+    t22 = fsub(t21, s1)
+    t23 = fadd(fadd(fsub(s1, fsub(t21, t22)), fsub(f32(-0.0), t22)), s1_l)
+    t24 = fsub(t23, t23) == f32(0.0)
+    t25 = fadd(t21, t23)
+    t26 = (t25 if t24 else t21) == f32(0.0) and (fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)) == f32(0.0)
+    t27 = fsub(s1_l, s1_l) == f32(0.0)
+    t28 = fadd(s1, s1_l)
+    t29 = t28 if t27 else s1
+    t30 = fdiv(f32(1.0), p)
+    t31 = fadd(t30, f32(-1.0))
+    t32 = fsub(t31, t30)
+    t33 = inverse(p)
+    t34 = fmul(fsub(libdevice.fmaf(-t30, p, f32(1.0)), fmul(t30, p_l)), t33)
+    t35 = fadd(fadd(fsub(t30, fsub(t31, t32)), fsub(f32(-1.0), t32)), t34)
+    t36 = fsub(t35, t35) == f32(0.0)
+    t37 = fadd(t31, t35)
+    t38 = t37 if t36 else t31
+    t39 = libdevice.powf(t29, t38)
+    t40 = f32(0.0) if t26 else t39
+    t41 = fdiv(t40, p)
+    t42 = -t41
+    t43 = fmul(t39, fmul(fsub(t35, fsub(t37, t31)) if t36 else f32(0.0), libdevice.logf(t29)))
+    t44 = fadd(fmul(t39, fmul(t38, fdiv(fsub(s1_l, fsub(t28, s1)) if t27 else f32(0.0), t29))), t43)
+    t45 = -fmul(fsub(fadd(libdevice.fmaf(t42, p, t40), f32(0.0) if t26 else t44), fmul(t41, p_l)), t33)
+    t46 = f32(0.0) if t1 else f32(0.0) if t2 else t45 if t20 else f32(0.0)
+    t47 = fsub(t46, t46) == f32(0.0)
+    t48 = e3 if t1 else e2 if t2 else t42 if t20 else f32(0.0)
+    t49 = fadd(t48, t46)
+    t50 = t49 if t47 else t48
+    t51 = (fsub(t46, fsub(t49, t48)) if t47 else f32(0.0)) if fsub(t50, t50) == f32(0.0) else f32(0.0)
+    return t50, t51
 
 
 # e4 = log(m1)
@@ -13416,54 +13524,57 @@ def vjp_p_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(s3, s3_l, s4_of, s4_of_l):
 # s5 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 - e3/m1 + margin >= 0 else 0)
 @core
 def vjp_p_f32_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1, margin, margin_l, p, p_l, s0, s0_l):
-    t1 = fdiv(e2, m0)
-    t2 = fadd(margin, t1)
-    t3 = -fdiv(e3, m1)
-    t4 = fadd(t2, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t2)
-    t9 = fsub(t2, margin)
-    t10 = fadd(fadd(fsub(margin, fsub(t2, t9)), fsub(t1, t9)), margin_l)
-    t11 = fadd(t10, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
-    t12 = -fmul(fadd(libdevice.fmaf(t3, m1, e3), e3_l), inverse(m1))
-    t13 = -fadd(fadd(fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8)), t11), t12)
-    t14 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fadd(s0, f32(-0.0))
-    t20 = fsub(t19, s0)
-    t21 = fadd(fadd(fsub(s0, fsub(t19, t20)), fsub(f32(-0.0), t20)), s0_l)
-    t22 = fsub(t21, t21) == f32(0.0)
-    t23 = fadd(t19, t21)
-    t24 = (t23 if t22 else t19) == f32(0.0) and (fsub(t21, fsub(t23, t19)) if t22 else f32(0.0)) == f32(0.0)
-    t25 = fsub(s0_l, s0_l) == f32(0.0)
-    t26 = fadd(s0, s0_l)
-    t27 = t26 if t25 else s0
-    t28 = fsub(s0_l, fsub(t26, s0)) if t25 else f32(0.0)
-    t29 = fdiv(f32(1.0), p)
-    t30 = fadd(t29, f32(-1.0))
-    t31 = fsub(t30, t29)
-    t32 = inverse(p)
-    t33 = fmul(fsub(libdevice.fmaf(-t29, p, f32(1.0)), fmul(t29, p_l)), t32)
-    t34 = fadd(fadd(fsub(t29, fsub(t30, t31)), fsub(f32(-1.0), t31)), t33)
-    t35 = fsub(t34, t34) == f32(0.0)
-    t36 = fadd(t30, t34)
-    t37 = t36 if t35 else t30
-    t38 = fsub(t34, fsub(t36, t30)) if t35 else f32(0.0)
-    t39 = f32(0.0) if t24 else powf_sum(t27, t28, t37, t38)
-    t40 = fdiv(t39, p)
-    t41 = fadd(libdevice.fmaf(-t40, p, t39), f32(0.0) if t24 else powf_sum_low(t27, t28, t37, t38))
-    t42 = fmul(fsub(t41, fmul(t40, p_l)), t32) if t18 else f32(0.0)
-    t43 = fsub(t42, t42) == f32(0.0)
-    t44 = t40 if t18 else f32(0.0)
-    t45 = fadd(t44, t42)
-    t46 = t45 if t43 else t44
-    t47 = (fsub(t42, fsub(t45, t44)) if t43 else f32(0.0)) if fsub(t46, t46) == f32(0.0) else f32(0.0)
-    return t46, t47
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = fdiv(e2, m0)
+    t4 = fadd(margin, t3)
+    t5 = -fdiv(e3, m1)
+    t6 = fadd(t4, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t4)
+    t11 = fsub(t4, margin)
+    t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
+    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e3), e3_l), inverse(m1))
+    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
+    t21 = fadd(s0, f32(-0.0))
+    t22 = fsub(t21, s0)
+    t23 = fadd(fadd(fsub(s0, fsub(t21, t22)), fsub(f32(-0.0), t22)), s0_l)
+    t24 = fsub(t23, t23) == f32(0.0)
+    t25 = fadd(t21, t23)
+    t26 = (t25 if t24 else t21) == f32(0.0) and (fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)) == f32(0.0)
+    t27 = fsub(s0_l, s0_l) == f32(0.0)
+    t28 = fadd(s0, s0_l)
+    t29 = t28 if t27 else s0
+    t30 = fdiv(f32(1.0), p)
+    t31 = fadd(t30, f32(-1.0))
+    t32 = fsub(t31, t30)
+    t33 = inverse(p)
+    t34 = fmul(fsub(libdevice.fmaf(-t30, p, f32(1.0)), fmul(t30, p_l)), t33)
+    t35 = fadd(fadd(fsub(t30, fsub(t31, t32)), fsub(f32(-1.0), t32)), t34)
+    t36 = fsub(t35, t35) == f32(0.0)
+    t37 = fadd(t31, t35)
+    t38 = t37 if t36 else t31
+    t39 = libdevice.powf(t29, t38)
+    t40 = f32(0.0) if t26 else t39
+    t41 = fdiv(t40, p)
+    t42 = fmul(t39, fmul(fsub(t35, fsub(t37, t31)) if t36 else f32(0.0), libdevice.logf(t29)))
+    t43 = fadd(fmul(t39, fmul(t38, fdiv(fsub(s0_l, fsub(t28, s0)) if t27 else f32(0.0), t29))), t42)
+    t44 = fmul(fsub(fadd(libdevice.fmaf(-t41, p, t40), f32(0.0) if t26 else t43), fmul(t41, p_l)), t33)
+    t45 = f32(0.0) if t1 else f32(0.0) if t2 else t44 if t20 else f32(0.0)
+    t46 = fsub(t45, t45) == f32(0.0)
+    t47 = e3 if t1 else e2 if t2 else t41 if t20 else f32(0.0)
+    t48 = fadd(t47, t45)
+    t49 = t48 if t46 else t47
+    t50 = (fsub(t45, fsub(t48, t47)) if t46 else f32(0.0)) if fsub(t49, t49) == f32(0.0) else f32(0.0)
+    return t49, t50
 
 
 # e5 = log(m0)
@@ -13512,70 +13623,72 @@ def vjp_p_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(s5, s5_l, s6_of, s6_of_l):
 def vjp_p_f32_dp_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, g, m0, m1, margin, margin_l, p, p_l, s0, s0_l, s1, s1_l, s4, s4_l, s6, s6_l
 ):
-    t1 = fdiv(e2, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e3, m1)
-    t4 = -t3
-    t5 = fadd(t2, t4)
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = fdiv(e2, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e3, m1)
     t6 = -t5
-    t7 = fadd(f32(0.0), t6)
-    t8 = fsub(t7, f32(0.0))
-    t9 = fsub(t5, t2)
-    t10 = fsub(t2, margin)
-    t11 = inverse(m0)
-    t12 = fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), t11)
-    t13 = fadd(fadd(fadd(fsub(margin, fsub(t2, t10)), fsub(t1, t10)), margin_l), t12)
-    t14 = inverse(m1)
-    t15 = fmul(fadd(libdevice.fmaf(t4, m1, e3), e3_l), t14)
-    t16 = -fadd(fadd(fadd(fsub(t2, fsub(t5, t9)), fsub(t4, t9)), t13), -t15)
-    t17 = fadd(fadd(fsub(f32(0.0), fsub(t7, t8)), fsub(t6, t8)), t16)
-    t18 = fsub(t17, t17) == f32(0.0)
-    t19 = fadd(t7, t17)
-    t20 = t19 if t18 else t7
-    t21 = t20 < f32(0.0) or t20 == f32(0.0) and (fsub(t17, fsub(t19, t7)) if t18 else f32(0.0)) <= f32(0.0)
-    t22 = fdiv(s6, m0)
-    t23 = fdiv(s4, m1)
-    t24 = fadd(t22, t23)
-    t25 = -fmul(e5, p)
-    t26 = libdevice.logf(s0)
-    t27 = fadd(t25, t26)
-    t28 = fmul(t1, t27)
-    t29 = fdiv(t28, p)
-    t30 = fdiv(t29, p)
-    t31 = -t30
-    t32 = fadd(t24, t31)
-    t33 = -fmul(e4, p)
-    t34 = libdevice.logf(s1)
-    t35 = fadd(t33, t34)
-    t36 = fmul(t3, t35)
-    t37 = fdiv(t36, p)
-    t38 = fdiv(t37, p)
-    t39 = fadd(t32, t38)
-    t40 = fmul(g, t39)
-    t41 = fsub(t39, t32)
-    t42 = fsub(t32, t24)
-    t43 = fsub(t24, t22)
-    t44 = fmul(fadd(libdevice.fmaf(-t22, m0, s6), s6_l), t11)
-    t45 = fadd(fadd(fsub(t22, fsub(t24, t43)), fsub(t23, t43)), t44)
-    t46 = fadd(t45, fmul(fadd(libdevice.fmaf(-t23, m1, s4), s4_l), t14))
-    t47 = fsub(t27, t25)
-    t48 = -fadd(fadd(libdevice.fmaf(e5, p, t25), fmul(e5, p_l)), fmul(e5_l, p))
-    t49 = fadd(fadd(fsub(t25, fsub(t27, t47)), fsub(t26, t47)), t48)
-    t50 = fmul(t1, fadd(t49, fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))))
-    t51 = fadd(libdevice.fmaf(-t29, p, t28), fadd(fadd(libdevice.fmaf(t1, t27, -t28), t50), fmul(t12, t27)))
-    t52 = inverse(p)
-    t53 = fsub(fadd(libdevice.fmaf(t31, p, t29), fmul(fsub(t51, fmul(t29, p_l)), t52)), fmul(t30, p_l))
-    t54 = fadd(fadd(fadd(fsub(t24, fsub(t32, t42)), fsub(t31, t42)), t46), -fmul(t53, t52))
-    t55 = fsub(t35, t33)
-    t56 = -fadd(fadd(libdevice.fmaf(e4, p, t33), fmul(e4, p_l)), fmul(e4_l, p))
-    t57 = fadd(fadd(fsub(t33, fsub(t35, t55)), fsub(t34, t55)), t56)
-    t58 = fmul(t3, fadd(t57, fadd(logf_low(s1), fmul(s1_l, fdiv(f32(1.0), s1)))))
-    t59 = fadd(libdevice.fmaf(-t37, p, t36), fadd(fadd(libdevice.fmaf(t3, t35, -t36), t58), fmul(t15, t35)))
-    t60 = fsub(fadd(libdevice.fmaf(-t38, p, t37), fmul(fsub(t59, fmul(t37, p_l)), t52)), fmul(t38, p_l))
-    t61 = fmul(g, fadd(fadd(fadd(fsub(t32, fsub(t39, t41)), fsub(t38, t41)), t54), fmul(t60, t52)))
-    t62 = fadd(libdevice.fmaf(g, t39, -t40), t61) if t21 else f32(0.0)
-    t63 = t40 if t21 else f32(0.0)
-    return fadd(t63, t62) if fsub(t62, t62) == f32(0.0) else t63
+    t7 = fadd(t4, t6)
+    t8 = -t7
+    t9 = fadd(f32(0.0), t8)
+    t10 = fsub(t9, f32(0.0))
+    t11 = fsub(t7, t4)
+    t12 = fsub(t4, margin)
+    t13 = inverse(m0)
+    t14 = fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), t13)
+    t15 = fadd(fadd(fadd(fsub(margin, fsub(t4, t12)), fsub(t3, t12)), margin_l), t14)
+    t16 = inverse(m1)
+    t17 = fmul(fadd(libdevice.fmaf(t6, m1, e3), e3_l), t16)
+    t18 = -fadd(fadd(fadd(fsub(t4, fsub(t7, t11)), fsub(t6, t11)), t15), -t17)
+    t19 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t18)
+    t20 = fsub(t19, t19) == f32(0.0)
+    t21 = fadd(t9, t19)
+    t22 = t21 if t20 else t9
+    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t9)) if t20 else f32(0.0)) <= f32(0.0)
+    t24 = fdiv(s6, m0)
+    t25 = fdiv(s4, m1)
+    t26 = fadd(t24, t25)
+    t27 = -fmul(e5, p)
+    t28 = libdevice.logf(s0)
+    t29 = fadd(t27, t28)
+    t30 = fmul(t3, t29)
+    t31 = fdiv(t30, p)
+    t32 = fdiv(t31, p)
+    t33 = -t32
+    t34 = fadd(t26, t33)
+    t35 = -fmul(e4, p)
+    t36 = libdevice.logf(s1)
+    t37 = fadd(t35, t36)
+    t38 = fmul(t5, t37)
+    t39 = fdiv(t38, p)
+    t40 = fdiv(t39, p)
+    t41 = fadd(t34, t40)
+    t42 = fmul(g, t41)
+    t43 = fsub(t41, t34)
+    t44 = fsub(t34, t26)
+    t45 = fsub(t26, t24)
+    t46 = fmul(fadd(libdevice.fmaf(-t24, m0, s6), s6_l), t13)
+    t47 = fadd(fadd(fsub(t24, fsub(t26, t45)), fsub(t25, t45)), t46)
+    t48 = fadd(t47, fmul(fadd(libdevice.fmaf(-t25, m1, s4), s4_l), t16))
+    t49 = fsub(t29, t27)
+    t50 = -fadd(fadd(libdevice.fmaf(e5, p, t27), fmul(e5, p_l)), fmul(e5_l, p))
+    t51 = fadd(fadd(fsub(t27, fsub(t29, t49)), fsub(t28, t49)), t50)
+    t52 = fmul(t3, fadd(t51, fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))))
+    t53 = fadd(libdevice.fmaf(-t31, p, t30), fadd(fadd(libdevice.fmaf(t3, t29, -t30), t52), fmul(t14, t29)))
+    t54 = inverse(p)
+    t55 = fsub(fadd(libdevice.fmaf(t33, p, t31), fmul(fsub(t53, fmul(t31, p_l)), t54)), fmul(t32, p_l))
+    t56 = fadd(fadd(fadd(fsub(t26, fsub(t34, t44)), fsub(t33, t44)), t48), -fmul(t55, t54))
+    t57 = fsub(t37, t35)
+    t58 = -fadd(fadd(libdevice.fmaf(e4, p, t35), fmul(e4, p_l)), fmul(e4_l, p))
+    t59 = fadd(fadd(fsub(t35, fsub(t37, t57)), fsub(t36, t57)), t58)
+    t60 = fmul(t5, fadd(t59, fadd(logf_low(s1), fmul(s1_l, fdiv(f32(1.0), s1)))))
+    t61 = fadd(libdevice.fmaf(-t39, p, t38), fadd(fadd(libdevice.fmaf(t5, t37, -t38), t60), fmul(t17, t37)))
+    t62 = fsub(fadd(libdevice.fmaf(-t40, p, t39), fmul(fsub(t61, fmul(t39, p_l)), t54)), fmul(t40, p_l))
+    t63 = fmul(g, fadd(fadd(fadd(fsub(t34, fsub(t41, t43)), fsub(t40, t43)), t56), fmul(t62, t54)))
+    t64 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t41, -t42), t63) if t23 else f32(0.0)
+    t65 = e3 if t1 else e2 if t2 else t42 if t23 else f32(0.0)
+    return fadd(t65, t64) if fsub(t64, t64) == f32(0.0) else t65
 
 
 # e0[D] = Abs(y0[D])**p
@@ -13629,53 +13742,55 @@ def vjp_p_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1_D1, e1_D1_l):
 # s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e2/m0 - e3/m1 + margin >= 0 else 0)
 @core
 def vjp_p_f64_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1, margin, p, s1, s1_l):
-    t1 = ddiv(e2, m0)
-    t2 = dadd(margin, t1)
-    t3 = -ddiv(e3, m1)
-    t4 = dadd(t2, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t2)
-    t9 = dadd(t2, -margin)
-    t10 = dadd(dadd(margin, -dadd(t2, -t9)), dadd(t1, -t9))
-    t11 = dadd(t10, ddiv(dadd(libdevice.fma(-t1, m0, e2), e2_l), m0))
-    t12 = dadd(dadd(dadd(t2, -dadd(t4, -t8)), dadd(t3, -t8)), t11)
-    t13 = -dadd(t12, -ddiv(dadd(libdevice.fma(t3, m1, e3), e3_l), m1))
-    t14 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t13)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dadd(s1, -0.0)
-    t20 = dadd(t19, -s1)
-    t21 = dadd(dadd(dadd(s1, -dadd(t19, -t20)), dadd(-0.0, -t20)), s1_l)
-    t22 = dadd(t21, -t21) == 0.0
-    t23 = dadd(t19, t21)
-    t24 = (t23 if t22 else t19) == 0.0 and (dadd(t21, -dadd(t23, -t19)) if t22 else 0.0) == 0.0
-    t25 = dadd(s1_l, -s1_l) == 0.0
-    t26 = dadd(s1, s1_l)
-    t27 = t26 if t25 else s1
-    t28 = ddiv(1.0, p)
-    t29 = dadd(t28, -1.0)
-    t30 = dadd(t29, -t28)
-    t31 = dadd(dadd(dadd(t28, -dadd(t29, -t30)), dadd(-1.0, -t30)), ddiv(libdevice.fma(-t28, p, 1.0), p))
-    t32 = dadd(t31, -t31) == 0.0
-    t33 = dadd(t29, t31)
-    t34 = t33 if t32 else t29
-    t35 = pow(t27, t34)
-    t36 = 0.0 if t24 else t35
-    t37 = -ddiv(t36, p)
-    t38 = dmul(t35, dmul(t34, ddiv(dadd(s1_l, -dadd(t26, -s1)) if t25 else 0.0, t27)))
-    t39 = dmul(t35, dmul(dadd(t31, -dadd(t33, -t29)) if t32 else 0.0, log(t27)))
-    t40 = -ddiv(dadd(libdevice.fma(t37, p, t36), 0.0 if t24 else dadd(dadd(pow_low(t27, t34), t38), t39)), p)
-    t41 = t40 if t18 else 0.0
-    t42 = dadd(t41, -t41) == 0.0
-    t43 = t37 if t18 else 0.0
-    t44 = dadd(t43, t41)
-    t45 = t44 if t42 else t43
-    t46 = (dadd(t41, -dadd(t44, -t43)) if t42 else 0.0) if dadd(t45, -t45) == 0.0 else 0.0
-    return t45, t46
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = ddiv(e2, m0)
+    t4 = dadd(margin, t3)
+    t5 = -ddiv(e3, m1)
+    t6 = dadd(t4, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t4)
+    t11 = dadd(t4, -margin)
+    t12 = dadd(dadd(margin, -dadd(t4, -t11)), dadd(t3, -t11))
+    t13 = dadd(t12, ddiv(dadd(libdevice.fma(-t3, m0, e2), e2_l), m0))
+    t14 = dadd(dadd(dadd(t4, -dadd(t6, -t10)), dadd(t5, -t10)), t13)
+    t15 = -dadd(t14, -ddiv(dadd(libdevice.fma(t5, m1, e3), e3_l), m1))
+    t16 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t15)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) <= 0.0
+    t21 = dadd(s1, -0.0)
+    t22 = dadd(t21, -s1)
+    t23 = dadd(dadd(dadd(s1, -dadd(t21, -t22)), dadd(-0.0, -t22)), s1_l)
+    t24 = dadd(t23, -t23) == 0.0
+    t25 = dadd(t21, t23)
+    t26 = (t25 if t24 else t21) == 0.0 and (dadd(t23, -dadd(t25, -t21)) if t24 else 0.0) == 0.0
+    t27 = dadd(s1_l, -s1_l) == 0.0
+    t28 = dadd(s1, s1_l)
+    t29 = t28 if t27 else s1
+    t30 = ddiv(1.0, p)
+    t31 = dadd(t30, -1.0)
+    t32 = dadd(t31, -t30)
+    t33 = dadd(dadd(dadd(t30, -dadd(t31, -t32)), dadd(-1.0, -t32)), ddiv(libdevice.fma(-t30, p, 1.0), p))
+    t34 = dadd(t33, -t33) == 0.0
+    t35 = dadd(t31, t33)
+    t36 = t35 if t34 else t31
+    t37 = pow(t29, t36)
+    t38 = 0.0 if t26 else t37
+    t39 = -ddiv(t38, p)
+    t40 = dmul(t37, dmul(t36, ddiv(dadd(s1_l, -dadd(t28, -s1)) if t27 else 0.0, t29)))
+    t41 = dmul(t37, dmul(dadd(t33, -dadd(t35, -t31)) if t34 else 0.0, log(t29)))
+    t42 = -ddiv(dadd(libdevice.fma(t39, p, t38), 0.0 if t26 else dadd(dadd(pow_low(t29, t36), t40), t41)), p)
+    t43 = 0.0 if t1 else 0.0 if t2 else t42 if t20 else 0.0
+    t44 = dadd(t43, -t43) == 0.0
+    t45 = e3 if t1 else e2 if t2 else t39 if t20 else 0.0
+    t46 = dadd(t45, t43)
+    t47 = t46 if t44 else t45
+    t48 = (dadd(t43, -dadd(t46, -t45)) if t44 else 0.0) if dadd(t47, -t47) == 0.0 else 0.0
+    return t47, t48
 
 
 # e4 = log(m1)
@@ -13721,53 +13836,55 @@ def vjp_p_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(s3, s3_l, s4_of, s4_of_l):
 # s5 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 - e3/m1 + margin >= 0 else 0)
 @core
 def vjp_p_f64_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1, margin, p, s0, s0_l):
-    t1 = ddiv(e2, m0)
-    t2 = dadd(margin, t1)
-    t3 = -ddiv(e3, m1)
-    t4 = dadd(t2, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t2)
-    t9 = dadd(t2, -margin)
-    t10 = dadd(dadd(margin, -dadd(t2, -t9)), dadd(t1, -t9))
-    t11 = dadd(t10, ddiv(dadd(libdevice.fma(-t1, m0, e2), e2_l), m0))
-    t12 = dadd(dadd(dadd(t2, -dadd(t4, -t8)), dadd(t3, -t8)), t11)
-    t13 = -dadd(t12, -ddiv(dadd(libdevice.fma(t3, m1, e3), e3_l), m1))
-    t14 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t13)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dadd(s0, -0.0)
-    t20 = dadd(t19, -s0)
-    t21 = dadd(dadd(dadd(s0, -dadd(t19, -t20)), dadd(-0.0, -t20)), s0_l)
-    t22 = dadd(t21, -t21) == 0.0
-    t23 = dadd(t19, t21)
-    t24 = (t23 if t22 else t19) == 0.0 and (dadd(t21, -dadd(t23, -t19)) if t22 else 0.0) == 0.0
-    t25 = dadd(s0_l, -s0_l) == 0.0
-    t26 = dadd(s0, s0_l)
-    t27 = t26 if t25 else s0
-    t28 = ddiv(1.0, p)
-    t29 = dadd(t28, -1.0)
-    t30 = dadd(t29, -t28)
-    t31 = dadd(dadd(dadd(t28, -dadd(t29, -t30)), dadd(-1.0, -t30)), ddiv(libdevice.fma(-t28, p, 1.0), p))
-    t32 = dadd(t31, -t31) == 0.0
-    t33 = dadd(t29, t31)
-    t34 = t33 if t32 else t29
-    t35 = pow(t27, t34)
-    t36 = 0.0 if t24 else t35
-    t37 = ddiv(t36, p)
-    t38 = dmul(t35, dmul(t34, ddiv(dadd(s0_l, -dadd(t26, -s0)) if t25 else 0.0, t27)))
-    t39 = dmul(t35, dmul(dadd(t31, -dadd(t33, -t29)) if t32 else 0.0, log(t27)))
-    t40 = ddiv(dadd(libdevice.fma(-t37, p, t36), 0.0 if t24 else dadd(dadd(pow_low(t27, t34), t38), t39)), p)
-    t41 = t40 if t18 else 0.0
-    t42 = dadd(t41, -t41) == 0.0
-    t43 = t37 if t18 else 0.0
-    t44 = dadd(t43, t41)
-    t45 = t44 if t42 else t43
-    t46 = (dadd(t41, -dadd(t44, -t43)) if t42 else 0.0) if dadd(t45, -t45) == 0.0 else 0.0
-    return t45, t46
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = ddiv(e2, m0)
+    t4 = dadd(margin, t3)
+    t5 = -ddiv(e3, m1)
+    t6 = dadd(t4, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t4)
+    t11 = dadd(t4, -margin)
+    t12 = dadd(dadd(margin, -dadd(t4, -t11)), dadd(t3, -t11))
+    t13 = dadd(t12, ddiv(dadd(libdevice.fma(-t3, m0, e2), e2_l), m0))
+    t14 = dadd(dadd(dadd(t4, -dadd(t6, -t10)), dadd(t5, -t10)), t13)
+    t15 = -dadd(t14, -ddiv(dadd(libdevice.fma(t5, m1, e3), e3_l), m1))
+    t16 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t15)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) <= 0.0
+    t21 = dadd(s0, -0.0)
+    t22 = dadd(t21, -s0)
+    t23 = dadd(dadd(dadd(s0, -dadd(t21, -t22)), dadd(-0.0, -t22)), s0_l)
+    t24 = dadd(t23, -t23) == 0.0
+    t25 = dadd(t21, t23)
+    t26 = (t25 if t24 else t21) == 0.0 and (dadd(t23, -dadd(t25, -t21)) if t24 else 0.0) == 0.0
+    t27 = dadd(s0_l, -s0_l) == 0.0
+    t28 = dadd(s0, s0_l)
+    t29 = t28 if t27 else s0
+    t30 = ddiv(1.0, p)
+    t31 = dadd(t30, -1.0)
+    t32 = dadd(t31, -t30)
+    t33 = dadd(dadd(dadd(t30, -dadd(t31, -t32)), dadd(-1.0, -t32)), ddiv(libdevice.fma(-t30, p, 1.0), p))
+    t34 = dadd(t33, -t33) == 0.0
+    t35 = dadd(t31, t33)
+    t36 = t35 if t34 else t31
+    t37 = pow(t29, t36)
+    t38 = 0.0 if t26 else t37
+    t39 = ddiv(t38, p)
+    t40 = dmul(t37, dmul(t36, ddiv(dadd(s0_l, -dadd(t28, -s0)) if t27 else 0.0, t29)))
+    t41 = dmul(t37, dmul(dadd(t33, -dadd(t35, -t31)) if t34 else 0.0, log(t29)))
+    t42 = ddiv(dadd(libdevice.fma(-t39, p, t38), 0.0 if t26 else dadd(dadd(pow_low(t29, t36), t40), t41)), p)
+    t43 = 0.0 if t1 else 0.0 if t2 else t42 if t20 else 0.0
+    t44 = dadd(t43, -t43) == 0.0
+    t45 = e3 if t1 else e2 if t2 else t39 if t20 else 0.0
+    t46 = dadd(t45, t43)
+    t47 = t46 if t44 else t45
+    t48 = (dadd(t43, -dadd(t46, -t45)) if t44 else 0.0) if dadd(t47, -t47) == 0.0 else 0.0
+    return t47, t48
 
 
 # e5 = log(m0)
@@ -13816,66 +13933,68 @@ def vjp_p_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(s5, s5_l, s6_of, s6_of_l):
 def vjp_p_f64_dp_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e2, e2_l, e3, e3_l, e4, e4_l, e5, e5_l, g, m0, m1, margin, p, s0, s0_l, s1, s1_l, s4, s4_l, s6, s6_l
 ):
-    t1 = ddiv(e2, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e3, m1)
-    t4 = -t3
-    t5 = dadd(t2, t4)
+    t1 = e3 != e3
+    t2 = e2 != e2
+    t3 = ddiv(e2, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e3, m1)
     t6 = -t5
-    t7 = dadd(0.0, t6)
-    t8 = dadd(t7, -0.0)
-    t9 = dadd(t5, -t2)
-    t10 = dadd(t2, -margin)
-    t11 = ddiv(dadd(libdevice.fma(-t1, m0, e2), e2_l), m0)
-    t12 = dadd(dadd(dadd(margin, -dadd(t2, -t10)), dadd(t1, -t10)), t11)
-    t13 = ddiv(dadd(libdevice.fma(t4, m1, e3), e3_l), m1)
-    t14 = -dadd(dadd(dadd(dadd(t2, -dadd(t5, -t9)), dadd(t4, -t9)), t12), -t13)
-    t15 = dadd(dadd(dadd(0.0, -dadd(t7, -t8)), dadd(t6, -t8)), t14)
-    t16 = dadd(t15, -t15) == 0.0
-    t17 = dadd(t7, t15)
-    t18 = t17 if t16 else t7
-    t19 = t18 < 0.0 or t18 == 0.0 and (dadd(t15, -dadd(t17, -t7)) if t16 else 0.0) <= 0.0
-    t20 = ddiv(s6, m0)
-    t21 = ddiv(s4, m1)
-    t22 = dadd(t20, t21)
-    t23 = -dmul(e5, p)
-    t24 = log(s0)
-    t25 = dadd(t23, t24)
-    t26 = dmul(t1, t25)
-    t27 = ddiv(t26, p)
-    t28 = -ddiv(t27, p)
-    t29 = dadd(t22, t28)
-    t30 = -dmul(e4, p)
-    t31 = log(s1)
-    t32 = dadd(t30, t31)
-    t33 = dmul(t3, t32)
-    t34 = ddiv(t33, p)
-    t35 = ddiv(t34, p)
-    t36 = dadd(t29, t35)
-    t37 = dmul(g, t36)
-    t38 = dadd(t36, -t29)
-    t39 = dadd(t29, -t22)
-    t40 = dadd(t22, -t20)
-    t41 = dadd(dadd(t20, -dadd(t22, -t40)), dadd(t21, -t40))
-    t42 = dadd(t41, ddiv(dadd(libdevice.fma(-t20, m0, s6), s6_l), m0))
-    t43 = dadd(t42, ddiv(dadd(libdevice.fma(-t21, m1, s4), s4_l), m1))
-    t44 = dadd(t25, -t23)
-    t45 = dadd(dadd(t23, -dadd(t25, -t44)), dadd(t24, -t44))
-    t46 = dadd(t45, -dadd(libdevice.fma(e5, p, t23), dmul(e5_l, p)))
-    t47 = dmul(t1, dadd(t46, dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0)))))
-    t48 = dadd(libdevice.fma(-t27, p, t26), dadd(dadd(libdevice.fma(t1, t25, -t26), t47), dmul(t11, t25)))
-    t49 = dadd(dadd(dadd(t22, -dadd(t29, -t39)), dadd(t28, -t39)), t43)
-    t50 = dadd(t49, -ddiv(dadd(libdevice.fma(t28, p, t27), ddiv(t48, p)), p))
-    t51 = dadd(t32, -t30)
-    t52 = dadd(dadd(t30, -dadd(t32, -t51)), dadd(t31, -t51))
-    t53 = dadd(t52, -dadd(libdevice.fma(e4, p, t30), dmul(e4_l, p)))
-    t54 = dmul(t3, dadd(t53, dadd(log_low(s1), dmul(s1_l, ddiv(1.0, s1)))))
-    t55 = dadd(libdevice.fma(-t34, p, t33), dadd(dadd(libdevice.fma(t3, t32, -t33), t54), dmul(t13, t32)))
-    t56 = dadd(dadd(dadd(t29, -dadd(t36, -t38)), dadd(t35, -t38)), t50)
-    t57 = dmul(g, dadd(t56, ddiv(dadd(libdevice.fma(-t35, p, t34), ddiv(t55, p)), p)))
-    t58 = dadd(libdevice.fma(g, t36, -t37), t57) if t19 else 0.0
-    t59 = t37 if t19 else 0.0
-    return dadd(t59, t58) if dadd(t58, -t58) == 0.0 else t59
+    t7 = dadd(t4, t6)
+    t8 = -t7
+    t9 = dadd(0.0, t8)
+    t10 = dadd(t9, -0.0)
+    t11 = dadd(t7, -t4)
+    t12 = dadd(t4, -margin)
+    t13 = ddiv(dadd(libdevice.fma(-t3, m0, e2), e2_l), m0)
+    t14 = dadd(dadd(dadd(margin, -dadd(t4, -t12)), dadd(t3, -t12)), t13)
+    t15 = ddiv(dadd(libdevice.fma(t6, m1, e3), e3_l), m1)
+    t16 = -dadd(dadd(dadd(dadd(t4, -dadd(t7, -t11)), dadd(t6, -t11)), t14), -t15)
+    t17 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t16)
+    t18 = dadd(t17, -t17) == 0.0
+    t19 = dadd(t9, t17)
+    t20 = t19 if t18 else t9
+    t21 = t20 < 0.0 or t20 == 0.0 and (dadd(t17, -dadd(t19, -t9)) if t18 else 0.0) <= 0.0
+    t22 = ddiv(s6, m0)
+    t23 = ddiv(s4, m1)
+    t24 = dadd(t22, t23)
+    t25 = -dmul(e5, p)
+    t26 = log(s0)
+    t27 = dadd(t25, t26)
+    t28 = dmul(t3, t27)
+    t29 = ddiv(t28, p)
+    t30 = -ddiv(t29, p)
+    t31 = dadd(t24, t30)
+    t32 = -dmul(e4, p)
+    t33 = log(s1)
+    t34 = dadd(t32, t33)
+    t35 = dmul(t5, t34)
+    t36 = ddiv(t35, p)
+    t37 = ddiv(t36, p)
+    t38 = dadd(t31, t37)
+    t39 = dmul(g, t38)
+    t40 = dadd(t38, -t31)
+    t41 = dadd(t31, -t24)
+    t42 = dadd(t24, -t22)
+    t43 = dadd(dadd(t22, -dadd(t24, -t42)), dadd(t23, -t42))
+    t44 = dadd(t43, ddiv(dadd(libdevice.fma(-t22, m0, s6), s6_l), m0))
+    t45 = dadd(t44, ddiv(dadd(libdevice.fma(-t23, m1, s4), s4_l), m1))
+    t46 = dadd(t27, -t25)
+    t47 = dadd(dadd(t25, -dadd(t27, -t46)), dadd(t26, -t46))
+    t48 = dadd(t47, -dadd(libdevice.fma(e5, p, t25), dmul(e5_l, p)))
+    t49 = dmul(t3, dadd(t48, dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0)))))
+    t50 = dadd(libdevice.fma(-t29, p, t28), dadd(dadd(libdevice.fma(t3, t27, -t28), t49), dmul(t13, t27)))
+    t51 = dadd(dadd(dadd(t24, -dadd(t31, -t41)), dadd(t30, -t41)), t45)
+    t52 = dadd(t51, -ddiv(dadd(libdevice.fma(t30, p, t29), ddiv(t50, p)), p))
+    t53 = dadd(t34, -t32)
+    t54 = dadd(dadd(t32, -dadd(t34, -t53)), dadd(t33, -t53))
+    t55 = dadd(t54, -dadd(libdevice.fma(e4, p, t32), dmul(e4_l, p)))
+    t56 = dmul(t5, dadd(t55, dadd(log_low(s1), dmul(s1_l, ddiv(1.0, s1)))))
+    t57 = dadd(libdevice.fma(-t36, p, t35), dadd(dadd(libdevice.fma(t5, t34, -t35), t56), dmul(t15, t34)))
+    t58 = dadd(dadd(dadd(t31, -dadd(t38, -t40)), dadd(t37, -t40)), t52)
+    t59 = dmul(g, dadd(t58, ddiv(dadd(libdevice.fma(-t37, p, t36), ddiv(t57, p)), p)))
+    t60 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(g, t38, -t39), t59) if t21 else 0.0
+    t61 = e3 if t1 else e2 if t2 else t39 if t21 else 0.0
+    return dadd(t61, t60) if dadd(t60, -t60) == 0.0 else t61
 
 
 # s4_of = sum over D.1 of Abs(y1[D.1])**(p - 1)*sign(y1[D.1])
@@ -13886,21 +14005,21 @@ def vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l
     t3 = libdevice.fabsf(y1_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fadd(p, f32(-1.0))
-    t8 = fsub(t7, p)
-    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t7, t9)
-    t12 = t11 if t10 else t7
-    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
-    t14 = powf_sum(t5, t6, t12, t13)
-    t15 = fadd(y1_D1, y1_D1_l) if fsub(y1_D1_l, y1_D1_l) == f32(0.0) else y1_D1
-    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
-    t17 = fmul(t14, t16)
-    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
+    t6 = fadd(p, f32(-1.0))
+    t7 = fsub(t6, p)
+    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = fadd(t6, t8)
+    t11 = t10 if t9 else t6
+    t12 = libdevice.powf(t5, t11)
+    t13 = fadd(y1_D1, y1_D1_l) if fsub(y1_D1_l, y1_D1_l) == f32(0.0) else y1_D1
+    t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
+    t15 = fmul(t12, t14)
+    t16 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
+    t17 = fmul(fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t16), t14)
+    t18 = fadd(libdevice.fmaf(t12, t14, -t15), t17)
     t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t17, t19
+    return t15, t19
 
 
 # s4 = p*s3*s4_of
@@ -13925,21 +14044,21 @@ def vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l
     t3 = libdevice.fabsf(y0_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fadd(p, f32(-1.0))
-    t8 = fsub(t7, p)
-    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t7, t9)
-    t12 = t11 if t10 else t7
-    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
-    t14 = powf_sum(t5, t6, t12, t13)
-    t15 = fadd(y0_D1, y0_D1_l) if fsub(y0_D1_l, y0_D1_l) == f32(0.0) else y0_D1
-    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
-    t17 = fmul(t14, t16)
-    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
+    t6 = fadd(p, f32(-1.0))
+    t7 = fsub(t6, p)
+    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = fadd(t6, t8)
+    t11 = t10 if t9 else t6
+    t12 = libdevice.powf(t5, t11)
+    t13 = fadd(y0_D1, y0_D1_l) if fsub(y0_D1_l, y0_D1_l) == f32(0.0) else y0_D1
+    t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
+    t15 = fmul(t12, t14)
+    t16 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
+    t17 = fmul(fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t16), t14)
+    t18 = fadd(libdevice.fmaf(t12, t14, -t15), t17)
     t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t17, t19
+    return t15, t19
 
 
 # s6 = p*s5*s6_of
@@ -13961,31 +14080,33 @@ def vjp_eps_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s5, s5_l, s6_of, 
 def vjp_eps_f32_deps_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0, e0_l, e1, e1_l, g, m0, m1, margin, margin_l, s4, s4_l, s6, s6_l
 ):
-    t1 = fdiv(e0, m0)
-    t2 = fadd(margin, t1)
-    t3 = -fdiv(e1, m1)
-    t4 = fadd(t2, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t2)
-    t9 = fsub(t2, margin)
-    t10 = fadd(fadd(fsub(margin, fsub(t2, t9)), fsub(t1, t9)), margin_l)
-    t11 = fadd(t10, fmul(fadd(libdevice.fmaf(-t1, m0, e0), e0_l), inverse(m0)))
-    t12 = -fmul(fadd(libdevice.fmaf(t3, m1, e1), e1_l), inverse(m1))
-    t13 = -fadd(fadd(fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8)), t11), t12)
-    t14 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t6)) if t15 else f32(0.0)) <= f32(0.0)
-    t19 = fadd(s4, s6)
-    t20 = fmul(g, t19)
-    t21 = fsub(t19, s4)
-    t22 = fmul(g, fadd(fadd(fadd(fsub(s4, fsub(t19, t21)), fsub(s6, t21)), s4_l), s6_l))
-    t23 = fadd(libdevice.fmaf(g, t19, -t20), t22) if t18 else f32(0.0)
-    t24 = t20 if t18 else f32(0.0)
-    return fadd(t24, t23) if fsub(t23, t23) == f32(0.0) else t24
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e0, m0)
+    t4 = fadd(margin, t3)
+    t5 = -fdiv(e1, m1)
+    t6 = fadd(t4, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t4)
+    t11 = fsub(t4, margin)
+    t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
+    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
+    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
+    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
+    t21 = fadd(s4, s6)
+    t22 = fmul(g, t21)
+    t23 = fsub(t21, s4)
+    t24 = fmul(g, fadd(fadd(fadd(fsub(s4, fsub(t21, t23)), fsub(s6, t23)), s4_l), s6_l))
+    t25 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t21, -t22), t24) if t20 else f32(0.0)
+    t26 = e1 if t1 else e0 if t2 else t22 if t20 else f32(0.0)
+    return fadd(t26, t25) if fsub(t25, t25) == f32(0.0) else t26
 
 
 # s4_of = sum over D.1 of Abs(y1[D.1])**(p - 1)*sign(y1[D.1])
@@ -14063,31 +14184,33 @@ def vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s5, s5_l, s6_of, s6_of
 # deps = (g*(s4 + s6) if e0/m0 - e1/m1 + margin >= 0 else 0)
 @core
 def vjp_eps_f64_deps_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, g, m0, m1, margin, s4, s4_l, s6, s6_l):
-    t1 = ddiv(e0, m0)
-    t2 = dadd(margin, t1)
-    t3 = -ddiv(e1, m1)
-    t4 = dadd(t2, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t2)
-    t9 = dadd(t2, -margin)
-    t10 = dadd(dadd(margin, -dadd(t2, -t9)), dadd(t1, -t9))
-    t11 = dadd(t10, ddiv(dadd(libdevice.fma(-t1, m0, e0), e0_l), m0))
-    t12 = dadd(dadd(dadd(t2, -dadd(t4, -t8)), dadd(t3, -t8)), t11)
-    t13 = -dadd(t12, -ddiv(dadd(libdevice.fma(t3, m1, e1), e1_l), m1))
-    t14 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t13)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = dadd(t6, t14)
-    t17 = t16 if t15 else t6
-    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t6)) if t15 else 0.0) <= 0.0
-    t19 = dadd(s4, s6)
-    t20 = dmul(g, t19)
-    t21 = dadd(t19, -s4)
-    t22 = dmul(g, dadd(dadd(dadd(dadd(s4, -dadd(t19, -t21)), dadd(s6, -t21)), s4_l), s6_l))
-    t23 = dadd(libdevice.fma(g, t19, -t20), t22) if t18 else 0.0
-    t24 = t20 if t18 else 0.0
-    return dadd(t24, t23) if dadd(t23, -t23) == 0.0 else t24
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e0, m0)
+    t4 = dadd(margin, t3)
+    t5 = -ddiv(e1, m1)
+    t6 = dadd(t4, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t4)
+    t11 = dadd(t4, -margin)
+    t12 = dadd(dadd(margin, -dadd(t4, -t11)), dadd(t3, -t11))
+    t13 = dadd(t12, ddiv(dadd(libdevice.fma(-t3, m0, e0), e0_l), m0))
+    t14 = dadd(dadd(dadd(t4, -dadd(t6, -t10)), dadd(t5, -t10)), t13)
+    t15 = -dadd(t14, -ddiv(dadd(libdevice.fma(t5, m1, e1), e1_l), m1))
+    t16 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t15)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = t19 < 0.0 or t19 == 0.0 and (dadd(t16, -dadd(t18, -t8)) if t17 else 0.0) <= 0.0
+    t21 = dadd(s4, s6)
+    t22 = dmul(g, t21)
+    t23 = dadd(t21, -s4)
+    t24 = dmul(g, dadd(dadd(dadd(dadd(s4, -dadd(t21, -t23)), dadd(s6, -t23)), s4_l), s6_l))
+    t25 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(g, t21, -t22), t24) if t20 else 0.0
+    t26 = e1 if t1 else e0 if t2 else t22 if t20 else 0.0
+    return dadd(t26, t25) if dadd(t25, -t25) == 0.0 else t26
 
 
 @kernel
@@ -20384,7 +20507,7 @@ def vjp_f32_s4_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l
     t14 = fadd(t6, t12)
     t15 = t14 if t13 else t6
     t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
-    return f32(1.0) if t16 else f32(0.0)
+    return s1 if s1 != s1 else s0 if s0 != s0 else f32(1.0) if t16 else f32(0.0)
 
 
 # s5 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - positive[D.1]), s2) else 0)
@@ -20404,7 +20527,7 @@ def vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_D1, positive_D1):
     t12 = fsub(t11, t11) == f32(0.0)
     t13 = fadd(t5, t11)
     t14 = (t13 if t12 else t5) == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) == f32(0.0)
-    return f32(1.0) if t14 else f32(0.0)
+    return s2 if s2 != s2 else f32(1.0) if t14 else f32(0.0)
 
 
 # s6 = (-(0 if s0 < s1 else (1 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -20442,7 +20565,8 @@ def vjp_f32_s6_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l
     t30 = t29 < f32(0.0) or t29 == f32(0.0) and (fsub(t26, fsub(t28, t24)) if t27 else f32(0.0)) < f32(0.0)
     t31 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t17)) if t20 else f32(0.0)) < f32(0.0)
     t32 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
-    return -(f32(0.0) if t31 else f32(1.0) if t30 else f32(0.5)) if t32 else f32(0.0)
+    t33 = s0 if s0 != s0 else -(f32(0.0) if t31 else f32(1.0) if t30 else f32(0.5)) if t32 else f32(0.0)
+    return s1 if s1 != s1 else t33
 
 
 # s7 = sum over D.1 of (1 if Eq(Abs(eps - negative[D.1] + positive[D.1]), s1) else 0)
@@ -20463,7 +20587,7 @@ def vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_D1, positive_D1
     t13 = fsub(t12, t12) == f32(0.0)
     t14 = fadd(t5, t12)
     t15 = (t14 if t13 else t5) == f32(0.0) and (fsub(t12, fsub(t14, t5)) if t13 else f32(0.0)) == f32(0.0)
-    return f32(1.0) if t15 else f32(0.0)
+    return s1 if s1 != s1 else f32(1.0) if t15 else f32(0.0)
 
 
 # s8 = (-(1 if s0 < s1 else (0 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -20501,7 +20625,8 @@ def vjp_f32_s8_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l
     t30 = t29 < f32(0.0) or t29 == f32(0.0) and (fsub(t26, fsub(t28, t24)) if t27 else f32(0.0)) < f32(0.0)
     t31 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t17)) if t20 else f32(0.0)) < f32(0.0)
     t32 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
-    return -(f32(1.0) if t31 else f32(0.0) if t30 else f32(0.5)) if t32 else f32(0.0)
+    t33 = s0 if s0 != s0 else -(f32(1.0) if t31 else f32(0.0) if t30 else f32(0.5)) if t32 else f32(0.0)
+    return s1 if s1 != s1 else t33
 
 
 # s9 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - negative[D.1]), s0) else 0)
@@ -20521,7 +20646,7 @@ def vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_D1, negative_D1):
     t12 = fsub(t11, t11) == f32(0.0)
     t13 = fadd(t5, t11)
     t14 = (t13 if t12 else t5) == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) == f32(0.0)
-    return f32(1.0) if t14 else f32(0.0)
+    return s0 if s0 != s0 else f32(1.0) if t14 else f32(0.0)
 
 
 # danchor[D] = g*((sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
@@ -20550,72 +20675,75 @@ def vjp_f32_danchor_core_swap_p_eq_inf(
     negative_D,
     positive_D,
 ):
-    t1 = fsub(anchor_D, negative_D)
-    t2 = fadd(t1, eps)
-    t3 = libdevice.fabsf(t2)
-    t4 = -s0
-    t5 = fadd(t3, t4)
-    t6 = fsub(t5, t3)
-    t7 = fsub(t2, t1)
-    t8 = fsub(t1, anchor_D)
-    t9 = fadd(fsub(anchor_D, fsub(t1, t8)), fsub(-negative_D, t8))
-    t10 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(eps, t7)), t9), eps_l)
-    t11 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t10 if t2 < f32(0.0) else t10), -s0_l)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t5, t11)
-    t14 = (t13 if t12 else t5) == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) == f32(0.0)
-    t15 = fadd(t2, t10) if fsub(t10, t10) == f32(0.0) else t2
-    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
-    t17 = fdiv(t16, s9)
-    t18 = fadd(margin, s2)
-    t19 = s0 < s1
-    t20 = -(s0 if t19 else s1)
-    t21 = fadd(t18, t20)
-    t22 = -t21
-    t23 = fadd(f32(0.0), t22)
-    t24 = fsub(t23, f32(0.0))
-    t25 = fsub(t21, t18)
-    t26 = fsub(t18, margin)
-    t27 = fadd(fadd(fadd(fsub(margin, fsub(t18, t26)), fsub(s2, t26)), margin_l), s2_l)
-    t28 = -fadd(fadd(fadd(fsub(t18, fsub(t21, t25)), fsub(t20, t25)), t27), -(s0_l if t19 else s1_l))
-    t29 = fadd(fadd(fsub(f32(0.0), fsub(t23, t24)), fsub(t22, t24)), t28)
-    t30 = fsub(t29, t29) == f32(0.0)
-    t31 = fadd(t23, t29)
-    t32 = t31 if t30 else t23
-    t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t23)) if t30 else f32(0.0)) <= f32(0.0)
-    t34 = s8 if t33 else f32(0.0)
-    t35 = fmul(t17, t34)
-    t36 = t35 if t14 else f32(0.0)
-    t37 = fsub(anchor_D, positive_D)
-    t38 = fadd(t37, eps)
-    t39 = libdevice.fabsf(t38)
-    t40 = -s2
-    t41 = fadd(t39, t40)
-    t42 = fsub(t41, t39)
-    t43 = fsub(t38, t37)
-    t44 = fsub(t37, anchor_D)
-    t45 = fadd(fsub(anchor_D, fsub(t37, t44)), fsub(-positive_D, t44))
-    t46 = fadd(fadd(fadd(fsub(t37, fsub(t38, t43)), fsub(eps, t43)), t45), eps_l)
-    t47 = fadd(fadd(fadd(fsub(t39, fsub(t41, t42)), fsub(t40, t42)), -t46 if t38 < f32(0.0) else t46), -s2_l)
-    t48 = fsub(t47, t47) == f32(0.0)
-    t49 = fadd(t41, t47)
-    t50 = (t49 if t48 else t41) == f32(0.0) and (fsub(t47, fsub(t49, t41)) if t48 else f32(0.0)) == f32(0.0)
-    t51 = fadd(t38, t46) if fsub(t46, t46) == f32(0.0) else t38
-    t52 = f32(1.0) if f32(0.0) < t51 else f32(-1.0) if t51 < f32(0.0) else f32(0.0)
-    t53 = fdiv(t52, s5)
-    t54 = s4 if t33 else f32(0.0)
-    t55 = fmul(t53, t54)
-    t56 = t55 if t50 else f32(0.0)
-    t57 = fadd(t36, t56)
-    t58 = fmul(g, t57)
-    t59 = fsub(t57, t36)
-    t60 = fmul(fmul(fsub(libdevice.fmaf(-t17, s9, t16), fmul(t17, s9_l)), inverse(s9)), t34)
-    t61 = fadd(libdevice.fmaf(t17, t34, -t35), t60) if t14 else f32(0.0)
-    t62 = fmul(fmul(fsub(libdevice.fmaf(-t53, s5, t52), fmul(t53, s5_l)), inverse(s5)), t54)
-    t63 = fadd(libdevice.fmaf(t53, t54, -t55), t62) if t50 else f32(0.0)
-    t64 = fmul(g, fadd(fadd(fadd(fsub(t36, fsub(t57, t59)), fsub(t56, t59)), t61), t63))
-    t65 = fadd(libdevice.fmaf(g, t57, -t58), t64)
-    return fadd(t58, t65) if fsub(t65, t65) == f32(0.0) else t58
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = fsub(anchor_D, negative_D)
+    t4 = fadd(t3, eps)
+    t5 = libdevice.fabsf(t4)
+    t6 = -s0
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fsub(t4, t3)
+    t10 = fsub(t3, anchor_D)
+    t11 = fadd(fsub(anchor_D, fsub(t3, t10)), fsub(-negative_D, t10))
+    t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t11), eps_l)
+    t13 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t12 if t4 < f32(0.0) else t12), -s0_l)
+    t14 = fsub(t13, t13) == f32(0.0)
+    t15 = fadd(t7, t13)
+    t16 = (t15 if t14 else t7) == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) == f32(0.0)
+    t17 = fadd(t4, t12) if fsub(t12, t12) == f32(0.0) else t4
+    t18 = f32(1.0) if f32(0.0) < t17 else f32(-1.0) if t17 < f32(0.0) else f32(0.0)
+    t19 = fdiv(t18, s9)
+    t20 = fadd(margin, s2)
+    t21 = s0 < s1
+    t22 = -(s0 if t21 else s1)
+    t23 = fadd(t20, t22)
+    t24 = -t23
+    t25 = fadd(f32(0.0), t24)
+    t26 = fsub(t25, f32(0.0))
+    t27 = fsub(t23, t20)
+    t28 = fsub(t20, margin)
+    t29 = fadd(fadd(fadd(fsub(margin, fsub(t20, t28)), fsub(s2, t28)), margin_l), s2_l)
+    t30 = -fadd(fadd(fadd(fsub(t20, fsub(t23, t27)), fsub(t22, t27)), t29), -(s0_l if t21 else s1_l))
+    t31 = fadd(fadd(fsub(f32(0.0), fsub(t25, t26)), fsub(t24, t26)), t30)
+    t32 = fsub(t31, t31) == f32(0.0)
+    t33 = fadd(t25, t31)
+    t34 = t33 if t32 else t25
+    t35 = t34 < f32(0.0) or t34 == f32(0.0) and (fsub(t31, fsub(t33, t25)) if t32 else f32(0.0)) <= f32(0.0)
+    t36 = s8 if t35 else f32(0.0)
+    t37 = fmul(t19, t36)
+    t38 = t37 if t16 else f32(0.0)
+    t39 = fsub(anchor_D, positive_D)
+    t40 = fadd(t39, eps)
+    t41 = libdevice.fabsf(t40)
+    t42 = -s2
+    t43 = fadd(t41, t42)
+    t44 = fsub(t43, t41)
+    t45 = fsub(t40, t39)
+    t46 = fsub(t39, anchor_D)
+    t47 = fadd(fsub(anchor_D, fsub(t39, t46)), fsub(-positive_D, t46))
+    t48 = fadd(fadd(fadd(fsub(t39, fsub(t40, t45)), fsub(eps, t45)), t47), eps_l)
+    t49 = fadd(fadd(fadd(fsub(t41, fsub(t43, t44)), fsub(t42, t44)), -t48 if t40 < f32(0.0) else t48), -s2_l)
+    t50 = fsub(t49, t49) == f32(0.0)
+    t51 = fadd(t43, t49)
+    t52 = (t51 if t50 else t43) == f32(0.0) and (fsub(t49, fsub(t51, t43)) if t50 else f32(0.0)) == f32(0.0)
+    t53 = fadd(t40, t48) if fsub(t48, t48) == f32(0.0) else t40
+    t54 = f32(1.0) if f32(0.0) < t53 else f32(-1.0) if t53 < f32(0.0) else f32(0.0)
+    t55 = fdiv(t54, s5)
+    t56 = s4 if t35 else f32(0.0)
+    t57 = fmul(t55, t56)
+    t58 = t57 if t52 else f32(0.0)
+    t59 = fadd(t38, t58)
+    t60 = fmul(g, t59)
+    t61 = fsub(t59, t38)
+    t62 = fmul(fmul(fsub(libdevice.fmaf(-t19, s9, t18), fmul(t19, s9_l)), inverse(s9)), t36)
+    t63 = fadd(libdevice.fmaf(t19, t36, -t37), t62) if t16 else f32(0.0)
+    t64 = fmul(fmul(fsub(libdevice.fmaf(-t55, s5, t54), fmul(t55, s5_l)), inverse(s5)), t56)
+    t65 = fadd(libdevice.fmaf(t55, t56, -t57), t64) if t52 else f32(0.0)
+    t66 = fmul(g, fadd(fadd(fadd(fsub(t38, fsub(t59, t61)), fsub(t58, t61)), t63), t65))
+    t67 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t59, -t60), t66)
+    t68 = s1 if t1 else s0 if t2 else t60
+    return fadd(t68, t67) if fsub(t67, t67) == f32(0.0) else t68
 
 
 # dpositive[D] = g*((-sign(eps + anchor[D] - positive[D])*(s4 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s5 if
@@ -20644,73 +20772,76 @@ def vjp_f32_dpositive_core_swap_p_eq_inf(
     negative_D,
     positive_D,
 ):
-    t1 = fsub(positive_D, negative_D)
-    t2 = fadd(t1, eps)
-    t3 = libdevice.fabsf(t2)
-    t4 = -s1
-    t5 = fadd(t3, t4)
-    t6 = fsub(t5, t3)
-    t7 = fsub(t2, t1)
-    t8 = -negative_D
-    t9 = fsub(t1, t8)
-    t10 = fadd(fsub(t8, fsub(t1, t9)), fsub(positive_D, t9))
-    t11 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(eps, t7)), t10), eps_l)
-    t12 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t11 if t2 < f32(0.0) else t11), -s1_l)
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = fadd(t5, t12)
-    t15 = (t14 if t13 else t5) == f32(0.0) and (fsub(t12, fsub(t14, t5)) if t13 else f32(0.0)) == f32(0.0)
-    t16 = fadd(t2, t11) if fsub(t11, t11) == f32(0.0) else t2
-    t17 = f32(1.0) if f32(0.0) < t16 else f32(-1.0) if t16 < f32(0.0) else f32(0.0)
-    t18 = fdiv(t17, s7)
-    t19 = fadd(margin, s2)
-    t20 = s0 < s1
-    t21 = -(s0 if t20 else s1)
-    t22 = fadd(t19, t21)
-    t23 = -t22
-    t24 = fadd(f32(0.0), t23)
-    t25 = fsub(t24, f32(0.0))
-    t26 = fsub(t22, t19)
-    t27 = fsub(t19, margin)
-    t28 = fadd(fadd(fadd(fsub(margin, fsub(t19, t27)), fsub(s2, t27)), margin_l), s2_l)
-    t29 = -fadd(fadd(fadd(fsub(t19, fsub(t22, t26)), fsub(t21, t26)), t28), -(s0_l if t20 else s1_l))
-    t30 = fadd(fadd(fsub(f32(0.0), fsub(t24, t25)), fsub(t23, t25)), t29)
-    t31 = fsub(t30, t30) == f32(0.0)
-    t32 = fadd(t24, t30)
-    t33 = t32 if t31 else t24
-    t34 = t33 < f32(0.0) or t33 == f32(0.0) and (fsub(t30, fsub(t32, t24)) if t31 else f32(0.0)) <= f32(0.0)
-    t35 = s6 if t34 else f32(0.0)
-    t36 = fmul(t18, t35)
-    t37 = t36 if t15 else f32(0.0)
-    t38 = fsub(anchor_D, positive_D)
-    t39 = fadd(t38, eps)
-    t40 = libdevice.fabsf(t39)
-    t41 = -s2
-    t42 = fadd(t40, t41)
-    t43 = fsub(t42, t40)
-    t44 = fsub(t39, t38)
-    t45 = fsub(t38, anchor_D)
-    t46 = fadd(fsub(anchor_D, fsub(t38, t45)), fsub(-positive_D, t45))
-    t47 = fadd(fadd(fadd(fsub(t38, fsub(t39, t44)), fsub(eps, t44)), t46), eps_l)
-    t48 = fadd(fadd(fadd(fsub(t40, fsub(t42, t43)), fsub(t41, t43)), -t47 if t39 < f32(0.0) else t47), -s2_l)
-    t49 = fsub(t48, t48) == f32(0.0)
-    t50 = fadd(t42, t48)
-    t51 = (t50 if t49 else t42) == f32(0.0) and (fsub(t48, fsub(t50, t42)) if t49 else f32(0.0)) == f32(0.0)
-    t52 = fadd(t39, t47) if fsub(t47, t47) == f32(0.0) else t39
-    t53 = f32(1.0) if f32(0.0) < t52 else f32(-1.0) if t52 < f32(0.0) else f32(0.0)
-    t54 = fdiv(t53, s5)
-    t55 = s4 if t34 else f32(0.0)
-    t56 = -fmul(t54, t55)
-    t57 = t56 if t51 else f32(0.0)
-    t58 = fadd(t37, t57)
-    t59 = fmul(g, t58)
-    t60 = fsub(t58, t37)
-    t61 = fmul(fmul(fsub(libdevice.fmaf(-t18, s7, t17), fmul(t18, s7_l)), inverse(s7)), t35)
-    t62 = fadd(libdevice.fmaf(t18, t35, -t36), t61) if t15 else f32(0.0)
-    t63 = fmul(fmul(fsub(libdevice.fmaf(-t54, s5, t53), fmul(t54, s5_l)), inverse(s5)), t55)
-    t64 = -fadd(libdevice.fmaf(t54, t55, t56), t63) if t51 else f32(0.0)
-    t65 = fmul(g, fadd(fadd(fadd(fsub(t37, fsub(t58, t60)), fsub(t57, t60)), t62), t64))
-    t66 = fadd(libdevice.fmaf(g, t58, -t59), t65)
-    return fadd(t59, t66) if fsub(t66, t66) == f32(0.0) else t59
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = fsub(positive_D, negative_D)
+    t4 = fadd(t3, eps)
+    t5 = libdevice.fabsf(t4)
+    t6 = -s1
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fsub(t4, t3)
+    t10 = -negative_D
+    t11 = fsub(t3, t10)
+    t12 = fadd(fsub(t10, fsub(t3, t11)), fsub(positive_D, t11))
+    t13 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t12), eps_l)
+    t14 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t13 if t4 < f32(0.0) else t13), -s1_l)
+    t15 = fsub(t14, t14) == f32(0.0)
+    t16 = fadd(t7, t14)
+    t17 = (t16 if t15 else t7) == f32(0.0) and (fsub(t14, fsub(t16, t7)) if t15 else f32(0.0)) == f32(0.0)
+    t18 = fadd(t4, t13) if fsub(t13, t13) == f32(0.0) else t4
+    t19 = f32(1.0) if f32(0.0) < t18 else f32(-1.0) if t18 < f32(0.0) else f32(0.0)
+    t20 = fdiv(t19, s7)
+    t21 = fadd(margin, s2)
+    t22 = s0 < s1
+    t23 = -(s0 if t22 else s1)
+    t24 = fadd(t21, t23)
+    t25 = -t24
+    t26 = fadd(f32(0.0), t25)
+    t27 = fsub(t26, f32(0.0))
+    t28 = fsub(t24, t21)
+    t29 = fsub(t21, margin)
+    t30 = fadd(fadd(fadd(fsub(margin, fsub(t21, t29)), fsub(s2, t29)), margin_l), s2_l)
+    t31 = -fadd(fadd(fadd(fsub(t21, fsub(t24, t28)), fsub(t23, t28)), t30), -(s0_l if t22 else s1_l))
+    t32 = fadd(fadd(fsub(f32(0.0), fsub(t26, t27)), fsub(t25, t27)), t31)
+    t33 = fsub(t32, t32) == f32(0.0)
+    t34 = fadd(t26, t32)
+    t35 = t34 if t33 else t26
+    t36 = t35 < f32(0.0) or t35 == f32(0.0) and (fsub(t32, fsub(t34, t26)) if t33 else f32(0.0)) <= f32(0.0)
+    t37 = s6 if t36 else f32(0.0)
+    t38 = fmul(t20, t37)
+    t39 = t38 if t17 else f32(0.0)
+    t40 = fsub(anchor_D, positive_D)
+    t41 = fadd(t40, eps)
+    t42 = libdevice.fabsf(t41)
+    t43 = -s2
+    t44 = fadd(t42, t43)
+    t45 = fsub(t44, t42)
+    t46 = fsub(t41, t40)
+    t47 = fsub(t40, anchor_D)
+    t48 = fadd(fsub(anchor_D, fsub(t40, t47)), fsub(-positive_D, t47))
+    t49 = fadd(fadd(fadd(fsub(t40, fsub(t41, t46)), fsub(eps, t46)), t48), eps_l)
+    t50 = fadd(fadd(fadd(fsub(t42, fsub(t44, t45)), fsub(t43, t45)), -t49 if t41 < f32(0.0) else t49), -s2_l)
+    t51 = fsub(t50, t50) == f32(0.0)
+    t52 = fadd(t44, t50)
+    t53 = (t52 if t51 else t44) == f32(0.0) and (fsub(t50, fsub(t52, t44)) if t51 else f32(0.0)) == f32(0.0)
+    t54 = fadd(t41, t49) if fsub(t49, t49) == f32(0.0) else t41
+    t55 = f32(1.0) if f32(0.0) < t54 else f32(-1.0) if t54 < f32(0.0) else f32(0.0)
+    t56 = fdiv(t55, s5)
+    t57 = s4 if t36 else f32(0.0)
+    t58 = -fmul(t56, t57)
+    t59 = t58 if t53 else f32(0.0)
+    t60 = fadd(t39, t59)
+    t61 = fmul(g, t60)
+    t62 = fsub(t60, t39)
+    t63 = fmul(fmul(fsub(libdevice.fmaf(-t20, s7, t19), fmul(t20, s7_l)), inverse(s7)), t37)
+    t64 = fadd(libdevice.fmaf(t20, t37, -t38), t63) if t17 else f32(0.0)
+    t65 = fmul(fmul(fsub(libdevice.fmaf(-t56, s5, t55), fmul(t56, s5_l)), inverse(s5)), t57)
+    t66 = -fadd(libdevice.fmaf(t56, t57, t58), t65) if t53 else f32(0.0)
+    t67 = fmul(g, fadd(fadd(fadd(fsub(t39, fsub(t60, t62)), fsub(t59, t62)), t64), t66))
+    t68 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t60, -t61), t67)
+    t69 = s1 if t1 else s0 if t2 else t61
+    return fadd(t69, t68) if fsub(t68, t68) == f32(0.0) else t69
 
 
 # dnegative[D] = g*((-sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
@@ -20739,73 +20870,76 @@ def vjp_f32_dnegative_core_swap_p_eq_inf(
     negative_D,
     positive_D,
 ):
-    t1 = fsub(positive_D, negative_D)
-    t2 = fadd(t1, eps)
-    t3 = libdevice.fabsf(t2)
-    t4 = -s1
-    t5 = fadd(t3, t4)
-    t6 = fsub(t5, t3)
-    t7 = fsub(t2, t1)
-    t8 = -negative_D
-    t9 = fsub(t1, t8)
-    t10 = fadd(fsub(t8, fsub(t1, t9)), fsub(positive_D, t9))
-    t11 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(eps, t7)), t10), eps_l)
-    t12 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t11 if t2 < f32(0.0) else t11), -s1_l)
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = fadd(t5, t12)
-    t15 = (t14 if t13 else t5) == f32(0.0) and (fsub(t12, fsub(t14, t5)) if t13 else f32(0.0)) == f32(0.0)
-    t16 = fadd(t2, t11) if fsub(t11, t11) == f32(0.0) else t2
-    t17 = f32(1.0) if f32(0.0) < t16 else f32(-1.0) if t16 < f32(0.0) else f32(0.0)
-    t18 = fdiv(t17, s7)
-    t19 = fadd(margin, s2)
-    t20 = s0 < s1
-    t21 = -(s0 if t20 else s1)
-    t22 = fadd(t19, t21)
-    t23 = -t22
-    t24 = fadd(f32(0.0), t23)
-    t25 = fsub(t24, f32(0.0))
-    t26 = fsub(t22, t19)
-    t27 = fsub(t19, margin)
-    t28 = fadd(fadd(fadd(fsub(margin, fsub(t19, t27)), fsub(s2, t27)), margin_l), s2_l)
-    t29 = -fadd(fadd(fadd(fsub(t19, fsub(t22, t26)), fsub(t21, t26)), t28), -(s0_l if t20 else s1_l))
-    t30 = fadd(fadd(fsub(f32(0.0), fsub(t24, t25)), fsub(t23, t25)), t29)
-    t31 = fsub(t30, t30) == f32(0.0)
-    t32 = fadd(t24, t30)
-    t33 = t32 if t31 else t24
-    t34 = t33 < f32(0.0) or t33 == f32(0.0) and (fsub(t30, fsub(t32, t24)) if t31 else f32(0.0)) <= f32(0.0)
-    t35 = s6 if t34 else f32(0.0)
-    t36 = -fmul(t18, t35)
-    t37 = t36 if t15 else f32(0.0)
-    t38 = fsub(anchor_D, negative_D)
-    t39 = fadd(t38, eps)
-    t40 = libdevice.fabsf(t39)
-    t41 = -s0
-    t42 = fadd(t40, t41)
-    t43 = fsub(t42, t40)
-    t44 = fsub(t39, t38)
-    t45 = fsub(t38, anchor_D)
-    t46 = fadd(fsub(anchor_D, fsub(t38, t45)), fsub(t8, t45))
-    t47 = fadd(fadd(fadd(fsub(t38, fsub(t39, t44)), fsub(eps, t44)), t46), eps_l)
-    t48 = fadd(fadd(fadd(fsub(t40, fsub(t42, t43)), fsub(t41, t43)), -t47 if t39 < f32(0.0) else t47), -s0_l)
-    t49 = fsub(t48, t48) == f32(0.0)
-    t50 = fadd(t42, t48)
-    t51 = (t50 if t49 else t42) == f32(0.0) and (fsub(t48, fsub(t50, t42)) if t49 else f32(0.0)) == f32(0.0)
-    t52 = fadd(t39, t47) if fsub(t47, t47) == f32(0.0) else t39
-    t53 = f32(1.0) if f32(0.0) < t52 else f32(-1.0) if t52 < f32(0.0) else f32(0.0)
-    t54 = fdiv(t53, s9)
-    t55 = s8 if t34 else f32(0.0)
-    t56 = -fmul(t54, t55)
-    t57 = t56 if t51 else f32(0.0)
-    t58 = fadd(t37, t57)
-    t59 = fmul(g, t58)
-    t60 = fsub(t58, t37)
-    t61 = fmul(fmul(fsub(libdevice.fmaf(-t18, s7, t17), fmul(t18, s7_l)), inverse(s7)), t35)
-    t62 = -fadd(libdevice.fmaf(t18, t35, t36), t61) if t15 else f32(0.0)
-    t63 = fmul(fmul(fsub(libdevice.fmaf(-t54, s9, t53), fmul(t54, s9_l)), inverse(s9)), t55)
-    t64 = -fadd(libdevice.fmaf(t54, t55, t56), t63) if t51 else f32(0.0)
-    t65 = fmul(g, fadd(fadd(fadd(fsub(t37, fsub(t58, t60)), fsub(t57, t60)), t62), t64))
-    t66 = fadd(libdevice.fmaf(g, t58, -t59), t65)
-    return fadd(t59, t66) if fsub(t66, t66) == f32(0.0) else t59
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = fsub(positive_D, negative_D)
+    t4 = fadd(t3, eps)
+    t5 = libdevice.fabsf(t4)
+    t6 = -s1
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fsub(t4, t3)
+    t10 = -negative_D
+    t11 = fsub(t3, t10)
+    t12 = fadd(fsub(t10, fsub(t3, t11)), fsub(positive_D, t11))
+    t13 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t12), eps_l)
+    t14 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t13 if t4 < f32(0.0) else t13), -s1_l)
+    t15 = fsub(t14, t14) == f32(0.0)
+    t16 = fadd(t7, t14)
+    t17 = (t16 if t15 else t7) == f32(0.0) and (fsub(t14, fsub(t16, t7)) if t15 else f32(0.0)) == f32(0.0)
+    t18 = fadd(t4, t13) if fsub(t13, t13) == f32(0.0) else t4
+    t19 = f32(1.0) if f32(0.0) < t18 else f32(-1.0) if t18 < f32(0.0) else f32(0.0)
+    t20 = fdiv(t19, s7)
+    t21 = fadd(margin, s2)
+    t22 = s0 < s1
+    t23 = -(s0 if t22 else s1)
+    t24 = fadd(t21, t23)
+    t25 = -t24
+    t26 = fadd(f32(0.0), t25)
+    t27 = fsub(t26, f32(0.0))
+    t28 = fsub(t24, t21)
+    t29 = fsub(t21, margin)
+    t30 = fadd(fadd(fadd(fsub(margin, fsub(t21, t29)), fsub(s2, t29)), margin_l), s2_l)
+    t31 = -fadd(fadd(fadd(fsub(t21, fsub(t24, t28)), fsub(t23, t28)), t30), -(s0_l if t22 else s1_l))
+    t32 = fadd(fadd(fsub(f32(0.0), fsub(t26, t27)), fsub(t25, t27)), t31)
+    t33 = fsub(t32, t32) == f32(0.0)
+    t34 = fadd(t26, t32)
+    t35 = t34 if t33 else t26
+    t36 = t35 < f32(0.0) or t35 == f32(0.0) and (fsub(t32, fsub(t34, t26)) if t33 else f32(0.0)) <= f32(0.0)
+    t37 = s6 if t36 else f32(0.0)
+    t38 = -fmul(t20, t37)
+    t39 = t38 if t17 else f32(0.0)
+    t40 = fsub(anchor_D, negative_D)
+    t41 = fadd(t40, eps)
+    t42 = libdevice.fabsf(t41)
+    t43 = -s0
+    t44 = fadd(t42, t43)
+    t45 = fsub(t44, t42)
+    t46 = fsub(t41, t40)
+    t47 = fsub(t40, anchor_D)
+    t48 = fadd(fsub(anchor_D, fsub(t40, t47)), fsub(t10, t47))
+    t49 = fadd(fadd(fadd(fsub(t40, fsub(t41, t46)), fsub(eps, t46)), t48), eps_l)
+    t50 = fadd(fadd(fadd(fsub(t42, fsub(t44, t45)), fsub(t43, t45)), -t49 if t41 < f32(0.0) else t49), -s0_l)
+    t51 = fsub(t50, t50) == f32(0.0)
+    t52 = fadd(t44, t50)
+    t53 = (t52 if t51 else t44) == f32(0.0) and (fsub(t50, fsub(t52, t44)) if t51 else f32(0.0)) == f32(0.0)
+    t54 = fadd(t41, t49) if fsub(t49, t49) == f32(0.0) else t41
+    t55 = f32(1.0) if f32(0.0) < t54 else f32(-1.0) if t54 < f32(0.0) else f32(0.0)
+    t56 = fdiv(t55, s9)
+    t57 = s8 if t36 else f32(0.0)
+    t58 = -fmul(t56, t57)
+    t59 = t58 if t53 else f32(0.0)
+    t60 = fadd(t39, t59)
+    t61 = fmul(g, t60)
+    t62 = fsub(t60, t39)
+    t63 = fmul(fmul(fsub(libdevice.fmaf(-t20, s7, t19), fmul(t20, s7_l)), inverse(s7)), t37)
+    t64 = -fadd(libdevice.fmaf(t20, t37, t38), t63) if t17 else f32(0.0)
+    t65 = fmul(fmul(fsub(libdevice.fmaf(-t56, s9, t55), fmul(t56, s9_l)), inverse(s9)), t57)
+    t66 = -fadd(libdevice.fmaf(t56, t57, t58), t65) if t53 else f32(0.0)
+    t67 = fmul(g, fadd(fadd(fadd(fsub(t39, fsub(t60, t62)), fsub(t59, t62)), t64), t66))
+    t68 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t60, -t61), t67)
+    t69 = s1 if t1 else s0 if t2 else t61
+    return fadd(t69, t68) if fsub(t68, t68) == f32(0.0) else t69
 
 
 # s4 = (1 if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -20826,7 +20960,8 @@ def vjp_f64_s4_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t13 = dadd(t12, -t12) == 0.0
     t14 = dadd(t6, t12)
     t15 = t14 if t13 else t6
-    return 1.0 if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
+    t16 = 1.0 if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t16
 
 
 # s5 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - positive[D.1]), s2) else 0)
@@ -20845,7 +20980,8 @@ def vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_D1, positive_D1):
     t11 = dadd(dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), -t10 if t2 < 0.0 else t10), -s2_l)
     t12 = dadd(t11, -t11) == 0.0
     t13 = dadd(t5, t11)
-    return 1.0 if (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0 else 0.0
+    t14 = 1.0 if (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0 else 0.0
+    return s2 if s2 != s2 else t14
 
 
 # s6 = (-(0 if s0 < s1 else (1 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -20882,7 +21018,8 @@ def vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t29 = t28 if t27 else t24
     t30 = 1.0 if t29 < 0.0 or t29 == 0.0 and (dadd(t26, -dadd(t28, -t24)) if t27 else 0.0) < 0.0 else 0.5
     t31 = -(0.0 if t22 < 0.0 or t22 == 0.0 and (dadd(t19, -dadd(t21, -t17)) if t20 else 0.0) < 0.0 else t30)
-    return t31 if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
+    t32 = t31 if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t32
 
 
 # s7 = sum over D.1 of (1 if Eq(Abs(eps - negative[D.1] + positive[D.1]), s1) else 0)
@@ -20902,7 +21039,8 @@ def vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_D1, positive_D1):
     t12 = dadd(dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), -t11 if t2 < 0.0 else t11), -s1_l)
     t13 = dadd(t12, -t12) == 0.0
     t14 = dadd(t5, t12)
-    return 1.0 if (t14 if t13 else t5) == 0.0 and (dadd(t12, -dadd(t14, -t5)) if t13 else 0.0) == 0.0 else 0.0
+    t15 = 1.0 if (t14 if t13 else t5) == 0.0 and (dadd(t12, -dadd(t14, -t5)) if t13 else 0.0) == 0.0 else 0.0
+    return s1 if s1 != s1 else t15
 
 
 # s8 = (-(1 if s0 < s1 else (0 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -20939,7 +21077,8 @@ def vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l):
     t29 = t28 if t27 else t24
     t30 = 0.0 if t29 < 0.0 or t29 == 0.0 and (dadd(t26, -dadd(t28, -t24)) if t27 else 0.0) < 0.0 else 0.5
     t31 = -(1.0 if t22 < 0.0 or t22 == 0.0 and (dadd(t19, -dadd(t21, -t17)) if t20 else 0.0) < 0.0 else t30)
-    return t31 if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
+    t32 = t31 if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t32
 
 
 # s9 = sum over D.1 of (1 if Eq(Abs(eps + anchor[D.1] - negative[D.1]), s0) else 0)
@@ -20958,7 +21097,8 @@ def vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_D1, negative_D1):
     t11 = dadd(dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), -t10 if t2 < 0.0 else t10), -s0_l)
     t12 = dadd(t11, -t11) == 0.0
     t13 = dadd(t5, t11)
-    return 1.0 if (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0 else 0.0
+    t14 = 1.0 if (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0 else 0.0
+    return s0 if s0 != s0 else t14
 
 
 # danchor[D] = g*((sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
@@ -20968,72 +21108,75 @@ def vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_D1, negative_D1):
 def vjp_f64_danchor_core_swap_p_eq_inf(
     eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s8, s9, s9_l, anchor_D, negative_D, positive_D
 ):
-    t1 = dadd(anchor_D, -negative_D)
-    t2 = dadd(t1, eps)
-    t3 = libdevice.fabs(t2)
-    t4 = -s0
-    t5 = dadd(t3, t4)
-    t6 = dadd(t5, -t3)
-    t7 = dadd(t2, -t1)
-    t8 = dadd(t1, -anchor_D)
-    t9 = dadd(dadd(anchor_D, -dadd(t1, -t8)), dadd(-negative_D, -t8))
-    t10 = dadd(dadd(dadd(t1, -dadd(t2, -t7)), dadd(eps, -t7)), t9)
-    t11 = dadd(dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), -t10 if t2 < 0.0 else t10), -s0_l)
-    t12 = dadd(t11, -t11) == 0.0
-    t13 = dadd(t5, t11)
-    t14 = (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0
-    t15 = dadd(t2, t10) if dadd(t10, -t10) == 0.0 else t2
-    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
-    t17 = ddiv(t16, s9)
-    t18 = dadd(margin, s2)
-    t19 = s0 < s1
-    t20 = -(s0 if t19 else s1)
-    t21 = dadd(t18, t20)
-    t22 = -t21
-    t23 = dadd(0.0, t22)
-    t24 = dadd(t23, -0.0)
-    t25 = dadd(t21, -t18)
-    t26 = dadd(t18, -margin)
-    t27 = dadd(dadd(dadd(margin, -dadd(t18, -t26)), dadd(s2, -t26)), s2_l)
-    t28 = -dadd(dadd(dadd(dadd(t18, -dadd(t21, -t25)), dadd(t20, -t25)), t27), -(s0_l if t19 else s1_l))
-    t29 = dadd(dadd(dadd(0.0, -dadd(t23, -t24)), dadd(t22, -t24)), t28)
-    t30 = dadd(t29, -t29) == 0.0
-    t31 = dadd(t23, t29)
-    t32 = t31 if t30 else t23
-    t33 = t32 < 0.0 or t32 == 0.0 and (dadd(t29, -dadd(t31, -t23)) if t30 else 0.0) <= 0.0
-    t34 = s8 if t33 else 0.0
-    t35 = dmul(t17, t34)
-    t36 = t35 if t14 else 0.0
-    t37 = dadd(anchor_D, -positive_D)
-    t38 = dadd(t37, eps)
-    t39 = libdevice.fabs(t38)
-    t40 = -s2
-    t41 = dadd(t39, t40)
-    t42 = dadd(t41, -t39)
-    t43 = dadd(t38, -t37)
-    t44 = dadd(t37, -anchor_D)
-    t45 = dadd(dadd(anchor_D, -dadd(t37, -t44)), dadd(-positive_D, -t44))
-    t46 = dadd(dadd(dadd(t37, -dadd(t38, -t43)), dadd(eps, -t43)), t45)
-    t47 = dadd(dadd(dadd(dadd(t39, -dadd(t41, -t42)), dadd(t40, -t42)), -t46 if t38 < 0.0 else t46), -s2_l)
-    t48 = dadd(t47, -t47) == 0.0
-    t49 = dadd(t41, t47)
-    t50 = (t49 if t48 else t41) == 0.0 and (dadd(t47, -dadd(t49, -t41)) if t48 else 0.0) == 0.0
-    t51 = dadd(t38, t46) if dadd(t46, -t46) == 0.0 else t38
-    t52 = 1.0 if 0.0 < t51 else -1.0 if t51 < 0.0 else 0.0
-    t53 = ddiv(t52, s5)
-    t54 = s4 if t33 else 0.0
-    t55 = dmul(t53, t54)
-    t56 = t55 if t50 else 0.0
-    t57 = dadd(t36, t56)
-    t58 = dmul(g, t57)
-    t59 = dadd(t57, -t36)
-    t60 = dmul(ddiv(dadd(libdevice.fma(-t17, s9, t16), -dmul(t17, s9_l)), s9), t34)
-    t61 = dadd(libdevice.fma(t17, t34, -t35), t60) if t14 else 0.0
-    t62 = dmul(ddiv(dadd(libdevice.fma(-t53, s5, t52), -dmul(t53, s5_l)), s5), t54)
-    t63 = dadd(dadd(dadd(t36, -dadd(t57, -t59)), dadd(t56, -t59)), t61)
-    t64 = dmul(g, dadd(t63, dadd(libdevice.fma(t53, t54, -t55), t62) if t50 else 0.0))
-    t65 = dadd(libdevice.fma(g, t57, -t58), t64)
-    return dadd(t58, t65) if dadd(t65, -t65) == 0.0 else t58
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = dadd(anchor_D, -negative_D)
+    t4 = dadd(t3, eps)
+    t5 = libdevice.fabs(t4)
+    t6 = -s0
+    t7 = dadd(t5, t6)
+    t8 = dadd(t7, -t5)
+    t9 = dadd(t4, -t3)
+    t10 = dadd(t3, -anchor_D)
+    t11 = dadd(dadd(anchor_D, -dadd(t3, -t10)), dadd(-negative_D, -t10))
+    t12 = dadd(dadd(dadd(t3, -dadd(t4, -t9)), dadd(eps, -t9)), t11)
+    t13 = dadd(dadd(dadd(dadd(t5, -dadd(t7, -t8)), dadd(t6, -t8)), -t12 if t4 < 0.0 else t12), -s0_l)
+    t14 = dadd(t13, -t13) == 0.0
+    t15 = dadd(t7, t13)
+    t16 = (t15 if t14 else t7) == 0.0 and (dadd(t13, -dadd(t15, -t7)) if t14 else 0.0) == 0.0
+    t17 = dadd(t4, t12) if dadd(t12, -t12) == 0.0 else t4
+    t18 = 1.0 if 0.0 < t17 else -1.0 if t17 < 0.0 else 0.0
+    t19 = ddiv(t18, s9)
+    t20 = dadd(margin, s2)
+    t21 = s0 < s1
+    t22 = -(s0 if t21 else s1)
+    t23 = dadd(t20, t22)
+    t24 = -t23
+    t25 = dadd(0.0, t24)
+    t26 = dadd(t25, -0.0)
+    t27 = dadd(t23, -t20)
+    t28 = dadd(t20, -margin)
+    t29 = dadd(dadd(dadd(margin, -dadd(t20, -t28)), dadd(s2, -t28)), s2_l)
+    t30 = -dadd(dadd(dadd(dadd(t20, -dadd(t23, -t27)), dadd(t22, -t27)), t29), -(s0_l if t21 else s1_l))
+    t31 = dadd(dadd(dadd(0.0, -dadd(t25, -t26)), dadd(t24, -t26)), t30)
+    t32 = dadd(t31, -t31) == 0.0
+    t33 = dadd(t25, t31)
+    t34 = t33 if t32 else t25
+    t35 = t34 < 0.0 or t34 == 0.0 and (dadd(t31, -dadd(t33, -t25)) if t32 else 0.0) <= 0.0
+    t36 = s8 if t35 else 0.0
+    t37 = dmul(t19, t36)
+    t38 = t37 if t16 else 0.0
+    t39 = dadd(anchor_D, -positive_D)
+    t40 = dadd(t39, eps)
+    t41 = libdevice.fabs(t40)
+    t42 = -s2
+    t43 = dadd(t41, t42)
+    t44 = dadd(t43, -t41)
+    t45 = dadd(t40, -t39)
+    t46 = dadd(t39, -anchor_D)
+    t47 = dadd(dadd(anchor_D, -dadd(t39, -t46)), dadd(-positive_D, -t46))
+    t48 = dadd(dadd(dadd(t39, -dadd(t40, -t45)), dadd(eps, -t45)), t47)
+    t49 = dadd(dadd(dadd(dadd(t41, -dadd(t43, -t44)), dadd(t42, -t44)), -t48 if t40 < 0.0 else t48), -s2_l)
+    t50 = dadd(t49, -t49) == 0.0
+    t51 = dadd(t43, t49)
+    t52 = (t51 if t50 else t43) == 0.0 and (dadd(t49, -dadd(t51, -t43)) if t50 else 0.0) == 0.0
+    t53 = dadd(t40, t48) if dadd(t48, -t48) == 0.0 else t40
+    t54 = 1.0 if 0.0 < t53 else -1.0 if t53 < 0.0 else 0.0
+    t55 = ddiv(t54, s5)
+    t56 = s4 if t35 else 0.0
+    t57 = dmul(t55, t56)
+    t58 = t57 if t52 else 0.0
+    t59 = dadd(t38, t58)
+    t60 = dmul(g, t59)
+    t61 = dadd(t59, -t38)
+    t62 = dmul(ddiv(dadd(libdevice.fma(-t19, s9, t18), -dmul(t19, s9_l)), s9), t36)
+    t63 = dadd(libdevice.fma(t19, t36, -t37), t62) if t16 else 0.0
+    t64 = dmul(ddiv(dadd(libdevice.fma(-t55, s5, t54), -dmul(t55, s5_l)), s5), t56)
+    t65 = dadd(dadd(dadd(t38, -dadd(t59, -t61)), dadd(t58, -t61)), t63)
+    t66 = dmul(g, dadd(t65, dadd(libdevice.fma(t55, t56, -t57), t64) if t52 else 0.0))
+    t67 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(g, t59, -t60), t66)
+    t68 = s1 if t1 else s0 if t2 else t60
+    return dadd(t68, t67) if dadd(t67, -t67) == 0.0 else t68
 
 
 # dpositive[D] = g*((-sign(eps + anchor[D] - positive[D])*(s4 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s5 if
@@ -21043,73 +21186,76 @@ def vjp_f64_danchor_core_swap_p_eq_inf(
 def vjp_f64_dpositive_core_swap_p_eq_inf(
     eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, s6, s7, s7_l, anchor_D, negative_D, positive_D
 ):
-    t1 = dadd(positive_D, -negative_D)
-    t2 = dadd(t1, eps)
-    t3 = libdevice.fabs(t2)
-    t4 = -s1
-    t5 = dadd(t3, t4)
-    t6 = dadd(t5, -t3)
-    t7 = dadd(t2, -t1)
-    t8 = -negative_D
-    t9 = dadd(t1, -t8)
-    t10 = dadd(dadd(t8, -dadd(t1, -t9)), dadd(positive_D, -t9))
-    t11 = dadd(dadd(dadd(t1, -dadd(t2, -t7)), dadd(eps, -t7)), t10)
-    t12 = dadd(dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), -t11 if t2 < 0.0 else t11), -s1_l)
-    t13 = dadd(t12, -t12) == 0.0
-    t14 = dadd(t5, t12)
-    t15 = (t14 if t13 else t5) == 0.0 and (dadd(t12, -dadd(t14, -t5)) if t13 else 0.0) == 0.0
-    t16 = dadd(t2, t11) if dadd(t11, -t11) == 0.0 else t2
-    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
-    t18 = ddiv(t17, s7)
-    t19 = dadd(margin, s2)
-    t20 = s0 < s1
-    t21 = -(s0 if t20 else s1)
-    t22 = dadd(t19, t21)
-    t23 = -t22
-    t24 = dadd(0.0, t23)
-    t25 = dadd(t24, -0.0)
-    t26 = dadd(t22, -t19)
-    t27 = dadd(t19, -margin)
-    t28 = dadd(dadd(dadd(margin, -dadd(t19, -t27)), dadd(s2, -t27)), s2_l)
-    t29 = -dadd(dadd(dadd(dadd(t19, -dadd(t22, -t26)), dadd(t21, -t26)), t28), -(s0_l if t20 else s1_l))
-    t30 = dadd(dadd(dadd(0.0, -dadd(t24, -t25)), dadd(t23, -t25)), t29)
-    t31 = dadd(t30, -t30) == 0.0
-    t32 = dadd(t24, t30)
-    t33 = t32 if t31 else t24
-    t34 = t33 < 0.0 or t33 == 0.0 and (dadd(t30, -dadd(t32, -t24)) if t31 else 0.0) <= 0.0
-    t35 = s6 if t34 else 0.0
-    t36 = dmul(t18, t35)
-    t37 = t36 if t15 else 0.0
-    t38 = dadd(anchor_D, -positive_D)
-    t39 = dadd(t38, eps)
-    t40 = libdevice.fabs(t39)
-    t41 = -s2
-    t42 = dadd(t40, t41)
-    t43 = dadd(t42, -t40)
-    t44 = dadd(t39, -t38)
-    t45 = dadd(t38, -anchor_D)
-    t46 = dadd(dadd(anchor_D, -dadd(t38, -t45)), dadd(-positive_D, -t45))
-    t47 = dadd(dadd(dadd(t38, -dadd(t39, -t44)), dadd(eps, -t44)), t46)
-    t48 = dadd(dadd(dadd(dadd(t40, -dadd(t42, -t43)), dadd(t41, -t43)), -t47 if t39 < 0.0 else t47), -s2_l)
-    t49 = dadd(t48, -t48) == 0.0
-    t50 = dadd(t42, t48)
-    t51 = (t50 if t49 else t42) == 0.0 and (dadd(t48, -dadd(t50, -t42)) if t49 else 0.0) == 0.0
-    t52 = dadd(t39, t47) if dadd(t47, -t47) == 0.0 else t39
-    t53 = 1.0 if 0.0 < t52 else -1.0 if t52 < 0.0 else 0.0
-    t54 = ddiv(t53, s5)
-    t55 = s4 if t34 else 0.0
-    t56 = -dmul(t54, t55)
-    t57 = t56 if t51 else 0.0
-    t58 = dadd(t37, t57)
-    t59 = dmul(g, t58)
-    t60 = dadd(t58, -t37)
-    t61 = dmul(ddiv(dadd(libdevice.fma(-t18, s7, t17), -dmul(t18, s7_l)), s7), t35)
-    t62 = dadd(libdevice.fma(t18, t35, -t36), t61) if t15 else 0.0
-    t63 = dmul(ddiv(dadd(libdevice.fma(-t54, s5, t53), -dmul(t54, s5_l)), s5), t55)
-    t64 = dadd(dadd(dadd(t37, -dadd(t58, -t60)), dadd(t57, -t60)), t62)
-    t65 = dmul(g, dadd(t64, -dadd(libdevice.fma(t54, t55, t56), t63) if t51 else 0.0))
-    t66 = dadd(libdevice.fma(g, t58, -t59), t65)
-    return dadd(t59, t66) if dadd(t66, -t66) == 0.0 else t59
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = dadd(positive_D, -negative_D)
+    t4 = dadd(t3, eps)
+    t5 = libdevice.fabs(t4)
+    t6 = -s1
+    t7 = dadd(t5, t6)
+    t8 = dadd(t7, -t5)
+    t9 = dadd(t4, -t3)
+    t10 = -negative_D
+    t11 = dadd(t3, -t10)
+    t12 = dadd(dadd(t10, -dadd(t3, -t11)), dadd(positive_D, -t11))
+    t13 = dadd(dadd(dadd(t3, -dadd(t4, -t9)), dadd(eps, -t9)), t12)
+    t14 = dadd(dadd(dadd(dadd(t5, -dadd(t7, -t8)), dadd(t6, -t8)), -t13 if t4 < 0.0 else t13), -s1_l)
+    t15 = dadd(t14, -t14) == 0.0
+    t16 = dadd(t7, t14)
+    t17 = (t16 if t15 else t7) == 0.0 and (dadd(t14, -dadd(t16, -t7)) if t15 else 0.0) == 0.0
+    t18 = dadd(t4, t13) if dadd(t13, -t13) == 0.0 else t4
+    t19 = 1.0 if 0.0 < t18 else -1.0 if t18 < 0.0 else 0.0
+    t20 = ddiv(t19, s7)
+    t21 = dadd(margin, s2)
+    t22 = s0 < s1
+    t23 = -(s0 if t22 else s1)
+    t24 = dadd(t21, t23)
+    t25 = -t24
+    t26 = dadd(0.0, t25)
+    t27 = dadd(t26, -0.0)
+    t28 = dadd(t24, -t21)
+    t29 = dadd(t21, -margin)
+    t30 = dadd(dadd(dadd(margin, -dadd(t21, -t29)), dadd(s2, -t29)), s2_l)
+    t31 = -dadd(dadd(dadd(dadd(t21, -dadd(t24, -t28)), dadd(t23, -t28)), t30), -(s0_l if t22 else s1_l))
+    t32 = dadd(dadd(dadd(0.0, -dadd(t26, -t27)), dadd(t25, -t27)), t31)
+    t33 = dadd(t32, -t32) == 0.0
+    t34 = dadd(t26, t32)
+    t35 = t34 if t33 else t26
+    t36 = t35 < 0.0 or t35 == 0.0 and (dadd(t32, -dadd(t34, -t26)) if t33 else 0.0) <= 0.0
+    t37 = s6 if t36 else 0.0
+    t38 = dmul(t20, t37)
+    t39 = t38 if t17 else 0.0
+    t40 = dadd(anchor_D, -positive_D)
+    t41 = dadd(t40, eps)
+    t42 = libdevice.fabs(t41)
+    t43 = -s2
+    t44 = dadd(t42, t43)
+    t45 = dadd(t44, -t42)
+    t46 = dadd(t41, -t40)
+    t47 = dadd(t40, -anchor_D)
+    t48 = dadd(dadd(anchor_D, -dadd(t40, -t47)), dadd(-positive_D, -t47))
+    t49 = dadd(dadd(dadd(t40, -dadd(t41, -t46)), dadd(eps, -t46)), t48)
+    t50 = dadd(dadd(dadd(dadd(t42, -dadd(t44, -t45)), dadd(t43, -t45)), -t49 if t41 < 0.0 else t49), -s2_l)
+    t51 = dadd(t50, -t50) == 0.0
+    t52 = dadd(t44, t50)
+    t53 = (t52 if t51 else t44) == 0.0 and (dadd(t50, -dadd(t52, -t44)) if t51 else 0.0) == 0.0
+    t54 = dadd(t41, t49) if dadd(t49, -t49) == 0.0 else t41
+    t55 = 1.0 if 0.0 < t54 else -1.0 if t54 < 0.0 else 0.0
+    t56 = ddiv(t55, s5)
+    t57 = s4 if t36 else 0.0
+    t58 = -dmul(t56, t57)
+    t59 = t58 if t53 else 0.0
+    t60 = dadd(t39, t59)
+    t61 = dmul(g, t60)
+    t62 = dadd(t60, -t39)
+    t63 = dmul(ddiv(dadd(libdevice.fma(-t20, s7, t19), -dmul(t20, s7_l)), s7), t37)
+    t64 = dadd(libdevice.fma(t20, t37, -t38), t63) if t17 else 0.0
+    t65 = dmul(ddiv(dadd(libdevice.fma(-t56, s5, t55), -dmul(t56, s5_l)), s5), t57)
+    t66 = dadd(dadd(dadd(t39, -dadd(t60, -t62)), dadd(t59, -t62)), t64)
+    t67 = dmul(g, dadd(t66, -dadd(libdevice.fma(t56, t57, t58), t65) if t53 else 0.0))
+    t68 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(g, t60, -t61), t67)
+    t69 = s1 if t1 else s0 if t2 else t61
+    return dadd(t69, t68) if dadd(t68, -t68) == 0.0 else t69
 
 
 # dnegative[D] = g*((-sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
@@ -21119,73 +21265,76 @@ def vjp_f64_dpositive_core_swap_p_eq_inf(
 def vjp_f64_dnegative_core_swap_p_eq_inf(
     eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s6, s7, s7_l, s8, s9, s9_l, anchor_D, negative_D, positive_D
 ):
-    t1 = dadd(positive_D, -negative_D)
-    t2 = dadd(t1, eps)
-    t3 = libdevice.fabs(t2)
-    t4 = -s1
-    t5 = dadd(t3, t4)
-    t6 = dadd(t5, -t3)
-    t7 = dadd(t2, -t1)
-    t8 = -negative_D
-    t9 = dadd(t1, -t8)
-    t10 = dadd(dadd(t8, -dadd(t1, -t9)), dadd(positive_D, -t9))
-    t11 = dadd(dadd(dadd(t1, -dadd(t2, -t7)), dadd(eps, -t7)), t10)
-    t12 = dadd(dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), -t11 if t2 < 0.0 else t11), -s1_l)
-    t13 = dadd(t12, -t12) == 0.0
-    t14 = dadd(t5, t12)
-    t15 = (t14 if t13 else t5) == 0.0 and (dadd(t12, -dadd(t14, -t5)) if t13 else 0.0) == 0.0
-    t16 = dadd(t2, t11) if dadd(t11, -t11) == 0.0 else t2
-    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
-    t18 = ddiv(t17, s7)
-    t19 = dadd(margin, s2)
-    t20 = s0 < s1
-    t21 = -(s0 if t20 else s1)
-    t22 = dadd(t19, t21)
-    t23 = -t22
-    t24 = dadd(0.0, t23)
-    t25 = dadd(t24, -0.0)
-    t26 = dadd(t22, -t19)
-    t27 = dadd(t19, -margin)
-    t28 = dadd(dadd(dadd(margin, -dadd(t19, -t27)), dadd(s2, -t27)), s2_l)
-    t29 = -dadd(dadd(dadd(dadd(t19, -dadd(t22, -t26)), dadd(t21, -t26)), t28), -(s0_l if t20 else s1_l))
-    t30 = dadd(dadd(dadd(0.0, -dadd(t24, -t25)), dadd(t23, -t25)), t29)
-    t31 = dadd(t30, -t30) == 0.0
-    t32 = dadd(t24, t30)
-    t33 = t32 if t31 else t24
-    t34 = t33 < 0.0 or t33 == 0.0 and (dadd(t30, -dadd(t32, -t24)) if t31 else 0.0) <= 0.0
-    t35 = s6 if t34 else 0.0
-    t36 = -dmul(t18, t35)
-    t37 = t36 if t15 else 0.0
-    t38 = dadd(anchor_D, -negative_D)
-    t39 = dadd(t38, eps)
-    t40 = libdevice.fabs(t39)
-    t41 = -s0
-    t42 = dadd(t40, t41)
-    t43 = dadd(t42, -t40)
-    t44 = dadd(t39, -t38)
-    t45 = dadd(t38, -anchor_D)
-    t46 = dadd(dadd(anchor_D, -dadd(t38, -t45)), dadd(t8, -t45))
-    t47 = dadd(dadd(dadd(t38, -dadd(t39, -t44)), dadd(eps, -t44)), t46)
-    t48 = dadd(dadd(dadd(dadd(t40, -dadd(t42, -t43)), dadd(t41, -t43)), -t47 if t39 < 0.0 else t47), -s0_l)
-    t49 = dadd(t48, -t48) == 0.0
-    t50 = dadd(t42, t48)
-    t51 = (t50 if t49 else t42) == 0.0 and (dadd(t48, -dadd(t50, -t42)) if t49 else 0.0) == 0.0
-    t52 = dadd(t39, t47) if dadd(t47, -t47) == 0.0 else t39
-    t53 = 1.0 if 0.0 < t52 else -1.0 if t52 < 0.0 else 0.0
-    t54 = ddiv(t53, s9)
-    t55 = s8 if t34 else 0.0
-    t56 = -dmul(t54, t55)
-    t57 = t56 if t51 else 0.0
-    t58 = dadd(t37, t57)
-    t59 = dmul(g, t58)
-    t60 = dadd(t58, -t37)
-    t61 = dmul(ddiv(dadd(libdevice.fma(-t18, s7, t17), -dmul(t18, s7_l)), s7), t35)
-    t62 = -dadd(libdevice.fma(t18, t35, t36), t61) if t15 else 0.0
-    t63 = dmul(ddiv(dadd(libdevice.fma(-t54, s9, t53), -dmul(t54, s9_l)), s9), t55)
-    t64 = dadd(dadd(dadd(t37, -dadd(t58, -t60)), dadd(t57, -t60)), t62)
-    t65 = dmul(g, dadd(t64, -dadd(libdevice.fma(t54, t55, t56), t63) if t51 else 0.0))
-    t66 = dadd(libdevice.fma(g, t58, -t59), t65)
-    return dadd(t59, t66) if dadd(t66, -t66) == 0.0 else t59
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = dadd(positive_D, -negative_D)
+    t4 = dadd(t3, eps)
+    t5 = libdevice.fabs(t4)
+    t6 = -s1
+    t7 = dadd(t5, t6)
+    t8 = dadd(t7, -t5)
+    t9 = dadd(t4, -t3)
+    t10 = -negative_D
+    t11 = dadd(t3, -t10)
+    t12 = dadd(dadd(t10, -dadd(t3, -t11)), dadd(positive_D, -t11))
+    t13 = dadd(dadd(dadd(t3, -dadd(t4, -t9)), dadd(eps, -t9)), t12)
+    t14 = dadd(dadd(dadd(dadd(t5, -dadd(t7, -t8)), dadd(t6, -t8)), -t13 if t4 < 0.0 else t13), -s1_l)
+    t15 = dadd(t14, -t14) == 0.0
+    t16 = dadd(t7, t14)
+    t17 = (t16 if t15 else t7) == 0.0 and (dadd(t14, -dadd(t16, -t7)) if t15 else 0.0) == 0.0
+    t18 = dadd(t4, t13) if dadd(t13, -t13) == 0.0 else t4
+    t19 = 1.0 if 0.0 < t18 else -1.0 if t18 < 0.0 else 0.0
+    t20 = ddiv(t19, s7)
+    t21 = dadd(margin, s2)
+    t22 = s0 < s1
+    t23 = -(s0 if t22 else s1)
+    t24 = dadd(t21, t23)
+    t25 = -t24
+    t26 = dadd(0.0, t25)
+    t27 = dadd(t26, -0.0)
+    t28 = dadd(t24, -t21)
+    t29 = dadd(t21, -margin)
+    t30 = dadd(dadd(dadd(margin, -dadd(t21, -t29)), dadd(s2, -t29)), s2_l)
+    t31 = -dadd(dadd(dadd(dadd(t21, -dadd(t24, -t28)), dadd(t23, -t28)), t30), -(s0_l if t22 else s1_l))
+    t32 = dadd(dadd(dadd(0.0, -dadd(t26, -t27)), dadd(t25, -t27)), t31)
+    t33 = dadd(t32, -t32) == 0.0
+    t34 = dadd(t26, t32)
+    t35 = t34 if t33 else t26
+    t36 = t35 < 0.0 or t35 == 0.0 and (dadd(t32, -dadd(t34, -t26)) if t33 else 0.0) <= 0.0
+    t37 = s6 if t36 else 0.0
+    t38 = -dmul(t20, t37)
+    t39 = t38 if t17 else 0.0
+    t40 = dadd(anchor_D, -negative_D)
+    t41 = dadd(t40, eps)
+    t42 = libdevice.fabs(t41)
+    t43 = -s0
+    t44 = dadd(t42, t43)
+    t45 = dadd(t44, -t42)
+    t46 = dadd(t41, -t40)
+    t47 = dadd(t40, -anchor_D)
+    t48 = dadd(dadd(anchor_D, -dadd(t40, -t47)), dadd(t10, -t47))
+    t49 = dadd(dadd(dadd(t40, -dadd(t41, -t46)), dadd(eps, -t46)), t48)
+    t50 = dadd(dadd(dadd(dadd(t42, -dadd(t44, -t45)), dadd(t43, -t45)), -t49 if t41 < 0.0 else t49), -s0_l)
+    t51 = dadd(t50, -t50) == 0.0
+    t52 = dadd(t44, t50)
+    t53 = (t52 if t51 else t44) == 0.0 and (dadd(t50, -dadd(t52, -t44)) if t51 else 0.0) == 0.0
+    t54 = dadd(t41, t49) if dadd(t49, -t49) == 0.0 else t41
+    t55 = 1.0 if 0.0 < t54 else -1.0 if t54 < 0.0 else 0.0
+    t56 = ddiv(t55, s9)
+    t57 = s8 if t36 else 0.0
+    t58 = -dmul(t56, t57)
+    t59 = t58 if t53 else 0.0
+    t60 = dadd(t39, t59)
+    t61 = dmul(g, t60)
+    t62 = dadd(t60, -t39)
+    t63 = dmul(ddiv(dadd(libdevice.fma(-t20, s7, t19), -dmul(t20, s7_l)), s7), t37)
+    t64 = -dadd(libdevice.fma(t20, t37, t38), t63) if t17 else 0.0
+    t65 = dmul(ddiv(dadd(libdevice.fma(-t56, s9, t55), -dmul(t56, s9_l)), s9), t57)
+    t66 = dadd(dadd(dadd(t39, -dadd(t60, -t62)), dadd(t59, -t62)), t64)
+    t67 = dmul(g, dadd(t66, -dadd(libdevice.fma(t56, t57, t58), t65) if t53 else 0.0))
+    t68 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(g, t60, -t61), t67)
+    t69 = s1 if t1 else s0 if t2 else t61
+    return dadd(t69, t68) if dadd(t68, -t68) == 0.0 else t69
 
 
 # dmargin = (g if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -21207,7 +21356,7 @@ def vjp_margin_f32_dmargin_core_swap_p_eq_inf(g, margin, margin_l, s0, s0_l, s1,
     t14 = fadd(t6, t12)
     t15 = t14 if t13 else t6
     t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
-    return g if t16 else f32(0.0)
+    return s1 if s1 != s1 else s0 if s0 != s0 else g if t16 else f32(0.0)
 
 
 # dmargin = (g if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -21228,7 +21377,8 @@ def vjp_margin_f64_dmargin_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2,
     t13 = dadd(t12, -t12) == 0.0
     t14 = dadd(t6, t12)
     t15 = t14 if t13 else t6
-    return g if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
+    t16 = g if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t16
 
 
 # s6 = sum over D.1 of (sign(eps + anchor[D.1] - positive[D.1])*(s4 if margin + s2 - minimum(s0, s1) >= 0 else
@@ -21237,46 +21387,49 @@ def vjp_margin_f64_dmargin_core_swap_p_eq_inf(g, margin, s0, s0_l, s1, s1_l, s2,
 def vjp_eps_f32_s6_core_swap_p_eq_inf(
     eps, eps_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, anchor_D1, positive_D1
 ):
-    t1 = fsub(anchor_D1, positive_D1)
-    t2 = fadd(t1, eps)
-    t3 = libdevice.fabsf(t2)
-    t4 = -s2
-    t5 = fadd(t3, t4)
-    t6 = fsub(t5, t3)
-    t7 = fsub(t2, t1)
-    t8 = fsub(t1, anchor_D1)
-    t9 = fadd(fsub(anchor_D1, fsub(t1, t8)), fsub(-positive_D1, t8))
-    t10 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(eps, t7)), t9), eps_l)
-    t11 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t10 if t2 < f32(0.0) else t10), -s2_l)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t5, t11)
-    t14 = (t13 if t12 else t5) == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) == f32(0.0)
-    t15 = fadd(t2, t10) if fsub(t10, t10) == f32(0.0) else t2
-    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
-    t17 = fdiv(t16, s5)
-    t18 = fadd(margin, s2)
-    t19 = s0 < s1
-    t20 = -(s0 if t19 else s1)
-    t21 = fadd(t18, t20)
-    t22 = -t21
-    t23 = fadd(f32(0.0), t22)
-    t24 = fsub(t23, f32(0.0))
-    t25 = fsub(t21, t18)
-    t26 = fsub(t18, margin)
-    t27 = fadd(fadd(fadd(fsub(margin, fsub(t18, t26)), fsub(s2, t26)), margin_l), s2_l)
-    t28 = -fadd(fadd(fadd(fsub(t18, fsub(t21, t25)), fsub(t20, t25)), t27), -(s0_l if t19 else s1_l))
-    t29 = fadd(fadd(fsub(f32(0.0), fsub(t23, t24)), fsub(t22, t24)), t28)
-    t30 = fsub(t29, t29) == f32(0.0)
-    t31 = fadd(t23, t29)
-    t32 = t31 if t30 else t23
-    t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t23)) if t30 else f32(0.0)) <= f32(0.0)
-    t34 = s4 if t33 else f32(0.0)
-    t35 = fmul(t17, t34)
-    t36 = fmul(fmul(fsub(libdevice.fmaf(-t17, s5, t16), fmul(t17, s5_l)), inverse(s5)), t34)
-    t37 = fadd(libdevice.fmaf(t17, t34, -t35), t36) if t14 else f32(0.0)
-    t38 = t35 if t14 else f32(0.0)
-    t39 = t37 if fsub(t37, t37) == f32(0.0) else f32(0.0)
-    return t38, t39
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = fsub(anchor_D1, positive_D1)
+    t4 = fadd(t3, eps)
+    t5 = libdevice.fabsf(t4)
+    t6 = -s2
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fsub(t4, t3)
+    t10 = fsub(t3, anchor_D1)
+    t11 = fadd(fsub(anchor_D1, fsub(t3, t10)), fsub(-positive_D1, t10))
+    t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t11), eps_l)
+    t13 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t12 if t4 < f32(0.0) else t12), -s2_l)
+    t14 = fsub(t13, t13) == f32(0.0)
+    t15 = fadd(t7, t13)
+    t16 = (t15 if t14 else t7) == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) == f32(0.0)
+    t17 = fadd(t4, t12) if fsub(t12, t12) == f32(0.0) else t4
+    t18 = f32(1.0) if f32(0.0) < t17 else f32(-1.0) if t17 < f32(0.0) else f32(0.0)
+    t19 = fdiv(t18, s5)
+    t20 = fadd(margin, s2)
+    t21 = s0 < s1
+    t22 = -(s0 if t21 else s1)
+    t23 = fadd(t20, t22)
+    t24 = -t23
+    t25 = fadd(f32(0.0), t24)
+    t26 = fsub(t25, f32(0.0))
+    t27 = fsub(t23, t20)
+    t28 = fsub(t20, margin)
+    t29 = fadd(fadd(fadd(fsub(margin, fsub(t20, t28)), fsub(s2, t28)), margin_l), s2_l)
+    t30 = -fadd(fadd(fadd(fsub(t20, fsub(t23, t27)), fsub(t22, t27)), t29), -(s0_l if t21 else s1_l))
+    t31 = fadd(fadd(fsub(f32(0.0), fsub(t25, t26)), fsub(t24, t26)), t30)
+    t32 = fsub(t31, t31) == f32(0.0)
+    t33 = fadd(t25, t31)
+    t34 = t33 if t32 else t25
+    t35 = t34 < f32(0.0) or t34 == f32(0.0) and (fsub(t31, fsub(t33, t25)) if t32 else f32(0.0)) <= f32(0.0)
+    t36 = s4 if t35 else f32(0.0)
+    t37 = fmul(t19, t36)
+    t38 = fmul(fmul(fsub(libdevice.fmaf(-t19, s5, t18), fmul(t19, s5_l)), inverse(s5)), t36)
+    t39 = f32(0.0) if t2 else fadd(libdevice.fmaf(t19, t36, -t37), t38) if t16 else f32(0.0)
+    t40 = f32(0.0) if t1 else t39
+    t41 = s1 if t1 else s0 if t2 else t37 if t16 else f32(0.0)
+    t42 = t40 if fsub(t40, t40) == f32(0.0) else f32(0.0)
+    return t41, t42
 
 
 # s9 = sum over D.1 of (sign(eps - negative[D.1] + positive[D.1])*(s7 if margin + s2 - minimum(s0, s1) >= 0 else
@@ -21285,47 +21438,50 @@ def vjp_eps_f32_s6_core_swap_p_eq_inf(
 def vjp_eps_f32_s9_core_swap_p_eq_inf(
     eps, eps_l, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, s7, s8, s8_l, negative_D1, positive_D1
 ):
-    t1 = fsub(positive_D1, negative_D1)
-    t2 = fadd(t1, eps)
-    t3 = libdevice.fabsf(t2)
-    t4 = -s1
-    t5 = fadd(t3, t4)
-    t6 = fsub(t5, t3)
-    t7 = fsub(t2, t1)
-    t8 = -negative_D1
-    t9 = fsub(t1, t8)
-    t10 = fadd(fsub(t8, fsub(t1, t9)), fsub(positive_D1, t9))
-    t11 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(eps, t7)), t10), eps_l)
-    t12 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t11 if t2 < f32(0.0) else t11), -s1_l)
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = fadd(t5, t12)
-    t15 = (t14 if t13 else t5) == f32(0.0) and (fsub(t12, fsub(t14, t5)) if t13 else f32(0.0)) == f32(0.0)
-    t16 = fadd(t2, t11) if fsub(t11, t11) == f32(0.0) else t2
-    t17 = f32(1.0) if f32(0.0) < t16 else f32(-1.0) if t16 < f32(0.0) else f32(0.0)
-    t18 = fdiv(t17, s8)
-    t19 = fadd(margin, s2)
-    t20 = s0 < s1
-    t21 = -(s0 if t20 else s1)
-    t22 = fadd(t19, t21)
-    t23 = -t22
-    t24 = fadd(f32(0.0), t23)
-    t25 = fsub(t24, f32(0.0))
-    t26 = fsub(t22, t19)
-    t27 = fsub(t19, margin)
-    t28 = fadd(fadd(fadd(fsub(margin, fsub(t19, t27)), fsub(s2, t27)), margin_l), s2_l)
-    t29 = -fadd(fadd(fadd(fsub(t19, fsub(t22, t26)), fsub(t21, t26)), t28), -(s0_l if t20 else s1_l))
-    t30 = fadd(fadd(fsub(f32(0.0), fsub(t24, t25)), fsub(t23, t25)), t29)
-    t31 = fsub(t30, t30) == f32(0.0)
-    t32 = fadd(t24, t30)
-    t33 = t32 if t31 else t24
-    t34 = t33 < f32(0.0) or t33 == f32(0.0) and (fsub(t30, fsub(t32, t24)) if t31 else f32(0.0)) <= f32(0.0)
-    t35 = s7 if t34 else f32(0.0)
-    t36 = fmul(t18, t35)
-    t37 = fmul(fmul(fsub(libdevice.fmaf(-t18, s8, t17), fmul(t18, s8_l)), inverse(s8)), t35)
-    t38 = fadd(libdevice.fmaf(t18, t35, -t36), t37) if t15 else f32(0.0)
-    t39 = t36 if t15 else f32(0.0)
-    t40 = t38 if fsub(t38, t38) == f32(0.0) else f32(0.0)
-    return t39, t40
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = fsub(positive_D1, negative_D1)
+    t4 = fadd(t3, eps)
+    t5 = libdevice.fabsf(t4)
+    t6 = -s1
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fsub(t4, t3)
+    t10 = -negative_D1
+    t11 = fsub(t3, t10)
+    t12 = fadd(fsub(t10, fsub(t3, t11)), fsub(positive_D1, t11))
+    t13 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t12), eps_l)
+    t14 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t13 if t4 < f32(0.0) else t13), -s1_l)
+    t15 = fsub(t14, t14) == f32(0.0)
+    t16 = fadd(t7, t14)
+    t17 = (t16 if t15 else t7) == f32(0.0) and (fsub(t14, fsub(t16, t7)) if t15 else f32(0.0)) == f32(0.0)
+    t18 = fadd(t4, t13) if fsub(t13, t13) == f32(0.0) else t4
+    t19 = f32(1.0) if f32(0.0) < t18 else f32(-1.0) if t18 < f32(0.0) else f32(0.0)
+    t20 = fdiv(t19, s8)
+    t21 = fadd(margin, s2)
+    t22 = s0 < s1
+    t23 = -(s0 if t22 else s1)
+    t24 = fadd(t21, t23)
+    t25 = -t24
+    t26 = fadd(f32(0.0), t25)
+    t27 = fsub(t26, f32(0.0))
+    t28 = fsub(t24, t21)
+    t29 = fsub(t21, margin)
+    t30 = fadd(fadd(fadd(fsub(margin, fsub(t21, t29)), fsub(s2, t29)), margin_l), s2_l)
+    t31 = -fadd(fadd(fadd(fsub(t21, fsub(t24, t28)), fsub(t23, t28)), t30), -(s0_l if t22 else s1_l))
+    t32 = fadd(fadd(fsub(f32(0.0), fsub(t26, t27)), fsub(t25, t27)), t31)
+    t33 = fsub(t32, t32) == f32(0.0)
+    t34 = fadd(t26, t32)
+    t35 = t34 if t33 else t26
+    t36 = t35 < f32(0.0) or t35 == f32(0.0) and (fsub(t32, fsub(t34, t26)) if t33 else f32(0.0)) <= f32(0.0)
+    t37 = s7 if t36 else f32(0.0)
+    t38 = fmul(t20, t37)
+    t39 = fmul(fmul(fsub(libdevice.fmaf(-t20, s8, t19), fmul(t20, s8_l)), inverse(s8)), t37)
+    t40 = f32(0.0) if t2 else fadd(libdevice.fmaf(t20, t37, -t38), t39) if t17 else f32(0.0)
+    t41 = f32(0.0) if t1 else t40
+    t42 = s1 if t1 else s0 if t2 else t38 if t17 else f32(0.0)
+    t43 = t41 if fsub(t41, t41) == f32(0.0) else f32(0.0)
+    return t42, t43
 
 
 # s12 = sum over D.1 of (sign(eps + anchor[D.1] - negative[D.1])*(s10 if margin + s2 - minimum(s0, s1) >= 0 else
@@ -21334,46 +21490,49 @@ def vjp_eps_f32_s9_core_swap_p_eq_inf(
 def vjp_eps_f32_s12_core_swap_p_eq_inf(
     eps, eps_l, margin, margin_l, s0, s0_l, s1, s1_l, s10, s11, s11_l, s2, s2_l, anchor_D1, negative_D1
 ):
-    t1 = fsub(anchor_D1, negative_D1)
-    t2 = fadd(t1, eps)
-    t3 = libdevice.fabsf(t2)
-    t4 = -s0
-    t5 = fadd(t3, t4)
-    t6 = fsub(t5, t3)
-    t7 = fsub(t2, t1)
-    t8 = fsub(t1, anchor_D1)
-    t9 = fadd(fsub(anchor_D1, fsub(t1, t8)), fsub(-negative_D1, t8))
-    t10 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(eps, t7)), t9), eps_l)
-    t11 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t10 if t2 < f32(0.0) else t10), -s0_l)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t5, t11)
-    t14 = (t13 if t12 else t5) == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) == f32(0.0)
-    t15 = fadd(t2, t10) if fsub(t10, t10) == f32(0.0) else t2
-    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
-    t17 = fdiv(t16, s11)
-    t18 = fadd(margin, s2)
-    t19 = s0 < s1
-    t20 = -(s0 if t19 else s1)
-    t21 = fadd(t18, t20)
-    t22 = -t21
-    t23 = fadd(f32(0.0), t22)
-    t24 = fsub(t23, f32(0.0))
-    t25 = fsub(t21, t18)
-    t26 = fsub(t18, margin)
-    t27 = fadd(fadd(fadd(fsub(margin, fsub(t18, t26)), fsub(s2, t26)), margin_l), s2_l)
-    t28 = -fadd(fadd(fadd(fsub(t18, fsub(t21, t25)), fsub(t20, t25)), t27), -(s0_l if t19 else s1_l))
-    t29 = fadd(fadd(fsub(f32(0.0), fsub(t23, t24)), fsub(t22, t24)), t28)
-    t30 = fsub(t29, t29) == f32(0.0)
-    t31 = fadd(t23, t29)
-    t32 = t31 if t30 else t23
-    t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t23)) if t30 else f32(0.0)) <= f32(0.0)
-    t34 = s10 if t33 else f32(0.0)
-    t35 = fmul(t17, t34)
-    t36 = fmul(fmul(fsub(libdevice.fmaf(-t17, s11, t16), fmul(t17, s11_l)), inverse(s11)), t34)
-    t37 = fadd(libdevice.fmaf(t17, t34, -t35), t36) if t14 else f32(0.0)
-    t38 = t35 if t14 else f32(0.0)
-    t39 = t37 if fsub(t37, t37) == f32(0.0) else f32(0.0)
-    return t38, t39
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = fsub(anchor_D1, negative_D1)
+    t4 = fadd(t3, eps)
+    t5 = libdevice.fabsf(t4)
+    t6 = -s0
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fsub(t4, t3)
+    t10 = fsub(t3, anchor_D1)
+    t11 = fadd(fsub(anchor_D1, fsub(t3, t10)), fsub(-negative_D1, t10))
+    t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t11), eps_l)
+    t13 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t12 if t4 < f32(0.0) else t12), -s0_l)
+    t14 = fsub(t13, t13) == f32(0.0)
+    t15 = fadd(t7, t13)
+    t16 = (t15 if t14 else t7) == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) == f32(0.0)
+    t17 = fadd(t4, t12) if fsub(t12, t12) == f32(0.0) else t4
+    t18 = f32(1.0) if f32(0.0) < t17 else f32(-1.0) if t17 < f32(0.0) else f32(0.0)
+    t19 = fdiv(t18, s11)
+    t20 = fadd(margin, s2)
+    t21 = s0 < s1
+    t22 = -(s0 if t21 else s1)
+    t23 = fadd(t20, t22)
+    t24 = -t23
+    t25 = fadd(f32(0.0), t24)
+    t26 = fsub(t25, f32(0.0))
+    t27 = fsub(t23, t20)
+    t28 = fsub(t20, margin)
+    t29 = fadd(fadd(fadd(fsub(margin, fsub(t20, t28)), fsub(s2, t28)), margin_l), s2_l)
+    t30 = -fadd(fadd(fadd(fsub(t20, fsub(t23, t27)), fsub(t22, t27)), t29), -(s0_l if t21 else s1_l))
+    t31 = fadd(fadd(fsub(f32(0.0), fsub(t25, t26)), fsub(t24, t26)), t30)
+    t32 = fsub(t31, t31) == f32(0.0)
+    t33 = fadd(t25, t31)
+    t34 = t33 if t32 else t25
+    t35 = t34 < f32(0.0) or t34 == f32(0.0) and (fsub(t31, fsub(t33, t25)) if t32 else f32(0.0)) <= f32(0.0)
+    t36 = s10 if t35 else f32(0.0)
+    t37 = fmul(t19, t36)
+    t38 = fmul(fmul(fsub(libdevice.fmaf(-t19, s11, t18), fmul(t19, s11_l)), inverse(s11)), t36)
+    t39 = f32(0.0) if t2 else fadd(libdevice.fmaf(t19, t36, -t37), t38) if t16 else f32(0.0)
+    t40 = f32(0.0) if t1 else t39
+    t41 = s1 if t1 else s0 if t2 else t37 if t16 else f32(0.0)
+    t42 = t40 if fsub(t40, t40) == f32(0.0) else f32(0.0)
+    return t41, t42
 
 
 # deps = g*(s12 + s6 + s9)
@@ -21394,45 +21553,47 @@ def vjp_eps_f32_deps_core_swap_p_eq_inf(g, s12, s12_l, s6, s6_l, s9, s9_l):
 #     0)/s5 if Eq(Abs(eps + anchor[D.1] - positive[D.1]), s2) else 0)
 @core
 def vjp_eps_f64_s6_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, s5_l, anchor_D1, positive_D1):
-    t1 = dadd(anchor_D1, -positive_D1)
-    t2 = dadd(t1, eps)
-    t3 = libdevice.fabs(t2)
-    t4 = -s2
-    t5 = dadd(t3, t4)
-    t6 = dadd(t5, -t3)
-    t7 = dadd(t2, -t1)
-    t8 = dadd(t1, -anchor_D1)
-    t9 = dadd(dadd(anchor_D1, -dadd(t1, -t8)), dadd(-positive_D1, -t8))
-    t10 = dadd(dadd(dadd(t1, -dadd(t2, -t7)), dadd(eps, -t7)), t9)
-    t11 = dadd(dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), -t10 if t2 < 0.0 else t10), -s2_l)
-    t12 = dadd(t11, -t11) == 0.0
-    t13 = dadd(t5, t11)
-    t14 = (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0
-    t15 = dadd(t2, t10) if dadd(t10, -t10) == 0.0 else t2
-    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
-    t17 = ddiv(t16, s5)
-    t18 = dadd(margin, s2)
-    t19 = s0 < s1
-    t20 = -(s0 if t19 else s1)
-    t21 = dadd(t18, t20)
-    t22 = -t21
-    t23 = dadd(0.0, t22)
-    t24 = dadd(t23, -0.0)
-    t25 = dadd(t21, -t18)
-    t26 = dadd(t18, -margin)
-    t27 = dadd(dadd(dadd(margin, -dadd(t18, -t26)), dadd(s2, -t26)), s2_l)
-    t28 = -dadd(dadd(dadd(dadd(t18, -dadd(t21, -t25)), dadd(t20, -t25)), t27), -(s0_l if t19 else s1_l))
-    t29 = dadd(dadd(dadd(0.0, -dadd(t23, -t24)), dadd(t22, -t24)), t28)
-    t30 = dadd(t29, -t29) == 0.0
-    t31 = dadd(t23, t29)
-    t32 = t31 if t30 else t23
-    t33 = s4 if t32 < 0.0 or t32 == 0.0 and (dadd(t29, -dadd(t31, -t23)) if t30 else 0.0) <= 0.0 else 0.0
-    t34 = dmul(t17, t33)
-    t35 = dmul(ddiv(dadd(libdevice.fma(-t17, s5, t16), -dmul(t17, s5_l)), s5), t33)
-    t36 = dadd(libdevice.fma(t17, t33, -t34), t35) if t14 else 0.0
-    t37 = t34 if t14 else 0.0
-    t38 = t36 if dadd(t36, -t36) == 0.0 else 0.0
-    return t37, t38
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = dadd(anchor_D1, -positive_D1)
+    t4 = dadd(t3, eps)
+    t5 = libdevice.fabs(t4)
+    t6 = -s2
+    t7 = dadd(t5, t6)
+    t8 = dadd(t7, -t5)
+    t9 = dadd(t4, -t3)
+    t10 = dadd(t3, -anchor_D1)
+    t11 = dadd(dadd(anchor_D1, -dadd(t3, -t10)), dadd(-positive_D1, -t10))
+    t12 = dadd(dadd(dadd(t3, -dadd(t4, -t9)), dadd(eps, -t9)), t11)
+    t13 = dadd(dadd(dadd(dadd(t5, -dadd(t7, -t8)), dadd(t6, -t8)), -t12 if t4 < 0.0 else t12), -s2_l)
+    t14 = dadd(t13, -t13) == 0.0
+    t15 = dadd(t7, t13)
+    t16 = (t15 if t14 else t7) == 0.0 and (dadd(t13, -dadd(t15, -t7)) if t14 else 0.0) == 0.0
+    t17 = dadd(t4, t12) if dadd(t12, -t12) == 0.0 else t4
+    t18 = 1.0 if 0.0 < t17 else -1.0 if t17 < 0.0 else 0.0
+    t19 = ddiv(t18, s5)
+    t20 = dadd(margin, s2)
+    t21 = s0 < s1
+    t22 = -(s0 if t21 else s1)
+    t23 = dadd(t20, t22)
+    t24 = -t23
+    t25 = dadd(0.0, t24)
+    t26 = dadd(t25, -0.0)
+    t27 = dadd(t23, -t20)
+    t28 = dadd(t20, -margin)
+    t29 = dadd(dadd(dadd(margin, -dadd(t20, -t28)), dadd(s2, -t28)), s2_l)
+    t30 = -dadd(dadd(dadd(dadd(t20, -dadd(t23, -t27)), dadd(t22, -t27)), t29), -(s0_l if t21 else s1_l))
+    t31 = dadd(dadd(dadd(0.0, -dadd(t25, -t26)), dadd(t24, -t26)), t30)
+    t32 = dadd(t31, -t31) == 0.0
+    t33 = dadd(t25, t31)
+    t34 = t33 if t32 else t25
+    t35 = s4 if t34 < 0.0 or t34 == 0.0 and (dadd(t31, -dadd(t33, -t25)) if t32 else 0.0) <= 0.0 else 0.0
+    t36 = dmul(t19, t35)
+    t37 = dmul(ddiv(dadd(libdevice.fma(-t19, s5, t18), -dmul(t19, s5_l)), s5), t35)
+    t38 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(t19, t35, -t36), t37) if t16 else 0.0
+    t39 = s1 if t1 else s0 if t2 else t36 if t16 else 0.0
+    t40 = t38 if dadd(t38, -t38) == 0.0 else 0.0
+    return t39, t40
 
 
 # s9 = sum over D.1 of (sign(eps - negative[D.1] + positive[D.1])*(s7 if margin + s2 - minimum(s0, s1) >= 0 else
@@ -21441,46 +21602,48 @@ def vjp_eps_f64_s6_core_swap_p_eq_inf(eps, margin, s0, s0_l, s1, s1_l, s2, s2_l,
 def vjp_eps_f64_s9_core_swap_p_eq_inf(
     eps, margin, s0, s0_l, s1, s1_l, s2, s2_l, s7, s8, s8_l, negative_D1, positive_D1
 ):
-    t1 = dadd(positive_D1, -negative_D1)
-    t2 = dadd(t1, eps)
-    t3 = libdevice.fabs(t2)
-    t4 = -s1
-    t5 = dadd(t3, t4)
-    t6 = dadd(t5, -t3)
-    t7 = dadd(t2, -t1)
-    t8 = -negative_D1
-    t9 = dadd(t1, -t8)
-    t10 = dadd(dadd(t8, -dadd(t1, -t9)), dadd(positive_D1, -t9))
-    t11 = dadd(dadd(dadd(t1, -dadd(t2, -t7)), dadd(eps, -t7)), t10)
-    t12 = dadd(dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), -t11 if t2 < 0.0 else t11), -s1_l)
-    t13 = dadd(t12, -t12) == 0.0
-    t14 = dadd(t5, t12)
-    t15 = (t14 if t13 else t5) == 0.0 and (dadd(t12, -dadd(t14, -t5)) if t13 else 0.0) == 0.0
-    t16 = dadd(t2, t11) if dadd(t11, -t11) == 0.0 else t2
-    t17 = 1.0 if 0.0 < t16 else -1.0 if t16 < 0.0 else 0.0
-    t18 = ddiv(t17, s8)
-    t19 = dadd(margin, s2)
-    t20 = s0 < s1
-    t21 = -(s0 if t20 else s1)
-    t22 = dadd(t19, t21)
-    t23 = -t22
-    t24 = dadd(0.0, t23)
-    t25 = dadd(t24, -0.0)
-    t26 = dadd(t22, -t19)
-    t27 = dadd(t19, -margin)
-    t28 = dadd(dadd(dadd(margin, -dadd(t19, -t27)), dadd(s2, -t27)), s2_l)
-    t29 = -dadd(dadd(dadd(dadd(t19, -dadd(t22, -t26)), dadd(t21, -t26)), t28), -(s0_l if t20 else s1_l))
-    t30 = dadd(dadd(dadd(0.0, -dadd(t24, -t25)), dadd(t23, -t25)), t29)
-    t31 = dadd(t30, -t30) == 0.0
-    t32 = dadd(t24, t30)
-    t33 = t32 if t31 else t24
-    t34 = s7 if t33 < 0.0 or t33 == 0.0 and (dadd(t30, -dadd(t32, -t24)) if t31 else 0.0) <= 0.0 else 0.0
-    t35 = dmul(t18, t34)
-    t36 = dmul(ddiv(dadd(libdevice.fma(-t18, s8, t17), -dmul(t18, s8_l)), s8), t34)
-    t37 = dadd(libdevice.fma(t18, t34, -t35), t36) if t15 else 0.0
-    t38 = t35 if t15 else 0.0
-    t39 = t37 if dadd(t37, -t37) == 0.0 else 0.0
-    return t38, t39
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = dadd(positive_D1, -negative_D1)
+    t4 = dadd(t3, eps)
+    t5 = libdevice.fabs(t4)
+    t6 = -s1
+    t7 = dadd(t5, t6)
+    t8 = dadd(t7, -t5)
+    t9 = dadd(t4, -t3)
+    t10 = -negative_D1
+    t11 = dadd(t3, -t10)
+    t12 = dadd(dadd(t10, -dadd(t3, -t11)), dadd(positive_D1, -t11))
+    t13 = dadd(dadd(dadd(t3, -dadd(t4, -t9)), dadd(eps, -t9)), t12)
+    t14 = dadd(dadd(dadd(dadd(t5, -dadd(t7, -t8)), dadd(t6, -t8)), -t13 if t4 < 0.0 else t13), -s1_l)
+    t15 = dadd(t14, -t14) == 0.0
+    t16 = dadd(t7, t14)
+    t17 = (t16 if t15 else t7) == 0.0 and (dadd(t14, -dadd(t16, -t7)) if t15 else 0.0) == 0.0
+    t18 = dadd(t4, t13) if dadd(t13, -t13) == 0.0 else t4
+    t19 = 1.0 if 0.0 < t18 else -1.0 if t18 < 0.0 else 0.0
+    t20 = ddiv(t19, s8)
+    t21 = dadd(margin, s2)
+    t22 = s0 < s1
+    t23 = -(s0 if t22 else s1)
+    t24 = dadd(t21, t23)
+    t25 = -t24
+    t26 = dadd(0.0, t25)
+    t27 = dadd(t26, -0.0)
+    t28 = dadd(t24, -t21)
+    t29 = dadd(t21, -margin)
+    t30 = dadd(dadd(dadd(margin, -dadd(t21, -t29)), dadd(s2, -t29)), s2_l)
+    t31 = -dadd(dadd(dadd(dadd(t21, -dadd(t24, -t28)), dadd(t23, -t28)), t30), -(s0_l if t22 else s1_l))
+    t32 = dadd(dadd(dadd(0.0, -dadd(t26, -t27)), dadd(t25, -t27)), t31)
+    t33 = dadd(t32, -t32) == 0.0
+    t34 = dadd(t26, t32)
+    t35 = t34 if t33 else t26
+    t36 = s7 if t35 < 0.0 or t35 == 0.0 and (dadd(t32, -dadd(t34, -t26)) if t33 else 0.0) <= 0.0 else 0.0
+    t37 = dmul(t20, t36)
+    t38 = dmul(ddiv(dadd(libdevice.fma(-t20, s8, t19), -dmul(t20, s8_l)), s8), t36)
+    t39 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(t20, t36, -t37), t38) if t17 else 0.0
+    t40 = s1 if t1 else s0 if t2 else t37 if t17 else 0.0
+    t41 = t39 if dadd(t39, -t39) == 0.0 else 0.0
+    return t40, t41
 
 
 # s12 = sum over D.1 of (sign(eps + anchor[D.1] - negative[D.1])*(s10 if margin + s2 - minimum(s0, s1) >= 0 else
@@ -21489,45 +21652,47 @@ def vjp_eps_f64_s9_core_swap_p_eq_inf(
 def vjp_eps_f64_s12_core_swap_p_eq_inf(
     eps, margin, s0, s0_l, s1, s1_l, s10, s11, s11_l, s2, s2_l, anchor_D1, negative_D1
 ):
-    t1 = dadd(anchor_D1, -negative_D1)
-    t2 = dadd(t1, eps)
-    t3 = libdevice.fabs(t2)
-    t4 = -s0
-    t5 = dadd(t3, t4)
-    t6 = dadd(t5, -t3)
-    t7 = dadd(t2, -t1)
-    t8 = dadd(t1, -anchor_D1)
-    t9 = dadd(dadd(anchor_D1, -dadd(t1, -t8)), dadd(-negative_D1, -t8))
-    t10 = dadd(dadd(dadd(t1, -dadd(t2, -t7)), dadd(eps, -t7)), t9)
-    t11 = dadd(dadd(dadd(dadd(t3, -dadd(t5, -t6)), dadd(t4, -t6)), -t10 if t2 < 0.0 else t10), -s0_l)
-    t12 = dadd(t11, -t11) == 0.0
-    t13 = dadd(t5, t11)
-    t14 = (t13 if t12 else t5) == 0.0 and (dadd(t11, -dadd(t13, -t5)) if t12 else 0.0) == 0.0
-    t15 = dadd(t2, t10) if dadd(t10, -t10) == 0.0 else t2
-    t16 = 1.0 if 0.0 < t15 else -1.0 if t15 < 0.0 else 0.0
-    t17 = ddiv(t16, s11)
-    t18 = dadd(margin, s2)
-    t19 = s0 < s1
-    t20 = -(s0 if t19 else s1)
-    t21 = dadd(t18, t20)
-    t22 = -t21
-    t23 = dadd(0.0, t22)
-    t24 = dadd(t23, -0.0)
-    t25 = dadd(t21, -t18)
-    t26 = dadd(t18, -margin)
-    t27 = dadd(dadd(dadd(margin, -dadd(t18, -t26)), dadd(s2, -t26)), s2_l)
-    t28 = -dadd(dadd(dadd(dadd(t18, -dadd(t21, -t25)), dadd(t20, -t25)), t27), -(s0_l if t19 else s1_l))
-    t29 = dadd(dadd(dadd(0.0, -dadd(t23, -t24)), dadd(t22, -t24)), t28)
-    t30 = dadd(t29, -t29) == 0.0
-    t31 = dadd(t23, t29)
-    t32 = t31 if t30 else t23
-    t33 = s10 if t32 < 0.0 or t32 == 0.0 and (dadd(t29, -dadd(t31, -t23)) if t30 else 0.0) <= 0.0 else 0.0
-    t34 = dmul(t17, t33)
-    t35 = dmul(ddiv(dadd(libdevice.fma(-t17, s11, t16), -dmul(t17, s11_l)), s11), t33)
-    t36 = dadd(libdevice.fma(t17, t33, -t34), t35) if t14 else 0.0
-    t37 = t34 if t14 else 0.0
-    t38 = t36 if dadd(t36, -t36) == 0.0 else 0.0
-    return t37, t38
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = dadd(anchor_D1, -negative_D1)
+    t4 = dadd(t3, eps)
+    t5 = libdevice.fabs(t4)
+    t6 = -s0
+    t7 = dadd(t5, t6)
+    t8 = dadd(t7, -t5)
+    t9 = dadd(t4, -t3)
+    t10 = dadd(t3, -anchor_D1)
+    t11 = dadd(dadd(anchor_D1, -dadd(t3, -t10)), dadd(-negative_D1, -t10))
+    t12 = dadd(dadd(dadd(t3, -dadd(t4, -t9)), dadd(eps, -t9)), t11)
+    t13 = dadd(dadd(dadd(dadd(t5, -dadd(t7, -t8)), dadd(t6, -t8)), -t12 if t4 < 0.0 else t12), -s0_l)
+    t14 = dadd(t13, -t13) == 0.0
+    t15 = dadd(t7, t13)
+    t16 = (t15 if t14 else t7) == 0.0 and (dadd(t13, -dadd(t15, -t7)) if t14 else 0.0) == 0.0
+    t17 = dadd(t4, t12) if dadd(t12, -t12) == 0.0 else t4
+    t18 = 1.0 if 0.0 < t17 else -1.0 if t17 < 0.0 else 0.0
+    t19 = ddiv(t18, s11)
+    t20 = dadd(margin, s2)
+    t21 = s0 < s1
+    t22 = -(s0 if t21 else s1)
+    t23 = dadd(t20, t22)
+    t24 = -t23
+    t25 = dadd(0.0, t24)
+    t26 = dadd(t25, -0.0)
+    t27 = dadd(t23, -t20)
+    t28 = dadd(t20, -margin)
+    t29 = dadd(dadd(dadd(margin, -dadd(t20, -t28)), dadd(s2, -t28)), s2_l)
+    t30 = -dadd(dadd(dadd(dadd(t20, -dadd(t23, -t27)), dadd(t22, -t27)), t29), -(s0_l if t21 else s1_l))
+    t31 = dadd(dadd(dadd(0.0, -dadd(t25, -t26)), dadd(t24, -t26)), t30)
+    t32 = dadd(t31, -t31) == 0.0
+    t33 = dadd(t25, t31)
+    t34 = t33 if t32 else t25
+    t35 = s10 if t34 < 0.0 or t34 == 0.0 and (dadd(t31, -dadd(t33, -t25)) if t32 else 0.0) <= 0.0 else 0.0
+    t36 = dmul(t19, t35)
+    t37 = dmul(ddiv(dadd(libdevice.fma(-t19, s11, t18), -dmul(t19, s11_l)), s11), t35)
+    t38 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(t19, t35, -t36), t37) if t16 else 0.0
+    t39 = s1 if t1 else s0 if t2 else t36 if t16 else 0.0
+    t40 = t38 if dadd(t38, -t38) == 0.0 else 0.0
+    return t39, t40
 
 
 # deps = g*(s12 + s6 + s9)
@@ -26290,169 +26455,179 @@ def vjp_f32_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l):
 #     1/sqrt(s2))/4)) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f32_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, margin_l, s2, s2_l):
-    t1 = fdiv(e2, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e0, m1)
-    t4 = fdiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
-    t15 = -t3
-    t16 = fmul(fadd(libdevice.fmaf(t15, m1, e0), e0_l), inverse(m1))
-    t17 = -t4
-    t18 = fmul(fadd(libdevice.fmaf(t17, m2, e1), e1_l), inverse(m2))
-    t19 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t14), -(t16 if t5 else t18))
-    t20 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t19)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t9, t20)
-    t23 = t22 if t21 else t9
-    t24 = t23 < f32(0.0) or t23 == f32(0.0) and (fsub(t20, fsub(t22, t9)) if t21 else f32(0.0)) <= f32(0.0)
-    t25 = fadd(t3, t17)
-    t26 = fsub(t25, t3)
-    t27 = fadd(fadd(fadd(fsub(t3, fsub(t25, t26)), fsub(t17, t26)), t16), -t18)
-    t28 = fsub(t27, t27) == f32(0.0)
-    t29 = fadd(t25, t27)
-    t30 = t29 if t28 else t25
-    t31 = t30 < f32(0.0) or t30 == f32(0.0) and (fsub(t27, fsub(t29, t25)) if t28 else f32(0.0)) < f32(0.0)
-    t32 = fadd(t4, t15)
-    t33 = fsub(t32, t4)
-    t34 = fadd(fadd(fadd(fsub(t4, fsub(t32, t33)), fsub(t15, t33)), t18), -t16)
-    t35 = fsub(t34, t34) == f32(0.0)
-    t36 = fadd(t32, t34)
-    t37 = t36 if t35 else t32
-    t38 = t37 < f32(0.0) or t37 == f32(0.0) and (fsub(t34, fsub(t36, t32)) if t35 else f32(0.0)) < f32(0.0)
-    t39 = fadd(s2, f32(-0.0))
-    t40 = fsub(t39, s2)
-    t41 = fadd(fadd(fsub(s2, fsub(t39, t40)), fsub(f32(-0.0), t40)), s2_l)
-    t42 = fsub(t41, t41) == f32(0.0)
-    t43 = fadd(t39, t41)
-    t44 = (t43 if t42 else t39) == f32(0.0) and (fsub(t41, fsub(t43, t39)) if t42 else f32(0.0)) == f32(0.0)
-    t45 = libdevice.fsqrt_rn(s2)
-    t46 = fdiv(f32(1.0), t45)
-    t47 = fmul(t46, fmul(fadd(libdevice.fmaf(-t45, t45, s2), s2_l), inverse(fadd(t45, t45))))
-    t48 = f32(0.0) if t44 else fmul(fsub(libdevice.fmaf(-t46, t45, f32(1.0)), t47), inverse(t45))
-    t49 = -(f32(0.0) if t31 else fmul(t48, f32(0.5)) if t38 else fmul(t48, f32(0.25))) if t24 else f32(0.0)
-    t50 = fsub(t49, t49) == f32(0.0)
-    t51 = f32(0.0) if t44 else t46
-    t52 = -(f32(0.0) if t31 else fmul(t51, f32(0.5)) if t38 else fmul(t51, f32(0.25))) if t24 else f32(0.0)
-    t53 = fadd(t52, t49)
-    t54 = t53 if t50 else t52
-    t55 = (fsub(t49, fsub(t53, t52)) if t50 else f32(0.0)) if fsub(t54, t54) == f32(0.0) else f32(0.0)
-    return t54, t55
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e2, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e0, m1)
+    t6 = fdiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
+    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t17 = -t5
+    t18 = fmul(fadd(libdevice.fmaf(t17, m1, e0), e0_l), inverse(m1))
+    t19 = -t6
+    t20 = fmul(fadd(libdevice.fmaf(t19, m2, e1), e1_l), inverse(m2))
+    t21 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), -(t18 if t7 else t20))
+    t22 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t21)
+    t23 = fsub(t22, t22) == f32(0.0)
+    t24 = fadd(t11, t22)
+    t25 = t24 if t23 else t11
+    t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t11)) if t23 else f32(0.0)) <= f32(0.0)
+    t27 = fadd(t5, t19)
+    t28 = fsub(t27, t5)
+    t29 = fadd(fadd(fadd(fsub(t5, fsub(t27, t28)), fsub(t19, t28)), t18), -t20)
+    t30 = fsub(t29, t29) == f32(0.0)
+    t31 = fadd(t27, t29)
+    t32 = t31 if t30 else t27
+    t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) < f32(0.0)
+    t34 = fadd(t6, t17)
+    t35 = fsub(t34, t6)
+    t36 = fadd(fadd(fadd(fsub(t6, fsub(t34, t35)), fsub(t17, t35)), t20), -t18)
+    t37 = fsub(t36, t36) == f32(0.0)
+    t38 = fadd(t34, t36)
+    t39 = t38 if t37 else t34
+    t40 = t39 < f32(0.0) or t39 == f32(0.0) and (fsub(t36, fsub(t38, t34)) if t37 else f32(0.0)) < f32(0.0)
+    t41 = fadd(s2, f32(-0.0))
+    t42 = fsub(t41, s2)
+    t43 = fadd(fadd(fsub(s2, fsub(t41, t42)), fsub(f32(-0.0), t42)), s2_l)
+    t44 = fsub(t43, t43) == f32(0.0)
+    t45 = fadd(t41, t43)
+    t46 = (t45 if t44 else t41) == f32(0.0) and (fsub(t43, fsub(t45, t41)) if t44 else f32(0.0)) == f32(0.0)
+    t47 = libdevice.fsqrt_rn(s2)
+    t48 = fdiv(f32(1.0), t47)
+    t49 = fmul(t48, fmul(fadd(libdevice.fmaf(-t47, t47, s2), s2_l), inverse(fadd(t47, t47))))
+    t50 = f32(0.0) if t46 else fmul(fsub(libdevice.fmaf(-t48, t47, f32(1.0)), t49), inverse(t47))
+    t51 = -(f32(0.0) if t33 else fmul(t50, f32(0.5)) if t40 else fmul(t50, f32(0.25))) if t26 else f32(0.0)
+    t52 = f32(0.0) if t1 else f32(0.0) if t2 else t51
+    t53 = fsub(t52, t52) == f32(0.0)
+    t54 = f32(0.0) if t46 else t48
+    t55 = -(f32(0.0) if t33 else fmul(t54, f32(0.5)) if t40 else fmul(t54, f32(0.25))) if t26 else f32(0.0)
+    t56 = e1 if t1 else e0 if t2 else t55
+    t57 = fadd(t56, t52)
+    t58 = t57 if t53 else t56
+    t59 = (fsub(t52, fsub(t57, t56)) if t53 else f32(0.0)) if fsub(t58, t58) == f32(0.0) else f32(0.0)
+    return t58, t59
 
 
 # s5 = (-((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0) else
 #     1/sqrt(s1))/4)) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f32_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, margin_l, s1, s1_l):
-    t1 = fdiv(e2, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e0, m1)
-    t4 = fdiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
-    t15 = -t3
-    t16 = fmul(fadd(libdevice.fmaf(t15, m1, e0), e0_l), inverse(m1))
-    t17 = -t4
-    t18 = fmul(fadd(libdevice.fmaf(t17, m2, e1), e1_l), inverse(m2))
-    t19 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t14), -(t16 if t5 else t18))
-    t20 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t19)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t9, t20)
-    t23 = t22 if t21 else t9
-    t24 = t23 < f32(0.0) or t23 == f32(0.0) and (fsub(t20, fsub(t22, t9)) if t21 else f32(0.0)) <= f32(0.0)
-    t25 = fadd(t3, t17)
-    t26 = fsub(t25, t3)
-    t27 = fadd(fadd(fadd(fsub(t3, fsub(t25, t26)), fsub(t17, t26)), t16), -t18)
-    t28 = fsub(t27, t27) == f32(0.0)
-    t29 = fadd(t25, t27)
-    t30 = t29 if t28 else t25
-    t31 = t30 < f32(0.0) or t30 == f32(0.0) and (fsub(t27, fsub(t29, t25)) if t28 else f32(0.0)) < f32(0.0)
-    t32 = fadd(s1, f32(-0.0))
-    t33 = fsub(t32, s1)
-    t34 = fadd(fadd(fsub(s1, fsub(t32, t33)), fsub(f32(-0.0), t33)), s1_l)
-    t35 = fsub(t34, t34) == f32(0.0)
-    t36 = fadd(t32, t34)
-    t37 = (t36 if t35 else t32) == f32(0.0) and (fsub(t34, fsub(t36, t32)) if t35 else f32(0.0)) == f32(0.0)
-    t38 = libdevice.fsqrt_rn(s1)
-    t39 = fdiv(f32(1.0), t38)
-    t40 = fmul(t39, fmul(fadd(libdevice.fmaf(-t38, t38, s1), s1_l), inverse(fadd(t38, t38))))
-    t41 = f32(0.0) if t37 else fmul(fsub(libdevice.fmaf(-t39, t38, f32(1.0)), t40), inverse(t38))
-    t42 = fadd(t4, t15)
-    t43 = fsub(t42, t4)
-    t44 = fadd(fadd(fadd(fsub(t4, fsub(t42, t43)), fsub(t15, t43)), t18), -t16)
-    t45 = fsub(t44, t44) == f32(0.0)
-    t46 = fadd(t42, t44)
-    t47 = t46 if t45 else t42
-    t48 = t47 < f32(0.0) or t47 == f32(0.0) and (fsub(t44, fsub(t46, t42)) if t45 else f32(0.0)) < f32(0.0)
-    t49 = -(fmul(t41, f32(0.5)) if t31 else f32(0.0) if t48 else fmul(t41, f32(0.25))) if t24 else f32(0.0)
-    t50 = fsub(t49, t49) == f32(0.0)
-    t51 = f32(0.0) if t37 else t39
-    t52 = -(fmul(t51, f32(0.5)) if t31 else f32(0.0) if t48 else fmul(t51, f32(0.25))) if t24 else f32(0.0)
-    t53 = fadd(t52, t49)
-    t54 = t53 if t50 else t52
-    t55 = (fsub(t49, fsub(t53, t52)) if t50 else f32(0.0)) if fsub(t54, t54) == f32(0.0) else f32(0.0)
-    return t54, t55
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e2, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e0, m1)
+    t6 = fdiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
+    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t17 = -t5
+    t18 = fmul(fadd(libdevice.fmaf(t17, m1, e0), e0_l), inverse(m1))
+    t19 = -t6
+    t20 = fmul(fadd(libdevice.fmaf(t19, m2, e1), e1_l), inverse(m2))
+    t21 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), -(t18 if t7 else t20))
+    t22 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t21)
+    t23 = fsub(t22, t22) == f32(0.0)
+    t24 = fadd(t11, t22)
+    t25 = t24 if t23 else t11
+    t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t11)) if t23 else f32(0.0)) <= f32(0.0)
+    t27 = fadd(t5, t19)
+    t28 = fsub(t27, t5)
+    t29 = fadd(fadd(fadd(fsub(t5, fsub(t27, t28)), fsub(t19, t28)), t18), -t20)
+    t30 = fsub(t29, t29) == f32(0.0)
+    t31 = fadd(t27, t29)
+    t32 = t31 if t30 else t27
+    t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) < f32(0.0)
+    t34 = fadd(s1, f32(-0.0))
+    t35 = fsub(t34, s1)
+    t36 = fadd(fadd(fsub(s1, fsub(t34, t35)), fsub(f32(-0.0), t35)), s1_l)
+    t37 = fsub(t36, t36) == f32(0.0)
+    t38 = fadd(t34, t36)
+    t39 = (t38 if t37 else t34) == f32(0.0) and (fsub(t36, fsub(t38, t34)) if t37 else f32(0.0)) == f32(0.0)
+    t40 = libdevice.fsqrt_rn(s1)
+    t41 = fdiv(f32(1.0), t40)
+    t42 = fmul(t41, fmul(fadd(libdevice.fmaf(-t40, t40, s1), s1_l), inverse(fadd(t40, t40))))
+    t43 = f32(0.0) if t39 else fmul(fsub(libdevice.fmaf(-t41, t40, f32(1.0)), t42), inverse(t40))
+    t44 = fadd(t6, t17)
+    t45 = fsub(t44, t6)
+    t46 = fadd(fadd(fadd(fsub(t6, fsub(t44, t45)), fsub(t17, t45)), t20), -t18)
+    t47 = fsub(t46, t46) == f32(0.0)
+    t48 = fadd(t44, t46)
+    t49 = t48 if t47 else t44
+    t50 = t49 < f32(0.0) or t49 == f32(0.0) and (fsub(t46, fsub(t48, t44)) if t47 else f32(0.0)) < f32(0.0)
+    t51 = -(fmul(t43, f32(0.5)) if t33 else f32(0.0) if t50 else fmul(t43, f32(0.25))) if t26 else f32(0.0)
+    t52 = f32(0.0) if t1 else f32(0.0) if t2 else t51
+    t53 = fsub(t52, t52) == f32(0.0)
+    t54 = f32(0.0) if t39 else t41
+    t55 = -(fmul(t54, f32(0.5)) if t33 else f32(0.0) if t50 else fmul(t54, f32(0.25))) if t26 else f32(0.0)
+    t56 = e1 if t1 else e0 if t2 else t55
+    t57 = fadd(t56, t52)
+    t58 = t57 if t53 else t56
+    t59 = (fsub(t52, fsub(t57, t56)) if t53 else f32(0.0)) if fsub(t58, t58) == f32(0.0) else f32(0.0)
+    return t58, t59
 
 
 # s6 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f32_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, margin_l, s0, s0_l):
-    t1 = fdiv(e2, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e0, m1)
-    t4 = fdiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
-    t15 = inverse(m1 if t5 else m2)
-    t16 = fmul(fadd(libdevice.fmaf(-t3, m1, e0), e0_l), t15)
-    t17 = -(t16 if t5 else fmul(fadd(libdevice.fmaf(-t4, m2, e1), e1_l), t15))
-    t18 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t14), t17)
-    t19 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t18)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t9, t19)
-    t22 = t21 if t20 else t9
-    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t9)) if t20 else f32(0.0)) <= f32(0.0)
-    t24 = fadd(s0, f32(-0.0))
-    t25 = fsub(t24, s0)
-    t26 = fadd(fadd(fsub(s0, fsub(t24, t25)), fsub(f32(-0.0), t25)), s0_l)
-    t27 = fsub(t26, t26) == f32(0.0)
-    t28 = fadd(t24, t26)
-    t29 = (t28 if t27 else t24) == f32(0.0) and (fsub(t26, fsub(t28, t24)) if t27 else f32(0.0)) == f32(0.0)
-    t30 = libdevice.fsqrt_rn(s0)
-    t31 = fdiv(f32(1.0), t30)
-    t32 = fmul(t31, fmul(fadd(libdevice.fmaf(-t30, t30, s0), s0_l), inverse(fadd(t30, t30))))
-    t33 = f32(0.0) if t29 else fmul(fsub(libdevice.fmaf(-t31, t30, f32(1.0)), t32), inverse(t30))
-    t34 = fmul(t33, f32(0.5)) if t23 else f32(0.0)
-    t35 = fsub(t34, t34) == f32(0.0)
-    t36 = fmul(f32(0.0) if t29 else t31, f32(0.5)) if t23 else f32(0.0)
-    t37 = fadd(t36, t34)
-    t38 = t37 if t35 else t36
-    t39 = (fsub(t34, fsub(t37, t36)) if t35 else f32(0.0)) if fsub(t38, t38) == f32(0.0) else f32(0.0)
-    return t38, t39
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e2, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e0, m1)
+    t6 = fdiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
+    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t17 = inverse(m1 if t7 else m2)
+    t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
+    t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
+    t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
+    t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t11, t21)
+    t24 = t23 if t22 else t11
+    t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
+    t26 = fadd(s0, f32(-0.0))
+    t27 = fsub(t26, s0)
+    t28 = fadd(fadd(fsub(s0, fsub(t26, t27)), fsub(f32(-0.0), t27)), s0_l)
+    t29 = fsub(t28, t28) == f32(0.0)
+    t30 = fadd(t26, t28)
+    t31 = (t30 if t29 else t26) == f32(0.0) and (fsub(t28, fsub(t30, t26)) if t29 else f32(0.0)) == f32(0.0)
+    t32 = libdevice.fsqrt_rn(s0)
+    t33 = fdiv(f32(1.0), t32)
+    t34 = fmul(t33, fmul(fadd(libdevice.fmaf(-t32, t32, s0), s0_l), inverse(fadd(t32, t32))))
+    t35 = f32(0.0) if t31 else fmul(fsub(libdevice.fmaf(-t33, t32, f32(1.0)), t34), inverse(t32))
+    t36 = f32(0.0) if t1 else f32(0.0) if t2 else fmul(t35, f32(0.5)) if t25 else f32(0.0)
+    t37 = fsub(t36, t36) == f32(0.0)
+    t38 = e1 if t1 else e0 if t2 else fmul(f32(0.0) if t31 else t33, f32(0.5)) if t25 else f32(0.0)
+    t39 = fadd(t38, t36)
+    t40 = t39 if t37 else t38
+    t41 = (fsub(t36, fsub(t39, t38)) if t37 else f32(0.0)) if fsub(t40, t40) == f32(0.0) else f32(0.0)
+    return t40, t41
 
 
 # danchor[D] = (g*(2*s5*y1[D] + 2*s6*y0[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -26460,42 +26635,44 @@ def vjp_f32_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m
 def vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(
     e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, margin_l, s5, s5_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l
 ):
-    t1 = fdiv(e2, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e0, m1)
-    t4 = fdiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
-    t15 = inverse(m1 if t5 else m2)
-    t16 = fmul(fadd(libdevice.fmaf(-t3, m1, e0), e0_l), t15)
-    t17 = -(t16 if t5 else fmul(fadd(libdevice.fmaf(-t4, m2, e1), e1_l), t15))
-    t18 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t14), t17)
-    t19 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t18)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t9, t19)
-    t22 = t21 if t20 else t9
-    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t9)) if t20 else f32(0.0)) <= f32(0.0)
-    t24 = fmul(y0_D, f32(2.0))
-    t25 = fmul(t24, s6)
-    t26 = fmul(y1_D, f32(2.0))
-    t27 = fmul(t26, s5)
-    t28 = fadd(t25, t27)
-    t29 = fmul(g, t28)
-    t30 = fsub(t28, t25)
-    t31 = fadd(fadd(libdevice.fmaf(t24, s6, -t25), fmul(t24, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
-    t32 = fadd(fadd(libdevice.fmaf(t26, s5, -t27), fmul(t26, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
-    t33 = fmul(g, fadd(fadd(fadd(fsub(t25, fsub(t28, t30)), fsub(t27, t30)), t31), t32))
-    t34 = fadd(libdevice.fmaf(g, t28, -t29), t33) if t23 else f32(0.0)
-    t35 = t29 if t23 else f32(0.0)
-    return fadd(t35, t34) if fsub(t34, t34) == f32(0.0) else t35
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e2, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e0, m1)
+    t6 = fdiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
+    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t17 = inverse(m1 if t7 else m2)
+    t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
+    t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
+    t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
+    t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t11, t21)
+    t24 = t23 if t22 else t11
+    t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
+    t26 = fmul(y0_D, f32(2.0))
+    t27 = fmul(t26, s6)
+    t28 = fmul(y1_D, f32(2.0))
+    t29 = fmul(t28, s5)
+    t30 = fadd(t27, t29)
+    t31 = fmul(g, t30)
+    t32 = fsub(t30, t27)
+    t33 = fadd(fadd(libdevice.fmaf(t26, s6, -t27), fmul(t26, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
+    t34 = fadd(fadd(libdevice.fmaf(t28, s5, -t29), fmul(t28, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
+    t35 = fmul(g, fadd(fadd(fadd(fsub(t27, fsub(t30, t32)), fsub(t29, t32)), t33), t34))
+    t36 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t30, -t31), t35) if t25 else f32(0.0)
+    t37 = e1 if t1 else e0 if t2 else t31 if t25 else f32(0.0)
+    return fadd(t37, t36) if fsub(t36, t36) == f32(0.0) else t37
 
 
 # dpositive[D] = (g*(2*s4*y2[D] - 2*s6*y0[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -26503,42 +26680,44 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(
 def vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(
     e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, margin_l, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y2_D, y2_D_l
 ):
-    t1 = fdiv(e2, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e0, m1)
-    t4 = fdiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
-    t15 = inverse(m1 if t5 else m2)
-    t16 = fmul(fadd(libdevice.fmaf(-t3, m1, e0), e0_l), t15)
-    t17 = -(t16 if t5 else fmul(fadd(libdevice.fmaf(-t4, m2, e1), e1_l), t15))
-    t18 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t14), t17)
-    t19 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t18)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t9, t19)
-    t22 = t21 if t20 else t9
-    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t9)) if t20 else f32(0.0)) <= f32(0.0)
-    t24 = fmul(y0_D, f32(2.0))
-    t25 = -fmul(t24, s6)
-    t26 = fmul(y2_D, f32(2.0))
-    t27 = fmul(t26, s4)
-    t28 = fadd(t25, t27)
-    t29 = fmul(g, t28)
-    t30 = fsub(t28, t25)
-    t31 = -fadd(fadd(libdevice.fmaf(t24, s6, t25), fmul(t24, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
-    t32 = fadd(fadd(libdevice.fmaf(t26, s4, -t27), fmul(t26, s4_l)), fmul(fmul(y2_D_l, f32(2.0)), s4))
-    t33 = fmul(g, fadd(fadd(fadd(fsub(t25, fsub(t28, t30)), fsub(t27, t30)), t31), t32))
-    t34 = fadd(libdevice.fmaf(g, t28, -t29), t33) if t23 else f32(0.0)
-    t35 = t29 if t23 else f32(0.0)
-    return fadd(t35, t34) if fsub(t34, t34) == f32(0.0) else t35
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e2, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e0, m1)
+    t6 = fdiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
+    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t17 = inverse(m1 if t7 else m2)
+    t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
+    t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
+    t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
+    t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t11, t21)
+    t24 = t23 if t22 else t11
+    t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
+    t26 = fmul(y0_D, f32(2.0))
+    t27 = -fmul(t26, s6)
+    t28 = fmul(y2_D, f32(2.0))
+    t29 = fmul(t28, s4)
+    t30 = fadd(t27, t29)
+    t31 = fmul(g, t30)
+    t32 = fsub(t30, t27)
+    t33 = -fadd(fadd(libdevice.fmaf(t26, s6, t27), fmul(t26, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
+    t34 = fadd(fadd(libdevice.fmaf(t28, s4, -t29), fmul(t28, s4_l)), fmul(fmul(y2_D_l, f32(2.0)), s4))
+    t35 = fmul(g, fadd(fadd(fadd(fsub(t27, fsub(t30, t32)), fsub(t29, t32)), t33), t34))
+    t36 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t30, -t31), t35) if t25 else f32(0.0)
+    t37 = e1 if t1 else e0 if t2 else t31 if t25 else f32(0.0)
+    return fadd(t37, t36) if fsub(t36, t36) == f32(0.0) else t37
 
 
 # dnegative[D] = (g*(-2*s4*y2[D] - 2*s5*y1[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -26546,42 +26725,44 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(
 def vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(
     e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, margin_l, s4, s4_l, s5, s5_l, y1_D, y1_D_l, y2_D, y2_D_l
 ):
-    t1 = fdiv(e2, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e0, m1)
-    t4 = fdiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
-    t15 = inverse(m1 if t5 else m2)
-    t16 = fmul(fadd(libdevice.fmaf(-t3, m1, e0), e0_l), t15)
-    t17 = -(t16 if t5 else fmul(fadd(libdevice.fmaf(-t4, m2, e1), e1_l), t15))
-    t18 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t14), t17)
-    t19 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t18)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t9, t19)
-    t22 = t21 if t20 else t9
-    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t9)) if t20 else f32(0.0)) <= f32(0.0)
-    t24 = fmul(y1_D, f32(2.0))
-    t25 = -fmul(t24, s5)
-    t26 = fmul(y2_D, f32(2.0))
-    t27 = -fmul(t26, s4)
-    t28 = fadd(t25, t27)
-    t29 = fmul(g, t28)
-    t30 = fsub(t28, t25)
-    t31 = -fadd(fadd(libdevice.fmaf(t24, s5, t25), fmul(t24, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
-    t32 = -fadd(fadd(libdevice.fmaf(t26, s4, t27), fmul(t26, s4_l)), fmul(fmul(y2_D_l, f32(2.0)), s4))
-    t33 = fmul(g, fadd(fadd(fadd(fsub(t25, fsub(t28, t30)), fsub(t27, t30)), t31), t32))
-    t34 = fadd(libdevice.fmaf(g, t28, -t29), t33) if t23 else f32(0.0)
-    t35 = t29 if t23 else f32(0.0)
-    return fadd(t35, t34) if fsub(t34, t34) == f32(0.0) else t35
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e2, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e0, m1)
+    t6 = fdiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
+    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t17 = inverse(m1 if t7 else m2)
+    t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
+    t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
+    t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
+    t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t11, t21)
+    t24 = t23 if t22 else t11
+    t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
+    t26 = fmul(y1_D, f32(2.0))
+    t27 = -fmul(t26, s5)
+    t28 = fmul(y2_D, f32(2.0))
+    t29 = -fmul(t28, s4)
+    t30 = fadd(t27, t29)
+    t31 = fmul(g, t30)
+    t32 = fsub(t30, t27)
+    t33 = -fadd(fadd(libdevice.fmaf(t26, s5, t27), fmul(t26, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
+    t34 = -fadd(fadd(libdevice.fmaf(t28, s4, t29), fmul(t28, s4_l)), fmul(fmul(y2_D_l, f32(2.0)), s4))
+    t35 = fmul(g, fadd(fadd(fadd(fsub(t27, fsub(t30, t32)), fsub(t29, t32)), t33), t34))
+    t36 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t30, -t31), t35) if t25 else f32(0.0)
+    t37 = e1 if t1 else e0 if t2 else t31 if t25 else f32(0.0)
+    return fadd(t37, t36) if fsub(t36, t36) == f32(0.0) else t37
 
 
 # e0 = sqrt(s1)
@@ -26624,167 +26805,178 @@ def vjp_f64_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l):
 #     1/sqrt(s2))/4)) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f64_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s2, s2_l):
-    t1 = ddiv(e2, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e0, m1)
-    t4 = ddiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12))
-    t14 = dadd(t13, ddiv(dadd(libdevice.fma(-t1, m0, e2), e2_l), m0))
-    t15 = -t3
-    t16 = ddiv(dadd(libdevice.fma(t15, m1, e0), e0_l), m1)
-    t17 = -t4
-    t18 = ddiv(dadd(libdevice.fma(t17, m2, e1), e1_l), m2)
-    t19 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), -(t16 if t5 else t18))
-    t20 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t19)
-    t21 = dadd(t20, -t20) == 0.0
-    t22 = dadd(t9, t20)
-    t23 = t22 if t21 else t9
-    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t9)) if t21 else 0.0) <= 0.0
-    t25 = dadd(t3, t17)
-    t26 = dadd(t25, -t3)
-    t27 = dadd(dadd(dadd(dadd(t3, -dadd(t25, -t26)), dadd(t17, -t26)), t16), -t18)
-    t28 = dadd(t27, -t27) == 0.0
-    t29 = dadd(t25, t27)
-    t30 = t29 if t28 else t25
-    t31 = t30 < 0.0 or t30 == 0.0 and (dadd(t27, -dadd(t29, -t25)) if t28 else 0.0) < 0.0
-    t32 = dadd(t4, t15)
-    t33 = dadd(t32, -t4)
-    t34 = dadd(dadd(dadd(dadd(t4, -dadd(t32, -t33)), dadd(t15, -t33)), t18), -t16)
-    t35 = dadd(t34, -t34) == 0.0
-    t36 = dadd(t32, t34)
-    t37 = t36 if t35 else t32
-    t38 = t37 < 0.0 or t37 == 0.0 and (dadd(t34, -dadd(t36, -t32)) if t35 else 0.0) < 0.0
-    t39 = dadd(s2, -0.0)
-    t40 = dadd(t39, -s2)
-    t41 = dadd(dadd(dadd(s2, -dadd(t39, -t40)), dadd(-0.0, -t40)), s2_l)
-    t42 = dadd(t41, -t41) == 0.0
-    t43 = dadd(t39, t41)
-    t44 = (t43 if t42 else t39) == 0.0 and (dadd(t41, -dadd(t43, -t39)) if t42 else 0.0) == 0.0
-    t45 = libdevice.dsqrt_rn(s2)
-    t46 = ddiv(1.0, t45)
-    t47 = dmul(t46, ddiv(dadd(libdevice.fma(-t45, t45, s2), s2_l), dadd(t45, t45)))
-    t48 = 0.0 if t44 else ddiv(dadd(libdevice.fma(-t46, t45, 1.0), -t47), t45)
-    t49 = -(0.0 if t31 else dmul(t48, 0.5) if t38 else dmul(t48, 0.25)) if t24 else 0.0
-    t50 = dadd(t49, -t49) == 0.0
-    t51 = 0.0 if t44 else t46
-    t52 = -(0.0 if t31 else dmul(t51, 0.5) if t38 else dmul(t51, 0.25)) if t24 else 0.0
-    t53 = dadd(t52, t49)
-    t54 = t53 if t50 else t52
-    t55 = (dadd(t49, -dadd(t53, -t52)) if t50 else 0.0) if dadd(t54, -t54) == 0.0 else 0.0
-    return t54, t55
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e2, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e0, m1)
+    t6 = ddiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14))
+    t16 = dadd(t15, ddiv(dadd(libdevice.fma(-t3, m0, e2), e2_l), m0))
+    t17 = -t5
+    t18 = ddiv(dadd(libdevice.fma(t17, m1, e0), e0_l), m1)
+    t19 = -t6
+    t20 = ddiv(dadd(libdevice.fma(t19, m2, e1), e1_l), m2)
+    t21 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), -(t18 if t7 else t20))
+    t22 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t21)
+    t23 = dadd(t22, -t22) == 0.0
+    t24 = dadd(t11, t22)
+    t25 = t24 if t23 else t11
+    t26 = t25 < 0.0 or t25 == 0.0 and (dadd(t22, -dadd(t24, -t11)) if t23 else 0.0) <= 0.0
+    t27 = dadd(t5, t19)
+    t28 = dadd(t27, -t5)
+    t29 = dadd(dadd(dadd(dadd(t5, -dadd(t27, -t28)), dadd(t19, -t28)), t18), -t20)
+    t30 = dadd(t29, -t29) == 0.0
+    t31 = dadd(t27, t29)
+    t32 = t31 if t30 else t27
+    t33 = t32 < 0.0 or t32 == 0.0 and (dadd(t29, -dadd(t31, -t27)) if t30 else 0.0) < 0.0
+    t34 = dadd(t6, t17)
+    t35 = dadd(t34, -t6)
+    t36 = dadd(dadd(dadd(dadd(t6, -dadd(t34, -t35)), dadd(t17, -t35)), t20), -t18)
+    t37 = dadd(t36, -t36) == 0.0
+    t38 = dadd(t34, t36)
+    t39 = t38 if t37 else t34
+    t40 = t39 < 0.0 or t39 == 0.0 and (dadd(t36, -dadd(t38, -t34)) if t37 else 0.0) < 0.0
+    t41 = dadd(s2, -0.0)
+    t42 = dadd(t41, -s2)
+    t43 = dadd(dadd(dadd(s2, -dadd(t41, -t42)), dadd(-0.0, -t42)), s2_l)
+    t44 = dadd(t43, -t43) == 0.0
+    t45 = dadd(t41, t43)
+    t46 = (t45 if t44 else t41) == 0.0 and (dadd(t43, -dadd(t45, -t41)) if t44 else 0.0) == 0.0
+    t47 = libdevice.dsqrt_rn(s2)
+    t48 = ddiv(1.0, t47)
+    t49 = dmul(t48, ddiv(dadd(libdevice.fma(-t47, t47, s2), s2_l), dadd(t47, t47)))
+    t50 = 0.0 if t46 else ddiv(dadd(libdevice.fma(-t48, t47, 1.0), -t49), t47)
+    t51 = 0.0 if t2 else -(0.0 if t33 else dmul(t50, 0.5) if t40 else dmul(t50, 0.25)) if t26 else 0.0
+    t52 = 0.0 if t1 else t51
+    t53 = dadd(t52, -t52) == 0.0
+    t54 = 0.0 if t46 else t48
+    t55 = e0 if t2 else -(0.0 if t33 else dmul(t54, 0.5) if t40 else dmul(t54, 0.25)) if t26 else 0.0
+    t56 = e1 if t1 else t55
+    t57 = dadd(t56, t52)
+    t58 = t57 if t53 else t56
+    t59 = (dadd(t52, -dadd(t57, -t56)) if t53 else 0.0) if dadd(t58, -t58) == 0.0 else 0.0
+    return t58, t59
 
 
 # s5 = (-((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0) else
 #     1/sqrt(s1))/4)) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f64_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s1, s1_l):
-    t1 = ddiv(e2, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e0, m1)
-    t4 = ddiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12))
-    t14 = dadd(t13, ddiv(dadd(libdevice.fma(-t1, m0, e2), e2_l), m0))
-    t15 = -t3
-    t16 = ddiv(dadd(libdevice.fma(t15, m1, e0), e0_l), m1)
-    t17 = -t4
-    t18 = ddiv(dadd(libdevice.fma(t17, m2, e1), e1_l), m2)
-    t19 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), -(t16 if t5 else t18))
-    t20 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t19)
-    t21 = dadd(t20, -t20) == 0.0
-    t22 = dadd(t9, t20)
-    t23 = t22 if t21 else t9
-    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t9)) if t21 else 0.0) <= 0.0
-    t25 = dadd(t3, t17)
-    t26 = dadd(t25, -t3)
-    t27 = dadd(dadd(dadd(dadd(t3, -dadd(t25, -t26)), dadd(t17, -t26)), t16), -t18)
-    t28 = dadd(t27, -t27) == 0.0
-    t29 = dadd(t25, t27)
-    t30 = t29 if t28 else t25
-    t31 = t30 < 0.0 or t30 == 0.0 and (dadd(t27, -dadd(t29, -t25)) if t28 else 0.0) < 0.0
-    t32 = dadd(s1, -0.0)
-    t33 = dadd(t32, -s1)
-    t34 = dadd(dadd(dadd(s1, -dadd(t32, -t33)), dadd(-0.0, -t33)), s1_l)
-    t35 = dadd(t34, -t34) == 0.0
-    t36 = dadd(t32, t34)
-    t37 = (t36 if t35 else t32) == 0.0 and (dadd(t34, -dadd(t36, -t32)) if t35 else 0.0) == 0.0
-    t38 = libdevice.dsqrt_rn(s1)
-    t39 = ddiv(1.0, t38)
-    t40 = dmul(t39, ddiv(dadd(libdevice.fma(-t38, t38, s1), s1_l), dadd(t38, t38)))
-    t41 = 0.0 if t37 else ddiv(dadd(libdevice.fma(-t39, t38, 1.0), -t40), t38)
-    t42 = dadd(t4, t15)
-    t43 = dadd(t42, -t4)
-    t44 = dadd(dadd(dadd(dadd(t4, -dadd(t42, -t43)), dadd(t15, -t43)), t18), -t16)
-    t45 = dadd(t44, -t44) == 0.0
-    t46 = dadd(t42, t44)
-    t47 = t46 if t45 else t42
-    t48 = t47 < 0.0 or t47 == 0.0 and (dadd(t44, -dadd(t46, -t42)) if t45 else 0.0) < 0.0
-    t49 = -(dmul(t41, 0.5) if t31 else 0.0 if t48 else dmul(t41, 0.25)) if t24 else 0.0
-    t50 = dadd(t49, -t49) == 0.0
-    t51 = 0.0 if t37 else t39
-    t52 = -(dmul(t51, 0.5) if t31 else 0.0 if t48 else dmul(t51, 0.25)) if t24 else 0.0
-    t53 = dadd(t52, t49)
-    t54 = t53 if t50 else t52
-    t55 = (dadd(t49, -dadd(t53, -t52)) if t50 else 0.0) if dadd(t54, -t54) == 0.0 else 0.0
-    return t54, t55
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e2, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e0, m1)
+    t6 = ddiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14))
+    t16 = dadd(t15, ddiv(dadd(libdevice.fma(-t3, m0, e2), e2_l), m0))
+    t17 = -t5
+    t18 = ddiv(dadd(libdevice.fma(t17, m1, e0), e0_l), m1)
+    t19 = -t6
+    t20 = ddiv(dadd(libdevice.fma(t19, m2, e1), e1_l), m2)
+    t21 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), -(t18 if t7 else t20))
+    t22 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t21)
+    t23 = dadd(t22, -t22) == 0.0
+    t24 = dadd(t11, t22)
+    t25 = t24 if t23 else t11
+    t26 = t25 < 0.0 or t25 == 0.0 and (dadd(t22, -dadd(t24, -t11)) if t23 else 0.0) <= 0.0
+    t27 = dadd(t5, t19)
+    t28 = dadd(t27, -t5)
+    t29 = dadd(dadd(dadd(dadd(t5, -dadd(t27, -t28)), dadd(t19, -t28)), t18), -t20)
+    t30 = dadd(t29, -t29) == 0.0
+    t31 = dadd(t27, t29)
+    t32 = t31 if t30 else t27
+    t33 = t32 < 0.0 or t32 == 0.0 and (dadd(t29, -dadd(t31, -t27)) if t30 else 0.0) < 0.0
+    t34 = dadd(s1, -0.0)
+    t35 = dadd(t34, -s1)
+    t36 = dadd(dadd(dadd(s1, -dadd(t34, -t35)), dadd(-0.0, -t35)), s1_l)
+    t37 = dadd(t36, -t36) == 0.0
+    t38 = dadd(t34, t36)
+    t39 = (t38 if t37 else t34) == 0.0 and (dadd(t36, -dadd(t38, -t34)) if t37 else 0.0) == 0.0
+    t40 = libdevice.dsqrt_rn(s1)
+    t41 = ddiv(1.0, t40)
+    t42 = dmul(t41, ddiv(dadd(libdevice.fma(-t40, t40, s1), s1_l), dadd(t40, t40)))
+    t43 = 0.0 if t39 else ddiv(dadd(libdevice.fma(-t41, t40, 1.0), -t42), t40)
+    t44 = dadd(t6, t17)
+    t45 = dadd(t44, -t6)
+    t46 = dadd(dadd(dadd(dadd(t6, -dadd(t44, -t45)), dadd(t17, -t45)), t20), -t18)
+    t47 = dadd(t46, -t46) == 0.0
+    t48 = dadd(t44, t46)
+    t49 = t48 if t47 else t44
+    t50 = t49 < 0.0 or t49 == 0.0 and (dadd(t46, -dadd(t48, -t44)) if t47 else 0.0) < 0.0
+    t51 = 0.0 if t2 else -(dmul(t43, 0.5) if t33 else 0.0 if t50 else dmul(t43, 0.25)) if t26 else 0.0
+    t52 = 0.0 if t1 else t51
+    t53 = dadd(t52, -t52) == 0.0
+    t54 = 0.0 if t39 else t41
+    t55 = e0 if t2 else -(dmul(t54, 0.5) if t33 else 0.0 if t50 else dmul(t54, 0.25)) if t26 else 0.0
+    t56 = e1 if t1 else t55
+    t57 = dadd(t56, t52)
+    t58 = t57 if t53 else t56
+    t59 = (dadd(t52, -dadd(t57, -t56)) if t53 else 0.0) if dadd(t58, -t58) == 0.0 else 0.0
+    return t58, t59
 
 
 # s6 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, s0, s0_l):
-    t1 = ddiv(e2, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e0, m1)
-    t4 = ddiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12))
-    t14 = dadd(t13, ddiv(dadd(libdevice.fma(-t1, m0, e2), e2_l), m0))
-    t15 = ddiv(dadd(libdevice.fma(-t3, m1, e0), e0_l), m1)
-    t16 = -(t15 if t5 else ddiv(dadd(libdevice.fma(-t4, m2, e1), e1_l), m2))
-    t17 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), t16)
-    t18 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t17)
-    t19 = dadd(t18, -t18) == 0.0
-    t20 = dadd(t9, t18)
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t9)) if t19 else 0.0) <= 0.0
-    t23 = dadd(s0, -0.0)
-    t24 = dadd(t23, -s0)
-    t25 = dadd(dadd(dadd(s0, -dadd(t23, -t24)), dadd(-0.0, -t24)), s0_l)
-    t26 = dadd(t25, -t25) == 0.0
-    t27 = dadd(t23, t25)
-    t28 = (t27 if t26 else t23) == 0.0 and (dadd(t25, -dadd(t27, -t23)) if t26 else 0.0) == 0.0
-    t29 = libdevice.dsqrt_rn(s0)
-    t30 = ddiv(1.0, t29)
-    t31 = dmul(t30, ddiv(dadd(libdevice.fma(-t29, t29, s0), s0_l), dadd(t29, t29)))
-    t32 = dmul(0.0 if t28 else ddiv(dadd(libdevice.fma(-t30, t29, 1.0), -t31), t29), 0.5) if t22 else 0.0
-    t33 = dadd(t32, -t32) == 0.0
-    t34 = dmul(0.0 if t28 else t30, 0.5) if t22 else 0.0
-    t35 = dadd(t34, t32)
-    t36 = t35 if t33 else t34
-    t37 = (dadd(t32, -dadd(t35, -t34)) if t33 else 0.0) if dadd(t36, -t36) == 0.0 else 0.0
-    return t36, t37
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e2, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e0, m1)
+    t6 = ddiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14))
+    t16 = dadd(t15, ddiv(dadd(libdevice.fma(-t3, m0, e2), e2_l), m0))
+    t17 = ddiv(dadd(libdevice.fma(-t5, m1, e0), e0_l), m1)
+    t18 = -(t17 if t7 else ddiv(dadd(libdevice.fma(-t6, m2, e1), e1_l), m2))
+    t19 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), t18)
+    t20 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t19)
+    t21 = dadd(t20, -t20) == 0.0
+    t22 = dadd(t11, t20)
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t11)) if t21 else 0.0) <= 0.0
+    t25 = dadd(s0, -0.0)
+    t26 = dadd(t25, -s0)
+    t27 = dadd(dadd(dadd(s0, -dadd(t25, -t26)), dadd(-0.0, -t26)), s0_l)
+    t28 = dadd(t27, -t27) == 0.0
+    t29 = dadd(t25, t27)
+    t30 = (t29 if t28 else t25) == 0.0 and (dadd(t27, -dadd(t29, -t25)) if t28 else 0.0) == 0.0
+    t31 = libdevice.dsqrt_rn(s0)
+    t32 = ddiv(1.0, t31)
+    t33 = dmul(t32, ddiv(dadd(libdevice.fma(-t31, t31, s0), s0_l), dadd(t31, t31)))
+    t34 = dmul(0.0 if t30 else ddiv(dadd(libdevice.fma(-t32, t31, 1.0), -t33), t31), 0.5) if t24 else 0.0
+    t35 = 0.0 if t1 else 0.0 if t2 else t34
+    t36 = dadd(t35, -t35) == 0.0
+    t37 = e1 if t1 else e0 if t2 else dmul(0.0 if t30 else t32, 0.5) if t24 else 0.0
+    t38 = dadd(t37, t35)
+    t39 = t38 if t36 else t37
+    t40 = (dadd(t35, -dadd(t38, -t37)) if t36 else 0.0) if dadd(t39, -t39) == 0.0 else 0.0
+    return t39, t40
 
 
 # danchor[D] = (g*(2*s5*y1[D] + 2*s6*y0[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -26792,41 +26984,43 @@ def vjp_f64_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m
 def vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(
     e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s5, s5_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l
 ):
-    t1 = ddiv(e2, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e0, m1)
-    t4 = ddiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12))
-    t14 = dadd(t13, ddiv(dadd(libdevice.fma(-t1, m0, e2), e2_l), m0))
-    t15 = ddiv(dadd(libdevice.fma(-t3, m1, e0), e0_l), m1)
-    t16 = -(t15 if t5 else ddiv(dadd(libdevice.fma(-t4, m2, e1), e1_l), m2))
-    t17 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), t16)
-    t18 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t17)
-    t19 = dadd(t18, -t18) == 0.0
-    t20 = dadd(t9, t18)
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t9)) if t19 else 0.0) <= 0.0
-    t23 = dmul(y0_D, 2.0)
-    t24 = dmul(t23, s6)
-    t25 = dmul(y1_D, 2.0)
-    t26 = dmul(t25, s5)
-    t27 = dadd(t24, t26)
-    t28 = dmul(g, t27)
-    t29 = dadd(t27, -t24)
-    t30 = dadd(dadd(libdevice.fma(t23, s6, -t24), dmul(t23, s6_l)), dmul(dmul(y0_D_l, 2.0), s6))
-    t31 = dadd(dadd(libdevice.fma(t25, s5, -t26), dmul(t25, s5_l)), dmul(dmul(y1_D_l, 2.0), s5))
-    t32 = dmul(g, dadd(dadd(dadd(dadd(t24, -dadd(t27, -t29)), dadd(t26, -t29)), t30), t31))
-    t33 = dadd(libdevice.fma(g, t27, -t28), t32) if t22 else 0.0
-    t34 = t28 if t22 else 0.0
-    return dadd(t34, t33) if dadd(t33, -t33) == 0.0 else t34
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e2, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e0, m1)
+    t6 = ddiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14))
+    t16 = dadd(t15, ddiv(dadd(libdevice.fma(-t3, m0, e2), e2_l), m0))
+    t17 = ddiv(dadd(libdevice.fma(-t5, m1, e0), e0_l), m1)
+    t18 = -(t17 if t7 else ddiv(dadd(libdevice.fma(-t6, m2, e1), e1_l), m2))
+    t19 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), t18)
+    t20 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t19)
+    t21 = dadd(t20, -t20) == 0.0
+    t22 = dadd(t11, t20)
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t11)) if t21 else 0.0) <= 0.0
+    t25 = dmul(y0_D, 2.0)
+    t26 = dmul(t25, s6)
+    t27 = dmul(y1_D, 2.0)
+    t28 = dmul(t27, s5)
+    t29 = dadd(t26, t28)
+    t30 = dmul(g, t29)
+    t31 = dadd(t29, -t26)
+    t32 = dadd(dadd(libdevice.fma(t25, s6, -t26), dmul(t25, s6_l)), dmul(dmul(y0_D_l, 2.0), s6))
+    t33 = dadd(dadd(libdevice.fma(t27, s5, -t28), dmul(t27, s5_l)), dmul(dmul(y1_D_l, 2.0), s5))
+    t34 = dmul(g, dadd(dadd(dadd(dadd(t26, -dadd(t29, -t31)), dadd(t28, -t31)), t32), t33))
+    t35 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(g, t29, -t30), t34) if t24 else 0.0
+    t36 = e1 if t1 else e0 if t2 else t30 if t24 else 0.0
+    return dadd(t36, t35) if dadd(t35, -t35) == 0.0 else t36
 
 
 # dpositive[D] = (g*(2*s4*y2[D] - 2*s6*y0[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -26834,41 +27028,43 @@ def vjp_f64_danchor_core_swap_p_ne_inf_p_eq_2(
 def vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(
     e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y2_D, y2_D_l
 ):
-    t1 = ddiv(e2, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e0, m1)
-    t4 = ddiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12))
-    t14 = dadd(t13, ddiv(dadd(libdevice.fma(-t1, m0, e2), e2_l), m0))
-    t15 = ddiv(dadd(libdevice.fma(-t3, m1, e0), e0_l), m1)
-    t16 = -(t15 if t5 else ddiv(dadd(libdevice.fma(-t4, m2, e1), e1_l), m2))
-    t17 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), t16)
-    t18 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t17)
-    t19 = dadd(t18, -t18) == 0.0
-    t20 = dadd(t9, t18)
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t9)) if t19 else 0.0) <= 0.0
-    t23 = dmul(y0_D, 2.0)
-    t24 = -dmul(t23, s6)
-    t25 = dmul(y2_D, 2.0)
-    t26 = dmul(t25, s4)
-    t27 = dadd(t24, t26)
-    t28 = dmul(g, t27)
-    t29 = dadd(t27, -t24)
-    t30 = -dadd(dadd(libdevice.fma(t23, s6, t24), dmul(t23, s6_l)), dmul(dmul(y0_D_l, 2.0), s6))
-    t31 = dadd(dadd(libdevice.fma(t25, s4, -t26), dmul(t25, s4_l)), dmul(dmul(y2_D_l, 2.0), s4))
-    t32 = dmul(g, dadd(dadd(dadd(dadd(t24, -dadd(t27, -t29)), dadd(t26, -t29)), t30), t31))
-    t33 = dadd(libdevice.fma(g, t27, -t28), t32) if t22 else 0.0
-    t34 = t28 if t22 else 0.0
-    return dadd(t34, t33) if dadd(t33, -t33) == 0.0 else t34
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e2, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e0, m1)
+    t6 = ddiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14))
+    t16 = dadd(t15, ddiv(dadd(libdevice.fma(-t3, m0, e2), e2_l), m0))
+    t17 = ddiv(dadd(libdevice.fma(-t5, m1, e0), e0_l), m1)
+    t18 = -(t17 if t7 else ddiv(dadd(libdevice.fma(-t6, m2, e1), e1_l), m2))
+    t19 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), t18)
+    t20 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t19)
+    t21 = dadd(t20, -t20) == 0.0
+    t22 = dadd(t11, t20)
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t11)) if t21 else 0.0) <= 0.0
+    t25 = dmul(y0_D, 2.0)
+    t26 = -dmul(t25, s6)
+    t27 = dmul(y2_D, 2.0)
+    t28 = dmul(t27, s4)
+    t29 = dadd(t26, t28)
+    t30 = dmul(g, t29)
+    t31 = dadd(t29, -t26)
+    t32 = -dadd(dadd(libdevice.fma(t25, s6, t26), dmul(t25, s6_l)), dmul(dmul(y0_D_l, 2.0), s6))
+    t33 = dadd(dadd(libdevice.fma(t27, s4, -t28), dmul(t27, s4_l)), dmul(dmul(y2_D_l, 2.0), s4))
+    t34 = dmul(g, dadd(dadd(dadd(dadd(t26, -dadd(t29, -t31)), dadd(t28, -t31)), t32), t33))
+    t35 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(g, t29, -t30), t34) if t24 else 0.0
+    t36 = e1 if t1 else e0 if t2 else t30 if t24 else 0.0
+    return dadd(t36, t35) if dadd(t35, -t35) == 0.0 else t36
 
 
 # dnegative[D] = (g*(-2*s4*y2[D] - 2*s5*y1[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -26876,41 +27072,43 @@ def vjp_f64_dpositive_core_swap_p_ne_inf_p_eq_2(
 def vjp_f64_dnegative_core_swap_p_ne_inf_p_eq_2(
     e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s4, s4_l, s5, s5_l, y1_D, y1_D_l, y2_D, y2_D_l
 ):
-    t1 = ddiv(e2, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e0, m1)
-    t4 = ddiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12))
-    t14 = dadd(t13, ddiv(dadd(libdevice.fma(-t1, m0, e2), e2_l), m0))
-    t15 = ddiv(dadd(libdevice.fma(-t3, m1, e0), e0_l), m1)
-    t16 = -(t15 if t5 else ddiv(dadd(libdevice.fma(-t4, m2, e1), e1_l), m2))
-    t17 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), t16)
-    t18 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t17)
-    t19 = dadd(t18, -t18) == 0.0
-    t20 = dadd(t9, t18)
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t9)) if t19 else 0.0) <= 0.0
-    t23 = dmul(y1_D, 2.0)
-    t24 = -dmul(t23, s5)
-    t25 = dmul(y2_D, 2.0)
-    t26 = -dmul(t25, s4)
-    t27 = dadd(t24, t26)
-    t28 = dmul(g, t27)
-    t29 = dadd(t27, -t24)
-    t30 = -dadd(dadd(libdevice.fma(t23, s5, t24), dmul(t23, s5_l)), dmul(dmul(y1_D_l, 2.0), s5))
-    t31 = -dadd(dadd(libdevice.fma(t25, s4, t26), dmul(t25, s4_l)), dmul(dmul(y2_D_l, 2.0), s4))
-    t32 = dmul(g, dadd(dadd(dadd(dadd(t24, -dadd(t27, -t29)), dadd(t26, -t29)), t30), t31))
-    t33 = dadd(libdevice.fma(g, t27, -t28), t32) if t22 else 0.0
-    t34 = t28 if t22 else 0.0
-    return dadd(t34, t33) if dadd(t33, -t33) == 0.0 else t34
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e2, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e0, m1)
+    t6 = ddiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14))
+    t16 = dadd(t15, ddiv(dadd(libdevice.fma(-t3, m0, e2), e2_l), m0))
+    t17 = ddiv(dadd(libdevice.fma(-t5, m1, e0), e0_l), m1)
+    t18 = -(t17 if t7 else ddiv(dadd(libdevice.fma(-t6, m2, e1), e1_l), m2))
+    t19 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), t18)
+    t20 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t19)
+    t21 = dadd(t20, -t20) == 0.0
+    t22 = dadd(t11, t20)
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t11)) if t21 else 0.0) <= 0.0
+    t25 = dmul(y1_D, 2.0)
+    t26 = -dmul(t25, s5)
+    t27 = dmul(y2_D, 2.0)
+    t28 = -dmul(t27, s4)
+    t29 = dadd(t26, t28)
+    t30 = dmul(g, t29)
+    t31 = dadd(t29, -t26)
+    t32 = -dadd(dadd(libdevice.fma(t25, s5, t26), dmul(t25, s5_l)), dmul(dmul(y1_D_l, 2.0), s5))
+    t33 = -dadd(dadd(libdevice.fma(t27, s4, t28), dmul(t27, s4_l)), dmul(dmul(y2_D_l, 2.0), s4))
+    t34 = dmul(g, dadd(dadd(dadd(dadd(t26, -dadd(t29, -t31)), dadd(t28, -t31)), t32), t33))
+    t35 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(g, t29, -t30), t34) if t24 else 0.0
+    t36 = e1 if t1 else e0 if t2 else t30 if t24 else 0.0
+    return dadd(t36, t35) if dadd(t35, -t35) == 0.0 else t36
 
 
 # out = first_max(e2/m0 + margin - minimum(e0/m1, e1/m2), 0)
@@ -26999,7 +27197,7 @@ def vjp_margin_f32_dmargin_core_swap_p_ne_inf_p_eq_2(g, m0, m1, m2, margin, marg
     t26 = fadd(t12, t24)
     t27 = t26 if t25 else t12
     t28 = t27 < f32(0.0) or t27 == f32(0.0) and (fsub(t24, fsub(t26, t12)) if t25 else f32(0.0)) <= f32(0.0)
-    return g if t28 else f32(0.0)
+    return s1 if s1 != s1 else s0 if s0 != s0 else g if t28 else f32(0.0)
 
 
 # dmargin = (g if margin - minimum(sqrt(s1)/m1, sqrt(s2)/m2) + sqrt(s0)/m0 >= 0 else 0)
@@ -27030,7 +27228,8 @@ def vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_eq_2(g, m0, m1, m2, margin, s0, 
     t23 = dadd(t22, -t22) == 0.0
     t24 = dadd(t12, t22)
     t25 = t24 if t23 else t12
-    return g if t25 < 0.0 or t25 == 0.0 and (dadd(t22, -dadd(t24, -t12)) if t23 else 0.0) <= 0.0 else 0.0
+    t26 = g if t25 < 0.0 or t25 == 0.0 and (dadd(t22, -dadd(t24, -t12)) if t23 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t26
 
 
 # s5_of = sum over D.1 of y2[D.1]
@@ -27098,39 +27297,41 @@ def vjp_eps_f32_s9_core_swap_p_ne_inf_p_eq_2(s8, s8_l, s9_of, s9_of_l):
 def vjp_eps_f32_deps_core_swap_p_ne_inf_p_eq_2(
     e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, margin_l, s5, s5_l, s7, s7_l, s9, s9_l
 ):
-    t1 = fdiv(e2, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e0, m1)
-    t4 = fdiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
-    t15 = inverse(m1 if t5 else m2)
-    t16 = fmul(fadd(libdevice.fmaf(-t3, m1, e0), e0_l), t15)
-    t17 = -(t16 if t5 else fmul(fadd(libdevice.fmaf(-t4, m2, e1), e1_l), t15))
-    t18 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t14), t17)
-    t19 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t18)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t9, t19)
-    t22 = t21 if t20 else t9
-    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t9)) if t20 else f32(0.0)) <= f32(0.0)
-    t24 = fadd(s5, s7)
-    t25 = fadd(t24, s9)
-    t26 = fmul(g, t25)
-    t27 = fsub(t25, t24)
-    t28 = fsub(t24, s5)
-    t29 = fadd(fadd(fadd(fsub(s5, fsub(t24, t28)), fsub(s7, t28)), s5_l), s7_l)
-    t30 = fmul(g, fadd(fadd(fadd(fsub(t24, fsub(t25, t27)), fsub(s9, t27)), t29), s9_l))
-    t31 = fadd(libdevice.fmaf(g, t25, -t26), t30) if t23 else f32(0.0)
-    t32 = t26 if t23 else f32(0.0)
-    return fadd(t32, t31) if fsub(t31, t31) == f32(0.0) else t32
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e2, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e0, m1)
+    t6 = fdiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
+    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t17 = inverse(m1 if t7 else m2)
+    t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
+    t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
+    t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
+    t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t11, t21)
+    t24 = t23 if t22 else t11
+    t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
+    t26 = fadd(s5, s7)
+    t27 = fadd(t26, s9)
+    t28 = fmul(g, t27)
+    t29 = fsub(t27, t26)
+    t30 = fsub(t26, s5)
+    t31 = fadd(fadd(fadd(fsub(s5, fsub(t26, t30)), fsub(s7, t30)), s5_l), s7_l)
+    t32 = fmul(g, fadd(fadd(fadd(fsub(t26, fsub(t27, t29)), fsub(s9, t29)), t31), s9_l))
+    t33 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t27, -t28), t32) if t25 else f32(0.0)
+    t34 = e1 if t1 else e0 if t2 else t28 if t25 else f32(0.0)
+    return fadd(t34, t33) if fsub(t33, t33) == f32(0.0) else t34
 
 
 # s5_of = sum over D.1 of y2[D.1]
@@ -27198,38 +27399,40 @@ def vjp_eps_f64_s9_core_swap_p_ne_inf_p_eq_2(s8, s8_l, s9_of, s9_of_l):
 def vjp_eps_f64_deps_core_swap_p_ne_inf_p_eq_2(
     e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l
 ):
-    t1 = ddiv(e2, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e0, m1)
-    t4 = ddiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12))
-    t14 = dadd(t13, ddiv(dadd(libdevice.fma(-t1, m0, e2), e2_l), m0))
-    t15 = ddiv(dadd(libdevice.fma(-t3, m1, e0), e0_l), m1)
-    t16 = -(t15 if t5 else ddiv(dadd(libdevice.fma(-t4, m2, e1), e1_l), m2))
-    t17 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), t16)
-    t18 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t17)
-    t19 = dadd(t18, -t18) == 0.0
-    t20 = dadd(t9, t18)
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t9)) if t19 else 0.0) <= 0.0
-    t23 = dadd(s5, s7)
-    t24 = dadd(t23, s9)
-    t25 = dmul(g, t24)
-    t26 = dadd(t24, -t23)
-    t27 = dadd(t23, -s5)
-    t28 = dadd(dadd(dadd(dadd(s5, -dadd(t23, -t27)), dadd(s7, -t27)), s5_l), s7_l)
-    t29 = dmul(g, dadd(dadd(dadd(dadd(t23, -dadd(t24, -t26)), dadd(s9, -t26)), t28), s9_l))
-    t30 = dadd(libdevice.fma(g, t24, -t25), t29) if t22 else 0.0
-    t31 = t25 if t22 else 0.0
-    return dadd(t31, t30) if dadd(t30, -t30) == 0.0 else t31
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e2, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e0, m1)
+    t6 = ddiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14))
+    t16 = dadd(t15, ddiv(dadd(libdevice.fma(-t3, m0, e2), e2_l), m0))
+    t17 = ddiv(dadd(libdevice.fma(-t5, m1, e0), e0_l), m1)
+    t18 = -(t17 if t7 else ddiv(dadd(libdevice.fma(-t6, m2, e1), e1_l), m2))
+    t19 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), t18)
+    t20 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t19)
+    t21 = dadd(t20, -t20) == 0.0
+    t22 = dadd(t11, t20)
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t11)) if t21 else 0.0) <= 0.0
+    t25 = dadd(s5, s7)
+    t26 = dadd(t25, s9)
+    t27 = dmul(g, t26)
+    t28 = dadd(t26, -t25)
+    t29 = dadd(t25, -s5)
+    t30 = dadd(dadd(dadd(dadd(s5, -dadd(t25, -t29)), dadd(s7, -t29)), s5_l), s7_l)
+    t31 = dmul(g, dadd(dadd(dadd(dadd(t25, -dadd(t26, -t28)), dadd(s9, -t28)), t30), s9_l))
+    t32 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(g, t26, -t27), t31) if t24 else 0.0
+    t33 = e1 if t1 else e0 if t2 else t27 if t24 else 0.0
+    return dadd(t33, t32) if dadd(t32, -t32) == 0.0 else t33
 
 
 @kernel
@@ -33618,7 +33821,7 @@ def vjp_f32_s4_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, margin_l, s0, s0_l, s1, 
     t14 = fadd(t6, t12)
     t15 = t14 if t13 else t6
     t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
-    return f32(1.0) if t16 else f32(0.0)
+    return s1 if s1 != s1 else s0 if s0 != s0 else f32(1.0) if t16 else f32(0.0)
 
 
 # s5 = (-(0 if s0 < s1 else (1 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -33656,7 +33859,8 @@ def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, margin_l, s0, s0_l, s1, 
     t30 = t29 < f32(0.0) or t29 == f32(0.0) and (fsub(t26, fsub(t28, t24)) if t27 else f32(0.0)) < f32(0.0)
     t31 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t17)) if t20 else f32(0.0)) < f32(0.0)
     t32 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
-    return -(f32(0.0) if t31 else f32(1.0) if t30 else f32(0.5)) if t32 else f32(0.0)
+    t33 = s0 if s0 != s0 else -(f32(0.0) if t31 else f32(1.0) if t30 else f32(0.5)) if t32 else f32(0.0)
+    return s1 if s1 != s1 else t33
 
 
 # s6 = (-(1 if s0 < s1 else (0 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -33694,7 +33898,8 @@ def vjp_f32_s6_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, margin_l, s0, s0_l, s1, 
     t30 = t29 < f32(0.0) or t29 == f32(0.0) and (fsub(t26, fsub(t28, t24)) if t27 else f32(0.0)) < f32(0.0)
     t31 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t17)) if t20 else f32(0.0)) < f32(0.0)
     t32 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
-    return -(f32(1.0) if t31 else f32(0.0) if t30 else f32(0.5)) if t32 else f32(0.0)
+    t33 = s0 if s0 != s0 else -(f32(1.0) if t31 else f32(0.0) if t30 else f32(0.5)) if t32 else f32(0.0)
+    return s1 if s1 != s1 else t33
 
 
 # danchor[D] = (g*(s4*sign(eps + anchor[D] - positive[D]) + s6*sign(eps + anchor[D] - negative[D])) if margin + s2
@@ -33703,48 +33908,50 @@ def vjp_f32_s6_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, margin_l, s0, s0_l, s1, 
 def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     eps, eps_l, g, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, s4, s6, anchor_D, negative_D, positive_D
 ):
-    t1 = fadd(margin, s2)
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = fadd(t1, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t1)
-    t9 = fsub(t1, margin)
-    t10 = fadd(fadd(fadd(fsub(margin, fsub(t1, t9)), fsub(s2, t9)), margin_l), s2_l)
-    t11 = -fadd(fadd(fadd(fsub(t1, fsub(t4, t8)), fsub(t3, t8)), t10), -(s0_l if t2 else s1_l))
-    t12 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = fadd(t6, t12)
-    t15 = t14 if t13 else t6
-    t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
-    t17 = fsub(anchor_D, positive_D)
-    t18 = fadd(t17, eps)
-    t19 = fsub(t18, t17)
-    t20 = fsub(t17, anchor_D)
-    t21 = fadd(fsub(anchor_D, fsub(t17, t20)), fsub(-positive_D, t20))
-    t22 = fadd(fadd(fadd(fsub(t17, fsub(t18, t19)), fsub(eps, t19)), t21), eps_l)
-    t23 = fadd(t18, t22) if fsub(t22, t22) == f32(0.0) else t18
-    t24 = f32(1.0) if f32(0.0) < t23 else f32(-1.0) if t23 < f32(0.0) else f32(0.0)
-    t25 = fmul(s4, t24)
-    t26 = fsub(anchor_D, negative_D)
-    t27 = fadd(t26, eps)
-    t28 = fsub(t27, t26)
-    t29 = fsub(t26, anchor_D)
-    t30 = fadd(fsub(anchor_D, fsub(t26, t29)), fsub(-negative_D, t29))
-    t31 = fadd(fadd(fadd(fsub(t26, fsub(t27, t28)), fsub(eps, t28)), t30), eps_l)
-    t32 = fadd(t27, t31) if fsub(t31, t31) == f32(0.0) else t27
-    t33 = f32(1.0) if f32(0.0) < t32 else f32(-1.0) if t32 < f32(0.0) else f32(0.0)
-    t34 = fmul(s6, t33)
-    t35 = fadd(t25, t34)
-    t36 = fmul(g, t35)
-    t37 = fsub(t35, t25)
-    t38 = fadd(fadd(fsub(t25, fsub(t35, t37)), fsub(t34, t37)), libdevice.fmaf(s4, t24, -t25))
-    t39 = fadd(libdevice.fmaf(g, t35, -t36), fmul(g, fadd(t38, libdevice.fmaf(s6, t33, -t34))))
-    t40 = t39 if t16 else f32(0.0)
-    t41 = t36 if t16 else f32(0.0)
-    return fadd(t41, t40) if fsub(t40, t40) == f32(0.0) else t41
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = fadd(margin, s2)
+    t4 = s0 < s1
+    t5 = -(s0 if t4 else s1)
+    t6 = fadd(t3, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t3)
+    t11 = fsub(t3, margin)
+    t12 = fadd(fadd(fadd(fsub(margin, fsub(t3, t11)), fsub(s2, t11)), margin_l), s2_l)
+    t13 = -fadd(fadd(fadd(fsub(t3, fsub(t6, t10)), fsub(t5, t10)), t12), -(s0_l if t4 else s1_l))
+    t14 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t13)
+    t15 = fsub(t14, t14) == f32(0.0)
+    t16 = fadd(t8, t14)
+    t17 = t16 if t15 else t8
+    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t8)) if t15 else f32(0.0)) <= f32(0.0)
+    t19 = fsub(anchor_D, positive_D)
+    t20 = fadd(t19, eps)
+    t21 = fsub(t20, t19)
+    t22 = fsub(t19, anchor_D)
+    t23 = fadd(fsub(anchor_D, fsub(t19, t22)), fsub(-positive_D, t22))
+    t24 = fadd(fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(eps, t21)), t23), eps_l)
+    t25 = fadd(t20, t24) if fsub(t24, t24) == f32(0.0) else t20
+    t26 = f32(1.0) if f32(0.0) < t25 else f32(-1.0) if t25 < f32(0.0) else f32(0.0)
+    t27 = fmul(s4, t26)
+    t28 = fsub(anchor_D, negative_D)
+    t29 = fadd(t28, eps)
+    t30 = fsub(t29, t28)
+    t31 = fsub(t28, anchor_D)
+    t32 = fadd(fsub(anchor_D, fsub(t28, t31)), fsub(-negative_D, t31))
+    t33 = fadd(fadd(fadd(fsub(t28, fsub(t29, t30)), fsub(eps, t30)), t32), eps_l)
+    t34 = fadd(t29, t33) if fsub(t33, t33) == f32(0.0) else t29
+    t35 = f32(1.0) if f32(0.0) < t34 else f32(-1.0) if t34 < f32(0.0) else f32(0.0)
+    t36 = fmul(s6, t35)
+    t37 = fadd(t27, t36)
+    t38 = fmul(g, t37)
+    t39 = fsub(t37, t27)
+    t40 = fadd(fadd(fsub(t27, fsub(t37, t39)), fsub(t36, t39)), libdevice.fmaf(s4, t26, -t27))
+    t41 = fadd(libdevice.fmaf(g, t37, -t38), fmul(g, fadd(t40, libdevice.fmaf(s6, t35, -t36))))
+    t42 = f32(0.0) if t1 else f32(0.0) if t2 else t41 if t18 else f32(0.0)
+    t43 = s1 if t1 else s0 if t2 else t38 if t18 else f32(0.0)
+    return fadd(t43, t42) if fsub(t42, t42) == f32(0.0) else t43
 
 
 # dpositive[D] = (g*(-s4*sign(eps + anchor[D] - positive[D]) + s5*sign(eps - negative[D] + positive[D])) if margin
@@ -33753,49 +33960,51 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1(
 def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     eps, eps_l, g, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, anchor_D, negative_D, positive_D
 ):
-    t1 = fadd(margin, s2)
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = fadd(t1, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t1)
-    t9 = fsub(t1, margin)
-    t10 = fadd(fadd(fadd(fsub(margin, fsub(t1, t9)), fsub(s2, t9)), margin_l), s2_l)
-    t11 = -fadd(fadd(fadd(fsub(t1, fsub(t4, t8)), fsub(t3, t8)), t10), -(s0_l if t2 else s1_l))
-    t12 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = fadd(t6, t12)
-    t15 = t14 if t13 else t6
-    t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
-    t17 = fsub(anchor_D, positive_D)
-    t18 = fadd(t17, eps)
-    t19 = fsub(t18, t17)
-    t20 = fsub(t17, anchor_D)
-    t21 = fadd(fsub(anchor_D, fsub(t17, t20)), fsub(-positive_D, t20))
-    t22 = fadd(fadd(fadd(fsub(t17, fsub(t18, t19)), fsub(eps, t19)), t21), eps_l)
-    t23 = fadd(t18, t22) if fsub(t22, t22) == f32(0.0) else t18
-    t24 = f32(1.0) if f32(0.0) < t23 else f32(-1.0) if t23 < f32(0.0) else f32(0.0)
-    t25 = -fmul(s4, t24)
-    t26 = fsub(positive_D, negative_D)
-    t27 = fadd(t26, eps)
-    t28 = fsub(t27, t26)
-    t29 = -negative_D
-    t30 = fsub(t26, t29)
-    t31 = fadd(fsub(t29, fsub(t26, t30)), fsub(positive_D, t30))
-    t32 = fadd(fadd(fadd(fsub(t26, fsub(t27, t28)), fsub(eps, t28)), t31), eps_l)
-    t33 = fadd(t27, t32) if fsub(t32, t32) == f32(0.0) else t27
-    t34 = f32(1.0) if f32(0.0) < t33 else f32(-1.0) if t33 < f32(0.0) else f32(0.0)
-    t35 = fmul(s5, t34)
-    t36 = fadd(t25, t35)
-    t37 = fmul(g, t36)
-    t38 = fsub(t36, t25)
-    t39 = fadd(fadd(fsub(t25, fsub(t36, t38)), fsub(t35, t38)), -libdevice.fmaf(s4, t24, t25))
-    t40 = fadd(libdevice.fmaf(g, t36, -t37), fmul(g, fadd(t39, libdevice.fmaf(s5, t34, -t35))))
-    t41 = t40 if t16 else f32(0.0)
-    t42 = t37 if t16 else f32(0.0)
-    return fadd(t42, t41) if fsub(t41, t41) == f32(0.0) else t42
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = fadd(margin, s2)
+    t4 = s0 < s1
+    t5 = -(s0 if t4 else s1)
+    t6 = fadd(t3, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t3)
+    t11 = fsub(t3, margin)
+    t12 = fadd(fadd(fadd(fsub(margin, fsub(t3, t11)), fsub(s2, t11)), margin_l), s2_l)
+    t13 = -fadd(fadd(fadd(fsub(t3, fsub(t6, t10)), fsub(t5, t10)), t12), -(s0_l if t4 else s1_l))
+    t14 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t13)
+    t15 = fsub(t14, t14) == f32(0.0)
+    t16 = fadd(t8, t14)
+    t17 = t16 if t15 else t8
+    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t8)) if t15 else f32(0.0)) <= f32(0.0)
+    t19 = fsub(anchor_D, positive_D)
+    t20 = fadd(t19, eps)
+    t21 = fsub(t20, t19)
+    t22 = fsub(t19, anchor_D)
+    t23 = fadd(fsub(anchor_D, fsub(t19, t22)), fsub(-positive_D, t22))
+    t24 = fadd(fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(eps, t21)), t23), eps_l)
+    t25 = fadd(t20, t24) if fsub(t24, t24) == f32(0.0) else t20
+    t26 = f32(1.0) if f32(0.0) < t25 else f32(-1.0) if t25 < f32(0.0) else f32(0.0)
+    t27 = -fmul(s4, t26)
+    t28 = fsub(positive_D, negative_D)
+    t29 = fadd(t28, eps)
+    t30 = fsub(t29, t28)
+    t31 = -negative_D
+    t32 = fsub(t28, t31)
+    t33 = fadd(fsub(t31, fsub(t28, t32)), fsub(positive_D, t32))
+    t34 = fadd(fadd(fadd(fsub(t28, fsub(t29, t30)), fsub(eps, t30)), t33), eps_l)
+    t35 = fadd(t29, t34) if fsub(t34, t34) == f32(0.0) else t29
+    t36 = f32(1.0) if f32(0.0) < t35 else f32(-1.0) if t35 < f32(0.0) else f32(0.0)
+    t37 = fmul(s5, t36)
+    t38 = fadd(t27, t37)
+    t39 = fmul(g, t38)
+    t40 = fsub(t38, t27)
+    t41 = fadd(fadd(fsub(t27, fsub(t38, t40)), fsub(t37, t40)), -libdevice.fmaf(s4, t26, t27))
+    t42 = fadd(libdevice.fmaf(g, t38, -t39), fmul(g, fadd(t41, libdevice.fmaf(s5, t36, -t37))))
+    t43 = f32(0.0) if t1 else f32(0.0) if t2 else t42 if t18 else f32(0.0)
+    t44 = s1 if t1 else s0 if t2 else t39 if t18 else f32(0.0)
+    return fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
 
 
 # dnegative[D] = (g*(-s5*sign(eps - negative[D] + positive[D]) - s6*sign(eps + anchor[D] - negative[D])) if margin
@@ -33804,49 +34013,51 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2_p_eq_1(
 def vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     eps, eps_l, g, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, s5, s6, anchor_D, negative_D, positive_D
 ):
-    t1 = fadd(margin, s2)
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = fadd(t1, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t1)
-    t9 = fsub(t1, margin)
-    t10 = fadd(fadd(fadd(fsub(margin, fsub(t1, t9)), fsub(s2, t9)), margin_l), s2_l)
-    t11 = -fadd(fadd(fadd(fsub(t1, fsub(t4, t8)), fsub(t3, t8)), t10), -(s0_l if t2 else s1_l))
-    t12 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = fadd(t6, t12)
-    t15 = t14 if t13 else t6
-    t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
-    t17 = fsub(positive_D, negative_D)
-    t18 = fadd(t17, eps)
-    t19 = fsub(t18, t17)
-    t20 = -negative_D
-    t21 = fsub(t17, t20)
-    t22 = fadd(fsub(t20, fsub(t17, t21)), fsub(positive_D, t21))
-    t23 = fadd(fadd(fadd(fsub(t17, fsub(t18, t19)), fsub(eps, t19)), t22), eps_l)
-    t24 = fadd(t18, t23) if fsub(t23, t23) == f32(0.0) else t18
-    t25 = f32(1.0) if f32(0.0) < t24 else f32(-1.0) if t24 < f32(0.0) else f32(0.0)
-    t26 = -fmul(s5, t25)
-    t27 = fsub(anchor_D, negative_D)
-    t28 = fadd(t27, eps)
-    t29 = fsub(t28, t27)
-    t30 = fsub(t27, anchor_D)
-    t31 = fadd(fsub(anchor_D, fsub(t27, t30)), fsub(t20, t30))
-    t32 = fadd(fadd(fadd(fsub(t27, fsub(t28, t29)), fsub(eps, t29)), t31), eps_l)
-    t33 = fadd(t28, t32) if fsub(t32, t32) == f32(0.0) else t28
-    t34 = f32(1.0) if f32(0.0) < t33 else f32(-1.0) if t33 < f32(0.0) else f32(0.0)
-    t35 = -fmul(s6, t34)
-    t36 = fadd(t26, t35)
-    t37 = fmul(g, t36)
-    t38 = fsub(t36, t26)
-    t39 = fadd(fadd(fsub(t26, fsub(t36, t38)), fsub(t35, t38)), -libdevice.fmaf(s5, t25, t26))
-    t40 = fadd(libdevice.fmaf(g, t36, -t37), fmul(g, fadd(t39, -libdevice.fmaf(s6, t34, t35))))
-    t41 = t40 if t16 else f32(0.0)
-    t42 = t37 if t16 else f32(0.0)
-    return fadd(t42, t41) if fsub(t41, t41) == f32(0.0) else t42
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = fadd(margin, s2)
+    t4 = s0 < s1
+    t5 = -(s0 if t4 else s1)
+    t6 = fadd(t3, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t3)
+    t11 = fsub(t3, margin)
+    t12 = fadd(fadd(fadd(fsub(margin, fsub(t3, t11)), fsub(s2, t11)), margin_l), s2_l)
+    t13 = -fadd(fadd(fadd(fsub(t3, fsub(t6, t10)), fsub(t5, t10)), t12), -(s0_l if t4 else s1_l))
+    t14 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t13)
+    t15 = fsub(t14, t14) == f32(0.0)
+    t16 = fadd(t8, t14)
+    t17 = t16 if t15 else t8
+    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t8)) if t15 else f32(0.0)) <= f32(0.0)
+    t19 = fsub(positive_D, negative_D)
+    t20 = fadd(t19, eps)
+    t21 = fsub(t20, t19)
+    t22 = -negative_D
+    t23 = fsub(t19, t22)
+    t24 = fadd(fsub(t22, fsub(t19, t23)), fsub(positive_D, t23))
+    t25 = fadd(fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(eps, t21)), t24), eps_l)
+    t26 = fadd(t20, t25) if fsub(t25, t25) == f32(0.0) else t20
+    t27 = f32(1.0) if f32(0.0) < t26 else f32(-1.0) if t26 < f32(0.0) else f32(0.0)
+    t28 = -fmul(s5, t27)
+    t29 = fsub(anchor_D, negative_D)
+    t30 = fadd(t29, eps)
+    t31 = fsub(t30, t29)
+    t32 = fsub(t29, anchor_D)
+    t33 = fadd(fsub(anchor_D, fsub(t29, t32)), fsub(t22, t32))
+    t34 = fadd(fadd(fadd(fsub(t29, fsub(t30, t31)), fsub(eps, t31)), t33), eps_l)
+    t35 = fadd(t30, t34) if fsub(t34, t34) == f32(0.0) else t30
+    t36 = f32(1.0) if f32(0.0) < t35 else f32(-1.0) if t35 < f32(0.0) else f32(0.0)
+    t37 = -fmul(s6, t36)
+    t38 = fadd(t28, t37)
+    t39 = fmul(g, t38)
+    t40 = fsub(t38, t28)
+    t41 = fadd(fadd(fsub(t28, fsub(t38, t40)), fsub(t37, t40)), -libdevice.fmaf(s5, t27, t28))
+    t42 = fadd(libdevice.fmaf(g, t38, -t39), fmul(g, fadd(t41, -libdevice.fmaf(s6, t36, t37))))
+    t43 = f32(0.0) if t1 else f32(0.0) if t2 else t42 if t18 else f32(0.0)
+    t44 = s1 if t1 else s0 if t2 else t39 if t18 else f32(0.0)
+    return fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
 
 
 # s4 = (1 if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -33867,7 +34078,8 @@ def vjp_f64_s4_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, 
     t13 = dadd(t12, -t12) == 0.0
     t14 = dadd(t6, t12)
     t15 = t14 if t13 else t6
-    return 1.0 if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
+    t16 = 1.0 if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t16
 
 
 # s5 = (-(0 if s0 < s1 else (1 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -33904,7 +34116,8 @@ def vjp_f64_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, 
     t29 = t28 if t27 else t24
     t30 = 1.0 if t29 < 0.0 or t29 == 0.0 and (dadd(t26, -dadd(t28, -t24)) if t27 else 0.0) < 0.0 else 0.5
     t31 = -(0.0 if t22 < 0.0 or t22 == 0.0 and (dadd(t19, -dadd(t21, -t17)) if t20 else 0.0) < 0.0 else t30)
-    return t31 if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
+    t32 = t31 if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t32
 
 
 # s6 = (-(1 if s0 < s1 else (0 if s1 < s0 else 1/2)) if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -33941,7 +34154,8 @@ def vjp_f64_s6_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, 
     t29 = t28 if t27 else t24
     t30 = 0.0 if t29 < 0.0 or t29 == 0.0 and (dadd(t26, -dadd(t28, -t24)) if t27 else 0.0) < 0.0 else 0.5
     t31 = -(1.0 if t22 < 0.0 or t22 == 0.0 and (dadd(t19, -dadd(t21, -t17)) if t20 else 0.0) < 0.0 else t30)
-    return t31 if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
+    t32 = t31 if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t32
 
 
 # danchor[D] = (g*(s4*sign(eps + anchor[D] - positive[D]) + s6*sign(eps + anchor[D] - negative[D])) if margin + s2
@@ -33950,47 +34164,50 @@ def vjp_f64_s6_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, s0, s0_l, s1, s1_l, s2, 
 def vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s6, anchor_D, negative_D, positive_D
 ):
-    t1 = dadd(margin, s2)
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = dadd(t1, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t1)
-    t9 = dadd(t1, -margin)
-    t10 = dadd(dadd(dadd(margin, -dadd(t1, -t9)), dadd(s2, -t9)), s2_l)
-    t11 = -dadd(dadd(dadd(dadd(t1, -dadd(t4, -t8)), dadd(t3, -t8)), t10), -(s0_l if t2 else s1_l))
-    t12 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t11)
-    t13 = dadd(t12, -t12) == 0.0
-    t14 = dadd(t6, t12)
-    t15 = t14 if t13 else t6
-    t16 = t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0
-    t17 = dadd(anchor_D, -positive_D)
-    t18 = dadd(t17, eps)
-    t19 = dadd(t18, -t17)
-    t20 = dadd(t17, -anchor_D)
-    t21 = dadd(dadd(anchor_D, -dadd(t17, -t20)), dadd(-positive_D, -t20))
-    t22 = dadd(dadd(dadd(t17, -dadd(t18, -t19)), dadd(eps, -t19)), t21)
-    t23 = dadd(t18, t22) if dadd(t22, -t22) == 0.0 else t18
-    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
-    t25 = dmul(s4, t24)
-    t26 = dadd(anchor_D, -negative_D)
-    t27 = dadd(t26, eps)
-    t28 = dadd(t27, -t26)
-    t29 = dadd(t26, -anchor_D)
-    t30 = dadd(dadd(anchor_D, -dadd(t26, -t29)), dadd(-negative_D, -t29))
-    t31 = dadd(dadd(dadd(t26, -dadd(t27, -t28)), dadd(eps, -t28)), t30)
-    t32 = dadd(t27, t31) if dadd(t31, -t31) == 0.0 else t27
-    t33 = 1.0 if 0.0 < t32 else -1.0 if t32 < 0.0 else 0.0
-    t34 = dmul(s6, t33)
-    t35 = dadd(t25, t34)
-    t36 = dmul(g, t35)
-    t37 = dadd(t35, -t25)
-    t38 = dadd(dadd(dadd(t25, -dadd(t35, -t37)), dadd(t34, -t37)), libdevice.fma(s4, t24, -t25))
-    t39 = dadd(libdevice.fma(g, t35, -t36), dmul(g, dadd(t38, libdevice.fma(s6, t33, -t34)))) if t16 else 0.0
-    t40 = t36 if t16 else 0.0
-    return dadd(t40, t39) if dadd(t39, -t39) == 0.0 else t40
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = dadd(margin, s2)
+    t4 = s0 < s1
+    t5 = -(s0 if t4 else s1)
+    t6 = dadd(t3, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t3)
+    t11 = dadd(t3, -margin)
+    t12 = dadd(dadd(dadd(margin, -dadd(t3, -t11)), dadd(s2, -t11)), s2_l)
+    t13 = -dadd(dadd(dadd(dadd(t3, -dadd(t6, -t10)), dadd(t5, -t10)), t12), -(s0_l if t4 else s1_l))
+    t14 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t13)
+    t15 = dadd(t14, -t14) == 0.0
+    t16 = dadd(t8, t14)
+    t17 = t16 if t15 else t8
+    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t8)) if t15 else 0.0) <= 0.0
+    t19 = dadd(anchor_D, -positive_D)
+    t20 = dadd(t19, eps)
+    t21 = dadd(t20, -t19)
+    t22 = dadd(t19, -anchor_D)
+    t23 = dadd(dadd(anchor_D, -dadd(t19, -t22)), dadd(-positive_D, -t22))
+    t24 = dadd(dadd(dadd(t19, -dadd(t20, -t21)), dadd(eps, -t21)), t23)
+    t25 = dadd(t20, t24) if dadd(t24, -t24) == 0.0 else t20
+    t26 = 1.0 if 0.0 < t25 else -1.0 if t25 < 0.0 else 0.0
+    t27 = dmul(s4, t26)
+    t28 = dadd(anchor_D, -negative_D)
+    t29 = dadd(t28, eps)
+    t30 = dadd(t29, -t28)
+    t31 = dadd(t28, -anchor_D)
+    t32 = dadd(dadd(anchor_D, -dadd(t28, -t31)), dadd(-negative_D, -t31))
+    t33 = dadd(dadd(dadd(t28, -dadd(t29, -t30)), dadd(eps, -t30)), t32)
+    t34 = dadd(t29, t33) if dadd(t33, -t33) == 0.0 else t29
+    t35 = 1.0 if 0.0 < t34 else -1.0 if t34 < 0.0 else 0.0
+    t36 = dmul(s6, t35)
+    t37 = dadd(t27, t36)
+    t38 = dmul(g, t37)
+    t39 = dadd(t37, -t27)
+    t40 = dadd(dadd(dadd(t27, -dadd(t37, -t39)), dadd(t36, -t39)), libdevice.fma(s4, t26, -t27))
+    t41 = dadd(libdevice.fma(g, t37, -t38), dmul(g, dadd(t40, libdevice.fma(s6, t35, -t36)))) if t18 else 0.0
+    t42 = 0.0 if t1 else 0.0 if t2 else t41
+    t43 = s1 if t1 else s0 if t2 else t38 if t18 else 0.0
+    return dadd(t43, t42) if dadd(t42, -t42) == 0.0 else t43
 
 
 # dpositive[D] = (g*(-s4*sign(eps + anchor[D] - positive[D]) + s5*sign(eps - negative[D] + positive[D])) if margin
@@ -33999,48 +34216,51 @@ def vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1(
 def vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s4, s5, anchor_D, negative_D, positive_D
 ):
-    t1 = dadd(margin, s2)
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = dadd(t1, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t1)
-    t9 = dadd(t1, -margin)
-    t10 = dadd(dadd(dadd(margin, -dadd(t1, -t9)), dadd(s2, -t9)), s2_l)
-    t11 = -dadd(dadd(dadd(dadd(t1, -dadd(t4, -t8)), dadd(t3, -t8)), t10), -(s0_l if t2 else s1_l))
-    t12 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t11)
-    t13 = dadd(t12, -t12) == 0.0
-    t14 = dadd(t6, t12)
-    t15 = t14 if t13 else t6
-    t16 = t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0
-    t17 = dadd(anchor_D, -positive_D)
-    t18 = dadd(t17, eps)
-    t19 = dadd(t18, -t17)
-    t20 = dadd(t17, -anchor_D)
-    t21 = dadd(dadd(anchor_D, -dadd(t17, -t20)), dadd(-positive_D, -t20))
-    t22 = dadd(dadd(dadd(t17, -dadd(t18, -t19)), dadd(eps, -t19)), t21)
-    t23 = dadd(t18, t22) if dadd(t22, -t22) == 0.0 else t18
-    t24 = 1.0 if 0.0 < t23 else -1.0 if t23 < 0.0 else 0.0
-    t25 = -dmul(s4, t24)
-    t26 = dadd(positive_D, -negative_D)
-    t27 = dadd(t26, eps)
-    t28 = dadd(t27, -t26)
-    t29 = -negative_D
-    t30 = dadd(t26, -t29)
-    t31 = dadd(dadd(t29, -dadd(t26, -t30)), dadd(positive_D, -t30))
-    t32 = dadd(dadd(dadd(t26, -dadd(t27, -t28)), dadd(eps, -t28)), t31)
-    t33 = dadd(t27, t32) if dadd(t32, -t32) == 0.0 else t27
-    t34 = 1.0 if 0.0 < t33 else -1.0 if t33 < 0.0 else 0.0
-    t35 = dmul(s5, t34)
-    t36 = dadd(t25, t35)
-    t37 = dmul(g, t36)
-    t38 = dadd(t36, -t25)
-    t39 = dadd(dadd(dadd(t25, -dadd(t36, -t38)), dadd(t35, -t38)), -libdevice.fma(s4, t24, t25))
-    t40 = dadd(libdevice.fma(g, t36, -t37), dmul(g, dadd(t39, libdevice.fma(s5, t34, -t35)))) if t16 else 0.0
-    t41 = t37 if t16 else 0.0
-    return dadd(t41, t40) if dadd(t40, -t40) == 0.0 else t41
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = dadd(margin, s2)
+    t4 = s0 < s1
+    t5 = -(s0 if t4 else s1)
+    t6 = dadd(t3, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t3)
+    t11 = dadd(t3, -margin)
+    t12 = dadd(dadd(dadd(margin, -dadd(t3, -t11)), dadd(s2, -t11)), s2_l)
+    t13 = -dadd(dadd(dadd(dadd(t3, -dadd(t6, -t10)), dadd(t5, -t10)), t12), -(s0_l if t4 else s1_l))
+    t14 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t13)
+    t15 = dadd(t14, -t14) == 0.0
+    t16 = dadd(t8, t14)
+    t17 = t16 if t15 else t8
+    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t8)) if t15 else 0.0) <= 0.0
+    t19 = dadd(anchor_D, -positive_D)
+    t20 = dadd(t19, eps)
+    t21 = dadd(t20, -t19)
+    t22 = dadd(t19, -anchor_D)
+    t23 = dadd(dadd(anchor_D, -dadd(t19, -t22)), dadd(-positive_D, -t22))
+    t24 = dadd(dadd(dadd(t19, -dadd(t20, -t21)), dadd(eps, -t21)), t23)
+    t25 = dadd(t20, t24) if dadd(t24, -t24) == 0.0 else t20
+    t26 = 1.0 if 0.0 < t25 else -1.0 if t25 < 0.0 else 0.0
+    t27 = -dmul(s4, t26)
+    t28 = dadd(positive_D, -negative_D)
+    t29 = dadd(t28, eps)
+    t30 = dadd(t29, -t28)
+    t31 = -negative_D
+    t32 = dadd(t28, -t31)
+    t33 = dadd(dadd(t31, -dadd(t28, -t32)), dadd(positive_D, -t32))
+    t34 = dadd(dadd(dadd(t28, -dadd(t29, -t30)), dadd(eps, -t30)), t33)
+    t35 = dadd(t29, t34) if dadd(t34, -t34) == 0.0 else t29
+    t36 = 1.0 if 0.0 < t35 else -1.0 if t35 < 0.0 else 0.0
+    t37 = dmul(s5, t36)
+    t38 = dadd(t27, t37)
+    t39 = dmul(g, t38)
+    t40 = dadd(t38, -t27)
+    t41 = dadd(dadd(dadd(t27, -dadd(t38, -t40)), dadd(t37, -t40)), -libdevice.fma(s4, t26, t27))
+    t42 = dadd(libdevice.fma(g, t38, -t39), dmul(g, dadd(t41, libdevice.fma(s5, t36, -t37)))) if t18 else 0.0
+    t43 = 0.0 if t1 else 0.0 if t2 else t42
+    t44 = s1 if t1 else s0 if t2 else t39 if t18 else 0.0
+    return dadd(t44, t43) if dadd(t43, -t43) == 0.0 else t44
 
 
 # dnegative[D] = (g*(-s5*sign(eps - negative[D] + positive[D]) - s6*sign(eps + anchor[D] - negative[D])) if margin
@@ -34049,48 +34269,51 @@ def vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2_p_eq_1(
 def vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     eps, g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s5, s6, anchor_D, negative_D, positive_D
 ):
-    t1 = dadd(margin, s2)
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = dadd(t1, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t1)
-    t9 = dadd(t1, -margin)
-    t10 = dadd(dadd(dadd(margin, -dadd(t1, -t9)), dadd(s2, -t9)), s2_l)
-    t11 = -dadd(dadd(dadd(dadd(t1, -dadd(t4, -t8)), dadd(t3, -t8)), t10), -(s0_l if t2 else s1_l))
-    t12 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t11)
-    t13 = dadd(t12, -t12) == 0.0
-    t14 = dadd(t6, t12)
-    t15 = t14 if t13 else t6
-    t16 = t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0
-    t17 = dadd(positive_D, -negative_D)
-    t18 = dadd(t17, eps)
-    t19 = dadd(t18, -t17)
-    t20 = -negative_D
-    t21 = dadd(t17, -t20)
-    t22 = dadd(dadd(t20, -dadd(t17, -t21)), dadd(positive_D, -t21))
-    t23 = dadd(dadd(dadd(t17, -dadd(t18, -t19)), dadd(eps, -t19)), t22)
-    t24 = dadd(t18, t23) if dadd(t23, -t23) == 0.0 else t18
-    t25 = 1.0 if 0.0 < t24 else -1.0 if t24 < 0.0 else 0.0
-    t26 = -dmul(s5, t25)
-    t27 = dadd(anchor_D, -negative_D)
-    t28 = dadd(t27, eps)
-    t29 = dadd(t28, -t27)
-    t30 = dadd(t27, -anchor_D)
-    t31 = dadd(dadd(anchor_D, -dadd(t27, -t30)), dadd(t20, -t30))
-    t32 = dadd(dadd(dadd(t27, -dadd(t28, -t29)), dadd(eps, -t29)), t31)
-    t33 = dadd(t28, t32) if dadd(t32, -t32) == 0.0 else t28
-    t34 = 1.0 if 0.0 < t33 else -1.0 if t33 < 0.0 else 0.0
-    t35 = -dmul(s6, t34)
-    t36 = dadd(t26, t35)
-    t37 = dmul(g, t36)
-    t38 = dadd(t36, -t26)
-    t39 = dadd(dadd(dadd(t26, -dadd(t36, -t38)), dadd(t35, -t38)), -libdevice.fma(s5, t25, t26))
-    t40 = dadd(libdevice.fma(g, t36, -t37), dmul(g, dadd(t39, -libdevice.fma(s6, t34, t35)))) if t16 else 0.0
-    t41 = t37 if t16 else 0.0
-    return dadd(t41, t40) if dadd(t40, -t40) == 0.0 else t41
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = dadd(margin, s2)
+    t4 = s0 < s1
+    t5 = -(s0 if t4 else s1)
+    t6 = dadd(t3, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t3)
+    t11 = dadd(t3, -margin)
+    t12 = dadd(dadd(dadd(margin, -dadd(t3, -t11)), dadd(s2, -t11)), s2_l)
+    t13 = -dadd(dadd(dadd(dadd(t3, -dadd(t6, -t10)), dadd(t5, -t10)), t12), -(s0_l if t4 else s1_l))
+    t14 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t13)
+    t15 = dadd(t14, -t14) == 0.0
+    t16 = dadd(t8, t14)
+    t17 = t16 if t15 else t8
+    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t8)) if t15 else 0.0) <= 0.0
+    t19 = dadd(positive_D, -negative_D)
+    t20 = dadd(t19, eps)
+    t21 = dadd(t20, -t19)
+    t22 = -negative_D
+    t23 = dadd(t19, -t22)
+    t24 = dadd(dadd(t22, -dadd(t19, -t23)), dadd(positive_D, -t23))
+    t25 = dadd(dadd(dadd(t19, -dadd(t20, -t21)), dadd(eps, -t21)), t24)
+    t26 = dadd(t20, t25) if dadd(t25, -t25) == 0.0 else t20
+    t27 = 1.0 if 0.0 < t26 else -1.0 if t26 < 0.0 else 0.0
+    t28 = -dmul(s5, t27)
+    t29 = dadd(anchor_D, -negative_D)
+    t30 = dadd(t29, eps)
+    t31 = dadd(t30, -t29)
+    t32 = dadd(t29, -anchor_D)
+    t33 = dadd(dadd(anchor_D, -dadd(t29, -t32)), dadd(t22, -t32))
+    t34 = dadd(dadd(dadd(t29, -dadd(t30, -t31)), dadd(eps, -t31)), t33)
+    t35 = dadd(t30, t34) if dadd(t34, -t34) == 0.0 else t30
+    t36 = 1.0 if 0.0 < t35 else -1.0 if t35 < 0.0 else 0.0
+    t37 = -dmul(s6, t36)
+    t38 = dadd(t28, t37)
+    t39 = dmul(g, t38)
+    t40 = dadd(t38, -t28)
+    t41 = dadd(dadd(dadd(t28, -dadd(t38, -t40)), dadd(t37, -t40)), -libdevice.fma(s5, t27, t28))
+    t42 = dadd(libdevice.fma(g, t38, -t39), dmul(g, dadd(t41, -libdevice.fma(s6, t36, t37)))) if t18 else 0.0
+    t43 = 0.0 if t1 else 0.0 if t2 else t42
+    t44 = s1 if t1 else s0 if t2 else t39 if t18 else 0.0
+    return dadd(t44, t43) if dadd(t43, -t43) == 0.0 else t44
 
 
 # dmargin = (g if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -34112,7 +34335,7 @@ def vjp_margin_f32_dmargin_core_swap_p_ne_inf_p_ne_2_p_eq_1(g, margin, margin_l,
     t14 = fadd(t6, t12)
     t15 = t14 if t13 else t6
     t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
-    return g if t16 else f32(0.0)
+    return s1 if s1 != s1 else s0 if s0 != s0 else g if t16 else f32(0.0)
 
 
 # dmargin = (g if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -34133,7 +34356,8 @@ def vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_ne_2_p_eq_1(g, margin, s0, s0_l,
     t13 = dadd(t12, -t12) == 0.0
     t14 = dadd(t6, t12)
     t15 = t14 if t13 else t6
-    return g if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
+    t16 = g if t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t16
 
 
 # s5_of = sum over D.1 of sign(eps + anchor[D.1] - positive[D.1])
@@ -34146,7 +34370,8 @@ def vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_D1, po
     t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-positive_D1, t4))
     t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
     t7 = fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
-    return f32(1.0) if f32(0.0) < t7 else f32(-1.0) if t7 < f32(0.0) else f32(0.0)
+    t8 = f32(1.0) if f32(0.0) < t7 else f32(-1.0) if t7 < f32(0.0) else f32(0.0)
+    return positive_D1 if positive_D1 != positive_D1 else anchor_D1 if anchor_D1 != anchor_D1 else t8
 
 
 # s5 = s4*s5_of
@@ -34172,7 +34397,8 @@ def vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, negative_D1, 
     t6 = fadd(fsub(t4, fsub(t1, t5)), fsub(positive_D1, t5))
     t7 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t6), eps_l)
     t8 = fadd(t2, t7) if fsub(t7, t7) == f32(0.0) else t2
-    return f32(1.0) if f32(0.0) < t8 else f32(-1.0) if t8 < f32(0.0) else f32(0.0)
+    t9 = f32(1.0) if f32(0.0) < t8 else f32(-1.0) if t8 < f32(0.0) else f32(0.0)
+    return positive_D1 if positive_D1 != positive_D1 else negative_D1 if negative_D1 != negative_D1 else t9
 
 
 # s7 = s6*s7_of
@@ -34197,7 +34423,8 @@ def vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_D1, ne
     t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-negative_D1, t4))
     t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
     t7 = fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
-    return f32(1.0) if f32(0.0) < t7 else f32(-1.0) if t7 < f32(0.0) else f32(0.0)
+    t8 = f32(1.0) if f32(0.0) < t7 else f32(-1.0) if t7 < f32(0.0) else f32(0.0)
+    return negative_D1 if negative_D1 != negative_D1 else anchor_D1 if anchor_D1 != anchor_D1 else t8
 
 
 # s9 = s8*s9_of
@@ -34217,32 +34444,34 @@ def vjp_eps_f32_s9_core_swap_p_ne_inf_p_ne_2_p_eq_1(s8, s9_of, s9_of_l):
 def vjp_eps_f32_deps_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     g, margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l, s5, s5_l, s7, s7_l, s9, s9_l
 ):
-    t1 = fadd(margin, s2)
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = fadd(t1, t3)
-    t5 = -t4
-    t6 = fadd(f32(0.0), t5)
-    t7 = fsub(t6, f32(0.0))
-    t8 = fsub(t4, t1)
-    t9 = fsub(t1, margin)
-    t10 = fadd(fadd(fadd(fsub(margin, fsub(t1, t9)), fsub(s2, t9)), margin_l), s2_l)
-    t11 = -fadd(fadd(fadd(fsub(t1, fsub(t4, t8)), fsub(t3, t8)), t10), -(s0_l if t2 else s1_l))
-    t12 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = fadd(t6, t12)
-    t15 = t14 if t13 else t6
-    t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
-    t17 = fadd(s5, s7)
-    t18 = fadd(t17, s9)
-    t19 = fmul(g, t18)
-    t20 = fsub(t18, t17)
-    t21 = fsub(t17, s5)
-    t22 = fadd(fadd(fadd(fsub(s5, fsub(t17, t21)), fsub(s7, t21)), s5_l), s7_l)
-    t23 = fmul(g, fadd(fadd(fadd(fsub(t17, fsub(t18, t20)), fsub(s9, t20)), t22), s9_l))
-    t24 = fadd(libdevice.fmaf(g, t18, -t19), t23) if t16 else f32(0.0)
-    t25 = t19 if t16 else f32(0.0)
-    return fadd(t25, t24) if fsub(t24, t24) == f32(0.0) else t25
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = fadd(margin, s2)
+    t4 = s0 < s1
+    t5 = -(s0 if t4 else s1)
+    t6 = fadd(t3, t5)
+    t7 = -t6
+    t8 = fadd(f32(0.0), t7)
+    t9 = fsub(t8, f32(0.0))
+    t10 = fsub(t6, t3)
+    t11 = fsub(t3, margin)
+    t12 = fadd(fadd(fadd(fsub(margin, fsub(t3, t11)), fsub(s2, t11)), margin_l), s2_l)
+    t13 = -fadd(fadd(fadd(fsub(t3, fsub(t6, t10)), fsub(t5, t10)), t12), -(s0_l if t4 else s1_l))
+    t14 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t13)
+    t15 = fsub(t14, t14) == f32(0.0)
+    t16 = fadd(t8, t14)
+    t17 = t16 if t15 else t8
+    t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t8)) if t15 else f32(0.0)) <= f32(0.0)
+    t19 = fadd(s5, s7)
+    t20 = fadd(t19, s9)
+    t21 = fmul(g, t20)
+    t22 = fsub(t20, t19)
+    t23 = fsub(t19, s5)
+    t24 = fadd(fadd(fadd(fsub(s5, fsub(t19, t23)), fsub(s7, t23)), s5_l), s7_l)
+    t25 = fmul(g, fadd(fadd(fadd(fsub(t19, fsub(t20, t22)), fsub(s9, t22)), t24), s9_l))
+    t26 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t20, -t21), t25) if t18 else f32(0.0)
+    t27 = s1 if t1 else s0 if t2 else t21 if t18 else f32(0.0)
+    return fadd(t27, t26) if fsub(t26, t26) == f32(0.0) else t27
 
 
 # s5_of = sum over D.1 of sign(eps + anchor[D.1] - positive[D.1])
@@ -34255,7 +34484,8 @@ def vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_D1, positive_
     t5 = dadd(dadd(anchor_D1, -dadd(t1, -t4)), dadd(-positive_D1, -t4))
     t6 = dadd(dadd(dadd(t1, -dadd(t2, -t3)), dadd(eps, -t3)), t5)
     t7 = dadd(t2, t6) if dadd(t6, -t6) == 0.0 else t2
-    return 1.0 if 0.0 < t7 else -1.0 if t7 < 0.0 else 0.0
+    t8 = anchor_D1 if anchor_D1 != anchor_D1 else 1.0 if 0.0 < t7 else -1.0 if t7 < 0.0 else 0.0
+    return positive_D1 if positive_D1 != positive_D1 else t8
 
 
 # s5 = s4*s5_of
@@ -34281,7 +34511,8 @@ def vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, negative_D1, positiv
     t6 = dadd(dadd(t4, -dadd(t1, -t5)), dadd(positive_D1, -t5))
     t7 = dadd(dadd(dadd(t1, -dadd(t2, -t3)), dadd(eps, -t3)), t6)
     t8 = dadd(t2, t7) if dadd(t7, -t7) == 0.0 else t2
-    return 1.0 if 0.0 < t8 else -1.0 if t8 < 0.0 else 0.0
+    t9 = negative_D1 if negative_D1 != negative_D1 else 1.0 if 0.0 < t8 else -1.0 if t8 < 0.0 else 0.0
+    return positive_D1 if positive_D1 != positive_D1 else t9
 
 
 # s7 = s6*s7_of
@@ -34306,7 +34537,8 @@ def vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_D1, negative_
     t5 = dadd(dadd(anchor_D1, -dadd(t1, -t4)), dadd(-negative_D1, -t4))
     t6 = dadd(dadd(dadd(t1, -dadd(t2, -t3)), dadd(eps, -t3)), t5)
     t7 = dadd(t2, t6) if dadd(t6, -t6) == 0.0 else t2
-    return 1.0 if 0.0 < t7 else -1.0 if t7 < 0.0 else 0.0
+    t8 = anchor_D1 if anchor_D1 != anchor_D1 else 1.0 if 0.0 < t7 else -1.0 if t7 < 0.0 else 0.0
+    return negative_D1 if negative_D1 != negative_D1 else t8
 
 
 # s9 = s8*s9_of
@@ -34326,32 +34558,34 @@ def vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2_p_eq_1(s8, s9_of, s9_of_l):
 def vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     g, margin, s0, s0_l, s1, s1_l, s2, s2_l, s5, s5_l, s7, s7_l, s9, s9_l
 ):
-    t1 = dadd(margin, s2)
-    t2 = s0 < s1
-    t3 = -(s0 if t2 else s1)
-    t4 = dadd(t1, t3)
-    t5 = -t4
-    t6 = dadd(0.0, t5)
-    t7 = dadd(t6, -0.0)
-    t8 = dadd(t4, -t1)
-    t9 = dadd(t1, -margin)
-    t10 = dadd(dadd(dadd(margin, -dadd(t1, -t9)), dadd(s2, -t9)), s2_l)
-    t11 = -dadd(dadd(dadd(dadd(t1, -dadd(t4, -t8)), dadd(t3, -t8)), t10), -(s0_l if t2 else s1_l))
-    t12 = dadd(dadd(dadd(0.0, -dadd(t6, -t7)), dadd(t5, -t7)), t11)
-    t13 = dadd(t12, -t12) == 0.0
-    t14 = dadd(t6, t12)
-    t15 = t14 if t13 else t6
-    t16 = t15 < 0.0 or t15 == 0.0 and (dadd(t12, -dadd(t14, -t6)) if t13 else 0.0) <= 0.0
-    t17 = dadd(s5, s7)
-    t18 = dadd(t17, s9)
-    t19 = dmul(g, t18)
-    t20 = dadd(t18, -t17)
-    t21 = dadd(t17, -s5)
-    t22 = dadd(dadd(dadd(dadd(s5, -dadd(t17, -t21)), dadd(s7, -t21)), s5_l), s7_l)
-    t23 = dmul(g, dadd(dadd(dadd(dadd(t17, -dadd(t18, -t20)), dadd(s9, -t20)), t22), s9_l))
-    t24 = dadd(libdevice.fma(g, t18, -t19), t23) if t16 else 0.0
-    t25 = t19 if t16 else 0.0
-    return dadd(t25, t24) if dadd(t24, -t24) == 0.0 else t25
+    t1 = s1 != s1
+    t2 = s0 != s0
+    t3 = dadd(margin, s2)
+    t4 = s0 < s1
+    t5 = -(s0 if t4 else s1)
+    t6 = dadd(t3, t5)
+    t7 = -t6
+    t8 = dadd(0.0, t7)
+    t9 = dadd(t8, -0.0)
+    t10 = dadd(t6, -t3)
+    t11 = dadd(t3, -margin)
+    t12 = dadd(dadd(dadd(margin, -dadd(t3, -t11)), dadd(s2, -t11)), s2_l)
+    t13 = -dadd(dadd(dadd(dadd(t3, -dadd(t6, -t10)), dadd(t5, -t10)), t12), -(s0_l if t4 else s1_l))
+    t14 = dadd(dadd(dadd(0.0, -dadd(t8, -t9)), dadd(t7, -t9)), t13)
+    t15 = dadd(t14, -t14) == 0.0
+    t16 = dadd(t8, t14)
+    t17 = t16 if t15 else t8
+    t18 = t17 < 0.0 or t17 == 0.0 and (dadd(t14, -dadd(t16, -t8)) if t15 else 0.0) <= 0.0
+    t19 = dadd(s5, s7)
+    t20 = dadd(t19, s9)
+    t21 = dmul(g, t20)
+    t22 = dadd(t20, -t19)
+    t23 = dadd(t19, -s5)
+    t24 = dadd(dadd(dadd(dadd(s5, -dadd(t19, -t23)), dadd(s7, -t23)), s5_l), s7_l)
+    t25 = dmul(g, dadd(dadd(dadd(dadd(t19, -dadd(t20, -t22)), dadd(s9, -t22)), t24), s9_l))
+    t26 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(g, t20, -t21), t25) if t18 else 0.0
+    t27 = s1 if t1 else s0 if t2 else t21 if t18 else 0.0
+    return dadd(t27, t26) if dadd(t26, -t26) == 0.0 else t27
 
 
 @kernel
@@ -37663,14 +37897,14 @@ def value_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l):
     t3 = libdevice.fabsf(y0_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
-    t8 = fadd(p, p_l)
-    t9 = t8 if t7 else p
-    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t5, t6, t9, t10)
+    t6 = fsub(p_l, p_l) == f32(0.0)
+    t7 = fadd(p, p_l)
+    t8 = t7 if t6 else p
+    t9 = libdevice.powf(t5, t8)
+    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
+    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
     t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return powf_sum(t5, t6, t9, t10), t12
+    return t9, t12
 
 
 # m1 = scale over D.1 of eps + anchor[D.1] - negative[D.1]
@@ -37711,14 +37945,14 @@ def value_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l):
     t3 = libdevice.fabsf(y1_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
-    t8 = fadd(p, p_l)
-    t9 = t8 if t7 else p
-    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t5, t6, t9, t10)
+    t6 = fsub(p_l, p_l) == f32(0.0)
+    t7 = fadd(p, p_l)
+    t8 = t7 if t6 else p
+    t9 = libdevice.powf(t5, t8)
+    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
+    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
     t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return powf_sum(t5, t6, t9, t10), t12
+    return t9, t12
 
 
 # m2 = scale over D.1 of eps - negative[D.1] + positive[D.1]
@@ -37761,14 +37995,14 @@ def value_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D1, y2_D1_l):
     t3 = libdevice.fabsf(y2_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
-    t8 = fadd(p, p_l)
-    t9 = t8 if t7 else p
-    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t5, t6, t9, t10)
+    t6 = fsub(p_l, p_l) == f32(0.0)
+    t7 = fadd(p, p_l)
+    t8 = t7 if t6 else p
+    t9 = libdevice.powf(t5, t8)
+    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
+    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
     t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return powf_sum(t5, t6, t9, t10), t12
+    return t9, t12
 
 
 # out = first_max(margin - minimum(s1**(1/p)/m1, s2**(1/p)/m2) + s0**(1/p)/m0, 0)
@@ -37777,48 +38011,49 @@ def value_f32_out_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, m2, margin, margin_l,
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
-    t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum(t3, t4, t9, t10)
-    t12 = fdiv(t11, m0)
-    t13 = fadd(margin, t12)
-    t14 = fsub(s1_l, s1_l) == f32(0.0)
-    t15 = fadd(s1, s1_l)
-    t16 = t15 if t14 else s1
-    t17 = fsub(s1_l, fsub(t15, s1)) if t14 else f32(0.0)
-    t18 = powf_sum(t16, t17, t9, t10)
-    t19 = fdiv(t18, m1)
-    t20 = fsub(s2_l, s2_l) == f32(0.0)
-    t21 = fadd(s2, s2_l)
-    t22 = t21 if t20 else s2
-    t23 = fsub(s2_l, fsub(t21, s2)) if t20 else f32(0.0)
-    t24 = powf_sum(t22, t23, t9, t10)
-    t25 = fdiv(t24, m2)
-    t26 = t19 < t25
-    t27 = -(t19 if t26 else t25)
-    t28 = fadd(t13, t27)
-    t29 = fsub(t28, t13)
-    t30 = fsub(t13, margin)
-    t31 = fmul(fadd(libdevice.fmaf(-t12, m0, t11), powf_sum_low(t3, t4, t9, t10)), inverse(m0))
-    t32 = fadd(fadd(fadd(fsub(margin, fsub(t13, t30)), fsub(t12, t30)), margin_l), t31)
-    t33 = powf_sum_low(t16 if t26 else t22, t17 if t26 else t23, t9, t10)
-    t34 = inverse(m1 if t26 else m2)
-    t35 = fmul(fadd(libdevice.fmaf(-t19, m1, t18), t33), t34)
-    t36 = -(t35 if t26 else fmul(fadd(libdevice.fmaf(-t25, m2, t24), t33), t34))
-    t37 = fadd(fadd(fadd(fsub(t13, fsub(t28, t29)), fsub(t27, t29)), t32), t36)
-    t38 = t28 < f32(0.0) or t28 == f32(0.0) and t37 < f32(0.0)
-    t39 = f32(0.0) if t38 else t37
-    t40 = fsub(t39, t39) == f32(0.0)
-    t41 = f32(0.0) if t38 else t28
-    t42 = fadd(t41, t39)
-    t43 = fsub(t39, fsub(t42, t41)) if t40 else f32(0.0)
-    t44 = t42 if t40 else t41
-    return fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
+    t4 = fdiv(f32(1.0), p)
+    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t4, t5)
+    t8 = t7 if t6 else t4
+    t9 = libdevice.powf(t3, t8)
+    t10 = fdiv(t9, m0)
+    t11 = fadd(margin, t10)
+    t12 = fsub(s1_l, s1_l) == f32(0.0)
+    t13 = fadd(s1, s1_l)
+    t14 = t13 if t12 else s1
+    t15 = libdevice.powf(t14, t8)
+    t16 = fdiv(t15, m1)
+    t17 = fsub(s2_l, s2_l) == f32(0.0)
+    t18 = fadd(s2, s2_l)
+    t19 = t18 if t17 else s2
+    t20 = libdevice.powf(t19, t8)
+    t21 = fdiv(t20, m2)
+    t22 = t16 < t21
+    t23 = -(t16 if t22 else t21)
+    t24 = fadd(t11, t23)
+    t25 = fsub(t24, t11)
+    t26 = fsub(t11, margin)
+    t27 = fsub(t5, fsub(t7, t4)) if t6 else f32(0.0)
+    t28 = fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3)))
+    t29 = fadd(libdevice.fmaf(-t10, m0, t9), fadd(t28, fmul(t9, fmul(t27, libdevice.logf(t3)))))
+    t30 = fadd(fadd(fadd(fsub(margin, fsub(t11, t26)), fsub(t10, t26)), margin_l), fmul(t29, inverse(m0)))
+    t31 = fsub(s1_l, fsub(t13, s1)) if t12 else f32(0.0)
+    t32 = t14 if t22 else t19
+    t33 = fmul(t8, fdiv(t31 if t22 else fsub(s2_l, fsub(t18, s2)) if t17 else f32(0.0), t32))
+    t34 = fmul(t27, libdevice.logf(t32))
+    t35 = inverse(m1 if t22 else m2)
+    t36 = fmul(fadd(libdevice.fmaf(-t16, m1, t15), fadd(fmul(t15, t33), fmul(t15, t34))), t35)
+    t37 = t36 if t22 else fmul(fadd(libdevice.fmaf(-t21, m2, t20), fadd(fmul(t20, t33), fmul(t20, t34))), t35)
+    t38 = fadd(fadd(fadd(fsub(t11, fsub(t24, t25)), fsub(t23, t25)), t30), -t37)
+    t39 = t24 < f32(0.0) or t24 == f32(0.0) and t38 < f32(0.0)
+    t40 = f32(0.0) if t39 else t38
+    t41 = fsub(t40, t40) == f32(0.0)
+    t42 = f32(0.0) if t39 else t24
+    t43 = fadd(t42, t40)
+    t44 = fsub(t40, fsub(t43, t42)) if t41 else f32(0.0)
+    t45 = t43 if t41 else t42
+    return fadd(t45, t44) if fsub(t44, t44) == f32(0.0) else t45
 
 
 # m0 = scale over D.1 of eps + anchor[D.1] - positive[D.1]
@@ -38003,20 +38238,19 @@ def vjp_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s1, s1_l):
     t1 = fsub(s1_l, s1_l) == f32(0.0)
     t2 = fadd(s1, s1_l)
     t3 = t2 if t1 else s1
-    t4 = fsub(s1_l, fsub(t2, s1)) if t1 else f32(0.0)
-    t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t3, t4, t9, t10)
+    t4 = fdiv(f32(1.0), p)
+    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t4, t5)
+    t8 = t7 if t6 else t4
+    t9 = libdevice.powf(t3, t8)
+    t10 = fmul(t9, fmul(fsub(t5, fsub(t7, t4)) if t6 else f32(0.0), libdevice.logf(t3)))
+    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(s1_l, fsub(t2, s1)) if t1 else f32(0.0), t3))), t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = powf_sum(t3, t4, t9, t10)
-    t14 = fadd(t13, t11)
-    t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t13 = fadd(t9, t11)
+    t14 = t13 if t12 else t9
+    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
 
 
 # e1 = s2**(1/p)
@@ -38025,20 +38259,19 @@ def vjp_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s2, s2_l):
     t1 = fsub(s2_l, s2_l) == f32(0.0)
     t2 = fadd(s2, s2_l)
     t3 = t2 if t1 else s2
-    t4 = fsub(s2_l, fsub(t2, s2)) if t1 else f32(0.0)
-    t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t3, t4, t9, t10)
+    t4 = fdiv(f32(1.0), p)
+    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t4, t5)
+    t8 = t7 if t6 else t4
+    t9 = libdevice.powf(t3, t8)
+    t10 = fmul(t9, fmul(fsub(t5, fsub(t7, t4)) if t6 else f32(0.0), libdevice.logf(t3)))
+    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(s2_l, fsub(t2, s2)) if t1 else f32(0.0), t3))), t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = powf_sum(t3, t4, t9, t10)
-    t14 = fadd(t13, t11)
-    t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t13 = fadd(t9, t11)
+    t14 = t13 if t12 else t9
+    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
 
 
 # e2 = s0**(1/p)
@@ -38047,20 +38280,19 @@ def vjp_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l):
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
-    t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t3, t4, t9, t10)
+    t4 = fdiv(f32(1.0), p)
+    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t4, t5)
+    t8 = t7 if t6 else t4
+    t9 = libdevice.powf(t3, t8)
+    t10 = fmul(t9, fmul(fsub(t5, fsub(t7, t4)) if t6 else f32(0.0), libdevice.logf(t3)))
+    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3))), t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = powf_sum(t3, t4, t9, t10)
-    t14 = fadd(t13, t11)
-    t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t13 = fadd(t9, t11)
+    t14 = t13 if t12 else t9
+    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
 
 
 # s4 = (-(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e1/m2 < e0/m1 else (0 if Eq(s2, 0)
@@ -38069,75 +38301,79 @@ def vjp_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l):
 def vjp_f32_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, margin_l, p, p_l, s2, s2_l
 ):
-    t1 = fdiv(e2, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e0, m1)
-    t4 = fdiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
-    t15 = -t3
-    t16 = fmul(fadd(libdevice.fmaf(t15, m1, e0), e0_l), inverse(m1))
-    t17 = -t4
-    t18 = fmul(fadd(libdevice.fmaf(t17, m2, e1), e1_l), inverse(m2))
-    t19 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t14), -(t16 if t5 else t18))
-    t20 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t19)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t9, t20)
-    t23 = t22 if t21 else t9
-    t24 = t23 < f32(0.0) or t23 == f32(0.0) and (fsub(t20, fsub(t22, t9)) if t21 else f32(0.0)) <= f32(0.0)
-    t25 = fadd(t3, t17)
-    t26 = fsub(t25, t3)
-    t27 = fadd(fadd(fadd(fsub(t3, fsub(t25, t26)), fsub(t17, t26)), t16), -t18)
-    t28 = fsub(t27, t27) == f32(0.0)
-    t29 = fadd(t25, t27)
-    t30 = t29 if t28 else t25
-    t31 = t30 < f32(0.0) or t30 == f32(0.0) and (fsub(t27, fsub(t29, t25)) if t28 else f32(0.0)) < f32(0.0)
-    t32 = fadd(t4, t15)
-    t33 = fsub(t32, t4)
-    t34 = fadd(fadd(fadd(fsub(t4, fsub(t32, t33)), fsub(t15, t33)), t18), -t16)
-    t35 = fsub(t34, t34) == f32(0.0)
-    t36 = fadd(t32, t34)
-    t37 = t36 if t35 else t32
-    t38 = t37 < f32(0.0) or t37 == f32(0.0) and (fsub(t34, fsub(t36, t32)) if t35 else f32(0.0)) < f32(0.0)
-    t39 = fadd(s2, f32(-0.0))
-    t40 = fsub(t39, s2)
-    t41 = fadd(fadd(fsub(s2, fsub(t39, t40)), fsub(f32(-0.0), t40)), s2_l)
-    t42 = fsub(t41, t41) == f32(0.0)
-    t43 = fadd(t39, t41)
-    t44 = (t43 if t42 else t39) == f32(0.0) and (fsub(t41, fsub(t43, t39)) if t42 else f32(0.0)) == f32(0.0)
-    t45 = fsub(s2_l, s2_l) == f32(0.0)
-    t46 = fadd(s2, s2_l)
-    t47 = t46 if t45 else s2
-    t48 = fsub(s2_l, fsub(t46, s2)) if t45 else f32(0.0)
-    t49 = fdiv(f32(1.0), p)
-    t50 = fadd(t49, f32(-1.0))
-    t51 = fsub(t50, t49)
-    t52 = inverse(p)
-    t53 = fmul(fsub(libdevice.fmaf(-t49, p, f32(1.0)), fmul(t49, p_l)), t52)
-    t54 = fadd(fadd(fsub(t49, fsub(t50, t51)), fsub(f32(-1.0), t51)), t53)
-    t55 = fsub(t54, t54) == f32(0.0)
-    t56 = fadd(t50, t54)
-    t57 = t56 if t55 else t50
-    t58 = fsub(t54, fsub(t56, t50)) if t55 else f32(0.0)
-    t59 = f32(0.0) if t44 else powf_sum(t47, t48, t57, t58)
-    t60 = fdiv(t59, p)
-    t61 = fadd(libdevice.fmaf(-t60, p, t59), f32(0.0) if t44 else powf_sum_low(t47, t48, t57, t58))
-    t62 = fmul(fsub(t61, fmul(t60, p_l)), t52)
-    t63 = -(f32(0.0) if t31 else t62 if t38 else fmul(t62, f32(0.5))) if t24 else f32(0.0)
-    t64 = fsub(t63, t63) == f32(0.0)
-    t65 = -(f32(0.0) if t31 else t60 if t38 else fmul(t60, f32(0.5))) if t24 else f32(0.0)
-    t66 = fadd(t65, t63)
-    t67 = t66 if t64 else t65
-    t68 = (fsub(t63, fsub(t66, t65)) if t64 else f32(0.0)) if fsub(t67, t67) == f32(0.0) else f32(0.0)
-    return t67, t68
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e2, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e0, m1)
+    t6 = fdiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
+    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t17 = -t5
+    t18 = fmul(fadd(libdevice.fmaf(t17, m1, e0), e0_l), inverse(m1))
+    t19 = -t6
+    t20 = fmul(fadd(libdevice.fmaf(t19, m2, e1), e1_l), inverse(m2))
+    t21 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), -(t18 if t7 else t20))
+    t22 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t21)
+    t23 = fsub(t22, t22) == f32(0.0)
+    t24 = fadd(t11, t22)
+    t25 = t24 if t23 else t11
+    t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t11)) if t23 else f32(0.0)) <= f32(0.0)
+    t27 = fadd(t5, t19)
+    t28 = fsub(t27, t5)
+    t29 = fadd(fadd(fadd(fsub(t5, fsub(t27, t28)), fsub(t19, t28)), t18), -t20)
+    t30 = fsub(t29, t29) == f32(0.0)
+    t31 = fadd(t27, t29)
+    t32 = t31 if t30 else t27
+    t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) < f32(0.0)
+    t34 = fadd(t6, t17)
+    t35 = fsub(t34, t6)
+    t36 = fadd(fadd(fadd(fsub(t6, fsub(t34, t35)), fsub(t17, t35)), t20), -t18)
+    t37 = fsub(t36, t36) == f32(0.0)
+    t38 = fadd(t34, t36)
+    t39 = t38 if t37 else t34
+    t40 = t39 < f32(0.0) or t39 == f32(0.0) and (fsub(t36, fsub(t38, t34)) if t37 else f32(0.0)) < f32(0.0)
+    t41 = fadd(s2, f32(-0.0))
+    t42 = fsub(t41, s2)
+    t43 = fadd(fadd(fsub(s2, fsub(t41, t42)), fsub(f32(-0.0), t42)), s2_l)
+    t44 = fsub(t43, t43) == f32(0.0)
+    t45 = fadd(t41, t43)
+    t46 = (t45 if t44 else t41) == f32(0.0) and (fsub(t43, fsub(t45, t41)) if t44 else f32(0.0)) == f32(0.0)
+    t47 = fsub(s2_l, s2_l) == f32(0.0)
+    t48 = fadd(s2, s2_l)
+    t49 = t48 if t47 else s2
+    t50 = fdiv(f32(1.0), p)
+    t51 = fadd(t50, f32(-1.0))
+    t52 = fsub(t51, t50)
+    t53 = inverse(p)
+    t54 = fmul(fsub(libdevice.fmaf(-t50, p, f32(1.0)), fmul(t50, p_l)), t53)
+    t55 = fadd(fadd(fsub(t50, fsub(t51, t52)), fsub(f32(-1.0), t52)), t54)
+    t56 = fsub(t55, t55) == f32(0.0)
+    t57 = fadd(t51, t55)
+    t58 = t57 if t56 else t51
+    t59 = libdevice.powf(t49, t58)
+    t60 = f32(0.0) if t46 else t59
+    t61 = fdiv(t60, p)
+    t62 = fmul(t59, fmul(fsub(t55, fsub(t57, t51)) if t56 else f32(0.0), libdevice.logf(t49)))
+    t63 = fadd(fmul(t59, fmul(t58, fdiv(fsub(s2_l, fsub(t48, s2)) if t47 else f32(0.0), t49))), t62)
+    t64 = fmul(fsub(fadd(libdevice.fmaf(-t61, p, t60), f32(0.0) if t46 else t63), fmul(t61, p_l)), t53)
+    t65 = f32(0.0) if t2 else -(f32(0.0) if t33 else t64 if t40 else fmul(t64, f32(0.5))) if t26 else f32(0.0)
+    t66 = f32(0.0) if t1 else t65
+    t67 = fsub(t66, t66) == f32(0.0)
+    t68 = e0 if t2 else -(f32(0.0) if t33 else t61 if t40 else fmul(t61, f32(0.5))) if t26 else f32(0.0)
+    t69 = e1 if t1 else t68
+    t70 = fadd(t69, t66)
+    t71 = t70 if t67 else t69
+    t72 = (fsub(t66, fsub(t70, t69)) if t67 else f32(0.0)) if fsub(t71, t71) == f32(0.0) else f32(0.0)
+    return t71, t72
 
 
 # s5 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0)
@@ -38146,75 +38382,79 @@ def vjp_f32_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(
 def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, margin_l, p, p_l, s1, s1_l
 ):
-    t1 = fdiv(e2, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e0, m1)
-    t4 = fdiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
-    t15 = -t3
-    t16 = fmul(fadd(libdevice.fmaf(t15, m1, e0), e0_l), inverse(m1))
-    t17 = -t4
-    t18 = fmul(fadd(libdevice.fmaf(t17, m2, e1), e1_l), inverse(m2))
-    t19 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t14), -(t16 if t5 else t18))
-    t20 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t19)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t9, t20)
-    t23 = t22 if t21 else t9
-    t24 = t23 < f32(0.0) or t23 == f32(0.0) and (fsub(t20, fsub(t22, t9)) if t21 else f32(0.0)) <= f32(0.0)
-    t25 = fadd(t3, t17)
-    t26 = fsub(t25, t3)
-    t27 = fadd(fadd(fadd(fsub(t3, fsub(t25, t26)), fsub(t17, t26)), t16), -t18)
-    t28 = fsub(t27, t27) == f32(0.0)
-    t29 = fadd(t25, t27)
-    t30 = t29 if t28 else t25
-    t31 = t30 < f32(0.0) or t30 == f32(0.0) and (fsub(t27, fsub(t29, t25)) if t28 else f32(0.0)) < f32(0.0)
-    t32 = fadd(s1, f32(-0.0))
-    t33 = fsub(t32, s1)
-    t34 = fadd(fadd(fsub(s1, fsub(t32, t33)), fsub(f32(-0.0), t33)), s1_l)
-    t35 = fsub(t34, t34) == f32(0.0)
-    t36 = fadd(t32, t34)
-    t37 = (t36 if t35 else t32) == f32(0.0) and (fsub(t34, fsub(t36, t32)) if t35 else f32(0.0)) == f32(0.0)
-    t38 = fsub(s1_l, s1_l) == f32(0.0)
-    t39 = fadd(s1, s1_l)
-    t40 = t39 if t38 else s1
-    t41 = fsub(s1_l, fsub(t39, s1)) if t38 else f32(0.0)
-    t42 = fdiv(f32(1.0), p)
-    t43 = fadd(t42, f32(-1.0))
-    t44 = fsub(t43, t42)
-    t45 = inverse(p)
-    t46 = fmul(fsub(libdevice.fmaf(-t42, p, f32(1.0)), fmul(t42, p_l)), t45)
-    t47 = fadd(fadd(fsub(t42, fsub(t43, t44)), fsub(f32(-1.0), t44)), t46)
-    t48 = fsub(t47, t47) == f32(0.0)
-    t49 = fadd(t43, t47)
-    t50 = t49 if t48 else t43
-    t51 = fsub(t47, fsub(t49, t43)) if t48 else f32(0.0)
-    t52 = f32(0.0) if t37 else powf_sum(t40, t41, t50, t51)
-    t53 = fdiv(t52, p)
-    t54 = fadd(libdevice.fmaf(-t53, p, t52), f32(0.0) if t37 else powf_sum_low(t40, t41, t50, t51))
-    t55 = fmul(fsub(t54, fmul(t53, p_l)), t45)
-    t56 = fadd(t4, t15)
-    t57 = fsub(t56, t4)
-    t58 = fadd(fadd(fadd(fsub(t4, fsub(t56, t57)), fsub(t15, t57)), t18), -t16)
-    t59 = fsub(t58, t58) == f32(0.0)
-    t60 = fadd(t56, t58)
-    t61 = t60 if t59 else t56
-    t62 = t61 < f32(0.0) or t61 == f32(0.0) and (fsub(t58, fsub(t60, t56)) if t59 else f32(0.0)) < f32(0.0)
-    t63 = -(t55 if t31 else f32(0.0) if t62 else fmul(t55, f32(0.5))) if t24 else f32(0.0)
-    t64 = fsub(t63, t63) == f32(0.0)
-    t65 = -(t53 if t31 else f32(0.0) if t62 else fmul(t53, f32(0.5))) if t24 else f32(0.0)
-    t66 = fadd(t65, t63)
-    t67 = t66 if t64 else t65
-    t68 = (fsub(t63, fsub(t66, t65)) if t64 else f32(0.0)) if fsub(t67, t67) == f32(0.0) else f32(0.0)
-    return t67, t68
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e2, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e0, m1)
+    t6 = fdiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
+    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t17 = -t5
+    t18 = fmul(fadd(libdevice.fmaf(t17, m1, e0), e0_l), inverse(m1))
+    t19 = -t6
+    t20 = fmul(fadd(libdevice.fmaf(t19, m2, e1), e1_l), inverse(m2))
+    t21 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), -(t18 if t7 else t20))
+    t22 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t21)
+    t23 = fsub(t22, t22) == f32(0.0)
+    t24 = fadd(t11, t22)
+    t25 = t24 if t23 else t11
+    t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t11)) if t23 else f32(0.0)) <= f32(0.0)
+    t27 = fadd(t5, t19)
+    t28 = fsub(t27, t5)
+    t29 = fadd(fadd(fadd(fsub(t5, fsub(t27, t28)), fsub(t19, t28)), t18), -t20)
+    t30 = fsub(t29, t29) == f32(0.0)
+    t31 = fadd(t27, t29)
+    t32 = t31 if t30 else t27
+    t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) < f32(0.0)
+    t34 = fadd(s1, f32(-0.0))
+    t35 = fsub(t34, s1)
+    t36 = fadd(fadd(fsub(s1, fsub(t34, t35)), fsub(f32(-0.0), t35)), s1_l)
+    t37 = fsub(t36, t36) == f32(0.0)
+    t38 = fadd(t34, t36)
+    t39 = (t38 if t37 else t34) == f32(0.0) and (fsub(t36, fsub(t38, t34)) if t37 else f32(0.0)) == f32(0.0)
+    t40 = fsub(s1_l, s1_l) == f32(0.0)
+    t41 = fadd(s1, s1_l)
+    t42 = t41 if t40 else s1
+    t43 = fdiv(f32(1.0), p)
+    t44 = fadd(t43, f32(-1.0))
+    t45 = fsub(t44, t43)
+    t46 = inverse(p)
+    t47 = fmul(fsub(libdevice.fmaf(-t43, p, f32(1.0)), fmul(t43, p_l)), t46)
+    t48 = fadd(fadd(fsub(t43, fsub(t44, t45)), fsub(f32(-1.0), t45)), t47)
+    t49 = fsub(t48, t48) == f32(0.0)
+    t50 = fadd(t44, t48)
+    t51 = t50 if t49 else t44
+    t52 = libdevice.powf(t42, t51)
+    t53 = f32(0.0) if t39 else t52
+    t54 = fdiv(t53, p)
+    t55 = fmul(t52, fmul(fsub(t48, fsub(t50, t44)) if t49 else f32(0.0), libdevice.logf(t42)))
+    t56 = fadd(fmul(t52, fmul(t51, fdiv(fsub(s1_l, fsub(t41, s1)) if t40 else f32(0.0), t42))), t55)
+    t57 = fmul(fsub(fadd(libdevice.fmaf(-t54, p, t53), f32(0.0) if t39 else t56), fmul(t54, p_l)), t46)
+    t58 = fadd(t6, t17)
+    t59 = fsub(t58, t6)
+    t60 = fadd(fadd(fadd(fsub(t6, fsub(t58, t59)), fsub(t17, t59)), t20), -t18)
+    t61 = fsub(t60, t60) == f32(0.0)
+    t62 = fadd(t58, t60)
+    t63 = t62 if t61 else t58
+    t64 = t63 < f32(0.0) or t63 == f32(0.0) and (fsub(t60, fsub(t62, t58)) if t61 else f32(0.0)) < f32(0.0)
+    t65 = f32(0.0) if t2 else -(t57 if t33 else f32(0.0) if t64 else fmul(t57, f32(0.5))) if t26 else f32(0.0)
+    t66 = f32(0.0) if t1 else t65
+    t67 = fsub(t66, t66) == f32(0.0)
+    t68 = e0 if t2 else -(t54 if t33 else f32(0.0) if t64 else fmul(t54, f32(0.5))) if t26 else f32(0.0)
+    t69 = e1 if t1 else t68
+    t70 = fadd(t69, t66)
+    t71 = t70 if t67 else t69
+    t72 = (fsub(t66, fsub(t70, t69)) if t67 else f32(0.0)) if fsub(t71, t71) == f32(0.0) else f32(0.0)
+    return t71, t72
 
 
 # s6 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -38222,59 +38462,62 @@ def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(
 def vjp_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, margin_l, p, p_l, s0, s0_l
 ):
-    t1 = fdiv(e2, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e0, m1)
-    t4 = fdiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
-    t15 = inverse(m1 if t5 else m2)
-    t16 = fmul(fadd(libdevice.fmaf(-t3, m1, e0), e0_l), t15)
-    t17 = -(t16 if t5 else fmul(fadd(libdevice.fmaf(-t4, m2, e1), e1_l), t15))
-    t18 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t14), t17)
-    t19 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t18)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t9, t19)
-    t22 = t21 if t20 else t9
-    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t9)) if t20 else f32(0.0)) <= f32(0.0)
-    t24 = fadd(s0, f32(-0.0))
-    t25 = fsub(t24, s0)
-    t26 = fadd(fadd(fsub(s0, fsub(t24, t25)), fsub(f32(-0.0), t25)), s0_l)
-    t27 = fsub(t26, t26) == f32(0.0)
-    t28 = fadd(t24, t26)
-    t29 = (t28 if t27 else t24) == f32(0.0) and (fsub(t26, fsub(t28, t24)) if t27 else f32(0.0)) == f32(0.0)
-    t30 = fsub(s0_l, s0_l) == f32(0.0)
-    t31 = fadd(s0, s0_l)
-    t32 = t31 if t30 else s0
-    t33 = fsub(s0_l, fsub(t31, s0)) if t30 else f32(0.0)
-    t34 = fdiv(f32(1.0), p)
-    t35 = fadd(t34, f32(-1.0))
-    t36 = fsub(t35, t34)
-    t37 = inverse(p)
-    t38 = fmul(fsub(libdevice.fmaf(-t34, p, f32(1.0)), fmul(t34, p_l)), t37)
-    t39 = fadd(fadd(fsub(t34, fsub(t35, t36)), fsub(f32(-1.0), t36)), t38)
-    t40 = fsub(t39, t39) == f32(0.0)
-    t41 = fadd(t35, t39)
-    t42 = t41 if t40 else t35
-    t43 = fsub(t39, fsub(t41, t35)) if t40 else f32(0.0)
-    t44 = f32(0.0) if t29 else powf_sum(t32, t33, t42, t43)
-    t45 = fdiv(t44, p)
-    t46 = fadd(libdevice.fmaf(-t45, p, t44), f32(0.0) if t29 else powf_sum_low(t32, t33, t42, t43))
-    t47 = fmul(fsub(t46, fmul(t45, p_l)), t37) if t23 else f32(0.0)
-    t48 = fsub(t47, t47) == f32(0.0)
-    t49 = t45 if t23 else f32(0.0)
-    t50 = fadd(t49, t47)
-    t51 = t50 if t48 else t49
-    t52 = (fsub(t47, fsub(t50, t49)) if t48 else f32(0.0)) if fsub(t51, t51) == f32(0.0) else f32(0.0)
-    return t51, t52
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e2, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e0, m1)
+    t6 = fdiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
+    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t17 = inverse(m1 if t7 else m2)
+    t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
+    t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
+    t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
+    t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t11, t21)
+    t24 = t23 if t22 else t11
+    t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
+    t26 = fadd(s0, f32(-0.0))
+    t27 = fsub(t26, s0)
+    t28 = fadd(fadd(fsub(s0, fsub(t26, t27)), fsub(f32(-0.0), t27)), s0_l)
+    t29 = fsub(t28, t28) == f32(0.0)
+    t30 = fadd(t26, t28)
+    t31 = (t30 if t29 else t26) == f32(0.0) and (fsub(t28, fsub(t30, t26)) if t29 else f32(0.0)) == f32(0.0)
+    t32 = fsub(s0_l, s0_l) == f32(0.0)
+    t33 = fadd(s0, s0_l)
+    t34 = t33 if t32 else s0
+    t35 = fdiv(f32(1.0), p)
+    t36 = fadd(t35, f32(-1.0))
+    t37 = fsub(t36, t35)
+    t38 = inverse(p)
+    t39 = fmul(fsub(libdevice.fmaf(-t35, p, f32(1.0)), fmul(t35, p_l)), t38)
+    t40 = fadd(fadd(fsub(t35, fsub(t36, t37)), fsub(f32(-1.0), t37)), t39)
+    t41 = fsub(t40, t40) == f32(0.0)
+    t42 = fadd(t36, t40)
+    t43 = t42 if t41 else t36
+    t44 = libdevice.powf(t34, t43)
+    t45 = f32(0.0) if t31 else t44
+    t46 = fdiv(t45, p)
+    t47 = fmul(t44, fmul(fsub(t40, fsub(t42, t36)) if t41 else f32(0.0), libdevice.logf(t34)))
+    t48 = fadd(fmul(t44, fmul(t43, fdiv(fsub(s0_l, fsub(t33, s0)) if t32 else f32(0.0), t34))), t47)
+    t49 = fmul(fsub(fadd(libdevice.fmaf(-t46, p, t45), f32(0.0) if t31 else t48), fmul(t46, p_l)), t38)
+    t50 = f32(0.0) if t1 else f32(0.0) if t2 else t49 if t25 else f32(0.0)
+    t51 = fsub(t50, t50) == f32(0.0)
+    t52 = e1 if t1 else e0 if t2 else t46 if t25 else f32(0.0)
+    t53 = fadd(t52, t50)
+    t54 = t53 if t51 else t52
+    t55 = (fsub(t50, fsub(t53, t52)) if t51 else f32(0.0)) if fsub(t54, t54) == f32(0.0) else f32(0.0)
+    return t54, t55
 
 
 # e3[D] = Abs(y1[D])**(p - 1)
@@ -38285,21 +38528,20 @@ def vjp_f32_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t3 = libdevice.fabsf(y1_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fadd(p, f32(-1.0))
-    t8 = fsub(t7, p)
-    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t7, t9)
-    t12 = t11 if t10 else t7
-    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
-    t14 = powf_sum_low(t5, t6, t12, t13)
+    t6 = fadd(p, f32(-1.0))
+    t7 = fsub(t6, p)
+    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = fadd(t6, t8)
+    t11 = t10 if t9 else t6
+    t12 = libdevice.powf(t5, t11)
+    t13 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
+    t14 = fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t13)
     t15 = fsub(t14, t14) == f32(0.0)
-    t16 = powf_sum(t5, t6, t12, t13)
-    t17 = fadd(t16, t14)
-    t18 = t17 if t15 else t16
-    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t18, t19
+    t16 = fadd(t12, t14)
+    t17 = t16 if t15 else t12
+    t18 = (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
+    return t17, t18
 
 
 # e4[D] = Abs(y0[D])**(p - 1)
@@ -38310,21 +38552,20 @@ def vjp_f32_e4_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t3 = libdevice.fabsf(y0_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fadd(p, f32(-1.0))
-    t8 = fsub(t7, p)
-    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t7, t9)
-    t12 = t11 if t10 else t7
-    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
-    t14 = powf_sum_low(t5, t6, t12, t13)
+    t6 = fadd(p, f32(-1.0))
+    t7 = fsub(t6, p)
+    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = fadd(t6, t8)
+    t11 = t10 if t9 else t6
+    t12 = libdevice.powf(t5, t11)
+    t13 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
+    t14 = fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t13)
     t15 = fsub(t14, t14) == f32(0.0)
-    t16 = powf_sum(t5, t6, t12, t13)
-    t17 = fadd(t16, t14)
-    t18 = t17 if t15 else t16
-    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t18, t19
+    t16 = fadd(t12, t14)
+    t17 = t16 if t15 else t12
+    t18 = (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
+    return t17, t18
 
 
 # danchor[D] = (g*(p*s5*sign(y1[D])*e3[D] + p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
@@ -38358,51 +38599,53 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     y1_D,
     y1_D_l,
 ):
-    t1 = fdiv(e2, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e0, m1)
-    t4 = fdiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
-    t15 = inverse(m1 if t5 else m2)
-    t16 = fmul(fadd(libdevice.fmaf(-t3, m1, e0), e0_l), t15)
-    t17 = -(t16 if t5 else fmul(fadd(libdevice.fmaf(-t4, m2, e1), e1_l), t15))
-    t18 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t14), t17)
-    t19 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t18)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t9, t19)
-    t22 = t21 if t20 else t9
-    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t9)) if t20 else f32(0.0)) <= f32(0.0)
-    t24 = fmul(e3_D, p)
-    t25 = fmul(t24, s5)
-    t26 = fadd(y1_D, y1_D_l) if fsub(y1_D_l, y1_D_l) == f32(0.0) else y1_D
-    t27 = f32(1.0) if f32(0.0) < t26 else f32(-1.0) if t26 < f32(0.0) else f32(0.0)
-    t28 = fmul(t25, t27)
-    t29 = fmul(e4_D, p)
-    t30 = fmul(t29, s6)
-    t31 = fadd(y0_D, y0_D_l) if fsub(y0_D_l, y0_D_l) == f32(0.0) else y0_D
-    t32 = f32(1.0) if f32(0.0) < t31 else f32(-1.0) if t31 < f32(0.0) else f32(0.0)
-    t33 = fmul(t30, t32)
-    t34 = fadd(t28, t33)
-    t35 = fmul(g, t34)
-    t36 = fsub(t34, t28)
-    t37 = fmul(fadd(fadd(libdevice.fmaf(e3_D, p, -t24), fmul(e3_D, p_l)), fmul(e3_D_l, p)), s5)
-    t38 = fmul(fadd(fadd(libdevice.fmaf(t24, s5, -t25), fmul(t24, s5_l)), t37), t27)
-    t39 = fmul(fadd(fadd(libdevice.fmaf(e4_D, p, -t29), fmul(e4_D, p_l)), fmul(e4_D_l, p)), s6)
-    t40 = fmul(fadd(fadd(libdevice.fmaf(t29, s6, -t30), fmul(t29, s6_l)), t39), t32)
-    t41 = fadd(fadd(fsub(t28, fsub(t34, t36)), fsub(t33, t36)), fadd(libdevice.fmaf(t25, t27, -t28), t38))
-    t42 = fadd(libdevice.fmaf(g, t34, -t35), fmul(g, fadd(t41, fadd(libdevice.fmaf(t30, t32, -t33), t40))))
-    t43 = t42 if t23 else f32(0.0)
-    t44 = t35 if t23 else f32(0.0)
-    return fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e2, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e0, m1)
+    t6 = fdiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
+    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t17 = inverse(m1 if t7 else m2)
+    t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
+    t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
+    t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
+    t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t11, t21)
+    t24 = t23 if t22 else t11
+    t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
+    t26 = fmul(e3_D, p)
+    t27 = fmul(t26, s5)
+    t28 = fadd(y1_D, y1_D_l) if fsub(y1_D_l, y1_D_l) == f32(0.0) else y1_D
+    t29 = f32(1.0) if f32(0.0) < t28 else f32(-1.0) if t28 < f32(0.0) else f32(0.0)
+    t30 = fmul(t27, t29)
+    t31 = fmul(e4_D, p)
+    t32 = fmul(t31, s6)
+    t33 = fadd(y0_D, y0_D_l) if fsub(y0_D_l, y0_D_l) == f32(0.0) else y0_D
+    t34 = f32(1.0) if f32(0.0) < t33 else f32(-1.0) if t33 < f32(0.0) else f32(0.0)
+    t35 = fmul(t32, t34)
+    t36 = fadd(t30, t35)
+    t37 = fmul(g, t36)
+    t38 = fsub(t36, t30)
+    t39 = fmul(fadd(fadd(libdevice.fmaf(e3_D, p, -t26), fmul(e3_D, p_l)), fmul(e3_D_l, p)), s5)
+    t40 = fmul(fadd(fadd(libdevice.fmaf(t26, s5, -t27), fmul(t26, s5_l)), t39), t29)
+    t41 = fmul(fadd(fadd(libdevice.fmaf(e4_D, p, -t31), fmul(e4_D, p_l)), fmul(e4_D_l, p)), s6)
+    t42 = fmul(fadd(fadd(libdevice.fmaf(t31, s6, -t32), fmul(t31, s6_l)), t41), t34)
+    t43 = fadd(fadd(fsub(t30, fsub(t36, t38)), fsub(t35, t38)), fadd(libdevice.fmaf(t27, t29, -t30), t40))
+    t44 = fadd(libdevice.fmaf(g, t36, -t37), fmul(g, fadd(t43, fadd(libdevice.fmaf(t32, t34, -t35), t42))))
+    t45 = f32(0.0) if t1 else f32(0.0) if t2 else t44 if t25 else f32(0.0)
+    t46 = e1 if t1 else e0 if t2 else t37 if t25 else f32(0.0)
+    return fadd(t46, t45) if fsub(t45, t45) == f32(0.0) else t46
 
 
 # e5[D] = Abs(y2[D])**(p - 1)
@@ -38413,21 +38656,20 @@ def vjp_f32_e5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D, y2_D_l):
     t3 = libdevice.fabsf(y2_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fadd(p, f32(-1.0))
-    t8 = fsub(t7, p)
-    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t7, t9)
-    t12 = t11 if t10 else t7
-    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
-    t14 = powf_sum_low(t5, t6, t12, t13)
+    t6 = fadd(p, f32(-1.0))
+    t7 = fsub(t6, p)
+    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = fadd(t6, t8)
+    t11 = t10 if t9 else t6
+    t12 = libdevice.powf(t5, t11)
+    t13 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
+    t14 = fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t13)
     t15 = fsub(t14, t14) == f32(0.0)
-    t16 = powf_sum(t5, t6, t12, t13)
-    t17 = fadd(t16, t14)
-    t18 = t17 if t15 else t16
-    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t18, t19
+    t16 = fadd(t12, t14)
+    t17 = t16 if t15 else t12
+    t18 = (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
+    return t17, t18
 
 
 # dpositive[D] = (g*(p*s4*sign(y2[D])*e5[D] - p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >=
@@ -38461,51 +38703,53 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     y2_D,
     y2_D_l,
 ):
-    t1 = fdiv(e2, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e0, m1)
-    t4 = fdiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
-    t15 = inverse(m1 if t5 else m2)
-    t16 = fmul(fadd(libdevice.fmaf(-t3, m1, e0), e0_l), t15)
-    t17 = -(t16 if t5 else fmul(fadd(libdevice.fmaf(-t4, m2, e1), e1_l), t15))
-    t18 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t14), t17)
-    t19 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t18)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t9, t19)
-    t22 = t21 if t20 else t9
-    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t9)) if t20 else f32(0.0)) <= f32(0.0)
-    t24 = fmul(e4_D, p)
-    t25 = fmul(t24, s6)
-    t26 = fadd(y0_D, y0_D_l) if fsub(y0_D_l, y0_D_l) == f32(0.0) else y0_D
-    t27 = f32(1.0) if f32(0.0) < t26 else f32(-1.0) if t26 < f32(0.0) else f32(0.0)
-    t28 = -fmul(t25, t27)
-    t29 = fmul(e5_D, p)
-    t30 = fmul(t29, s4)
-    t31 = fadd(y2_D, y2_D_l) if fsub(y2_D_l, y2_D_l) == f32(0.0) else y2_D
-    t32 = f32(1.0) if f32(0.0) < t31 else f32(-1.0) if t31 < f32(0.0) else f32(0.0)
-    t33 = fmul(t30, t32)
-    t34 = fadd(t28, t33)
-    t35 = fmul(g, t34)
-    t36 = fsub(t34, t28)
-    t37 = fmul(fadd(fadd(libdevice.fmaf(e4_D, p, -t24), fmul(e4_D, p_l)), fmul(e4_D_l, p)), s6)
-    t38 = fmul(fadd(fadd(libdevice.fmaf(t24, s6, -t25), fmul(t24, s6_l)), t37), t27)
-    t39 = fmul(fadd(fadd(libdevice.fmaf(e5_D, p, -t29), fmul(e5_D, p_l)), fmul(e5_D_l, p)), s4)
-    t40 = fmul(fadd(fadd(libdevice.fmaf(t29, s4, -t30), fmul(t29, s4_l)), t39), t32)
-    t41 = fadd(fadd(fsub(t28, fsub(t34, t36)), fsub(t33, t36)), -fadd(libdevice.fmaf(t25, t27, t28), t38))
-    t42 = fadd(libdevice.fmaf(g, t34, -t35), fmul(g, fadd(t41, fadd(libdevice.fmaf(t30, t32, -t33), t40))))
-    t43 = t42 if t23 else f32(0.0)
-    t44 = t35 if t23 else f32(0.0)
-    return fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e2, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e0, m1)
+    t6 = fdiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
+    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t17 = inverse(m1 if t7 else m2)
+    t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
+    t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
+    t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
+    t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t11, t21)
+    t24 = t23 if t22 else t11
+    t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
+    t26 = fmul(e4_D, p)
+    t27 = fmul(t26, s6)
+    t28 = fadd(y0_D, y0_D_l) if fsub(y0_D_l, y0_D_l) == f32(0.0) else y0_D
+    t29 = f32(1.0) if f32(0.0) < t28 else f32(-1.0) if t28 < f32(0.0) else f32(0.0)
+    t30 = -fmul(t27, t29)
+    t31 = fmul(e5_D, p)
+    t32 = fmul(t31, s4)
+    t33 = fadd(y2_D, y2_D_l) if fsub(y2_D_l, y2_D_l) == f32(0.0) else y2_D
+    t34 = f32(1.0) if f32(0.0) < t33 else f32(-1.0) if t33 < f32(0.0) else f32(0.0)
+    t35 = fmul(t32, t34)
+    t36 = fadd(t30, t35)
+    t37 = fmul(g, t36)
+    t38 = fsub(t36, t30)
+    t39 = fmul(fadd(fadd(libdevice.fmaf(e4_D, p, -t26), fmul(e4_D, p_l)), fmul(e4_D_l, p)), s6)
+    t40 = fmul(fadd(fadd(libdevice.fmaf(t26, s6, -t27), fmul(t26, s6_l)), t39), t29)
+    t41 = fmul(fadd(fadd(libdevice.fmaf(e5_D, p, -t31), fmul(e5_D, p_l)), fmul(e5_D_l, p)), s4)
+    t42 = fmul(fadd(fadd(libdevice.fmaf(t31, s4, -t32), fmul(t31, s4_l)), t41), t34)
+    t43 = fadd(fadd(fsub(t30, fsub(t36, t38)), fsub(t35, t38)), -fadd(libdevice.fmaf(t27, t29, t30), t40))
+    t44 = fadd(libdevice.fmaf(g, t36, -t37), fmul(g, fadd(t43, fadd(libdevice.fmaf(t32, t34, -t35), t42))))
+    t45 = f32(0.0) if t1 else f32(0.0) if t2 else t44 if t25 else f32(0.0)
+    t46 = e1 if t1 else e0 if t2 else t37 if t25 else f32(0.0)
+    return fadd(t46, t45) if fsub(t45, t45) == f32(0.0) else t46
 
 
 # dnegative[D] = (g*(-p*s4*sign(y2[D])*e5[D] - p*s5*sign(y1[D])*e3[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2)
@@ -38539,51 +38783,53 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     y2_D,
     y2_D_l,
 ):
-    t1 = fdiv(e2, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e0, m1)
-    t4 = fdiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
-    t15 = inverse(m1 if t5 else m2)
-    t16 = fmul(fadd(libdevice.fmaf(-t3, m1, e0), e0_l), t15)
-    t17 = -(t16 if t5 else fmul(fadd(libdevice.fmaf(-t4, m2, e1), e1_l), t15))
-    t18 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t14), t17)
-    t19 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t18)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t9, t19)
-    t22 = t21 if t20 else t9
-    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t9)) if t20 else f32(0.0)) <= f32(0.0)
-    t24 = fmul(e3_D, p)
-    t25 = fmul(t24, s5)
-    t26 = fadd(y1_D, y1_D_l) if fsub(y1_D_l, y1_D_l) == f32(0.0) else y1_D
-    t27 = f32(1.0) if f32(0.0) < t26 else f32(-1.0) if t26 < f32(0.0) else f32(0.0)
-    t28 = -fmul(t25, t27)
-    t29 = fmul(e5_D, p)
-    t30 = fmul(t29, s4)
-    t31 = fadd(y2_D, y2_D_l) if fsub(y2_D_l, y2_D_l) == f32(0.0) else y2_D
-    t32 = f32(1.0) if f32(0.0) < t31 else f32(-1.0) if t31 < f32(0.0) else f32(0.0)
-    t33 = -fmul(t30, t32)
-    t34 = fadd(t28, t33)
-    t35 = fmul(g, t34)
-    t36 = fsub(t34, t28)
-    t37 = fmul(fadd(fadd(libdevice.fmaf(e3_D, p, -t24), fmul(e3_D, p_l)), fmul(e3_D_l, p)), s5)
-    t38 = fmul(fadd(fadd(libdevice.fmaf(t24, s5, -t25), fmul(t24, s5_l)), t37), t27)
-    t39 = fmul(fadd(fadd(libdevice.fmaf(e5_D, p, -t29), fmul(e5_D, p_l)), fmul(e5_D_l, p)), s4)
-    t40 = fmul(fadd(fadd(libdevice.fmaf(t29, s4, -t30), fmul(t29, s4_l)), t39), t32)
-    t41 = fadd(fadd(fsub(t28, fsub(t34, t36)), fsub(t33, t36)), -fadd(libdevice.fmaf(t25, t27, t28), t38))
-    t42 = fadd(libdevice.fmaf(g, t34, -t35), fmul(g, fadd(t41, -fadd(libdevice.fmaf(t30, t32, t33), t40))))
-    t43 = t42 if t23 else f32(0.0)
-    t44 = t35 if t23 else f32(0.0)
-    return fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e2, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e0, m1)
+    t6 = fdiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
+    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t17 = inverse(m1 if t7 else m2)
+    t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
+    t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
+    t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
+    t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t11, t21)
+    t24 = t23 if t22 else t11
+    t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
+    t26 = fmul(e3_D, p)
+    t27 = fmul(t26, s5)
+    t28 = fadd(y1_D, y1_D_l) if fsub(y1_D_l, y1_D_l) == f32(0.0) else y1_D
+    t29 = f32(1.0) if f32(0.0) < t28 else f32(-1.0) if t28 < f32(0.0) else f32(0.0)
+    t30 = -fmul(t27, t29)
+    t31 = fmul(e5_D, p)
+    t32 = fmul(t31, s4)
+    t33 = fadd(y2_D, y2_D_l) if fsub(y2_D_l, y2_D_l) == f32(0.0) else y2_D
+    t34 = f32(1.0) if f32(0.0) < t33 else f32(-1.0) if t33 < f32(0.0) else f32(0.0)
+    t35 = -fmul(t32, t34)
+    t36 = fadd(t30, t35)
+    t37 = fmul(g, t36)
+    t38 = fsub(t36, t30)
+    t39 = fmul(fadd(fadd(libdevice.fmaf(e3_D, p, -t26), fmul(e3_D, p_l)), fmul(e3_D_l, p)), s5)
+    t40 = fmul(fadd(fadd(libdevice.fmaf(t26, s5, -t27), fmul(t26, s5_l)), t39), t29)
+    t41 = fmul(fadd(fadd(libdevice.fmaf(e5_D, p, -t31), fmul(e5_D, p_l)), fmul(e5_D_l, p)), s4)
+    t42 = fmul(fadd(fadd(libdevice.fmaf(t31, s4, -t32), fmul(t31, s4_l)), t41), t34)
+    t43 = fadd(fadd(fsub(t30, fsub(t36, t38)), fsub(t35, t38)), -fadd(libdevice.fmaf(t27, t29, t30), t40))
+    t44 = fadd(libdevice.fmaf(g, t36, -t37), fmul(g, fadd(t43, -fadd(libdevice.fmaf(t32, t34, t35), t42))))
+    t45 = f32(0.0) if t1 else f32(0.0) if t2 else t44 if t25 else f32(0.0)
+    t46 = e1 if t1 else e0 if t2 else t37 if t25 else f32(0.0)
+    return fadd(t46, t45) if fsub(t45, t45) == f32(0.0) else t46
 
 
 # e0 = s1**(1/p)
@@ -38644,202 +38890,208 @@ def vjp_f64_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l):
 #     else s2**(-1 + 1/p))/(2*p))) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f64_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s2, s2_l):
-    t1 = ddiv(e2, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e0, m1)
-    t4 = ddiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12))
-    t14 = dadd(t13, ddiv(dadd(libdevice.fma(-t1, m0, e2), e2_l), m0))
-    t15 = -t3
-    t16 = ddiv(dadd(libdevice.fma(t15, m1, e0), e0_l), m1)
-    t17 = -t4
-    t18 = ddiv(dadd(libdevice.fma(t17, m2, e1), e1_l), m2)
-    t19 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), -(t16 if t5 else t18))
-    t20 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t19)
-    t21 = dadd(t20, -t20) == 0.0
-    t22 = dadd(t9, t20)
-    t23 = t22 if t21 else t9
-    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t9)) if t21 else 0.0) <= 0.0
-    t25 = dadd(t3, t17)
-    t26 = dadd(t25, -t3)
-    t27 = dadd(dadd(dadd(dadd(t3, -dadd(t25, -t26)), dadd(t17, -t26)), t16), -t18)
-    t28 = dadd(t27, -t27) == 0.0
-    t29 = dadd(t25, t27)
-    t30 = t29 if t28 else t25
-    t31 = t30 < 0.0 or t30 == 0.0 and (dadd(t27, -dadd(t29, -t25)) if t28 else 0.0) < 0.0
-    t32 = dadd(t4, t15)
-    t33 = dadd(t32, -t4)
-    t34 = dadd(dadd(dadd(dadd(t4, -dadd(t32, -t33)), dadd(t15, -t33)), t18), -t16)
-    t35 = dadd(t34, -t34) == 0.0
-    t36 = dadd(t32, t34)
-    t37 = t36 if t35 else t32
-    t38 = t37 < 0.0 or t37 == 0.0 and (dadd(t34, -dadd(t36, -t32)) if t35 else 0.0) < 0.0
-    t39 = dadd(s2, -0.0)
-    t40 = dadd(t39, -s2)
-    t41 = dadd(dadd(dadd(s2, -dadd(t39, -t40)), dadd(-0.0, -t40)), s2_l)
-    t42 = dadd(t41, -t41) == 0.0
-    t43 = dadd(t39, t41)
-    t44 = (t43 if t42 else t39) == 0.0 and (dadd(t41, -dadd(t43, -t39)) if t42 else 0.0) == 0.0
-    t45 = dadd(s2_l, -s2_l) == 0.0
-    t46 = dadd(s2, s2_l)
-    t47 = t46 if t45 else s2
-    t48 = ddiv(1.0, p)
-    t49 = dadd(t48, -1.0)
-    t50 = dadd(t49, -t48)
-    t51 = dadd(dadd(dadd(t48, -dadd(t49, -t50)), dadd(-1.0, -t50)), ddiv(libdevice.fma(-t48, p, 1.0), p))
-    t52 = dadd(t51, -t51) == 0.0
-    t53 = dadd(t49, t51)
-    t54 = t53 if t52 else t49
-    t55 = pow(t47, t54)
-    t56 = 0.0 if t44 else t55
-    t57 = ddiv(t56, p)
-    t58 = dmul(t55, dmul(t54, ddiv(dadd(s2_l, -dadd(t46, -s2)) if t45 else 0.0, t47)))
-    t59 = dmul(t55, dmul(dadd(t51, -dadd(t53, -t49)) if t52 else 0.0, log(t47)))
-    t60 = ddiv(dadd(libdevice.fma(-t57, p, t56), 0.0 if t44 else dadd(dadd(pow_low(t47, t54), t58), t59)), p)
-    t61 = -(0.0 if t31 else t60 if t38 else dmul(t60, 0.5)) if t24 else 0.0
-    t62 = dadd(t61, -t61) == 0.0
-    t63 = -(0.0 if t31 else t57 if t38 else dmul(t57, 0.5)) if t24 else 0.0
-    t64 = dadd(t63, t61)
-    t65 = t64 if t62 else t63
-    t66 = (dadd(t61, -dadd(t64, -t63)) if t62 else 0.0) if dadd(t65, -t65) == 0.0 else 0.0
-    return t65, t66
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e2, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e0, m1)
+    t6 = ddiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14))
+    t16 = dadd(t15, ddiv(dadd(libdevice.fma(-t3, m0, e2), e2_l), m0))
+    t17 = -t5
+    t18 = ddiv(dadd(libdevice.fma(t17, m1, e0), e0_l), m1)
+    t19 = -t6
+    t20 = ddiv(dadd(libdevice.fma(t19, m2, e1), e1_l), m2)
+    t21 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), -(t18 if t7 else t20))
+    t22 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t21)
+    t23 = dadd(t22, -t22) == 0.0
+    t24 = dadd(t11, t22)
+    t25 = t24 if t23 else t11
+    t26 = t25 < 0.0 or t25 == 0.0 and (dadd(t22, -dadd(t24, -t11)) if t23 else 0.0) <= 0.0
+    t27 = dadd(t5, t19)
+    t28 = dadd(t27, -t5)
+    t29 = dadd(dadd(dadd(dadd(t5, -dadd(t27, -t28)), dadd(t19, -t28)), t18), -t20)
+    t30 = dadd(t29, -t29) == 0.0
+    t31 = dadd(t27, t29)
+    t32 = t31 if t30 else t27
+    t33 = t32 < 0.0 or t32 == 0.0 and (dadd(t29, -dadd(t31, -t27)) if t30 else 0.0) < 0.0
+    t34 = dadd(t6, t17)
+    t35 = dadd(t34, -t6)
+    t36 = dadd(dadd(dadd(dadd(t6, -dadd(t34, -t35)), dadd(t17, -t35)), t20), -t18)
+    t37 = dadd(t36, -t36) == 0.0
+    t38 = dadd(t34, t36)
+    t39 = t38 if t37 else t34
+    t40 = t39 < 0.0 or t39 == 0.0 and (dadd(t36, -dadd(t38, -t34)) if t37 else 0.0) < 0.0
+    t41 = dadd(s2, -0.0)
+    t42 = dadd(t41, -s2)
+    t43 = dadd(dadd(dadd(s2, -dadd(t41, -t42)), dadd(-0.0, -t42)), s2_l)
+    t44 = dadd(t43, -t43) == 0.0
+    t45 = dadd(t41, t43)
+    t46 = (t45 if t44 else t41) == 0.0 and (dadd(t43, -dadd(t45, -t41)) if t44 else 0.0) == 0.0
+    t47 = dadd(s2_l, -s2_l) == 0.0
+    t48 = dadd(s2, s2_l)
+    t49 = t48 if t47 else s2
+    t50 = ddiv(1.0, p)
+    t51 = dadd(t50, -1.0)
+    t52 = dadd(t51, -t50)
+    t53 = dadd(dadd(dadd(t50, -dadd(t51, -t52)), dadd(-1.0, -t52)), ddiv(libdevice.fma(-t50, p, 1.0), p))
+    t54 = dadd(t53, -t53) == 0.0
+    t55 = dadd(t51, t53)
+    t56 = t55 if t54 else t51
+    t57 = pow(t49, t56)
+    t58 = 0.0 if t46 else t57
+    t59 = ddiv(t58, p)
+    t60 = dmul(t57, dmul(t56, ddiv(dadd(s2_l, -dadd(t48, -s2)) if t47 else 0.0, t49)))
+    t61 = dmul(t57, dmul(dadd(t53, -dadd(t55, -t51)) if t54 else 0.0, log(t49)))
+    t62 = ddiv(dadd(libdevice.fma(-t59, p, t58), 0.0 if t46 else dadd(dadd(pow_low(t49, t56), t60), t61)), p)
+    t63 = 0.0 if t1 else 0.0 if t2 else -(0.0 if t33 else t62 if t40 else dmul(t62, 0.5)) if t26 else 0.0
+    t64 = dadd(t63, -t63) == 0.0
+    t65 = e1 if t1 else e0 if t2 else -(0.0 if t33 else t59 if t40 else dmul(t59, 0.5)) if t26 else 0.0
+    t66 = dadd(t65, t63)
+    t67 = t66 if t64 else t65
+    t68 = (dadd(t63, -dadd(t66, -t65)) if t64 else 0.0) if dadd(t67, -t67) == 0.0 else 0.0
+    return t67, t68
 
 
 # s5 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0)
 #     else s1**(-1 + 1/p))/(2*p))) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f64_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s1, s1_l):
-    t1 = ddiv(e2, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e0, m1)
-    t4 = ddiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12))
-    t14 = dadd(t13, ddiv(dadd(libdevice.fma(-t1, m0, e2), e2_l), m0))
-    t15 = -t3
-    t16 = ddiv(dadd(libdevice.fma(t15, m1, e0), e0_l), m1)
-    t17 = -t4
-    t18 = ddiv(dadd(libdevice.fma(t17, m2, e1), e1_l), m2)
-    t19 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), -(t16 if t5 else t18))
-    t20 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t19)
-    t21 = dadd(t20, -t20) == 0.0
-    t22 = dadd(t9, t20)
-    t23 = t22 if t21 else t9
-    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t9)) if t21 else 0.0) <= 0.0
-    t25 = dadd(t3, t17)
-    t26 = dadd(t25, -t3)
-    t27 = dadd(dadd(dadd(dadd(t3, -dadd(t25, -t26)), dadd(t17, -t26)), t16), -t18)
-    t28 = dadd(t27, -t27) == 0.0
-    t29 = dadd(t25, t27)
-    t30 = t29 if t28 else t25
-    t31 = t30 < 0.0 or t30 == 0.0 and (dadd(t27, -dadd(t29, -t25)) if t28 else 0.0) < 0.0
-    t32 = dadd(s1, -0.0)
-    t33 = dadd(t32, -s1)
-    t34 = dadd(dadd(dadd(s1, -dadd(t32, -t33)), dadd(-0.0, -t33)), s1_l)
-    t35 = dadd(t34, -t34) == 0.0
-    t36 = dadd(t32, t34)
-    t37 = (t36 if t35 else t32) == 0.0 and (dadd(t34, -dadd(t36, -t32)) if t35 else 0.0) == 0.0
-    t38 = dadd(s1_l, -s1_l) == 0.0
-    t39 = dadd(s1, s1_l)
-    t40 = t39 if t38 else s1
-    t41 = ddiv(1.0, p)
-    t42 = dadd(t41, -1.0)
-    t43 = dadd(t42, -t41)
-    t44 = dadd(dadd(dadd(t41, -dadd(t42, -t43)), dadd(-1.0, -t43)), ddiv(libdevice.fma(-t41, p, 1.0), p))
-    t45 = dadd(t44, -t44) == 0.0
-    t46 = dadd(t42, t44)
-    t47 = t46 if t45 else t42
-    t48 = pow(t40, t47)
-    t49 = 0.0 if t37 else t48
-    t50 = ddiv(t49, p)
-    t51 = dmul(t48, dmul(t47, ddiv(dadd(s1_l, -dadd(t39, -s1)) if t38 else 0.0, t40)))
-    t52 = dmul(t48, dmul(dadd(t44, -dadd(t46, -t42)) if t45 else 0.0, log(t40)))
-    t53 = ddiv(dadd(libdevice.fma(-t50, p, t49), 0.0 if t37 else dadd(dadd(pow_low(t40, t47), t51), t52)), p)
-    t54 = dadd(t4, t15)
-    t55 = dadd(t54, -t4)
-    t56 = dadd(dadd(dadd(dadd(t4, -dadd(t54, -t55)), dadd(t15, -t55)), t18), -t16)
-    t57 = dadd(t56, -t56) == 0.0
-    t58 = dadd(t54, t56)
-    t59 = t58 if t57 else t54
-    t60 = t59 < 0.0 or t59 == 0.0 and (dadd(t56, -dadd(t58, -t54)) if t57 else 0.0) < 0.0
-    t61 = -(t53 if t31 else 0.0 if t60 else dmul(t53, 0.5)) if t24 else 0.0
-    t62 = dadd(t61, -t61) == 0.0
-    t63 = -(t50 if t31 else 0.0 if t60 else dmul(t50, 0.5)) if t24 else 0.0
-    t64 = dadd(t63, t61)
-    t65 = t64 if t62 else t63
-    t66 = (dadd(t61, -dadd(t64, -t63)) if t62 else 0.0) if dadd(t65, -t65) == 0.0 else 0.0
-    return t65, t66
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e2, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e0, m1)
+    t6 = ddiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14))
+    t16 = dadd(t15, ddiv(dadd(libdevice.fma(-t3, m0, e2), e2_l), m0))
+    t17 = -t5
+    t18 = ddiv(dadd(libdevice.fma(t17, m1, e0), e0_l), m1)
+    t19 = -t6
+    t20 = ddiv(dadd(libdevice.fma(t19, m2, e1), e1_l), m2)
+    t21 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), -(t18 if t7 else t20))
+    t22 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t21)
+    t23 = dadd(t22, -t22) == 0.0
+    t24 = dadd(t11, t22)
+    t25 = t24 if t23 else t11
+    t26 = t25 < 0.0 or t25 == 0.0 and (dadd(t22, -dadd(t24, -t11)) if t23 else 0.0) <= 0.0
+    t27 = dadd(t5, t19)
+    t28 = dadd(t27, -t5)
+    t29 = dadd(dadd(dadd(dadd(t5, -dadd(t27, -t28)), dadd(t19, -t28)), t18), -t20)
+    t30 = dadd(t29, -t29) == 0.0
+    t31 = dadd(t27, t29)
+    t32 = t31 if t30 else t27
+    t33 = t32 < 0.0 or t32 == 0.0 and (dadd(t29, -dadd(t31, -t27)) if t30 else 0.0) < 0.0
+    t34 = dadd(s1, -0.0)
+    t35 = dadd(t34, -s1)
+    t36 = dadd(dadd(dadd(s1, -dadd(t34, -t35)), dadd(-0.0, -t35)), s1_l)
+    t37 = dadd(t36, -t36) == 0.0
+    t38 = dadd(t34, t36)
+    t39 = (t38 if t37 else t34) == 0.0 and (dadd(t36, -dadd(t38, -t34)) if t37 else 0.0) == 0.0
+    t40 = dadd(s1_l, -s1_l) == 0.0
+    t41 = dadd(s1, s1_l)
+    t42 = t41 if t40 else s1
+    t43 = ddiv(1.0, p)
+    t44 = dadd(t43, -1.0)
+    t45 = dadd(t44, -t43)
+    t46 = dadd(dadd(dadd(t43, -dadd(t44, -t45)), dadd(-1.0, -t45)), ddiv(libdevice.fma(-t43, p, 1.0), p))
+    t47 = dadd(t46, -t46) == 0.0
+    t48 = dadd(t44, t46)
+    t49 = t48 if t47 else t44
+    t50 = pow(t42, t49)
+    t51 = 0.0 if t39 else t50
+    t52 = ddiv(t51, p)
+    t53 = dmul(t50, dmul(t49, ddiv(dadd(s1_l, -dadd(t41, -s1)) if t40 else 0.0, t42)))
+    t54 = dmul(t50, dmul(dadd(t46, -dadd(t48, -t44)) if t47 else 0.0, log(t42)))
+    t55 = ddiv(dadd(libdevice.fma(-t52, p, t51), 0.0 if t39 else dadd(dadd(pow_low(t42, t49), t53), t54)), p)
+    t56 = dadd(t6, t17)
+    t57 = dadd(t56, -t6)
+    t58 = dadd(dadd(dadd(dadd(t6, -dadd(t56, -t57)), dadd(t17, -t57)), t20), -t18)
+    t59 = dadd(t58, -t58) == 0.0
+    t60 = dadd(t56, t58)
+    t61 = t60 if t59 else t56
+    t62 = t61 < 0.0 or t61 == 0.0 and (dadd(t58, -dadd(t60, -t56)) if t59 else 0.0) < 0.0
+    t63 = 0.0 if t1 else 0.0 if t2 else -(t55 if t33 else 0.0 if t62 else dmul(t55, 0.5)) if t26 else 0.0
+    t64 = dadd(t63, -t63) == 0.0
+    t65 = e1 if t1 else e0 if t2 else -(t52 if t33 else 0.0 if t62 else dmul(t52, 0.5)) if t26 else 0.0
+    t66 = dadd(t65, t63)
+    t67 = t66 if t64 else t65
+    t68 = (dadd(t63, -dadd(t66, -t65)) if t64 else 0.0) if dadd(t67, -t67) == 0.0 else 0.0
+    return t67, t68
 
 
 # s6 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
 @core
 def vjp_f64_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m2, margin, p, s0, s0_l):
-    t1 = ddiv(e2, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e0, m1)
-    t4 = ddiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12))
-    t14 = dadd(t13, ddiv(dadd(libdevice.fma(-t1, m0, e2), e2_l), m0))
-    t15 = ddiv(dadd(libdevice.fma(-t3, m1, e0), e0_l), m1)
-    t16 = -(t15 if t5 else ddiv(dadd(libdevice.fma(-t4, m2, e1), e1_l), m2))
-    t17 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), t16)
-    t18 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t17)
-    t19 = dadd(t18, -t18) == 0.0
-    t20 = dadd(t9, t18)
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t9)) if t19 else 0.0) <= 0.0
-    t23 = dadd(s0, -0.0)
-    t24 = dadd(t23, -s0)
-    t25 = dadd(dadd(dadd(s0, -dadd(t23, -t24)), dadd(-0.0, -t24)), s0_l)
-    t26 = dadd(t25, -t25) == 0.0
-    t27 = dadd(t23, t25)
-    t28 = (t27 if t26 else t23) == 0.0 and (dadd(t25, -dadd(t27, -t23)) if t26 else 0.0) == 0.0
-    t29 = dadd(s0_l, -s0_l) == 0.0
-    t30 = dadd(s0, s0_l)
-    t31 = t30 if t29 else s0
-    t32 = ddiv(1.0, p)
-    t33 = dadd(t32, -1.0)
-    t34 = dadd(t33, -t32)
-    t35 = dadd(dadd(dadd(t32, -dadd(t33, -t34)), dadd(-1.0, -t34)), ddiv(libdevice.fma(-t32, p, 1.0), p))
-    t36 = dadd(t35, -t35) == 0.0
-    t37 = dadd(t33, t35)
-    t38 = t37 if t36 else t33
-    t39 = pow(t31, t38)
-    t40 = 0.0 if t28 else t39
-    t41 = ddiv(t40, p)
-    t42 = dmul(t39, dmul(t38, ddiv(dadd(s0_l, -dadd(t30, -s0)) if t29 else 0.0, t31)))
-    t43 = dmul(t39, dmul(dadd(t35, -dadd(t37, -t33)) if t36 else 0.0, log(t31)))
-    t44 = ddiv(dadd(libdevice.fma(-t41, p, t40), 0.0 if t28 else dadd(dadd(pow_low(t31, t38), t42), t43)), p)
-    t45 = t44 if t22 else 0.0
-    t46 = dadd(t45, -t45) == 0.0
-    t47 = t41 if t22 else 0.0
-    t48 = dadd(t47, t45)
-    t49 = t48 if t46 else t47
-    t50 = (dadd(t45, -dadd(t48, -t47)) if t46 else 0.0) if dadd(t49, -t49) == 0.0 else 0.0
-    return t49, t50
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e2, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e0, m1)
+    t6 = ddiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14))
+    t16 = dadd(t15, ddiv(dadd(libdevice.fma(-t3, m0, e2), e2_l), m0))
+    t17 = ddiv(dadd(libdevice.fma(-t5, m1, e0), e0_l), m1)
+    t18 = -(t17 if t7 else ddiv(dadd(libdevice.fma(-t6, m2, e1), e1_l), m2))
+    t19 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), t18)
+    t20 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t19)
+    t21 = dadd(t20, -t20) == 0.0
+    t22 = dadd(t11, t20)
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t11)) if t21 else 0.0) <= 0.0
+    t25 = dadd(s0, -0.0)
+    t26 = dadd(t25, -s0)
+    t27 = dadd(dadd(dadd(s0, -dadd(t25, -t26)), dadd(-0.0, -t26)), s0_l)
+    t28 = dadd(t27, -t27) == 0.0
+    t29 = dadd(t25, t27)
+    t30 = (t29 if t28 else t25) == 0.0 and (dadd(t27, -dadd(t29, -t25)) if t28 else 0.0) == 0.0
+    t31 = dadd(s0_l, -s0_l) == 0.0
+    t32 = dadd(s0, s0_l)
+    t33 = t32 if t31 else s0
+    t34 = ddiv(1.0, p)
+    t35 = dadd(t34, -1.0)
+    t36 = dadd(t35, -t34)
+    t37 = dadd(dadd(dadd(t34, -dadd(t35, -t36)), dadd(-1.0, -t36)), ddiv(libdevice.fma(-t34, p, 1.0), p))
+    t38 = dadd(t37, -t37) == 0.0
+    t39 = dadd(t35, t37)
+    t40 = t39 if t38 else t35
+    t41 = pow(t33, t40)
+    t42 = 0.0 if t30 else t41
+    t43 = ddiv(t42, p)
+    t44 = dmul(t41, dmul(t40, ddiv(dadd(s0_l, -dadd(t32, -s0)) if t31 else 0.0, t33)))
+    t45 = dmul(t41, dmul(dadd(t37, -dadd(t39, -t35)) if t38 else 0.0, log(t33)))
+    t46 = ddiv(dadd(libdevice.fma(-t43, p, t42), 0.0 if t30 else dadd(dadd(pow_low(t33, t40), t44), t45)), p)
+    t47 = 0.0 if t1 else 0.0 if t2 else t46 if t24 else 0.0
+    t48 = dadd(t47, -t47) == 0.0
+    t49 = e1 if t1 else e0 if t2 else t43 if t24 else 0.0
+    t50 = dadd(t49, t47)
+    t51 = t50 if t48 else t49
+    t52 = (dadd(t47, -dadd(t50, -t49)) if t48 else 0.0) if dadd(t51, -t51) == 0.0 else 0.0
+    return t51, t52
 
 
 # e3[D] = Abs(y1[D])**(p - 1)
@@ -38913,50 +39165,52 @@ def vjp_f64_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     y1_D,
     y1_D_l,
 ):
-    t1 = ddiv(e2, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e0, m1)
-    t4 = ddiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12))
-    t14 = dadd(t13, ddiv(dadd(libdevice.fma(-t1, m0, e2), e2_l), m0))
-    t15 = ddiv(dadd(libdevice.fma(-t3, m1, e0), e0_l), m1)
-    t16 = -(t15 if t5 else ddiv(dadd(libdevice.fma(-t4, m2, e1), e1_l), m2))
-    t17 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), t16)
-    t18 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t17)
-    t19 = dadd(t18, -t18) == 0.0
-    t20 = dadd(t9, t18)
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t9)) if t19 else 0.0) <= 0.0
-    t23 = dmul(e3_D, p)
-    t24 = dmul(t23, s5)
-    t25 = dadd(y1_D, y1_D_l) if dadd(y1_D_l, -y1_D_l) == 0.0 else y1_D
-    t26 = 1.0 if 0.0 < t25 else -1.0 if t25 < 0.0 else 0.0
-    t27 = dmul(t24, t26)
-    t28 = dmul(e4_D, p)
-    t29 = dmul(t28, s6)
-    t30 = dadd(y0_D, y0_D_l) if dadd(y0_D_l, -y0_D_l) == 0.0 else y0_D
-    t31 = 1.0 if 0.0 < t30 else -1.0 if t30 < 0.0 else 0.0
-    t32 = dmul(t29, t31)
-    t33 = dadd(t27, t32)
-    t34 = dmul(g, t33)
-    t35 = dadd(t33, -t27)
-    t36 = dmul(dadd(libdevice.fma(e3_D, p, -t23), dmul(e3_D_l, p)), s5)
-    t37 = dmul(dadd(dadd(libdevice.fma(t23, s5, -t24), dmul(t23, s5_l)), t36), t26)
-    t38 = dmul(dadd(libdevice.fma(e4_D, p, -t28), dmul(e4_D_l, p)), s6)
-    t39 = dmul(dadd(dadd(libdevice.fma(t28, s6, -t29), dmul(t28, s6_l)), t38), t31)
-    t40 = dadd(dadd(dadd(t27, -dadd(t33, -t35)), dadd(t32, -t35)), dadd(libdevice.fma(t24, t26, -t27), t37))
-    t41 = dadd(libdevice.fma(g, t33, -t34), dmul(g, dadd(t40, dadd(libdevice.fma(t29, t31, -t32), t39))))
-    t42 = t41 if t22 else 0.0
-    t43 = t34 if t22 else 0.0
-    return dadd(t43, t42) if dadd(t42, -t42) == 0.0 else t43
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e2, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e0, m1)
+    t6 = ddiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14))
+    t16 = dadd(t15, ddiv(dadd(libdevice.fma(-t3, m0, e2), e2_l), m0))
+    t17 = ddiv(dadd(libdevice.fma(-t5, m1, e0), e0_l), m1)
+    t18 = -(t17 if t7 else ddiv(dadd(libdevice.fma(-t6, m2, e1), e1_l), m2))
+    t19 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), t18)
+    t20 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t19)
+    t21 = dadd(t20, -t20) == 0.0
+    t22 = dadd(t11, t20)
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t11)) if t21 else 0.0) <= 0.0
+    t25 = dmul(e3_D, p)
+    t26 = dmul(t25, s5)
+    t27 = dadd(y1_D, y1_D_l) if dadd(y1_D_l, -y1_D_l) == 0.0 else y1_D
+    t28 = 1.0 if 0.0 < t27 else -1.0 if t27 < 0.0 else 0.0
+    t29 = dmul(t26, t28)
+    t30 = dmul(e4_D, p)
+    t31 = dmul(t30, s6)
+    t32 = dadd(y0_D, y0_D_l) if dadd(y0_D_l, -y0_D_l) == 0.0 else y0_D
+    t33 = 1.0 if 0.0 < t32 else -1.0 if t32 < 0.0 else 0.0
+    t34 = dmul(t31, t33)
+    t35 = dadd(t29, t34)
+    t36 = dmul(g, t35)
+    t37 = dadd(t35, -t29)
+    t38 = dmul(dadd(libdevice.fma(e3_D, p, -t25), dmul(e3_D_l, p)), s5)
+    t39 = dmul(dadd(dadd(libdevice.fma(t25, s5, -t26), dmul(t25, s5_l)), t38), t28)
+    t40 = dmul(dadd(libdevice.fma(e4_D, p, -t30), dmul(e4_D_l, p)), s6)
+    t41 = dmul(dadd(dadd(libdevice.fma(t30, s6, -t31), dmul(t30, s6_l)), t40), t33)
+    t42 = dadd(dadd(dadd(t29, -dadd(t35, -t37)), dadd(t34, -t37)), dadd(libdevice.fma(t26, t28, -t29), t39))
+    t43 = dadd(libdevice.fma(g, t35, -t36), dmul(g, dadd(t42, dadd(libdevice.fma(t31, t33, -t34), t41))))
+    t44 = 0.0 if t1 else 0.0 if t2 else t43 if t24 else 0.0
+    t45 = e1 if t1 else e0 if t2 else t36 if t24 else 0.0
+    return dadd(t45, t44) if dadd(t44, -t44) == 0.0 else t45
 
 
 # e5[D] = Abs(y2[D])**(p - 1)
@@ -39009,50 +39263,52 @@ def vjp_f64_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     y2_D,
     y2_D_l,
 ):
-    t1 = ddiv(e2, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e0, m1)
-    t4 = ddiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12))
-    t14 = dadd(t13, ddiv(dadd(libdevice.fma(-t1, m0, e2), e2_l), m0))
-    t15 = ddiv(dadd(libdevice.fma(-t3, m1, e0), e0_l), m1)
-    t16 = -(t15 if t5 else ddiv(dadd(libdevice.fma(-t4, m2, e1), e1_l), m2))
-    t17 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), t16)
-    t18 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t17)
-    t19 = dadd(t18, -t18) == 0.0
-    t20 = dadd(t9, t18)
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t9)) if t19 else 0.0) <= 0.0
-    t23 = dmul(e4_D, p)
-    t24 = dmul(t23, s6)
-    t25 = dadd(y0_D, y0_D_l) if dadd(y0_D_l, -y0_D_l) == 0.0 else y0_D
-    t26 = 1.0 if 0.0 < t25 else -1.0 if t25 < 0.0 else 0.0
-    t27 = -dmul(t24, t26)
-    t28 = dmul(e5_D, p)
-    t29 = dmul(t28, s4)
-    t30 = dadd(y2_D, y2_D_l) if dadd(y2_D_l, -y2_D_l) == 0.0 else y2_D
-    t31 = 1.0 if 0.0 < t30 else -1.0 if t30 < 0.0 else 0.0
-    t32 = dmul(t29, t31)
-    t33 = dadd(t27, t32)
-    t34 = dmul(g, t33)
-    t35 = dadd(t33, -t27)
-    t36 = dmul(dadd(libdevice.fma(e4_D, p, -t23), dmul(e4_D_l, p)), s6)
-    t37 = dmul(dadd(dadd(libdevice.fma(t23, s6, -t24), dmul(t23, s6_l)), t36), t26)
-    t38 = dmul(dadd(libdevice.fma(e5_D, p, -t28), dmul(e5_D_l, p)), s4)
-    t39 = dmul(dadd(dadd(libdevice.fma(t28, s4, -t29), dmul(t28, s4_l)), t38), t31)
-    t40 = dadd(dadd(dadd(t27, -dadd(t33, -t35)), dadd(t32, -t35)), -dadd(libdevice.fma(t24, t26, t27), t37))
-    t41 = dadd(libdevice.fma(g, t33, -t34), dmul(g, dadd(t40, dadd(libdevice.fma(t29, t31, -t32), t39))))
-    t42 = t41 if t22 else 0.0
-    t43 = t34 if t22 else 0.0
-    return dadd(t43, t42) if dadd(t42, -t42) == 0.0 else t43
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e2, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e0, m1)
+    t6 = ddiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14))
+    t16 = dadd(t15, ddiv(dadd(libdevice.fma(-t3, m0, e2), e2_l), m0))
+    t17 = ddiv(dadd(libdevice.fma(-t5, m1, e0), e0_l), m1)
+    t18 = -(t17 if t7 else ddiv(dadd(libdevice.fma(-t6, m2, e1), e1_l), m2))
+    t19 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), t18)
+    t20 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t19)
+    t21 = dadd(t20, -t20) == 0.0
+    t22 = dadd(t11, t20)
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t11)) if t21 else 0.0) <= 0.0
+    t25 = dmul(e4_D, p)
+    t26 = dmul(t25, s6)
+    t27 = dadd(y0_D, y0_D_l) if dadd(y0_D_l, -y0_D_l) == 0.0 else y0_D
+    t28 = 1.0 if 0.0 < t27 else -1.0 if t27 < 0.0 else 0.0
+    t29 = -dmul(t26, t28)
+    t30 = dmul(e5_D, p)
+    t31 = dmul(t30, s4)
+    t32 = dadd(y2_D, y2_D_l) if dadd(y2_D_l, -y2_D_l) == 0.0 else y2_D
+    t33 = 1.0 if 0.0 < t32 else -1.0 if t32 < 0.0 else 0.0
+    t34 = dmul(t31, t33)
+    t35 = dadd(t29, t34)
+    t36 = dmul(g, t35)
+    t37 = dadd(t35, -t29)
+    t38 = dmul(dadd(libdevice.fma(e4_D, p, -t25), dmul(e4_D_l, p)), s6)
+    t39 = dmul(dadd(dadd(libdevice.fma(t25, s6, -t26), dmul(t25, s6_l)), t38), t28)
+    t40 = dmul(dadd(libdevice.fma(e5_D, p, -t30), dmul(e5_D_l, p)), s4)
+    t41 = dmul(dadd(dadd(libdevice.fma(t30, s4, -t31), dmul(t30, s4_l)), t40), t33)
+    t42 = dadd(dadd(dadd(t29, -dadd(t35, -t37)), dadd(t34, -t37)), -dadd(libdevice.fma(t26, t28, t29), t39))
+    t43 = dadd(libdevice.fma(g, t35, -t36), dmul(g, dadd(t42, dadd(libdevice.fma(t31, t33, -t34), t41))))
+    t44 = 0.0 if t1 else 0.0 if t2 else t43 if t24 else 0.0
+    t45 = e1 if t1 else e0 if t2 else t36 if t24 else 0.0
+    return dadd(t45, t44) if dadd(t44, -t44) == 0.0 else t45
 
 
 # dnegative[D] = (g*(-p*s4*sign(y2[D])*e5[D] - p*s5*sign(y1[D])*e3[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2)
@@ -39084,50 +39340,52 @@ def vjp_f64_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     y2_D,
     y2_D_l,
 ):
-    t1 = ddiv(e2, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e0, m1)
-    t4 = ddiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12))
-    t14 = dadd(t13, ddiv(dadd(libdevice.fma(-t1, m0, e2), e2_l), m0))
-    t15 = ddiv(dadd(libdevice.fma(-t3, m1, e0), e0_l), m1)
-    t16 = -(t15 if t5 else ddiv(dadd(libdevice.fma(-t4, m2, e1), e1_l), m2))
-    t17 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), t16)
-    t18 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t17)
-    t19 = dadd(t18, -t18) == 0.0
-    t20 = dadd(t9, t18)
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t9)) if t19 else 0.0) <= 0.0
-    t23 = dmul(e3_D, p)
-    t24 = dmul(t23, s5)
-    t25 = dadd(y1_D, y1_D_l) if dadd(y1_D_l, -y1_D_l) == 0.0 else y1_D
-    t26 = 1.0 if 0.0 < t25 else -1.0 if t25 < 0.0 else 0.0
-    t27 = -dmul(t24, t26)
-    t28 = dmul(e5_D, p)
-    t29 = dmul(t28, s4)
-    t30 = dadd(y2_D, y2_D_l) if dadd(y2_D_l, -y2_D_l) == 0.0 else y2_D
-    t31 = 1.0 if 0.0 < t30 else -1.0 if t30 < 0.0 else 0.0
-    t32 = -dmul(t29, t31)
-    t33 = dadd(t27, t32)
-    t34 = dmul(g, t33)
-    t35 = dadd(t33, -t27)
-    t36 = dmul(dadd(libdevice.fma(e3_D, p, -t23), dmul(e3_D_l, p)), s5)
-    t37 = dmul(dadd(dadd(libdevice.fma(t23, s5, -t24), dmul(t23, s5_l)), t36), t26)
-    t38 = dmul(dadd(libdevice.fma(e5_D, p, -t28), dmul(e5_D_l, p)), s4)
-    t39 = dmul(dadd(dadd(libdevice.fma(t28, s4, -t29), dmul(t28, s4_l)), t38), t31)
-    t40 = dadd(dadd(dadd(t27, -dadd(t33, -t35)), dadd(t32, -t35)), -dadd(libdevice.fma(t24, t26, t27), t37))
-    t41 = dadd(libdevice.fma(g, t33, -t34), dmul(g, dadd(t40, -dadd(libdevice.fma(t29, t31, t32), t39))))
-    t42 = t41 if t22 else 0.0
-    t43 = t34 if t22 else 0.0
-    return dadd(t43, t42) if dadd(t42, -t42) == 0.0 else t43
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e2, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e0, m1)
+    t6 = ddiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14))
+    t16 = dadd(t15, ddiv(dadd(libdevice.fma(-t3, m0, e2), e2_l), m0))
+    t17 = ddiv(dadd(libdevice.fma(-t5, m1, e0), e0_l), m1)
+    t18 = -(t17 if t7 else ddiv(dadd(libdevice.fma(-t6, m2, e1), e1_l), m2))
+    t19 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), t18)
+    t20 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t19)
+    t21 = dadd(t20, -t20) == 0.0
+    t22 = dadd(t11, t20)
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t11)) if t21 else 0.0) <= 0.0
+    t25 = dmul(e3_D, p)
+    t26 = dmul(t25, s5)
+    t27 = dadd(y1_D, y1_D_l) if dadd(y1_D_l, -y1_D_l) == 0.0 else y1_D
+    t28 = 1.0 if 0.0 < t27 else -1.0 if t27 < 0.0 else 0.0
+    t29 = -dmul(t26, t28)
+    t30 = dmul(e5_D, p)
+    t31 = dmul(t30, s4)
+    t32 = dadd(y2_D, y2_D_l) if dadd(y2_D_l, -y2_D_l) == 0.0 else y2_D
+    t33 = 1.0 if 0.0 < t32 else -1.0 if t32 < 0.0 else 0.0
+    t34 = -dmul(t31, t33)
+    t35 = dadd(t29, t34)
+    t36 = dmul(g, t35)
+    t37 = dadd(t35, -t29)
+    t38 = dmul(dadd(libdevice.fma(e3_D, p, -t25), dmul(e3_D_l, p)), s5)
+    t39 = dmul(dadd(dadd(libdevice.fma(t25, s5, -t26), dmul(t25, s5_l)), t38), t28)
+    t40 = dmul(dadd(libdevice.fma(e5_D, p, -t30), dmul(e5_D_l, p)), s4)
+    t41 = dmul(dadd(dadd(libdevice.fma(t30, s4, -t31), dmul(t30, s4_l)), t40), t33)
+    t42 = dadd(dadd(dadd(t29, -dadd(t35, -t37)), dadd(t34, -t37)), -dadd(libdevice.fma(t26, t28, t29), t39))
+    t43 = dadd(libdevice.fma(g, t35, -t36), dmul(g, dadd(t42, -dadd(libdevice.fma(t31, t33, t34), t41))))
+    t44 = 0.0 if t1 else 0.0 if t2 else t43 if t24 else 0.0
+    t45 = e1 if t1 else e0 if t2 else t36 if t24 else 0.0
+    return dadd(t45, t44) if dadd(t44, -t44) == 0.0 else t45
 
 
 # out = first_max(e2/m0 + margin - minimum(e0/m1, e1/m2), 0)
@@ -39193,49 +39451,50 @@ def vjp_margin_f32_dmargin_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
-    t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum(t3, t4, t9, t10)
-    t12 = fdiv(t11, m0)
-    t13 = fadd(margin, t12)
-    t14 = fsub(s1_l, s1_l) == f32(0.0)
-    t15 = fadd(s1, s1_l)
-    t16 = t15 if t14 else s1
-    t17 = fsub(s1_l, fsub(t15, s1)) if t14 else f32(0.0)
-    t18 = powf_sum(t16, t17, t9, t10)
-    t19 = fdiv(t18, m1)
-    t20 = fsub(s2_l, s2_l) == f32(0.0)
-    t21 = fadd(s2, s2_l)
-    t22 = t21 if t20 else s2
-    t23 = fsub(s2_l, fsub(t21, s2)) if t20 else f32(0.0)
-    t24 = powf_sum(t22, t23, t9, t10)
-    t25 = fdiv(t24, m2)
-    t26 = t19 < t25
-    t27 = -(t19 if t26 else t25)
-    t28 = fadd(t13, t27)
-    t29 = -t28
-    t30 = fadd(f32(0.0), t29)
-    t31 = fsub(t30, f32(0.0))
-    t32 = fsub(t28, t13)
-    t33 = fsub(t13, margin)
-    t34 = fmul(fadd(libdevice.fmaf(-t12, m0, t11), powf_sum_low(t3, t4, t9, t10)), inverse(m0))
-    t35 = fadd(fadd(fadd(fsub(margin, fsub(t13, t33)), fsub(t12, t33)), margin_l), t34)
-    t36 = powf_sum_low(t16 if t26 else t22, t17 if t26 else t23, t9, t10)
-    t37 = inverse(m1 if t26 else m2)
-    t38 = fmul(fadd(libdevice.fmaf(-t19, m1, t18), t36), t37)
-    t39 = -(t38 if t26 else fmul(fadd(libdevice.fmaf(-t25, m2, t24), t36), t37))
-    t40 = -fadd(fadd(fadd(fsub(t13, fsub(t28, t32)), fsub(t27, t32)), t35), t39)
-    t41 = fadd(fadd(fsub(f32(0.0), fsub(t30, t31)), fsub(t29, t31)), t40)
-    t42 = fsub(t41, t41) == f32(0.0)
-    t43 = fadd(t30, t41)
-    t44 = t43 if t42 else t30
-    t45 = t44 < f32(0.0) or t44 == f32(0.0) and (fsub(t41, fsub(t43, t30)) if t42 else f32(0.0)) <= f32(0.0)
-    return g if t45 else f32(0.0)
+    t4 = fdiv(f32(1.0), p)
+    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
+    t6 = fsub(t5, t5) == f32(0.0)
+    t7 = fadd(t4, t5)
+    t8 = t7 if t6 else t4
+    t9 = libdevice.powf(t3, t8)
+    t10 = fdiv(t9, m0)
+    t11 = fadd(margin, t10)
+    t12 = fsub(s1_l, s1_l) == f32(0.0)
+    t13 = fadd(s1, s1_l)
+    t14 = t13 if t12 else s1
+    t15 = libdevice.powf(t14, t8)
+    t16 = fdiv(t15, m1)
+    t17 = fsub(s2_l, s2_l) == f32(0.0)
+    t18 = fadd(s2, s2_l)
+    t19 = t18 if t17 else s2
+    t20 = libdevice.powf(t19, t8)
+    t21 = fdiv(t20, m2)
+    t22 = t16 < t21
+    t23 = -(t16 if t22 else t21)
+    t24 = fadd(t11, t23)
+    t25 = -t24
+    t26 = fadd(f32(0.0), t25)
+    t27 = fsub(t26, f32(0.0))
+    t28 = fsub(t24, t11)
+    t29 = fsub(t11, margin)
+    t30 = fsub(t5, fsub(t7, t4)) if t6 else f32(0.0)
+    t31 = fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3)))
+    t32 = fadd(libdevice.fmaf(-t10, m0, t9), fadd(t31, fmul(t9, fmul(t30, libdevice.logf(t3)))))
+    t33 = fadd(fadd(fadd(fsub(margin, fsub(t11, t29)), fsub(t10, t29)), margin_l), fmul(t32, inverse(m0)))
+    t34 = fsub(s1_l, fsub(t13, s1)) if t12 else f32(0.0)
+    t35 = t14 if t22 else t19
+    t36 = fmul(t8, fdiv(t34 if t22 else fsub(s2_l, fsub(t18, s2)) if t17 else f32(0.0), t35))
+    t37 = fmul(t30, libdevice.logf(t35))
+    t38 = inverse(m1 if t22 else m2)
+    t39 = fmul(fadd(libdevice.fmaf(-t16, m1, t15), fadd(fmul(t15, t36), fmul(t15, t37))), t38)
+    t40 = t39 if t22 else fmul(fadd(libdevice.fmaf(-t21, m2, t20), fadd(fmul(t20, t36), fmul(t20, t37))), t38)
+    t41 = -fadd(fadd(fadd(fsub(t11, fsub(t24, t28)), fsub(t23, t28)), t33), -t40)
+    t42 = fadd(fadd(fsub(f32(0.0), fsub(t26, t27)), fsub(t25, t27)), t41)
+    t43 = fsub(t42, t42) == f32(0.0)
+    t44 = fadd(t26, t42)
+    t45 = t44 if t43 else t26
+    t46 = t45 < f32(0.0) or t45 == f32(0.0) and (fsub(t42, fsub(t44, t26)) if t43 else f32(0.0)) <= f32(0.0)
+    return s1 if s1 != s1 else s0 if s0 != s0 else g if t46 else f32(0.0)
 
 
 # dmargin = (g if margin - minimum(s1**(1/p)/m1, s2**(1/p)/m2) + s0**(1/p)/m0 >= 0 else 0)
@@ -39280,7 +39539,8 @@ def vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_ne_2_p_ne_1(g, m0, m1, m2, margi
     t37 = dadd(t36, -t36) == 0.0
     t38 = dadd(t22, t36)
     t39 = t38 if t37 else t22
-    return g if t39 < 0.0 or t39 == 0.0 and (dadd(t36, -dadd(t38, -t22)) if t37 else 0.0) <= 0.0 else 0.0
+    t40 = g if t39 < 0.0 or t39 == 0.0 and (dadd(t36, -dadd(t38, -t22)) if t37 else 0.0) <= 0.0 else 0.0
+    return s1 if s1 != s1 else s0 if s0 != s0 else t40
 
 
 # e0[D] = Abs(y0[D])**p
@@ -39291,18 +39551,17 @@ def vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t3 = libdevice.fabsf(y0_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
-    t8 = fadd(p, p_l)
-    t9 = t8 if t7 else p
-    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t5, t6, t9, t10)
+    t6 = fsub(p_l, p_l) == f32(0.0)
+    t7 = fadd(p, p_l)
+    t8 = t7 if t6 else p
+    t9 = libdevice.powf(t5, t8)
+    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
+    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = powf_sum(t5, t6, t9, t10)
-    t14 = fadd(t13, t11)
-    t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t13 = fadd(t9, t11)
+    t14 = t13 if t12 else t9
+    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
 
 
 # s0 = sum over D.1 of e0[D.1]
@@ -39320,18 +39579,17 @@ def vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t3 = libdevice.fabsf(y1_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
-    t8 = fadd(p, p_l)
-    t9 = t8 if t7 else p
-    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t5, t6, t9, t10)
+    t6 = fsub(p_l, p_l) == f32(0.0)
+    t7 = fadd(p, p_l)
+    t8 = t7 if t6 else p
+    t9 = libdevice.powf(t5, t8)
+    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
+    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = powf_sum(t5, t6, t9, t10)
-    t14 = fadd(t13, t11)
-    t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t13 = fadd(t9, t11)
+    t14 = t13 if t12 else t9
+    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
 
 
 # s1 = sum over D.1 of e1[D.1]
@@ -39349,18 +39607,17 @@ def vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D, y2_D_l):
     t3 = libdevice.fabsf(y2_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
-    t8 = fadd(p, p_l)
-    t9 = t8 if t7 else p
-    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t5, t6, t9, t10)
+    t6 = fsub(p_l, p_l) == f32(0.0)
+    t7 = fadd(p, p_l)
+    t8 = t7 if t6 else p
+    t9 = libdevice.powf(t5, t8)
+    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
+    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = powf_sum(t5, t6, t9, t10)
-    t14 = fadd(t13, t11)
-    t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t13 = fadd(t9, t11)
+    t14 = t13 if t12 else t9
+    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
+    return t14, t15
 
 
 # s2 = sum over D.1 of e2[D.1]
@@ -39376,75 +39633,79 @@ def vjp_p_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2_D1, e2_D1_l):
 def vjp_p_f32_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, margin_l, p, p_l, s2, s2_l
 ):
-    t1 = fdiv(e5, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e3, m1)
-    t4 = fdiv(e4, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t1, m0, e5), e5_l), inverse(m0)))
-    t15 = -t3
-    t16 = fmul(fadd(libdevice.fmaf(t15, m1, e3), e3_l), inverse(m1))
-    t17 = -t4
-    t18 = fmul(fadd(libdevice.fmaf(t17, m2, e4), e4_l), inverse(m2))
-    t19 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t14), -(t16 if t5 else t18))
-    t20 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t19)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t9, t20)
-    t23 = t22 if t21 else t9
-    t24 = t23 < f32(0.0) or t23 == f32(0.0) and (fsub(t20, fsub(t22, t9)) if t21 else f32(0.0)) <= f32(0.0)
-    t25 = fadd(t3, t17)
-    t26 = fsub(t25, t3)
-    t27 = fadd(fadd(fadd(fsub(t3, fsub(t25, t26)), fsub(t17, t26)), t16), -t18)
-    t28 = fsub(t27, t27) == f32(0.0)
-    t29 = fadd(t25, t27)
-    t30 = t29 if t28 else t25
-    t31 = t30 < f32(0.0) or t30 == f32(0.0) and (fsub(t27, fsub(t29, t25)) if t28 else f32(0.0)) < f32(0.0)
-    t32 = fadd(t4, t15)
-    t33 = fsub(t32, t4)
-    t34 = fadd(fadd(fadd(fsub(t4, fsub(t32, t33)), fsub(t15, t33)), t18), -t16)
-    t35 = fsub(t34, t34) == f32(0.0)
-    t36 = fadd(t32, t34)
-    t37 = t36 if t35 else t32
-    t38 = t37 < f32(0.0) or t37 == f32(0.0) and (fsub(t34, fsub(t36, t32)) if t35 else f32(0.0)) < f32(0.0)
-    t39 = fadd(s2, f32(-0.0))
-    t40 = fsub(t39, s2)
-    t41 = fadd(fadd(fsub(s2, fsub(t39, t40)), fsub(f32(-0.0), t40)), s2_l)
-    t42 = fsub(t41, t41) == f32(0.0)
-    t43 = fadd(t39, t41)
-    t44 = (t43 if t42 else t39) == f32(0.0) and (fsub(t41, fsub(t43, t39)) if t42 else f32(0.0)) == f32(0.0)
-    t45 = fsub(s2_l, s2_l) == f32(0.0)
-    t46 = fadd(s2, s2_l)
-    t47 = t46 if t45 else s2
-    t48 = fsub(s2_l, fsub(t46, s2)) if t45 else f32(0.0)
-    t49 = fdiv(f32(1.0), p)
-    t50 = fadd(t49, f32(-1.0))
-    t51 = fsub(t50, t49)
-    t52 = inverse(p)
-    t53 = fmul(fsub(libdevice.fmaf(-t49, p, f32(1.0)), fmul(t49, p_l)), t52)
-    t54 = fadd(fadd(fsub(t49, fsub(t50, t51)), fsub(f32(-1.0), t51)), t53)
-    t55 = fsub(t54, t54) == f32(0.0)
-    t56 = fadd(t50, t54)
-    t57 = t56 if t55 else t50
-    t58 = fsub(t54, fsub(t56, t50)) if t55 else f32(0.0)
-    t59 = f32(0.0) if t44 else powf_sum(t47, t48, t57, t58)
-    t60 = fdiv(t59, p)
-    t61 = fadd(libdevice.fmaf(-t60, p, t59), f32(0.0) if t44 else powf_sum_low(t47, t48, t57, t58))
-    t62 = fmul(fsub(t61, fmul(t60, p_l)), t52)
-    t63 = -(f32(0.0) if t31 else t62 if t38 else fmul(t62, f32(0.5))) if t24 else f32(0.0)
-    t64 = fsub(t63, t63) == f32(0.0)
-    t65 = -(f32(0.0) if t31 else t60 if t38 else fmul(t60, f32(0.5))) if t24 else f32(0.0)
-    t66 = fadd(t65, t63)
-    t67 = t66 if t64 else t65
-    t68 = (fsub(t63, fsub(t66, t65)) if t64 else f32(0.0)) if fsub(t67, t67) == f32(0.0) else f32(0.0)
-    return t67, t68
+    t1 = e4 != e4
+    t2 = e3 != e3
+    t3 = fdiv(e5, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e3, m1)
+    t6 = fdiv(e4, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
+    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e5), e5_l), inverse(m0)))
+    t17 = -t5
+    t18 = fmul(fadd(libdevice.fmaf(t17, m1, e3), e3_l), inverse(m1))
+    t19 = -t6
+    t20 = fmul(fadd(libdevice.fmaf(t19, m2, e4), e4_l), inverse(m2))
+    t21 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), -(t18 if t7 else t20))
+    t22 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t21)
+    t23 = fsub(t22, t22) == f32(0.0)
+    t24 = fadd(t11, t22)
+    t25 = t24 if t23 else t11
+    t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t11)) if t23 else f32(0.0)) <= f32(0.0)
+    t27 = fadd(t5, t19)
+    t28 = fsub(t27, t5)
+    t29 = fadd(fadd(fadd(fsub(t5, fsub(t27, t28)), fsub(t19, t28)), t18), -t20)
+    t30 = fsub(t29, t29) == f32(0.0)
+    t31 = fadd(t27, t29)
+    t32 = t31 if t30 else t27
+    t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) < f32(0.0)
+    t34 = fadd(t6, t17)
+    t35 = fsub(t34, t6)
+    t36 = fadd(fadd(fadd(fsub(t6, fsub(t34, t35)), fsub(t17, t35)), t20), -t18)
+    t37 = fsub(t36, t36) == f32(0.0)
+    t38 = fadd(t34, t36)
+    t39 = t38 if t37 else t34
+    t40 = t39 < f32(0.0) or t39 == f32(0.0) and (fsub(t36, fsub(t38, t34)) if t37 else f32(0.0)) < f32(0.0)
+    t41 = fadd(s2, f32(-0.0))
+    t42 = fsub(t41, s2)
+    t43 = fadd(fadd(fsub(s2, fsub(t41, t42)), fsub(f32(-0.0), t42)), s2_l)
+    t44 = fsub(t43, t43) == f32(0.0)
+    t45 = fadd(t41, t43)
+    t46 = (t45 if t44 else t41) == f32(0.0) and (fsub(t43, fsub(t45, t41)) if t44 else f32(0.0)) == f32(0.0)
+    t47 = fsub(s2_l, s2_l) == f32(0.0)
+    t48 = fadd(s2, s2_l)
+    t49 = t48 if t47 else s2
+    t50 = fdiv(f32(1.0), p)
+    t51 = fadd(t50, f32(-1.0))
+    t52 = fsub(t51, t50)
+    t53 = inverse(p)
+    t54 = fmul(fsub(libdevice.fmaf(-t50, p, f32(1.0)), fmul(t50, p_l)), t53)
+    t55 = fadd(fadd(fsub(t50, fsub(t51, t52)), fsub(f32(-1.0), t52)), t54)
+    t56 = fsub(t55, t55) == f32(0.0)
+    t57 = fadd(t51, t55)
+    t58 = t57 if t56 else t51
+    t59 = libdevice.powf(t49, t58)
+    t60 = f32(0.0) if t46 else t59
+    t61 = fdiv(t60, p)
+    t62 = fmul(t59, fmul(fsub(t55, fsub(t57, t51)) if t56 else f32(0.0), libdevice.logf(t49)))
+    t63 = fadd(fmul(t59, fmul(t58, fdiv(fsub(s2_l, fsub(t48, s2)) if t47 else f32(0.0), t49))), t62)
+    t64 = fmul(fsub(fadd(libdevice.fmaf(-t61, p, t60), f32(0.0) if t46 else t63), fmul(t61, p_l)), t53)
+    t65 = f32(0.0) if t2 else -(f32(0.0) if t33 else t64 if t40 else fmul(t64, f32(0.5))) if t26 else f32(0.0)
+    t66 = f32(0.0) if t1 else t65
+    t67 = fsub(t66, t66) == f32(0.0)
+    t68 = e3 if t2 else -(f32(0.0) if t33 else t61 if t40 else fmul(t61, f32(0.5))) if t26 else f32(0.0)
+    t69 = e4 if t1 else t68
+    t70 = fadd(t69, t66)
+    t71 = t70 if t67 else t69
+    t72 = (fsub(t66, fsub(t70, t69)) if t67 else f32(0.0)) if fsub(t71, t71) == f32(0.0) else f32(0.0)
+    return t71, t72
 
 
 # e6 = log(m2)
@@ -39493,75 +39754,79 @@ def vjp_p_f32_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l):
 def vjp_p_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, margin_l, p, p_l, s1, s1_l
 ):
-    t1 = fdiv(e5, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e3, m1)
-    t4 = fdiv(e4, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t1, m0, e5), e5_l), inverse(m0)))
-    t15 = -t3
-    t16 = fmul(fadd(libdevice.fmaf(t15, m1, e3), e3_l), inverse(m1))
-    t17 = -t4
-    t18 = fmul(fadd(libdevice.fmaf(t17, m2, e4), e4_l), inverse(m2))
-    t19 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t14), -(t16 if t5 else t18))
-    t20 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t19)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t9, t20)
-    t23 = t22 if t21 else t9
-    t24 = t23 < f32(0.0) or t23 == f32(0.0) and (fsub(t20, fsub(t22, t9)) if t21 else f32(0.0)) <= f32(0.0)
-    t25 = fadd(t3, t17)
-    t26 = fsub(t25, t3)
-    t27 = fadd(fadd(fadd(fsub(t3, fsub(t25, t26)), fsub(t17, t26)), t16), -t18)
-    t28 = fsub(t27, t27) == f32(0.0)
-    t29 = fadd(t25, t27)
-    t30 = t29 if t28 else t25
-    t31 = t30 < f32(0.0) or t30 == f32(0.0) and (fsub(t27, fsub(t29, t25)) if t28 else f32(0.0)) < f32(0.0)
-    t32 = fadd(s1, f32(-0.0))
-    t33 = fsub(t32, s1)
-    t34 = fadd(fadd(fsub(s1, fsub(t32, t33)), fsub(f32(-0.0), t33)), s1_l)
-    t35 = fsub(t34, t34) == f32(0.0)
-    t36 = fadd(t32, t34)
-    t37 = (t36 if t35 else t32) == f32(0.0) and (fsub(t34, fsub(t36, t32)) if t35 else f32(0.0)) == f32(0.0)
-    t38 = fsub(s1_l, s1_l) == f32(0.0)
-    t39 = fadd(s1, s1_l)
-    t40 = t39 if t38 else s1
-    t41 = fsub(s1_l, fsub(t39, s1)) if t38 else f32(0.0)
-    t42 = fdiv(f32(1.0), p)
-    t43 = fadd(t42, f32(-1.0))
-    t44 = fsub(t43, t42)
-    t45 = inverse(p)
-    t46 = fmul(fsub(libdevice.fmaf(-t42, p, f32(1.0)), fmul(t42, p_l)), t45)
-    t47 = fadd(fadd(fsub(t42, fsub(t43, t44)), fsub(f32(-1.0), t44)), t46)
-    t48 = fsub(t47, t47) == f32(0.0)
-    t49 = fadd(t43, t47)
-    t50 = t49 if t48 else t43
-    t51 = fsub(t47, fsub(t49, t43)) if t48 else f32(0.0)
-    t52 = f32(0.0) if t37 else powf_sum(t40, t41, t50, t51)
-    t53 = fdiv(t52, p)
-    t54 = fadd(libdevice.fmaf(-t53, p, t52), f32(0.0) if t37 else powf_sum_low(t40, t41, t50, t51))
-    t55 = fmul(fsub(t54, fmul(t53, p_l)), t45)
-    t56 = fadd(t4, t15)
-    t57 = fsub(t56, t4)
-    t58 = fadd(fadd(fadd(fsub(t4, fsub(t56, t57)), fsub(t15, t57)), t18), -t16)
-    t59 = fsub(t58, t58) == f32(0.0)
-    t60 = fadd(t56, t58)
-    t61 = t60 if t59 else t56
-    t62 = t61 < f32(0.0) or t61 == f32(0.0) and (fsub(t58, fsub(t60, t56)) if t59 else f32(0.0)) < f32(0.0)
-    t63 = -(t55 if t31 else f32(0.0) if t62 else fmul(t55, f32(0.5))) if t24 else f32(0.0)
-    t64 = fsub(t63, t63) == f32(0.0)
-    t65 = -(t53 if t31 else f32(0.0) if t62 else fmul(t53, f32(0.5))) if t24 else f32(0.0)
-    t66 = fadd(t65, t63)
-    t67 = t66 if t64 else t65
-    t68 = (fsub(t63, fsub(t66, t65)) if t64 else f32(0.0)) if fsub(t67, t67) == f32(0.0) else f32(0.0)
-    return t67, t68
+    t1 = e4 != e4
+    t2 = e3 != e3
+    t3 = fdiv(e5, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e3, m1)
+    t6 = fdiv(e4, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
+    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e5), e5_l), inverse(m0)))
+    t17 = -t5
+    t18 = fmul(fadd(libdevice.fmaf(t17, m1, e3), e3_l), inverse(m1))
+    t19 = -t6
+    t20 = fmul(fadd(libdevice.fmaf(t19, m2, e4), e4_l), inverse(m2))
+    t21 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), -(t18 if t7 else t20))
+    t22 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t21)
+    t23 = fsub(t22, t22) == f32(0.0)
+    t24 = fadd(t11, t22)
+    t25 = t24 if t23 else t11
+    t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t11)) if t23 else f32(0.0)) <= f32(0.0)
+    t27 = fadd(t5, t19)
+    t28 = fsub(t27, t5)
+    t29 = fadd(fadd(fadd(fsub(t5, fsub(t27, t28)), fsub(t19, t28)), t18), -t20)
+    t30 = fsub(t29, t29) == f32(0.0)
+    t31 = fadd(t27, t29)
+    t32 = t31 if t30 else t27
+    t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) < f32(0.0)
+    t34 = fadd(s1, f32(-0.0))
+    t35 = fsub(t34, s1)
+    t36 = fadd(fadd(fsub(s1, fsub(t34, t35)), fsub(f32(-0.0), t35)), s1_l)
+    t37 = fsub(t36, t36) == f32(0.0)
+    t38 = fadd(t34, t36)
+    t39 = (t38 if t37 else t34) == f32(0.0) and (fsub(t36, fsub(t38, t34)) if t37 else f32(0.0)) == f32(0.0)
+    t40 = fsub(s1_l, s1_l) == f32(0.0)
+    t41 = fadd(s1, s1_l)
+    t42 = t41 if t40 else s1
+    t43 = fdiv(f32(1.0), p)
+    t44 = fadd(t43, f32(-1.0))
+    t45 = fsub(t44, t43)
+    t46 = inverse(p)
+    t47 = fmul(fsub(libdevice.fmaf(-t43, p, f32(1.0)), fmul(t43, p_l)), t46)
+    t48 = fadd(fadd(fsub(t43, fsub(t44, t45)), fsub(f32(-1.0), t45)), t47)
+    t49 = fsub(t48, t48) == f32(0.0)
+    t50 = fadd(t44, t48)
+    t51 = t50 if t49 else t44
+    t52 = libdevice.powf(t42, t51)
+    t53 = f32(0.0) if t39 else t52
+    t54 = fdiv(t53, p)
+    t55 = fmul(t52, fmul(fsub(t48, fsub(t50, t44)) if t49 else f32(0.0), libdevice.logf(t42)))
+    t56 = fadd(fmul(t52, fmul(t51, fdiv(fsub(s1_l, fsub(t41, s1)) if t40 else f32(0.0), t42))), t55)
+    t57 = fmul(fsub(fadd(libdevice.fmaf(-t54, p, t53), f32(0.0) if t39 else t56), fmul(t54, p_l)), t46)
+    t58 = fadd(t6, t17)
+    t59 = fsub(t58, t6)
+    t60 = fadd(fadd(fadd(fsub(t6, fsub(t58, t59)), fsub(t17, t59)), t20), -t18)
+    t61 = fsub(t60, t60) == f32(0.0)
+    t62 = fadd(t58, t60)
+    t63 = t62 if t61 else t58
+    t64 = t63 < f32(0.0) or t63 == f32(0.0) and (fsub(t60, fsub(t62, t58)) if t61 else f32(0.0)) < f32(0.0)
+    t65 = f32(0.0) if t2 else -(t57 if t33 else f32(0.0) if t64 else fmul(t57, f32(0.5))) if t26 else f32(0.0)
+    t66 = f32(0.0) if t1 else t65
+    t67 = fsub(t66, t66) == f32(0.0)
+    t68 = e3 if t2 else -(t54 if t33 else f32(0.0) if t64 else fmul(t54, f32(0.5))) if t26 else f32(0.0)
+    t69 = e4 if t1 else t68
+    t70 = fadd(t69, t66)
+    t71 = t70 if t67 else t69
+    t72 = (fsub(t66, fsub(t70, t69)) if t67 else f32(0.0)) if fsub(t71, t71) == f32(0.0) else f32(0.0)
+    return t71, t72
 
 
 # e7 = log(m1)
@@ -39609,59 +39874,62 @@ def vjp_p_f32_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(s6, s6_l, s7_of, s7_of_l):
 def vjp_p_f32_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, margin_l, p, p_l, s0, s0_l
 ):
-    t1 = fdiv(e5, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e3, m1)
-    t4 = fdiv(e4, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t1, m0, e5), e5_l), inverse(m0)))
-    t15 = inverse(m1 if t5 else m2)
-    t16 = fmul(fadd(libdevice.fmaf(-t3, m1, e3), e3_l), t15)
-    t17 = -(t16 if t5 else fmul(fadd(libdevice.fmaf(-t4, m2, e4), e4_l), t15))
-    t18 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t14), t17)
-    t19 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t18)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t9, t19)
-    t22 = t21 if t20 else t9
-    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t9)) if t20 else f32(0.0)) <= f32(0.0)
-    t24 = fadd(s0, f32(-0.0))
-    t25 = fsub(t24, s0)
-    t26 = fadd(fadd(fsub(s0, fsub(t24, t25)), fsub(f32(-0.0), t25)), s0_l)
-    t27 = fsub(t26, t26) == f32(0.0)
-    t28 = fadd(t24, t26)
-    t29 = (t28 if t27 else t24) == f32(0.0) and (fsub(t26, fsub(t28, t24)) if t27 else f32(0.0)) == f32(0.0)
-    t30 = fsub(s0_l, s0_l) == f32(0.0)
-    t31 = fadd(s0, s0_l)
-    t32 = t31 if t30 else s0
-    t33 = fsub(s0_l, fsub(t31, s0)) if t30 else f32(0.0)
-    t34 = fdiv(f32(1.0), p)
-    t35 = fadd(t34, f32(-1.0))
-    t36 = fsub(t35, t34)
-    t37 = inverse(p)
-    t38 = fmul(fsub(libdevice.fmaf(-t34, p, f32(1.0)), fmul(t34, p_l)), t37)
-    t39 = fadd(fadd(fsub(t34, fsub(t35, t36)), fsub(f32(-1.0), t36)), t38)
-    t40 = fsub(t39, t39) == f32(0.0)
-    t41 = fadd(t35, t39)
-    t42 = t41 if t40 else t35
-    t43 = fsub(t39, fsub(t41, t35)) if t40 else f32(0.0)
-    t44 = f32(0.0) if t29 else powf_sum(t32, t33, t42, t43)
-    t45 = fdiv(t44, p)
-    t46 = fadd(libdevice.fmaf(-t45, p, t44), f32(0.0) if t29 else powf_sum_low(t32, t33, t42, t43))
-    t47 = fmul(fsub(t46, fmul(t45, p_l)), t37) if t23 else f32(0.0)
-    t48 = fsub(t47, t47) == f32(0.0)
-    t49 = t45 if t23 else f32(0.0)
-    t50 = fadd(t49, t47)
-    t51 = t50 if t48 else t49
-    t52 = (fsub(t47, fsub(t50, t49)) if t48 else f32(0.0)) if fsub(t51, t51) == f32(0.0) else f32(0.0)
-    return t51, t52
+    t1 = e4 != e4
+    t2 = e3 != e3
+    t3 = fdiv(e5, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e3, m1)
+    t6 = fdiv(e4, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
+    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e5), e5_l), inverse(m0)))
+    t17 = inverse(m1 if t7 else m2)
+    t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e3), e3_l), t17)
+    t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e4), e4_l), t17))
+    t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
+    t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t11, t21)
+    t24 = t23 if t22 else t11
+    t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
+    t26 = fadd(s0, f32(-0.0))
+    t27 = fsub(t26, s0)
+    t28 = fadd(fadd(fsub(s0, fsub(t26, t27)), fsub(f32(-0.0), t27)), s0_l)
+    t29 = fsub(t28, t28) == f32(0.0)
+    t30 = fadd(t26, t28)
+    t31 = (t30 if t29 else t26) == f32(0.0) and (fsub(t28, fsub(t30, t26)) if t29 else f32(0.0)) == f32(0.0)
+    t32 = fsub(s0_l, s0_l) == f32(0.0)
+    t33 = fadd(s0, s0_l)
+    t34 = t33 if t32 else s0
+    t35 = fdiv(f32(1.0), p)
+    t36 = fadd(t35, f32(-1.0))
+    t37 = fsub(t36, t35)
+    t38 = inverse(p)
+    t39 = fmul(fsub(libdevice.fmaf(-t35, p, f32(1.0)), fmul(t35, p_l)), t38)
+    t40 = fadd(fadd(fsub(t35, fsub(t36, t37)), fsub(f32(-1.0), t37)), t39)
+    t41 = fsub(t40, t40) == f32(0.0)
+    t42 = fadd(t36, t40)
+    t43 = t42 if t41 else t36
+    t44 = libdevice.powf(t34, t43)
+    t45 = f32(0.0) if t31 else t44
+    t46 = fdiv(t45, p)
+    t47 = fmul(t44, fmul(fsub(t40, fsub(t42, t36)) if t41 else f32(0.0), libdevice.logf(t34)))
+    t48 = fadd(fmul(t44, fmul(t43, fdiv(fsub(s0_l, fsub(t33, s0)) if t32 else f32(0.0), t34))), t47)
+    t49 = fmul(fsub(fadd(libdevice.fmaf(-t46, p, t45), f32(0.0) if t31 else t48), fmul(t46, p_l)), t38)
+    t50 = f32(0.0) if t1 else f32(0.0) if t2 else t49 if t25 else f32(0.0)
+    t51 = fsub(t50, t50) == f32(0.0)
+    t52 = e4 if t1 else e3 if t2 else t46 if t25 else f32(0.0)
+    t53 = fadd(t52, t50)
+    t54 = t53 if t51 else t52
+    t55 = (fsub(t50, fsub(t53, t52)) if t51 else f32(0.0)) if fsub(t54, t54) == f32(0.0) else f32(0.0)
+    return t54, t55
 
 
 # e8 = log(m0)
@@ -39742,122 +40010,125 @@ def vjp_p_f32_dp_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     s9,
     s9_l,
 ):
-    t1 = fdiv(e5, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e3, m1)
-    t4 = fdiv(e4, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = inverse(m0)
-    t14 = fmul(fadd(libdevice.fmaf(-t1, m0, e5), e5_l), t13)
-    t15 = fadd(fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l), t14)
-    t16 = -t3
-    t17 = inverse(m1)
-    t18 = fmul(fadd(libdevice.fmaf(t16, m1, e3), e3_l), t17)
-    t19 = -t4
-    t20 = inverse(m2)
-    t21 = fmul(fadd(libdevice.fmaf(t19, m2, e4), e4_l), t20)
-    t22 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t15), -(t18 if t5 else t21))
-    t23 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t22)
-    t24 = fsub(t23, t23) == f32(0.0)
-    t25 = fadd(t9, t23)
-    t26 = t25 if t24 else t9
-    t27 = t26 < f32(0.0) or t26 == f32(0.0) and (fsub(t23, fsub(t25, t9)) if t24 else f32(0.0)) <= f32(0.0)
-    t28 = fdiv(s9, m0)
-    t29 = fdiv(s7, m1)
-    t30 = fadd(t28, t29)
-    t31 = fdiv(s5, m2)
+    t1 = e4 != e4
+    t2 = e3 != e3
+    t3 = fdiv(e5, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e3, m1)
+    t6 = fdiv(e4, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = inverse(m0)
+    t16 = fmul(fadd(libdevice.fmaf(-t3, m0, e5), e5_l), t15)
+    t17 = fadd(fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l), t16)
+    t18 = -t5
+    t19 = inverse(m1)
+    t20 = fmul(fadd(libdevice.fmaf(t18, m1, e3), e3_l), t19)
+    t21 = -t6
+    t22 = inverse(m2)
+    t23 = fmul(fadd(libdevice.fmaf(t21, m2, e4), e4_l), t22)
+    t24 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t17), -(t20 if t7 else t23))
+    t25 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t24)
+    t26 = fsub(t25, t25) == f32(0.0)
+    t27 = fadd(t11, t25)
+    t28 = t27 if t26 else t11
+    t29 = t28 < f32(0.0) or t28 == f32(0.0) and (fsub(t25, fsub(t27, t11)) if t26 else f32(0.0)) <= f32(0.0)
+    t30 = fdiv(s9, m0)
+    t31 = fdiv(s7, m1)
     t32 = fadd(t30, t31)
-    t33 = -fmul(e8, p)
-    t34 = libdevice.logf(s0)
-    t35 = fadd(t33, t34)
-    t36 = fmul(t1, t35)
-    t37 = fdiv(t36, p)
-    t38 = fdiv(t37, p)
-    t39 = -t38
-    t40 = fadd(t32, t39)
-    t41 = fadd(t3, t19)
-    t42 = fsub(t41, t3)
-    t43 = fadd(fadd(fadd(fsub(t3, fsub(t41, t42)), fsub(t19, t42)), t18), -t21)
-    t44 = fsub(t43, t43) == f32(0.0)
-    t45 = fadd(t41, t43)
-    t46 = t45 if t44 else t41
-    t47 = t46 < f32(0.0) or t46 == f32(0.0) and (fsub(t43, fsub(t45, t41)) if t44 else f32(0.0)) < f32(0.0)
-    t48 = -fmul(e7, p)
-    t49 = libdevice.logf(s1)
-    t50 = fadd(t48, t49)
-    t51 = fmul(t3, t50)
-    t52 = fdiv(t51, p)
-    t53 = -fmul(e6, p)
-    t54 = libdevice.logf(s2)
-    t55 = fadd(t53, t54)
-    t56 = fmul(t4, t55)
-    t57 = fdiv(t52 if t47 else t56, p)
-    t58 = -t57
-    t59 = fadd(t4, t16)
-    t60 = fsub(t59, t4)
-    t61 = fadd(fadd(fadd(fsub(t4, fsub(t59, t60)), fsub(t16, t60)), t21), -t18)
-    t62 = fsub(t61, t61) == f32(0.0)
-    t63 = fadd(t59, t61)
-    t64 = t63 if t62 else t59
-    t65 = t64 < f32(0.0) or t64 == f32(0.0) and (fsub(t61, fsub(t63, t59)) if t62 else f32(0.0)) < f32(0.0)
-    t66 = fmul(t52, f32(0.5))
-    t67 = fdiv(t57 if t65 else t66, p)
-    t68 = -t67
-    t69 = fmul(t57, f32(0.5))
-    t70 = fdiv(t69, p)
-    t71 = -t70
-    t72 = fadd(t68, t71)
-    t73 = -(t58 if t47 else t68 if t65 else t72)
-    t74 = fadd(t40, t73)
-    t75 = fmul(g, t74)
-    t76 = fsub(t74, t40)
-    t77 = fsub(t40, t32)
-    t78 = fsub(t32, t30)
-    t79 = fsub(t30, t28)
-    t80 = fmul(fadd(libdevice.fmaf(-t28, m0, s9), s9_l), t13)
-    t81 = fadd(fadd(fsub(t28, fsub(t30, t79)), fsub(t29, t79)), t80)
-    t82 = fadd(t81, fmul(fadd(libdevice.fmaf(-t29, m1, s7), s7_l), t17))
-    t83 = fadd(fadd(fsub(t30, fsub(t32, t78)), fsub(t31, t78)), t82)
-    t84 = fadd(t83, fmul(fadd(libdevice.fmaf(-t31, m2, s5), s5_l), t20))
-    t85 = fsub(t35, t33)
-    t86 = -fadd(fadd(libdevice.fmaf(e8, p, t33), fmul(e8, p_l)), fmul(e8_l, p))
-    t87 = fadd(fadd(fsub(t33, fsub(t35, t85)), fsub(t34, t85)), t86)
-    t88 = fmul(t1, fadd(t87, fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))))
-    t89 = fadd(libdevice.fmaf(-t37, p, t36), fadd(fadd(libdevice.fmaf(t1, t35, -t36), t88), fmul(t14, t35)))
-    t90 = inverse(p)
-    t91 = fsub(fadd(libdevice.fmaf(t39, p, t37), fmul(fsub(t89, fmul(t37, p_l)), t90)), fmul(t38, p_l))
-    t92 = fadd(fadd(fadd(fsub(t32, fsub(t40, t77)), fsub(t39, t77)), t84), -fmul(t91, t90))
-    t93 = fsub(t50, t48)
-    t94 = -fadd(fadd(libdevice.fmaf(e7, p, t48), fmul(e7, p_l)), fmul(e7_l, p))
-    t95 = fadd(fadd(fsub(t48, fsub(t50, t93)), fsub(t49, t93)), t94)
-    t96 = fmul(t3, fadd(t95, fadd(logf_low(s1), fmul(s1_l, fdiv(f32(1.0), s1)))))
-    t97 = fadd(libdevice.fmaf(-t52, p, t51), fadd(fadd(libdevice.fmaf(t3, t50, -t51), t96), fmul(t18, t50)))
-    t98 = fmul(fsub(t97, fmul(t52, p_l)), t90)
-    t99 = fmul(t57, p_l)
-    t100 = fsub(t55, t53)
-    t101 = -fadd(fadd(libdevice.fmaf(e6, p, t53), fmul(e6, p_l)), fmul(e6_l, p))
-    t102 = fadd(fadd(fsub(t53, fsub(t55, t100)), fsub(t54, t100)), t101)
-    t103 = fmul(t4, fadd(t102, fadd(logf_low(s2), fmul(s2_l, fdiv(f32(1.0), s2)))))
-    t104 = fadd(libdevice.fmaf(t58, p, t56), fadd(fadd(libdevice.fmaf(t4, t55, -t56), t103), fmul(t21, t55)))
-    t105 = fmul(fsub(t104, t99), t90)
-    t106 = fmul(t67, p_l)
-    t107 = fsub(t72, t68)
-    t108 = -fmul(fsub(fadd(libdevice.fmaf(t68, p, t66), fmul(t98, f32(0.5))), t106), t90)
-    t109 = -fmul(fsub(fadd(libdevice.fmaf(t71, p, t69), fmul(t105, f32(0.5))), fmul(t70, p_l)), t90)
-    t110 = fadd(fadd(fadd(fsub(t68, fsub(t72, t107)), fsub(t71, t107)), t108), t109)
-    t111 = -fmul(fsub(fadd(libdevice.fmaf(t68, p, t57), t105), t106), t90) if t65 else t110
-    t112 = -(-fmul(fsub(fadd(libdevice.fmaf(t58, p, t52), t98), t99), t90) if t47 else t111)
-    t113 = fmul(g, fadd(fadd(fadd(fsub(t40, fsub(t74, t76)), fsub(t73, t76)), t92), t112))
-    t114 = fadd(libdevice.fmaf(g, t74, -t75), t113) if t27 else f32(0.0)
-    t115 = t75 if t27 else f32(0.0)
-    return fadd(t115, t114) if fsub(t114, t114) == f32(0.0) else t115
+    t33 = fdiv(s5, m2)
+    t34 = fadd(t32, t33)
+    t35 = -fmul(e8, p)
+    t36 = libdevice.logf(s0)
+    t37 = fadd(t35, t36)
+    t38 = fmul(t3, t37)
+    t39 = fdiv(t38, p)
+    t40 = fdiv(t39, p)
+    t41 = -t40
+    t42 = fadd(t34, t41)
+    t43 = fadd(t5, t21)
+    t44 = fsub(t43, t5)
+    t45 = fadd(fadd(fadd(fsub(t5, fsub(t43, t44)), fsub(t21, t44)), t20), -t23)
+    t46 = fsub(t45, t45) == f32(0.0)
+    t47 = fadd(t43, t45)
+    t48 = t47 if t46 else t43
+    t49 = t48 < f32(0.0) or t48 == f32(0.0) and (fsub(t45, fsub(t47, t43)) if t46 else f32(0.0)) < f32(0.0)
+    t50 = -fmul(e7, p)
+    t51 = libdevice.logf(s1)
+    t52 = fadd(t50, t51)
+    t53 = fmul(t5, t52)
+    t54 = fdiv(t53, p)
+    t55 = -fmul(e6, p)
+    t56 = libdevice.logf(s2)
+    t57 = fadd(t55, t56)
+    t58 = fmul(t6, t57)
+    t59 = fdiv(t54 if t49 else t58, p)
+    t60 = -t59
+    t61 = fadd(t6, t18)
+    t62 = fsub(t61, t6)
+    t63 = fadd(fadd(fadd(fsub(t6, fsub(t61, t62)), fsub(t18, t62)), t23), -t20)
+    t64 = fsub(t63, t63) == f32(0.0)
+    t65 = fadd(t61, t63)
+    t66 = t65 if t64 else t61
+    t67 = t66 < f32(0.0) or t66 == f32(0.0) and (fsub(t63, fsub(t65, t61)) if t64 else f32(0.0)) < f32(0.0)
+    t68 = fmul(t54, f32(0.5))
+    t69 = fdiv(t59 if t67 else t68, p)
+    t70 = -t69
+    t71 = fmul(t59, f32(0.5))
+    t72 = fdiv(t71, p)
+    t73 = -t72
+    t74 = fadd(t70, t73)
+    t75 = -(t60 if t49 else t70 if t67 else t74)
+    t76 = fadd(t42, t75)
+    t77 = fmul(g, t76)
+    t78 = fsub(t76, t42)
+    t79 = fsub(t42, t34)
+    t80 = fsub(t34, t32)
+    t81 = fsub(t32, t30)
+    t82 = fmul(fadd(libdevice.fmaf(-t30, m0, s9), s9_l), t15)
+    t83 = fadd(fadd(fsub(t30, fsub(t32, t81)), fsub(t31, t81)), t82)
+    t84 = fadd(t83, fmul(fadd(libdevice.fmaf(-t31, m1, s7), s7_l), t19))
+    t85 = fadd(fadd(fsub(t32, fsub(t34, t80)), fsub(t33, t80)), t84)
+    t86 = fadd(t85, fmul(fadd(libdevice.fmaf(-t33, m2, s5), s5_l), t22))
+    t87 = fsub(t37, t35)
+    t88 = -fadd(fadd(libdevice.fmaf(e8, p, t35), fmul(e8, p_l)), fmul(e8_l, p))
+    t89 = fadd(fadd(fsub(t35, fsub(t37, t87)), fsub(t36, t87)), t88)
+    t90 = fmul(t3, fadd(t89, fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))))
+    t91 = fadd(libdevice.fmaf(-t39, p, t38), fadd(fadd(libdevice.fmaf(t3, t37, -t38), t90), fmul(t16, t37)))
+    t92 = inverse(p)
+    t93 = fsub(fadd(libdevice.fmaf(t41, p, t39), fmul(fsub(t91, fmul(t39, p_l)), t92)), fmul(t40, p_l))
+    t94 = fadd(fadd(fadd(fsub(t34, fsub(t42, t79)), fsub(t41, t79)), t86), -fmul(t93, t92))
+    t95 = fsub(t52, t50)
+    t96 = -fadd(fadd(libdevice.fmaf(e7, p, t50), fmul(e7, p_l)), fmul(e7_l, p))
+    t97 = fadd(fadd(fsub(t50, fsub(t52, t95)), fsub(t51, t95)), t96)
+    t98 = fmul(t5, fadd(t97, fadd(logf_low(s1), fmul(s1_l, fdiv(f32(1.0), s1)))))
+    t99 = fadd(libdevice.fmaf(-t54, p, t53), fadd(fadd(libdevice.fmaf(t5, t52, -t53), t98), fmul(t20, t52)))
+    t100 = fmul(fsub(t99, fmul(t54, p_l)), t92)
+    t101 = fmul(t59, p_l)
+    t102 = fsub(t57, t55)
+    t103 = -fadd(fadd(libdevice.fmaf(e6, p, t55), fmul(e6, p_l)), fmul(e6_l, p))
+    t104 = fadd(fadd(fsub(t55, fsub(t57, t102)), fsub(t56, t102)), t103)
+    t105 = fmul(t6, fadd(t104, fadd(logf_low(s2), fmul(s2_l, fdiv(f32(1.0), s2)))))
+    t106 = fadd(libdevice.fmaf(t60, p, t58), fadd(fadd(libdevice.fmaf(t6, t57, -t58), t105), fmul(t23, t57)))
+    t107 = fmul(fsub(t106, t101), t92)
+    t108 = fmul(t69, p_l)
+    t109 = fsub(t74, t70)
+    t110 = -fmul(fsub(fadd(libdevice.fmaf(t70, p, t68), fmul(t100, f32(0.5))), t108), t92)
+    t111 = -fmul(fsub(fadd(libdevice.fmaf(t73, p, t71), fmul(t107, f32(0.5))), fmul(t72, p_l)), t92)
+    t112 = fadd(fadd(fadd(fsub(t70, fsub(t74, t109)), fsub(t73, t109)), t110), t111)
+    t113 = -fmul(fsub(fadd(libdevice.fmaf(t70, p, t59), t107), t108), t92) if t67 else t112
+    t114 = -(-fmul(fsub(fadd(libdevice.fmaf(t60, p, t54), t100), t101), t92) if t49 else t113)
+    t115 = fmul(g, fadd(fadd(fadd(fsub(t42, fsub(t76, t78)), fsub(t75, t78)), t94), t114))
+    t116 = f32(0.0) if t2 else fadd(libdevice.fmaf(g, t76, -t77), t115) if t29 else f32(0.0)
+    t117 = f32(0.0) if t1 else t116
+    t118 = e4 if t1 else e3 if t2 else t77 if t29 else f32(0.0)
+    return fadd(t118, t117) if fsub(t117, t117) == f32(0.0) else t118
 
 
 # e0[D] = Abs(y0[D])**p
@@ -39936,73 +40207,75 @@ def vjp_p_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2_D1, e2_D1_l):
 #     else s2**(-1 + 1/p))/(2*p))) if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
 def vjp_p_f64_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s2, s2_l):
-    t1 = ddiv(e5, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e3, m1)
-    t4 = ddiv(e4, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12))
-    t14 = dadd(t13, ddiv(dadd(libdevice.fma(-t1, m0, e5), e5_l), m0))
-    t15 = -t3
-    t16 = ddiv(dadd(libdevice.fma(t15, m1, e3), e3_l), m1)
-    t17 = -t4
-    t18 = ddiv(dadd(libdevice.fma(t17, m2, e4), e4_l), m2)
-    t19 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), -(t16 if t5 else t18))
-    t20 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t19)
-    t21 = dadd(t20, -t20) == 0.0
-    t22 = dadd(t9, t20)
-    t23 = t22 if t21 else t9
-    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t9)) if t21 else 0.0) <= 0.0
-    t25 = dadd(t3, t17)
-    t26 = dadd(t25, -t3)
-    t27 = dadd(dadd(dadd(dadd(t3, -dadd(t25, -t26)), dadd(t17, -t26)), t16), -t18)
-    t28 = dadd(t27, -t27) == 0.0
-    t29 = dadd(t25, t27)
-    t30 = t29 if t28 else t25
-    t31 = t30 < 0.0 or t30 == 0.0 and (dadd(t27, -dadd(t29, -t25)) if t28 else 0.0) < 0.0
-    t32 = dadd(t4, t15)
-    t33 = dadd(t32, -t4)
-    t34 = dadd(dadd(dadd(dadd(t4, -dadd(t32, -t33)), dadd(t15, -t33)), t18), -t16)
-    t35 = dadd(t34, -t34) == 0.0
-    t36 = dadd(t32, t34)
-    t37 = t36 if t35 else t32
-    t38 = t37 < 0.0 or t37 == 0.0 and (dadd(t34, -dadd(t36, -t32)) if t35 else 0.0) < 0.0
-    t39 = dadd(s2, -0.0)
-    t40 = dadd(t39, -s2)
-    t41 = dadd(dadd(dadd(s2, -dadd(t39, -t40)), dadd(-0.0, -t40)), s2_l)
-    t42 = dadd(t41, -t41) == 0.0
-    t43 = dadd(t39, t41)
-    t44 = (t43 if t42 else t39) == 0.0 and (dadd(t41, -dadd(t43, -t39)) if t42 else 0.0) == 0.0
-    t45 = dadd(s2_l, -s2_l) == 0.0
-    t46 = dadd(s2, s2_l)
-    t47 = t46 if t45 else s2
-    t48 = ddiv(1.0, p)
-    t49 = dadd(t48, -1.0)
-    t50 = dadd(t49, -t48)
-    t51 = dadd(dadd(dadd(t48, -dadd(t49, -t50)), dadd(-1.0, -t50)), ddiv(libdevice.fma(-t48, p, 1.0), p))
-    t52 = dadd(t51, -t51) == 0.0
-    t53 = dadd(t49, t51)
-    t54 = t53 if t52 else t49
-    t55 = pow(t47, t54)
-    t56 = 0.0 if t44 else t55
-    t57 = ddiv(t56, p)
-    t58 = dmul(t55, dmul(t54, ddiv(dadd(s2_l, -dadd(t46, -s2)) if t45 else 0.0, t47)))
-    t59 = dmul(t55, dmul(dadd(t51, -dadd(t53, -t49)) if t52 else 0.0, log(t47)))
-    t60 = ddiv(dadd(libdevice.fma(-t57, p, t56), 0.0 if t44 else dadd(dadd(pow_low(t47, t54), t58), t59)), p)
-    t61 = -(0.0 if t31 else t60 if t38 else dmul(t60, 0.5)) if t24 else 0.0
-    t62 = dadd(t61, -t61) == 0.0
-    t63 = -(0.0 if t31 else t57 if t38 else dmul(t57, 0.5)) if t24 else 0.0
-    t64 = dadd(t63, t61)
-    t65 = t64 if t62 else t63
-    t66 = (dadd(t61, -dadd(t64, -t63)) if t62 else 0.0) if dadd(t65, -t65) == 0.0 else 0.0
-    return t65, t66
+    t1 = e4 != e4
+    t2 = e3 != e3
+    t3 = ddiv(e5, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e3, m1)
+    t6 = ddiv(e4, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14))
+    t16 = dadd(t15, ddiv(dadd(libdevice.fma(-t3, m0, e5), e5_l), m0))
+    t17 = -t5
+    t18 = ddiv(dadd(libdevice.fma(t17, m1, e3), e3_l), m1)
+    t19 = -t6
+    t20 = ddiv(dadd(libdevice.fma(t19, m2, e4), e4_l), m2)
+    t21 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), -(t18 if t7 else t20))
+    t22 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t21)
+    t23 = dadd(t22, -t22) == 0.0
+    t24 = dadd(t11, t22)
+    t25 = t24 if t23 else t11
+    t26 = t25 < 0.0 or t25 == 0.0 and (dadd(t22, -dadd(t24, -t11)) if t23 else 0.0) <= 0.0
+    t27 = dadd(t5, t19)
+    t28 = dadd(t27, -t5)
+    t29 = dadd(dadd(dadd(dadd(t5, -dadd(t27, -t28)), dadd(t19, -t28)), t18), -t20)
+    t30 = dadd(t29, -t29) == 0.0
+    t31 = dadd(t27, t29)
+    t32 = t31 if t30 else t27
+    t33 = t32 < 0.0 or t32 == 0.0 and (dadd(t29, -dadd(t31, -t27)) if t30 else 0.0) < 0.0
+    t34 = dadd(t6, t17)
+    t35 = dadd(t34, -t6)
+    t36 = dadd(dadd(dadd(dadd(t6, -dadd(t34, -t35)), dadd(t17, -t35)), t20), -t18)
+    t37 = dadd(t36, -t36) == 0.0
+    t38 = dadd(t34, t36)
+    t39 = t38 if t37 else t34
+    t40 = t39 < 0.0 or t39 == 0.0 and (dadd(t36, -dadd(t38, -t34)) if t37 else 0.0) < 0.0
+    t41 = dadd(s2, -0.0)
+    t42 = dadd(t41, -s2)
+    t43 = dadd(dadd(dadd(s2, -dadd(t41, -t42)), dadd(-0.0, -t42)), s2_l)
+    t44 = dadd(t43, -t43) == 0.0
+    t45 = dadd(t41, t43)
+    t46 = (t45 if t44 else t41) == 0.0 and (dadd(t43, -dadd(t45, -t41)) if t44 else 0.0) == 0.0
+    t47 = dadd(s2_l, -s2_l) == 0.0
+    t48 = dadd(s2, s2_l)
+    t49 = t48 if t47 else s2
+    t50 = ddiv(1.0, p)
+    t51 = dadd(t50, -1.0)
+    t52 = dadd(t51, -t50)
+    t53 = dadd(dadd(dadd(t50, -dadd(t51, -t52)), dadd(-1.0, -t52)), ddiv(libdevice.fma(-t50, p, 1.0), p))
+    t54 = dadd(t53, -t53) == 0.0
+    t55 = dadd(t51, t53)
+    t56 = t55 if t54 else t51
+    t57 = pow(t49, t56)
+    t58 = 0.0 if t46 else t57
+    t59 = ddiv(t58, p)
+    t60 = dmul(t57, dmul(t56, ddiv(dadd(s2_l, -dadd(t48, -s2)) if t47 else 0.0, t49)))
+    t61 = dmul(t57, dmul(dadd(t53, -dadd(t55, -t51)) if t54 else 0.0, log(t49)))
+    t62 = ddiv(dadd(libdevice.fma(-t59, p, t58), 0.0 if t46 else dadd(dadd(pow_low(t49, t56), t60), t61)), p)
+    t63 = 0.0 if t1 else 0.0 if t2 else -(0.0 if t33 else t62 if t40 else dmul(t62, 0.5)) if t26 else 0.0
+    t64 = dadd(t63, -t63) == 0.0
+    t65 = e4 if t1 else e3 if t2 else -(0.0 if t33 else t59 if t40 else dmul(t59, 0.5)) if t26 else 0.0
+    t66 = dadd(t65, t63)
+    t67 = t66 if t64 else t65
+    t68 = (dadd(t63, -dadd(t66, -t65)) if t64 else 0.0) if dadd(t67, -t67) == 0.0 else 0.0
+    return t67, t68
 
 
 # e6 = log(m2)
@@ -40049,73 +40322,75 @@ def vjp_p_f64_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l):
 #     else s1**(-1 + 1/p))/(2*p))) if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
 def vjp_p_f64_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s1, s1_l):
-    t1 = ddiv(e5, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e3, m1)
-    t4 = ddiv(e4, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12))
-    t14 = dadd(t13, ddiv(dadd(libdevice.fma(-t1, m0, e5), e5_l), m0))
-    t15 = -t3
-    t16 = ddiv(dadd(libdevice.fma(t15, m1, e3), e3_l), m1)
-    t17 = -t4
-    t18 = ddiv(dadd(libdevice.fma(t17, m2, e4), e4_l), m2)
-    t19 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), -(t16 if t5 else t18))
-    t20 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t19)
-    t21 = dadd(t20, -t20) == 0.0
-    t22 = dadd(t9, t20)
-    t23 = t22 if t21 else t9
-    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t9)) if t21 else 0.0) <= 0.0
-    t25 = dadd(t3, t17)
-    t26 = dadd(t25, -t3)
-    t27 = dadd(dadd(dadd(dadd(t3, -dadd(t25, -t26)), dadd(t17, -t26)), t16), -t18)
-    t28 = dadd(t27, -t27) == 0.0
-    t29 = dadd(t25, t27)
-    t30 = t29 if t28 else t25
-    t31 = t30 < 0.0 or t30 == 0.0 and (dadd(t27, -dadd(t29, -t25)) if t28 else 0.0) < 0.0
-    t32 = dadd(s1, -0.0)
-    t33 = dadd(t32, -s1)
-    t34 = dadd(dadd(dadd(s1, -dadd(t32, -t33)), dadd(-0.0, -t33)), s1_l)
-    t35 = dadd(t34, -t34) == 0.0
-    t36 = dadd(t32, t34)
-    t37 = (t36 if t35 else t32) == 0.0 and (dadd(t34, -dadd(t36, -t32)) if t35 else 0.0) == 0.0
-    t38 = dadd(s1_l, -s1_l) == 0.0
-    t39 = dadd(s1, s1_l)
-    t40 = t39 if t38 else s1
-    t41 = ddiv(1.0, p)
-    t42 = dadd(t41, -1.0)
-    t43 = dadd(t42, -t41)
-    t44 = dadd(dadd(dadd(t41, -dadd(t42, -t43)), dadd(-1.0, -t43)), ddiv(libdevice.fma(-t41, p, 1.0), p))
-    t45 = dadd(t44, -t44) == 0.0
-    t46 = dadd(t42, t44)
-    t47 = t46 if t45 else t42
-    t48 = pow(t40, t47)
-    t49 = 0.0 if t37 else t48
-    t50 = ddiv(t49, p)
-    t51 = dmul(t48, dmul(t47, ddiv(dadd(s1_l, -dadd(t39, -s1)) if t38 else 0.0, t40)))
-    t52 = dmul(t48, dmul(dadd(t44, -dadd(t46, -t42)) if t45 else 0.0, log(t40)))
-    t53 = ddiv(dadd(libdevice.fma(-t50, p, t49), 0.0 if t37 else dadd(dadd(pow_low(t40, t47), t51), t52)), p)
-    t54 = dadd(t4, t15)
-    t55 = dadd(t54, -t4)
-    t56 = dadd(dadd(dadd(dadd(t4, -dadd(t54, -t55)), dadd(t15, -t55)), t18), -t16)
-    t57 = dadd(t56, -t56) == 0.0
-    t58 = dadd(t54, t56)
-    t59 = t58 if t57 else t54
-    t60 = t59 < 0.0 or t59 == 0.0 and (dadd(t56, -dadd(t58, -t54)) if t57 else 0.0) < 0.0
-    t61 = -(t53 if t31 else 0.0 if t60 else dmul(t53, 0.5)) if t24 else 0.0
-    t62 = dadd(t61, -t61) == 0.0
-    t63 = -(t50 if t31 else 0.0 if t60 else dmul(t50, 0.5)) if t24 else 0.0
-    t64 = dadd(t63, t61)
-    t65 = t64 if t62 else t63
-    t66 = (dadd(t61, -dadd(t64, -t63)) if t62 else 0.0) if dadd(t65, -t65) == 0.0 else 0.0
-    return t65, t66
+    t1 = e4 != e4
+    t2 = e3 != e3
+    t3 = ddiv(e5, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e3, m1)
+    t6 = ddiv(e4, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14))
+    t16 = dadd(t15, ddiv(dadd(libdevice.fma(-t3, m0, e5), e5_l), m0))
+    t17 = -t5
+    t18 = ddiv(dadd(libdevice.fma(t17, m1, e3), e3_l), m1)
+    t19 = -t6
+    t20 = ddiv(dadd(libdevice.fma(t19, m2, e4), e4_l), m2)
+    t21 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), -(t18 if t7 else t20))
+    t22 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t21)
+    t23 = dadd(t22, -t22) == 0.0
+    t24 = dadd(t11, t22)
+    t25 = t24 if t23 else t11
+    t26 = t25 < 0.0 or t25 == 0.0 and (dadd(t22, -dadd(t24, -t11)) if t23 else 0.0) <= 0.0
+    t27 = dadd(t5, t19)
+    t28 = dadd(t27, -t5)
+    t29 = dadd(dadd(dadd(dadd(t5, -dadd(t27, -t28)), dadd(t19, -t28)), t18), -t20)
+    t30 = dadd(t29, -t29) == 0.0
+    t31 = dadd(t27, t29)
+    t32 = t31 if t30 else t27
+    t33 = t32 < 0.0 or t32 == 0.0 and (dadd(t29, -dadd(t31, -t27)) if t30 else 0.0) < 0.0
+    t34 = dadd(s1, -0.0)
+    t35 = dadd(t34, -s1)
+    t36 = dadd(dadd(dadd(s1, -dadd(t34, -t35)), dadd(-0.0, -t35)), s1_l)
+    t37 = dadd(t36, -t36) == 0.0
+    t38 = dadd(t34, t36)
+    t39 = (t38 if t37 else t34) == 0.0 and (dadd(t36, -dadd(t38, -t34)) if t37 else 0.0) == 0.0
+    t40 = dadd(s1_l, -s1_l) == 0.0
+    t41 = dadd(s1, s1_l)
+    t42 = t41 if t40 else s1
+    t43 = ddiv(1.0, p)
+    t44 = dadd(t43, -1.0)
+    t45 = dadd(t44, -t43)
+    t46 = dadd(dadd(dadd(t43, -dadd(t44, -t45)), dadd(-1.0, -t45)), ddiv(libdevice.fma(-t43, p, 1.0), p))
+    t47 = dadd(t46, -t46) == 0.0
+    t48 = dadd(t44, t46)
+    t49 = t48 if t47 else t44
+    t50 = pow(t42, t49)
+    t51 = 0.0 if t39 else t50
+    t52 = ddiv(t51, p)
+    t53 = dmul(t50, dmul(t49, ddiv(dadd(s1_l, -dadd(t41, -s1)) if t40 else 0.0, t42)))
+    t54 = dmul(t50, dmul(dadd(t46, -dadd(t48, -t44)) if t47 else 0.0, log(t42)))
+    t55 = ddiv(dadd(libdevice.fma(-t52, p, t51), 0.0 if t39 else dadd(dadd(pow_low(t42, t49), t53), t54)), p)
+    t56 = dadd(t6, t17)
+    t57 = dadd(t56, -t6)
+    t58 = dadd(dadd(dadd(dadd(t6, -dadd(t56, -t57)), dadd(t17, -t57)), t20), -t18)
+    t59 = dadd(t58, -t58) == 0.0
+    t60 = dadd(t56, t58)
+    t61 = t60 if t59 else t56
+    t62 = t61 < 0.0 or t61 == 0.0 and (dadd(t58, -dadd(t60, -t56)) if t59 else 0.0) < 0.0
+    t63 = 0.0 if t1 else 0.0 if t2 else -(t55 if t33 else 0.0 if t62 else dmul(t55, 0.5)) if t26 else 0.0
+    t64 = dadd(t63, -t63) == 0.0
+    t65 = e4 if t1 else e3 if t2 else -(t52 if t33 else 0.0 if t62 else dmul(t52, 0.5)) if t26 else 0.0
+    t66 = dadd(t65, t63)
+    t67 = t66 if t64 else t65
+    t68 = (dadd(t63, -dadd(t66, -t65)) if t64 else 0.0) if dadd(t67, -t67) == 0.0 else 0.0
+    return t67, t68
 
 
 # e7 = log(m1)
@@ -40161,57 +40436,59 @@ def vjp_p_f64_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(s6, s6_l, s7_of, s7_of_l):
 # s8 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e5/m0 + margin - minimum(e3/m1, e4/m2) >= 0 else 0)
 @core
 def vjp_p_f64_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(e3, e3_l, e4, e4_l, e5, e5_l, m0, m1, m2, margin, p, s0, s0_l):
-    t1 = ddiv(e5, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e3, m1)
-    t4 = ddiv(e4, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12))
-    t14 = dadd(t13, ddiv(dadd(libdevice.fma(-t1, m0, e5), e5_l), m0))
-    t15 = ddiv(dadd(libdevice.fma(-t3, m1, e3), e3_l), m1)
-    t16 = -(t15 if t5 else ddiv(dadd(libdevice.fma(-t4, m2, e4), e4_l), m2))
-    t17 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), t16)
-    t18 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t17)
-    t19 = dadd(t18, -t18) == 0.0
-    t20 = dadd(t9, t18)
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t9)) if t19 else 0.0) <= 0.0
-    t23 = dadd(s0, -0.0)
-    t24 = dadd(t23, -s0)
-    t25 = dadd(dadd(dadd(s0, -dadd(t23, -t24)), dadd(-0.0, -t24)), s0_l)
-    t26 = dadd(t25, -t25) == 0.0
-    t27 = dadd(t23, t25)
-    t28 = (t27 if t26 else t23) == 0.0 and (dadd(t25, -dadd(t27, -t23)) if t26 else 0.0) == 0.0
-    t29 = dadd(s0_l, -s0_l) == 0.0
-    t30 = dadd(s0, s0_l)
-    t31 = t30 if t29 else s0
-    t32 = ddiv(1.0, p)
-    t33 = dadd(t32, -1.0)
-    t34 = dadd(t33, -t32)
-    t35 = dadd(dadd(dadd(t32, -dadd(t33, -t34)), dadd(-1.0, -t34)), ddiv(libdevice.fma(-t32, p, 1.0), p))
-    t36 = dadd(t35, -t35) == 0.0
-    t37 = dadd(t33, t35)
-    t38 = t37 if t36 else t33
-    t39 = pow(t31, t38)
-    t40 = 0.0 if t28 else t39
-    t41 = ddiv(t40, p)
-    t42 = dmul(t39, dmul(t38, ddiv(dadd(s0_l, -dadd(t30, -s0)) if t29 else 0.0, t31)))
-    t43 = dmul(t39, dmul(dadd(t35, -dadd(t37, -t33)) if t36 else 0.0, log(t31)))
-    t44 = ddiv(dadd(libdevice.fma(-t41, p, t40), 0.0 if t28 else dadd(dadd(pow_low(t31, t38), t42), t43)), p)
-    t45 = t44 if t22 else 0.0
-    t46 = dadd(t45, -t45) == 0.0
-    t47 = t41 if t22 else 0.0
-    t48 = dadd(t47, t45)
-    t49 = t48 if t46 else t47
-    t50 = (dadd(t45, -dadd(t48, -t47)) if t46 else 0.0) if dadd(t49, -t49) == 0.0 else 0.0
-    return t49, t50
+    t1 = e4 != e4
+    t2 = e3 != e3
+    t3 = ddiv(e5, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e3, m1)
+    t6 = ddiv(e4, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14))
+    t16 = dadd(t15, ddiv(dadd(libdevice.fma(-t3, m0, e5), e5_l), m0))
+    t17 = ddiv(dadd(libdevice.fma(-t5, m1, e3), e3_l), m1)
+    t18 = -(t17 if t7 else ddiv(dadd(libdevice.fma(-t6, m2, e4), e4_l), m2))
+    t19 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), t18)
+    t20 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t19)
+    t21 = dadd(t20, -t20) == 0.0
+    t22 = dadd(t11, t20)
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t11)) if t21 else 0.0) <= 0.0
+    t25 = dadd(s0, -0.0)
+    t26 = dadd(t25, -s0)
+    t27 = dadd(dadd(dadd(s0, -dadd(t25, -t26)), dadd(-0.0, -t26)), s0_l)
+    t28 = dadd(t27, -t27) == 0.0
+    t29 = dadd(t25, t27)
+    t30 = (t29 if t28 else t25) == 0.0 and (dadd(t27, -dadd(t29, -t25)) if t28 else 0.0) == 0.0
+    t31 = dadd(s0_l, -s0_l) == 0.0
+    t32 = dadd(s0, s0_l)
+    t33 = t32 if t31 else s0
+    t34 = ddiv(1.0, p)
+    t35 = dadd(t34, -1.0)
+    t36 = dadd(t35, -t34)
+    t37 = dadd(dadd(dadd(t34, -dadd(t35, -t36)), dadd(-1.0, -t36)), ddiv(libdevice.fma(-t34, p, 1.0), p))
+    t38 = dadd(t37, -t37) == 0.0
+    t39 = dadd(t35, t37)
+    t40 = t39 if t38 else t35
+    t41 = pow(t33, t40)
+    t42 = 0.0 if t30 else t41
+    t43 = ddiv(t42, p)
+    t44 = dmul(t41, dmul(t40, ddiv(dadd(s0_l, -dadd(t32, -s0)) if t31 else 0.0, t33)))
+    t45 = dmul(t41, dmul(dadd(t37, -dadd(t39, -t35)) if t38 else 0.0, log(t33)))
+    t46 = ddiv(dadd(libdevice.fma(-t43, p, t42), 0.0 if t30 else dadd(dadd(pow_low(t33, t40), t44), t45)), p)
+    t47 = 0.0 if t1 else 0.0 if t2 else t46 if t24 else 0.0
+    t48 = dadd(t47, -t47) == 0.0
+    t49 = e4 if t1 else e3 if t2 else t43 if t24 else 0.0
+    t50 = dadd(t49, t47)
+    t51 = t50 if t48 else t49
+    t52 = (dadd(t47, -dadd(t50, -t49)) if t48 else 0.0) if dadd(t51, -t51) == 0.0 else 0.0
+    return t51, t52
 
 
 # e8 = log(m0)
@@ -40290,114 +40567,116 @@ def vjp_p_f64_dp_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     s9,
     s9_l,
 ):
-    t1 = ddiv(e5, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e3, m1)
-    t4 = ddiv(e4, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = ddiv(dadd(libdevice.fma(-t1, m0, e5), e5_l), m0)
-    t14 = dadd(dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12)), t13)
-    t15 = -t3
-    t16 = ddiv(dadd(libdevice.fma(t15, m1, e3), e3_l), m1)
-    t17 = -t4
-    t18 = ddiv(dadd(libdevice.fma(t17, m2, e4), e4_l), m2)
-    t19 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), -(t16 if t5 else t18))
-    t20 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t19)
-    t21 = dadd(t20, -t20) == 0.0
-    t22 = dadd(t9, t20)
-    t23 = t22 if t21 else t9
-    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t9)) if t21 else 0.0) <= 0.0
-    t25 = ddiv(s9, m0)
-    t26 = ddiv(s7, m1)
-    t27 = dadd(t25, t26)
-    t28 = ddiv(s5, m2)
+    t1 = e4 != e4
+    t2 = e3 != e3
+    t3 = ddiv(e5, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e3, m1)
+    t6 = ddiv(e4, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = ddiv(dadd(libdevice.fma(-t3, m0, e5), e5_l), m0)
+    t16 = dadd(dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14)), t15)
+    t17 = -t5
+    t18 = ddiv(dadd(libdevice.fma(t17, m1, e3), e3_l), m1)
+    t19 = -t6
+    t20 = ddiv(dadd(libdevice.fma(t19, m2, e4), e4_l), m2)
+    t21 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), -(t18 if t7 else t20))
+    t22 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t21)
+    t23 = dadd(t22, -t22) == 0.0
+    t24 = dadd(t11, t22)
+    t25 = t24 if t23 else t11
+    t26 = t25 < 0.0 or t25 == 0.0 and (dadd(t22, -dadd(t24, -t11)) if t23 else 0.0) <= 0.0
+    t27 = ddiv(s9, m0)
+    t28 = ddiv(s7, m1)
     t29 = dadd(t27, t28)
-    t30 = -dmul(e8, p)
-    t31 = log(s0)
-    t32 = dadd(t30, t31)
-    t33 = dmul(t1, t32)
-    t34 = ddiv(t33, p)
-    t35 = -ddiv(t34, p)
-    t36 = dadd(t29, t35)
-    t37 = dadd(t3, t17)
-    t38 = dadd(t37, -t3)
-    t39 = dadd(dadd(dadd(dadd(t3, -dadd(t37, -t38)), dadd(t17, -t38)), t16), -t18)
-    t40 = dadd(t39, -t39) == 0.0
-    t41 = dadd(t37, t39)
-    t42 = t41 if t40 else t37
-    t43 = t42 < 0.0 or t42 == 0.0 and (dadd(t39, -dadd(t41, -t37)) if t40 else 0.0) < 0.0
-    t44 = -dmul(e7, p)
-    t45 = log(s1)
-    t46 = dadd(t44, t45)
-    t47 = dmul(t3, t46)
-    t48 = ddiv(t47, p)
-    t49 = -ddiv(t48, p)
-    t50 = dadd(t4, t15)
-    t51 = dadd(t50, -t4)
-    t52 = dadd(dadd(dadd(dadd(t4, -dadd(t50, -t51)), dadd(t15, -t51)), t18), -t16)
-    t53 = dadd(t52, -t52) == 0.0
-    t54 = dadd(t50, t52)
-    t55 = t54 if t53 else t50
-    t56 = t55 < 0.0 or t55 == 0.0 and (dadd(t52, -dadd(t54, -t50)) if t53 else 0.0) < 0.0
-    t57 = -dmul(e6, p)
-    t58 = log(s2)
-    t59 = dadd(t57, t58)
-    t60 = dmul(t4, t59)
-    t61 = ddiv(t60, p)
-    t62 = -ddiv(t61, p)
-    t63 = dmul(t48, 0.5)
+    t30 = ddiv(s5, m2)
+    t31 = dadd(t29, t30)
+    t32 = -dmul(e8, p)
+    t33 = log(s0)
+    t34 = dadd(t32, t33)
+    t35 = dmul(t3, t34)
+    t36 = ddiv(t35, p)
+    t37 = -ddiv(t36, p)
+    t38 = dadd(t31, t37)
+    t39 = dadd(t5, t19)
+    t40 = dadd(t39, -t5)
+    t41 = dadd(dadd(dadd(dadd(t5, -dadd(t39, -t40)), dadd(t19, -t40)), t18), -t20)
+    t42 = dadd(t41, -t41) == 0.0
+    t43 = dadd(t39, t41)
+    t44 = t43 if t42 else t39
+    t45 = t44 < 0.0 or t44 == 0.0 and (dadd(t41, -dadd(t43, -t39)) if t42 else 0.0) < 0.0
+    t46 = -dmul(e7, p)
+    t47 = log(s1)
+    t48 = dadd(t46, t47)
+    t49 = dmul(t5, t48)
+    t50 = ddiv(t49, p)
+    t51 = -ddiv(t50, p)
+    t52 = dadd(t6, t17)
+    t53 = dadd(t52, -t6)
+    t54 = dadd(dadd(dadd(dadd(t6, -dadd(t52, -t53)), dadd(t17, -t53)), t20), -t18)
+    t55 = dadd(t54, -t54) == 0.0
+    t56 = dadd(t52, t54)
+    t57 = t56 if t55 else t52
+    t58 = t57 < 0.0 or t57 == 0.0 and (dadd(t54, -dadd(t56, -t52)) if t55 else 0.0) < 0.0
+    t59 = -dmul(e6, p)
+    t60 = log(s2)
+    t61 = dadd(t59, t60)
+    t62 = dmul(t6, t61)
+    t63 = ddiv(t62, p)
     t64 = -ddiv(t63, p)
-    t65 = dmul(t61, 0.5)
+    t65 = dmul(t50, 0.5)
     t66 = -ddiv(t65, p)
-    t67 = dadd(t64, t66)
-    t68 = -(t49 if t43 else t62 if t56 else t67)
-    t69 = dadd(t36, t68)
-    t70 = dmul(g, t69)
-    t71 = dadd(t69, -t36)
-    t72 = dadd(t36, -t29)
-    t73 = dadd(t29, -t27)
-    t74 = dadd(t27, -t25)
-    t75 = dadd(dadd(t25, -dadd(t27, -t74)), dadd(t26, -t74))
-    t76 = dadd(t75, ddiv(dadd(libdevice.fma(-t25, m0, s9), s9_l), m0))
-    t77 = dadd(t76, ddiv(dadd(libdevice.fma(-t26, m1, s7), s7_l), m1))
-    t78 = dadd(dadd(dadd(t27, -dadd(t29, -t73)), dadd(t28, -t73)), t77)
-    t79 = dadd(t78, ddiv(dadd(libdevice.fma(-t28, m2, s5), s5_l), m2))
-    t80 = dadd(t32, -t30)
-    t81 = dadd(dadd(t30, -dadd(t32, -t80)), dadd(t31, -t80))
-    t82 = dadd(t81, -dadd(libdevice.fma(e8, p, t30), dmul(e8_l, p)))
-    t83 = dmul(t1, dadd(t82, dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0)))))
-    t84 = dadd(libdevice.fma(-t34, p, t33), dadd(dadd(libdevice.fma(t1, t32, -t33), t83), dmul(t13, t32)))
-    t85 = dadd(dadd(dadd(t29, -dadd(t36, -t72)), dadd(t35, -t72)), t79)
-    t86 = dadd(t85, -ddiv(dadd(libdevice.fma(t35, p, t34), ddiv(t84, p)), p))
-    t87 = dadd(t46, -t44)
-    t88 = dadd(dadd(t44, -dadd(t46, -t87)), dadd(t45, -t87))
-    t89 = dadd(t88, -dadd(libdevice.fma(e7, p, t44), dmul(e7_l, p)))
-    t90 = dmul(t3, dadd(t89, dadd(log_low(s1), dmul(s1_l, ddiv(1.0, s1)))))
-    t91 = dadd(libdevice.fma(-t48, p, t47), dadd(dadd(libdevice.fma(t3, t46, -t47), t90), dmul(t16, t46)))
-    t92 = ddiv(t91, p)
-    t93 = dadd(t59, -t57)
-    t94 = dadd(dadd(t57, -dadd(t59, -t93)), dadd(t58, -t93))
-    t95 = dadd(t94, -dadd(libdevice.fma(e6, p, t57), dmul(e6_l, p)))
-    t96 = dmul(t4, dadd(t95, dadd(log_low(s2), dmul(s2_l, ddiv(1.0, s2)))))
-    t97 = dadd(libdevice.fma(-t61, p, t60), dadd(dadd(libdevice.fma(t4, t59, -t60), t96), dmul(t18, t59)))
-    t98 = ddiv(t97, p)
-    t99 = dadd(t67, -t64)
-    t100 = -ddiv(dadd(libdevice.fma(t64, p, t63), dmul(t92, 0.5)), p)
-    t101 = dadd(dadd(dadd(t64, -dadd(t67, -t99)), dadd(t66, -t99)), t100)
-    t102 = dadd(t101, -ddiv(dadd(libdevice.fma(t66, p, t65), dmul(t98, 0.5)), p))
-    t103 = -ddiv(dadd(libdevice.fma(t62, p, t61), t98), p) if t56 else t102
-    t104 = -(-ddiv(dadd(libdevice.fma(t49, p, t48), t92), p) if t43 else t103)
-    t105 = dmul(g, dadd(dadd(dadd(dadd(t36, -dadd(t69, -t71)), dadd(t68, -t71)), t86), t104))
-    t106 = dadd(libdevice.fma(g, t69, -t70), t105) if t24 else 0.0
-    t107 = t70 if t24 else 0.0
-    return dadd(t107, t106) if dadd(t106, -t106) == 0.0 else t107
+    t67 = dmul(t63, 0.5)
+    t68 = -ddiv(t67, p)
+    t69 = dadd(t66, t68)
+    t70 = -(t51 if t45 else t64 if t58 else t69)
+    t71 = dadd(t38, t70)
+    t72 = dmul(g, t71)
+    t73 = dadd(t71, -t38)
+    t74 = dadd(t38, -t31)
+    t75 = dadd(t31, -t29)
+    t76 = dadd(t29, -t27)
+    t77 = dadd(dadd(t27, -dadd(t29, -t76)), dadd(t28, -t76))
+    t78 = dadd(t77, ddiv(dadd(libdevice.fma(-t27, m0, s9), s9_l), m0))
+    t79 = dadd(t78, ddiv(dadd(libdevice.fma(-t28, m1, s7), s7_l), m1))
+    t80 = dadd(dadd(dadd(t29, -dadd(t31, -t75)), dadd(t30, -t75)), t79)
+    t81 = dadd(t80, ddiv(dadd(libdevice.fma(-t30, m2, s5), s5_l), m2))
+    t82 = dadd(t34, -t32)
+    t83 = dadd(dadd(t32, -dadd(t34, -t82)), dadd(t33, -t82))
+    t84 = dadd(t83, -dadd(libdevice.fma(e8, p, t32), dmul(e8_l, p)))
+    t85 = dmul(t3, dadd(t84, dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0)))))
+    t86 = dadd(libdevice.fma(-t36, p, t35), dadd(dadd(libdevice.fma(t3, t34, -t35), t85), dmul(t15, t34)))
+    t87 = dadd(dadd(dadd(t31, -dadd(t38, -t74)), dadd(t37, -t74)), t81)
+    t88 = dadd(t87, -ddiv(dadd(libdevice.fma(t37, p, t36), ddiv(t86, p)), p))
+    t89 = dadd(t48, -t46)
+    t90 = dadd(dadd(t46, -dadd(t48, -t89)), dadd(t47, -t89))
+    t91 = dadd(t90, -dadd(libdevice.fma(e7, p, t46), dmul(e7_l, p)))
+    t92 = dmul(t5, dadd(t91, dadd(log_low(s1), dmul(s1_l, ddiv(1.0, s1)))))
+    t93 = dadd(libdevice.fma(-t50, p, t49), dadd(dadd(libdevice.fma(t5, t48, -t49), t92), dmul(t18, t48)))
+    t94 = ddiv(t93, p)
+    t95 = dadd(t61, -t59)
+    t96 = dadd(dadd(t59, -dadd(t61, -t95)), dadd(t60, -t95))
+    t97 = dadd(t96, -dadd(libdevice.fma(e6, p, t59), dmul(e6_l, p)))
+    t98 = dmul(t6, dadd(t97, dadd(log_low(s2), dmul(s2_l, ddiv(1.0, s2)))))
+    t99 = dadd(libdevice.fma(-t63, p, t62), dadd(dadd(libdevice.fma(t6, t61, -t62), t98), dmul(t20, t61)))
+    t100 = ddiv(t99, p)
+    t101 = dadd(t69, -t66)
+    t102 = -ddiv(dadd(libdevice.fma(t66, p, t65), dmul(t94, 0.5)), p)
+    t103 = dadd(dadd(dadd(t66, -dadd(t69, -t101)), dadd(t68, -t101)), t102)
+    t104 = dadd(t103, -ddiv(dadd(libdevice.fma(t68, p, t67), dmul(t100, 0.5)), p))
+    t105 = -ddiv(dadd(libdevice.fma(t64, p, t63), t100), p) if t58 else t104
+    t106 = -(-ddiv(dadd(libdevice.fma(t51, p, t50), t94), p) if t45 else t105)
+    t107 = dmul(g, dadd(dadd(dadd(dadd(t38, -dadd(t71, -t73)), dadd(t70, -t73)), t88), t106))
+    t108 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(g, t71, -t72), t107) if t26 else 0.0
+    t109 = e4 if t1 else e3 if t2 else t72 if t26 else 0.0
+    return dadd(t109, t108) if dadd(t108, -t108) == 0.0 else t109
 
 
 # s5_of = sum over D.1 of Abs(y2[D.1])**(p - 1)*sign(y2[D.1])
@@ -40408,21 +40687,21 @@ def vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D1, y2_D1_l):
     t3 = libdevice.fabsf(y2_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fadd(p, f32(-1.0))
-    t8 = fsub(t7, p)
-    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t7, t9)
-    t12 = t11 if t10 else t7
-    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
-    t14 = powf_sum(t5, t6, t12, t13)
-    t15 = fadd(y2_D1, y2_D1_l) if fsub(y2_D1_l, y2_D1_l) == f32(0.0) else y2_D1
-    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
-    t17 = fmul(t14, t16)
-    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
+    t6 = fadd(p, f32(-1.0))
+    t7 = fsub(t6, p)
+    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = fadd(t6, t8)
+    t11 = t10 if t9 else t6
+    t12 = libdevice.powf(t5, t11)
+    t13 = fadd(y2_D1, y2_D1_l) if fsub(y2_D1_l, y2_D1_l) == f32(0.0) else y2_D1
+    t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
+    t15 = fmul(t12, t14)
+    t16 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
+    t17 = fmul(fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t16), t14)
+    t18 = fadd(libdevice.fmaf(t12, t14, -t15), t17)
     t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t17, t19
+    return t15, t19
 
 
 # s5 = p*s4*s5_of
@@ -40447,21 +40726,21 @@ def vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l):
     t3 = libdevice.fabsf(y1_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fadd(p, f32(-1.0))
-    t8 = fsub(t7, p)
-    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t7, t9)
-    t12 = t11 if t10 else t7
-    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
-    t14 = powf_sum(t5, t6, t12, t13)
-    t15 = fadd(y1_D1, y1_D1_l) if fsub(y1_D1_l, y1_D1_l) == f32(0.0) else y1_D1
-    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
-    t17 = fmul(t14, t16)
-    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
+    t6 = fadd(p, f32(-1.0))
+    t7 = fsub(t6, p)
+    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = fadd(t6, t8)
+    t11 = t10 if t9 else t6
+    t12 = libdevice.powf(t5, t11)
+    t13 = fadd(y1_D1, y1_D1_l) if fsub(y1_D1_l, y1_D1_l) == f32(0.0) else y1_D1
+    t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
+    t15 = fmul(t12, t14)
+    t16 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
+    t17 = fmul(fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t16), t14)
+    t18 = fadd(libdevice.fmaf(t12, t14, -t15), t17)
     t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t17, t19
+    return t15, t19
 
 
 # s7 = p*s6*s7_of
@@ -40486,21 +40765,21 @@ def vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l):
     t3 = libdevice.fabsf(y0_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fadd(p, f32(-1.0))
-    t8 = fsub(t7, p)
-    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t7, t9)
-    t12 = t11 if t10 else t7
-    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
-    t14 = powf_sum(t5, t6, t12, t13)
-    t15 = fadd(y0_D1, y0_D1_l) if fsub(y0_D1_l, y0_D1_l) == f32(0.0) else y0_D1
-    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
-    t17 = fmul(t14, t16)
-    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
+    t6 = fadd(p, f32(-1.0))
+    t7 = fsub(t6, p)
+    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = fadd(t6, t8)
+    t11 = t10 if t9 else t6
+    t12 = libdevice.powf(t5, t11)
+    t13 = fadd(y0_D1, y0_D1_l) if fsub(y0_D1_l, y0_D1_l) == f32(0.0) else y0_D1
+    t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
+    t15 = fmul(t12, t14)
+    t16 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
+    t17 = fmul(fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t16), t14)
+    t18 = fadd(libdevice.fmaf(t12, t14, -t15), t17)
     t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t17, t19
+    return t15, t19
 
 
 # s9 = p*s8*s9_of
@@ -40522,39 +40801,41 @@ def vjp_eps_f32_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s8, s8_l, s9_of, s9_
 def vjp_eps_f32_deps_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, margin_l, s5, s5_l, s7, s7_l, s9, s9_l
 ):
-    t1 = fdiv(e2, m0)
-    t2 = fadd(margin, t1)
-    t3 = fdiv(e0, m1)
-    t4 = fdiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = fadd(t2, t6)
-    t8 = -t7
-    t9 = fadd(f32(0.0), t8)
-    t10 = fsub(t9, f32(0.0))
-    t11 = fsub(t7, t2)
-    t12 = fsub(t2, margin)
-    t13 = fadd(fadd(fsub(margin, fsub(t2, t12)), fsub(t1, t12)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
-    t15 = inverse(m1 if t5 else m2)
-    t16 = fmul(fadd(libdevice.fmaf(-t3, m1, e0), e0_l), t15)
-    t17 = -(t16 if t5 else fmul(fadd(libdevice.fmaf(-t4, m2, e1), e1_l), t15))
-    t18 = -fadd(fadd(fadd(fsub(t2, fsub(t7, t11)), fsub(t6, t11)), t14), t17)
-    t19 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t18)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t9, t19)
-    t22 = t21 if t20 else t9
-    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t9)) if t20 else f32(0.0)) <= f32(0.0)
-    t24 = fadd(s5, s7)
-    t25 = fadd(t24, s9)
-    t26 = fmul(g, t25)
-    t27 = fsub(t25, t24)
-    t28 = fsub(t24, s5)
-    t29 = fadd(fadd(fadd(fsub(s5, fsub(t24, t28)), fsub(s7, t28)), s5_l), s7_l)
-    t30 = fmul(g, fadd(fadd(fadd(fsub(t24, fsub(t25, t27)), fsub(s9, t27)), t29), s9_l))
-    t31 = fadd(libdevice.fmaf(g, t25, -t26), t30) if t23 else f32(0.0)
-    t32 = t26 if t23 else f32(0.0)
-    return fadd(t32, t31) if fsub(t31, t31) == f32(0.0) else t32
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = fdiv(e2, m0)
+    t4 = fadd(margin, t3)
+    t5 = fdiv(e0, m1)
+    t6 = fdiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = fadd(t4, t8)
+    t10 = -t9
+    t11 = fadd(f32(0.0), t10)
+    t12 = fsub(t11, f32(0.0))
+    t13 = fsub(t9, t4)
+    t14 = fsub(t4, margin)
+    t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
+    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t17 = inverse(m1 if t7 else m2)
+    t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
+    t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
+    t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
+    t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
+    t22 = fsub(t21, t21) == f32(0.0)
+    t23 = fadd(t11, t21)
+    t24 = t23 if t22 else t11
+    t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
+    t26 = fadd(s5, s7)
+    t27 = fadd(t26, s9)
+    t28 = fmul(g, t27)
+    t29 = fsub(t27, t26)
+    t30 = fsub(t26, s5)
+    t31 = fadd(fadd(fadd(fsub(s5, fsub(t26, t30)), fsub(s7, t30)), s5_l), s7_l)
+    t32 = fmul(g, fadd(fadd(fadd(fsub(t26, fsub(t27, t29)), fsub(s9, t29)), t31), s9_l))
+    t33 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t27, -t28), t32) if t25 else f32(0.0)
+    t34 = e1 if t1 else e0 if t2 else t28 if t25 else f32(0.0)
+    return fadd(t34, t33) if fsub(t33, t33) == f32(0.0) else t34
 
 
 # s5_of = sum over D.1 of Abs(y2[D.1])**(p - 1)*sign(y2[D.1])
@@ -40670,38 +40951,40 @@ def vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s8, s8_l, s9_of, s9_of_l)
 def vjp_eps_f64_deps_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     e0, e0_l, e1, e1_l, e2, e2_l, g, m0, m1, m2, margin, s5, s5_l, s7, s7_l, s9, s9_l
 ):
-    t1 = ddiv(e2, m0)
-    t2 = dadd(margin, t1)
-    t3 = ddiv(e0, m1)
-    t4 = ddiv(e1, m2)
-    t5 = t3 < t4
-    t6 = -(t3 if t5 else t4)
-    t7 = dadd(t2, t6)
-    t8 = -t7
-    t9 = dadd(0.0, t8)
-    t10 = dadd(t9, -0.0)
-    t11 = dadd(t7, -t2)
-    t12 = dadd(t2, -margin)
-    t13 = dadd(dadd(margin, -dadd(t2, -t12)), dadd(t1, -t12))
-    t14 = dadd(t13, ddiv(dadd(libdevice.fma(-t1, m0, e2), e2_l), m0))
-    t15 = ddiv(dadd(libdevice.fma(-t3, m1, e0), e0_l), m1)
-    t16 = -(t15 if t5 else ddiv(dadd(libdevice.fma(-t4, m2, e1), e1_l), m2))
-    t17 = -dadd(dadd(dadd(dadd(t2, -dadd(t7, -t11)), dadd(t6, -t11)), t14), t16)
-    t18 = dadd(dadd(dadd(0.0, -dadd(t9, -t10)), dadd(t8, -t10)), t17)
-    t19 = dadd(t18, -t18) == 0.0
-    t20 = dadd(t9, t18)
-    t21 = t20 if t19 else t9
-    t22 = t21 < 0.0 or t21 == 0.0 and (dadd(t18, -dadd(t20, -t9)) if t19 else 0.0) <= 0.0
-    t23 = dadd(s5, s7)
-    t24 = dadd(t23, s9)
-    t25 = dmul(g, t24)
-    t26 = dadd(t24, -t23)
-    t27 = dadd(t23, -s5)
-    t28 = dadd(dadd(dadd(dadd(s5, -dadd(t23, -t27)), dadd(s7, -t27)), s5_l), s7_l)
-    t29 = dmul(g, dadd(dadd(dadd(dadd(t23, -dadd(t24, -t26)), dadd(s9, -t26)), t28), s9_l))
-    t30 = dadd(libdevice.fma(g, t24, -t25), t29) if t22 else 0.0
-    t31 = t25 if t22 else 0.0
-    return dadd(t31, t30) if dadd(t30, -t30) == 0.0 else t31
+    t1 = e1 != e1
+    t2 = e0 != e0
+    t3 = ddiv(e2, m0)
+    t4 = dadd(margin, t3)
+    t5 = ddiv(e0, m1)
+    t6 = ddiv(e1, m2)
+    t7 = t5 < t6
+    t8 = -(t5 if t7 else t6)
+    t9 = dadd(t4, t8)
+    t10 = -t9
+    t11 = dadd(0.0, t10)
+    t12 = dadd(t11, -0.0)
+    t13 = dadd(t9, -t4)
+    t14 = dadd(t4, -margin)
+    t15 = dadd(dadd(margin, -dadd(t4, -t14)), dadd(t3, -t14))
+    t16 = dadd(t15, ddiv(dadd(libdevice.fma(-t3, m0, e2), e2_l), m0))
+    t17 = ddiv(dadd(libdevice.fma(-t5, m1, e0), e0_l), m1)
+    t18 = -(t17 if t7 else ddiv(dadd(libdevice.fma(-t6, m2, e1), e1_l), m2))
+    t19 = -dadd(dadd(dadd(dadd(t4, -dadd(t9, -t13)), dadd(t8, -t13)), t16), t18)
+    t20 = dadd(dadd(dadd(0.0, -dadd(t11, -t12)), dadd(t10, -t12)), t19)
+    t21 = dadd(t20, -t20) == 0.0
+    t22 = dadd(t11, t20)
+    t23 = t22 if t21 else t11
+    t24 = t23 < 0.0 or t23 == 0.0 and (dadd(t20, -dadd(t22, -t11)) if t21 else 0.0) <= 0.0
+    t25 = dadd(s5, s7)
+    t26 = dadd(t25, s9)
+    t27 = dmul(g, t26)
+    t28 = dadd(t26, -t25)
+    t29 = dadd(t25, -s5)
+    t30 = dadd(dadd(dadd(dadd(s5, -dadd(t25, -t29)), dadd(s7, -t29)), s5_l), s7_l)
+    t31 = dmul(g, dadd(dadd(dadd(dadd(t25, -dadd(t26, -t28)), dadd(s9, -t28)), t30), s9_l))
+    t32 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(g, t26, -t27), t31) if t24 else 0.0
+    t33 = e1 if t1 else e0 if t2 else t27 if t24 else 0.0
+    return dadd(t33, t32) if dadd(t32, -t32) == 0.0 else t33
 
 
 @kernel
