@@ -179,7 +179,7 @@ def loaded(name: str) -> tuple[Op, Job]:
     from symgen.spec import load
 
     job = driver.job(owner, target)
-    return generated(load(job.file, root=job.specs)[found]), job
+    return generated(load(job.file, root=job.specs, only=found)[found]), job
 
 
 def _located(project: Config) -> dict[str, tuple[Config, Target]]:

@@ -458,7 +458,7 @@ class _cosine_similarity(Kernel):
         x2: _ArrayLike,
         *,
         eps: float = 1e-08,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         keepdims: bool = False,
         out: _Outs = None,
     ) -> _Array: ...
@@ -468,7 +468,7 @@ class _cosine_similarity(Kernel):
         x2: _ArrayLike,
         *,
         eps: float = 1e-08,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         keepdims: bool = False,
         wrt: _Wrt = None,
         out: _Outs = None,
@@ -480,7 +480,7 @@ class _cosine_similarity(Kernel):
         x2: _ArrayLike,
         *,
         eps: float = 1e-08,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         keepdims: bool = False,
         wrt: _Wrt = None,
         out: _Outs = None,
@@ -491,7 +491,7 @@ class _cosine_similarity(Kernel):
         x2: _ArrayLike,
         *,
         eps: float = 1e-08,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         keepdims: bool = False,
         wrt: _Wrt = None,
         out: _Outs = None,
@@ -503,7 +503,7 @@ class _cosine_similarity(Kernel):
         x2: _ArrayLike,
         *,
         eps: float = 1e-08,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         keepdims: bool = False,
         wrt: _Wrt = None,
         g: _ArrayLike = 1.0,
@@ -1886,7 +1886,7 @@ class _layer_norm(Kernel):
         weight: _ArrayLike | None = None,
         bias: _ArrayLike | None = None,
         eps: float = 1e-05,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         out: _Outs = None,
     ) -> _Array: ...
     def vjp(
@@ -1897,7 +1897,7 @@ class _layer_norm(Kernel):
         weight: _ArrayLike | None = None,
         bias: _ArrayLike | None = None,
         eps: float = 1e-05,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
@@ -1909,7 +1909,7 @@ class _layer_norm(Kernel):
         weight: _ArrayLike | None = None,
         bias: _ArrayLike | None = None,
         eps: float = 1e-05,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         wrt: _Wrt = None,
         g: _ArrayLike = 1.0,
         out: _Outs = None,
@@ -2170,7 +2170,7 @@ class _log_softmax(Kernel):
         x: _ArrayLike,
         where: _ArrayLike = True,
         *,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         out: _Outs = None,
     ) -> _Array: ...
     def vjp(
@@ -2179,7 +2179,7 @@ class _log_softmax(Kernel):
         x: _ArrayLike,
         where: _ArrayLike = True,
         *,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
@@ -2189,7 +2189,7 @@ class _log_softmax(Kernel):
         x: _ArrayLike,
         where: _ArrayLike = True,
         *,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         wrt: _Wrt = None,
         g: _ArrayLike = 1.0,
         out: _Outs = None,
@@ -2200,7 +2200,7 @@ log_softmax: _log_softmax
 class _logmeanexp(Kernel):
     """Logarithm of the mean of exponentials: a smooth maximum that is the input itself where all are equal.
 
-        return log(sum(exp(x), C) / size(C))
+        return log(sum(exp(x[k]) for k in C if where[k]) / sum(1 for k in C if where[k]))
 
     Source: specs/activations/softmax.py:35.
     """
@@ -2208,16 +2208,18 @@ class _logmeanexp(Kernel):
     def __call__(
         self,
         x: _ArrayLike,
+        where: _ArrayLike = True,
         *,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         keepdims: bool = False,
         out: _Outs = None,
     ) -> _Array: ...
     def grad(
         self,
         x: _ArrayLike,
+        where: _ArrayLike = True,
         *,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         keepdims: bool = False,
         wrt: _Wrt = None,
         out: _Outs = None,
@@ -2226,8 +2228,9 @@ class _logmeanexp(Kernel):
         self,
         g: _ArrayLike,
         x: _ArrayLike,
+        where: _ArrayLike = True,
         *,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         keepdims: bool = False,
         wrt: _Wrt = None,
         out: _Outs = None,
@@ -2235,8 +2238,9 @@ class _logmeanexp(Kernel):
     def value_and_grad(
         self,
         x: _ArrayLike,
+        where: _ArrayLike = True,
         *,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         keepdims: bool = False,
         wrt: _Wrt = None,
         out: _Outs = None,
@@ -2245,8 +2249,9 @@ class _logmeanexp(Kernel):
         self,
         v: _ArrayLike,
         x: _ArrayLike,
+        where: _ArrayLike = True,
         *,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         keepdims: bool = False,
         wrt: _Wrt = None,
         g: _ArrayLike = 1.0,
@@ -2310,7 +2315,7 @@ class _logsumexp(Kernel):
         x: _ArrayLike,
         where: _ArrayLike = True,
         *,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         keepdims: bool = False,
         out: _Outs = None,
     ) -> _Array: ...
@@ -2319,7 +2324,7 @@ class _logsumexp(Kernel):
         x: _ArrayLike,
         where: _ArrayLike = True,
         *,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         keepdims: bool = False,
         wrt: _Wrt = None,
         out: _Outs = None,
@@ -2330,7 +2335,7 @@ class _logsumexp(Kernel):
         x: _ArrayLike,
         where: _ArrayLike = True,
         *,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         keepdims: bool = False,
         wrt: _Wrt = None,
         out: _Outs = None,
@@ -2340,7 +2345,7 @@ class _logsumexp(Kernel):
         x: _ArrayLike,
         where: _ArrayLike = True,
         *,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         keepdims: bool = False,
         wrt: _Wrt = None,
         out: _Outs = None,
@@ -2351,7 +2356,7 @@ class _logsumexp(Kernel):
         x: _ArrayLike,
         where: _ArrayLike = True,
         *,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         keepdims: bool = False,
         wrt: _Wrt = None,
         g: _ArrayLike = 1.0,
@@ -2971,7 +2976,7 @@ class _normalize(Kernel):
         p: float = 2.0,
         *,
         eps: float = 1e-12,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         out: _Outs = None,
     ) -> _Array: ...
     def vjp(
@@ -2981,7 +2986,7 @@ class _normalize(Kernel):
         p: float = 2.0,
         *,
         eps: float = 1e-12,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
@@ -2992,7 +2997,7 @@ class _normalize(Kernel):
         p: float = 2.0,
         *,
         eps: float = 1e-12,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         wrt: _Wrt = None,
         g: _ArrayLike = 1.0,
         out: _Outs = None,
@@ -3616,7 +3621,7 @@ class _rms_norm(Kernel):
         *,
         weight: _ArrayLike | None = None,
         eps: float = 1e-06,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         out: _Outs = None,
     ) -> _Array: ...
     def vjp(
@@ -3626,7 +3631,7 @@ class _rms_norm(Kernel):
         *,
         weight: _ArrayLike | None = None,
         eps: float = 1e-06,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
@@ -3637,7 +3642,7 @@ class _rms_norm(Kernel):
         *,
         weight: _ArrayLike | None = None,
         eps: float = 1e-06,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         wrt: _Wrt = None,
         g: _ArrayLike = 1.0,
         out: _Outs = None,
@@ -4131,7 +4136,7 @@ class _softmax(Kernel):
         where: _ArrayLike = True,
         *,
         temperature: float | None = None,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         out: _Outs = None,
     ) -> _Array: ...
     def vjp(
@@ -4141,7 +4146,7 @@ class _softmax(Kernel):
         where: _ArrayLike = True,
         *,
         temperature: float | None = None,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
@@ -4152,7 +4157,7 @@ class _softmax(Kernel):
         where: _ArrayLike = True,
         *,
         temperature: float | None = None,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         wrt: _Wrt = None,
         g: _ArrayLike = 1.0,
         out: _Outs = None,
@@ -4173,7 +4178,7 @@ class _softmin(Kernel):
         x: _ArrayLike,
         where: _ArrayLike = True,
         *,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         out: _Outs = None,
     ) -> _Array: ...
     def vjp(
@@ -4182,7 +4187,7 @@ class _softmin(Kernel):
         x: _ArrayLike,
         where: _ArrayLike = True,
         *,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         wrt: _Wrt = None,
         out: _Outs = None,
     ) -> Any: ...
@@ -4192,7 +4197,7 @@ class _softmin(Kernel):
         x: _ArrayLike,
         where: _ArrayLike = True,
         *,
-        axis: int = -1,
+        axis: int | tuple[int, ...] | None = -1,
         wrt: _Wrt = None,
         g: _ArrayLike = 1.0,
         out: _Outs = None,

@@ -99,11 +99,23 @@ def test_errors_name_files_relative_to_the_working_directory(tmp_path: Path, mon
     assert shown_path(Path("/elsewhere/f.py")) == "/elsewhere/f.py"
 
 
-def test_a_mistake_in_one_formula_is_none_of_the_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("body", "message"), [
+    ("return log(x)", "bad: undefined at x = 0"),
+    ("return xx + 1", "bad: unknown name 'xx'"),
+    ("return x.T", "works on numbers"),
+])
+def test_a_mistake_in_one_formula_is_none_of_the_others(tmp_path: Path, body: str, message: str) -> None:
     """Asked for by name, a formula loads whatever is wrong with its neighbours; all together they do not."""
     path = tmp_path / "two.py"
-    path.write_text(HEADER + spec("x", "return 2 * x", name="good") + spec("x", "return log(x)", name="bad"), "utf-8")
+    path.write_text(HEADER + spec("x", "return 2 * x", name="good") + spec("x", body, name="bad"), "utf-8")
     assert list(load(path, only="good")) == ["good"]
     for only in ("bad", None):
-        with pytest.raises(SpecError, match="bad: undefined at x = 0"):
+        with pytest.raises(SpecError, match=message):
             load(path, only=only)
+
+
+def test_a_mistake_in_what_a_formula_uses_is_its_business(tmp_path: Path) -> None:
+    path = tmp_path / "two.py"
+    path.write_text(HEADER + spec("x", "return xx", name="part") + spec("x", "return part(x)", name="whole"), "utf-8")
+    with pytest.raises(SpecError, match="part: unknown name 'xx'"):
+        load(path, only="whole")

@@ -2,7 +2,7 @@
 # Key: 14dc9421de18ba1abc046d7498cefced7e3e7fff8c6ef88856898464457b87f0
 """logmeanexp: Logarithm of the mean of exponentials: a smooth maximum that is the input itself where all are equal.
 
-return log(sum(exp(x), C) / size(C))
+return log(sum(exp(x[k]) for k in C if where[k]) / sum(1 for k in C if where[k]))
 """
 
 import math
@@ -12,70 +12,118 @@ from numba import njit
 
 from symgen.runtime.intrinsics import fma
 from symgen.runtime.extremes import nearer_number, settled_peak
+from symgen.runtime.again import rows_at
 from symgen.runtime.stretches import STRETCH, together
-from symgen.runtime.reductions import LANES, added, beside_one, cleared, lanes_of, one_and_more, plus, settled_sum, sum_up
+from symgen.runtime.reductions import LANES, added, beside_one, cleared, entry, lanes_of, nearer, one_and_more, peak, plus, row_of, settled_sum, sum_up, tile
 from ..elementary import exp, exp_fine, exp_fine_low, exp_low, exp_medium, exp_short, log, log_low
 
 core = njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 loop = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
 
 
-# m0 = peak over C.1 of x[C.1]
+# s0 = sum over C.1 of (1 if where[C.1] > 0 else 0)
 @core
-def value_f64_m0_core(x_C1):
+def value_f64_s0_core(where_C1):
+    where_C1 = np.float64(where_C1)
+    return 1.0 if 0.0 < where_C1 else 0.0
+
+
+# m0 = peak over C.1 of (x[C.1] if where[C.1] > 0 else -oo)
+@core
+def value_f64_m0_core(where_C1, x_C1):
+    where_C1 = np.float64(where_C1)
     x_C1 = np.float64(x_C1)
-    return x_C1
+    return x_C1 if 0.0 < where_C1 else -math.inf
 
 
-# s0 = sum over C.1 of exp(-m0 + x[C.1])
+# s1 = sum over C.1 of (exp(-m0 + x[C.1]) if where[C.1] > 0 else 0)
 @core
-def value_f64_s0_core(m0, x_C1):
+def value_f64_s1_core(m0, where_C1, x_C1):
     m0 = np.float64(m0)
+    where_C1 = np.float64(where_C1)
     x_C1 = np.float64(x_C1)
-    t1 = x_C1 - m0
-    t2 = exp(t1)
-    t3 = t1 - x_C1
-    t4 = exp_low(t1) + (x_C1 - (t1 - t3) + (-m0 - t3)) * t2
-    t5 = t4 if t4 - t4 == 0.0 else 0.0
-    return t2, t5
+    t1 = 0.0 < where_C1
+    t2 = x_C1 - m0
+    t3 = exp(t2)
+    t4 = t2 - x_C1
+    t5 = exp_low(t2) + (x_C1 - (t2 - t4) + (-m0 - t4)) * t3 if t1 else 0.0
+    t6 = t3 if t1 else 0.0
+    t7 = t5 if t5 - t5 == 0.0 else 0.0
+    return t6, t7
 
 
-# out = m0 + log(s0/|C|)
+# out = m0 + log(s1/s0)
 @core
-def value_f64_out_core(m0, s0, s0_l, n_C):
+def value_f64_out_core(m0, s0, s0_l, s1, s1_l):
     m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    n_C = np.float64(n_C)
-    t1 = s0 / n_C
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    t1 = s1 / s0
     t2 = log(t1)
     t3 = m0 + t2
     t4 = t3 - m0
-    t5 = m0 - (t3 - t4) + (t2 - t4) + (log_low(t1) + (fma(-t1, n_C, s0) + s0_l) / n_C * (1.0 / t1))
+    t5 = m0 - (t3 - t4) + (t2 - t4) + (log_low(t1) + (fma(-t1, s0, s1) + s1_l - t1 * s0_l) / s0 * (1.0 / t1))
     return t3 + t5 if t5 - t5 == 0.0 else t3
 
 
-# s0 = sum over C.1 of exp(-m0 + x[C.1])
+# s1 = sum over C.1 of (exp(-m0 + x[C.1]) if where[C.1] > 0 else 0)
 @core
-def value_f32_s0_core(m0, x_C1):
+def value_f32_in_pairs_s1_core(m0, where_C1, x_C1):
     m0 = np.float64(m0)
+    where_C1 = np.float64(where_C1)
     x_C1 = np.float64(x_C1)
-    return exp_medium(x_C1 - m0)
+    return exp_medium(x_C1 - m0) if 0.0 < where_C1 else 0.0
 
 
-# out = m0 + log(s0/|C|)
+# out = m0 + log(s1/s0)
 @core
-def value_f32_out_core(m0, s0, s0_l, n_C):
+def value_f32_in_pairs_out_core(m0, s0, s0_l, s1, s1_l):
     m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    n_C = np.float64(n_C)
-    t1 = s0 / n_C
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    t1 = s1 / s0
     t2 = log(t1)
     t3 = m0 + t2
     t4 = t3 - m0
-    t5 = m0 - (t3 - t4) + (t2 - t4) + (fma(-t1, n_C, s0) + s0_l) / n_C * (1.0 / t1)
+    t5 = m0 - (t3 - t4) + (t2 - t4) + (fma(-t1, s0, s1) + s1_l - t1 * s0_l) / s0 * (1.0 / t1)
     return t3 + t5 if t5 - t5 == 0.0 else t3
+
+
+# near_out = m0 + log(s1/s0)
+@core
+def value_f32_near_out_core(m0, s0, s1):
+    m0 = np.float64(m0)
+    s0 = np.float64(s0)
+    s1 = np.float64(s1)
+    return m0 + log(s1 / s0)
+
+
+# out = near_out
+@core
+def value_f32_out_core(near_out):
+    near_out = np.float64(near_out)
+    return near_out
+
+
+# size_out = Abs(m0) + Abs(log(s1/s0)) + 1
+@core
+def value_f32_size_out_core(m0, s0, s1):
+    m0 = np.float64(m0)
+    s0 = np.float64(s0)
+    s1 = np.float64(s1)
+    return abs(m0) + abs(log(s1 / s0)) + 1.0
+
+
+# doubt_out = (0 if 16777216*Abs(near_out) >= size_out else 1)
+@core
+def value_f32_doubt_out_core(near_out, size_out):
+    near_out = np.float64(near_out)
+    size_out = np.float64(size_out)
+    return 0.0 if size_out <= abs(near_out) * 16777216.0 else 1.0
 
 
 # e0[C] = exp(-m0 + x[C])
@@ -94,22 +142,26 @@ def vjp_f64_e0_core(m0, x_C):
     return t7, t8
 
 
-# s0 = sum over C.1 of e0[C.1]
+# s1 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
 @core
-def vjp_f64_s0_core(e0_C1, e0_C1_l):
+def vjp_f64_s1_core(e0_C1, e0_C1_l, where_C1):
     e0_C1 = np.float64(e0_C1)
     e0_C1_l = np.float64(e0_C1_l)
-    t1 = e0_C1_l if e0_C1_l - e0_C1_l == 0.0 else 0.0
-    return e0_C1, t1
+    where_C1 = np.float64(where_C1)
+    t1 = 0.0 < where_C1
+    t2 = e0_C1_l if t1 else 0.0
+    t3 = e0_C1 if t1 else 0.0
+    t4 = t2 if t2 - t2 == 0.0 else 0.0
+    return t3, t4
 
 
-# s2 = 1/s0
+# s3 = 1/s1
 @core
-def vjp_f64_s2_core(s0, s0_l):
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    t1 = 1.0 / s0
-    t2 = (fma(-t1, s0, 1.0) - t1 * s0_l) / s0
+def vjp_f64_s3_core(s1, s1_l):
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    t1 = 1.0 / s1
+    t2 = (fma(-t1, s1, 1.0) - t1 * s1_l) / s1
     t3 = t2 - t2 == 0.0
     t4 = t1 + t2
     t5 = t4 if t3 else t1
@@ -117,20 +169,22 @@ def vjp_f64_s2_core(s0, s0_l):
     return t5, t6
 
 
-# dx[C] = weighted(e0[C], g*s2)
+# dx[C] = (weighted(e0[C], g*s3) if where[C] > 0 else 0)
 @core
-def vjp_f64_dx_core(g, s2, s2_l, e0_C, e0_C_l):
+def vjp_f64_dx_core(g, s3, s3_l, e0_C, e0_C_l, where_C):
     g = np.float64(g)
-    s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
+    s3 = np.float64(s3)
+    s3_l = np.float64(s3_l)
     e0_C = np.float64(e0_C)
     e0_C_l = np.float64(e0_C_l)
-    t1 = e0_C == 0.0
-    t2 = e0_C * s2
-    t3 = t2 * g
-    t4 = 0.0 if t1 else fma(t2, g, -t3) + (fma(e0_C, s2, -t2) + e0_C * s2_l + e0_C_l * s2) * g
-    t5 = 0.0 if t1 else t3
-    return t5 + t4 if t4 - t4 == 0.0 else t5
+    where_C = np.float64(where_C)
+    t1 = 0.0 < where_C
+    t2 = e0_C == 0.0
+    t3 = e0_C * g
+    t4 = t3 * s3
+    t5 = (0.0 if t2 else fma(t3, s3, -t4) + t3 * s3_l + (fma(e0_C, g, -t3) + e0_C_l * g) * s3) if t1 else 0.0
+    t6 = (0.0 if t2 else t4) if t1 else 0.0
+    return t6 + t5 if t5 - t5 == 0.0 else t6
 
 
 # e0[C] = exp(-m0 + x[C])
@@ -141,42 +195,44 @@ def vjp_f32_e0_core(m0, x_C):
     return exp_short(x_C - m0)
 
 
-# s0 = sum over C.1 of e0[C.1]
+# s1 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
 @core
-def vjp_f32_s0_core(e0_C1):
+def vjp_f32_s1_core(e0_C1, where_C1):
     e0_C1 = np.float64(e0_C1)
-    return e0_C1
+    where_C1 = np.float64(where_C1)
+    return e0_C1 if 0.0 < where_C1 else 0.0
 
 
-# s2 = 1/s0
+# s3 = 1/s1
 @core
-def vjp_f32_s2_core(s0):
-    s0 = np.float64(s0)
-    return 1.0 / s0
+def vjp_f32_s3_core(s1):
+    s1 = np.float64(s1)
+    return 1.0 / s1
 
 
-# dx[C] = weighted(e0[C], g*s2)
+# dx[C] = (weighted(e0[C], g*s3) if where[C] > 0 else 0)
 @core
-def vjp_f32_dx_core(g, s2, e0_C):
+def vjp_f32_dx_core(g, s3, e0_C, where_C):
     g = np.float64(g)
-    s2 = np.float64(s2)
+    s3 = np.float64(s3)
     e0_C = np.float64(e0_C)
-    return 0.0 if e0_C == 0.0 else e0_C * s2 * g
+    where_C = np.float64(where_C)
+    return (0.0 if e0_C == 0.0 else e0_C * g * s3) if 0.0 < where_C else 0.0
 
 
 # e0[C] = exp(-m0 + x[C])
 @core
-def value_and_grad_f32_e0_core(m0, x_C):
+def value_and_grad_f32_in_pairs_e0_core(m0, x_C):
     m0 = np.float64(m0)
     x_C = np.float64(x_C)
     return exp_medium(x_C - m0)
 
 
-# s2 = 1/s0
+# s3 = 1/s1
 @core
-def value_and_grad_f32_s2_core(s0, s0_l):
-    s0 = np.float64(s0)
-    return 1.0 / s0
+def value_and_grad_f32_in_pairs_s3_core(s1, s1_l):
+    s1 = np.float64(s1)
+    return 1.0 / s1
 
 
 # e0[C] = exp(-m0 + x[C])
@@ -195,31 +251,33 @@ def hvp_x_f64_e0_core(m0, x_C):
     return t7, t8
 
 
-# s0_rate = sum over C.1 of weighted(e0[C.1], direction[C.1])
+# s1_rate = sum over C.1 of (weighted(e0[C.1], direction[C.1]) if where[C.1] > 0 else 0)
 @core
-def hvp_x_f64_s0_rate_core(direction_C1, e0_C1, e0_C1_l):
+def hvp_x_f64_s1_rate_core(direction_C1, e0_C1, e0_C1_l, where_C1):
     direction_C1 = np.float64(direction_C1)
     e0_C1 = np.float64(e0_C1)
     e0_C1_l = np.float64(e0_C1_l)
-    t1 = e0_C1 == 0.0
-    t2 = direction_C1 * e0_C1
-    t3 = 0.0 if t1 else fma(direction_C1, e0_C1, -t2) + direction_C1 * e0_C1_l
-    t4 = 0.0 if t1 else t2
-    t5 = t3 if t3 - t3 == 0.0 else 0.0
-    return t4, t5
+    where_C1 = np.float64(where_C1)
+    t1 = 0.0 < where_C1
+    t2 = e0_C1 == 0.0
+    t3 = direction_C1 * e0_C1
+    t4 = (0.0 if t2 else fma(direction_C1, e0_C1, -t3) + direction_C1 * e0_C1_l) if t1 else 0.0
+    t5 = (0.0 if t2 else t3) if t1 else 0.0
+    t6 = t4 if t4 - t4 == 0.0 else 0.0
+    return t5, t6
 
 
-# s5 = -s0_rate/s0**2
+# s6 = -s1_rate/s1**2
 @core
-def hvp_x_f64_s5_core(s0, s0_l, s0_rate, s0_rate_l):
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    s0_rate = np.float64(s0_rate)
-    s0_rate_l = np.float64(s0_rate_l)
-    t1 = s0_rate / s0
-    t2 = t1 / s0
+def hvp_x_f64_s6_core(s1, s1_l, s1_rate, s1_rate_l):
+    s1 = np.float64(s1)
+    s1_l = np.float64(s1_l)
+    s1_rate = np.float64(s1_rate)
+    s1_rate_l = np.float64(s1_rate_l)
+    t1 = s1_rate / s1
+    t2 = t1 / s1
     t3 = -t2
-    t4 = -((fma(t3, s0, t1) + (fma(-t1, s0, s0_rate) + s0_rate_l - t1 * s0_l) / s0 - t2 * s0_l) / s0)
+    t4 = -((fma(t3, s1, t1) + (fma(-t1, s1, s1_rate) + s1_rate_l - t1 * s1_l) / s1 - t2 * s1_l) / s1)
     t5 = t4 - t4 == 0.0
     t6 = t3 + t4
     t7 = t6 if t5 else t3
@@ -227,387 +285,566 @@ def hvp_x_f64_s5_core(s0, s0_l, s0_rate, s0_rate_l):
     return t7, t8
 
 
-# dx[C] = g*(weighted(e0[C], s5) + weighted(e0[C], s4*direction[C]))
+# dx[C] = (g*(weighted(e0[C], s6) + weighted(e0[C], s5*direction[C])) if where[C] > 0 else 0)
 @core
-def hvp_x_f64_dx_core(g, s4, s4_l, s5, s5_l, direction_C, e0_C, e0_C_l):
+def hvp_x_f64_dx_core(g, s5, s5_l, s6, s6_l, direction_C, e0_C, e0_C_l, where_C):
     g = np.float64(g)
-    s4 = np.float64(s4)
-    s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
     s5_l = np.float64(s5_l)
+    s6 = np.float64(s6)
+    s6_l = np.float64(s6_l)
     direction_C = np.float64(direction_C)
     e0_C = np.float64(e0_C)
     e0_C_l = np.float64(e0_C_l)
-    t1 = e0_C == 0.0
-    t2 = e0_C * s5
-    t3 = 0.0 if t1 else t2
-    t4 = direction_C * e0_C
-    t5 = t4 * s4
-    t6 = 0.0 if t1 else t5
-    t7 = t3 + t6
-    t8 = g * t7
-    t9 = t7 - t3
-    t10 = fma(t4, s4, -t5) + t4 * s4_l + (fma(direction_C, e0_C, -t4) + direction_C * e0_C_l) * s4
-    t11 = t3 - (t7 - t9) + (t6 - t9) + (0.0 if t1 else fma(e0_C, s5, -t2) + e0_C * s5_l + e0_C_l * s5)
-    t12 = fma(g, t7, -t8) + g * (t11 + (0.0 if t1 else t10))
-    return t8 + t12 if t12 - t12 == 0.0 else t8
+    where_C = np.float64(where_C)
+    t1 = 0.0 < where_C
+    t2 = e0_C == 0.0
+    t3 = e0_C * s6
+    t4 = 0.0 if t2 else t3
+    t5 = direction_C * e0_C
+    t6 = t5 * s5
+    t7 = 0.0 if t2 else t6
+    t8 = t4 + t7
+    t9 = g * t8
+    t10 = t8 - t4
+    t11 = fma(t5, s5, -t6) + t5 * s5_l + (fma(direction_C, e0_C, -t5) + direction_C * e0_C_l) * s5
+    t12 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t2 else fma(e0_C, s6, -t3) + e0_C * s6_l + e0_C_l * s6)
+    t13 = fma(g, t8, -t9) + g * (t12 + (0.0 if t2 else t11)) if t1 else 0.0
+    t14 = t9 if t1 else 0.0
+    return t14 + t13 if t13 - t13 == 0.0 else t14
 
 
-# s0_rate = sum over C.1 of weighted(e0[C.1], direction[C.1])
+# s1_rate = sum over C.1 of (weighted(e0[C.1], direction[C.1]) if where[C.1] > 0 else 0)
 @core
-def hvp_x_f32_s0_rate_core(direction_C1, e0_C1):
+def hvp_x_f32_s1_rate_core(direction_C1, e0_C1, where_C1):
     direction_C1 = np.float64(direction_C1)
     e0_C1 = np.float64(e0_C1)
-    t1 = e0_C1 == 0.0
-    t2 = direction_C1 * e0_C1
-    t3 = 0.0 if t1 else fma(direction_C1, e0_C1, -t2)
-    t4 = 0.0 if t1 else t2
-    t5 = t3 if t3 - t3 == 0.0 else 0.0
-    return t4, t5
+    where_C1 = np.float64(where_C1)
+    t1 = 0.0 < where_C1
+    t2 = e0_C1 == 0.0
+    t3 = direction_C1 * e0_C1
+    t4 = (0.0 if t2 else fma(direction_C1, e0_C1, -t3)) if t1 else 0.0
+    t5 = (0.0 if t2 else t3) if t1 else 0.0
+    t6 = t4 if t4 - t4 == 0.0 else 0.0
+    return t5, t6
 
 
-# dx[C] = g*(weighted(e0[C], s5) + weighted(e0[C], s4*direction[C]))
+# dx[C] = (g*(weighted(e0[C], s6) + weighted(e0[C], s5*direction[C])) if where[C] > 0 else 0)
 @core
-def hvp_x_f32_dx_core(g, s4, s4_l, s5, s5_l, direction_C, e0_C):
+def hvp_x_f32_dx_core(g, s5, s5_l, s6, s6_l, direction_C, e0_C, where_C):
     g = np.float64(g)
-    s4 = np.float64(s4)
-    s4_l = np.float64(s4_l)
     s5 = np.float64(s5)
     s5_l = np.float64(s5_l)
+    s6 = np.float64(s6)
+    s6_l = np.float64(s6_l)
     direction_C = np.float64(direction_C)
     e0_C = np.float64(e0_C)
-    t1 = e0_C == 0.0
-    t2 = e0_C * s5
-    t3 = 0.0 if t1 else t2
-    t4 = direction_C * e0_C
-    t5 = t4 * s4
-    t6 = 0.0 if t1 else t5
-    t7 = t3 + t6
-    t8 = g * t7
-    t9 = t7 - t3
-    t10 = t3 - (t7 - t9) + (t6 - t9) + (0.0 if t1 else fma(e0_C, s5, -t2) + e0_C * s5_l)
-    t11 = g * (t10 + (0.0 if t1 else fma(t4, s4, -t5) + t4 * s4_l + fma(direction_C, e0_C, -t4) * s4))
-    t12 = fma(g, t7, -t8) + t11
-    return t8 + t12 if t12 - t12 == 0.0 else t8
+    where_C = np.float64(where_C)
+    t1 = 0.0 < where_C
+    t2 = e0_C == 0.0
+    t3 = e0_C * s6
+    t4 = 0.0 if t2 else t3
+    t5 = direction_C * e0_C
+    t6 = t5 * s5
+    t7 = 0.0 if t2 else t6
+    t8 = t4 + t7
+    t9 = g * t8
+    t10 = t8 - t4
+    t11 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t2 else fma(e0_C, s6, -t3) + e0_C * s6_l)
+    t12 = g * (t11 + (0.0 if t2 else fma(t5, s5, -t6) + t5 * s5_l + fma(direction_C, e0_C, -t5) * s5))
+    t13 = fma(g, t8, -t9) + t12 if t1 else 0.0
+    t14 = t9 if t1 else 0.0
+    return t14 + t13 if t13 - t13 == 0.0 else t14
 
 
 @loop
-def value_f64(x, out_):
+def value_f64(x, where, out_):
     n_C = x.shape[1]
     width_C = lanes_of(n_C)
     lanes_s0 = np.empty(LANES)
     lost_s0 = np.empty(LANES)
+    lanes_m0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
     for row in range(out_.shape[0]):
         x_row = x[row if x.shape[0] > 1 else 0]
-        lanes_m0 = -math.inf
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        for i in range(stop - start):
-            m0_here = value_f64_m0_core(x_row_0[i])
-            lanes_m0 = nearer_number(lanes_m0, m0_here)
-        m0 = settled_peak(lanes_m0)
+        where_row = row_of(where, row)
         cleared(lanes_s0, width_C, 0.0)
         cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_m0, width_C, -math.inf)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
-            x_row_0 = x_row[start:stop]
+            where_row_0 = tile(where_row, start, stop)
+            x_row_1 = x_row[start:stop]
             for i in range(stop - start):
-                s0_here, s0_here_l = value_f64_s0_core(m0, x_row_0[i])
-                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
+                s0_here = value_f64_s0_core(entry(where_row_0, i))
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        out_[row] = value_f64_out_core(m0, s0, s0_l, n_C)
+        m0 = peak(lanes_m0, width_C)
+        cleared(lanes_s1, width_C, 0.0)
+        cleared(lost_s1, width_C, 0.0)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            where_row_0 = tile(where_row, start, stop)
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                s1_here, s1_here_l = value_f64_s1_core(m0, entry(where_row_0, i), x_row_1[i])
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_C)
+        out_[row] = value_f64_out_core(m0, s0, s0_l, s1, s1_l)
 
 
 @loop
-def value_f32(x, out_):
+def value_f32_in_pairs(x, where, out_):
+    n_C = x.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_m0 = np.empty(LANES)
+    for row in range(out_.shape[0]):
+        x_row = x[row if x.shape[0] > 1 else 0]
+        where_row = row_of(where, row)
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_m0, width_C, -math.inf)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            where_row_0 = tile(where_row, start, stop)
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core(entry(where_row_0, i))
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        m0 = peak(lanes_m0, width_C)
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lost_s1, rest_lost_s1 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s1 = 0.0
+            lost_s1 = 0.0
+            where_row_0 = tile(where_row, start, stop)
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                s1_here = value_f32_in_pairs_s1_core(m0, entry(where_row_0, i), x_row_1[i])
+                lanes_s1, lost_s1 = beside_one(lanes_s1, lost_s1, s1_here)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lost_s1, rest_lost_s1 = added(whole_lost_s1, rest_lost_s1, lost_s1, 0.0)
+        s1, s1_l = settled_sum(together(whole_lanes_s1, rest_lanes_s1), together(whole_lost_s1, rest_lost_s1))
+        out_[row] = value_f32_in_pairs_out_core(m0, s0, s0_l, s1, s1_l)
+
+
+@loop
+def value_f32(x, where, out_):
     n_C = x.shape[1]
     for row in range(out_.shape[0]):
         x_row = x[row if x.shape[0] > 1 else 0]
-        lanes_m0 = -math.inf
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        for i in range(stop - start):
-            m0_here = value_f64_m0_core(x_row_0[i])
-            lanes_m0 = nearer_number(lanes_m0, m0_here)
-        m0 = settled_peak(lanes_m0)
+        where_row = row_of(where, row)
         whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
-        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        lanes_m0 = -math.inf
         for start in range(0, n_C, STRETCH):
             stop = min(start + STRETCH, n_C)
             lanes_s0 = 0.0
-            lost_s0 = 0.0
-            x_row_0 = x_row[start:stop]
+            where_row_0 = tile(where_row, start, stop)
+            x_row_1 = x_row[start:stop]
             for i in range(stop - start):
-                s0_here = value_f32_s0_core(m0, x_row_0[i])
-                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
+                s0_here = value_f64_s0_core(entry(where_row_0, i))
+                lanes_s0 = plus(lanes_s0, s0_here)
+                m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
+                lanes_m0 = nearer_number(lanes_m0, m0_here)
             whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
-            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
-        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
-        out_[row] = value_f32_out_core(m0, s0, s0_l, n_C)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        m0 = settled_peak(lanes_m0)
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s1 = 0.0
+            where_row_0 = tile(where_row, start, stop)
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                s1_here = value_f32_in_pairs_s1_core(m0, entry(where_row_0, i), x_row_1[i])
+                lanes_s1 = plus(lanes_s1, s1_here)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        near_out = value_f32_near_out_core(m0, s0, s1)
+        out_[row] = value_f32_out_core(near_out)
+        size_out = value_f32_size_out_core(m0, s0, s1)
+        doubt_out = value_f32_doubt_out_core(near_out, size_out)
+        if doubt_out > 0.0:
+            value_f32_in_pairs(rows_at(x, row), rows_at(where, row), rows_at(out_, row))
 
 
 @loop
-def vjp_f64(g, x, dx_):
+def vjp_f64(g, x, where, dx_):
     n_C = x.shape[1]
     width_C = lanes_of(n_C)
     e0 = np.empty(n_C)
     e0_l = np.empty(n_C)
-    lanes_s0 = np.empty(LANES)
-    lost_s0 = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
     for row in range(dx_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         x_row = x[row if x.shape[0] > 1 else 0]
+        where_row = row_of(where, row)
         dx__row = dx_[row]
         lanes_m0 = -math.inf
         start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
+        where_row_0 = tile(where_row, start, stop)
+        x_row_1 = x_row[start:stop]
         for i in range(stop - start):
-            m0_here = value_f64_m0_core(x_row_0[i])
+            m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        cleared(lanes_s0, width_C, 0.0)
-        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_s1, width_C, 0.0)
+        cleared(lost_s1, width_C, 0.0)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             x_row_0 = x_row[start:stop]
             e0_1 = e0[start:stop]
             e0_l_2 = e0_l[start:stop]
+            where_row_3 = tile(where_row, start, stop)
             for i in range(stop - start):
                 e0_here, e0_l_here = vjp_f64_e0_core(m0, x_row_0[i])
                 e0_1[i] = e0_here
                 e0_l_2[i] = e0_l_here
-                s0_here, s0_here_l = vjp_f64_s0_core(e0_here, e0_l_here)
-                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+                s1_here, s1_here_l = vjp_f64_s1_core(e0_here, e0_l_here, entry(where_row_3, i))
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_C)
+        s3, s3_l = vjp_f64_s3_core(s1, s1_l)
         start, stop = 0, n_C
         e0_0 = e0[start:stop]
         e0_l_1 = e0_l[start:stop]
-        dx__row_2 = dx__row[start:stop]
+        where_row_2 = tile(where_row, start, stop)
+        dx__row_3 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_2[i] = vjp_f64_dx_core(g_row, s2, s2_l, e0_0[i], e0_l_1[i])
+            dx__row_3[i] = vjp_f64_dx_core(g_row, s3, s3_l, e0_0[i], e0_l_1[i], entry(where_row_2, i))
 
 
 @loop
-def vjp_f32(g, x, dx_):
+def vjp_f32(g, x, where, dx_):
     n_C = x.shape[1]
     e0 = np.empty(n_C)
     for row in range(dx_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         x_row = x[row if x.shape[0] > 1 else 0]
+        where_row = row_of(where, row)
         dx__row = dx_[row]
         lanes_m0 = -math.inf
         start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
+        where_row_0 = tile(where_row, start, stop)
+        x_row_1 = x_row[start:stop]
         for i in range(stop - start):
-            m0_here = value_f64_m0_core(x_row_0[i])
+            m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
         for start in range(0, n_C, STRETCH):
             stop = min(start + STRETCH, n_C)
-            lanes_s0 = 0.0
+            lanes_s1 = 0.0
             x_row_0 = x_row[start:stop]
             e0_1 = e0[start:stop]
+            where_row_2 = tile(where_row, start, stop)
             for i in range(stop - start):
                 e0_here = vjp_f32_e0_core(m0, x_row_0[i])
                 e0_1[i] = e0_here
-                s0_here = vjp_f32_s0_core(e0_here)
-                lanes_s0 = plus(lanes_s0, s0_here)
-            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
-        s0 = together(whole_lanes_s0, rest_lanes_s0)
-        s2 = vjp_f32_s2_core(s0)
+                s1_here = vjp_f32_s1_core(e0_here, entry(where_row_2, i))
+                lanes_s1 = plus(lanes_s1, s1_here)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        s3 = vjp_f32_s3_core(s1)
         start, stop = 0, n_C
         e0_0 = e0[start:stop]
-        dx__row_1 = dx__row[start:stop]
+        where_row_1 = tile(where_row, start, stop)
+        dx__row_2 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_1[i] = vjp_f32_dx_core(g_row, s2, e0_0[i])
+            dx__row_2[i] = vjp_f32_dx_core(g_row, s3, e0_0[i], entry(where_row_1, i))
 
 
 @loop
-def value_and_grad_f64(g, x, out_, dx_):
+def value_and_grad_f64(g, x, where, out_, dx_):
     n_C = x.shape[1]
     width_C = lanes_of(n_C)
-    e0 = np.empty(n_C)
-    e0_l = np.empty(n_C)
     lanes_s0 = np.empty(LANES)
     lost_s0 = np.empty(LANES)
+    lanes_m0 = np.empty(LANES)
+    e0 = np.empty(n_C)
+    e0_l = np.empty(n_C)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
     for row in range(out_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         x_row = x[row if x.shape[0] > 1 else 0]
+        where_row = row_of(where, row)
         dx__row = dx_[row]
-        lanes_m0 = -math.inf
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        for i in range(stop - start):
-            m0_here = value_f64_m0_core(x_row_0[i])
-            lanes_m0 = nearer_number(lanes_m0, m0_here)
-        m0 = settled_peak(lanes_m0)
         cleared(lanes_s0, width_C, 0.0)
         cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_m0, width_C, -math.inf)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            where_row_0 = tile(where_row, start, stop)
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core(entry(where_row_0, i))
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        m0 = peak(lanes_m0, width_C)
+        cleared(lanes_s1, width_C, 0.0)
+        cleared(lost_s1, width_C, 0.0)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             x_row_0 = x_row[start:stop]
             e0_1 = e0[start:stop]
             e0_l_2 = e0_l[start:stop]
+            where_row_3 = tile(where_row, start, stop)
             for i in range(stop - start):
                 e0_here, e0_l_here = vjp_f64_e0_core(m0, x_row_0[i])
                 e0_1[i] = e0_here
                 e0_l_2[i] = e0_l_here
-                s0_here, s0_here_l = vjp_f64_s0_core(e0_here, e0_l_here)
-                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        out_[row] = value_f64_out_core(m0, s0, s0_l, n_C)
-        s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+                s1_here, s1_here_l = vjp_f64_s1_core(e0_here, e0_l_here, entry(where_row_3, i))
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_C)
+        out_[row] = value_f64_out_core(m0, s0, s0_l, s1, s1_l)
+        s3, s3_l = vjp_f64_s3_core(s1, s1_l)
         start, stop = 0, n_C
         e0_0 = e0[start:stop]
         e0_l_1 = e0_l[start:stop]
-        dx__row_2 = dx__row[start:stop]
+        where_row_2 = tile(where_row, start, stop)
+        dx__row_3 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_2[i] = vjp_f64_dx_core(g_row, s2, s2_l, e0_0[i], e0_l_1[i])
+            dx__row_3[i] = vjp_f64_dx_core(g_row, s3, s3_l, e0_0[i], e0_l_1[i], entry(where_row_2, i))
 
 
 @loop
-def value_and_grad_f32(g, x, out_, dx_):
+def value_and_grad_f32_in_pairs(g, x, where, out_, dx_):
+    n_C = x.shape[1]
+    width_C = lanes_of(n_C)
+    lanes_s0 = np.empty(LANES)
+    lost_s0 = np.empty(LANES)
+    lanes_m0 = np.empty(LANES)
+    e0 = np.empty(n_C)
+    for row in range(out_.shape[0]):
+        g_row = g[row if g.shape[0] > 1 else 0]
+        x_row = x[row if x.shape[0] > 1 else 0]
+        where_row = row_of(where, row)
+        dx__row = dx_[row]
+        cleared(lanes_s0, width_C, 0.0)
+        cleared(lost_s0, width_C, 0.0)
+        cleared(lanes_m0, width_C, -math.inf)
+        for start in range(0, n_C, LANES):
+            stop = min(start + LANES, n_C)
+            where_row_0 = tile(where_row, start, stop)
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core(entry(where_row_0, i))
+                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, 0.0)
+                m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
+                lanes_m0[i] = nearer(lanes_m0[i], m0_here)
+        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
+        m0 = peak(lanes_m0, width_C)
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        whole_lost_s1, rest_lost_s1 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s1 = 0.0
+            lost_s1 = 0.0
+            x_row_0 = x_row[start:stop]
+            e0_1 = e0[start:stop]
+            where_row_2 = tile(where_row, start, stop)
+            for i in range(stop - start):
+                e0_here = value_and_grad_f32_in_pairs_e0_core(m0, x_row_0[i])
+                e0_1[i] = e0_here
+                s1_here = vjp_f32_s1_core(e0_here, entry(where_row_2, i))
+                lanes_s1, lost_s1 = beside_one(lanes_s1, lost_s1, s1_here)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+            whole_lost_s1, rest_lost_s1 = added(whole_lost_s1, rest_lost_s1, lost_s1, 0.0)
+        s1, s1_l = settled_sum(together(whole_lanes_s1, rest_lanes_s1), together(whole_lost_s1, rest_lost_s1))
+        out_[row] = value_f32_in_pairs_out_core(m0, s0, s0_l, s1, s1_l)
+        s3 = value_and_grad_f32_in_pairs_s3_core(s1, s1_l)
+        start, stop = 0, n_C
+        e0_0 = e0[start:stop]
+        where_row_1 = tile(where_row, start, stop)
+        dx__row_2 = dx__row[start:stop]
+        for i in range(stop - start):
+            dx__row_2[i] = vjp_f32_dx_core(g_row, s3, e0_0[i], entry(where_row_1, i))
+
+
+@loop
+def value_and_grad_f32(g, x, where, out_, dx_):
     n_C = x.shape[1]
     e0 = np.empty(n_C)
     for row in range(out_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         x_row = x[row if x.shape[0] > 1 else 0]
+        where_row = row_of(where, row)
         dx__row = dx_[row]
-        lanes_m0 = -math.inf
-        start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
-        for i in range(stop - start):
-            m0_here = value_f64_m0_core(x_row_0[i])
-            lanes_m0 = nearer_number(lanes_m0, m0_here)
-        m0 = settled_peak(lanes_m0)
         whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
-        whole_lost_s0, rest_lost_s0 = 0.0, 0.0
+        lanes_m0 = -math.inf
         for start in range(0, n_C, STRETCH):
             stop = min(start + STRETCH, n_C)
             lanes_s0 = 0.0
-            lost_s0 = 0.0
+            where_row_0 = tile(where_row, start, stop)
+            x_row_1 = x_row[start:stop]
+            for i in range(stop - start):
+                s0_here = value_f64_s0_core(entry(where_row_0, i))
+                lanes_s0 = plus(lanes_s0, s0_here)
+                m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
+                lanes_m0 = nearer_number(lanes_m0, m0_here)
+            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
+        s0 = together(whole_lanes_s0, rest_lanes_s0)
+        m0 = settled_peak(lanes_m0)
+        whole_lanes_s1, rest_lanes_s1 = 0.0, 0.0
+        for start in range(0, n_C, STRETCH):
+            stop = min(start + STRETCH, n_C)
+            lanes_s1 = 0.0
             x_row_0 = x_row[start:stop]
             e0_1 = e0[start:stop]
+            where_row_2 = tile(where_row, start, stop)
             for i in range(stop - start):
-                e0_here = value_and_grad_f32_e0_core(m0, x_row_0[i])
+                e0_here = value_and_grad_f32_in_pairs_e0_core(m0, x_row_0[i])
                 e0_1[i] = e0_here
-                s0_here = vjp_f32_s0_core(e0_here)
-                lanes_s0, lost_s0 = beside_one(lanes_s0, lost_s0, s0_here)
-            whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
-            whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
-        s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
-        out_[row] = value_f32_out_core(m0, s0, s0_l, n_C)
-        s2 = value_and_grad_f32_s2_core(s0, s0_l)
+                s1_here = vjp_f32_s1_core(e0_here, entry(where_row_2, i))
+                lanes_s1 = plus(lanes_s1, s1_here)
+            whole_lanes_s1, rest_lanes_s1 = added(whole_lanes_s1, rest_lanes_s1, lanes_s1, 0.0)
+        s1 = together(whole_lanes_s1, rest_lanes_s1)
+        near_out = value_f32_near_out_core(m0, s0, s1)
+        out_[row] = value_f32_out_core(near_out)
+        size_out = value_f32_size_out_core(m0, s0, s1)
+        doubt_out = value_f32_doubt_out_core(near_out, size_out)
+        s3 = vjp_f32_s3_core(s1)
         start, stop = 0, n_C
         e0_0 = e0[start:stop]
-        dx__row_1 = dx__row[start:stop]
+        where_row_1 = tile(where_row, start, stop)
+        dx__row_2 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_1[i] = vjp_f32_dx_core(g_row, s2, e0_0[i])
+            dx__row_2[i] = vjp_f32_dx_core(g_row, s3, e0_0[i], entry(where_row_1, i))
+        if doubt_out > 0.0:
+            value_and_grad_f32_in_pairs(
+                rows_at(g, row), rows_at(x, row), rows_at(where, row), rows_at(out_, row), rows_at(dx_, row)
+            )
 
 
 @loop
-def hvp_x_f64(g, direction, x, dx_):
+def hvp_x_f64(g, direction, x, where, dx_):
     n_C = direction.shape[1]
     width_C = lanes_of(n_C)
     e0 = np.empty(n_C)
     e0_l = np.empty(n_C)
-    lanes_s0 = np.empty(LANES)
-    lost_s0 = np.empty(LANES)
-    lanes_s0_rate = np.empty(LANES)
-    lost_s0_rate = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s1_rate = np.empty(LANES)
+    lost_s1_rate = np.empty(LANES)
     for row in range(dx_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         direction_row = direction[row if direction.shape[0] > 1 else 0]
         x_row = x[row if x.shape[0] > 1 else 0]
+        where_row = row_of(where, row)
         dx__row = dx_[row]
         lanes_m0 = -math.inf
         start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
+        where_row_0 = tile(where_row, start, stop)
+        x_row_1 = x_row[start:stop]
         for i in range(stop - start):
-            m0_here = value_f64_m0_core(x_row_0[i])
+            m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        cleared(lanes_s0, width_C, 0.0)
-        cleared(lost_s0, width_C, 0.0)
-        cleared(lanes_s0_rate, width_C, 0.0)
-        cleared(lost_s0_rate, width_C, 0.0)
+        cleared(lanes_s1, width_C, 0.0)
+        cleared(lost_s1, width_C, 0.0)
+        cleared(lanes_s1_rate, width_C, 0.0)
+        cleared(lost_s1_rate, width_C, 0.0)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             x_row_0 = x_row[start:stop]
             e0_1 = e0[start:stop]
             e0_l_2 = e0_l[start:stop]
-            direction_row_3 = direction_row[start:stop]
+            where_row_3 = tile(where_row, start, stop)
+            direction_row_4 = direction_row[start:stop]
             for i in range(stop - start):
                 e0_here, e0_l_here = hvp_x_f64_e0_core(m0, x_row_0[i])
                 e0_1[i] = e0_here
                 e0_l_2[i] = e0_l_here
-                s0_here, s0_here_l = vjp_f64_s0_core(e0_here, e0_l_here)
-                lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
-                s0_rate_here, s0_rate_here_l = hvp_x_f64_s0_rate_core(direction_row_3[i], e0_here, e0_l_here)
-                lanes_s0_rate[i], lost_s0_rate[i] = added(
-                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                s1_here, s1_here_l = vjp_f64_s1_core(e0_here, e0_l_here, entry(where_row_3, i))
+                lanes_s1[i], lost_s1[i] = added(lanes_s1[i], lost_s1[i], s1_here, s1_here_l)
+                s1_rate_here, s1_rate_here_l = hvp_x_f64_s1_rate_core(
+                    direction_row_4[i], e0_here, e0_l_here, entry(where_row_3, i)
                 )
-        s0, s0_l = sum_up(lanes_s0, lost_s0, width_C)
-        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
-        s4, s4_l = vjp_f64_s2_core(s0, s0_l)
-        s5, s5_l = hvp_x_f64_s5_core(s0, s0_l, s0_rate, s0_rate_l)
+                lanes_s1_rate[i], lost_s1_rate[i] = added(
+                    lanes_s1_rate[i], lost_s1_rate[i], s1_rate_here, s1_rate_here_l
+                )
+        s1, s1_l = sum_up(lanes_s1, lost_s1, width_C)
+        s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_C)
+        s5, s5_l = vjp_f64_s3_core(s1, s1_l)
+        s6, s6_l = hvp_x_f64_s6_core(s1, s1_l, s1_rate, s1_rate_l)
         start, stop = 0, n_C
         direction_row_0 = direction_row[start:stop]
         e0_1 = e0[start:stop]
         e0_l_2 = e0_l[start:stop]
-        dx__row_3 = dx__row[start:stop]
+        where_row_3 = tile(where_row, start, stop)
+        dx__row_4 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_3[i] = hvp_x_f64_dx_core(g_row, s4, s4_l, s5, s5_l, direction_row_0[i], e0_1[i], e0_l_2[i])
+            dx__row_4[i] = hvp_x_f64_dx_core(
+                g_row, s5, s5_l, s6, s6_l, direction_row_0[i], e0_1[i], e0_l_2[i], entry(where_row_3, i)
+            )
 
 
 @loop
-def hvp_x_f32(g, direction, x, dx_):
+def hvp_x_f32(g, direction, x, where, dx_):
     n_C = direction.shape[1]
     width_C = lanes_of(n_C)
     e0 = np.empty(n_C)
-    lanes_s0 = np.empty(LANES)
-    lost_s0 = np.empty(LANES)
-    lanes_s0_rate = np.empty(LANES)
-    lost_s0_rate = np.empty(LANES)
+    lanes_s1 = np.empty(LANES)
+    lost_s1 = np.empty(LANES)
+    lanes_s1_rate = np.empty(LANES)
+    lost_s1_rate = np.empty(LANES)
     for row in range(dx_.shape[0]):
         g_row = g[row if g.shape[0] > 1 else 0]
         direction_row = direction[row if direction.shape[0] > 1 else 0]
         x_row = x[row if x.shape[0] > 1 else 0]
+        where_row = row_of(where, row)
         dx__row = dx_[row]
         lanes_m0 = -math.inf
         start, stop = 0, n_C
-        x_row_0 = x_row[start:stop]
+        where_row_0 = tile(where_row, start, stop)
+        x_row_1 = x_row[start:stop]
         for i in range(stop - start):
-            m0_here = value_f64_m0_core(x_row_0[i])
+            m0_here = value_f64_m0_core(entry(where_row_0, i), x_row_1[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        cleared(lanes_s0, width_C, 0.0)
-        cleared(lost_s0, width_C, 0.0)
-        cleared(lanes_s0_rate, width_C, 0.0)
-        cleared(lost_s0_rate, width_C, 0.0)
+        cleared(lanes_s1, width_C, 0.0)
+        cleared(lost_s1, width_C, 0.0)
+        cleared(lanes_s1_rate, width_C, 0.0)
+        cleared(lost_s1_rate, width_C, 0.0)
         for start in range(0, n_C, LANES):
             stop = min(start + LANES, n_C)
             x_row_0 = x_row[start:stop]
             e0_1 = e0[start:stop]
-            direction_row_2 = direction_row[start:stop]
+            where_row_2 = tile(where_row, start, stop)
+            direction_row_3 = direction_row[start:stop]
             for i in range(stop - start):
-                e0_here = value_and_grad_f32_e0_core(m0, x_row_0[i])
+                e0_here = value_and_grad_f32_in_pairs_e0_core(m0, x_row_0[i])
                 e0_1[i] = e0_here
-                s0_here = vjp_f32_s0_core(e0_here)
-                lanes_s0[i], lost_s0[i] = beside_one(lanes_s0[i], lost_s0[i], s0_here)
-                s0_rate_here, s0_rate_here_l = hvp_x_f32_s0_rate_core(direction_row_2[i], e0_here)
-                lanes_s0_rate[i], lost_s0_rate[i] = added(
-                    lanes_s0_rate[i], lost_s0_rate[i], s0_rate_here, s0_rate_here_l
+                s1_here = vjp_f32_s1_core(e0_here, entry(where_row_2, i))
+                lanes_s1[i], lost_s1[i] = beside_one(lanes_s1[i], lost_s1[i], s1_here)
+                s1_rate_here, s1_rate_here_l = hvp_x_f32_s1_rate_core(
+                    direction_row_3[i], e0_here, entry(where_row_2, i)
                 )
-        s0, s0_l = one_and_more(lanes_s0, lost_s0, width_C)
-        s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_C)
-        s4, s4_l = vjp_f64_s2_core(s0, s0_l)
-        s5, s5_l = hvp_x_f64_s5_core(s0, s0_l, s0_rate, s0_rate_l)
+                lanes_s1_rate[i], lost_s1_rate[i] = added(
+                    lanes_s1_rate[i], lost_s1_rate[i], s1_rate_here, s1_rate_here_l
+                )
+        s1, s1_l = one_and_more(lanes_s1, lost_s1, width_C)
+        s1_rate, s1_rate_l = sum_up(lanes_s1_rate, lost_s1_rate, width_C)
+        s5, s5_l = vjp_f64_s3_core(s1, s1_l)
+        s6, s6_l = hvp_x_f64_s6_core(s1, s1_l, s1_rate, s1_rate_l)
         start, stop = 0, n_C
         direction_row_0 = direction_row[start:stop]
         e0_1 = e0[start:stop]
-        dx__row_2 = dx__row[start:stop]
+        where_row_2 = tile(where_row, start, stop)
+        dx__row_3 = dx__row[start:stop]
         for i in range(stop - start):
-            dx__row_2[i] = hvp_x_f32_dx_core(g_row, s4, s4_l, s5, s5_l, direction_row_0[i], e0_1[i])
+            dx__row_3[i] = hvp_x_f32_dx_core(
+                g_row, s5, s5_l, s6, s6_l, direction_row_0[i], e0_1[i], entry(where_row_2, i)
+            )

@@ -1,6 +1,6 @@
 """Softmax and its kin: distributions over an axis."""
 
-from symgen.spec import Axis, Mask, Real, Tensor, activation, exp, log, size, sum
+from symgen.spec import Axis, Mask, Real, Tensor, activation, exp, log, sum
 
 C = Axis("C")
 
@@ -32,6 +32,6 @@ def logsumexp(x: Tensor[C], where: Mask[C] = True):
 
 
 @activation()
-def logmeanexp(x: Tensor[C]):
+def logmeanexp(x: Tensor[C], where: Mask[C] = True):
     """Logarithm of the mean of exponentials: a smooth maximum that is the input itself where all are equal."""
-    return log(sum(exp(x), C) / size(C))
+    return log(sum(exp(x[k]) for k in C if where[k]) / sum(1 for k in C if where[k]))

@@ -1,7 +1,7 @@
 """Rows that run along several axes: joined to one for the kernels, and taken apart again in what comes back.
 
-NumPy's reductions and SciPy's softmax take a tuple of axes, or None for all of them; PyTorch's norms take a shape, which
-is that of the last axes.
+NumPy's reductions and SciPy's softmax take a tuple of axes, or None for all of them; PyTorch's norms take a shape, that
+of the last axes.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from symgen.spec.domain import breach_of, difference_of
 from symgen.spec.evaluate import Frame, assigned
 from symgen.spec.language import BUILTINS, KEYWORDS, LANGUAGE, REDUCTIONS
 from symgen.spec.model import Op, SpecError
-from symgen.spec.text import SpecText, check_text, decorator_name, import_hint, read_text, suggestion
+from symgen.spec.text import SpecText, check_text, decorator_name, import_hint, needed_for, read_text, suggestion
 from symgen.spec.trace import Trace
 
 CATALOGUE = "symgen.catalogue"
@@ -37,6 +37,7 @@ class Session:
     """One load: every file is read once, and nothing outlives it, so that an edited file is read anew."""
 
     root: Path
+    only: str | None = None  # in the first file that is read
     modules: dict[Path, Module] = field(default_factory=dict)
     loading: list[Path] = field(default_factory=list)
 
@@ -49,7 +50,10 @@ class Session:
         path = path.resolve()
         if path not in self.modules:
             self.loading.append(path)
-            self.modules[path] = self.execute(read_text(path, self.generated_name(path)))
+            text = read_text(path, self.generated_name(path))
+            if self.only is not None and len(self.loading) == 1:
+                text = needed_for(text, self.only)
+            self.modules[path] = self.execute(text)
             self.loading.pop()
         return self.modules[path]
 
@@ -228,7 +232,7 @@ def load(
     path = Path(path)
     if not path.exists():
         raise SpecError(f"{path}: there is no such file or folder\n  hint: symgen init makes one", str(path))
-    session = Session(path if path.is_dir() else Path(root or path.parent))
+    session = Session(path if path.is_dir() else Path(root or path.parent), only)
     files = spec_files(path) if path.is_dir() else [path]
     try:
         definitions = [d for f in files for d in session.module(f).definitions.values()]

@@ -7,7 +7,7 @@ import difflib
 import textwrap
 import warnings
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,20 @@ def read_text(path: Path, name: str) -> SpecText:
     except ValueError as error:
         raise SpecError(f"{shown}: not Python: {error}", shown) from None
     return SpecText(path, shown, name, text, tree)
+
+
+def needed_for(text: SpecText, name: str) -> SpecText:
+    """The file without the functions that one of its own does not use, whatever is wrong with them."""
+    own = {f.name: f for f in functions(text.tree)}
+    wanted: set[str] = set()
+    pending = [name] if name in own else list(own)
+    while pending:
+        found = pending.pop()
+        wanted.add(found)
+        used = {n.id for f in functions(text.tree) if f.name == found for n in ast.walk(f) if isinstance(n, ast.Name)}
+        pending += (used & own.keys()) - wanted
+    kept = [s for s in text.tree.body if not isinstance(s, ast.FunctionDef) or s.name in wanted]
+    return replace(text, tree=ast.Module(kept, text.tree.type_ignores))
 
 
 def check_text(

@@ -2,7 +2,7 @@
 # Key: 14dc9421de18ba1abc046d7498cefced7e3e7fff8c6ef88856898464457b87f0
 """logmeanexp: Logarithm of the mean of exponentials: a smooth maximum that is the input itself where all are equal.
 
-return log(sum(exp(x), C) / size(C))
+return log(sum(exp(x[k]) for k in C if where[k]) / sum(1 for k in C if where[k]))
 """
 
 import math
@@ -59,61 +59,77 @@ from symgen.runtime.device_rows import (
 from ..elementary import (exp, exp_low, log, log_low)
 
 
-# m0 = peak over C.1 of x[C.1]
+# s0 = sum over C.1 of (1 if where[C.1] > 0 else 0)
 @core
-def value_f32_m0_core(x_C1):
-    return x_C1
+def value_f32_s0_core(where_C1):
+    return f32(1.0) if f32(0.0) < where_C1 else f32(0.0)
 
 
-# s0 = sum over C.1 of exp(-m0 + x[C.1])
+# m0 = peak over C.1 of (x[C.1] if where[C.1] > 0 else -oo)
 @core
-def value_f32_s0_core(m0, x_C1):
-    t1 = fsub(x_C1, m0)
-    t2 = expf(t1)
-    t3 = fsub(t1, x_C1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(x_C1, fsub(t1, t3)), fsub(-m0, t3)), t2))
-    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
-    return t2, t5
+def value_f32_m0_core(where_C1, x_C1):
+    return x_C1 if f32(0.0) < where_C1 else f32(-math.inf)
 
 
-# out = m0 + log(s0/|C|)
+# s1 = sum over C.1 of (exp(-m0 + x[C.1]) if where[C.1] > 0 else 0)
 @core
-def value_f32_out_core(m0, s0, s0_l, n_C):
-    t1 = fdiv(s0, n_C)
+def value_f32_s1_core(m0, where_C1, x_C1):
+    t1 = f32(0.0) < where_C1
+    t2 = fsub(x_C1, m0)
+    t3 = expf(t2)
+    t4 = fsub(t2, x_C1)
+    t5 = fadd(expf_low(t2), fmul(fadd(fsub(x_C1, fsub(t2, t4)), fsub(-m0, t4)), t3)) if t1 else f32(0.0)
+    t6 = t3 if t1 else f32(0.0)
+    t7 = t5 if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    return t6, t7
+
+
+# out = m0 + log(s1/s0)
+@core
+def value_f32_out_core(m0, s0, s0_l, s1, s1_l):
+    t1 = fdiv(s1, s0)
     t2 = libdevice.logf(t1)
     t3 = fadd(m0, t2)
     t4 = fsub(t3, m0)
-    t5 = fmul(fmul(fadd(libdevice.fmaf(-t1, n_C, s0), s0_l), inverse(n_C)), fdiv(f32(1.0), t1))
-    t6 = fadd(fadd(fsub(m0, fsub(t3, t4)), fsub(t2, t4)), fadd(logf_low(t1), t5))
+    t5 = fmul(fsub(fadd(libdevice.fmaf(-t1, s0, s1), s1_l), fmul(t1, s0_l)), inverse(s0))
+    t6 = fadd(fadd(fsub(m0, fsub(t3, t4)), fsub(t2, t4)), fadd(logf_low(t1), fmul(t5, fdiv(f32(1.0), t1))))
     return fadd(t3, t6) if fsub(t6, t6) == f32(0.0) else t3
 
 
-# m0 = peak over C.1 of x[C.1]
+# s0 = sum over C.1 of (1 if where[C.1] > 0 else 0)
 @core
-def value_f64_m0_core(x_C1):
-    return x_C1
+def value_f64_s0_core(where_C1):
+    return 1.0 if 0.0 < where_C1 else 0.0
 
 
-# s0 = sum over C.1 of exp(-m0 + x[C.1])
+# m0 = peak over C.1 of (x[C.1] if where[C.1] > 0 else -oo)
 @core
-def value_f64_s0_core(m0, x_C1):
-    t1 = dadd(x_C1, -m0)
-    t2 = exp(t1)
-    t3 = dadd(t1, -x_C1)
-    t4 = dadd(exp_low(t1), dmul(dadd(dadd(x_C1, -dadd(t1, -t3)), dadd(-m0, -t3)), t2))
-    t5 = t4 if dadd(t4, -t4) == 0.0 else 0.0
-    return t2, t5
+def value_f64_m0_core(where_C1, x_C1):
+    return x_C1 if 0.0 < where_C1 else -math.inf
 
 
-# out = m0 + log(s0/|C|)
+# s1 = sum over C.1 of (exp(-m0 + x[C.1]) if where[C.1] > 0 else 0)
 @core
-def value_f64_out_core(m0, s0, s0_l, n_C):
-    t1 = ddiv(s0, n_C)
+def value_f64_s1_core(m0, where_C1, x_C1):
+    t1 = 0.0 < where_C1
+    t2 = dadd(x_C1, -m0)
+    t3 = exp(t2)
+    t4 = dadd(t2, -x_C1)
+    t5 = dadd(exp_low(t2), dmul(dadd(dadd(x_C1, -dadd(t2, -t4)), dadd(-m0, -t4)), t3)) if t1 else 0.0
+    t6 = t3 if t1 else 0.0
+    t7 = t5 if dadd(t5, -t5) == 0.0 else 0.0
+    return t6, t7
+
+
+# out = m0 + log(s1/s0)
+@core
+def value_f64_out_core(m0, s0, s0_l, s1, s1_l):
+    t1 = ddiv(s1, s0)
     t2 = log(t1)
     t3 = dadd(m0, t2)
     t4 = dadd(t3, -m0)
-    t5 = dadd(log_low(t1), dmul(ddiv(dadd(libdevice.fma(-t1, n_C, s0), s0_l), n_C), ddiv(1.0, t1)))
-    t6 = dadd(dadd(dadd(m0, -dadd(t3, -t4)), dadd(t2, -t4)), t5)
+    t5 = dmul(ddiv(dadd(dadd(libdevice.fma(-t1, s0, s1), s1_l), -dmul(t1, s0_l)), s0), ddiv(1.0, t1))
+    t6 = dadd(dadd(dadd(m0, -dadd(t3, -t4)), dadd(t2, -t4)), dadd(log_low(t1), t5))
     return dadd(t3, t6) if dadd(t6, -t6) == 0.0 else t3
 
 
@@ -127,17 +143,17 @@ def vjp_f32_e0_core(m0, x_C):
     return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
 
 
-# s0 = sum over C.1 of e0[C.1]
+# s1 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
 @core
-def vjp_f32_s0_core(e0_C1):
-    return e0_C1
+def vjp_f32_s1_core(e0_C1, where_C1):
+    return e0_C1 if f32(0.0) < where_C1 else f32(0.0)
 
 
-# s2 = 1/s0
+# s3 = 1/s1
 @core
-def vjp_f32_s2_core(s0, s0_l):
-    t1 = inverse(s0)
-    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
+def vjp_f32_s3_core(s1, s1_l):
+    t1 = inverse(s1)
+    t2 = fmul(fsub(libdevice.fmaf(-t1, s1, f32(1.0)), fmul(t1, s1_l)), t1)
     t3 = fsub(t2, t2) == f32(0.0)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -145,16 +161,17 @@ def vjp_f32_s2_core(s0, s0_l):
     return t5, t6
 
 
-# dx[C] = weighted(e0[C], g*s2)
+# dx[C] = (weighted(e0[C], g*s3) if where[C] > 0 else 0)
 @core
-def vjp_f32_dx_core(g, s2, s2_l, e0_C):
-    t1 = e0_C == f32(0.0)
-    t2 = fmul(e0_C, s2)
-    t3 = fmul(t2, g)
-    t4 = fadd(libdevice.fmaf(t2, g, -t3), fmul(fadd(libdevice.fmaf(e0_C, s2, -t2), fmul(e0_C, s2_l)), g))
-    t5 = f32(0.0) if t1 else t4
-    t6 = f32(0.0) if t1 else t3
-    return fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
+def vjp_f32_dx_core(g, s3, s3_l, e0_C, where_C):
+    t1 = f32(0.0) < where_C
+    t2 = e0_C == f32(0.0)
+    t3 = fmul(e0_C, g)
+    t4 = fmul(t3, s3)
+    t5 = fadd(fadd(libdevice.fmaf(t3, s3, -t4), fmul(t3, s3_l)), fmul(libdevice.fmaf(e0_C, g, -t3), s3))
+    t6 = (f32(0.0) if t2 else t5) if t1 else f32(0.0)
+    t7 = (f32(0.0) if t2 else t4) if t1 else f32(0.0)
+    return fadd(t7, t6) if fsub(t6, t6) == f32(0.0) else t7
 
 
 # e0[C] = exp(-m0 + x[C])
@@ -171,18 +188,21 @@ def vjp_f64_e0_core(m0, x_C):
     return t7, t8
 
 
-# s0 = sum over C.1 of e0[C.1]
+# s1 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
 @core
-def vjp_f64_s0_core(e0_C1, e0_C1_l):
-    t1 = e0_C1_l if dadd(e0_C1_l, -e0_C1_l) == 0.0 else 0.0
-    return e0_C1, t1
+def vjp_f64_s1_core(e0_C1, e0_C1_l, where_C1):
+    t1 = 0.0 < where_C1
+    t2 = e0_C1_l if t1 else 0.0
+    t3 = e0_C1 if t1 else 0.0
+    t4 = t2 if dadd(t2, -t2) == 0.0 else 0.0
+    return t3, t4
 
 
-# s2 = 1/s0
+# s3 = 1/s1
 @core
-def vjp_f64_s2_core(s0, s0_l):
-    t1 = ddiv(1.0, s0)
-    t2 = ddiv(dadd(libdevice.fma(-t1, s0, 1.0), -dmul(t1, s0_l)), s0)
+def vjp_f64_s3_core(s1, s1_l):
+    t1 = ddiv(1.0, s1)
+    t2 = ddiv(dadd(libdevice.fma(-t1, s1, 1.0), -dmul(t1, s1_l)), s1)
     t3 = dadd(t2, -t2) == 0.0
     t4 = dadd(t1, t2)
     t5 = t4 if t3 else t1
@@ -190,16 +210,17 @@ def vjp_f64_s2_core(s0, s0_l):
     return t5, t6
 
 
-# dx[C] = weighted(e0[C], g*s2)
+# dx[C] = (weighted(e0[C], g*s3) if where[C] > 0 else 0)
 @core
-def vjp_f64_dx_core(g, s2, s2_l, e0_C, e0_C_l):
-    t1 = e0_C == 0.0
-    t2 = dmul(e0_C, s2)
-    t3 = dmul(t2, g)
-    t4 = dmul(dadd(dadd(libdevice.fma(e0_C, s2, -t2), dmul(e0_C, s2_l)), dmul(e0_C_l, s2)), g)
-    t5 = 0.0 if t1 else dadd(libdevice.fma(t2, g, -t3), t4)
-    t6 = 0.0 if t1 else t3
-    return dadd(t6, t5) if dadd(t5, -t5) == 0.0 else t6
+def vjp_f64_dx_core(g, s3, s3_l, e0_C, e0_C_l, where_C):
+    t1 = 0.0 < where_C
+    t2 = e0_C == 0.0
+    t3 = dmul(e0_C, g)
+    t4 = dmul(t3, s3)
+    t5 = dmul(dadd(libdevice.fma(e0_C, g, -t3), dmul(e0_C_l, g)), s3)
+    t6 = (0.0 if t2 else dadd(dadd(libdevice.fma(t3, s3, -t4), dmul(t3, s3_l)), t5)) if t1 else 0.0
+    t7 = (0.0 if t2 else t4) if t1 else 0.0
+    return dadd(t7, t6) if dadd(t6, -t6) == 0.0 else t7
 
 
 # e0[C] = exp(-m0 + x[C])
@@ -216,291 +237,400 @@ def value_and_grad_f32_e0_core(m0, x_C):
     return t7, t8
 
 
-# s0 = sum over C.1 of e0[C.1]
+# s1 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
 @core
-def value_and_grad_f32_s0_core(e0_C1, e0_C1_l):
-    t1 = e0_C1_l if fsub(e0_C1_l, e0_C1_l) == f32(0.0) else f32(0.0)
-    return e0_C1, t1
+def value_and_grad_f32_s1_core(e0_C1, e0_C1_l, where_C1):
+    t1 = f32(0.0) < where_C1
+    t2 = e0_C1_l if t1 else f32(0.0)
+    t3 = e0_C1 if t1 else f32(0.0)
+    t4 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    return t3, t4
 
 
-# dx[C] = weighted(e0[C], g*s2)
+# dx[C] = (weighted(e0[C], g*s3) if where[C] > 0 else 0)
 @core
-def value_and_grad_f32_dx_core(g, s2, s2_l, e0_C, e0_C_l):
-    t1 = e0_C == f32(0.0)
-    t2 = fmul(e0_C, s2)
-    t3 = fmul(t2, g)
-    t4 = fmul(fadd(fadd(libdevice.fmaf(e0_C, s2, -t2), fmul(e0_C, s2_l)), fmul(e0_C_l, s2)), g)
-    t5 = f32(0.0) if t1 else fadd(libdevice.fmaf(t2, g, -t3), t4)
-    t6 = f32(0.0) if t1 else t3
-    return fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
+def value_and_grad_f32_dx_core(g, s3, s3_l, e0_C, e0_C_l, where_C):
+    t1 = f32(0.0) < where_C
+    t2 = e0_C == f32(0.0)
+    t3 = fmul(e0_C, g)
+    t4 = fmul(t3, s3)
+    t5 = fmul(fadd(libdevice.fmaf(e0_C, g, -t3), fmul(e0_C_l, g)), s3)
+    t6 = f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t3, s3, -t4), fmul(t3, s3_l)), t5)
+    t7 = t6 if t1 else f32(0.0)
+    t8 = (f32(0.0) if t2 else t4) if t1 else f32(0.0)
+    return fadd(t8, t7) if fsub(t7, t7) == f32(0.0) else t8
 
 
 @kernel
-def value_f32_warp(x, out_, rows, n, inner):
+def value_f32_warp(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        where_i = load(where, u32(at + i * inner))
+        s0_here = value_f32_s0_core(where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width)
+    s0, s0_l = fwarp_sum(s0, s0_l)
     m0 = -f32(math.inf)
     i = lane
     while i < n:
+        where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core(x_i)
+        m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width)
     m0 = fwarp_peak(m0)
-    s0, s0_l = f32(0), f32(0)
+    s1, s1_l = f32(0), f32(0)
     i = lane
     while i < n:
+        where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core(m0, x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s1_here, s1_l_here = value_f32_s1_core(m0, where_i, x_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
-    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = fwarp_sum(s1, s1_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core(m0, s0, s0_l, f32(n)))
+        store(out_, row, value_f32_out_core(m0, s0, s0_l, s1, s1_l))
 
 
 @kernel
-def value_f32_warp_wide(x, out_, rows, n, inner):
+def value_f32_warp_wide(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        s0_here = value_f32_s0_core(where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_1 = u32(i + u32(1))
+        s0_here = value_f32_s0_core(where_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_2 = u32(i + u32(2))
+        s0_here = value_f32_s0_core(where_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i_3 = u32(i + u32(3))
+        s0_here = value_f32_s0_core(where_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core(x_i)
+        m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
-        m0_here = value_f32_m0_core(x_i_1)
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
         m0 = fpeak_step(m0, m0_here)
         i_2 = u32(i + u32(2))
-        m0_here = value_f32_m0_core(x_i_2)
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
         m0 = fpeak_step(m0, m0_here)
         i_3 = u32(i + u32(3))
-        m0_here = value_f32_m0_core(x_i_3)
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
     m0 = fwarp_peak(m0)
-    s0, s0_l = f32(0), f32(0)
+    s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core(m0, x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s1_here, s1_l_here = value_f32_s1_core(m0, where_i, x_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f32_s0_core(m0, x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s1_here, s1_l_here = value_f32_s1_core(m0, where_i_1, x_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_2 = u32(i + u32(2))
-        s0_here, s0_l_here = value_f32_s0_core(m0, x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s1_here, s1_l_here = value_f32_s1_core(m0, where_i_2, x_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_3 = u32(i + u32(3))
-        s0_here, s0_l_here = value_f32_s0_core(m0, x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s1_here, s1_l_here = value_f32_s1_core(m0, where_i_3, x_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width * u32(4))
-    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = fwarp_sum(s1, s1_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core(m0, s0, s0_l, f32(n)))
+        store(out_, row, value_f32_out_core(m0, s0, s0_l, s1, s1_l))
 
 
 @kernel
-def value_f32_block(x, out_, rows, n, inner):
+def value_f32_block(x, where, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -f32(math.inf)
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core(x_i)
-        m0 = fpeak_step(m0, m0_here)
-        i = u32(i + block_width)
-    m0 = fblock_peak(m0)
     s0, s0_l = f32(0), f32(0)
     i = lane
     while i < n:
-        x_i = load(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core(m0, x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        where_i = load(where, u32(at + i * inner))
+        s0_here = value_f32_s0_core(where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        where_i = load(where, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(where_i, x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_peak(m0)
+    s1, s1_l = f32(0), f32(0)
+    i = lane
+    while i < n:
+        where_i = load(where, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(m0, where_i, x_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = fblock_sum(s1, s1_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core(m0, s0, s0_l, f32(n)))
+        store(out_, row, value_f32_out_core(m0, s0, s0_l, s1, s1_l))
 
 
 @kernel
-def value_f32_block_wide(x, out_, rows, n, inner):
+def value_f32_block_wide(x, where, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -f32(math.inf)
-    i = u32(lane * u32(4))
-    while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core(x_i)
-        m0 = fpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
-        m0_here = value_f32_m0_core(x_i_1)
-        m0 = fpeak_step(m0, m0_here)
-        i_2 = u32(i + u32(2))
-        m0_here = value_f32_m0_core(x_i_2)
-        m0 = fpeak_step(m0, m0_here)
-        i_3 = u32(i + u32(3))
-        m0_here = value_f32_m0_core(x_i_3)
-        m0 = fpeak_step(m0, m0_here)
-        i = u32(i + block_width * u32(4))
-    m0 = fblock_peak(m0)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f32_s0_core(m0, x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        s0_here = value_f32_s0_core(where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f32_s0_core(m0, x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s0_here = value_f32_s0_core(where_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_2 = u32(i + u32(2))
-        s0_here, s0_l_here = value_f32_s0_core(m0, x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s0_here = value_f32_s0_core(where_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_3 = u32(i + u32(3))
-        s0_here, s0_l_here = value_f32_s0_core(m0, x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s0_here = value_f32_s0_core(where_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
+    m0 = -f32(math.inf)
+    i = u32(lane * u32(4))
+    while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(where_i, x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
+        m0 = fpeak_step(m0, m0_here)
+        i_2 = u32(i + u32(2))
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
+        m0 = fpeak_step(m0, m0_here)
+        i_3 = u32(i + u32(3))
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(4))
+    m0 = fblock_peak(m0)
+    s1, s1_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        s1_here, s1_l_here = value_f32_s1_core(m0, where_i, x_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f32_s1_core(m0, where_i_1, x_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_2 = u32(i + u32(2))
+        s1_here, s1_l_here = value_f32_s1_core(m0, where_i_2, x_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_3 = u32(i + u32(3))
+        s1_here, s1_l_here = value_f32_s1_core(m0, where_i_3, x_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(4))
+    s1, s1_l = fblock_sum(s1, s1_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core(m0, s0, s0_l, f32(n)))
+        store(out_, row, value_f32_out_core(m0, s0, s0_l, s1, s1_l))
 
 
 @kernel
-def value_f64_warp(x, out_, rows, n, inner):
+def value_f64_warp(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -math.inf
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core(x_i)
-        m0 = dpeak_step(m0, m0_here)
-        i = u32(i + warp_width)
-    m0 = dwarp_peak(m0)
     s0, s0_l = 0.0, 0.0
     i = lane
     while i < n:
-        x_i = load(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f64_s0_core(m0, x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        where_i = load(where, u32(at + i * inner))
+        s0_here = value_f64_s0_core(where_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        where_i = load(where, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(where_i, x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_peak(m0)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        where_i = load(where, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(m0, where_i, x_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = dwarp_sum(s1, s1_l)
     if lane == 0:
-        store(out_, row, value_f64_out_core(m0, s0, s0_l, float(n)))
+        store(out_, row, value_f64_out_core(m0, s0, s0_l, s1, s1_l))
 
 
 @kernel
-def value_f64_warp_wide(x, out_, rows, n, inner):
+def value_f64_warp_wide(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        s0_here = value_f64_s0_core(where_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i_1 = u32(i + u32(1))
+        s0_here = value_f64_s0_core(where_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core(x_i)
+        m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
-        m0_here = value_f64_m0_core(x_i_1)
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
     m0 = dwarp_peak(m0)
-    s0, s0_l = 0.0, 0.0
+    s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f64_s0_core(m0, x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        s1_here, s1_l_here = value_f64_s1_core(m0, where_i, x_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f64_s0_core(m0, x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        s1_here, s1_l_here = value_f64_s1_core(m0, where_i_1, x_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width * u32(2))
-    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = dwarp_sum(s1, s1_l)
     if lane == 0:
-        store(out_, row, value_f64_out_core(m0, s0, s0_l, float(n)))
+        store(out_, row, value_f64_out_core(m0, s0, s0_l, s1, s1_l))
 
 
 @kernel
-def value_f64_block(x, out_, rows, n, inner):
+def value_f64_block(x, where, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -math.inf
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core(x_i)
-        m0 = dpeak_step(m0, m0_here)
-        i = u32(i + block_width)
-    m0 = dblock_peak(m0)
     s0, s0_l = 0.0, 0.0
     i = lane
     while i < n:
-        x_i = load(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f64_s0_core(m0, x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        where_i = load(where, u32(at + i * inner))
+        s0_here = value_f64_s0_core(where_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        where_i = load(where, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(where_i, x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_peak(m0)
+    s1, s1_l = 0.0, 0.0
+    i = lane
+    while i < n:
+        where_i = load(where, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(m0, where_i, x_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = dblock_sum(s1, s1_l)
     if lane == 0:
-        store(out_, row, value_f64_out_core(m0, s0, s0_l, float(n)))
+        store(out_, row, value_f64_out_core(m0, s0, s0_l, s1, s1_l))
 
 
 @kernel
-def value_f64_block_wide(x, out_, rows, n, inner):
+def value_f64_block_wide(x, where, out_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
-    m0 = -math.inf
-    i = u32(lane * u32(2))
-    while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core(x_i)
-        m0 = dpeak_step(m0, m0_here)
-        i_1 = u32(i + u32(1))
-        m0_here = value_f64_m0_core(x_i_1)
-        m0 = dpeak_step(m0, m0_here)
-        i = u32(i + block_width * u32(2))
-    m0 = dblock_peak(m0)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
-        s0_here, s0_l_here = value_f64_s0_core(m0, x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        s0_here = value_f64_s0_core(where_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
-        s0_here, s0_l_here = value_f64_s0_core(m0, x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        s0_here = value_f64_s0_core(where_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
+    m0 = -math.inf
+    i = u32(lane * u32(2))
+    while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(where_i, x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i_1 = u32(i + u32(1))
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width * u32(2))
+    m0 = dblock_peak(m0)
+    s1, s1_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        s1_here, s1_l_here = value_f64_s1_core(m0, where_i, x_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i_1 = u32(i + u32(1))
+        s1_here, s1_l_here = value_f64_s1_core(m0, where_i_1, x_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width * u32(2))
+    s1, s1_l = dblock_sum(s1, s1_l)
     if lane == 0:
-        store(out_, row, value_f64_out_core(m0, s0, s0_l, float(n)))
+        store(out_, row, value_f64_out_core(m0, s0, s0_l, s1, s1_l))
 
 
 @kernel
-def vjp_f32_warp(g, x, dx_, rows, n, inner):
+def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -510,31 +640,34 @@ def vjp_f32_warp(g, x, dx_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
+        where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core(x_i)
+        m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width)
     m0 = fwarp_peak(m0)
-    s0, s0_l = f32(0), f32(0)
+    s1, s1_l = f32(0), f32(0)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        s0_here = vjp_f32_s0_core(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        where_i = load(where, u32(at + i * inner))
+        s1_here = vjp_f32_s1_core(e0_i, where_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         i = u32(i + warp_width)
-    s0, s0_l = fwarp_sum(s0, s0_l)
-    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s3, s3_l = vjp_f32_s3_core(s1, s1_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i))
+        where_i = load(where, u32(at + i * inner))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
-def vjp_f32_warp_wide(g, x, dx_, rows, n, inner):
+def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -550,18 +683,19 @@ def vjp_f32_warp_wide(g, x, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core(x_i)
+        m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core(x_i_1)
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core(x_i_2)
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core(x_i_3)
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
     m0 = fwarp_peak(m0)
-    s0, s0_l = f32(0), f32(0)
+    s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -570,25 +704,26 @@ def vjp_f32_warp_wide(g, x, dx_, rows, n, inner):
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        s0_here = vjp_f32_s0_core(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        s1_here = vjp_f32_s1_core(e0_i, where_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
-        s0_here = vjp_f32_s0_core(e0_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s1_here = vjp_f32_s1_core(e0_i_1, where_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
-        s0_here = vjp_f32_s0_core(e0_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s1_here = vjp_f32_s1_core(e0_i_2, where_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        s0_here = vjp_f32_s0_core(e0_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s1_here = vjp_f32_s1_core(e0_i_3, where_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         if keep:
             kept[u32(own + u32(0))] = e0_i
             kept[u32(own + u32(32))] = e0_i_1
             kept[u32(own + u32(64))] = e0_i_2
             kept[u32(own + u32(96))] = e0_i_3
         i = u32(i + warp_width * u32(4))
-    s0, s0_l = fwarp_sum(s0, s0_l)
-    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    s3, s3_l = vjp_f32_s3_core(s1, s1_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -606,15 +741,16 @@ def vjp_f32_warp_wide(g, x, dx_, rows, n, inner):
             e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
             e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
             e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2), vjp_f32_dx_core(
-            f32(g_row), s2, s2_l, e0_i_3
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i, where_i), vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i_1, where_i_1), vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i_2, where_i_2), vjp_f32_dx_core(
+            f32(g_row), s3, s3_l, e0_i_3, where_i_3
         )
         store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
 
 
 @kernel
-def vjp_f32_block(g, x, dx_, rows, n, inner):
+def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -624,31 +760,34 @@ def vjp_f32_block(g, x, dx_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
+        where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core(x_i)
+        m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width)
     m0 = fblock_peak(m0)
-    s0, s0_l = f32(0), f32(0)
+    s1, s1_l = f32(0), f32(0)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        s0_here = vjp_f32_s0_core(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        where_i = load(where, u32(at + i * inner))
+        s1_here = vjp_f32_s1_core(e0_i, where_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         i = u32(i + block_width)
-    s0, s0_l = fblock_sum(s0, s0_l)
-    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s3, s3_l = vjp_f32_s3_core(s1, s1_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i))
+        where_i = load(where, u32(at + i * inner))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i, where_i))
         i = u32(i + block_width)
 
 
 @kernel
-def vjp_f32_block_wide(g, x, dx_, rows, n, inner):
+def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -664,18 +803,19 @@ def vjp_f32_block_wide(g, x, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core(x_i)
+        m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core(x_i_1)
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core(x_i_2)
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core(x_i_3)
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
     m0 = fblock_peak(m0)
-    s0, s0_l = f32(0), f32(0)
+    s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -684,25 +824,26 @@ def vjp_f32_block_wide(g, x, dx_, rows, n, inner):
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        s0_here = vjp_f32_s0_core(e0_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        s1_here = vjp_f32_s1_core(e0_i, where_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
-        s0_here = vjp_f32_s0_core(e0_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s1_here = vjp_f32_s1_core(e0_i_1, where_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
-        s0_here = vjp_f32_s0_core(e0_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s1_here = vjp_f32_s1_core(e0_i_2, where_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        s0_here = vjp_f32_s0_core(e0_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s1_here = vjp_f32_s1_core(e0_i_3, where_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         if keep:
             kept[u32(own + u32(0))] = e0_i
             kept[u32(own + u32(256))] = e0_i_1
             kept[u32(own + u32(512))] = e0_i_2
             kept[u32(own + u32(768))] = e0_i_3
         i = u32(i + block_width * u32(4))
-    s0, s0_l = fblock_sum(s0, s0_l)
-    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
+    s1, s1_l = fblock_sum(s1, s1_l)
+    s3, s3_l = vjp_f32_s3_core(s1, s1_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -720,15 +861,16 @@ def vjp_f32_block_wide(g, x, dx_, rows, n, inner):
             e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
             e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
             e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2), vjp_f32_dx_core(
-            f32(g_row), s2, s2_l, e0_i_3
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i, where_i), vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i_1, where_i_1), vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i_2, where_i_2), vjp_f32_dx_core(
+            f32(g_row), s3, s3_l, e0_i_3, where_i_3
         )
         store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
-def vjp_f64_warp(g, x, dx_, rows, n, inner):
+def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -738,31 +880,34 @@ def vjp_f64_warp(g, x, dx_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
+        where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core(x_i)
+        m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width)
     m0 = dwarp_peak(m0)
-    s0, s0_l = 0.0, 0.0
+    s1, s1_l = 0.0, 0.0
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        where_i = load(where, u32(at + i * inner))
+        s1_here, s1_l_here = vjp_f64_s1_core(e0_i, e0_l_i, where_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
-    s0, s0_l = dwarp_sum(s0, s0_l)
-    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s3, s3_l = vjp_f64_s3_core(s1, s1_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i))
+        where_i = load(where, u32(at + i * inner))
+        store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s3, s3_l, e0_i, e0_l_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
-def vjp_f64_warp_wide(g, x, dx_, rows, n, inner):
+def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -776,31 +921,33 @@ def vjp_f64_warp_wide(g, x, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core(x_i)
+        m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
-        m0_here = value_f64_m0_core(x_i_1)
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
     m0 = dwarp_peak(m0)
-    s0, s0_l = 0.0, 0.0
+    s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        s1_here, s1_l_here = vjp_f64_s1_core(e0_i, e0_l_i, where_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        s1_here, s1_l_here = vjp_f64_s1_core(e0_i_1, e0_l_i_1, where_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
             kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
-    s0, s0_l = dwarp_sum(s0, s0_l)
-    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    s3, s3_l = vjp_f64_s3_core(s1, s1_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -812,15 +959,16 @@ def vjp_f64_warp_wide(g, x, dx_, rows, n, inner):
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i), vjp_f64_dx_core(
-            float(g_row), s2, s2_l, e0_i_1, e0_l_i_1
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s3, s3_l, e0_i, e0_l_i, where_i), vjp_f64_dx_core(
+            float(g_row), s3, s3_l, e0_i_1, e0_l_i_1, where_i_1
         )
         store2(dx_, u32(at + i * inner), dx__0, dx__1)
         i = u32(i + warp_width * u32(2))
 
 
 @kernel
-def vjp_f64_block(g, x, dx_, rows, n, inner):
+def vjp_f64_block(g, x, where, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -830,31 +978,34 @@ def vjp_f64_block(g, x, dx_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
+        where_i = load(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core(x_i)
+        m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width)
     m0 = dblock_peak(m0)
-    s0, s0_l = 0.0, 0.0
+    s1, s1_l = 0.0, 0.0
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        where_i = load(where, u32(at + i * inner))
+        s1_here, s1_l_here = vjp_f64_s1_core(e0_i, e0_l_i, where_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
-    s0, s0_l = dblock_sum(s0, s0_l)
-    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s3, s3_l = vjp_f64_s3_core(s1, s1_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i))
+        where_i = load(where, u32(at + i * inner))
+        store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s3, s3_l, e0_i, e0_l_i, where_i))
         i = u32(i + block_width)
 
 
 @kernel
-def vjp_f64_block_wide(g, x, dx_, rows, n, inner):
+def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -868,31 +1019,33 @@ def vjp_f64_block_wide(g, x, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core(x_i)
+        m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
-        m0_here = value_f64_m0_core(x_i_1)
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
     m0 = dblock_peak(m0)
-    s0, s0_l = 0.0, 0.0
+    s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        s1_here, s1_l_here = vjp_f64_s1_core(e0_i, e0_l_i, where_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        s1_here, s1_l_here = vjp_f64_s1_core(e0_i_1, e0_l_i_1, where_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
             kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
-    s0, s0_l = dblock_sum(s0, s0_l)
-    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+    s1, s1_l = dblock_sum(s1, s1_l)
+    s3, s3_l = vjp_f64_s3_core(s1, s1_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -904,51 +1057,63 @@ def vjp_f64_block_wide(g, x, dx_, rows, n, inner):
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i), vjp_f64_dx_core(
-            float(g_row), s2, s2_l, e0_i_1, e0_l_i_1
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s3, s3_l, e0_i, e0_l_i, where_i), vjp_f64_dx_core(
+            float(g_row), s3, s3_l, e0_i_1, e0_l_i_1, where_i_1
         )
         store2(dx_, u32(at + i * inner), dx__0, dx__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
-def value_and_grad_f32_warp(g, x, out_, dx_, rows, n, inner):
+def value_and_grad_f32_warp(g, x, where, out_, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
-    m0 = -f32(math.inf)
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core(x_i)
-        m0 = fpeak_step(m0, m0_here)
-        i = u32(i + warp_width)
-    m0 = fwarp_peak(m0)
     s0, s0_l = f32(0), f32(0)
     i = lane
     while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        where_i = load(where, u32(at + i * inner))
+        s0_here = value_f32_s0_core(where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
-    if lane == 0:
-        store(out_, row, value_f32_out_core(m0, s0, s0_l, f32(n)))
-    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        where_i = load(where, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(where_i, x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = fwarp_peak(m0)
+    s1, s1_l = f32(0), f32(0)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i))
+        where_i = load(where, u32(at + i * inner))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e0_i, e0_l_i, where_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = fwarp_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(m0, s0, s0_l, s1, s1_l))
+    s3, s3_l = vjp_f32_s3_core(s1, s1_l)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
+        where_i = load(where, u32(at + i * inner))
+        store(dx_, u32(at + i * inner), value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i, e0_l_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
-def value_and_grad_f32_warp_wide(g, x, out_, dx_, rows, n, inner):
+def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -957,6 +1122,24 @@ def value_and_grad_f32_warp_wide(g, x, out_, dx_, rows, n, inner):
     g_row = load(g, row)
     kept, first = fkept(), warp_first(u32(1024))
     keep = n <= u32(512)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        s0_here = value_f32_s0_core(where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here = value_f32_s0_core(where_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here = value_f32_s0_core(where_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here = value_f32_s0_core(where_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + warp_width * u32(4))
+    s0, s0_l = fwarp_sum(s0, s0_l)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -964,18 +1147,19 @@ def value_and_grad_f32_warp_wide(g, x, out_, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core(x_i)
+        m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core(x_i_1)
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core(x_i_2)
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core(x_i_3)
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(4))
     m0 = fwarp_peak(m0)
-    s0, s0_l = f32(0), f32(0)
+    s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -984,27 +1168,28 @@ def value_and_grad_f32_warp_wide(g, x, out_, dx_, rows, n, inner):
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e0_i, e0_l_i, where_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(m0, x_i_1)
-        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_1, e0_l_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e0_i_1, e0_l_i_1, where_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(m0, x_i_2)
-        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_2, e0_l_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e0_i_2, e0_l_i_2, where_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(m0, x_i_3)
-        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_3, e0_l_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e0_i_3, e0_l_i_3, where_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
             kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
             kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
             kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
-    s0, s0_l = fwarp_sum(s0, s0_l)
+    s1, s1_l = fwarp_sum(s1, s1_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core(m0, s0, s0_l, f32(n)))
-    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
+        store(out_, row, value_f32_out_core(m0, s0, s0_l, s1, s1_l))
+    s3, s3_l = vjp_f32_s3_core(s1, s1_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -1022,51 +1207,63 @@ def value_and_grad_f32_warp_wide(g, x, out_, dx_, rows, n, inner):
             e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(m0, x_i_1)
             e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(m0, x_i_2)
             e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(m0, x_i_3)
-        dx__0, dx__1, dx__2, dx__3 = value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, e0_l_i_1), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, e0_l_i_2), value_and_grad_f32_dx_core(
-            f32(g_row), s2, s2_l, e0_i_3, e0_l_i_3
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        dx__0, dx__1, dx__2, dx__3 = value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i, e0_l_i, where_i), value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i_1, e0_l_i_1, where_i_1), value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i_2, e0_l_i_2, where_i_2), value_and_grad_f32_dx_core(
+            f32(g_row), s3, s3_l, e0_i_3, e0_l_i_3, where_i_3
         )
         store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
 
 
 @kernel
-def value_and_grad_f32_block(g, x, out_, dx_, rows, n, inner):
+def value_and_grad_f32_block(g, x, where, out_, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
-    m0 = -f32(math.inf)
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core(x_i)
-        m0 = fpeak_step(m0, m0_here)
-        i = u32(i + block_width)
-    m0 = fblock_peak(m0)
     s0, s0_l = f32(0), f32(0)
     i = lane
     while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        where_i = load(where, u32(at + i * inner))
+        s0_here = value_f32_s0_core(where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
-    if lane == 0:
-        store(out_, row, value_f32_out_core(m0, s0, s0_l, f32(n)))
-    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
+    m0 = -f32(math.inf)
+    i = lane
+    while i < n:
+        where_i = load(where, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f32_m0_core(where_i, x_i)
+        m0 = fpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = fblock_peak(m0)
+    s1, s1_l = f32(0), f32(0)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i))
+        where_i = load(where, u32(at + i * inner))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e0_i, e0_l_i, where_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = fblock_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_f32_out_core(m0, s0, s0_l, s1, s1_l))
+    s3, s3_l = vjp_f32_s3_core(s1, s1_l)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
+        where_i = load(where, u32(at + i * inner))
+        store(dx_, u32(at + i * inner), value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i, e0_l_i, where_i))
         i = u32(i + block_width)
 
 
 @kernel
-def value_and_grad_f32_block_wide(g, x, out_, dx_, rows, n, inner):
+def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -1075,6 +1272,24 @@ def value_and_grad_f32_block_wide(g, x, out_, dx_, rows, n, inner):
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
+    s0, s0_l = f32(0), f32(0)
+    i = u32(lane * u32(4))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        i_2 = u32(i + u32(2))
+        i_3 = u32(i + u32(3))
+        own = u32(first + i - lane * u32(3))
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        s0_here = value_f32_s0_core(where_i)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here = value_f32_s0_core(where_i_1)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here = value_f32_s0_core(where_i_2)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0_here = value_f32_s0_core(where_i_3)
+        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        i = u32(i + block_width * u32(4))
+    s0, s0_l = fblock_sum(s0, s0_l)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -1082,18 +1297,19 @@ def value_and_grad_f32_block_wide(g, x, out_, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
-        m0_here = value_f32_m0_core(x_i)
+        m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core(x_i_1)
+        m0_here = value_f32_m0_core(where_i_1, x_i_1)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core(x_i_2)
+        m0_here = value_f32_m0_core(where_i_2, x_i_2)
         m0 = fpeak_step(m0, m0_here)
-        m0_here = value_f32_m0_core(x_i_3)
+        m0_here = value_f32_m0_core(where_i_3, x_i_3)
         m0 = fpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(4))
     m0 = fblock_peak(m0)
-    s0, s0_l = f32(0), f32(0)
+    s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -1102,27 +1318,28 @@ def value_and_grad_f32_block_wide(g, x, out_, dx_, rows, n, inner):
         own = u32(first + i - lane * u32(3))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e0_i, e0_l_i, where_i)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(m0, x_i_1)
-        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_1, e0_l_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e0_i_1, e0_l_i_1, where_i_1)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(m0, x_i_2)
-        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_2, e0_l_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e0_i_2, e0_l_i_2, where_i_2)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(m0, x_i_3)
-        s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_3, e0_l_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
+        s1_here, s1_l_here = value_and_grad_f32_s1_core(e0_i_3, e0_l_i_3, where_i_3)
+        s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
             kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
             kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
             kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
-    s0, s0_l = fblock_sum(s0, s0_l)
+    s1, s1_l = fblock_sum(s1, s1_l)
     if lane == 0:
-        store(out_, row, value_f32_out_core(m0, s0, s0_l, f32(n)))
-    s2, s2_l = vjp_f32_s2_core(s0, s0_l)
+        store(out_, row, value_f32_out_core(m0, s0, s0_l, s1, s1_l))
+    s3, s3_l = vjp_f32_s3_core(s1, s1_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -1140,51 +1357,63 @@ def value_and_grad_f32_block_wide(g, x, out_, dx_, rows, n, inner):
             e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(m0, x_i_1)
             e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(m0, x_i_2)
             e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(m0, x_i_3)
-        dx__0, dx__1, dx__2, dx__3 = value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, e0_l_i_1), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, e0_l_i_2), value_and_grad_f32_dx_core(
-            f32(g_row), s2, s2_l, e0_i_3, e0_l_i_3
+        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        dx__0, dx__1, dx__2, dx__3 = value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i, e0_l_i, where_i), value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i_1, e0_l_i_1, where_i_1), value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i_2, e0_l_i_2, where_i_2), value_and_grad_f32_dx_core(
+            f32(g_row), s3, s3_l, e0_i_3, e0_l_i_3, where_i_3
         )
         store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
-def value_and_grad_f64_warp(g, x, out_, dx_, rows, n, inner):
+def value_and_grad_f64_warp(g, x, where, out_, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
-    m0 = -math.inf
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core(x_i)
-        m0 = dpeak_step(m0, m0_here)
-        i = u32(i + warp_width)
-    m0 = dwarp_peak(m0)
     s0, s0_l = 0.0, 0.0
     i = lane
     while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        where_i = load(where, u32(at + i * inner))
+        s0_here = value_f64_s0_core(where_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
-    if lane == 0:
-        store(out_, row, value_f64_out_core(m0, s0, s0_l, float(n)))
-    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        where_i = load(where, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(where_i, x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + warp_width)
+    m0 = dwarp_peak(m0)
+    s1, s1_l = 0.0, 0.0
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i))
+        where_i = load(where, u32(at + i * inner))
+        s1_here, s1_l_here = vjp_f64_s1_core(e0_i, e0_l_i, where_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + warp_width)
+    s1, s1_l = dwarp_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(m0, s0, s0_l, s1, s1_l))
+    s3, s3_l = vjp_f64_s3_core(s1, s1_l)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        where_i = load(where, u32(at + i * inner))
+        store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s3, s3_l, e0_i, e0_l_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
-def value_and_grad_f64_warp_wide(g, x, out_, dx_, rows, n, inner):
+def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
@@ -1193,38 +1422,52 @@ def value_and_grad_f64_warp_wide(g, x, out_, dx_, rows, n, inner):
     g_row = load(g, row)
     kept, first = dkept(), warp_first(u32(512))
     keep = n <= u32(256)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        s0_here = value_f64_s0_core(where_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0_here = value_f64_s0_core(where_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + warp_width * u32(2))
+    s0, s0_l = dwarp_sum(s0, s0_l)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core(x_i)
+        m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
-        m0_here = value_f64_m0_core(x_i_1)
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + warp_width * u32(2))
     m0 = dwarp_peak(m0)
-    s0, s0_l = 0.0, 0.0
+    s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        s1_here, s1_l_here = vjp_f64_s1_core(e0_i, e0_l_i, where_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        s1_here, s1_l_here = vjp_f64_s1_core(e0_i_1, e0_l_i_1, where_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
             kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
-    s0, s0_l = dwarp_sum(s0, s0_l)
+    s1, s1_l = dwarp_sum(s1, s1_l)
     if lane == 0:
-        store(out_, row, value_f64_out_core(m0, s0, s0_l, float(n)))
-    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+        store(out_, row, value_f64_out_core(m0, s0, s0_l, s1, s1_l))
+    s3, s3_l = vjp_f64_s3_core(s1, s1_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -1236,51 +1479,63 @@ def value_and_grad_f64_warp_wide(g, x, out_, dx_, rows, n, inner):
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i), vjp_f64_dx_core(
-            float(g_row), s2, s2_l, e0_i_1, e0_l_i_1
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s3, s3_l, e0_i, e0_l_i, where_i), vjp_f64_dx_core(
+            float(g_row), s3, s3_l, e0_i_1, e0_l_i_1, where_i_1
         )
         store2(dx_, u32(at + i * inner), dx__0, dx__1)
         i = u32(i + warp_width * u32(2))
 
 
 @kernel
-def value_and_grad_f64_block(g, x, out_, dx_, rows, n, inner):
+def value_and_grad_f64_block(g, x, where, out_, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
     lane = block_lane()
     at = u32(row // inner * (n * inner) + row % inner)
     g_row = load(g, row)
-    m0 = -math.inf
-    i = lane
-    while i < n:
-        x_i = load(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core(x_i)
-        m0 = dpeak_step(m0, m0_here)
-        i = u32(i + block_width)
-    m0 = dblock_peak(m0)
     s0, s0_l = 0.0, 0.0
     i = lane
     while i < n:
-        x_i = load(x, u32(at + i * inner))
-        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        where_i = load(where, u32(at + i * inner))
+        s0_here = value_f64_s0_core(where_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
-    if lane == 0:
-        store(out_, row, value_f64_out_core(m0, s0, s0_l, float(n)))
-    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+    m0 = -math.inf
+    i = lane
+    while i < n:
+        where_i = load(where, u32(at + i * inner))
+        x_i = load(x, u32(at + i * inner))
+        m0_here = value_f64_m0_core(where_i, x_i)
+        m0 = dpeak_step(m0, m0_here)
+        i = u32(i + block_width)
+    m0 = dblock_peak(m0)
+    s1, s1_l = 0.0, 0.0
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i))
+        where_i = load(where, u32(at + i * inner))
+        s1_here, s1_l_here = vjp_f64_s1_core(e0_i, e0_l_i, where_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
+        i = u32(i + block_width)
+    s1, s1_l = dblock_sum(s1, s1_l)
+    if lane == 0:
+        store(out_, row, value_f64_out_core(m0, s0, s0_l, s1, s1_l))
+    s3, s3_l = vjp_f64_s3_core(s1, s1_l)
+    i = lane
+    while i < n:
+        x_i = load(x, u32(at + i * inner))
+        e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
+        where_i = load(where, u32(at + i * inner))
+        store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s3, s3_l, e0_i, e0_l_i, where_i))
         i = u32(i + block_width)
 
 
 @kernel
-def value_and_grad_f64_block_wide(g, x, out_, dx_, rows, n, inner):
+def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
     row = block_row()
     if row >= rows:
         return
@@ -1289,38 +1544,52 @@ def value_and_grad_f64_block_wide(g, x, out_, dx_, rows, n, inner):
     g_row = load(g, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
+    s0, s0_l = 0.0, 0.0
+    i = u32(lane * u32(2))
+    while i < n:
+        i_1 = u32(i + u32(1))
+        own = u32(first + i - lane * u32(1))
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        s0_here = value_f64_s0_core(where_i)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0_here = value_f64_s0_core(where_i_1)
+        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        i = u32(i + block_width * u32(2))
+    s0, s0_l = dblock_sum(s0, s0_l)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
-        m0_here = value_f64_m0_core(x_i)
+        m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
-        m0_here = value_f64_m0_core(x_i_1)
+        m0_here = value_f64_m0_core(where_i_1, x_i_1)
         m0 = dpeak_step(m0, m0_here)
         i = u32(i + block_width * u32(2))
     m0 = dblock_peak(m0)
-    s0, s0_l = 0.0, 0.0
+    s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         x_i, x_i_1 = load2(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        s1_here, s1_l_here = vjp_f64_s1_core(e0_i, e0_l_i, where_i)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
+        s1_here, s1_l_here = vjp_f64_s1_core(e0_i_1, e0_l_i_1, where_i_1)
+        s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
             kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
             kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
-    s0, s0_l = dblock_sum(s0, s0_l)
+    s1, s1_l = dblock_sum(s1, s1_l)
     if lane == 0:
-        store(out_, row, value_f64_out_core(m0, s0, s0_l, float(n)))
-    s2, s2_l = vjp_f64_s2_core(s0, s0_l)
+        store(out_, row, value_f64_out_core(m0, s0, s0_l, s1, s1_l))
+    s3, s3_l = vjp_f64_s3_core(s1, s1_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -1332,8 +1601,9 @@ def value_and_grad_f64_block_wide(g, x, out_, dx_, rows, n, inner):
             x_i, x_i_1 = load2(x, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i), vjp_f64_dx_core(
-            float(g_row), s2, s2_l, e0_i_1, e0_l_i_1
+        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s3, s3_l, e0_i, e0_l_i, where_i), vjp_f64_dx_core(
+            float(g_row), s3, s3_l, e0_i_1, e0_l_i_1, where_i_1
         )
         store2(dx_, u32(at + i * inner), dx__0, dx__1)
         i = u32(i + block_width * u32(2))
