@@ -16,7 +16,7 @@ SHARE = 0.95
 OPTIONS = ("options", "scales")  # files of formulas with free options
 SAMPLE = (
     "logish", "rootsig", "barron_half", "wing", "log_gap", "exprel", "isru_free", "asin_remainder", "tanh_shrink_free",
-    "softsign_power", "kappa_exp",
+    "softsign_power", "kappa_exp", "logistic_bump", "brier_logit",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import sympy as sp
 from sympy import Expr, S, Symbol, default_sort_key
 
 from symgen.rules.parts import inside, kinds_of
-from symgen.rules.rule import VARIABLES, Rule
+from symgen.rules.rule import VARIABLES, Rule, replacement
 from symgen.rules.terms import Product, denominator, merged, split
 
 Bindings = dict[Symbol, Expr]
@@ -342,7 +342,7 @@ def _match_arguments(patterns: tuple[Expr, ...], arguments: tuple[Expr, ...], b:
 def _apply_sum(rule: Rule, e: Expr) -> Expr | None:
     for b, factor, rest in match_sum(rule.left, e, {}):
         if rule.admits(b):
-            return sp.Add(*rest, merged(factor * instantiate(rule.right, b)))
+            return sp.Add(*rest, merged(factor * replacement(rule.right, b)))
     return _apply_pair(rule, e) if len(rule.left.args) == 2 else None
 
 
@@ -351,7 +351,7 @@ def _apply_pair(rule: Rule, e: Expr) -> Expr | None:
     for common, pair, others in _pairs(e):
         for b, factor, rest in match_sum(rule.left, pair, {}, whole=True):
             if not rest and rule.admits(b):
-                return sp.Add(*others, merged(common * factor * instantiate(rule.right, b)))
+                return sp.Add(*others, merged(common * factor * replacement(rule.right, b)))
     return None
 
 
@@ -387,21 +387,21 @@ def _apply_power(rule: Rule, e: Expr) -> Expr | None:
         rest = e / candidate**have
         for b, k in _match_base(base, candidate, {}):
             if rule.admits(b) and (have.is_Integer or k.is_positive):
-                return rest * k**have * instantiate(rule.right, b) ** times
+                return rest * k**have * replacement(rule.right, b) ** times
     return None
 
 
 def _apply_product(rule: Rule, e: Expr) -> Expr | None:
     for b, rest in match_product(rule.left, e, {}):
         if rule.admits(b):
-            return rest * instantiate(rule.right, b)
+            return rest * replacement(rule.right, b)
     return None
 
 
 def _apply_whole(rule: Rule, e: Expr) -> Expr | None:
     for b in match(rule.left, e, {}):
         if rule.admits(b):
-            return instantiate(rule.right, b)
+            return replacement(rule.right, b)
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
@@ -29,6 +30,32 @@ CONDITIONS: dict[str, Callable[[Any], bool]] = {
     # chooses one of u and -u, so that an odd or even head has one spelling; any real number satisfies it in a proof
     "written without minus": lambda e: bool((-e).could_extract_minus_sign()),
 }
+
+def replacement(e: Expr, bindings: dict[Symbol, Expr]) -> Expr:
+    """An expression in the variables with what they stand for; of a difference of two what is left multiplied out.
+
+    Example:
+        >>> k, x = sp.symbols("k x", real=True)
+        >>> replacement(sp.tanh(u - v), {u: k * (x + 1), v: k * (x - 1)})
+        tanh(2*k)
+    """
+    shorter = {d: found for d in _differences(e) if (found := _multiplied_out(d, bindings)) is not None}
+    return e.xreplace({**shorter, **bindings})
+
+
+@lru_cache(maxsize=1024)
+def _differences(e: Expr) -> tuple[Expr, ...]:
+    """The differences of two variables in an expression."""
+    sums = (s for s in e.atoms(sp.Add) if len(s.args) == 2)
+    return tuple(s for s in sums if sum(t in VARIABLES for t in s.args) == sum(-t in VARIABLES for t in s.args) == 1)
+
+
+def _multiplied_out(difference: Expr, bindings: dict[Symbol, Expr]) -> Expr | None:
+    """A difference, if an operand drops out of it: ``k (x + 1) - k (x - 1)`` is ``2 k``."""
+    whole = difference.xreplace(bindings)
+    found = sp.expand_mul(whole)
+    return found if len(found.free_symbols) < len(whole.free_symbols) else None
+
 
 PHASES = ("recognize", "stabilize", "unfold")
 
@@ -61,7 +88,7 @@ class Rule:
 
     def admits(self, bindings: dict[Symbol, Expr]) -> bool:
         """Whether what the variables stand for satisfies the domain."""
-        return all(CONDITIONS[condition](e.xreplace(bindings)) for e, condition in self.domain)
+        return all(CONDITIONS[condition](replacement(e, bindings)) for e, condition in self.domain)
 
     def domain_text(self) -> str:
         return ", ".join(f"{e} {condition}" for e, condition in self.domain) or "reals"

@@ -70,7 +70,7 @@ IN_FULL = ARITHMETICS["f32"][1:]  # without short functions
 # of float32 results of several operands with data
 SEVERAL = ("short", "short annihilating", "medium", "medium annihilating", *ARITHMETICS["f32"][2:])
 INNER_ARITHMETICS = ARITHMETICS["f64"][1:]  # the scaled argument has a low part, which must not be dropped
-RENEWING = frozenset({"f64"})  # where differences of near equals are multiplied: float32 has bits to lose in float64
+RENEWING = frozenset({"f64", "f32"})  # where differences of near equals are multiplied; on GPUs it costs too much
 INNER = 0.6  # of the error of a form is left to a function inside it
 NEAR = sp.Integer(2) ** 16  # a ratio whose eighth power is a float32: up to there it is computed as it stands
 REFINEMENTS = 2  # rounds of more points around the cuts

@@ -27,6 +27,8 @@ from symgen.runtime.device import (
     load2,
     load4,
     logf_low,
+    powf_sum,
+    powf_sum_low,
     store,
     store2,
     store4,
@@ -12361,14 +12363,14 @@ def value_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l):
     t3 = libdevice.fabsf(y0_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t9, t12
+    return powf_sum(t5, t6, t9, t10), t12
 
 
 # m1 = scale over D.1 of eps + anchor[D.1] - negative[D.1]
@@ -12409,14 +12411,14 @@ def value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l):
     t3 = libdevice.fabsf(y1_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t9, t12
+    return powf_sum(t5, t6, t9, t10), t12
 
 
 # out = first_max(margin - s1**(1/p)/m1 + s0**(1/p)/m0, 0)
@@ -12425,33 +12427,33 @@ def value_f32_out_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, margin, margin_l, 
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fdiv(t9, m0)
-    t11 = fadd(margin, t10)
-    t12 = fsub(s1_l, s1_l) == f32(0.0)
-    t13 = fadd(s1, s1_l)
-    t14 = t13 if t12 else s1
-    t15 = libdevice.powf(t14, t8)
-    t16 = -fdiv(t15, m1)
-    t17 = fadd(t11, t16)
-    t18 = fsub(t17, t11)
-    t19 = fsub(t11, margin)
-    t20 = fsub(t5, fsub(t7, t4)) if t6 else f32(0.0)
-    t21 = fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3)))
-    t22 = fadd(libdevice.fmaf(-t10, m0, t9), fadd(t21, fmul(t9, fmul(t20, libdevice.logf(t3)))))
-    t23 = fadd(fadd(fadd(fsub(margin, fsub(t11, t19)), fsub(t10, t19)), margin_l), fmul(t22, inverse(m0)))
-    t24 = fmul(t15, fmul(t8, fdiv(fsub(s1_l, fsub(t13, s1)) if t12 else f32(0.0), t14)))
-    t25 = fadd(libdevice.fmaf(t16, m1, t15), fadd(t24, fmul(t15, fmul(t20, libdevice.logf(t14)))))
-    t26 = fadd(fadd(fadd(fsub(t11, fsub(t17, t18)), fsub(t16, t18)), t23), -fmul(t25, inverse(m1)))
-    t27 = t17 < f32(0.0) or t17 == f32(0.0) and t26 < f32(0.0)
+    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum(t3, t4, t9, t10)
+    t12 = fdiv(t11, m0)
+    t13 = fadd(margin, t12)
+    t14 = fsub(s1_l, s1_l) == f32(0.0)
+    t15 = fadd(s1, s1_l)
+    t16 = t15 if t14 else s1
+    t17 = fsub(s1_l, fsub(t15, s1)) if t14 else f32(0.0)
+    t18 = powf_sum(t16, t17, t9, t10)
+    t19 = -fdiv(t18, m1)
+    t20 = fadd(t13, t19)
+    t21 = fsub(t20, t13)
+    t22 = fsub(t13, margin)
+    t23 = fmul(fadd(libdevice.fmaf(-t12, m0, t11), powf_sum_low(t3, t4, t9, t10)), inverse(m0))
+    t24 = fadd(fadd(fadd(fsub(margin, fsub(t13, t22)), fsub(t12, t22)), margin_l), t23)
+    t25 = -fmul(fadd(libdevice.fmaf(t19, m1, t18), powf_sum_low(t16, t17, t9, t10)), inverse(m1))
+    t26 = fadd(fadd(fadd(fsub(t13, fsub(t20, t21)), fsub(t19, t21)), t24), t25)
+    t27 = t20 < f32(0.0) or t20 == f32(0.0) and t26 < f32(0.0)
     t28 = f32(0.0) if t27 else t26
     t29 = fsub(t28, t28) == f32(0.0)
-    t30 = f32(0.0) if t27 else t17
+    t30 = f32(0.0) if t27 else t20
     t31 = fadd(t30, t28)
     t32 = fsub(t28, fsub(t31, t30)) if t29 else f32(0.0)
     t33 = t31 if t29 else t30
@@ -12586,19 +12588,20 @@ def vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l):
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fmul(t9, fmul(fsub(t5, fsub(t7, t4)) if t6 else f32(0.0), libdevice.logf(t3)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3))), t10)
+    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t3, t4, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t3, t4, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # e1 = s1**(1/p)
@@ -12607,19 +12610,20 @@ def vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s1, s1_l):
     t1 = fsub(s1_l, s1_l) == f32(0.0)
     t2 = fadd(s1, s1_l)
     t3 = t2 if t1 else s1
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fmul(t9, fmul(fsub(t5, fsub(t7, t4)) if t6 else f32(0.0), libdevice.logf(t3)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(s1_l, fsub(t2, s1)) if t1 else f32(0.0), t3))), t10)
+    t4 = fsub(s1_l, fsub(t2, s1)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t3, t4, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t3, t4, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -12654,29 +12658,28 @@ def vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, m
     t27 = fsub(s1_l, s1_l) == f32(0.0)
     t28 = fadd(s1, s1_l)
     t29 = t28 if t27 else s1
-    t30 = fdiv(f32(1.0), p)
-    t31 = fadd(t30, f32(-1.0))
-    t32 = fsub(t31, t30)
-    t33 = inverse(p)
-    t34 = fmul(fsub(libdevice.fmaf(-t30, p, f32(1.0)), fmul(t30, p_l)), t33)
-    t35 = fadd(fadd(fsub(t30, fsub(t31, t32)), fsub(f32(-1.0), t32)), t34)
-    t36 = fsub(t35, t35) == f32(0.0)
-    t37 = fadd(t31, t35)
-    t38 = t37 if t36 else t31
-    t39 = libdevice.powf(t29, t38)
-    t40 = f32(0.0) if t26 else t39
-    t41 = fdiv(t40, p)
-    t42 = -t41
-    t43 = fmul(t39, fmul(fsub(t35, fsub(t37, t31)) if t36 else f32(0.0), libdevice.logf(t29)))
-    t44 = fadd(fmul(t39, fmul(t38, fdiv(fsub(s1_l, fsub(t28, s1)) if t27 else f32(0.0), t29))), t43)
-    t45 = -fmul(fsub(fadd(libdevice.fmaf(t42, p, t40), f32(0.0) if t26 else t44), fmul(t41, p_l)), t33)
-    t46 = f32(0.0) if t1 else f32(0.0) if t2 else t45 if t20 else f32(0.0)
-    t47 = fsub(t46, t46) == f32(0.0)
-    t48 = e1 if t1 else e0 if t2 else t42 if t20 else f32(0.0)
-    t49 = fadd(t48, t46)
-    t50 = t49 if t47 else t48
-    t51 = (fsub(t46, fsub(t49, t48)) if t47 else f32(0.0)) if fsub(t50, t50) == f32(0.0) else f32(0.0)
-    return t50, t51
+    t30 = fsub(s1_l, fsub(t28, s1)) if t27 else f32(0.0)
+    t31 = fdiv(f32(1.0), p)
+    t32 = fadd(t31, f32(-1.0))
+    t33 = fsub(t32, t31)
+    t34 = inverse(p)
+    t35 = fmul(fsub(libdevice.fmaf(-t31, p, f32(1.0)), fmul(t31, p_l)), t34)
+    t36 = fadd(fadd(fsub(t31, fsub(t32, t33)), fsub(f32(-1.0), t33)), t35)
+    t37 = fsub(t36, t36) == f32(0.0)
+    t38 = fadd(t32, t36)
+    t39 = t38 if t37 else t32
+    t40 = fsub(t36, fsub(t38, t32)) if t37 else f32(0.0)
+    t41 = f32(0.0) if t26 else powf_sum(t29, t30, t39, t40)
+    t42 = fdiv(t41, p)
+    t43 = -t42
+    t44 = fadd(libdevice.fmaf(t43, p, t41), f32(0.0) if t26 else powf_sum_low(t29, t30, t39, t40))
+    t45 = f32(0.0) if t1 else f32(0.0) if t2 else -fmul(fsub(t44, fmul(t42, p_l)), t34) if t20 else f32(0.0)
+    t46 = fsub(t45, t45) == f32(0.0)
+    t47 = e1 if t1 else e0 if t2 else t43 if t20 else f32(0.0)
+    t48 = fadd(t47, t45)
+    t49 = t48 if t46 else t47
+    t50 = (fsub(t45, fsub(t48, t47)) if t46 else f32(0.0)) if fsub(t49, t49) == f32(0.0) else f32(0.0)
+    return t49, t50
 
 
 # s4 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -12711,28 +12714,27 @@ def vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, m
     t27 = fsub(s0_l, s0_l) == f32(0.0)
     t28 = fadd(s0, s0_l)
     t29 = t28 if t27 else s0
-    t30 = fdiv(f32(1.0), p)
-    t31 = fadd(t30, f32(-1.0))
-    t32 = fsub(t31, t30)
-    t33 = inverse(p)
-    t34 = fmul(fsub(libdevice.fmaf(-t30, p, f32(1.0)), fmul(t30, p_l)), t33)
-    t35 = fadd(fadd(fsub(t30, fsub(t31, t32)), fsub(f32(-1.0), t32)), t34)
-    t36 = fsub(t35, t35) == f32(0.0)
-    t37 = fadd(t31, t35)
-    t38 = t37 if t36 else t31
-    t39 = libdevice.powf(t29, t38)
-    t40 = f32(0.0) if t26 else t39
-    t41 = fdiv(t40, p)
-    t42 = fmul(t39, fmul(fsub(t35, fsub(t37, t31)) if t36 else f32(0.0), libdevice.logf(t29)))
-    t43 = fadd(fmul(t39, fmul(t38, fdiv(fsub(s0_l, fsub(t28, s0)) if t27 else f32(0.0), t29))), t42)
-    t44 = fmul(fsub(fadd(libdevice.fmaf(-t41, p, t40), f32(0.0) if t26 else t43), fmul(t41, p_l)), t33)
-    t45 = f32(0.0) if t1 else f32(0.0) if t2 else t44 if t20 else f32(0.0)
-    t46 = fsub(t45, t45) == f32(0.0)
-    t47 = e1 if t1 else e0 if t2 else t41 if t20 else f32(0.0)
-    t48 = fadd(t47, t45)
-    t49 = t48 if t46 else t47
-    t50 = (fsub(t45, fsub(t48, t47)) if t46 else f32(0.0)) if fsub(t49, t49) == f32(0.0) else f32(0.0)
-    return t49, t50
+    t30 = fsub(s0_l, fsub(t28, s0)) if t27 else f32(0.0)
+    t31 = fdiv(f32(1.0), p)
+    t32 = fadd(t31, f32(-1.0))
+    t33 = fsub(t32, t31)
+    t34 = inverse(p)
+    t35 = fmul(fsub(libdevice.fmaf(-t31, p, f32(1.0)), fmul(t31, p_l)), t34)
+    t36 = fadd(fadd(fsub(t31, fsub(t32, t33)), fsub(f32(-1.0), t33)), t35)
+    t37 = fsub(t36, t36) == f32(0.0)
+    t38 = fadd(t32, t36)
+    t39 = t38 if t37 else t32
+    t40 = fsub(t36, fsub(t38, t32)) if t37 else f32(0.0)
+    t41 = f32(0.0) if t26 else powf_sum(t29, t30, t39, t40)
+    t42 = fdiv(t41, p)
+    t43 = fadd(libdevice.fmaf(-t42, p, t41), f32(0.0) if t26 else powf_sum_low(t29, t30, t39, t40))
+    t44 = f32(0.0) if t1 else f32(0.0) if t2 else fmul(fsub(t43, fmul(t42, p_l)), t34) if t20 else f32(0.0)
+    t45 = fsub(t44, t44) == f32(0.0)
+    t46 = e1 if t1 else e0 if t2 else t42 if t20 else f32(0.0)
+    t47 = fadd(t46, t44)
+    t48 = t47 if t45 else t46
+    t49 = (fsub(t44, fsub(t47, t46)) if t45 else f32(0.0)) if fsub(t48, t48) == f32(0.0) else f32(0.0)
+    return t48, t49
 
 
 # e2[D] = Abs(y1[D])**(p - 1)
@@ -12743,20 +12745,21 @@ def vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t3 = libdevice.fabsf(y1_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t14 = fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t13)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum_low(t5, t6, t12, t13)
     t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
-    return t17, t18
+    t16 = powf_sum(t5, t6, t12, t13)
+    t17 = fadd(t16, t14)
+    t18 = t17 if t15 else t16
+    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    return t18, t19
 
 
 # e3[D] = Abs(y0[D])**(p - 1)
@@ -12767,20 +12770,21 @@ def vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t3 = libdevice.fabsf(y0_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t14 = fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t13)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum_low(t5, t6, t12, t13)
     t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
-    return t17, t18
+    t16 = powf_sum(t5, t6, t12, t13)
+    t17 = fadd(t16, t14)
+    t18 = t17 if t15 else t16
+    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    return t18, t19
 
 
 # danchor[D] = (g*(p*s3*sign(y1[D])*e2[D] + p*s4*sign(y0[D])*e3[D]) if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -13297,37 +13301,37 @@ def vjp_margin_f32_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, m0, m1, margin
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fdiv(t9, m0)
-    t11 = fadd(margin, t10)
-    t12 = fsub(s1_l, s1_l) == f32(0.0)
-    t13 = fadd(s1, s1_l)
-    t14 = t13 if t12 else s1
-    t15 = libdevice.powf(t14, t8)
-    t16 = -fdiv(t15, m1)
-    t17 = fadd(t11, t16)
-    t18 = -t17
-    t19 = fadd(f32(0.0), t18)
-    t20 = fsub(t19, f32(0.0))
-    t21 = fsub(t17, t11)
-    t22 = fsub(t11, margin)
-    t23 = fsub(t5, fsub(t7, t4)) if t6 else f32(0.0)
-    t24 = fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3)))
-    t25 = fadd(libdevice.fmaf(-t10, m0, t9), fadd(t24, fmul(t9, fmul(t23, libdevice.logf(t3)))))
-    t26 = fadd(fadd(fadd(fsub(margin, fsub(t11, t22)), fsub(t10, t22)), margin_l), fmul(t25, inverse(m0)))
-    t27 = fmul(t15, fmul(t8, fdiv(fsub(s1_l, fsub(t13, s1)) if t12 else f32(0.0), t14)))
-    t28 = fadd(libdevice.fmaf(t16, m1, t15), fadd(t27, fmul(t15, fmul(t23, libdevice.logf(t14)))))
-    t29 = -fadd(fadd(fadd(fsub(t11, fsub(t17, t21)), fsub(t16, t21)), t26), -fmul(t28, inverse(m1)))
-    t30 = fadd(fadd(fsub(f32(0.0), fsub(t19, t20)), fsub(t18, t20)), t29)
+    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum(t3, t4, t9, t10)
+    t12 = fdiv(t11, m0)
+    t13 = fadd(margin, t12)
+    t14 = fsub(s1_l, s1_l) == f32(0.0)
+    t15 = fadd(s1, s1_l)
+    t16 = t15 if t14 else s1
+    t17 = fsub(s1_l, fsub(t15, s1)) if t14 else f32(0.0)
+    t18 = powf_sum(t16, t17, t9, t10)
+    t19 = -fdiv(t18, m1)
+    t20 = fadd(t13, t19)
+    t21 = -t20
+    t22 = fadd(f32(0.0), t21)
+    t23 = fsub(t22, f32(0.0))
+    t24 = fsub(t20, t13)
+    t25 = fsub(t13, margin)
+    t26 = fmul(fadd(libdevice.fmaf(-t12, m0, t11), powf_sum_low(t3, t4, t9, t10)), inverse(m0))
+    t27 = fadd(fadd(fadd(fsub(margin, fsub(t13, t25)), fsub(t12, t25)), margin_l), t26)
+    t28 = -fmul(fadd(libdevice.fmaf(t19, m1, t18), powf_sum_low(t16, t17, t9, t10)), inverse(m1))
+    t29 = -fadd(fadd(fadd(fsub(t13, fsub(t20, t24)), fsub(t19, t24)), t27), t28)
+    t30 = fadd(fadd(fsub(f32(0.0), fsub(t22, t23)), fsub(t21, t23)), t29)
     t31 = fsub(t30, t30) == f32(0.0)
-    t32 = fadd(t19, t30)
-    t33 = t32 if t31 else t19
-    t34 = t33 < f32(0.0) or t33 == f32(0.0) and (fsub(t30, fsub(t32, t19)) if t31 else f32(0.0)) <= f32(0.0)
+    t32 = fadd(t22, t30)
+    t33 = t32 if t31 else t22
+    t34 = t33 < f32(0.0) or t33 == f32(0.0) and (fsub(t30, fsub(t32, t22)) if t31 else f32(0.0)) <= f32(0.0)
     return s1 if s1 != s1 else s0 if s0 != s0 else g if t34 else f32(0.0)
 
 
@@ -13376,17 +13380,18 @@ def vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t3 = libdevice.fabsf(y0_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t5, t6, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # s0 = sum over D.1 of e0[D.1]
@@ -13404,17 +13409,18 @@ def vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t3 = libdevice.fabsf(y1_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t5, t6, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # s1 = sum over D.1 of e1[D.1]
@@ -13456,29 +13462,28 @@ def vjp_p_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1,
     t27 = fsub(s1_l, s1_l) == f32(0.0)
     t28 = fadd(s1, s1_l)
     t29 = t28 if t27 else s1
-    t30 = fdiv(f32(1.0), p)
-    t31 = fadd(t30, f32(-1.0))
-    t32 = fsub(t31, t30)
-    t33 = inverse(p)
-    t34 = fmul(fsub(libdevice.fmaf(-t30, p, f32(1.0)), fmul(t30, p_l)), t33)
-    t35 = fadd(fadd(fsub(t30, fsub(t31, t32)), fsub(f32(-1.0), t32)), t34)
-    t36 = fsub(t35, t35) == f32(0.0)
-    t37 = fadd(t31, t35)
-    t38 = t37 if t36 else t31
-    t39 = libdevice.powf(t29, t38)
-    t40 = f32(0.0) if t26 else t39
-    t41 = fdiv(t40, p)
-    t42 = -t41
-    t43 = fmul(t39, fmul(fsub(t35, fsub(t37, t31)) if t36 else f32(0.0), libdevice.logf(t29)))
-    t44 = fadd(fmul(t39, fmul(t38, fdiv(fsub(s1_l, fsub(t28, s1)) if t27 else f32(0.0), t29))), t43)
-    t45 = -fmul(fsub(fadd(libdevice.fmaf(t42, p, t40), f32(0.0) if t26 else t44), fmul(t41, p_l)), t33)
-    t46 = f32(0.0) if t1 else f32(0.0) if t2 else t45 if t20 else f32(0.0)
-    t47 = fsub(t46, t46) == f32(0.0)
-    t48 = e3 if t1 else e2 if t2 else t42 if t20 else f32(0.0)
-    t49 = fadd(t48, t46)
-    t50 = t49 if t47 else t48
-    t51 = (fsub(t46, fsub(t49, t48)) if t47 else f32(0.0)) if fsub(t50, t50) == f32(0.0) else f32(0.0)
-    return t50, t51
+    t30 = fsub(s1_l, fsub(t28, s1)) if t27 else f32(0.0)
+    t31 = fdiv(f32(1.0), p)
+    t32 = fadd(t31, f32(-1.0))
+    t33 = fsub(t32, t31)
+    t34 = inverse(p)
+    t35 = fmul(fsub(libdevice.fmaf(-t31, p, f32(1.0)), fmul(t31, p_l)), t34)
+    t36 = fadd(fadd(fsub(t31, fsub(t32, t33)), fsub(f32(-1.0), t33)), t35)
+    t37 = fsub(t36, t36) == f32(0.0)
+    t38 = fadd(t32, t36)
+    t39 = t38 if t37 else t32
+    t40 = fsub(t36, fsub(t38, t32)) if t37 else f32(0.0)
+    t41 = f32(0.0) if t26 else powf_sum(t29, t30, t39, t40)
+    t42 = fdiv(t41, p)
+    t43 = -t42
+    t44 = fadd(libdevice.fmaf(t43, p, t41), f32(0.0) if t26 else powf_sum_low(t29, t30, t39, t40))
+    t45 = f32(0.0) if t1 else f32(0.0) if t2 else -fmul(fsub(t44, fmul(t42, p_l)), t34) if t20 else f32(0.0)
+    t46 = fsub(t45, t45) == f32(0.0)
+    t47 = e3 if t1 else e2 if t2 else t43 if t20 else f32(0.0)
+    t48 = fadd(t47, t45)
+    t49 = t48 if t46 else t47
+    t50 = (fsub(t45, fsub(t48, t47)) if t46 else f32(0.0)) if fsub(t49, t49) == f32(0.0) else f32(0.0)
+    return t49, t50
 
 
 # e4 = log(m1)
@@ -13553,28 +13558,27 @@ def vjp_p_f32_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1,
     t27 = fsub(s0_l, s0_l) == f32(0.0)
     t28 = fadd(s0, s0_l)
     t29 = t28 if t27 else s0
-    t30 = fdiv(f32(1.0), p)
-    t31 = fadd(t30, f32(-1.0))
-    t32 = fsub(t31, t30)
-    t33 = inverse(p)
-    t34 = fmul(fsub(libdevice.fmaf(-t30, p, f32(1.0)), fmul(t30, p_l)), t33)
-    t35 = fadd(fadd(fsub(t30, fsub(t31, t32)), fsub(f32(-1.0), t32)), t34)
-    t36 = fsub(t35, t35) == f32(0.0)
-    t37 = fadd(t31, t35)
-    t38 = t37 if t36 else t31
-    t39 = libdevice.powf(t29, t38)
-    t40 = f32(0.0) if t26 else t39
-    t41 = fdiv(t40, p)
-    t42 = fmul(t39, fmul(fsub(t35, fsub(t37, t31)) if t36 else f32(0.0), libdevice.logf(t29)))
-    t43 = fadd(fmul(t39, fmul(t38, fdiv(fsub(s0_l, fsub(t28, s0)) if t27 else f32(0.0), t29))), t42)
-    t44 = fmul(fsub(fadd(libdevice.fmaf(-t41, p, t40), f32(0.0) if t26 else t43), fmul(t41, p_l)), t33)
-    t45 = f32(0.0) if t1 else f32(0.0) if t2 else t44 if t20 else f32(0.0)
-    t46 = fsub(t45, t45) == f32(0.0)
-    t47 = e3 if t1 else e2 if t2 else t41 if t20 else f32(0.0)
-    t48 = fadd(t47, t45)
-    t49 = t48 if t46 else t47
-    t50 = (fsub(t45, fsub(t48, t47)) if t46 else f32(0.0)) if fsub(t49, t49) == f32(0.0) else f32(0.0)
-    return t49, t50
+    t30 = fsub(s0_l, fsub(t28, s0)) if t27 else f32(0.0)
+    t31 = fdiv(f32(1.0), p)
+    t32 = fadd(t31, f32(-1.0))
+    t33 = fsub(t32, t31)
+    t34 = inverse(p)
+    t35 = fmul(fsub(libdevice.fmaf(-t31, p, f32(1.0)), fmul(t31, p_l)), t34)
+    t36 = fadd(fadd(fsub(t31, fsub(t32, t33)), fsub(f32(-1.0), t33)), t35)
+    t37 = fsub(t36, t36) == f32(0.0)
+    t38 = fadd(t32, t36)
+    t39 = t38 if t37 else t32
+    t40 = fsub(t36, fsub(t38, t32)) if t37 else f32(0.0)
+    t41 = f32(0.0) if t26 else powf_sum(t29, t30, t39, t40)
+    t42 = fdiv(t41, p)
+    t43 = fadd(libdevice.fmaf(-t42, p, t41), f32(0.0) if t26 else powf_sum_low(t29, t30, t39, t40))
+    t44 = f32(0.0) if t1 else f32(0.0) if t2 else fmul(fsub(t43, fmul(t42, p_l)), t34) if t20 else f32(0.0)
+    t45 = fsub(t44, t44) == f32(0.0)
+    t46 = e3 if t1 else e2 if t2 else t42 if t20 else f32(0.0)
+    t47 = fadd(t46, t44)
+    t48 = t47 if t45 else t46
+    t49 = (fsub(t44, fsub(t47, t46)) if t45 else f32(0.0)) if fsub(t48, t48) == f32(0.0) else f32(0.0)
+    return t48, t49
 
 
 # e5 = log(m0)
@@ -14005,21 +14009,21 @@ def vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l
     t3 = libdevice.fabsf(y1_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fadd(y1_D1, y1_D1_l) if fsub(y1_D1_l, y1_D1_l) == f32(0.0) else y1_D1
-    t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
-    t15 = fmul(t12, t14)
-    t16 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t17 = fmul(fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t16), t14)
-    t18 = fadd(libdevice.fmaf(t12, t14, -t15), t17)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum(t5, t6, t12, t13)
+    t15 = fadd(y1_D1, y1_D1_l) if fsub(y1_D1_l, y1_D1_l) == f32(0.0) else y1_D1
+    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
+    t17 = fmul(t14, t16)
+    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
     t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t15, t19
+    return t17, t19
 
 
 # s4 = p*s3*s4_of
@@ -14044,21 +14048,21 @@ def vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l
     t3 = libdevice.fabsf(y0_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fadd(y0_D1, y0_D1_l) if fsub(y0_D1_l, y0_D1_l) == f32(0.0) else y0_D1
-    t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
-    t15 = fmul(t12, t14)
-    t16 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t17 = fmul(fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t16), t14)
-    t18 = fadd(libdevice.fmaf(t12, t14, -t15), t17)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum(t5, t6, t12, t13)
+    t15 = fadd(y0_D1, y0_D1_l) if fsub(y0_D1_l, y0_D1_l) == f32(0.0) else y0_D1
+    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
+    t17 = fmul(t14, t16)
+    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
     t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t15, t19
+    return t17, t19
 
 
 # s6 = p*s5*s6_of
@@ -37897,14 +37901,14 @@ def value_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l):
     t3 = libdevice.fabsf(y0_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t9, t12
+    return powf_sum(t5, t6, t9, t10), t12
 
 
 # m1 = scale over D.1 of eps + anchor[D.1] - negative[D.1]
@@ -37945,14 +37949,14 @@ def value_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l):
     t3 = libdevice.fabsf(y1_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t9, t12
+    return powf_sum(t5, t6, t9, t10), t12
 
 
 # m2 = scale over D.1 of eps - negative[D.1] + positive[D.1]
@@ -37995,14 +37999,14 @@ def value_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D1, y2_D1_l):
     t3 = libdevice.fabsf(y2_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t9, t12
+    return powf_sum(t5, t6, t9, t10), t12
 
 
 # out = first_max(margin - minimum(s1**(1/p)/m1, s2**(1/p)/m2) + s0**(1/p)/m0, 0)
@@ -38011,49 +38015,48 @@ def value_f32_out_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, m2, margin, margin_l,
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fdiv(t9, m0)
-    t11 = fadd(margin, t10)
-    t12 = fsub(s1_l, s1_l) == f32(0.0)
-    t13 = fadd(s1, s1_l)
-    t14 = t13 if t12 else s1
-    t15 = libdevice.powf(t14, t8)
-    t16 = fdiv(t15, m1)
-    t17 = fsub(s2_l, s2_l) == f32(0.0)
-    t18 = fadd(s2, s2_l)
-    t19 = t18 if t17 else s2
-    t20 = libdevice.powf(t19, t8)
-    t21 = fdiv(t20, m2)
-    t22 = t16 < t21
-    t23 = -(t16 if t22 else t21)
-    t24 = fadd(t11, t23)
-    t25 = fsub(t24, t11)
-    t26 = fsub(t11, margin)
-    t27 = fsub(t5, fsub(t7, t4)) if t6 else f32(0.0)
-    t28 = fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3)))
-    t29 = fadd(libdevice.fmaf(-t10, m0, t9), fadd(t28, fmul(t9, fmul(t27, libdevice.logf(t3)))))
-    t30 = fadd(fadd(fadd(fsub(margin, fsub(t11, t26)), fsub(t10, t26)), margin_l), fmul(t29, inverse(m0)))
-    t31 = fsub(s1_l, fsub(t13, s1)) if t12 else f32(0.0)
-    t32 = t14 if t22 else t19
-    t33 = fmul(t8, fdiv(t31 if t22 else fsub(s2_l, fsub(t18, s2)) if t17 else f32(0.0), t32))
-    t34 = fmul(t27, libdevice.logf(t32))
-    t35 = inverse(m1 if t22 else m2)
-    t36 = fmul(fadd(libdevice.fmaf(-t16, m1, t15), fadd(fmul(t15, t33), fmul(t15, t34))), t35)
-    t37 = t36 if t22 else fmul(fadd(libdevice.fmaf(-t21, m2, t20), fadd(fmul(t20, t33), fmul(t20, t34))), t35)
-    t38 = fadd(fadd(fadd(fsub(t11, fsub(t24, t25)), fsub(t23, t25)), t30), -t37)
-    t39 = t24 < f32(0.0) or t24 == f32(0.0) and t38 < f32(0.0)
-    t40 = f32(0.0) if t39 else t38
-    t41 = fsub(t40, t40) == f32(0.0)
-    t42 = f32(0.0) if t39 else t24
-    t43 = fadd(t42, t40)
-    t44 = fsub(t40, fsub(t43, t42)) if t41 else f32(0.0)
-    t45 = t43 if t41 else t42
-    return fadd(t45, t44) if fsub(t44, t44) == f32(0.0) else t45
+    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum(t3, t4, t9, t10)
+    t12 = fdiv(t11, m0)
+    t13 = fadd(margin, t12)
+    t14 = fsub(s1_l, s1_l) == f32(0.0)
+    t15 = fadd(s1, s1_l)
+    t16 = t15 if t14 else s1
+    t17 = fsub(s1_l, fsub(t15, s1)) if t14 else f32(0.0)
+    t18 = powf_sum(t16, t17, t9, t10)
+    t19 = fdiv(t18, m1)
+    t20 = fsub(s2_l, s2_l) == f32(0.0)
+    t21 = fadd(s2, s2_l)
+    t22 = t21 if t20 else s2
+    t23 = fsub(s2_l, fsub(t21, s2)) if t20 else f32(0.0)
+    t24 = powf_sum(t22, t23, t9, t10)
+    t25 = fdiv(t24, m2)
+    t26 = t19 < t25
+    t27 = -(t19 if t26 else t25)
+    t28 = fadd(t13, t27)
+    t29 = fsub(t28, t13)
+    t30 = fsub(t13, margin)
+    t31 = fmul(fadd(libdevice.fmaf(-t12, m0, t11), powf_sum_low(t3, t4, t9, t10)), inverse(m0))
+    t32 = fadd(fadd(fadd(fsub(margin, fsub(t13, t30)), fsub(t12, t30)), margin_l), t31)
+    t33 = powf_sum_low(t16 if t26 else t22, t17 if t26 else t23, t9, t10)
+    t34 = inverse(m1 if t26 else m2)
+    t35 = fmul(fadd(libdevice.fmaf(-t19, m1, t18), t33), t34)
+    t36 = -(t35 if t26 else fmul(fadd(libdevice.fmaf(-t25, m2, t24), t33), t34))
+    t37 = fadd(fadd(fadd(fsub(t13, fsub(t28, t29)), fsub(t27, t29)), t32), t36)
+    t38 = t28 < f32(0.0) or t28 == f32(0.0) and t37 < f32(0.0)
+    t39 = f32(0.0) if t38 else t37
+    t40 = fsub(t39, t39) == f32(0.0)
+    t41 = f32(0.0) if t38 else t28
+    t42 = fadd(t41, t39)
+    t43 = fsub(t39, fsub(t42, t41)) if t40 else f32(0.0)
+    t44 = t42 if t40 else t41
+    return fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
 
 
 # m0 = scale over D.1 of eps + anchor[D.1] - positive[D.1]
@@ -38238,19 +38241,20 @@ def vjp_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s1, s1_l):
     t1 = fsub(s1_l, s1_l) == f32(0.0)
     t2 = fadd(s1, s1_l)
     t3 = t2 if t1 else s1
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fmul(t9, fmul(fsub(t5, fsub(t7, t4)) if t6 else f32(0.0), libdevice.logf(t3)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(s1_l, fsub(t2, s1)) if t1 else f32(0.0), t3))), t10)
+    t4 = fsub(s1_l, fsub(t2, s1)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t3, t4, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t3, t4, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # e1 = s2**(1/p)
@@ -38259,19 +38263,20 @@ def vjp_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s2, s2_l):
     t1 = fsub(s2_l, s2_l) == f32(0.0)
     t2 = fadd(s2, s2_l)
     t3 = t2 if t1 else s2
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fmul(t9, fmul(fsub(t5, fsub(t7, t4)) if t6 else f32(0.0), libdevice.logf(t3)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(s2_l, fsub(t2, s2)) if t1 else f32(0.0), t3))), t10)
+    t4 = fsub(s2_l, fsub(t2, s2)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t3, t4, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t3, t4, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # e2 = s0**(1/p)
@@ -38280,19 +38285,20 @@ def vjp_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l):
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fmul(t9, fmul(fsub(t5, fsub(t7, t4)) if t6 else f32(0.0), libdevice.logf(t3)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3))), t10)
+    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t3, t4, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t3, t4, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # s4 = (-(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e1/m2 < e0/m1 else (0 if Eq(s2, 0)
@@ -38350,25 +38356,25 @@ def vjp_f32_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t47 = fsub(s2_l, s2_l) == f32(0.0)
     t48 = fadd(s2, s2_l)
     t49 = t48 if t47 else s2
-    t50 = fdiv(f32(1.0), p)
-    t51 = fadd(t50, f32(-1.0))
-    t52 = fsub(t51, t50)
-    t53 = inverse(p)
-    t54 = fmul(fsub(libdevice.fmaf(-t50, p, f32(1.0)), fmul(t50, p_l)), t53)
-    t55 = fadd(fadd(fsub(t50, fsub(t51, t52)), fsub(f32(-1.0), t52)), t54)
-    t56 = fsub(t55, t55) == f32(0.0)
-    t57 = fadd(t51, t55)
-    t58 = t57 if t56 else t51
-    t59 = libdevice.powf(t49, t58)
-    t60 = f32(0.0) if t46 else t59
-    t61 = fdiv(t60, p)
-    t62 = fmul(t59, fmul(fsub(t55, fsub(t57, t51)) if t56 else f32(0.0), libdevice.logf(t49)))
-    t63 = fadd(fmul(t59, fmul(t58, fdiv(fsub(s2_l, fsub(t48, s2)) if t47 else f32(0.0), t49))), t62)
-    t64 = fmul(fsub(fadd(libdevice.fmaf(-t61, p, t60), f32(0.0) if t46 else t63), fmul(t61, p_l)), t53)
+    t50 = fsub(s2_l, fsub(t48, s2)) if t47 else f32(0.0)
+    t51 = fdiv(f32(1.0), p)
+    t52 = fadd(t51, f32(-1.0))
+    t53 = fsub(t52, t51)
+    t54 = inverse(p)
+    t55 = fmul(fsub(libdevice.fmaf(-t51, p, f32(1.0)), fmul(t51, p_l)), t54)
+    t56 = fadd(fadd(fsub(t51, fsub(t52, t53)), fsub(f32(-1.0), t53)), t55)
+    t57 = fsub(t56, t56) == f32(0.0)
+    t58 = fadd(t52, t56)
+    t59 = t58 if t57 else t52
+    t60 = fsub(t56, fsub(t58, t52)) if t57 else f32(0.0)
+    t61 = f32(0.0) if t46 else powf_sum(t49, t50, t59, t60)
+    t62 = fdiv(t61, p)
+    t63 = fadd(libdevice.fmaf(-t62, p, t61), f32(0.0) if t46 else powf_sum_low(t49, t50, t59, t60))
+    t64 = fmul(fsub(t63, fmul(t62, p_l)), t54)
     t65 = f32(0.0) if t2 else -(f32(0.0) if t33 else t64 if t40 else fmul(t64, f32(0.5))) if t26 else f32(0.0)
     t66 = f32(0.0) if t1 else t65
     t67 = fsub(t66, t66) == f32(0.0)
-    t68 = e0 if t2 else -(f32(0.0) if t33 else t61 if t40 else fmul(t61, f32(0.5))) if t26 else f32(0.0)
+    t68 = e0 if t2 else -(f32(0.0) if t33 else t62 if t40 else fmul(t62, f32(0.5))) if t26 else f32(0.0)
     t69 = e1 if t1 else t68
     t70 = fadd(t69, t66)
     t71 = t70 if t67 else t69
@@ -38424,21 +38430,21 @@ def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t40 = fsub(s1_l, s1_l) == f32(0.0)
     t41 = fadd(s1, s1_l)
     t42 = t41 if t40 else s1
-    t43 = fdiv(f32(1.0), p)
-    t44 = fadd(t43, f32(-1.0))
-    t45 = fsub(t44, t43)
-    t46 = inverse(p)
-    t47 = fmul(fsub(libdevice.fmaf(-t43, p, f32(1.0)), fmul(t43, p_l)), t46)
-    t48 = fadd(fadd(fsub(t43, fsub(t44, t45)), fsub(f32(-1.0), t45)), t47)
-    t49 = fsub(t48, t48) == f32(0.0)
-    t50 = fadd(t44, t48)
-    t51 = t50 if t49 else t44
-    t52 = libdevice.powf(t42, t51)
-    t53 = f32(0.0) if t39 else t52
-    t54 = fdiv(t53, p)
-    t55 = fmul(t52, fmul(fsub(t48, fsub(t50, t44)) if t49 else f32(0.0), libdevice.logf(t42)))
-    t56 = fadd(fmul(t52, fmul(t51, fdiv(fsub(s1_l, fsub(t41, s1)) if t40 else f32(0.0), t42))), t55)
-    t57 = fmul(fsub(fadd(libdevice.fmaf(-t54, p, t53), f32(0.0) if t39 else t56), fmul(t54, p_l)), t46)
+    t43 = fsub(s1_l, fsub(t41, s1)) if t40 else f32(0.0)
+    t44 = fdiv(f32(1.0), p)
+    t45 = fadd(t44, f32(-1.0))
+    t46 = fsub(t45, t44)
+    t47 = inverse(p)
+    t48 = fmul(fsub(libdevice.fmaf(-t44, p, f32(1.0)), fmul(t44, p_l)), t47)
+    t49 = fadd(fadd(fsub(t44, fsub(t45, t46)), fsub(f32(-1.0), t46)), t48)
+    t50 = fsub(t49, t49) == f32(0.0)
+    t51 = fadd(t45, t49)
+    t52 = t51 if t50 else t45
+    t53 = fsub(t49, fsub(t51, t45)) if t50 else f32(0.0)
+    t54 = f32(0.0) if t39 else powf_sum(t42, t43, t52, t53)
+    t55 = fdiv(t54, p)
+    t56 = fadd(libdevice.fmaf(-t55, p, t54), f32(0.0) if t39 else powf_sum_low(t42, t43, t52, t53))
+    t57 = fmul(fsub(t56, fmul(t55, p_l)), t47)
     t58 = fadd(t6, t17)
     t59 = fsub(t58, t6)
     t60 = fadd(fadd(fadd(fsub(t6, fsub(t58, t59)), fsub(t17, t59)), t20), -t18)
@@ -38449,7 +38455,7 @@ def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t65 = f32(0.0) if t2 else -(t57 if t33 else f32(0.0) if t64 else fmul(t57, f32(0.5))) if t26 else f32(0.0)
     t66 = f32(0.0) if t1 else t65
     t67 = fsub(t66, t66) == f32(0.0)
-    t68 = e0 if t2 else -(t54 if t33 else f32(0.0) if t64 else fmul(t54, f32(0.5))) if t26 else f32(0.0)
+    t68 = e0 if t2 else -(t55 if t33 else f32(0.0) if t64 else fmul(t55, f32(0.5))) if t26 else f32(0.0)
     t69 = e1 if t1 else t68
     t70 = fadd(t69, t66)
     t71 = t70 if t67 else t69
@@ -38496,28 +38502,27 @@ def vjp_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t32 = fsub(s0_l, s0_l) == f32(0.0)
     t33 = fadd(s0, s0_l)
     t34 = t33 if t32 else s0
-    t35 = fdiv(f32(1.0), p)
-    t36 = fadd(t35, f32(-1.0))
-    t37 = fsub(t36, t35)
-    t38 = inverse(p)
-    t39 = fmul(fsub(libdevice.fmaf(-t35, p, f32(1.0)), fmul(t35, p_l)), t38)
-    t40 = fadd(fadd(fsub(t35, fsub(t36, t37)), fsub(f32(-1.0), t37)), t39)
-    t41 = fsub(t40, t40) == f32(0.0)
-    t42 = fadd(t36, t40)
-    t43 = t42 if t41 else t36
-    t44 = libdevice.powf(t34, t43)
-    t45 = f32(0.0) if t31 else t44
-    t46 = fdiv(t45, p)
-    t47 = fmul(t44, fmul(fsub(t40, fsub(t42, t36)) if t41 else f32(0.0), libdevice.logf(t34)))
-    t48 = fadd(fmul(t44, fmul(t43, fdiv(fsub(s0_l, fsub(t33, s0)) if t32 else f32(0.0), t34))), t47)
-    t49 = fmul(fsub(fadd(libdevice.fmaf(-t46, p, t45), f32(0.0) if t31 else t48), fmul(t46, p_l)), t38)
-    t50 = f32(0.0) if t1 else f32(0.0) if t2 else t49 if t25 else f32(0.0)
-    t51 = fsub(t50, t50) == f32(0.0)
-    t52 = e1 if t1 else e0 if t2 else t46 if t25 else f32(0.0)
-    t53 = fadd(t52, t50)
-    t54 = t53 if t51 else t52
-    t55 = (fsub(t50, fsub(t53, t52)) if t51 else f32(0.0)) if fsub(t54, t54) == f32(0.0) else f32(0.0)
-    return t54, t55
+    t35 = fsub(s0_l, fsub(t33, s0)) if t32 else f32(0.0)
+    t36 = fdiv(f32(1.0), p)
+    t37 = fadd(t36, f32(-1.0))
+    t38 = fsub(t37, t36)
+    t39 = inverse(p)
+    t40 = fmul(fsub(libdevice.fmaf(-t36, p, f32(1.0)), fmul(t36, p_l)), t39)
+    t41 = fadd(fadd(fsub(t36, fsub(t37, t38)), fsub(f32(-1.0), t38)), t40)
+    t42 = fsub(t41, t41) == f32(0.0)
+    t43 = fadd(t37, t41)
+    t44 = t43 if t42 else t37
+    t45 = fsub(t41, fsub(t43, t37)) if t42 else f32(0.0)
+    t46 = f32(0.0) if t31 else powf_sum(t34, t35, t44, t45)
+    t47 = fdiv(t46, p)
+    t48 = fadd(libdevice.fmaf(-t47, p, t46), f32(0.0) if t31 else powf_sum_low(t34, t35, t44, t45))
+    t49 = f32(0.0) if t1 else f32(0.0) if t2 else fmul(fsub(t48, fmul(t47, p_l)), t39) if t25 else f32(0.0)
+    t50 = fsub(t49, t49) == f32(0.0)
+    t51 = e1 if t1 else e0 if t2 else t47 if t25 else f32(0.0)
+    t52 = fadd(t51, t49)
+    t53 = t52 if t50 else t51
+    t54 = (fsub(t49, fsub(t52, t51)) if t50 else f32(0.0)) if fsub(t53, t53) == f32(0.0) else f32(0.0)
+    return t53, t54
 
 
 # e3[D] = Abs(y1[D])**(p - 1)
@@ -38528,20 +38533,21 @@ def vjp_f32_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t3 = libdevice.fabsf(y1_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t14 = fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t13)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum_low(t5, t6, t12, t13)
     t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
-    return t17, t18
+    t16 = powf_sum(t5, t6, t12, t13)
+    t17 = fadd(t16, t14)
+    t18 = t17 if t15 else t16
+    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    return t18, t19
 
 
 # e4[D] = Abs(y0[D])**(p - 1)
@@ -38552,20 +38558,21 @@ def vjp_f32_e4_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t3 = libdevice.fabsf(y0_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t14 = fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t13)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum_low(t5, t6, t12, t13)
     t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
-    return t17, t18
+    t16 = powf_sum(t5, t6, t12, t13)
+    t17 = fadd(t16, t14)
+    t18 = t17 if t15 else t16
+    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    return t18, t19
 
 
 # danchor[D] = (g*(p*s5*sign(y1[D])*e3[D] + p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
@@ -38656,20 +38663,21 @@ def vjp_f32_e5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D, y2_D_l):
     t3 = libdevice.fabsf(y2_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t14 = fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t13)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum_low(t5, t6, t12, t13)
     t15 = fsub(t14, t14) == f32(0.0)
-    t16 = fadd(t12, t14)
-    t17 = t16 if t15 else t12
-    t18 = (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) if fsub(t17, t17) == f32(0.0) else f32(0.0)
-    return t17, t18
+    t16 = powf_sum(t5, t6, t12, t13)
+    t17 = fadd(t16, t14)
+    t18 = t17 if t15 else t16
+    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    return t18, t19
 
 
 # dpositive[D] = (g*(p*s4*sign(y2[D])*e5[D] - p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >=
@@ -39451,50 +39459,49 @@ def vjp_margin_f32_dmargin_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t1 = fsub(s0_l, s0_l) == f32(0.0)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
-    t4 = fdiv(f32(1.0), p)
-    t5 = fmul(fsub(libdevice.fmaf(-t4, p, f32(1.0)), fmul(t4, p_l)), inverse(p))
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t4, t5)
-    t8 = t7 if t6 else t4
-    t9 = libdevice.powf(t3, t8)
-    t10 = fdiv(t9, m0)
-    t11 = fadd(margin, t10)
-    t12 = fsub(s1_l, s1_l) == f32(0.0)
-    t13 = fadd(s1, s1_l)
-    t14 = t13 if t12 else s1
-    t15 = libdevice.powf(t14, t8)
-    t16 = fdiv(t15, m1)
-    t17 = fsub(s2_l, s2_l) == f32(0.0)
-    t18 = fadd(s2, s2_l)
-    t19 = t18 if t17 else s2
-    t20 = libdevice.powf(t19, t8)
-    t21 = fdiv(t20, m2)
-    t22 = t16 < t21
-    t23 = -(t16 if t22 else t21)
-    t24 = fadd(t11, t23)
-    t25 = -t24
-    t26 = fadd(f32(0.0), t25)
-    t27 = fsub(t26, f32(0.0))
-    t28 = fsub(t24, t11)
-    t29 = fsub(t11, margin)
-    t30 = fsub(t5, fsub(t7, t4)) if t6 else f32(0.0)
-    t31 = fmul(t9, fmul(t8, fdiv(fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0), t3)))
-    t32 = fadd(libdevice.fmaf(-t10, m0, t9), fadd(t31, fmul(t9, fmul(t30, libdevice.logf(t3)))))
-    t33 = fadd(fadd(fadd(fsub(margin, fsub(t11, t29)), fsub(t10, t29)), margin_l), fmul(t32, inverse(m0)))
-    t34 = fsub(s1_l, fsub(t13, s1)) if t12 else f32(0.0)
-    t35 = t14 if t22 else t19
-    t36 = fmul(t8, fdiv(t34 if t22 else fsub(s2_l, fsub(t18, s2)) if t17 else f32(0.0), t35))
-    t37 = fmul(t30, libdevice.logf(t35))
-    t38 = inverse(m1 if t22 else m2)
-    t39 = fmul(fadd(libdevice.fmaf(-t16, m1, t15), fadd(fmul(t15, t36), fmul(t15, t37))), t38)
-    t40 = t39 if t22 else fmul(fadd(libdevice.fmaf(-t21, m2, t20), fadd(fmul(t20, t36), fmul(t20, t37))), t38)
-    t41 = -fadd(fadd(fadd(fsub(t11, fsub(t24, t28)), fsub(t23, t28)), t33), -t40)
-    t42 = fadd(fadd(fsub(f32(0.0), fsub(t26, t27)), fsub(t25, t27)), t41)
-    t43 = fsub(t42, t42) == f32(0.0)
-    t44 = fadd(t26, t42)
-    t45 = t44 if t43 else t26
-    t46 = t45 < f32(0.0) or t45 == f32(0.0) and (fsub(t42, fsub(t44, t26)) if t43 else f32(0.0)) <= f32(0.0)
-    return s1 if s1 != s1 else s0 if s0 != s0 else g if t46 else f32(0.0)
+    t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
+    t5 = fdiv(f32(1.0), p)
+    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
+    t7 = fsub(t6, t6) == f32(0.0)
+    t8 = fadd(t5, t6)
+    t9 = t8 if t7 else t5
+    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
+    t11 = powf_sum(t3, t4, t9, t10)
+    t12 = fdiv(t11, m0)
+    t13 = fadd(margin, t12)
+    t14 = fsub(s1_l, s1_l) == f32(0.0)
+    t15 = fadd(s1, s1_l)
+    t16 = t15 if t14 else s1
+    t17 = fsub(s1_l, fsub(t15, s1)) if t14 else f32(0.0)
+    t18 = powf_sum(t16, t17, t9, t10)
+    t19 = fdiv(t18, m1)
+    t20 = fsub(s2_l, s2_l) == f32(0.0)
+    t21 = fadd(s2, s2_l)
+    t22 = t21 if t20 else s2
+    t23 = fsub(s2_l, fsub(t21, s2)) if t20 else f32(0.0)
+    t24 = powf_sum(t22, t23, t9, t10)
+    t25 = fdiv(t24, m2)
+    t26 = t19 < t25
+    t27 = -(t19 if t26 else t25)
+    t28 = fadd(t13, t27)
+    t29 = -t28
+    t30 = fadd(f32(0.0), t29)
+    t31 = fsub(t30, f32(0.0))
+    t32 = fsub(t28, t13)
+    t33 = fsub(t13, margin)
+    t34 = fmul(fadd(libdevice.fmaf(-t12, m0, t11), powf_sum_low(t3, t4, t9, t10)), inverse(m0))
+    t35 = fadd(fadd(fadd(fsub(margin, fsub(t13, t33)), fsub(t12, t33)), margin_l), t34)
+    t36 = powf_sum_low(t16 if t26 else t22, t17 if t26 else t23, t9, t10)
+    t37 = inverse(m1 if t26 else m2)
+    t38 = fmul(fadd(libdevice.fmaf(-t19, m1, t18), t36), t37)
+    t39 = -(t38 if t26 else fmul(fadd(libdevice.fmaf(-t25, m2, t24), t36), t37))
+    t40 = -fadd(fadd(fadd(fsub(t13, fsub(t28, t32)), fsub(t27, t32)), t35), t39)
+    t41 = fadd(fadd(fsub(f32(0.0), fsub(t30, t31)), fsub(t29, t31)), t40)
+    t42 = fsub(t41, t41) == f32(0.0)
+    t43 = fadd(t30, t41)
+    t44 = t43 if t42 else t30
+    t45 = t44 < f32(0.0) or t44 == f32(0.0) and (fsub(t41, fsub(t43, t30)) if t42 else f32(0.0)) <= f32(0.0)
+    return s1 if s1 != s1 else s0 if s0 != s0 else g if t45 else f32(0.0)
 
 
 # dmargin = (g if margin - minimum(s1**(1/p)/m1, s2**(1/p)/m2) + s0**(1/p)/m0 >= 0 else 0)
@@ -39551,17 +39558,18 @@ def vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t3 = libdevice.fabsf(y0_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t5, t6, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # s0 = sum over D.1 of e0[D.1]
@@ -39579,17 +39587,18 @@ def vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t3 = libdevice.fabsf(y1_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t5, t6, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # s1 = sum over D.1 of e1[D.1]
@@ -39607,17 +39616,18 @@ def vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D, y2_D_l):
     t3 = libdevice.fabsf(y2_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fsub(p_l, p_l) == f32(0.0)
-    t7 = fadd(p, p_l)
-    t8 = t7 if t6 else p
-    t9 = libdevice.powf(t5, t8)
-    t10 = fmul(t9, fmul(fsub(p_l, fsub(t7, p)) if t6 else f32(0.0), libdevice.logf(t5)))
-    t11 = fadd(fmul(t9, fmul(t8, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t10)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fsub(p_l, p_l) == f32(0.0)
+    t8 = fadd(p, p_l)
+    t9 = t8 if t7 else p
+    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
+    t11 = powf_sum_low(t5, t6, t9, t10)
     t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t13 = powf_sum(t5, t6, t9, t10)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    return t15, t16
 
 
 # s2 = sum over D.1 of e2[D.1]
@@ -39682,25 +39692,25 @@ def vjp_p_f32_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t47 = fsub(s2_l, s2_l) == f32(0.0)
     t48 = fadd(s2, s2_l)
     t49 = t48 if t47 else s2
-    t50 = fdiv(f32(1.0), p)
-    t51 = fadd(t50, f32(-1.0))
-    t52 = fsub(t51, t50)
-    t53 = inverse(p)
-    t54 = fmul(fsub(libdevice.fmaf(-t50, p, f32(1.0)), fmul(t50, p_l)), t53)
-    t55 = fadd(fadd(fsub(t50, fsub(t51, t52)), fsub(f32(-1.0), t52)), t54)
-    t56 = fsub(t55, t55) == f32(0.0)
-    t57 = fadd(t51, t55)
-    t58 = t57 if t56 else t51
-    t59 = libdevice.powf(t49, t58)
-    t60 = f32(0.0) if t46 else t59
-    t61 = fdiv(t60, p)
-    t62 = fmul(t59, fmul(fsub(t55, fsub(t57, t51)) if t56 else f32(0.0), libdevice.logf(t49)))
-    t63 = fadd(fmul(t59, fmul(t58, fdiv(fsub(s2_l, fsub(t48, s2)) if t47 else f32(0.0), t49))), t62)
-    t64 = fmul(fsub(fadd(libdevice.fmaf(-t61, p, t60), f32(0.0) if t46 else t63), fmul(t61, p_l)), t53)
+    t50 = fsub(s2_l, fsub(t48, s2)) if t47 else f32(0.0)
+    t51 = fdiv(f32(1.0), p)
+    t52 = fadd(t51, f32(-1.0))
+    t53 = fsub(t52, t51)
+    t54 = inverse(p)
+    t55 = fmul(fsub(libdevice.fmaf(-t51, p, f32(1.0)), fmul(t51, p_l)), t54)
+    t56 = fadd(fadd(fsub(t51, fsub(t52, t53)), fsub(f32(-1.0), t53)), t55)
+    t57 = fsub(t56, t56) == f32(0.0)
+    t58 = fadd(t52, t56)
+    t59 = t58 if t57 else t52
+    t60 = fsub(t56, fsub(t58, t52)) if t57 else f32(0.0)
+    t61 = f32(0.0) if t46 else powf_sum(t49, t50, t59, t60)
+    t62 = fdiv(t61, p)
+    t63 = fadd(libdevice.fmaf(-t62, p, t61), f32(0.0) if t46 else powf_sum_low(t49, t50, t59, t60))
+    t64 = fmul(fsub(t63, fmul(t62, p_l)), t54)
     t65 = f32(0.0) if t2 else -(f32(0.0) if t33 else t64 if t40 else fmul(t64, f32(0.5))) if t26 else f32(0.0)
     t66 = f32(0.0) if t1 else t65
     t67 = fsub(t66, t66) == f32(0.0)
-    t68 = e3 if t2 else -(f32(0.0) if t33 else t61 if t40 else fmul(t61, f32(0.5))) if t26 else f32(0.0)
+    t68 = e3 if t2 else -(f32(0.0) if t33 else t62 if t40 else fmul(t62, f32(0.5))) if t26 else f32(0.0)
     t69 = e4 if t1 else t68
     t70 = fadd(t69, t66)
     t71 = t70 if t67 else t69
@@ -39796,21 +39806,21 @@ def vjp_p_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t40 = fsub(s1_l, s1_l) == f32(0.0)
     t41 = fadd(s1, s1_l)
     t42 = t41 if t40 else s1
-    t43 = fdiv(f32(1.0), p)
-    t44 = fadd(t43, f32(-1.0))
-    t45 = fsub(t44, t43)
-    t46 = inverse(p)
-    t47 = fmul(fsub(libdevice.fmaf(-t43, p, f32(1.0)), fmul(t43, p_l)), t46)
-    t48 = fadd(fadd(fsub(t43, fsub(t44, t45)), fsub(f32(-1.0), t45)), t47)
-    t49 = fsub(t48, t48) == f32(0.0)
-    t50 = fadd(t44, t48)
-    t51 = t50 if t49 else t44
-    t52 = libdevice.powf(t42, t51)
-    t53 = f32(0.0) if t39 else t52
-    t54 = fdiv(t53, p)
-    t55 = fmul(t52, fmul(fsub(t48, fsub(t50, t44)) if t49 else f32(0.0), libdevice.logf(t42)))
-    t56 = fadd(fmul(t52, fmul(t51, fdiv(fsub(s1_l, fsub(t41, s1)) if t40 else f32(0.0), t42))), t55)
-    t57 = fmul(fsub(fadd(libdevice.fmaf(-t54, p, t53), f32(0.0) if t39 else t56), fmul(t54, p_l)), t46)
+    t43 = fsub(s1_l, fsub(t41, s1)) if t40 else f32(0.0)
+    t44 = fdiv(f32(1.0), p)
+    t45 = fadd(t44, f32(-1.0))
+    t46 = fsub(t45, t44)
+    t47 = inverse(p)
+    t48 = fmul(fsub(libdevice.fmaf(-t44, p, f32(1.0)), fmul(t44, p_l)), t47)
+    t49 = fadd(fadd(fsub(t44, fsub(t45, t46)), fsub(f32(-1.0), t46)), t48)
+    t50 = fsub(t49, t49) == f32(0.0)
+    t51 = fadd(t45, t49)
+    t52 = t51 if t50 else t45
+    t53 = fsub(t49, fsub(t51, t45)) if t50 else f32(0.0)
+    t54 = f32(0.0) if t39 else powf_sum(t42, t43, t52, t53)
+    t55 = fdiv(t54, p)
+    t56 = fadd(libdevice.fmaf(-t55, p, t54), f32(0.0) if t39 else powf_sum_low(t42, t43, t52, t53))
+    t57 = fmul(fsub(t56, fmul(t55, p_l)), t47)
     t58 = fadd(t6, t17)
     t59 = fsub(t58, t6)
     t60 = fadd(fadd(fadd(fsub(t6, fsub(t58, t59)), fsub(t17, t59)), t20), -t18)
@@ -39821,7 +39831,7 @@ def vjp_p_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t65 = f32(0.0) if t2 else -(t57 if t33 else f32(0.0) if t64 else fmul(t57, f32(0.5))) if t26 else f32(0.0)
     t66 = f32(0.0) if t1 else t65
     t67 = fsub(t66, t66) == f32(0.0)
-    t68 = e3 if t2 else -(t54 if t33 else f32(0.0) if t64 else fmul(t54, f32(0.5))) if t26 else f32(0.0)
+    t68 = e3 if t2 else -(t55 if t33 else f32(0.0) if t64 else fmul(t55, f32(0.5))) if t26 else f32(0.0)
     t69 = e4 if t1 else t68
     t70 = fadd(t69, t66)
     t71 = t70 if t67 else t69
@@ -39908,28 +39918,27 @@ def vjp_p_f32_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t32 = fsub(s0_l, s0_l) == f32(0.0)
     t33 = fadd(s0, s0_l)
     t34 = t33 if t32 else s0
-    t35 = fdiv(f32(1.0), p)
-    t36 = fadd(t35, f32(-1.0))
-    t37 = fsub(t36, t35)
-    t38 = inverse(p)
-    t39 = fmul(fsub(libdevice.fmaf(-t35, p, f32(1.0)), fmul(t35, p_l)), t38)
-    t40 = fadd(fadd(fsub(t35, fsub(t36, t37)), fsub(f32(-1.0), t37)), t39)
-    t41 = fsub(t40, t40) == f32(0.0)
-    t42 = fadd(t36, t40)
-    t43 = t42 if t41 else t36
-    t44 = libdevice.powf(t34, t43)
-    t45 = f32(0.0) if t31 else t44
-    t46 = fdiv(t45, p)
-    t47 = fmul(t44, fmul(fsub(t40, fsub(t42, t36)) if t41 else f32(0.0), libdevice.logf(t34)))
-    t48 = fadd(fmul(t44, fmul(t43, fdiv(fsub(s0_l, fsub(t33, s0)) if t32 else f32(0.0), t34))), t47)
-    t49 = fmul(fsub(fadd(libdevice.fmaf(-t46, p, t45), f32(0.0) if t31 else t48), fmul(t46, p_l)), t38)
-    t50 = f32(0.0) if t1 else f32(0.0) if t2 else t49 if t25 else f32(0.0)
-    t51 = fsub(t50, t50) == f32(0.0)
-    t52 = e4 if t1 else e3 if t2 else t46 if t25 else f32(0.0)
-    t53 = fadd(t52, t50)
-    t54 = t53 if t51 else t52
-    t55 = (fsub(t50, fsub(t53, t52)) if t51 else f32(0.0)) if fsub(t54, t54) == f32(0.0) else f32(0.0)
-    return t54, t55
+    t35 = fsub(s0_l, fsub(t33, s0)) if t32 else f32(0.0)
+    t36 = fdiv(f32(1.0), p)
+    t37 = fadd(t36, f32(-1.0))
+    t38 = fsub(t37, t36)
+    t39 = inverse(p)
+    t40 = fmul(fsub(libdevice.fmaf(-t36, p, f32(1.0)), fmul(t36, p_l)), t39)
+    t41 = fadd(fadd(fsub(t36, fsub(t37, t38)), fsub(f32(-1.0), t38)), t40)
+    t42 = fsub(t41, t41) == f32(0.0)
+    t43 = fadd(t37, t41)
+    t44 = t43 if t42 else t37
+    t45 = fsub(t41, fsub(t43, t37)) if t42 else f32(0.0)
+    t46 = f32(0.0) if t31 else powf_sum(t34, t35, t44, t45)
+    t47 = fdiv(t46, p)
+    t48 = fadd(libdevice.fmaf(-t47, p, t46), f32(0.0) if t31 else powf_sum_low(t34, t35, t44, t45))
+    t49 = f32(0.0) if t1 else f32(0.0) if t2 else fmul(fsub(t48, fmul(t47, p_l)), t39) if t25 else f32(0.0)
+    t50 = fsub(t49, t49) == f32(0.0)
+    t51 = e4 if t1 else e3 if t2 else t47 if t25 else f32(0.0)
+    t52 = fadd(t51, t49)
+    t53 = t52 if t50 else t51
+    t54 = (fsub(t49, fsub(t52, t51)) if t50 else f32(0.0)) if fsub(t53, t53) == f32(0.0) else f32(0.0)
+    return t53, t54
 
 
 # e8 = log(m0)
@@ -40687,21 +40696,21 @@ def vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D1, y2_D1_l):
     t3 = libdevice.fabsf(y2_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fadd(y2_D1, y2_D1_l) if fsub(y2_D1_l, y2_D1_l) == f32(0.0) else y2_D1
-    t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
-    t15 = fmul(t12, t14)
-    t16 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t17 = fmul(fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t16), t14)
-    t18 = fadd(libdevice.fmaf(t12, t14, -t15), t17)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum(t5, t6, t12, t13)
+    t15 = fadd(y2_D1, y2_D1_l) if fsub(y2_D1_l, y2_D1_l) == f32(0.0) else y2_D1
+    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
+    t17 = fmul(t14, t16)
+    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
     t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t15, t19
+    return t17, t19
 
 
 # s5 = p*s4*s5_of
@@ -40726,21 +40735,21 @@ def vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l):
     t3 = libdevice.fabsf(y1_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fadd(y1_D1, y1_D1_l) if fsub(y1_D1_l, y1_D1_l) == f32(0.0) else y1_D1
-    t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
-    t15 = fmul(t12, t14)
-    t16 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t17 = fmul(fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t16), t14)
-    t18 = fadd(libdevice.fmaf(t12, t14, -t15), t17)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum(t5, t6, t12, t13)
+    t15 = fadd(y1_D1, y1_D1_l) if fsub(y1_D1_l, y1_D1_l) == f32(0.0) else y1_D1
+    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
+    t17 = fmul(t14, t16)
+    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
     t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t15, t19
+    return t17, t19
 
 
 # s7 = p*s6*s7_of
@@ -40765,21 +40774,21 @@ def vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l):
     t3 = libdevice.fabsf(y0_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = fadd(p, f32(-1.0))
-    t7 = fsub(t6, p)
-    t8 = fadd(fadd(fsub(p, fsub(t6, t7)), fsub(f32(-1.0), t7)), p_l)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t6, t8)
-    t11 = t10 if t9 else t6
-    t12 = libdevice.powf(t5, t11)
-    t13 = fadd(y0_D1, y0_D1_l) if fsub(y0_D1_l, y0_D1_l) == f32(0.0) else y0_D1
-    t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
-    t15 = fmul(t12, t14)
-    t16 = fmul(t12, fmul(fsub(t8, fsub(t10, t6)) if t9 else f32(0.0), libdevice.logf(t5)))
-    t17 = fmul(fadd(fmul(t12, fmul(t11, fdiv(fsub(t1, fsub(t4, t3)) if t2 else f32(0.0), t5))), t16), t14)
-    t18 = fadd(libdevice.fmaf(t12, t14, -t15), t17)
+    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
+    t7 = fadd(p, f32(-1.0))
+    t8 = fsub(t7, p)
+    t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t14 = powf_sum(t5, t6, t12, t13)
+    t15 = fadd(y0_D1, y0_D1_l) if fsub(y0_D1_l, y0_D1_l) == f32(0.0) else y0_D1
+    t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
+    t17 = fmul(t14, t16)
+    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
     t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t15, t19
+    return t17, t19
 
 
 # s9 = p*s8*s9_of
