@@ -74,13 +74,17 @@ def by_hyperbolic_sine(left: Expr, right: Expr) -> str:
 
 
 def by_derivative(left: Expr, right: Expr) -> str:
-    """Equal derivatives in one variable, and equal values at one exact point of it."""
+    """Equal derivatives in one variable after the other, and equal values at one exact point of each."""
     difference = prove_normal.plain(left) - prove_normal.plain(right)
-    variable = min(difference.free_symbols, key=lambda s: s.name)
-    _need(prove_normal.equal(sp.diff(difference, variable), sp.S.Zero), f"the derivatives in {variable} differ")
-    point = 1 if variable.is_positive else 0
-    _need(difference.subs(variable, point) == 0, f"the values at {variable} = {point} differ")
-    return f"equal derivatives in {variable}, equal values at {variable} = {point}"
+    shown: list[str] = []
+    while difference != 0:
+        _need(bool(difference.free_symbols), f"the values at {' and '.join(shown)} differ")
+        variable = min(difference.free_symbols, key=lambda s: s.name)
+        _need(prove_normal.equal(sp.diff(difference, variable), sp.S.Zero), f"the derivatives in {variable} differ")
+        point = 1 if variable.is_positive else 0
+        difference = difference.subs(variable, point)
+        shown.append(f"{variable} = {point}")
+    return f"equal derivatives in {', '.join(s.split()[0] for s in shown)}, equal values at {', '.join(shown)}"
 
 
 def by_sides(left: Expr, right: Expr) -> str:
@@ -106,14 +110,21 @@ def _ordered(expression: Expr) -> Expr:
 
 
 def by_order(left: Expr, right: Expr) -> str:
-    """Split two variables by which is larger, so that ``maximum`` and the absolute difference resolve."""
+    """Split two variables by which is larger, so that ``maximum``, the absolute difference and its sign resolve.
+
+    Where they are equal the sides are compared too, if both are defined; points of the domain are where that is asked.
+    """
     first, second = sorted((left - right).free_symbols, key=lambda s: s.name)
-    gap = Symbol("gap", nonnegative=True)
-    for larger, smaller in ((first, second), (second, first)):
+    for larger, smaller, gap in (
+        (first, second, Symbol("gap", positive=True)),
+        (second, first, Symbol("gap", positive=True)),
+        (first, second, sp.S.Zero),
+    ):
         top = smaller + gap
         moved = (side.xreplace({larger: top}) for side in (left, right))
-        resolved = (e.replace(maximum, lambda *_, t=top: t).replace(minimum, lambda *_, s=smaller: s) for e in moved)
-        by_exponentiating(*resolved)
+        resolved = [e.replace(maximum, lambda *_, t=top: t).replace(minimum, lambda *_, s=smaller: s) for e in moved]
+        if not any(prove_normal.plain(e).has(sp.zoo, sp.nan) for e in resolved):
+            by_exponentiating(*resolved)
     return "one normal form for each order of the two variables"
 
 

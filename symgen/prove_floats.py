@@ -101,7 +101,7 @@ def in_float64(e: Expr, point: dict[Symbol, float]) -> float:
     if e.is_Symbol:
         return point[e]
     if e.is_number:
-        return float(e)
+        return _to_float(value(e, {})) if e.atoms(sp.Function) else float(e)
     if e.is_Add:
         return sum(in_float64(a, point) for a in e.args)
     if e.is_Mul or e.is_Pow:

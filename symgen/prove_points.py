@@ -36,6 +36,7 @@ KEPT: dict[str, Callable[[Any], bool]] = {
     "nonnegative": lambda x: x >= 0,
     "negative": lambda x: x < 0,
     "nonpositive": lambda x: x <= 0,
+    "not zero": lambda x: x != 0,
     "a real exponent": lambda x: not x.is_Integer,
     "number below 2": lambda x: x < 2,
 }
@@ -143,10 +144,15 @@ def _computed(e: Expr, known: dict[Expr, Any]) -> Any:
     if e.is_Mul:
         return reduce(mul, arguments)
     if e.is_Pow:
-        return arguments[0] ** int(e.exp) if e.exp.is_Integer else arguments[0] ** arguments[1]
+        return _power(arguments[0], int(e.exp)) if e.exp.is_Integer else arguments[0] ** arguments[1]
     if type(e) not in _FUNCTIONS:
         raise UnknownFunctionError(f"no value for {type(e).__name__} in {e}")
     return _FUNCTIONS[type(e)](*arguments)
+
+
+def _power(base: Any, exponent: int) -> Any:
+    """An integer power; of a ball around zero, which has no logarithm, by multiplication."""
+    return reduce(mul, [base] * exponent) if exponent > 0 and base.contains(0) else base**exponent
 
 
 def _rational(number: Any) -> Any:

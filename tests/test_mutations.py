@@ -76,6 +76,7 @@ def _endless(rule):
 OUTSIDE = {
     "not a number": (sp.Integer(7), sp.sqrt(2)),
     "not an integer": (sp.Integer(3),),
+    "of several operands": (sp.Rational(3, 2),),
     "number": (sp.Symbol("any", positive=True),),
     "number below 2": (sp.Integer(5), sp.Symbol("any", positive=True)),
 }

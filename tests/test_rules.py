@@ -32,7 +32,7 @@ def fresh(rule):
         asked = {c for s, c in rule.domain if s == variable}
         if "number" in asked:
             chosen[variable] = S(3) if variable == a else S(7)
-        elif variable == u and any(e == u - v and c != "of several operands" for e, c in rule.domain):
+        elif variable == u and any(e == u - v and c != "not zero" for e, c in rule.domain):
             chosen[variable] = Symbol("of_v", real=True) + Rational(3, 2)
         elif "written without minus" in asked:
             chosen[variable] = Symbol(f"of_{variable}", real=True)

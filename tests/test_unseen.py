@@ -13,10 +13,11 @@ from symgen.spec import Op
 from tests.unseen.measure import Measured, corpus, measured
 
 SHARE = 0.95
-OPTIONS = ("options", "scales")  # files of formulas with free options
+OPTIONS = ("options", "scales", "windows")  # files of formulas with free options
 SAMPLE = (
     "logish", "rootsig", "barron_half", "wing", "log_gap", "exprel", "isru_free", "asin_remainder", "tanh_shrink_free",
     "softsign_power", "kappa_exp", "logistic_bump", "brier_logit",
+    "soft_threshold_free", "atan_window", "inverse_softplus",
 )  # fmt: skip
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from sympy import atan, cos, sin, tan
 
 from symgen.rules.rule import Rule, u, v
+from symgen.vocabulary import hypot
 
+_APART = ((u * v, "of several operands"),)
 _SHIFTED = ((u - v, "number"), (u, "not a number"))
 
 RECOGNIZE = (
@@ -29,4 +31,6 @@ STABILIZE = (
     Rule("atan-step", atan(u) - atan(v), atan((u - v) / (1 + u * v)),
          "stabilize", "no difference of near equals", "derivative", "DLMF 4.24",
          ((u - v, "positive"), (u - v, "number below 2"))),
+    Rule("atan-apart", atan(u) - atan(v), 2 * atan((u - v) / (1 + u * v + hypot(1 + u * v, u - v))),
+         "stabilize", "no difference of near equals, whatever the angle", "derivative", "DLMF 4.24", _APART),
 )

@@ -10,7 +10,7 @@ from symgen.vocabulary import log1mexp, log1p, sech2, sigmoid, softplus, tanh
 
 _POSITIVE_FACTOR = ((a, "positive"),)
 _ONE_SIGN = ((u, "written without minus"),)
-_APART = ((u - v, "of several operands"),)
+_APART = ((u * v, "of several operands"),)
 
 RECOGNIZE = (
     Rule("tanh-intro-double", (exp(2 * u) - 1) / (exp(2 * u) + 1), tanh(u),

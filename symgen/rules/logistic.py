@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sympy import Abs, Expr, Symbol, exp, log, sign
 
-from symgen.heads import maximum
+from symgen.heads import maximum, minimum
 from symgen.rules.rule import Procedure, Rule, a, b, u, v
 from symgen.vocabulary import expm1, log1mexp, log1p, log_mixture, sigmoid, softplus, tanh
 
@@ -12,7 +12,7 @@ _POSITIVE_FACTOR = ((a, "positive"),)
 _TWO_NUMBERS = ((a, "positive"), (b, "positive"), (a, "number"), (b, "number"))
 
 _STEP = ((u - v, "positive"), (u - v, "number"))
-_APART = ((u - v, "of several operands"),)
+_APART = ((u * v, "of several operands"),)
 
 RECOGNIZE = (
     Rule("sigmoid-intro", 1 / (1 + exp(-u)), sigmoid(u),
@@ -46,6 +46,9 @@ RECOGNIZE = (
          "recognize", "no overflow of either exponential", "exponentiate", "Blanchard, Higham and Higham 2021"),
     Rule("log1mexp-intro", log(a - a * exp(u)), log(a) + log1mexp(-u),
          "recognize", "no cancellation under the logarithm", "exponentiate", "Maechler 2012", _POSITIVE_FACTOR),
+    Rule("log-expm1", log(a * expm1(u)), u + log1mexp(u) + log(a),
+         "recognize", "no overflow of the exponential", "exponentiate", "Maechler 2012",
+         ((a, "positive"), (u, "positive"))),
     Rule("log-difference-exp", log(exp(u) - exp(v)), u + log1mexp(u - v),
          "recognize", "no cancellation under the logarithm", "exponentiate", "PyTensor, logdiffexp_to_log1mexpdiff"),
 )
@@ -62,11 +65,15 @@ STABILIZE = (
          "stabilize", "no difference of near equals, and no overflow where they are far apart", "exponential",
          "definition of sigmoid", _APART),
     Rule("logistic-density-apart", sigmoid(u) * sigmoid(-u) - sigmoid(v) * sigmoid(-v),
-         (sigmoid(u) - sigmoid(v)) * (sigmoid(-u) - sigmoid(v)),
-         "stabilize", "differences that are stable instead of one of near equals", "exponential",
-         "definition of sigmoid", ((u + v, "of several operands"),)),
+         -tanh((u - v) / 2) * tanh((u + v) / 2) * (sigmoid(u) * sigmoid(-v) + sigmoid(v) * sigmoid(-u))
+         * (sigmoid(u) * sigmoid(v) + sigmoid(-u) * sigmoid(-v)),
+         "stabilize", "no difference of near equals", "exponential", "definition of sigmoid", _APART),
     Rule("softplus-step", softplus(u) - softplus(v), log1p(expm1(u - v) * sigmoid(v)),
          "stabilize", "no difference of near equals", "exponentiate", "definition of softplus", _STEP),
+    Rule("softplus-apart", softplus(u) - softplus(v),
+         sign(u - v) * softplus(Abs(u - v) + log1mexp(Abs(u - v)) - softplus(-minimum(u, v))),
+         "stabilize", "no difference of near equals, nor of two large numbers", "order", "definition of softplus",
+         (*_APART, (u - v, "not zero"))),
     Rule("log-sum-exp-max", v + softplus(u - v), maximum(u, v) + softplus(-Abs(u - v)),
          "stabilize", "nothing cancels against the smaller one", "order", "Blanchard, Higham and Higham 2021"),
     Rule("softplus-reflect", softplus(u) - u, softplus(-u),

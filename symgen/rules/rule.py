@@ -26,33 +26,35 @@ CONDITIONS: dict[str, Callable[[Any], bool]] = {
     # a power with it as exponent is real for no negative base, which a definition on all of its domain then never has
     "a real exponent": lambda e: not e.is_integer,
     "of several operands": lambda e: len(e.free_symbols) > 1,
+    # as an expression: at points where it is zero IEEE arithmetic has to give the limit, as 0 * softplus(-inf) does
+    "not zero": lambda e: not e.is_zero,
     "number below 2": lambda e: bool(e.is_number and e < 2),
     # chooses one of u and -u, so that an odd or even head has one spelling; any real number satisfies it in a proof
     "written without minus": lambda e: bool((-e).could_extract_minus_sign()),
 }
 
 def replacement(e: Expr, bindings: dict[Symbol, Expr]) -> Expr:
-    """An expression in the variables with what they stand for; of a difference of two what is left multiplied out.
+    """An expression in the variables with what they stand for; of two added or subtracted what is left multiplied out.
 
     Example:
         >>> k, x = sp.symbols("k x", real=True)
         >>> replacement(sp.tanh(u - v), {u: k * (x + 1), v: k * (x - 1)})
         tanh(2*k)
     """
-    shorter = {d: found for d in _differences(e) if (found := _multiplied_out(d, bindings)) is not None}
+    shorter = {d: found for d in _pairs(e) if (found := _multiplied_out(d, bindings)) is not None}
     return e.xreplace({**shorter, **bindings})
 
 
 @lru_cache(maxsize=1024)
-def _differences(e: Expr) -> tuple[Expr, ...]:
-    """The differences of two variables in an expression."""
+def _pairs(e: Expr) -> tuple[Expr, ...]:
+    """The sums and differences of two variables in an expression, or of halves of them."""
     sums = (s for s in e.atoms(sp.Add) if len(s.args) == 2)
-    return tuple(s for s in sums if sum(t in VARIABLES for t in s.args) == sum(-t in VARIABLES for t in s.args) == 1)
+    return tuple(s for s in sums if all(t.as_coeff_Mul()[1] in VARIABLES for t in s.args))
 
 
-def _multiplied_out(difference: Expr, bindings: dict[Symbol, Expr]) -> Expr | None:
-    """A difference, if an operand drops out of it: ``k (x + 1) - k (x - 1)`` is ``2 k``."""
-    whole = difference.xreplace(bindings)
+def _multiplied_out(pair: Expr, bindings: dict[Symbol, Expr]) -> Expr | None:
+    """A sum or difference, if an operand drops out of it: ``k (x + 1) - k (x - 1)`` is ``2 k``."""
+    whole = pair.xreplace(bindings)
     found = sp.expand_mul(whole)
     return found if len(found.free_symbols) < len(whole.free_symbols) else None
 
