@@ -55,7 +55,7 @@ def test_reduced_losses_are_those_of_the_processor(loss, device_array, executed)
 
 def test_sums_are_the_same_at_every_run_and_for_every_alignment(loss, device_array, executed):
     kernel = executed(loss, (9, 0))
-    options, x = required(kernel), inputs(kernel, 2500)
+    options, x = {**required(kernel), "reduction": "mean"}, inputs(kernel, 2500)
     arrays = list(map(device_array, x))
     shifted = [device_array(np.concatenate([v[:1], v])[1:]) for v in x]
     first = kernel(*arrays, **options).memory
@@ -69,12 +69,12 @@ def test_gradients_of_a_mean_are_those_of_the_processor(loss, device_array, exec
     for size in FEW:
         x = inputs(kernel, size)
         arrays = list(map(device_array, x))
-        value, slopes = kernel.value_and_grad(*arrays, **options)
-        wanted, true = plain.value_and_grad(*map(wide, x), **options)
+        value, slopes = kernel.value_and_grad(*arrays, **options, reduction="mean")
+        wanted, true = plain.value_and_grad(*map(wide, x), **options, reduction="mean")
         np.testing.assert_allclose(value.memory, wanted, rtol=0, atol=allowed(plain, x, options, wanted))
         for slope, truth in zip(listed(slopes), listed(true), strict=True):
             np.testing.assert_allclose(slope.memory, truth, rtol=16 * ROUNDING, atol=16 * ROUNDING / size)
-        again = listed(kernel.grad(*arrays, **options))
+        again = listed(kernel.grad(*arrays, **options, reduction="mean"))
         assert all(np.array_equal(a.memory, b.memory) for a, b in zip(again, listed(slopes), strict=True))
 
 
