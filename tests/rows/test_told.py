@@ -14,6 +14,7 @@ from symgen.program import Program, Stage
 from symgen.rows.derive import derive
 from symgen.rows.doubt import doubtful, doubts
 from symgen.rows.indices import index, read
+from symgen.rows.precision import Facts
 from symgen.rows.schedule import Schedule, _schedule
 from symgen.rows.simulate import run
 from symgen.rows.told import entry_of, told_apart
@@ -72,7 +73,7 @@ def test_a_sum_over_rows_is_only_added_to() -> None:
 
 
 def schedule(made: Program) -> Schedule:
-    return _schedule("test", made, "f32", PLAIN)
+    return _schedule("test", made, "f32", PLAIN, Facts())
 
 
 def test_a_position_that_no_row_has_is_not_written() -> None:
