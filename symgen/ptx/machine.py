@@ -28,9 +28,9 @@ TYPE = r"\.(?P<type>[busf](?:8|16|32|64))"
 
 @dataclass
 class Machine:
-    """The state of a run; `noise` gives for a number of threads the shares in [-1, 1] of the bounds by which
+    """The state of a run.
 
-    approximations err, or None.
+    `noise` gives for a number of threads the shares in [-1, 1] of the bounds by which approximations err, or None.
     """
 
     grid: Grid

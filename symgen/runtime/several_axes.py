@@ -43,7 +43,7 @@ def _joined(method: str, run: Run, caller: RowCaller, args: tuple[Any, ...], kwa
     leading = LEADING.get(method, "")
     _check_rows(name, caller, kwargs)
     shape, axis = kwargs.pop(SHAPE, None), kwargs.pop("axis", kwargs.pop("dim", -1))
-    keepdims = bool(kwargs.pop("keepdims", kwargs.pop("keepdim", False)))
+    keepdims = function.drops_axis and bool(kwargs.pop("keepdims", kwargs.pop("keepdim", False)))
     binder = caller._binders[leading]
     more = {k: v for k, v in kwargs.items() if binder.aliases.get(k, k) not in binder.index}
     values = binder.bind(name, args, {k: v for k, v in kwargs.items() if k not in more}, {})
@@ -102,7 +102,7 @@ class Row:
 
     def value(self, array: Any, keepdims: bool) -> Any:
         """A result, which has the row or a number for it."""
-        if np.shape(array) == (*self.batch, math.prod(self.lengths)) and np.shape(array) != self.batch:
+        if np.shape(array) != self.batch:
             return self.split(array)
         return np.expand_dims(array, self.places) if keepdims else array
 
@@ -126,6 +126,9 @@ def _check_rows(name: str, caller: RowCaller, kwargs: Mapping[str, Any]) -> None
         raise TypeError(f"{name}(): axis must be an integer, as this axis is taken in parts")
     if SHAPE in kwargs and ("axis" in kwargs or "dim" in kwargs):
         raise TypeError(f"{name}() takes {SHAPE} or axis, not both")
+    for own, other in (("axis", "dim"), ("keepdims", "keepdim")):
+        if own in kwargs and other in kwargs:
+            raise TypeError(f"{name}() got multiple values for argument {own!r}, which {other!r} is another name of")
     if kwargs.get("out") is not None:
         raise TypeError(f"{name}(): out is not supported along several axes")
 

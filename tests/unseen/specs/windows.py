@@ -1,4 +1,5 @@
-"""Windows, clamps and differences with options."""
+"""Windows, clamps and differences whose edges are options: what algebra loses where operands are an option apart."""
+
 from symgen.spec import Real, Tensor, activation, atan, cos, cosh, erf, exp, log, loss, pi, sin, sinh, sqrt, tanh
 
 
