@@ -6,6 +6,7 @@ import sympy as sp
 from sympy import Rational, S, Symbol, exp, log, sqrt
 
 from symgen import prove_points
+from symgen.heads import maximum, minimum
 from symgen.prove import (
     SAMPLED,
     Proof,
@@ -15,6 +16,7 @@ from symgen.prove import (
     by_derivative,
     by_free_parameter,
     by_instances,
+    by_order,
     prove,
     prove_head,
     prove_identity,
@@ -75,6 +77,24 @@ def test_derivative_and_point_prove_what_a_normal_form_cannot():
     assert "equal derivatives in p" in by_derivative(sp.atan(p) + sp.atan(1 / p), sp.pi / 2)
     with pytest.raises(TacticError, match="values at p = 1 differ"):
         by_derivative(sp.atan(p) + sp.atan(1 / p), sp.pi / 3)
+
+
+def test_derivatives_are_compared_in_every_variable():
+    """A difference that does not depend on one variable may still depend on the other."""
+    half = (u - v) / (1 + u * v + sqrt((1 + u * v) ** 2 + (u - v) ** 2))
+    assert "equal derivatives in u, v" in by_derivative(sp.atan(u) - sp.atan(v), 2 * sp.atan(half))
+    with pytest.raises(TacticError, match="derivatives in v differ"):
+        by_derivative(sp.atan(u) + sp.atan(v), sp.atan(u) + v)
+    with pytest.raises(TacticError, match="values at u = 0 and v = 0 differ"):
+        by_derivative(sp.atan(u) - sp.atan(v), 2 * sp.atan(half) + 1)
+
+
+@pytest.mark.parametrize("wrong", [u, v, (u + v) / 2, maximum(u, v) + sp.sign(u - v), minimum(u, v)])
+def test_an_order_is_proved_both_ways(wrong):
+    """What is right where u is the larger one, where v is, or where both are equal, is not enough."""
+    by_order(maximum(u, v), (u + v + sp.Abs(u - v)) / 2)
+    with pytest.raises(TacticError):
+        by_order(maximum(u, v), wrong)
 
 
 def test_a_shift_is_proved_by_its_free_parameter():
