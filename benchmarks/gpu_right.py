@@ -12,7 +12,6 @@ import numpy as np
 import symgen.functional as F
 from benchmarks.gpu_calls import autograd, operands, peer, settings, value_and_gradient
 from symgen.cuda_code import CAPABILITIES, DeviceArray, Simulator, compile_ptx, figures, simulated
-from symgen.ptx import parse
 
 SWEEP = 2**24  # float32 inputs at a time in the exhaustive sweep
 TITLES = ("value", "gradient", "second derivative")
@@ -45,7 +44,7 @@ def _static(name: str, capability: tuple[int, int]) -> Iterator[tuple[str, Any]]
     arrays = {k: DeviceArray(v) for k, v in operands(name, 4096).items()}
     value_and_gradient(simulated(getattr(F, name).cuda, recorder), arrays, settings(name), DeviceArray)
     for title, text in recorder.texts.items():
-        f = figures(parse(text))
+        f = figures(text)
         numbers = {"instructions": f.instructions, "float64": f.double, "local": f.local, "wide": f.wide}
         yield title, {**numbers, "sha256": hashlib.sha256(text.encode()).hexdigest()}
 

@@ -8,6 +8,7 @@ is installed.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import math
@@ -82,12 +83,18 @@ def points(case: Case, dtype: str) -> np.ndarray:
     with np.errstate(over="ignore"):
         thin = 1 if dtype == "float32" and case.base else 3
         found = grid(-np.inf, np.inf, thin).astype(form.dtype).astype(np.float64)
-    around = ulp.neighbourhood(kinks(case.expression, case.symbol, dict(case.parameters)), 8, dtype)
+    around = ulp.neighbourhood(_kinks(case.expression, case.symbol, case.parameters), 8, dtype)
     found = np.unique(np.concatenate([found, around]))
     # within a rounding of the largest float64, libdevice's hypot overflows
     inside: np.ndarray = (np.abs(found) < 0.999 * form.max) & ulp.inside(found, case.limits)
     kept: np.ndarray = found[inside]
     return kept
+
+
+@functools.lru_cache(maxsize=256)
+def _kinks(expression: Any, symbol: Any, parameters: tuple[tuple[str, Any], ...]) -> tuple[float, ...]:
+    """Those of a formula, which are searched once for all dtypes and orders."""
+    return kinks(expression, symbol, dict(parameters))
 
 
 def beside_roots(truth: np.ndarray) -> np.ndarray:

@@ -10,12 +10,13 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -41,9 +42,14 @@ class Intermediate:
 
         if capability not in self.made:
             options = {**self.options, "arch": f"compute_{capability[0]}{capability[1]}"}
-            text: bytes = nvvm.compile_ir(list(self.modules), **options)
+            with mock.patch.object(nvvm.CompilationUnit, "verify", _verified) if self.made else nullcontext():
+                text: bytes = nvvm.compile_ir(list(self.modules), **options)
             self.made[capability] = text.decode().strip("\0").strip()
         return self.made[capability]
+
+
+def _verified(_: Any) -> None:
+    """What was found right for one architecture is not looked at again for another."""
 
 
 @functools.lru_cache(maxsize=64)
@@ -63,6 +69,50 @@ def compile_ptx(kernel: Any, signature: tuple[Any, ...], capability: tuple[int, 
     return intermediate(kernel, signature).ptx(capability)
 
 
+@dataclass(frozen=True)
+class Figures:
+    """What the text of a kernel tells without running it."""
+
+    instructions: int
+    double: int  # instructions on float64
+    local: int  # accesses to local memory
+    wide: int  # accesses of 16 bytes
+    opcodes: Mapping[str, int]
+
+
+@functools.lru_cache(maxsize=4)
+def figures(text: str) -> Figures:
+    """The static figures of a kernel, of its PTX."""
+    opcodes = ptx.opcodes(text)
+    wide = re.compile(r"(?:ld|st)\.global.*\.(?:v4\.[busf]32|v2\.[busf]64)")
+    return Figures(
+        instructions=opcodes.total(),
+        double=sum(n for name, n in opcodes.items() if re.search(r"\.f64\b", name)),
+        local=sum(n for name, n in opcodes.items() if re.match(r"(?:ld|st)\.local", name)),
+        wide=sum(n for name, n in opcodes.items() if wide.match(name)),
+        opcodes=opcodes,
+    )
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The PTX of a kernel, which is read to its end when it first runs.
+
+    Attributes:
+        text: all of it; what follows its head is mostly the same for several architectures, and counted once.
+    """
+
+    text: str
+
+    @functools.cached_property
+    def kernel(self) -> ptx.Kernel:
+        return ptx.parse(self.text)
+
+    @property
+    def figures(self) -> Figures:
+        return figures(self.text.partition(".address_size")[2])
+
+
 @dataclass
 class Simulator(Emulated):
     """Stands in for a driver: launches run in the interpreter, on arrays whose address is one of main memory.
@@ -79,7 +129,7 @@ class Simulator(Emulated):
     error: float = 0.0
     runs: list[ptx.Run] = field(default_factory=list)
     keys: list[Any] = field(default_factory=list)
-    kernels: dict[Any, ptx.Kernel] = field(default_factory=dict)
+    kernels: dict[Any, Listing] = field(default_factory=dict)
 
     @property
     def launched(self) -> Any:
@@ -92,12 +142,12 @@ class Simulator(Emulated):
         if key not in self.kernels:
             self.kernels[key] = self.compiled(kernel, signature)
         values = [_memory(a) if isinstance(a, View) else a for a in arguments]
-        self.runs.append(ptx.launch(self.kernels[key], blocks, THREADS, values, error=self.error))
+        self.runs.append(ptx.launch(self.kernels[key].kernel, blocks, THREADS, values, error=self.error))
         self.keys.append(key)
 
-    def compiled(self, kernel: Any, signature: tuple[Any, ...]) -> ptx.Kernel:
+    def compiled(self, kernel: Any, signature: tuple[Any, ...]) -> Listing:
         """A kernel before it first runs."""
-        return ptx.parse(compile_ptx(kernel, signature, self.capability))
+        return Listing(compile_ptx(kernel, signature, self.capability))
 
 
 class DeviceArray:
@@ -178,27 +228,3 @@ def assemble(text: str, capability: tuple[int, int] = (9, 0)) -> Machine | None:
     registers = re.search(r"Used (\d+) registers", said)
     assert registers is not None, said
     return Machine(int(registers[1]), stack, stores + loads)
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What the text of a kernel tells without running it."""
-
-    instructions: int
-    double: int  # instructions on float64
-    local: int  # accesses to local memory
-    wide: int  # accesses of 16 bytes
-    opcodes: Mapping[str, int]
-
-
-def figures(kernel: ptx.Kernel) -> Figures:
-    """The static figures of a kernel."""
-    opcodes = Counter(i.opcode for i in kernel.code)
-    wide = re.compile(r"(?:ld|st)\.global.*\.(?:v4\.[busf]32|v2\.[busf]64)")
-    return Figures(
-        instructions=len(kernel.code),
-        double=sum(n for name, n in opcodes.items() if re.search(r"\.f64\b", name)),
-        local=sum(n for name, n in opcodes.items() if re.match(r"(?:ld|st)\.local", name)),
-        wide=sum(n for name, n in opcodes.items() if wide.match(name)),
-        opcodes=opcodes,
-    )

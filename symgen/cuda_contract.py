@@ -10,13 +10,12 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from symgen import ptx
-from symgen.cuda_code import CAPABILITIES, Figures, Simulator, figures, intermediate
+from symgen.cuda_code import CAPABILITIES, Figures, Listing, Simulator, intermediate
 from symgen.runtime.cuda_arrays import View
 from symgen.runtime.cuda_launch import argument_type
 from symgen.runtime.cuda_rows import FORMATS_OF_ROWS
@@ -150,15 +149,10 @@ def generated(module: str) -> Mapping[str, Generated]:
             for name, given, body in KERNEL.findall(text)}  # fmt: skip
 
 
-def texts(kernel: Any, signature: tuple[Any, ...]) -> dict[tuple[int, int], ptx.Kernel]:
-    """The PTX of a kernel for every architecture; texts that differ in their heads alone are read once."""
-    made, parsed, found = intermediate(kernel, signature), dict[str, ptx.Kernel](), {}
-    for major, minor in CAPABILITIES:
-        text = made.ptx((major, minor))
-        body = text.partition(".address_size")[2]
-        parsed[body] = parsed.get(body) or ptx.parse(text)
-        found[major, minor] = replace(parsed[body], target=f"sm_{major}{minor}")
-    return found
+def texts(kernel: Any, signature: tuple[Any, ...]) -> dict[tuple[int, int], Listing]:
+    """The PTX of a kernel for every architecture."""
+    made = intermediate(kernel, signature)
+    return {capability: Listing(made.ptx(capability)) for capability in CAPABILITIES}
 
 
 class BrokenContractError(AssertionError):
@@ -169,7 +163,7 @@ class BrokenContractError(AssertionError):
 class Inspector(Simulator):
     """A simulator that holds each generated kernel to its contract, for every architecture, before it first runs."""
 
-    def compiled(self, kernel: Any, signature: tuple[Any, ...]) -> ptx.Kernel:
+    def compiled(self, kernel: Any, signature: tuple[Any, ...]) -> Listing:
         """The kernel for this simulator's architecture.
 
         Raises:
@@ -177,7 +171,7 @@ class Inspector(Simulator):
         """
         return self.inspected(kernel, signature)[self.capability]
 
-    def inspected(self, kernel: Any, signature: tuple[Any, ...]) -> Mapping[tuple[int, int], ptx.Kernel]:
+    def inspected(self, kernel: Any, signature: tuple[Any, ...]) -> Mapping[tuple[int, int], Listing]:
         """The kernel for every architecture."""
         module, name = kernel.py_func.__module__, kernel.py_func.__name__
         keys = {capability: (module, name, signature, capability) for capability in CAPABILITIES}
@@ -191,10 +185,10 @@ class Inspector(Simulator):
         return {capability: self.kernels[key] for capability, key in keys.items()}
 
 
-def complaints(kernel: Generated, of: Mapping[tuple[int, int], ptx.Kernel], narrow: bool = False) -> Iterator[str]:
+def complaints(kernel: Generated, of: Mapping[tuple[int, int], Listing], narrow: bool = False) -> Iterator[str]:
     """What of the contract is broken on some architecture."""
     for (major, minor), text in of.items():
-        yield from (f"sm_{major}{minor}: {c}" for c in kernel.broken(figures(text), narrow))
+        yield from (f"sm_{major}{minor}: {c}" for c in kernel.broken(text.figures, narrow))
 
 
 def _is_narrow(signature: tuple[Any, ...]) -> bool:

@@ -13,6 +13,8 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+from symgen import cuda_numba_ir
+
 Modules = tuple[tuple[str, ...], Mapping[str, Any]]
 
 
@@ -58,6 +60,7 @@ def quickly() -> Iterator[None]:
             _without_unread_lifetimes(),
             _renaming_where_a_name_is(),
             _without_collecting(),
+            *cuda_numba_ir.parts(),
         ):
             stack.enter_context(part)
         yield

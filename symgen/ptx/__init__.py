@@ -24,7 +24,7 @@ from symgen.ptx.errors import (
     UnknownPtx,
 )
 from symgen.ptx.launch import Pointer, Run, launch
-from symgen.ptx.parse import Instruction, Kernel, parse
+from symgen.ptx.parse import Instruction, Kernel, opcodes, parse
 
 __all__ = [
     "Counts",
@@ -41,5 +41,6 @@ __all__ = [
     "Uninitialised",
     "UnknownPtx",
     "launch",
+    "opcodes",
     "parse",
 ]

@@ -29,6 +29,7 @@ MEETS = re.compile(r"(?:shfl|vote)\.sync\..*|bar\.warp\.sync")
 BARRIER = re.compile(r"(?:bar|barrier)(?:\.cta)?\.sync(?:\.aligned)?")
 
 Step = Callable[[Machine, Lanes], None]
+EVERYBODY, PREDICATE = slice(None), TYPES["pred"]
 
 
 @cache
@@ -47,6 +48,23 @@ def _is_barrier(opcode: str) -> bool:
     return BARRIER.fullmatch(opcode) is not None
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """One instruction.
+
+    Attributes:
+        instruction: as it was read.
+        step: what it does; None for control flow.
+        last: whether other threads may join behind it.
+        meets: whether it waits for a warp.
+    """
+
+    instruction: Instruction
+    step: Step | None
+    last: bool
+    meets: bool
+
+
 @dataclass
 class Execution:
     """A run under way.
@@ -62,16 +80,14 @@ class Execution:
     limit: int
     place: Array = field(init=False)
     state: Array = field(init=False)
-    steps: tuple[Step | None, ...] = field(init=False)
-    leaders: frozenset[int] = field(init=False)
-    meets: frozenset[int] = field(init=False)
+    decoded: tuple[Decoded, ...] = field(init=False)
+    here: Instruction | None = None
     alone: bool = False
 
     def __post_init__(self) -> None:
         threads = self.machine.grid.threads
         self.place, self.state = np.zeros(threads, np.int64), np.full(threads, RUNNING, np.int8)
-        decoded = _decoded(self.kernel)
-        self.steps, self.leaders, self.meets = decoded.steps, decoded.leaders, decoded.meets
+        self.decoded = _decoded(self.kernel)
 
     def run(self) -> None:
         """Run to the end.
@@ -106,31 +122,39 @@ class Execution:
 
     def _stretch(self, at: int, lanes: Array) -> None:
         """Run some threads until a branch, a barrier, an end, or a place where others may join them."""
+        try:
+            self._steps(at, lanes)
+        except PtxError as error:
+            if error.line or self.here is None:
+                raise
+            raise type(error)(error.reason, self.here.line, self.here.text) from None
+
+    def _steps(self, at: int, lanes: Array) -> None:
         issued, warps = self.machine.memory.counts.instructions, self._warps(lanes)
-        everybody = lanes.size == self.machine.grid.threads
-        while True:
-            if at >= len(self.kernel.code):
-                self.state[lanes] = DONE
-                return
-            if at in self.meets and not self.alone:
+        machine, code, everybody = self.machine, self.decoded, lanes.size == self.machine.grid.threads
+        while at < len(code):
+            decoded = code[at]
+            if decoded.meets and not self.alone:
                 lanes = self._met(at, lanes)
                 if not lanes.size:
                     return
-                warps, everybody = self._warps(lanes), lanes.size == self.machine.grid.threads
-            instruction = self.kernel.code[at]
-            issued[instruction.opcode] += warps
-            held = self._held(instruction, lanes)
-            step = self.steps[at]
+                warps, everybody = self._warps(lanes), lanes.size == machine.grid.threads
+            self.here = here = decoded.instruction
+            issued[here.opcode] += warps
+            held = None if here.guard is None else machine.registers.read(here.guard, PREDICATE, lanes)
             at += 1
-            if step is None:
-                self._control(instruction, at, lanes, held)
+            if decoded.step is None:
+                self._control(here, at, lanes, held)
                 return
-            chosen: Lanes = slice(None) if everybody and held is None else lanes if held is None else lanes[held]
-            if isinstance(chosen, slice) or chosen.size:
-                self._attempt(step, instruction, chosen)
-            if at in self.leaders:
+            if held is not None:
+                if held.any():
+                    decoded.step(machine, lanes[held])
+            else:
+                decoded.step(machine, EVERYBODY if everybody else lanes)
+            if decoded.last:
                 self.place[lanes] = at
                 return
+        self.state[lanes] = DONE
 
     def _warps(self, lanes: Array) -> int:
         """How many warps some threads are of."""
@@ -138,30 +162,21 @@ class Execution:
 
     def _met(self, at: int, lanes: Array) -> Array:
         """Those threads at an instruction for a warp whose warp is there; the others wait for it."""
+        if lanes.size == self.state.size:
+            return lanes
         warp = self.machine.grid.warp
         here = np.zeros(self.state.size, np.bool_)
         here[lanes] = True
-        here |= (self.state == MEETING) & (self.place == at) & np.isin(warp, warp[lanes])
-        elsewhere = (self.state == RUNNING) & ~here
-        parted = here & np.isin(warp, warp[elsewhere])
+        coming = np.zeros(int(warp[-1]) + 1, np.bool_)  # by warp
+        coming[warp[lanes]] = True
+        here |= (self.state == MEETING) & (self.place == at) & coming[warp]
+        elsewhere = np.zeros_like(coming)
+        elsewhere[warp[(self.state == RUNNING) & ~here]] = True
+        parted = here & elsewhere[warp]
         together = here & ~parted
         self.state[parted], self.place[parted] = MEETING, at
         self.state[together] = RUNNING
         return np.flatnonzero(together)
-
-    def _held(self, instruction: Instruction, lanes: Array) -> Array | None:
-        """Which of the threads an instruction runs for; None for all."""
-        if instruction.guard is None:
-            return None
-        return self.machine.registers.read(instruction.guard, TYPES["pred"], lanes)
-
-    def _attempt(self, step: Step, instruction: Instruction, lanes: Lanes) -> None:
-        try:
-            step(self.machine, lanes)
-        except PtxError as error:
-            if error.line:
-                raise
-            raise type(error)(error.reason, instruction.line, instruction.text) from None
 
     def _control(self, instruction: Instruction, after: int, lanes: Array, held: Array | None) -> None:
         """Branches, ends and barriers: where the threads go next, or that they go nowhere."""
@@ -191,25 +206,16 @@ class Execution:
 # -- decoding
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """What the instructions of a kernel do, where others may come to them, and which wait for a warp."""
-
-    steps: tuple[Step | None, ...]
-    leaders: frozenset[int]
-    meets: frozenset[int]
+_KNOWN: WeakKeyDictionary[Kernel, tuple[Decoded, ...]] = WeakKeyDictionary()
 
 
-_KNOWN: WeakKeyDictionary[Kernel, Decoded] = WeakKeyDictionary()
-
-
-def _decoded(kernel: Kernel) -> Decoded:
+def _decoded(kernel: Kernel) -> tuple[Decoded, ...]:
     """The same at every launch of a kernel, most of which execute few of its instructions."""
     found = _KNOWN.get(kernel)
     if found is None:
-        steps = tuple(_step(i) for i in kernel.code)
-        meets = frozenset(k for k, i in enumerate(kernel.code) if _meets(i.opcode))
-        found = _KNOWN[kernel] = Decoded(steps, frozenset(kernel.labels.values()), meets)
+        leaders = frozenset(kernel.labels.values())
+        made = (Decoded(i, _step(i), k in leaders, _meets(i.opcode)) for k, i in enumerate(kernel.code, 1))
+        found = _KNOWN[kernel] = tuple(made)
     return found
 
 
@@ -232,15 +238,18 @@ def _pure(instruction: Instruction, pure: Pure) -> Step:
     if len(sources) != len(pure.sources) or len(targets) > len(pure.results):
         wrong = f"{instruction.opcode} takes {len(pure.sources)} operands here, not {len(sources)}"
         raise UnknownPtx(wrong, instruction.line, instruction.text)
-    taken = tuple(zip(sources, pure.sources, strict=True))
+    taken, given = tuple(zip(sources, pure.sources, strict=True)), tuple(zip(targets, pure.results, strict=False))
+    only = given[0]
 
     def step(machine: Machine, lanes: Lanes) -> None:
-        read = machine.registers.read
+        read, write = machine.registers.read, machine.registers.write
         values = [read(s, kind, lanes) for s, kind in taken]
         noise = (machine.noise(values[0].size),) if pure.noisy else ()
         result = pure.compute(*noise, *values)
-        results = result if isinstance(result, tuple) else (result,)
-        for target, kind, value in zip(targets, pure.results, results, strict=False):
-            machine.registers.write(target, kind, value, lanes)
+        if not isinstance(result, tuple):
+            write(*only, result, lanes)
+            return
+        for (target, kind), value in zip(given, result, strict=False):
+            write(target, kind, value, lanes)
 
     return step

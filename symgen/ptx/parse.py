@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -200,6 +202,17 @@ def parse(text: str) -> Kernel:
     )  # fmt: skip
 
 
+def opcodes(text: str) -> Counter[str]:
+    """How often each instruction stands in a module, whose operands nobody reads.
+
+    Example:
+        >>> opcodes(chr(10).join([".entry k()", "{", "@%p1 bra $L;", "ret;", "}"]))
+        Counter({'bra': 1, 'ret': 1})
+    """
+    found = (_STATEMENT.match(s) for _, s in _statements(text) if s[0] != "." and s[-1] != ":")
+    return Counter(m["opcode"] for m in found if m)
+
+
 def _statements(text: str) -> Iterator[tuple[int, str]]:
     """Labels, directives and instructions without their semicolons, each with the line on which it begins."""
     waiting: list[str] = []
@@ -208,12 +221,13 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
         line = " ".join(raw.partition("//")[0].split())
         if not waiting and line in {"", "{", "}"}:
             continue
-        while not waiting and (label := re.match(r"([$\w]+): ?", line)):
+        while not waiting and ":" in line and (label := re.match(r"([$\w]+): ?", line)):
             yield number, f"{label[1]}:"
             line = line[label.end() :]
         if not line:
             continue
-        line = re.sub(r"^\{ (?=\.)|(?<=;) \}$", "", line)  # a scope with a register of its own
+        if line[0] == "{" or line[-1] == "}":
+            line = re.sub(r"^\{ (?=\.)|(?<=;) \}$", "", line)  # a scope with a register of its own
         if not waiting and line.startswith(".reg") and line.count(";") > 1:
             yield from ((number, part.strip()) for part in line.split(";") if part.strip())
             continue
@@ -245,12 +259,22 @@ def _instruction(line: int, text: str, registers: Collection[str]) -> Instructio
 
 def _split(text: str) -> list[str]:
     """The parts between the commas that stand in no brackets."""
-    return [part.strip() for part in re.split(r",(?![^{]*\})", text) if part.strip()]
+    parts = re.split(r",(?![^{]*\})", text) if "{" in text else text.split(",")
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _operand(text: str, registers: Collection[str]) -> Operand:
     if text in registers:  # a register whose name has no percent sign
         return Register(text)
+    return _known(text) if text[:1] == "%" and "|" not in text else _composed(text, registers)
+
+
+@lru_cache(maxsize=4096)
+def _known(name: str) -> Register:
+    return Register(name)
+
+
+def _composed(text: str, registers: Collection[str]) -> Operand:
     if text.startswith("{"):
         return Vector(tuple(_operand(part, registers) for part in _split(text[1:-1])))
     if text.startswith("["):
@@ -261,8 +285,8 @@ def _operand(text: str, registers: Collection[str]) -> Operand:
         return Address(inner, int(offset or 0))
     if "|" in text:
         return Vector(tuple(_operand(part, registers) for part in text.split("|")))
-    if text.startswith(("%", "!%")):
-        return Register(text.lstrip("!"), text.startswith("!"))
+    if text.startswith("!%"):
+        return Register(text[1:], negated=True)
     if text == "_":
         return Register("_")
     if re.fullmatch(r"-?\d[\w.+-]*", text):

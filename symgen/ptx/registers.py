@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from symgen.ptx.types import BITS, SIGNED, TYPES, Array, Type
 
 Lanes = Array | slice
 CARRY = "%cc"
+PREDICATE = np.dtype(np.bool_)
 
 
 @dataclass(frozen=True)
@@ -58,37 +59,45 @@ class Registers:
     declared: Mapping[str, Type]
     symbols: Mapping[str, int]
     bits: dict[str, Array] = field(default_factory=dict)
+    types: dict[str, Type] = field(default_factory=lambda: {CARRY: TYPES["pred"]})
 
     def type_of(self, name: str) -> Type:
         """The type with which a register was declared."""
-        if name == CARRY:
-            return TYPES["pred"]
+        found = self.types.get(name)
+        return self._declared(name) if found is None else found
+
+    def _declared(self, name: str) -> Type:
         prefix = name if name in self.declared else _prefix(name)
         if prefix not in self.declared:
             raise UnknownPtx(f"the register {name} is not declared")
-        return self.declared[prefix]
+        self.types[name] = self.declared[prefix]
+        return self.types[name]
 
     def read(self, operand: Operand, kind: Type, lanes: Lanes) -> Array:
         """The operand's value for some threads, as an array of the type's values."""
+        if isinstance(operand, Register):
+            held = self.bits.get(operand.name)
+            value = self._special(operand.name, kind) if held is None else held
+            value = value[lanes]
+            if kind.kind == "p":
+                return ~value if operand.negated else value
+            if value.itemsize < kind.size:
+                raise PtxError(f"{operand.name} has {8 * value.itemsize} bits and is read as {kind.name}")
+            narrow = value if value.itemsize == kind.size else value.astype(BITS[kind.size])
+            return narrow.view(kind.dtype)
         if isinstance(operand, Number):
-            return np.broadcast_to(number(operand.text, kind), self._shape(lanes))
-        if isinstance(operand, Symbol):
-            if operand.name not in self.symbols:
-                raise UnknownPtx(f"{operand.name} is declared nowhere")
-            return np.broadcast_to(np.array(self.symbols[operand.name], kind.dtype), self._shape(lanes))
-        if not isinstance(operand, Register):
+            return repeated(operand.text, kind, self._count(lanes))
+        if not isinstance(operand, Symbol):
             raise UnknownPtx(f"an operand of unknown form: {operand}")
-        if operand.name in SPECIAL:
-            value = np.broadcast_to(np.asarray(SPECIAL[operand.name](self.grid)), (self.grid.threads,))
-            return value[lanes].astype(kind.dtype)
-        if operand.name not in self.bits:
-            raise Uninitialised(f"the register {operand.name} is read before anything is written to it")
-        value = self.bits[operand.name][lanes]
-        if kind.kind == "p":
-            return ~value if operand.negated else value
-        if value.itemsize < kind.size:
-            raise PtxError(f"{operand.name} has {8 * value.itemsize} bits and is read as {kind.name}")
-        return value.astype(BITS[kind.size], copy=False).view(kind.dtype)
+        if operand.name not in self.symbols:
+            raise UnknownPtx(f"{operand.name} is declared nowhere")
+        return np.full(self._count(lanes), self.symbols[operand.name], kind.dtype)
+
+    def _special(self, name: str, kind: Type) -> Array:
+        """What a register holds that no instruction has written, for all threads."""
+        if name not in SPECIAL:
+            raise Uninitialised(f"the register {name} is read before anything is written to it")
+        return np.broadcast_to(np.asarray(SPECIAL[name](self.grid)), (self.grid.threads,)).astype(kind.dtype)
 
     def write(self, operand: Operand, kind: Type, values: Array, lanes: Lanes) -> None:
         """Store values of a type; a wider register gets the sign or zeros above."""
@@ -98,25 +107,36 @@ class Registers:
             return
         declared = self.type_of(operand.name)
         if declared.kind == "p":
-            raw, dtype = values, np.dtype(np.bool_)
+            raw, dtype = values, PREDICATE
         elif declared.size < kind.size:
             raise PtxError(f"{operand.name} has {8 * declared.size} bits and is written as {kind.name}")
+        elif values.itemsize == declared.size and (kind.kind != "s" or values.dtype.kind in "iu"):
+            raw = values.view(dtype := BITS[declared.size])
         else:
             dtype = BITS[declared.size]
             whole = values.astype(SIGNED[declared.size]) if kind.kind == "s" else values
             raw = np.ascontiguousarray(whole).view(BITS[whole.itemsize])
-        if operand.name not in self.bits:
-            self.bits[operand.name] = np.zeros(self.grid.threads, dtype)
-        self.bits[operand.name][lanes] = raw
+        held = self.bits.get(operand.name)
+        if held is None:
+            held = self.bits[operand.name] = np.zeros(self.grid.threads, dtype)
+        held[lanes] = raw
 
-    def _shape(self, lanes: Lanes) -> tuple[int]:
-        return (self.grid.threads if isinstance(lanes, slice) else lanes.size,)
+    def _count(self, lanes: Lanes) -> int:
+        return self.grid.threads if isinstance(lanes, slice) else lanes.size
 
 
 @cache
 def _prefix(name: str) -> str:
     """A register's name without its number."""
     return re.sub(r"\d+$", "", name)
+
+
+@lru_cache(maxsize=4096)
+def repeated(text: str, kind: Type, count: int) -> Array:
+    """A number for some threads, never to be written to."""
+    found = np.full(count, number(text, kind))
+    found.flags.writeable = False
+    return found
 
 
 @cache

@@ -18,6 +18,8 @@ from .cuda import KEPT
 from .device import core, dadd, fadd, load, thread, u32
 from .device_sums import ALL, CELLS, WARPS, dplus, fplus, threads
 
+KEPT64 = KEPT // 2  # by a name: Numba wants the size of an array to be a constant, which a quotient is not
+
 
 @cuda.jit(device=True, inline="always")
 def warp_row() -> Any:
@@ -72,7 +74,7 @@ def fkept() -> Any:
 
 @cuda.jit(device=True, inline="always")
 def dkept() -> Any:
-    return cuda.shared.array(KEPT // 2, types.float64)
+    return cuda.shared.array(KEPT64, types.float64)
 
 
 warp_width, block_width = np.uint32(32), np.uint32(32 * WARPS)  # how many threads are on a row

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from symgen import certify_cuda
-from symgen.cuda_code import CAPABILITIES, assemble, compile_ptx, ptxas
+from symgen.cuda_code import CAPABILITIES, assemble, ptxas
 from symgen.cuda_contract import (
     OF_POWER,
     POWER,
@@ -87,8 +87,9 @@ def test_machine_code_spills_nothing(function, simulated):
     own = device._caller.function
     chosen = [k for k in kernels(device) if ASSEMBLED.match(k.name) and not k.slow]
     for i, kernel in enumerate(chosen):
+        made = device._driver.inspected(kernel.kernel, kernel.signature(own))
         for capability in CAPABILITIES if i == 0 else CAPABILITIES[1:2]:
-            code = assemble(compile_ptx(kernel.kernel, kernel.signature(own), capability), capability)
+            code = assemble(made[capability].text, capability)
             assert (code.stack, code.spilled) == (0, 0), (kernel.name, capability)
             assert code.registers <= kernel.registers, (kernel.name, capability)
 
