@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from symgen import certify_cuda
-from symgen.cuda_code import CAPABILITIES, assemble, ptxas
+from symgen.cuda_code import CAPABILITIES, assemble, compile_ptx, ptxas
 from symgen.cuda_contract import (
     OF_POWER,
     POWER,
@@ -42,6 +42,17 @@ def test_float32_kernels_keep_their_contract_on_every_architecture(function, sim
         made = device._driver.inspected(kernel.kernel, kernel.signature(device._caller.function))
         assert set(made) == set(CAPABILITIES)
     assert len(found) >= 2
+
+
+def test_architectures_of_a_generation_differ_in_the_heads_of_texts_alone(function, simulated):
+    """One kernel of each function, by turns one of every kind: what NVVM makes for sm_90 is what stands for it."""
+    device = simulated(function, (9, 0))
+    found = kernels(device)
+    kernel = found[len(function) % len(found)]
+    signature = kernel.signature(device._caller.function)
+    made = compile_ptx(kernel.kernel, signature, (9, 0))
+    assert ".target sm_90" in made
+    assert made == device._driver.inspected(kernel.kernel, signature)[9, 0].text
 
 
 def test_what_breaks_the_contract_is_said(simulated):
