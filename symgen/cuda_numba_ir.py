@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -19,11 +20,13 @@ VARIABLE, STATEMENT, SEQUENCE, TABLE, OTHER = range(5)  # what a value in Numba'
 def parts() -> Iterator[Any]:
     """What is replaced while Numba compiles, each as a context."""
     from numba.cuda import lowering
-    from numba.cuda.core import byteflow, ssa, typed_passes, typeinfer, untyped_passes
+    from numba.cuda.core import byteflow, errors, ssa, typed_passes, typeinfer, untyped_passes
 
     yield from _listing_variables()
     yield from (mock.patch.object(module, "new_error_context", _Context) for module in (lowering, typeinfer))
     yield from (mock.patch.object(module, "_logger", SimpleNamespace(debug=_nothing)) for module in (byteflow, ssa))
+    # warnings of each statement are caught, to be shown together: they are shown as they come
+    yield mock.patch.object(errors.WarningsFixer, "catch_warnings", return_value=nullcontext())
     # each statement is printed for a message that is never shown
     yield mock.patch.object(lowering, "str", _nothing, create=True)
     # passes for closures, for expressions of arrays and for overloaded functions, of which kernels have none

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from symgen.ptx.memory import Memory, granule
 from symgen.ptx.parse import Kernel, parse
 from symgen.ptx.races import Clock
 from symgen.ptx.registers import Grid, Registers
-from symgen.ptx.types import Array
+from symgen.ptx.types import Array, Type
 
 MOST_THREADS = 1024  # in one block
 
@@ -78,7 +79,7 @@ def launch(
         name: np.asarray(value).astype(kind.dtype)
         for (name, kind), value in zip(kernel.parameters, values, strict=True)
     }
-    registers = Registers(places, kernel.registers, memory.symbols)
+    registers = Registers(places, kernel.registers, memory.symbols, types=_types(kernel))
     random = np.random.default_rng(seed)
 
     def noise(size: int) -> Array | None:
@@ -86,6 +87,12 @@ def launch(
 
     Execution(kernel, Machine(places, registers, memory, parameters, noise), limit).run()
     return Run(counts)
+
+
+@lru_cache(maxsize=256)
+def _types(_: Kernel) -> dict[str, Type]:
+    """Types of a kernel's registers, as far as they have been asked for."""
+    return {}
 
 
 def _passed(memory: Memory, argument: Any, index: int) -> Iterator[Any]:

@@ -15,11 +15,12 @@ import numpy as np
 
 from symgen.ptx.errors import Divergence, UnknownPtx
 from symgen.ptx.memory import Memory
-from symgen.ptx.parse import Address, Instruction, Operand, Register, Symbol, Vector
+from symgen.ptx.parse import Address, Instruction, Operand, Register, Symbol, parts
 from symgen.ptx.registers import Grid, Lanes, Registers
 from symgen.ptx.types import TYPES, Array, Type
 
 PRED, U32, B32, U64 = TYPES["pred"], TYPES["u32"], TYPES["b32"], TYPES["u64"]
+WHOLE = np.uint32(0xFFFFFFFF)  # the mask of a warp
 SPACE = r"(?:\.(?P<space>global|shared|local|const))?"
 CACHE = r"(?:\.(?:ca|cg|cs|cv|wb|wt|nc|lu))*"
 VECTOR = r"(?:\.v(?P<count>2|4))?"
@@ -54,10 +55,6 @@ Match = re.Match[str]
 Effect = Callable[[Machine, Instruction, Match, Lanes], None]
 
 
-def _parts(operand: Operand) -> tuple[Operand, ...]:
-    return operand.parts if isinstance(operand, Vector) else (operand,)
-
-
 def _load_parameter(machine: Machine, at: Instruction, m: Match, lanes: Lanes) -> None:
     target, source = at.operands
     if not isinstance(source, Address) or not isinstance(source.base, Symbol) or source.offset:
@@ -70,7 +67,7 @@ def _load_parameter(machine: Machine, at: Instruction, m: Match, lanes: Lanes) -
 
 
 def _load(machine: Machine, at: Instruction, m: Match, lanes: Lanes) -> None:
-    kind, targets = TYPES[m["type"]], _parts(at.operands[0])
+    kind, targets = TYPES[m["type"]], parts(at.operands[0])
     addresses, threads = machine.addresses(at.operands[1], lanes), machine.threads(lanes)
     values = machine.memory.load(at, m["space"] or "", addresses, threads, kind.size, len(targets))
     for target, value in zip(targets, values, strict=True):
@@ -80,7 +77,7 @@ def _load(machine: Machine, at: Instruction, m: Match, lanes: Lanes) -> None:
 def _store(machine: Machine, at: Instruction, m: Match, lanes: Lanes) -> None:
     kind = TYPES[m["type"]]
     bits = TYPES[f"b{8 * kind.size}"]
-    values = [machine.registers.read(source, bits, lanes) for source in _parts(at.operands[1])]
+    values = [machine.registers.read(source, bits, lanes) for source in parts(at.operands[1])]
     addresses = machine.addresses(at.operands[0], lanes)
     machine.memory.store(at, m["space"] or "", addresses, machine.threads(lanes), values)
 
@@ -119,8 +116,10 @@ def _atomic(machine: Machine, at: Instruction, m: Match, lanes: Lanes) -> None:
 def _members(machine: Machine, at: Instruction, lanes: Lanes, mask: Operand) -> None:
     """Every thread that the mask names, and that exists, must be here."""
     threads = machine.threads(lanes)
-    wanted = machine.registers.read(mask, U32, lanes)
-    grid, warp = machine.grid, machine.grid.warp[threads]
+    wanted, grid = machine.registers.read(mask, U32, lanes), machine.grid
+    if threads.size == grid.threads and grid.size % 32 == 0 and (wanted == WHOLE).all():
+        return
+    warp = grid.warp[threads]
     lane = grid.thread[threads] % 32
     if np.any((wanted >> lane.astype(np.uint32)) & np.uint32(1) == 0):
         raise Divergence("a thread is not named by the mask of the instruction that it runs", at.line, at.text)
@@ -135,7 +134,7 @@ def _members(machine: Machine, at: Instruction, lanes: Lanes, mask: Operand) -> 
 
 
 def _shuffle(machine: Machine, at: Instruction, m: Match, lanes: Lanes) -> None:
-    targets = _parts(at.operands[0])
+    targets = parts(at.operands[0])
     source, step, clamp, mask = at.operands[1:]
     _members(machine, at, lanes, mask)
     read = machine.registers.read
@@ -199,19 +198,19 @@ def _warp_barrier(machine: Machine, at: Instruction, _: Match, lanes: Lanes) -> 
 def _move(machine: Machine, at: Instruction, m: Match, lanes: Lanes) -> None:
     """A copy, or two halves packed into one register, or one register unpacked into its parts."""
     kind = TYPES[m["type"]]
-    targets, sources = _parts(at.operands[0]), _parts(at.operands[1])
+    targets, sources = parts(at.operands[0]), parts(at.operands[1])
     if len(targets) == len(sources) == 1:
         machine.registers.write(targets[0], kind, machine.registers.read(sources[0], kind, lanes), lanes)
         return
-    parts = max(len(targets), len(sources))
-    piece = TYPES[f"b{8 * kind.size // parts}"]
+    count = max(len(targets), len(sources))
+    piece = TYPES[f"b{8 * kind.size // count}"]
     if len(targets) == 1:
         values = [machine.registers.read(s, piece, lanes) for s in sources]
         whole = np.ascontiguousarray(np.stack(values, axis=-1)).view(f"u{kind.size}")[:, 0]
         machine.registers.write(targets[0], TYPES[f"b{8 * kind.size}"], whole, lanes)
     else:
         value = machine.registers.read(sources[0], kind, lanes)
-        split = np.ascontiguousarray(value).view(piece.dtype).reshape(-1, parts)
+        split = np.ascontiguousarray(value).view(piece.dtype).reshape(-1, count)
         for j, target in enumerate(targets):
             machine.registers.write(target, piece, split[:, j], lanes)
 

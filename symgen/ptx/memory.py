@@ -15,7 +15,7 @@ import numpy as np
 
 from symgen.ptx.counts import Counts
 from symgen.ptx.errors import DataRace, MemoryFault, Misaligned, OutOfBounds, Uninitialised
-from symgen.ptx.parse import Instruction, Kernel, Variable
+from symgen.ptx.parse import Address, Instruction, Kernel, Symbol, Variable, parts
 from symgen.ptx.races import Clock, Detector
 from symgen.ptx.types import BITS, TYPES, Array
 
@@ -79,7 +79,7 @@ class Memory:
         self.shared = self._scratch("shared", SHARED, self.sizes["shared"] * self.blocks, races=True)
         self.local = self._scratch("local", LOCAL, self.sizes["local"] * self.clock.block.size, races=False)
         for v in self.kernel.variables:
-            if v.space in {"global", "const"}:
+            if v.space in {"global", "const"} and v.name in named(self.kernel):
                 self.symbols[v.name] = self.constant(v)
 
     def _scratch(self, name: str, base: int, size: int, *, races: bool) -> Arena:
@@ -107,10 +107,7 @@ class Memory:
             arena = Arena(name, base, flat, nothing, nothing.copy(), races=Detector(flat.size, self.granule))
             self.arenas.append(arena)
         start: int = array.__array_interface__["data"][0] - root.__array_interface__["data"][0]
-        touched = np.asarray(start)
-        for n, stride in zip(array.shape, array.strides, strict=True):
-            touched = touched[..., None] + np.arange(n) * stride
-        touched = (touched[..., None] + np.arange(array.itemsize)).ravel()
+        touched = _bytes(array, start)
         arena.readable[touched] = True
         if writable:
             arena.writable[touched] = True
@@ -221,6 +218,24 @@ class Memory:
             before, other, thread = found
             reason = f"threads {other} and {thread} race for {arena.name}: a {kind} beside a {before}"
             raise DataRace(f"{reason}, and no barrier orders them", at.line, at.text)
+
+
+def _bytes(array: Array, start: int) -> Array | slice:
+    """Which bytes the elements of an array have, of those of its root."""
+    if array.flags.c_contiguous:
+        return slice(start, start + array.nbytes)
+    touched = np.asarray(start)
+    for n, stride in zip(array.shape, array.strides, strict=True):
+        touched = touched[..., None] + np.arange(n) * stride
+    return (touched[..., None] + np.arange(array.itemsize)).ravel()
+
+
+@lru_cache(maxsize=256)
+def named(kernel: Kernel) -> frozenset[str]:
+    """The parameters, variables and labels that instructions name: of what Numba declares they use little."""
+    operands = (o for i in kernel.code for given in i.operands for o in parts(given))
+    places = (o.base if isinstance(o, Address) else o for o in operands)
+    return frozenset(p.name for p in places if isinstance(p, Symbol))
 
 
 @lru_cache(maxsize=256)

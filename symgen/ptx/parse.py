@@ -54,6 +54,11 @@ class Vector:
 Operand = Register | Number | Symbol | Address | Vector
 
 
+def parts(operand: Operand) -> tuple[Operand, ...]:
+    """The operands that a vector has, or the one."""
+    return operand.parts if isinstance(operand, Vector) else (operand,)
+
+
 @dataclass(frozen=True)
 class Instruction:
     """One instruction; it runs for the threads whose `guard` holds."""

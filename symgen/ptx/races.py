@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -83,8 +84,12 @@ class Detector:
     """The histories of one arena, whose granules are as large as the kernel's smallest access."""
 
     def __init__(self, size: int, granule: int) -> None:
-        self.granule = granule
-        self.histories = {kind: History.of(size // granule + 1) for kind in CONFLICTS}
+        self.size, self.granule = size, granule
+
+    @cached_property
+    def histories(self) -> dict[str, History]:
+        """Of what nothing ever reaches there are none."""
+        return {kind: History.of(self.size // self.granule + 1) for kind in CONFLICTS}
 
     def access(self, kind: str, offsets: Array, size: int, threads: Array, clock: Clock) -> tuple[str, int, int] | None:
         """Record an access of `size` bytes at each thread's offset; a conflict as (kind, other thread, thread)."""

@@ -53,13 +53,21 @@ SPECIAL: Mapping[str, Callable[[Grid], Array | int]] = {
 
 @dataclass
 class Registers:
-    """What every register holds, as unsigned bits of its declared size, and predicates as booleans."""
+    """What every register holds, as unsigned bits of its declared size, and predicates as booleans.
+
+    Attributes:
+        grid: whose threads have them.
+        declared: the type of each name without its number.
+        symbols: addresses of variables.
+        bits: what has been written.
+        types: of the names that have been asked for, which all runs of a kernel may share.
+    """
 
     grid: Grid
     declared: Mapping[str, Type]
     symbols: Mapping[str, int]
     bits: dict[str, Array] = field(default_factory=dict)
-    types: dict[str, Type] = field(default_factory=lambda: {CARRY: TYPES["pred"]})
+    types: dict[str, Type] = field(default_factory=dict)
 
     def type_of(self, name: str) -> Type:
         """The type with which a register was declared."""
@@ -68,10 +76,10 @@ class Registers:
 
     def _declared(self, name: str) -> Type:
         prefix = name if name in self.declared else _prefix(name)
-        if prefix not in self.declared:
+        if prefix not in self.declared and name != CARRY:
             raise UnknownPtx(f"the register {name} is not declared")
-        self.types[name] = self.declared[prefix]
-        return self.types[name]
+        found = self.types[name] = TYPES["pred"] if name == CARRY else self.declared[prefix]
+        return found
 
     def read(self, operand: Operand, kind: Type, lanes: Lanes) -> Array:
         """The operand's value for some threads, as an array of the type's values."""
