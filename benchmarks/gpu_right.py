@@ -45,7 +45,7 @@ def _static(name: str, capability: tuple[int, int]) -> Iterator[tuple[str, Any]]
     value_and_gradient(simulated(getattr(F, name).cuda, recorder), arrays, settings(name), DeviceArray)
     for title, text in recorder.texts.items():
         f = figures(text)
-        numbers = {"instructions": f.instructions, "float64": f.double, "local": f.local, "wide": f.wide}
+        numbers = {"instructions": f.instructions, "float64": f.double, "local": f.local, "wide": f.loads + f.stores}
         yield title, {**numbers, "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 

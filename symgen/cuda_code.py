@@ -25,6 +25,8 @@ from symgen.runtime.cuda_arrays import LIBRARIES, Library, View
 from symgen.runtime.cuda_driver import Emulated
 from symgen.runtime.cuda_launch import THREADS, argument_type
 
+WIDE = r"\.global.*\.(?:v4\.[busf]32|v2\.[busf]64)"  # of 16 bytes
+SINGLE = r"ld\.global(?:\.nc)?\.[busf](?:16|32|64)"
 CAPABILITIES = ((8, 0), (9, 0), (10, 0))
 
 
@@ -76,7 +78,9 @@ class Figures:
     instructions: int
     double: int  # instructions on float64
     local: int  # accesses to local memory
-    wide: int  # accesses of 16 bytes
+    loads: int  # of 16 bytes
+    single: int  # loads of one number from global memory
+    stores: int  # of 16 bytes
     opcodes: Mapping[str, int]
 
 
@@ -84,12 +88,13 @@ class Figures:
 def figures(text: str) -> Figures:
     """The static figures of a kernel, of its PTX."""
     opcodes = ptx.opcodes(text)
-    wide = re.compile(r"(?:ld|st)\.global.*\.(?:v4\.[busf]32|v2\.[busf]64)")
     return Figures(
         instructions=opcodes.total(),
         double=sum(n for name, n in opcodes.items() if re.search(r"\.f64\b", name)),
         local=sum(n for name, n in opcodes.items() if re.match(r"(?:ld|st)\.local", name)),
-        wide=sum(n for name, n in opcodes.items() if wide.match(name)),
+        loads=sum(n for name, n in opcodes.items() if re.match("ld" + WIDE, name)),
+        single=sum(n for name, n in opcodes.items() if re.match(SINGLE, name)),
+        stores=sum(n for name, n in opcodes.items() if re.match("st" + WIDE, name)),
         opcodes=opcodes,
     )
 

@@ -29,6 +29,7 @@ SLOW_PATHS = re.compile(r"\b(?:sinf?|cosf?|tanf?|sin_sum|cos_sum|sin_product|cos
 # NVVM has two code generators, one from sm_100 on: what stands for an architecture whose text is that of an older one
 GENERATION = {(9, 0): (8, 0)}
 LANES = {"f32": 4, "f64": 2}
+VECTOR = 128  # bits
 STORED = {"f32": "<f4", "f64": "<f8"}
 COUNTS = frozenset({"n", "rows", "inner", "phase"})
 ROLES = {"index": "<i8", "labels": "<i8", "mask": "|b1"}  # of operands that are no numbers
@@ -75,17 +76,16 @@ class Generated:
 
     @property
     def has_vectors(self) -> bool:
-        return f"load{LANES[self.arithmetic]}(" in self.body or bool(self.stores)
+        return bool(self.vectors("load") or self.vectors("store"))
 
     @property
     def launches(self) -> int:
         """How often it runs for a call, each time at some of its stages."""
         return max(len(re.findall(r"if phase == ", self.body)), 1)
 
-    @property
-    def stores(self) -> int:
-        """How many results it writes as vectors; operands of one number are not read so, whatever the text says."""
-        return self.body.count(f"store{LANES[self.arithmetic]}(")
+    def vectors(self, verb: str) -> list[str]:
+        """The arrays that each access of its text loads or stores as a vector."""
+        return re.findall(rf"\b{verb}{LANES[self.arithmetic]}\((\w+)", self.body)
 
     @property
     def archetype(self) -> str:
@@ -114,17 +114,26 @@ class Generated:
         stored = FORMATS_OF_ROWS[ROLES.get(role, STORED[self.arithmetic])]
         return argument_type(View(None, 0, 4, int(stored.typestr[-1]), stored, readonly=False))
 
-    def broken(self, found: Figures, narrow: bool = False) -> list[str]:
+    def broken(self, found: Figures, signature: tuple[Any, ...]) -> list[str]:
         """What of its contract some text breaks, in words.
 
         Args:
             found: the figures of the text.
-            narrow: whether it stores 16 bits, whose vectors are of 8 bytes.
+            signature: Numba types of its parameters. Vectors of float16 have 8 bytes, of booleans 4, and of an array
+                without axes the one number is read.
         """
+        lanes, given = LANES[self.arithmetic], dict(zip(self.parameters, signature, strict=True))
+        wide = {p for p, t in given.items() if getattr(t, "ndim", 0) and t.dtype.bitwidth * lanes >= VECTOR}
+        written = [a for a in self.vectors("store") if a in wide]
+        # what is left over is read one by one, of each array that is read as vectors; of rows nothing is left over
+        all_wide = wide == {p for p, t in given.items() if hasattr(t, "ndim")}
+        read = found.single if self.archetype == "elementwise" and all_wide and not self.slow else 1
+        read = read if wide & {*self.vectors("load")} else 0
         complaints = {
             f"{found.local} accesses to local memory": found.local and not self.slow,
             f"{found.double} instructions on float64": self.arithmetic == "f32" and found.double and not self.slow,
-            f"{found.wide} accesses of 16 bytes for {self.stores} results": found.wide < self.stores and not narrow,
+            f"{found.loads} loads of 16 bytes for {read} arrays": found.loads < read,
+            f"{found.stores} stores of 16 bytes for {len(written)} results": found.stores < len(written),
             f"{found.instructions} instructions of {self.budget}":
                 found.instructions > self.budget and not self.slow,
         }  # fmt: skip
@@ -186,17 +195,15 @@ class Inspector(Simulator):
             made = texts(kernel, signature)
             self.kernels |= {key: made[capability] for capability, key in keys.items()}
             known = generated(module).get(name)
-            found = list(complaints(known, made, _is_narrow(signature))) if known else []
+            found = list(complaints(known, signature, made)) if known else []
             if found:
                 raise BrokenContractError("; ".join(found))
         return {capability: self.kernels[key] for capability, key in keys.items()}
 
 
-def complaints(kernel: Generated, of: Mapping[tuple[int, int], Listing], narrow: bool = False) -> Iterator[str]:
+def complaints(
+    kernel: Generated, signature: tuple[Any, ...], of: Mapping[tuple[int, int], Listing]
+) -> Iterator[str]:
     """What of the contract is broken on some architecture."""
     for (major, minor), text in of.items():
-        yield from (f"sm_{major}{minor}: {c}" for c in kernel.broken(text.figures, narrow))
-
-
-def _is_narrow(signature: tuple[Any, ...]) -> bool:
-    return any(getattr(t, "dtype", t).bitwidth == 16 for t in signature)
+        yield from (f"sm_{major}{minor}: {c}" for c in kernel.broken(text.figures, signature))

@@ -11,6 +11,7 @@ import pytest
 
 from symgen import ptx
 from symgen.cuda_code import CAPABILITIES, compile_ptx
+from tests.cuda.texts import unnumbered
 
 ERROR = 0.76  # ULP; on an H100 it was 0.755 over every 37th float32
 
@@ -89,11 +90,6 @@ def fresh() -> Any:
             store(out, i, fadd(total, last))
 
     return kernel
-
-
-def unnumbered(text: str) -> str:
-    """PTX without what tells kernels of one name apart."""
-    return re.sub(r"B\d+v\d+B\w*?_3dE", "", text).strip("\0\n ")
 
 
 def test_the_text_is_what_numba_alone_makes_of_a_kernel(monkeypatch):
