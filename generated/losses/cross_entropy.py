@@ -68,29 +68,43 @@ def value_f64_out_core_index_label_smoothing_eq_0(
     t1 = target == ignore_index
     t2 = weight_target == 0.0
     t3 = input_target - m0
-    t4 = log(s0)
-    t5 = -t4
-    t6 = t3 + t5
-    t7 = weight_target * t6
-    t8 = -(0.0 if t2 else t7)
-    t9 = z_loss == 0.0
-    t10 = m0 + t4
-    t11 = z_loss * t10
-    t12 = t11 * t10
-    t13 = 0.0 if t9 else t12
-    t14 = t8 + t13
-    t15 = t14 - t8
-    t16 = t6 - t3
-    t17 = t3 - input_target
-    t18 = log_low(s0) + s0_l * (1.0 / s0)
-    t19 = weight_target * (t3 - (t6 - t16) + (t5 - t16) + (input_target - (t3 - t17) + (-m0 - t17)) + -t18)
-    t20 = t10 - m0
-    t21 = m0 - (t10 - t20) + (t4 - t20) + t18
-    t22 = 0.0 if t9 else fma(t11, t10, -t12) + t11 * t21 + (fma(z_loss, t10, -t11) + z_loss * t21) * t10
-    t23 = t8 - (t14 - t15) + (t13 - t15) + -(0.0 if t2 else fma(weight_target, t6, -t7) + t19) + t22
-    t24 = 0.0 if t1 else t23
-    t25 = 0.0 if t1 else t14
-    return t25 + t24 if t24 - t24 == 0.0 else t25
+    t4 = log_low(s0) + s0_l * (1.0 / s0)
+    t5 = t4 - t4 == 0.0
+    t6 = log(s0)
+    t7 = t6 + t4
+    t8 = t7 if t5 else t6
+    t9 = -t8
+    t10 = t3 + t9
+    t11 = t10 - t3
+    t12 = t3 - input_target
+    t13 = t4 - (t7 - t6) if t5 else 0.0
+    t14 = t3 - (t10 - t11) + (t9 - t11) + (input_target - (t3 - t12) + (-m0 - t12)) + -t13
+    t15 = t14 - t14 == 0.0
+    t16 = t10 + t14
+    t17 = t16 if t15 else t10
+    t18 = weight_target * t17
+    t19 = -(0.0 if t2 else t18)
+    t20 = z_loss == 0.0
+    t21 = m0 + t8
+    t22 = t21 - m0
+    t23 = m0 - (t21 - t22) + (t8 - t22) + t13
+    t24 = t23 - t23 == 0.0
+    t25 = t21 + t23
+    t26 = t25 if t24 else t21
+    t27 = z_loss * t26
+    t28 = t27 * t26
+    t29 = 0.0 if t20 else t28
+    t30 = t19 + t29
+    t31 = t30 - t19
+    t32 = 0.0 if t2 else fma(weight_target, t17, -t18) + weight_target * (t14 - (t16 - t10) if t15 else 0.0)
+    t33 = t23 - (t25 - t21) if t24 else 0.0
+    t34 = 0.0 if t20 else fma(t27, t26, -t28) + t27 * t33 + (fma(z_loss, t26, -t27) + z_loss * t33) * t26
+    t35 = t19 - (t30 - t31) + (t29 - t31) + -t32 + t34
+    t36 = t35 - t35 == 0.0
+    t37 = t30 + t35
+    t38 = 0.0 if t1 else t35 - (t37 - t30) if t36 else 0.0
+    t39 = 0.0 if t1 else t37 if t36 else t30
+    return t39 + t38 if t38 - t38 == 0.0 else t39
 
 
 # s0 = sum over K.1 of exp(-m0 + input[K.1])
@@ -118,29 +132,43 @@ def value_f32_out_core_index_label_smoothing_eq_0(
     t1 = target == ignore_index
     t2 = weight_target == 0.0
     t3 = input_target - m0
-    t4 = log(s0)
-    t5 = -t4
-    t6 = t3 + t5
-    t7 = weight_target * t6
-    t8 = -(0.0 if t2 else t7)
-    t9 = z_loss == 0.0
-    t10 = m0 + t4
-    t11 = z_loss * t10
-    t12 = t11 * t10
-    t13 = 0.0 if t9 else t12
-    t14 = t8 + t13
-    t15 = t14 - t8
-    t16 = t6 - t3
-    t17 = t3 - input_target
-    t18 = s0_l * (1.0 / s0)
-    t19 = weight_target * (t3 - (t6 - t16) + (t5 - t16) + (input_target - (t3 - t17) + (-m0 - t17)) + -t18)
-    t20 = t10 - m0
-    t21 = m0 - (t10 - t20) + (t4 - t20) + t18
-    t22 = 0.0 if t9 else fma(t11, t10, -t12) + t11 * t21 + (fma(z_loss, t10, -t11) + z_loss * t21) * t10
-    t23 = t8 - (t14 - t15) + (t13 - t15) + -(0.0 if t2 else fma(weight_target, t6, -t7) + t19) + t22
-    t24 = 0.0 if t1 else t23
-    t25 = 0.0 if t1 else t14
-    return t25 + t24 if t24 - t24 == 0.0 else t25
+    t4 = s0_l * (1.0 / s0)
+    t5 = t4 - t4 == 0.0
+    t6 = log(s0)
+    t7 = t6 + t4
+    t8 = t7 if t5 else t6
+    t9 = -t8
+    t10 = t3 + t9
+    t11 = t10 - t3
+    t12 = t3 - input_target
+    t13 = t4 - (t7 - t6) if t5 else 0.0
+    t14 = t3 - (t10 - t11) + (t9 - t11) + (input_target - (t3 - t12) + (-m0 - t12)) + -t13
+    t15 = t14 - t14 == 0.0
+    t16 = t10 + t14
+    t17 = t16 if t15 else t10
+    t18 = weight_target * t17
+    t19 = -(0.0 if t2 else t18)
+    t20 = z_loss == 0.0
+    t21 = m0 + t8
+    t22 = t21 - m0
+    t23 = m0 - (t21 - t22) + (t8 - t22) + t13
+    t24 = t23 - t23 == 0.0
+    t25 = t21 + t23
+    t26 = t25 if t24 else t21
+    t27 = z_loss * t26
+    t28 = t27 * t26
+    t29 = 0.0 if t20 else t28
+    t30 = t19 + t29
+    t31 = t30 - t19
+    t32 = 0.0 if t2 else fma(weight_target, t17, -t18) + weight_target * (t14 - (t16 - t10) if t15 else 0.0)
+    t33 = t23 - (t25 - t21) if t24 else 0.0
+    t34 = 0.0 if t20 else fma(t27, t26, -t28) + t27 * t33 + (fma(z_loss, t26, -t27) + z_loss * t33) * t26
+    t35 = t19 - (t30 - t31) + (t29 - t31) + -t32 + t34
+    t36 = t35 - t35 == 0.0
+    t37 = t30 + t35
+    t38 = 0.0 if t1 else t35 - (t37 - t30) if t36 else 0.0
+    t39 = 0.0 if t1 else t37 if t36 else t30
+    return t39 + t38 if t38 - t38 == 0.0 else t39
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -444,26 +472,40 @@ def value_and_grad_f64_out_core_index_label_smoothing_eq_0(
     t2 = weight_target == 0.0
     t3 = -e1
     t4 = input_target + t3
-    t5 = t4 - m0
-    t6 = weight_target * t5
-    t7 = -(0.0 if t2 else t6)
-    t8 = z_loss == 0.0
-    t9 = e1 + m0
-    t10 = z_loss * t9
-    t11 = t10 * t9
-    t12 = 0.0 if t8 else t11
-    t13 = t7 + t12
-    t14 = t13 - t7
-    t15 = t5 - t4
-    t16 = t4 - input_target
-    t17 = weight_target * (t4 - (t5 - t15) + (-m0 - t15) + (input_target - (t4 - t16) + (t3 - t16) + -e1_l))
-    t18 = t9 - e1
-    t19 = e1 - (t9 - t18) + (m0 - t18) + e1_l
-    t20 = 0.0 if t8 else fma(t10, t9, -t11) + t10 * t19 + (fma(z_loss, t9, -t10) + z_loss * t19) * t9
-    t21 = t7 - (t13 - t14) + (t12 - t14) + -(0.0 if t2 else fma(weight_target, t5, -t6) + t17) + t20
-    t22 = 0.0 if t1 else t21
-    t23 = 0.0 if t1 else t13
-    return t23 + t22 if t22 - t22 == 0.0 else t23
+    t5 = t4 - input_target
+    t6 = input_target - (t4 - t5) + (t3 - t5) + -e1_l
+    t7 = t6 - t6 == 0.0
+    t8 = t4 + t6
+    t9 = t8 if t7 else t4
+    t10 = t9 - m0
+    t11 = t10 - t9
+    t12 = t9 - (t10 - t11) + (-m0 - t11) + (t6 - (t8 - t4) if t7 else 0.0)
+    t13 = t12 - t12 == 0.0
+    t14 = t10 + t12
+    t15 = t14 if t13 else t10
+    t16 = weight_target * t15
+    t17 = -(0.0 if t2 else t16)
+    t18 = z_loss == 0.0
+    t19 = e1 + m0
+    t20 = t19 - e1
+    t21 = e1 - (t19 - t20) + (m0 - t20) + e1_l
+    t22 = t21 - t21 == 0.0
+    t23 = t19 + t21
+    t24 = t23 if t22 else t19
+    t25 = z_loss * t24
+    t26 = t25 * t24
+    t27 = 0.0 if t18 else t26
+    t28 = t17 + t27
+    t29 = t28 - t17
+    t30 = 0.0 if t2 else fma(weight_target, t15, -t16) + weight_target * (t12 - (t14 - t10) if t13 else 0.0)
+    t31 = t21 - (t23 - t19) if t22 else 0.0
+    t32 = 0.0 if t18 else fma(t25, t24, -t26) + t25 * t31 + (fma(z_loss, t24, -t25) + z_loss * t31) * t24
+    t33 = t17 - (t28 - t29) + (t27 - t29) + -t30 + t32
+    t34 = t33 - t33 == 0.0
+    t35 = t28 + t33
+    t36 = 0.0 if t1 else t33 - (t35 - t28) if t34 else 0.0
+    t37 = 0.0 if t1 else t35 if t34 else t28
+    return t37 + t36 if t36 - t36 == 0.0 else t37
 
 
 # s2 = (0 if Eq(target, ignore_index) else weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -1/s0))
@@ -868,15 +910,23 @@ def vjp_z_loss_f64_dz_loss_core_index_label_smoothing_eq_0(g, ignore_index, m0, 
     s0_l = np.float64(s0_l)
     target = np.float64(target)
     t1 = target == ignore_index
-    t2 = log(s0)
-    t3 = m0 + t2
-    t4 = g * t3
-    t5 = t4 * t3
-    t6 = t3 - m0
-    t7 = m0 - (t3 - t6) + (t2 - t6) + (log_low(s0) + s0_l * (1.0 / s0))
-    t8 = 0.0 if t1 else fma(t4, t3, -t5) + t4 * t7 + (fma(g, t3, -t4) + g * t7) * t3
-    t9 = 0.0 if t1 else t5
-    return t9 + t8 if t8 - t8 == 0.0 else t9
+    t2 = log_low(s0) + s0_l * (1.0 / s0)
+    t3 = t2 - t2 == 0.0
+    t4 = log(s0)
+    t5 = t4 + t2
+    t6 = t5 if t3 else t4
+    t7 = m0 + t6
+    t8 = t7 - m0
+    t9 = m0 - (t7 - t8) + (t6 - t8) + (t2 - (t5 - t4) if t3 else 0.0)
+    t10 = t9 - t9 == 0.0
+    t11 = t7 + t9
+    t12 = t11 if t10 else t7
+    t13 = g * t12
+    t14 = t13 * t12
+    t15 = t9 - (t11 - t7) if t10 else 0.0
+    t16 = 0.0 if t1 else fma(t13, t12, -t14) + t13 * t15 + (fma(g, t12, -t13) + g * t15) * t12
+    t17 = 0.0 if t1 else t14
+    return t17 + t16 if t16 - t16 == 0.0 else t17
 
 
 # dz_loss = (0 if Eq(target, ignore_index) else g*(m0 + log(s0))**2)
@@ -889,15 +939,23 @@ def vjp_z_loss_f32_dz_loss_core_index_label_smoothing_eq_0(g, ignore_index, m0, 
     s0_l = np.float64(s0_l)
     target = np.float64(target)
     t1 = target == ignore_index
-    t2 = log(s0)
-    t3 = m0 + t2
-    t4 = g * t3
-    t5 = t4 * t3
-    t6 = t3 - m0
-    t7 = m0 - (t3 - t6) + (t2 - t6) + s0_l * (1.0 / s0)
-    t8 = 0.0 if t1 else fma(t4, t3, -t5) + t4 * t7 + (fma(g, t3, -t4) + g * t7) * t3
-    t9 = 0.0 if t1 else t5
-    return t9 + t8 if t8 - t8 == 0.0 else t9
+    t2 = s0_l * (1.0 / s0)
+    t3 = t2 - t2 == 0.0
+    t4 = log(s0)
+    t5 = t4 + t2
+    t6 = t5 if t3 else t4
+    t7 = m0 + t6
+    t8 = t7 - m0
+    t9 = m0 - (t7 - t8) + (t6 - t8) + (t2 - (t5 - t4) if t3 else 0.0)
+    t10 = t9 - t9 == 0.0
+    t11 = t7 + t9
+    t12 = t11 if t10 else t7
+    t13 = g * t12
+    t14 = t13 * t12
+    t15 = t9 - (t11 - t7) if t10 else 0.0
+    t16 = 0.0 if t1 else fma(t13, t12, -t14) + t13 * t15 + (fma(g, t12, -t13) + g * t15) * t12
+    t17 = 0.0 if t1 else t14
+    return t17 + t16 if t16 - t16 == 0.0 else t17
 
 
 # out = (0 if Eq(target, ignore_index) else weight[target])
@@ -1827,32 +1885,50 @@ def value_f64_out_core_index_label_smoothing_ne_0(
     t6 = weight_target * t5
     t7 = -e0
     t8 = input_target + t7
-    t9 = t8 - m0
-    t10 = t6 * t9
-    t11 = -(0.0 if t4 else t10)
-    t12 = t3 + t11
-    t13 = z_loss == 0.0
-    t14 = e0 + m0
-    t15 = z_loss * t14
-    t16 = t15 * t14
-    t17 = 0.0 if t13 else t16
-    t18 = t12 + t17
-    t19 = t18 - t12
-    t20 = t12 - t3
-    t21 = fma(t2, s1, -t3) + t2 * s1_l + fma(-t2, n_K, label_smoothing) / n_K * s1
-    t22 = t9 - t8
-    t23 = t8 - input_target
-    t24 = t6 * (t8 - (t9 - t22) + (-m0 - t22) + (input_target - (t8 - t23) + (t7 - t23) + -e0_l))
+    t9 = t8 - input_target
+    t10 = input_target - (t8 - t9) + (t7 - t9) + -e0_l
+    t11 = t10 - t10 == 0.0
+    t12 = t8 + t10
+    t13 = t12 if t11 else t8
+    t14 = t13 - m0
+    t15 = t14 - t13
+    t16 = t13 - (t14 - t15) + (-m0 - t15) + (t10 - (t12 - t8) if t11 else 0.0)
+    t17 = t16 - t16 == 0.0
+    t18 = t14 + t16
+    t19 = t18 if t17 else t14
+    t20 = t6 * t19
+    t21 = -(0.0 if t4 else t20)
+    t22 = t3 + t21
+    t23 = t22 - t3
+    t24 = fma(t2, s1, -t3) + t2 * s1_l + fma(-t2, n_K, label_smoothing) / n_K * s1
     t25 = -label_smoothing
     t26 = t5 - t25
-    t27 = (fma(weight_target, t5, -t6) + weight_target * (t25 - (t5 - t26) + (1.0 - t26))) * t9
-    t28 = t3 - (t12 - t20) + (t11 - t20) + t21 + -(0.0 if t4 else fma(t6, t9, -t10) + t24 + t27)
-    t29 = t14 - e0
-    t30 = e0 - (t14 - t29) + (m0 - t29) + e0_l
-    t31 = 0.0 if t13 else fma(t15, t14, -t16) + t15 * t30 + (fma(z_loss, t14, -t15) + z_loss * t30) * t14
-    t32 = 0.0 if t1 else t12 - (t18 - t19) + (t17 - t19) + t28 + t31
-    t33 = 0.0 if t1 else t18
-    return t33 + t32 if t32 - t32 == 0.0 else t33
+    t27 = (fma(weight_target, t5, -t6) + weight_target * (t25 - (t5 - t26) + (1.0 - t26))) * t19
+    t28 = -(0.0 if t4 else fma(t6, t19, -t20) + t6 * (t16 - (t18 - t14) if t17 else 0.0) + t27)
+    t29 = t3 - (t22 - t23) + (t21 - t23) + t24 + t28
+    t30 = t29 - t29 == 0.0
+    t31 = t22 + t29
+    t32 = t31 if t30 else t22
+    t33 = z_loss == 0.0
+    t34 = e0 + m0
+    t35 = t34 - e0
+    t36 = e0 - (t34 - t35) + (m0 - t35) + e0_l
+    t37 = t36 - t36 == 0.0
+    t38 = t34 + t36
+    t39 = t38 if t37 else t34
+    t40 = z_loss * t39
+    t41 = t40 * t39
+    t42 = 0.0 if t33 else t41
+    t43 = t32 + t42
+    t44 = t43 - t32
+    t45 = t36 - (t38 - t34) if t37 else 0.0
+    t46 = 0.0 if t33 else fma(t40, t39, -t41) + t40 * t45 + (fma(z_loss, t39, -t40) + z_loss * t45) * t39
+    t47 = t32 - (t43 - t44) + (t42 - t44) + (t29 - (t31 - t22) if t30 else 0.0) + t46
+    t48 = t47 - t47 == 0.0
+    t49 = t43 + t47
+    t50 = 0.0 if t1 else t47 - (t49 - t43) if t48 else 0.0
+    t51 = 0.0 if t1 else t49 if t48 else t43
+    return t51 + t50 if t50 - t50 == 0.0 else t51
 
 
 # s0 = sum over K.1 of exp(-m0 + input[K.1])
@@ -2496,32 +2572,50 @@ def value_and_grad_f64_out_core_index_label_smoothing_ne_0(
     t6 = weight_target * t5
     t7 = -e1
     t8 = input_target + t7
-    t9 = t8 - m0
-    t10 = t6 * t9
-    t11 = -(0.0 if t4 else t10)
-    t12 = t3 + t11
-    t13 = z_loss == 0.0
-    t14 = e1 + m0
-    t15 = z_loss * t14
-    t16 = t15 * t14
-    t17 = 0.0 if t13 else t16
-    t18 = t12 + t17
-    t19 = t18 - t12
-    t20 = t12 - t3
-    t21 = fma(t2, s1, -t3) + t2 * s1_l + fma(-t2, n_K, label_smoothing) / n_K * s1
-    t22 = t9 - t8
-    t23 = t8 - input_target
-    t24 = t6 * (t8 - (t9 - t22) + (-m0 - t22) + (input_target - (t8 - t23) + (t7 - t23) + -e1_l))
+    t9 = t8 - input_target
+    t10 = input_target - (t8 - t9) + (t7 - t9) + -e1_l
+    t11 = t10 - t10 == 0.0
+    t12 = t8 + t10
+    t13 = t12 if t11 else t8
+    t14 = t13 - m0
+    t15 = t14 - t13
+    t16 = t13 - (t14 - t15) + (-m0 - t15) + (t10 - (t12 - t8) if t11 else 0.0)
+    t17 = t16 - t16 == 0.0
+    t18 = t14 + t16
+    t19 = t18 if t17 else t14
+    t20 = t6 * t19
+    t21 = -(0.0 if t4 else t20)
+    t22 = t3 + t21
+    t23 = t22 - t3
+    t24 = fma(t2, s1, -t3) + t2 * s1_l + fma(-t2, n_K, label_smoothing) / n_K * s1
     t25 = -label_smoothing
     t26 = t5 - t25
-    t27 = (fma(weight_target, t5, -t6) + weight_target * (t25 - (t5 - t26) + (1.0 - t26))) * t9
-    t28 = t3 - (t12 - t20) + (t11 - t20) + t21 + -(0.0 if t4 else fma(t6, t9, -t10) + t24 + t27)
-    t29 = t14 - e1
-    t30 = e1 - (t14 - t29) + (m0 - t29) + e1_l
-    t31 = 0.0 if t13 else fma(t15, t14, -t16) + t15 * t30 + (fma(z_loss, t14, -t15) + z_loss * t30) * t14
-    t32 = 0.0 if t1 else t12 - (t18 - t19) + (t17 - t19) + t28 + t31
-    t33 = 0.0 if t1 else t18
-    return t33 + t32 if t32 - t32 == 0.0 else t33
+    t27 = (fma(weight_target, t5, -t6) + weight_target * (t25 - (t5 - t26) + (1.0 - t26))) * t19
+    t28 = -(0.0 if t4 else fma(t6, t19, -t20) + t6 * (t16 - (t18 - t14) if t17 else 0.0) + t27)
+    t29 = t3 - (t22 - t23) + (t21 - t23) + t24 + t28
+    t30 = t29 - t29 == 0.0
+    t31 = t22 + t29
+    t32 = t31 if t30 else t22
+    t33 = z_loss == 0.0
+    t34 = e1 + m0
+    t35 = t34 - e1
+    t36 = e1 - (t34 - t35) + (m0 - t35) + e1_l
+    t37 = t36 - t36 == 0.0
+    t38 = t34 + t36
+    t39 = t38 if t37 else t34
+    t40 = z_loss * t39
+    t41 = t40 * t39
+    t42 = 0.0 if t33 else t41
+    t43 = t32 + t42
+    t44 = t43 - t32
+    t45 = t36 - (t38 - t34) if t37 else 0.0
+    t46 = 0.0 if t33 else fma(t40, t39, -t41) + t40 * t45 + (fma(z_loss, t39, -t40) + z_loss * t45) * t39
+    t47 = t32 - (t43 - t44) + (t42 - t44) + (t29 - (t31 - t22) if t30 else 0.0) + t46
+    t48 = t47 - t47 == 0.0
+    t49 = t43 + t47
+    t50 = 0.0 if t1 else t47 - (t49 - t43) if t48 else 0.0
+    t51 = 0.0 if t1 else t49 if t48 else t43
+    return t51 + t50 if t50 - t50 == 0.0 else t51
 
 
 # s5 = (0 if Eq(target, ignore_index) else s4 + weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -(1 -
@@ -3033,15 +3127,23 @@ def vjp_z_loss_f64_dz_loss_core_index_label_smoothing_ne_0(g, ignore_index, m0, 
     s0_l = np.float64(s0_l)
     target = np.float64(target)
     t1 = target == ignore_index
-    t2 = log(s0)
-    t3 = m0 + t2
-    t4 = g * t3
-    t5 = t4 * t3
-    t6 = t3 - m0
-    t7 = m0 - (t3 - t6) + (t2 - t6) + (log_low(s0) + s0_l * (1.0 / s0))
-    t8 = 0.0 if t1 else fma(t4, t3, -t5) + t4 * t7 + (fma(g, t3, -t4) + g * t7) * t3
-    t9 = 0.0 if t1 else t5
-    return t9 + t8 if t8 - t8 == 0.0 else t9
+    t2 = log_low(s0) + s0_l * (1.0 / s0)
+    t3 = t2 - t2 == 0.0
+    t4 = log(s0)
+    t5 = t4 + t2
+    t6 = t5 if t3 else t4
+    t7 = m0 + t6
+    t8 = t7 - m0
+    t9 = m0 - (t7 - t8) + (t6 - t8) + (t2 - (t5 - t4) if t3 else 0.0)
+    t10 = t9 - t9 == 0.0
+    t11 = t7 + t9
+    t12 = t11 if t10 else t7
+    t13 = g * t12
+    t14 = t13 * t12
+    t15 = t9 - (t11 - t7) if t10 else 0.0
+    t16 = 0.0 if t1 else fma(t13, t12, -t14) + t13 * t15 + (fma(g, t12, -t13) + g * t15) * t12
+    t17 = 0.0 if t1 else t14
+    return t17 + t16 if t16 - t16 == 0.0 else t17
 
 
 # dz_loss = (0 if Eq(target, ignore_index) else g*(m0 + log(s0))**2)
@@ -3054,15 +3156,23 @@ def vjp_z_loss_f32_dz_loss_core_index_label_smoothing_ne_0(g, ignore_index, m0, 
     s0_l = np.float64(s0_l)
     target = np.float64(target)
     t1 = target == ignore_index
-    t2 = log(s0)
-    t3 = m0 + t2
-    t4 = g * t3
-    t5 = t4 * t3
-    t6 = t3 - m0
-    t7 = m0 - (t3 - t6) + (t2 - t6) + s0_l * (1.0 / s0)
-    t8 = 0.0 if t1 else fma(t4, t3, -t5) + t4 * t7 + (fma(g, t3, -t4) + g * t7) * t3
-    t9 = 0.0 if t1 else t5
-    return t9 + t8 if t8 - t8 == 0.0 else t9
+    t2 = s0_l * (1.0 / s0)
+    t3 = t2 - t2 == 0.0
+    t4 = log(s0)
+    t5 = t4 + t2
+    t6 = t5 if t3 else t4
+    t7 = m0 + t6
+    t8 = t7 - m0
+    t9 = m0 - (t7 - t8) + (t6 - t8) + (t2 - (t5 - t4) if t3 else 0.0)
+    t10 = t9 - t9 == 0.0
+    t11 = t7 + t9
+    t12 = t11 if t10 else t7
+    t13 = g * t12
+    t14 = t13 * t12
+    t15 = t9 - (t11 - t7) if t10 else 0.0
+    t16 = 0.0 if t1 else fma(t13, t12, -t14) + t13 * t15 + (fma(g, t12, -t13) + g * t15) * t12
+    t17 = 0.0 if t1 else t14
+    return t17 + t16 if t16 - t16 == 0.0 else t17
 
 
 # out = (0 if Eq(target, ignore_index) else weight[target])
@@ -4584,16 +4694,24 @@ def value_f64_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss)
     z_loss = np.float64(z_loss)
     t1 = z_loss == 0.0
     t2 = e0 + m0
-    t3 = z_loss * t2
-    t4 = t3 * t2
-    t5 = 0.0 if t1 else t4
-    t6 = s1 + t5
-    t7 = t6 - s1
-    t8 = t2 - e0
-    t9 = e0 - (t2 - t8) + (m0 - t8) + e0_l
-    t10 = 0.0 if t1 else fma(t3, t2, -t4) + t3 * t9 + (fma(z_loss, t2, -t3) + z_loss * t9) * t2
-    t11 = s1 - (t6 - t7) + (t5 - t7) + s1_l + t10
-    return t6 + t11 if t11 - t11 == 0.0 else t6
+    t3 = t2 - e0
+    t4 = e0 - (t2 - t3) + (m0 - t3) + e0_l
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = t6 if t5 else t2
+    t8 = z_loss * t7
+    t9 = t8 * t7
+    t10 = 0.0 if t1 else t9
+    t11 = s1 + t10
+    t12 = t11 - s1
+    t13 = t4 - (t6 - t2) if t5 else 0.0
+    t14 = 0.0 if t1 else fma(t8, t7, -t9) + t8 * t13 + (fma(z_loss, t7, -t8) + z_loss * t13) * t7
+    t15 = s1 - (t11 - t12) + (t10 - t12) + s1_l + t14
+    t16 = t15 - t15 == 0.0
+    t17 = t11 + t15
+    t18 = t15 - (t17 - t11) if t16 else 0.0
+    t19 = t17 if t16 else t11
+    return t19 + t18 if t18 - t18 == 0.0 else t19
 
 
 # s0 = sum over K.1 of exp(-m0 + input[K.1])
@@ -4950,16 +5068,24 @@ def value_and_grad_f64_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l
     z_loss = np.float64(z_loss)
     t1 = z_loss == 0.0
     t2 = e1 + m0
-    t3 = z_loss * t2
-    t4 = t3 * t2
-    t5 = 0.0 if t1 else t4
-    t6 = s1 + t5
-    t7 = t6 - s1
-    t8 = t2 - e1
-    t9 = e1 - (t2 - t8) + (m0 - t8) + e1_l
-    t10 = 0.0 if t1 else fma(t3, t2, -t4) + t3 * t9 + (fma(z_loss, t2, -t3) + z_loss * t9) * t2
-    t11 = s1 - (t6 - t7) + (t5 - t7) + s1_l + t10
-    return t6 + t11 if t11 - t11 == 0.0 else t6
+    t3 = t2 - e1
+    t4 = e1 - (t2 - t3) + (m0 - t3) + e1_l
+    t5 = t4 - t4 == 0.0
+    t6 = t2 + t4
+    t7 = t6 if t5 else t2
+    t8 = z_loss * t7
+    t9 = t8 * t7
+    t10 = 0.0 if t1 else t9
+    t11 = s1 + t10
+    t12 = t11 - s1
+    t13 = t4 - (t6 - t2) if t5 else 0.0
+    t14 = 0.0 if t1 else fma(t8, t7, -t9) + t8 * t13 + (fma(z_loss, t7, -t8) + z_loss * t13) * t7
+    t15 = s1 - (t11 - t12) + (t10 - t12) + s1_l + t14
+    t16 = t15 - t15 == 0.0
+    t17 = t11 + t15
+    t18 = t15 - (t17 - t11) if t16 else 0.0
+    t19 = t17 if t16 else t11
+    return t19 + t18 if t18 - t18 == 0.0 else t19
 
 
 # s4 = s3 + weighted(z_loss, 2*(e1 + m0)/s0)
@@ -5326,14 +5452,22 @@ def vjp_z_loss_f64_dz_loss_core_prob_label_smoothing_eq_0(g, m0, s0, s0_l):
     m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = log(s0)
-    t2 = m0 + t1
-    t3 = g * t2
-    t4 = t3 * t2
-    t5 = t2 - m0
-    t6 = m0 - (t2 - t5) + (t1 - t5) + (log_low(s0) + s0_l * (1.0 / s0))
-    t7 = fma(t3, t2, -t4) + t3 * t6 + (fma(g, t2, -t3) + g * t6) * t2
-    return t4 + t7 if t7 - t7 == 0.0 else t4
+    t1 = log_low(s0) + s0_l * (1.0 / s0)
+    t2 = t1 - t1 == 0.0
+    t3 = log(s0)
+    t4 = t3 + t1
+    t5 = t4 if t2 else t3
+    t6 = m0 + t5
+    t7 = t6 - m0
+    t8 = m0 - (t6 - t7) + (t5 - t7) + (t1 - (t4 - t3) if t2 else 0.0)
+    t9 = t8 - t8 == 0.0
+    t10 = t6 + t8
+    t11 = t10 if t9 else t6
+    t12 = g * t11
+    t13 = t12 * t11
+    t14 = t8 - (t10 - t6) if t9 else 0.0
+    t15 = fma(t12, t11, -t13) + t12 * t14 + (fma(g, t11, -t12) + g * t14) * t11
+    return t13 + t15 if t15 - t15 == 0.0 else t13
 
 
 # dz_loss = g*(m0 + log(s0))**2
@@ -5343,14 +5477,22 @@ def vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_eq_0(g, m0, s0, s0_l):
     m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = log(s0)
-    t2 = m0 + t1
-    t3 = g * t2
-    t4 = t3 * t2
-    t5 = t2 - m0
-    t6 = m0 - (t2 - t5) + (t1 - t5) + s0_l * (1.0 / s0)
-    t7 = fma(t3, t2, -t4) + t3 * t6 + (fma(g, t2, -t3) + g * t6) * t2
-    return t4 + t7 if t7 - t7 == 0.0 else t4
+    t1 = s0_l * (1.0 / s0)
+    t2 = t1 - t1 == 0.0
+    t3 = log(s0)
+    t4 = t3 + t1
+    t5 = t4 if t2 else t3
+    t6 = m0 + t5
+    t7 = t6 - m0
+    t8 = m0 - (t6 - t7) + (t5 - t7) + (t1 - (t4 - t3) if t2 else 0.0)
+    t9 = t8 - t8 == 0.0
+    t10 = t6 + t8
+    t11 = t10 if t9 else t6
+    t12 = g * t11
+    t13 = t12 * t11
+    t14 = t8 - (t10 - t6) if t9 else 0.0
+    t15 = fma(t12, t11, -t13) + t12 * t14 + (fma(g, t11, -t12) + g * t14) * t11
+    return t13 + t15 if t15 - t15 == 0.0 else t13
 
 
 @loop
@@ -6493,23 +6635,34 @@ def value_f64_out_core_prob_label_smoothing_ne_0(e0, e0_l, label_smoothing, m0, 
     t3 = label_smoothing / n_K
     t4 = t3 * s2
     t5 = t2 + t4
-    t6 = z_loss == 0.0
-    t7 = e0 + m0
-    t8 = z_loss * t7
-    t9 = t8 * t7
-    t10 = 0.0 if t6 else t9
-    t11 = t5 + t10
-    t12 = t11 - t5
-    t13 = t5 - t2
-    t14 = -label_smoothing
-    t15 = t1 - t14
-    t16 = fma(s1, t1, -t2) + s1 * (t14 - (t1 - t15) + (1.0 - t15)) + s1_l * t1
-    t17 = fma(t3, s2, -t4) + t3 * s2_l + fma(-t3, n_K, label_smoothing) / n_K * s2
-    t18 = t7 - e0
-    t19 = e0 - (t7 - t18) + (m0 - t18) + e0_l
-    t20 = 0.0 if t6 else fma(t8, t7, -t9) + t8 * t19 + (fma(z_loss, t7, -t8) + z_loss * t19) * t7
-    t21 = t5 - (t11 - t12) + (t10 - t12) + (t2 - (t5 - t13) + (t4 - t13) + t16 + t17) + t20
-    return t11 + t21 if t21 - t21 == 0.0 else t11
+    t6 = t5 - t2
+    t7 = -label_smoothing
+    t8 = t1 - t7
+    t9 = t2 - (t5 - t6) + (t4 - t6) + (fma(s1, t1, -t2) + s1 * (t7 - (t1 - t8) + (1.0 - t8)) + s1_l * t1)
+    t10 = t9 + (fma(t3, s2, -t4) + t3 * s2_l + fma(-t3, n_K, label_smoothing) / n_K * s2)
+    t11 = t10 - t10 == 0.0
+    t12 = t5 + t10
+    t13 = t12 if t11 else t5
+    t14 = z_loss == 0.0
+    t15 = e0 + m0
+    t16 = t15 - e0
+    t17 = e0 - (t15 - t16) + (m0 - t16) + e0_l
+    t18 = t17 - t17 == 0.0
+    t19 = t15 + t17
+    t20 = t19 if t18 else t15
+    t21 = z_loss * t20
+    t22 = t21 * t20
+    t23 = 0.0 if t14 else t22
+    t24 = t13 + t23
+    t25 = t24 - t13
+    t26 = t17 - (t19 - t15) if t18 else 0.0
+    t27 = 0.0 if t14 else fma(t21, t20, -t22) + t21 * t26 + (fma(z_loss, t20, -t21) + z_loss * t26) * t20
+    t28 = t13 - (t24 - t25) + (t23 - t25) + (t10 - (t12 - t5) if t11 else 0.0) + t27
+    t29 = t28 - t28 == 0.0
+    t30 = t24 + t28
+    t31 = t28 - (t30 - t24) if t29 else 0.0
+    t32 = t30 if t29 else t24
+    return t32 + t31 if t31 - t31 == 0.0 else t32
 
 
 # s0 = sum over K.1 of exp(-m0 + input[K.1])
@@ -7082,23 +7235,34 @@ def value_and_grad_f64_out_core_prob_label_smoothing_ne_0(
     t3 = label_smoothing / n_K
     t4 = t3 * s2
     t5 = t2 + t4
-    t6 = z_loss == 0.0
-    t7 = e1 + m0
-    t8 = z_loss * t7
-    t9 = t8 * t7
-    t10 = 0.0 if t6 else t9
-    t11 = t5 + t10
-    t12 = t11 - t5
-    t13 = t5 - t2
-    t14 = -label_smoothing
-    t15 = t1 - t14
-    t16 = fma(s1, t1, -t2) + s1 * (t14 - (t1 - t15) + (1.0 - t15)) + s1_l * t1
-    t17 = fma(t3, s2, -t4) + t3 * s2_l + fma(-t3, n_K, label_smoothing) / n_K * s2
-    t18 = t7 - e1
-    t19 = e1 - (t7 - t18) + (m0 - t18) + e1_l
-    t20 = 0.0 if t6 else fma(t8, t7, -t9) + t8 * t19 + (fma(z_loss, t7, -t8) + z_loss * t19) * t7
-    t21 = t5 - (t11 - t12) + (t10 - t12) + (t2 - (t5 - t13) + (t4 - t13) + t16 + t17) + t20
-    return t11 + t21 if t21 - t21 == 0.0 else t11
+    t6 = t5 - t2
+    t7 = -label_smoothing
+    t8 = t1 - t7
+    t9 = t2 - (t5 - t6) + (t4 - t6) + (fma(s1, t1, -t2) + s1 * (t7 - (t1 - t8) + (1.0 - t8)) + s1_l * t1)
+    t10 = t9 + (fma(t3, s2, -t4) + t3 * s2_l + fma(-t3, n_K, label_smoothing) / n_K * s2)
+    t11 = t10 - t10 == 0.0
+    t12 = t5 + t10
+    t13 = t12 if t11 else t5
+    t14 = z_loss == 0.0
+    t15 = e1 + m0
+    t16 = t15 - e1
+    t17 = e1 - (t15 - t16) + (m0 - t16) + e1_l
+    t18 = t17 - t17 == 0.0
+    t19 = t15 + t17
+    t20 = t19 if t18 else t15
+    t21 = z_loss * t20
+    t22 = t21 * t20
+    t23 = 0.0 if t14 else t22
+    t24 = t13 + t23
+    t25 = t24 - t13
+    t26 = t17 - (t19 - t15) if t18 else 0.0
+    t27 = 0.0 if t14 else fma(t21, t20, -t22) + t21 * t26 + (fma(z_loss, t20, -t21) + z_loss * t26) * t20
+    t28 = t13 - (t24 - t25) + (t23 - t25) + (t10 - (t12 - t5) if t11 else 0.0) + t27
+    t29 = t28 - t28 == 0.0
+    t30 = t24 + t28
+    t31 = t28 - (t30 - t24) if t29 else 0.0
+    t32 = t30 if t29 else t24
+    return t32 + t31 if t31 - t31 == 0.0 else t32
 
 
 # s8 = s5 + s7 + weighted(z_loss, 2*(e1 + m0)/s0)
@@ -7674,14 +7838,22 @@ def vjp_z_loss_f64_dz_loss_core_prob_label_smoothing_ne_0(g, m0, s0, s0_l):
     m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = log(s0)
-    t2 = m0 + t1
-    t3 = g * t2
-    t4 = t3 * t2
-    t5 = t2 - m0
-    t6 = m0 - (t2 - t5) + (t1 - t5) + (log_low(s0) + s0_l * (1.0 / s0))
-    t7 = fma(t3, t2, -t4) + t3 * t6 + (fma(g, t2, -t3) + g * t6) * t2
-    return t4 + t7 if t7 - t7 == 0.0 else t4
+    t1 = log_low(s0) + s0_l * (1.0 / s0)
+    t2 = t1 - t1 == 0.0
+    t3 = log(s0)
+    t4 = t3 + t1
+    t5 = t4 if t2 else t3
+    t6 = m0 + t5
+    t7 = t6 - m0
+    t8 = m0 - (t6 - t7) + (t5 - t7) + (t1 - (t4 - t3) if t2 else 0.0)
+    t9 = t8 - t8 == 0.0
+    t10 = t6 + t8
+    t11 = t10 if t9 else t6
+    t12 = g * t11
+    t13 = t12 * t11
+    t14 = t8 - (t10 - t6) if t9 else 0.0
+    t15 = fma(t12, t11, -t13) + t12 * t14 + (fma(g, t11, -t12) + g * t14) * t11
+    return t13 + t15 if t15 - t15 == 0.0 else t13
 
 
 # dz_loss = g*(m0 + log(s0))**2
@@ -7691,14 +7863,22 @@ def vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_ne_0(g, m0, s0, s0_l):
     m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    t1 = log(s0)
-    t2 = m0 + t1
-    t3 = g * t2
-    t4 = t3 * t2
-    t5 = t2 - m0
-    t6 = m0 - (t2 - t5) + (t1 - t5) + s0_l * (1.0 / s0)
-    t7 = fma(t3, t2, -t4) + t3 * t6 + (fma(g, t2, -t3) + g * t6) * t2
-    return t4 + t7 if t7 - t7 == 0.0 else t4
+    t1 = s0_l * (1.0 / s0)
+    t2 = t1 - t1 == 0.0
+    t3 = log(s0)
+    t4 = t3 + t1
+    t5 = t4 if t2 else t3
+    t6 = m0 + t5
+    t7 = t6 - m0
+    t8 = m0 - (t6 - t7) + (t5 - t7) + (t1 - (t4 - t3) if t2 else 0.0)
+    t9 = t8 - t8 == 0.0
+    t10 = t6 + t8
+    t11 = t10 if t9 else t6
+    t12 = g * t11
+    t13 = t12 * t11
+    t14 = t8 - (t10 - t6) if t9 else 0.0
+    t15 = fma(t12, t11, -t13) + t12 * t14 + (fma(g, t11, -t12) + g * t14) * t11
+    return t13 + t15 if t15 - t15 == 0.0 else t13
 
 
 @loop

@@ -1380,23 +1380,37 @@ def hvp_views_f64_s32_core(
     t21 = -(t18 * t20)
     t22 = 0.0 if t6 else t21
     t23 = t16 + t22
-    t24 = s24_D1_N_V + s25_D1_N_V
-    t25 = t24 + s30_D1_N_V
-    t26 = t25 + s31_D1_N_V
-    t27 = t23 * t26
-    t28 = t26 - t25
-    t29 = t25 - t24
-    t30 = t24 - s24_D1_N_V
-    t31 = s24_D1_N_V - (t24 - t30) + (s25_D1_N_V - t30) + s24_D1_N_V_l + s25_D1_N_V_l
-    t32 = t24 - (t25 - t29) + (s30_D1_N_V - t29) + t31 + s30_D1_N_V_l
-    t33 = t23 - t16
-    t34 = 0.0 if t6 else -(fma(t7, t14, t15) + t7 * (0.0 if t13 else e3_N_V_l))
-    t35 = fma(t18, t20, t21) + t18 * (0.0 if t13 else -(fma(1.5, e5_N_V, t19) + 1.5 * e5_N_V_l))
-    t36 = 0.0 if t6 else -(t35 + (fma(t17, views_N_V_D1, -t18) + s0_rate_N_V_l * 0.5 * views_N_V_D1) * t20)
-    t37 = fma(t23, t26, -t27) + t23 * (t25 - (t26 - t28) + (s31_D1_N_V - t28) + t32 + s31_D1_N_V_l)
-    t38 = t37 + (t16 - (t23 - t33) + (t22 - t33) + t34 + t36) * t26
-    t39 = t38 if t38 - t38 == 0.0 else 0.0
-    return t27, t39
+    t24 = t23 - t16
+    t25 = 0.0 if t6 else -(fma(t7, t14, t15) + t7 * (0.0 if t13 else e3_N_V_l))
+    t26 = fma(t18, t20, t21) + t18 * (0.0 if t13 else -(fma(1.5, e5_N_V, t19) + 1.5 * e5_N_V_l))
+    t27 = 0.0 if t6 else -(t26 + (fma(t17, views_N_V_D1, -t18) + s0_rate_N_V_l * 0.5 * views_N_V_D1) * t20)
+    t28 = t16 - (t23 - t24) + (t22 - t24) + t25 + t27
+    t29 = t28 - t28 == 0.0
+    t30 = t23 + t28
+    t31 = t30 if t29 else t23
+    t32 = s24_D1_N_V + s25_D1_N_V
+    t33 = t32 - s24_D1_N_V
+    t34 = s24_D1_N_V - (t32 - t33) + (s25_D1_N_V - t33) + s24_D1_N_V_l + s25_D1_N_V_l
+    t35 = t34 - t34 == 0.0
+    t36 = t32 + t34
+    t37 = t36 if t35 else t32
+    t38 = t37 + s30_D1_N_V
+    t39 = t38 - t37
+    t40 = t37 - (t38 - t39) + (s30_D1_N_V - t39) + (t34 - (t36 - t32) if t35 else 0.0) + s30_D1_N_V_l
+    t41 = t40 - t40 == 0.0
+    t42 = t38 + t40
+    t43 = t42 if t41 else t38
+    t44 = t43 + s31_D1_N_V
+    t45 = t44 - t43
+    t46 = t43 - (t44 - t45) + (s31_D1_N_V - t45) + (t40 - (t42 - t38) if t41 else 0.0) + s31_D1_N_V_l
+    t47 = t46 - t46 == 0.0
+    t48 = t44 + t46
+    t49 = t48 if t47 else t44
+    t50 = t31 * t49
+    t51 = fma(t31, t49, -t50) + t31 * (t46 - (t48 - t44) if t47 else 0.0)
+    t52 = t51 + (t28 - (t30 - t23) if t29 else 0.0) * t49
+    t53 = t52 if t52 - t52 == 0.0 else 0.0
+    return t50, t53
 
 
 # s33_of[N, V] = sum over D.1 of (s24[D.1, N, V] + s25[D.1, N, V] + s30[D.1, N, V] + s31[D.1, N, V])*views[N, V,

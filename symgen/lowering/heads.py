@@ -245,8 +245,11 @@ def _lower_expm1(s: Walk, e: Expr) -> Pair:
 
 
 def _lower_log1p(s: Walk, e: Expr) -> Pair:
-    u = s.pair(e.args[0])
-    return s.arithmetic.correct(s.arithmetic.function("log1p", u.high), u, ONE / (ONE + u.high))
+    a, u = s.arithmetic, s.pair(e.args[0])
+    if a.renewed and u.low is not None:  # the argument may be minus one and a little, which is all that counts
+        one_more = a.add(exact(ONE), u)
+        return a.correct(a.function("log", one_more.high), one_more, ONE / one_more.high)
+    return a.correct(a.function("log1p", u.high), u, ONE / (ONE + u.high))
 
 
 def _lower_log(s: Walk, e: Expr) -> Pair:

@@ -15,8 +15,10 @@ from symgen.lowering import LoweringError
 from symgen.program import Program, ProgramError
 from symgen.rows.adjoint import COTANGENT, gradient_of, pullback
 from symgen.rows.centre import centred
+from symgen.rows.differences import without_differences
 from symgen.rows.free import proved
 from symgen.rows.lower import lower, needed
+from symgen.rows.picked import factored
 from symgen.rows.precision import Facts
 from symgen.rows.recognize import recognized
 from symgen.rows.schedule import TARGETS, Schedule, schedules
@@ -211,12 +213,13 @@ class Wanted:
 
     def finished(self, facts: Facts) -> RowOutput:
         """The kernel; a shift that is not proved to change nothing is left out."""
-        centre = centred(self.program)
+        program = without_differences(factored(self.program))
+        centre = centred(program)
         # a second derivative of a norm is that of its squares: its scale would take minutes to prove
         stable, families = _stable(centre, facts.nonnegative, scaled=not self.along)
         short = stable, families
         if any(not f.exponential for f in families):
-            unscaled = _stable(centred(without_zeros(self.program)), facts.nonnegative, scaled=False)
+            unscaled = _stable(centred(without_zeros(program)), facts.nonnegative, scaled=False)
             short = unscaled if in_range(unscaled[0]) else short
         facts = replace(facts, light=self.light)
         once = bool(self.along) or not set(self.wrt) <= set(facts.tensors)  # sums over rows take each row once

@@ -20,7 +20,7 @@ from symgen.program import Program, Stage
 from symgen.rows.indices import base_of, free_symbols, parts, replaced
 from symgen.rows.share import DEAR
 from symgen.rows.shift import Family
-from symgen.vocabulary import hypot
+from symgen.vocabulary import hypot, log1mexp, log1p
 
 EXACT, RELATIVE, LOST = 0, 1, 2
 UNTRACKED = tuple(f for f in DEAR if f is not hypot)  # whose own rounding float32 results do without
@@ -76,6 +76,26 @@ def units(program: Program, families: Iterable[Family]) -> set[str]:
     for stage in program.stages:
         walk.grades[stage.out] = walk.stage(stage)
     return {s.out for s in program.stages if s.op == "sum" and walk.grades[s.out].unit}
+
+
+def delicate(program: Program, families: Iterable[Family], light: Collection[str] = ()) -> frozenset[str]:
+    """The stages in which most of an inexact sum may cancel before it is a factor of itself, a divisor or an argument.
+
+    The number that is left of ``1 - p`` may be zero, and all of it be missing: ``(1 - p)**2``, ``1/(1 - p)`` and
+    ``log(1 - p)`` want it rounded again first.
+
+    Args:
+        program: in pair arithmetic.
+        families: the free parameters.
+        light: operands that are not negative.
+    """
+    walk = _Walk(tuple(families), {name: Grade(EXACT, 1) for name in light})
+    found = set()
+    for stage in program.stages:
+        walk.grades[stage.out] = walk.stage(stage)
+        if any(walk.collapses(e) for e in parts(stage.body)):
+            found.add(stage.out)
+    return frozenset(found)
 
 
 @dataclass(frozen=True)
@@ -181,6 +201,22 @@ class _Walk:
     entered: dict[str, frozenset[str]] = field(default_factory=dict)  # by elementary functions, first in which stages
     settled: frozenset[str] = frozenset()  # stages that are rounded
     params: frozenset[str] = frozenset()  # operands that cancel nothing
+
+    def collapses(self, e: Any) -> bool:
+        """Whether an expression takes a sum of which nearly nothing may be left for more than a single factor."""
+        if isinstance(e, sp.Pow):
+            return self._cancelled(e.base) and e.exp != 1
+        if isinstance(e, sp.Mul | weighted):
+            return sum(map(self._cancelled, e.args)) > 1
+        if isinstance(e, log1p):
+            return self.of(e.args[0]).sign <= 0 and self._entered(e.args[0])
+        return isinstance(e, sp.log | sp.Abs | log1mexp) and self._cancelled(e.args[0])
+
+    def _cancelled(self, e: Any) -> bool:
+        """Whether an expression is a sum of inexact numbers of either sign, computed right here."""
+        if isinstance(e, sp.Mul | weighted):
+            return any(map(self._cancelled, e.args))
+        return isinstance(e, sp.Add) and self.of(e).known == LOST
 
     def settles(self, stage: Stage) -> bool:
         """Whether a stage, in its turn, keeps its relative precision if it is one that has to."""

@@ -19,6 +19,7 @@ from symgen.rows.lower import verify
 from symgen.rules.rule import Step
 from symgen.stabilize.candidates import hoist
 from symgen.stabilize.recognize import recognize
+from symgen.vocabulary import softplus
 
 
 def recognized(program: Program, light: Collection[str]) -> tuple[Program, tuple[Step, ...]]:
@@ -29,29 +30,70 @@ def recognized(program: Program, light: Collection[str]) -> tuple[Program, tuple
         light: operands that are weights or probabilities: a product with one of them is zero where it is.
     """
     stages, steps = [], []
+    sums: set[str] = set()  # of exponentials, so that they are positive wherever they are not empty
     for stage in program.stages:
         body, back = opened(stage.body)
         factors = frozenset(s for s, r in back.items() if base_of(r) in light)
         factors |= {s for s in body.free_symbols if str(s) in light}
-        known, found = recognize(without_quotients(annihilating(body, factors)))
+        positive = frozenset(s for s, r in back.items() if base_of(r) in sums)
+        positive |= {s for s in body.free_symbols if str(s) in sums}
+        known, found = recognize(without_quotients(annihilating(body, factors), positive))
         steps += [Step(s.rule, s.before.xreplace(back), s.after.xreplace(back)) for s in found]
         stages.append(replace(stage, body=known.xreplace(back)))
+        if stage.op == "sum" and _is_exponential(stage.body, frozenset()):
+            sums.add(stage.out)
     return verify(replace(program, stages=tuple(stages))), tuple(steps)
 
 
-def without_quotients(e: Expr) -> Expr:
+def without_quotients(e: Expr, positive: frozenset[Expr] = frozenset()) -> Expr:
     """Logarithms of products with the exponentials taken out: log(exp(u) r) is u + log(r), which overflows nowhere.
 
-    A power of such a product to an exponent that is no number is the exponential of its logarithm.
+    Of one and such a product it is a softplus, of two of them a softplus and one of the two. A power of a product to an
+    exponent that is no number is the exponential of its logarithm.
+
+    Args:
+        e: a body, with a symbol for each read.
+        positive: those that stand for sums of exponentials.
     """
     if not e.args or isinstance(e, sp.logic.boolalg.Boolean):
         return e
-    inner = [without_quotients(a) for a in e.args]
+    inner = [without_quotients(a, positive) for a in e.args]
     if isinstance(e, sp.log):
-        return log_of_cases(inner[0])
-    if isinstance(e, sp.Pow) and not e.exp.is_number and inner[0].has(sp.exp):
+        return _log_of_two(inner[0], positive) or log_of_cases(inner[0])
+    if isinstance(e, sp.Pow) and not e.exp.is_number and inner[0].has(sp.exp) and not inner[0].is_Add:
         return sp.exp(inner[1] * log_of_cases(inner[0]))
     return e.func(*inner)
+
+
+def _log_of_two(u: Expr, positive: frozenset[Expr]) -> Expr | None:
+    """The logarithm of two terms that are exponentials, or of one and a product that holds several."""
+    if not u.is_Add or len(u.args) != 2 or not all(_is_exponential(t, positive) for t in u.args):
+        return None
+    first, second = sorted(u.args, key=lambda t: (t.is_number, sp.default_sort_key(t)))
+    if second.is_number:
+        many = [f for f in sp.Mul.make_args(first) if not f.is_number]
+        return sp.log(second) + softplus(_log_of_terms(first) - sp.log(second)) if len(many) > 1 else None
+    if not (first.has(sp.exp) and second.has(sp.exp)):
+        return None
+    return _log_of_terms(second) + softplus(_log_of_terms(first) - _log_of_terms(second))
+
+
+def _log_of_terms(u: Expr) -> Expr:
+    """The logarithm of a product of positive factors, one by one."""
+    factors = map(_power, sp.Mul.make_args(u))
+    return sp.Add(*(n * (b.args[0] if isinstance(b, sp.exp) else sp.log(b)) for b, n in factors))
+
+
+def _power(factor: Expr) -> tuple[Expr, Expr]:
+    return (factor, sp.S.One) if isinstance(factor, sp.exp) else tuple(factor.as_base_exp())
+
+
+def _is_exponential(e: Expr, positive: frozenset[Expr]) -> bool:
+    """Whether an expression is a product of exponentials, of sums of such, and of positive numbers, in each case."""
+    if isinstance(e, Cases):
+        return e.otherwise == 0 and _is_exponential(e.then, positive)
+    bases = [b for b, _ in map(_power, sp.Mul.make_args(e))]
+    return all(isinstance(b, sp.exp) or b in positive or b.is_positive for b in bases)
 
 
 def log_of_cases(u: Expr) -> Expr:

@@ -38,7 +38,7 @@ from symgen.rows.centre import piloted
 from symgen.rows.defined import flow
 from symgen.rows.doubt import DOUBT, SIZE, doubtful
 from symgen.rows.indices import base_of, free_symbols, is_index, is_nonnegative, opened, parts, places, replaced
-from symgen.rows.precision import Facts, Loose, loose, relative, units
+from symgen.rows.precision import Facts, Loose, delicate, loose, relative, units
 from symgen.rows.share import DEAR, inverted, lifted
 from symgen.rows.shift import Family
 from symgen.rows.tidy import hoisted, in_passes
@@ -119,16 +119,16 @@ def schedules(name: str, long: Parametrised, short: Parametrised, facts: Facts, 
         known = loose(tidied, short[1], facts)
         if known.settled.issuperset(tidied.results):
             break
-    careful = _schedule(name, tidied, "f32", single, facts, known)
+    careful = _schedule(name, (tidied, short[1]), "f32", single, facts, known)
     quick = None
     if not once and _carries(careful):
         quick = _quick(name, in_passes(hoisted(inverted(piloted(lifted(narrow, finite=True))), inverses)), facts)
     if quick is not None and _cancels(tidied, short[1], facts):
         # what is left of a row in doubt may be less than what rounding an exponential to a float64 has lost
-        careful = _schedule(name, tidied, "f32", FINELY, facts)
+        careful = _schedule(name, (tidied, short[1]), "f32", FINELY, facts)
     double = FINELY if _cancels(program, families, facts) else COMPENSATED
     return (
-        _schedule(name, inverted(program, units(program, families)), "f64", double, facts),
+        _schedule(name, (inverted(program, units(program, families)), families), "f64", double, facts),
         replace(careful, quick=quick),
     )
 
@@ -194,12 +194,13 @@ def device_schedule(name: str, made: Parametrised, facts: Facts) -> Schedule:
     program = lifted(made[0])
     enough = relative(program, made[1], facts.light)
     with computing_in(np.float32, () if enough else TELLING):
-        found = _schedule(name, program, DEVICE, ROUGH if enough else COMPENSATED, facts)
+        found = _schedule(name, (program, made[1]), DEVICE, ROUGH if enough else COMPENSATED, facts)
     return replace(found, units=frozenset(units(program, made[1])))
 
 
-def _schedule(name: str, program: Program, target: str, arithmetic: Arithmetic, facts: Facts,
+def _schedule(name: str, made: Parametrised, target: str, arithmetic: Arithmetic, facts: Facts,
               known: Loose | None = None) -> Schedule:
+    program, families = made
     short = facts.tensors if target == "f32" else ()
     pairs = dict.fromkeys(facts.options if target == DEVICE else (), True)
     signs: dict[str, str] = {}
@@ -208,13 +209,14 @@ def _schedule(name: str, program: Program, target: str, arithmetic: Arithmetic, 
     estimates = _estimates(program) | known.numbers
     used = {base_of(r) for stage in program.stages for r in free_symbols(stage.body)}
     told = flow(program, facts)
+    fragile = delicate(program, families, facts.light)
     for stage in program.stages:
         single = stage.out in program.results or stage.out in estimates
         paired = any(pairs.get(n, False) for n in _names(stage.body) & known.exact)
         plain = stage.out in known.plain and not any(isinstance(e, DEAR) for e in parts(stage.body))
         plain = plain and (not paired or stage.out in known.settled)
         body = told.defined(known.plain[stage.out] if plain else stage.body)
-        used_for = (CARRIED if paired else PLAIN) if plain else arithmetic
+        used_for = (CARRIED if paired else PLAIN) if plain else replace(arithmetic, renewed=stage.out in fragile)
         step = _step(stage, pairs, signs, single, used_for, () if plain else short, body)
         if stage.out in known.ones and step.pair and len(step.core.results) == 1:
             step = replace(step, one=True)

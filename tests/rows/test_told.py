@@ -73,7 +73,7 @@ def test_a_sum_over_rows_is_only_added_to() -> None:
 
 
 def schedule(made: Program) -> Schedule:
-    return _schedule("test", made, "f32", PLAIN, Facts())
+    return _schedule("test", (made, ()), "f32", PLAIN, Facts())
 
 
 def test_a_position_that_no_row_has_is_not_written() -> None:

@@ -102,32 +102,47 @@ def value_f32_out_core_index_label_smoothing_eq_0(
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
     t9 = fsub(input_target, m0)
-    t10 = libdevice.logf(s0)
-    t11 = -t10
-    t12 = fadd(t9, t11)
-    t13 = fmul(weight_target, t12)
-    t14 = -(f32(0.0) if t8 else t13)
-    t15 = z_loss == f32(0.0)
-    t16 = fadd(m0, t10)
-    t17 = fmul(z_loss, t16)
-    t18 = fmul(t17, t16)
-    t19 = f32(0.0) if t15 else t18
-    t20 = fadd(t14, t19)
-    t21 = fsub(t20, t14)
-    t22 = fsub(t12, t9)
-    t23 = fsub(t9, input_target)
-    t24 = fadd(fsub(input_target, fsub(t9, t23)), fsub(-m0, t23))
-    t25 = inverse(s0)
-    t26 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t25, s0, f32(1.0)), t25, t25)))
-    t27 = fmul(weight_target, fadd(fadd(fadd(fsub(t9, fsub(t12, t22)), fsub(t11, t22)), t24), -t26))
-    t28 = -(f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t12, -t13), t27))
-    t29 = fsub(t16, m0)
-    t30 = fadd(fadd(fsub(m0, fsub(t16, t29)), fsub(t10, t29)), t26)
-    t31 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t16, -t17), fmul(z_loss, t30)), fmul(z_loss_l, t16)), t16)
-    t32 = f32(0.0) if t15 else fadd(fadd(libdevice.fmaf(t17, t16, -t18), fmul(t17, t30)), t31)
-    t33 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t14, fsub(t20, t21)), fsub(t19, t21)), t28), t32)
-    t34 = f32(0.0) if t7 else t20
-    return fadd(t34, t33) if fsub(t33, t33) == f32(0.0) else t34
+    t10 = inverse(s0)
+    t11 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t10, s0, f32(1.0)), t10, t10)))
+    t12 = fsub(t11, t11) == f32(0.0)
+    t13 = libdevice.logf(s0)
+    t14 = fadd(t13, t11)
+    t15 = t14 if t12 else t13
+    t16 = -t15
+    t17 = fadd(t9, t16)
+    t18 = fsub(t17, t9)
+    t19 = fsub(t9, input_target)
+    t20 = fadd(fsub(input_target, fsub(t9, t19)), fsub(-m0, t19))
+    t21 = fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)
+    t22 = fadd(fadd(fadd(fsub(t9, fsub(t17, t18)), fsub(t16, t18)), t20), -t21)
+    t23 = fsub(t22, t22) == f32(0.0)
+    t24 = fadd(t17, t22)
+    t25 = t24 if t23 else t17
+    t26 = fmul(weight_target, t25)
+    t27 = -(f32(0.0) if t8 else t26)
+    t28 = z_loss == f32(0.0)
+    t29 = fadd(m0, t15)
+    t30 = fsub(t29, m0)
+    t31 = fadd(fadd(fsub(m0, fsub(t29, t30)), fsub(t15, t30)), t21)
+    t32 = fsub(t31, t31) == f32(0.0)
+    t33 = fadd(t29, t31)
+    t34 = t33 if t32 else t29
+    t35 = fmul(z_loss, t34)
+    t36 = fmul(t35, t34)
+    t37 = f32(0.0) if t28 else t36
+    t38 = fadd(t27, t37)
+    t39 = fsub(t38, t27)
+    t40 = fmul(weight_target, fsub(t22, fsub(t24, t17)) if t23 else f32(0.0))
+    t41 = -(f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t25, -t26), t40))
+    t42 = fsub(t31, fsub(t33, t29)) if t32 else f32(0.0)
+    t43 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t34, -t35), fmul(z_loss, t42)), fmul(z_loss_l, t34)), t34)
+    t44 = f32(0.0) if t28 else fadd(fadd(libdevice.fmaf(t35, t34, -t36), fmul(t35, t42)), t43)
+    t45 = fadd(fadd(fadd(fsub(t27, fsub(t38, t39)), fsub(t37, t39)), t41), t44)
+    t46 = fsub(t45, t45) == f32(0.0)
+    t47 = fadd(t38, t45)
+    t48 = f32(0.0) if t7 else fsub(t45, fsub(t47, t38)) if t46 else f32(0.0)
+    t49 = f32(0.0) if t7 else t47 if t46 else t38
+    return fadd(t49, t48) if fsub(t48, t48) == f32(0.0) else t49
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -156,31 +171,46 @@ def value_f64_out_core_index_label_smoothing_eq_0(
     t1 = target == ignore_index
     t2 = weight_target == 0.0
     t3 = dadd(input_target, -m0)
-    t4 = log(s0)
-    t5 = -t4
-    t6 = dadd(t3, t5)
-    t7 = dmul(weight_target, t6)
-    t8 = -(0.0 if t2 else t7)
-    t9 = z_loss == 0.0
-    t10 = dadd(m0, t4)
-    t11 = dmul(z_loss, t10)
-    t12 = dmul(t11, t10)
-    t13 = 0.0 if t9 else t12
-    t14 = dadd(t8, t13)
-    t15 = dadd(t14, -t8)
-    t16 = dadd(t6, -t3)
-    t17 = dadd(t3, -input_target)
-    t18 = dadd(dadd(input_target, -dadd(t3, -t17)), dadd(-m0, -t17))
-    t19 = dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0)))
-    t20 = dmul(weight_target, dadd(dadd(dadd(dadd(t3, -dadd(t6, -t16)), dadd(t5, -t16)), t18), -t19))
-    t21 = -(0.0 if t2 else dadd(libdevice.fma(weight_target, t6, -t7), t20))
-    t22 = dadd(t10, -m0)
-    t23 = dadd(dadd(dadd(m0, -dadd(t10, -t22)), dadd(t4, -t22)), t19)
-    t24 = dmul(dadd(libdevice.fma(z_loss, t10, -t11), dmul(z_loss, t23)), t10)
-    t25 = 0.0 if t9 else dadd(dadd(libdevice.fma(t11, t10, -t12), dmul(t11, t23)), t24)
-    t26 = 0.0 if t1 else dadd(dadd(dadd(dadd(t8, -dadd(t14, -t15)), dadd(t13, -t15)), t21), t25)
-    t27 = 0.0 if t1 else t14
-    return dadd(t27, t26) if dadd(t26, -t26) == 0.0 else t27
+    t4 = dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0)))
+    t5 = dadd(t4, -t4) == 0.0
+    t6 = log(s0)
+    t7 = dadd(t6, t4)
+    t8 = t7 if t5 else t6
+    t9 = -t8
+    t10 = dadd(t3, t9)
+    t11 = dadd(t10, -t3)
+    t12 = dadd(t3, -input_target)
+    t13 = dadd(dadd(input_target, -dadd(t3, -t12)), dadd(-m0, -t12))
+    t14 = dadd(t4, -dadd(t7, -t6)) if t5 else 0.0
+    t15 = dadd(dadd(dadd(dadd(t3, -dadd(t10, -t11)), dadd(t9, -t11)), t13), -t14)
+    t16 = dadd(t15, -t15) == 0.0
+    t17 = dadd(t10, t15)
+    t18 = t17 if t16 else t10
+    t19 = dmul(weight_target, t18)
+    t20 = -(0.0 if t2 else t19)
+    t21 = z_loss == 0.0
+    t22 = dadd(m0, t8)
+    t23 = dadd(t22, -m0)
+    t24 = dadd(dadd(dadd(m0, -dadd(t22, -t23)), dadd(t8, -t23)), t14)
+    t25 = dadd(t24, -t24) == 0.0
+    t26 = dadd(t22, t24)
+    t27 = t26 if t25 else t22
+    t28 = dmul(z_loss, t27)
+    t29 = dmul(t28, t27)
+    t30 = 0.0 if t21 else t29
+    t31 = dadd(t20, t30)
+    t32 = dadd(t31, -t20)
+    t33 = dmul(weight_target, dadd(t15, -dadd(t17, -t10)) if t16 else 0.0)
+    t34 = -(0.0 if t2 else dadd(libdevice.fma(weight_target, t18, -t19), t33))
+    t35 = dadd(t24, -dadd(t26, -t22)) if t25 else 0.0
+    t36 = dmul(dadd(libdevice.fma(z_loss, t27, -t28), dmul(z_loss, t35)), t27)
+    t37 = 0.0 if t21 else dadd(dadd(libdevice.fma(t28, t27, -t29), dmul(t28, t35)), t36)
+    t38 = dadd(dadd(dadd(dadd(t20, -dadd(t31, -t32)), dadd(t30, -t32)), t34), t37)
+    t39 = dadd(t38, -t38) == 0.0
+    t40 = dadd(t31, t38)
+    t41 = 0.0 if t1 else dadd(t38, -dadd(t40, -t31)) if t39 else 0.0
+    t42 = 0.0 if t1 else t40 if t39 else t31
+    return dadd(t42, t41) if dadd(t41, -t41) == 0.0 else t42
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -371,28 +401,43 @@ def value_and_grad_f32_out_core_index_label_smoothing_eq_0(
     t8 = weight_target == f32(0.0)
     t9 = -e1
     t10 = fadd(input_target, t9)
-    t11 = fsub(t10, m0)
-    t12 = fmul(weight_target, t11)
-    t13 = -(f32(0.0) if t8 else t12)
-    t14 = z_loss == f32(0.0)
-    t15 = fadd(e1, m0)
-    t16 = fmul(z_loss, t15)
-    t17 = fmul(t16, t15)
-    t18 = f32(0.0) if t14 else t17
-    t19 = fadd(t13, t18)
-    t20 = fsub(t19, t13)
-    t21 = fsub(t11, t10)
-    t22 = fsub(t10, input_target)
-    t23 = fadd(fadd(fsub(input_target, fsub(t10, t22)), fsub(t9, t22)), -e1_l)
-    t24 = fmul(weight_target, fadd(fadd(fsub(t10, fsub(t11, t21)), fsub(-m0, t21)), t23))
-    t25 = -(f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t11, -t12), t24))
-    t26 = fsub(t15, e1)
-    t27 = fadd(fadd(fsub(e1, fsub(t15, t26)), fsub(m0, t26)), e1_l)
-    t28 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t15, -t16), fmul(z_loss, t27)), fmul(z_loss_l, t15)), t15)
-    t29 = f32(0.0) if t14 else fadd(fadd(libdevice.fmaf(t16, t15, -t17), fmul(t16, t27)), t28)
-    t30 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t13, fsub(t19, t20)), fsub(t18, t20)), t25), t29)
-    t31 = f32(0.0) if t7 else t19
-    return fadd(t31, t30) if fsub(t30, t30) == f32(0.0) else t31
+    t11 = fsub(t10, input_target)
+    t12 = fadd(fadd(fsub(input_target, fsub(t10, t11)), fsub(t9, t11)), -e1_l)
+    t13 = fsub(t12, t12) == f32(0.0)
+    t14 = fadd(t10, t12)
+    t15 = t14 if t13 else t10
+    t16 = fsub(t15, m0)
+    t17 = fsub(t16, t15)
+    t18 = fadd(fsub(t15, fsub(t16, t17)), fsub(-m0, t17))
+    t19 = fadd(t18, fsub(t12, fsub(t14, t10)) if t13 else f32(0.0))
+    t20 = fsub(t19, t19) == f32(0.0)
+    t21 = fadd(t16, t19)
+    t22 = t21 if t20 else t16
+    t23 = fmul(weight_target, t22)
+    t24 = -(f32(0.0) if t8 else t23)
+    t25 = z_loss == f32(0.0)
+    t26 = fadd(e1, m0)
+    t27 = fsub(t26, e1)
+    t28 = fadd(fadd(fsub(e1, fsub(t26, t27)), fsub(m0, t27)), e1_l)
+    t29 = fsub(t28, t28) == f32(0.0)
+    t30 = fadd(t26, t28)
+    t31 = t30 if t29 else t26
+    t32 = fmul(z_loss, t31)
+    t33 = fmul(t32, t31)
+    t34 = f32(0.0) if t25 else t33
+    t35 = fadd(t24, t34)
+    t36 = fsub(t35, t24)
+    t37 = fmul(weight_target, fsub(t19, fsub(t21, t16)) if t20 else f32(0.0))
+    t38 = -(f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t22, -t23), t37))
+    t39 = fsub(t28, fsub(t30, t26)) if t29 else f32(0.0)
+    t40 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t31, -t32), fmul(z_loss, t39)), fmul(z_loss_l, t31)), t31)
+    t41 = f32(0.0) if t25 else fadd(fadd(libdevice.fmaf(t32, t31, -t33), fmul(t32, t39)), t40)
+    t42 = fadd(fadd(fadd(fsub(t24, fsub(t35, t36)), fsub(t34, t36)), t38), t41)
+    t43 = fsub(t42, t42) == f32(0.0)
+    t44 = fadd(t35, t42)
+    t45 = f32(0.0) if t7 else fsub(t42, fsub(t44, t35)) if t43 else f32(0.0)
+    t46 = f32(0.0) if t7 else t44 if t43 else t35
+    return fadd(t46, t45) if fsub(t45, t45) == f32(0.0) else t46
 
 
 # s2 = (0 if Eq(target, ignore_index) else weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -1/s0))
@@ -455,28 +500,42 @@ def value_and_grad_f64_out_core_index_label_smoothing_eq_0(
     t2 = weight_target == 0.0
     t3 = -e1
     t4 = dadd(input_target, t3)
-    t5 = dadd(t4, -m0)
-    t6 = dmul(weight_target, t5)
-    t7 = -(0.0 if t2 else t6)
-    t8 = z_loss == 0.0
-    t9 = dadd(e1, m0)
-    t10 = dmul(z_loss, t9)
-    t11 = dmul(t10, t9)
-    t12 = 0.0 if t8 else t11
-    t13 = dadd(t7, t12)
-    t14 = dadd(t13, -t7)
-    t15 = dadd(t5, -t4)
-    t16 = dadd(t4, -input_target)
-    t17 = dadd(dadd(dadd(input_target, -dadd(t4, -t16)), dadd(t3, -t16)), -e1_l)
-    t18 = dmul(weight_target, dadd(dadd(dadd(t4, -dadd(t5, -t15)), dadd(-m0, -t15)), t17))
-    t19 = -(0.0 if t2 else dadd(libdevice.fma(weight_target, t5, -t6), t18))
-    t20 = dadd(t9, -e1)
-    t21 = dadd(dadd(dadd(e1, -dadd(t9, -t20)), dadd(m0, -t20)), e1_l)
-    t22 = dmul(dadd(libdevice.fma(z_loss, t9, -t10), dmul(z_loss, t21)), t9)
-    t23 = 0.0 if t8 else dadd(dadd(libdevice.fma(t10, t9, -t11), dmul(t10, t21)), t22)
-    t24 = 0.0 if t1 else dadd(dadd(dadd(dadd(t7, -dadd(t13, -t14)), dadd(t12, -t14)), t19), t23)
-    t25 = 0.0 if t1 else t13
-    return dadd(t25, t24) if dadd(t24, -t24) == 0.0 else t25
+    t5 = dadd(t4, -input_target)
+    t6 = dadd(dadd(dadd(input_target, -dadd(t4, -t5)), dadd(t3, -t5)), -e1_l)
+    t7 = dadd(t6, -t6) == 0.0
+    t8 = dadd(t4, t6)
+    t9 = t8 if t7 else t4
+    t10 = dadd(t9, -m0)
+    t11 = dadd(t10, -t9)
+    t12 = dadd(dadd(dadd(t9, -dadd(t10, -t11)), dadd(-m0, -t11)), dadd(t6, -dadd(t8, -t4)) if t7 else 0.0)
+    t13 = dadd(t12, -t12) == 0.0
+    t14 = dadd(t10, t12)
+    t15 = t14 if t13 else t10
+    t16 = dmul(weight_target, t15)
+    t17 = -(0.0 if t2 else t16)
+    t18 = z_loss == 0.0
+    t19 = dadd(e1, m0)
+    t20 = dadd(t19, -e1)
+    t21 = dadd(dadd(dadd(e1, -dadd(t19, -t20)), dadd(m0, -t20)), e1_l)
+    t22 = dadd(t21, -t21) == 0.0
+    t23 = dadd(t19, t21)
+    t24 = t23 if t22 else t19
+    t25 = dmul(z_loss, t24)
+    t26 = dmul(t25, t24)
+    t27 = 0.0 if t18 else t26
+    t28 = dadd(t17, t27)
+    t29 = dadd(t28, -t17)
+    t30 = dmul(weight_target, dadd(t12, -dadd(t14, -t10)) if t13 else 0.0)
+    t31 = -(0.0 if t2 else dadd(libdevice.fma(weight_target, t15, -t16), t30))
+    t32 = dadd(t21, -dadd(t23, -t19)) if t22 else 0.0
+    t33 = dmul(dadd(libdevice.fma(z_loss, t24, -t25), dmul(z_loss, t32)), t24)
+    t34 = 0.0 if t18 else dadd(dadd(libdevice.fma(t25, t24, -t26), dmul(t25, t32)), t33)
+    t35 = dadd(dadd(dadd(dadd(t17, -dadd(t28, -t29)), dadd(t27, -t29)), t31), t34)
+    t36 = dadd(t35, -t35) == 0.0
+    t37 = dadd(t28, t35)
+    t38 = 0.0 if t1 else dadd(t35, -dadd(t37, -t28)) if t36 else 0.0
+    t39 = 0.0 if t1 else t37 if t36 else t28
+    return dadd(t39, t38) if dadd(t38, -t38) == 0.0 else t39
 
 
 # s2 = (0 if Eq(target, ignore_index) else weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -1/s0))
@@ -588,34 +647,49 @@ def vjp_z_loss_f32_dz_loss_core_index_label_smoothing_eq_0(g, ignore_index, igno
     t5 = fsub(t4, t4) == f32(0.0)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
-    t8 = libdevice.logf(s0)
-    t9 = fadd(m0, t8)
-    t10 = fmul(g, t9)
-    t11 = fmul(t10, t9)
-    t12 = fsub(t9, m0)
-    t13 = inverse(s0)
-    t14 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t13, s0, f32(1.0)), t13, t13)))
-    t15 = fadd(fadd(fsub(m0, fsub(t9, t12)), fsub(t8, t12)), t14)
-    t16 = fmul(fadd(libdevice.fmaf(g, t9, -t10), fmul(g, t15)), t9)
-    t17 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t10, t9, -t11), fmul(t10, t15)), t16)
-    t18 = f32(0.0) if t7 else t11
-    return fadd(t18, t17) if fsub(t17, t17) == f32(0.0) else t18
+    t8 = inverse(s0)
+    t9 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t8, s0, f32(1.0)), t8, t8)))
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = libdevice.logf(s0)
+    t12 = fadd(t11, t9)
+    t13 = t12 if t10 else t11
+    t14 = fadd(m0, t13)
+    t15 = fsub(t14, m0)
+    t16 = fadd(fadd(fsub(m0, fsub(t14, t15)), fsub(t13, t15)), fsub(t9, fsub(t12, t11)) if t10 else f32(0.0))
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t14, t16)
+    t19 = t18 if t17 else t14
+    t20 = fmul(g, t19)
+    t21 = fmul(t20, t19)
+    t22 = fsub(t16, fsub(t18, t14)) if t17 else f32(0.0)
+    t23 = fmul(fadd(libdevice.fmaf(g, t19, -t20), fmul(g, t22)), t19)
+    t24 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t20, t19, -t21), fmul(t20, t22)), t23)
+    t25 = f32(0.0) if t7 else t21
+    return fadd(t25, t24) if fsub(t24, t24) == f32(0.0) else t25
 
 
 # dz_loss = (0 if Eq(target, ignore_index) else g*(m0 + log(s0))**2)
 @core
 def vjp_z_loss_f64_dz_loss_core_index_label_smoothing_eq_0(g, ignore_index, m0, s0, s0_l, target):
     t1 = target == ignore_index
-    t2 = log(s0)
-    t3 = dadd(m0, t2)
-    t4 = dmul(g, t3)
-    t5 = dmul(t4, t3)
-    t6 = dadd(t3, -m0)
-    t7 = dadd(dadd(dadd(m0, -dadd(t3, -t6)), dadd(t2, -t6)), dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))
-    t8 = dmul(dadd(libdevice.fma(g, t3, -t4), dmul(g, t7)), t3)
-    t9 = 0.0 if t1 else dadd(dadd(libdevice.fma(t4, t3, -t5), dmul(t4, t7)), t8)
-    t10 = 0.0 if t1 else t5
-    return dadd(t10, t9) if dadd(t9, -t9) == 0.0 else t10
+    t2 = dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0)))
+    t3 = dadd(t2, -t2) == 0.0
+    t4 = log(s0)
+    t5 = dadd(t4, t2)
+    t6 = t5 if t3 else t4
+    t7 = dadd(m0, t6)
+    t8 = dadd(t7, -m0)
+    t9 = dadd(dadd(dadd(m0, -dadd(t7, -t8)), dadd(t6, -t8)), dadd(t2, -dadd(t5, -t4)) if t3 else 0.0)
+    t10 = dadd(t9, -t9) == 0.0
+    t11 = dadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = dmul(g, t12)
+    t14 = dmul(t13, t12)
+    t15 = dadd(t9, -dadd(t11, -t7)) if t10 else 0.0
+    t16 = dmul(dadd(libdevice.fma(g, t12, -t13), dmul(g, t15)), t12)
+    t17 = 0.0 if t1 else dadd(dadd(libdevice.fma(t13, t12, -t14), dmul(t13, t15)), t16)
+    t18 = 0.0 if t1 else t14
+    return dadd(t18, t17) if dadd(t17, -t17) == 0.0 else t18
 
 
 # out = (0 if Eq(target, ignore_index) else weight[target])
@@ -3591,39 +3665,61 @@ def value_f32_out_core_index_label_smoothing_ne_0(
     t10 = weight_target == f32(0.0)
     t11 = -label_smoothing
     t12 = fadd(t11, f32(1.0))
-    t13 = fmul(weight_target, t12)
-    t14 = -e0
-    t15 = fadd(input_target, t14)
-    t16 = fsub(t15, m0)
-    t17 = fmul(t13, t16)
-    t18 = -(f32(0.0) if t10 else t17)
-    t19 = fadd(t9, t18)
-    t20 = z_loss == f32(0.0)
-    t21 = fadd(e0, m0)
-    t22 = fmul(z_loss, t21)
-    t23 = fmul(t22, t21)
-    t24 = f32(0.0) if t20 else t23
-    t25 = fadd(t19, t24)
-    t26 = fsub(t25, t19)
-    t27 = fsub(t19, t9)
-    t28 = fmul(fmul(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), inverse(n_K)), s1)
-    t29 = fadd(fadd(libdevice.fmaf(t8, s1, -t9), fmul(t8, s1_l)), t28)
-    t30 = fsub(t16, t15)
-    t31 = fsub(t15, input_target)
-    t32 = fadd(fadd(fsub(input_target, fsub(t15, t31)), fsub(t14, t31)), -e0_l)
-    t33 = fmul(t13, fadd(fadd(fsub(t15, fsub(t16, t30)), fsub(-m0, t30)), t32))
-    t34 = fsub(t12, t11)
-    t35 = fmul(weight_target, fadd(fadd(fsub(t11, fsub(t12, t34)), fsub(f32(1.0), t34)), -label_smoothing_l))
-    t36 = fmul(fadd(libdevice.fmaf(weight_target, t12, -t13), t35), t16)
-    t37 = -(f32(0.0) if t10 else fadd(fadd(libdevice.fmaf(t13, t16, -t17), t33), t36))
-    t38 = fadd(fadd(fadd(fsub(t9, fsub(t19, t27)), fsub(t18, t27)), t29), t37)
-    t39 = fsub(t21, e0)
-    t40 = fadd(fadd(fsub(e0, fsub(t21, t39)), fsub(m0, t39)), e0_l)
-    t41 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t21, -t22), fmul(z_loss, t40)), fmul(z_loss_l, t21)), t21)
-    t42 = f32(0.0) if t20 else fadd(fadd(libdevice.fmaf(t22, t21, -t23), fmul(t22, t40)), t41)
-    t43 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t19, fsub(t25, t26)), fsub(t24, t26)), t38), t42)
-    t44 = f32(0.0) if t7 else t25
-    return fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
+    t13 = fsub(t12, t11)
+    t14 = fadd(fadd(fsub(t11, fsub(t12, t13)), fsub(f32(1.0), t13)), -label_smoothing_l)
+    t15 = fsub(t14, t14) == f32(0.0)
+    t16 = fadd(t12, t14)
+    t17 = t16 if t15 else t12
+    t18 = fmul(weight_target, t17)
+    t19 = -e0
+    t20 = fadd(input_target, t19)
+    t21 = fsub(t20, input_target)
+    t22 = fadd(fadd(fsub(input_target, fsub(t20, t21)), fsub(t19, t21)), -e0_l)
+    t23 = fsub(t22, t22) == f32(0.0)
+    t24 = fadd(t20, t22)
+    t25 = t24 if t23 else t20
+    t26 = fsub(t25, m0)
+    t27 = fsub(t26, t25)
+    t28 = fadd(fsub(t25, fsub(t26, t27)), fsub(-m0, t27))
+    t29 = fadd(t28, fsub(t22, fsub(t24, t20)) if t23 else f32(0.0))
+    t30 = fsub(t29, t29) == f32(0.0)
+    t31 = fadd(t26, t29)
+    t32 = t31 if t30 else t26
+    t33 = fmul(t18, t32)
+    t34 = -(f32(0.0) if t10 else t33)
+    t35 = fadd(t9, t34)
+    t36 = fsub(t35, t9)
+    t37 = fmul(fmul(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), inverse(n_K)), s1)
+    t38 = fadd(fadd(libdevice.fmaf(t8, s1, -t9), fmul(t8, s1_l)), t37)
+    t39 = fmul(weight_target, fsub(t14, fsub(t16, t12)) if t15 else f32(0.0))
+    t40 = fadd(libdevice.fmaf(t18, t32, -t33), fmul(t18, fsub(t29, fsub(t31, t26)) if t30 else f32(0.0)))
+    t41 = -(f32(0.0) if t10 else fadd(t40, fmul(fadd(libdevice.fmaf(weight_target, t17, -t18), t39), t32)))
+    t42 = fadd(fadd(fadd(fsub(t9, fsub(t35, t36)), fsub(t34, t36)), t38), t41)
+    t43 = fsub(t42, t42) == f32(0.0)
+    t44 = fadd(t35, t42)
+    t45 = t44 if t43 else t35
+    t46 = z_loss == f32(0.0)
+    t47 = fadd(e0, m0)
+    t48 = fsub(t47, e0)
+    t49 = fadd(fadd(fsub(e0, fsub(t47, t48)), fsub(m0, t48)), e0_l)
+    t50 = fsub(t49, t49) == f32(0.0)
+    t51 = fadd(t47, t49)
+    t52 = t51 if t50 else t47
+    t53 = fmul(z_loss, t52)
+    t54 = fmul(t53, t52)
+    t55 = f32(0.0) if t46 else t54
+    t56 = fadd(t45, t55)
+    t57 = fsub(t56, t45)
+    t58 = fadd(fsub(t45, fsub(t56, t57)), fsub(t55, t57))
+    t59 = fsub(t49, fsub(t51, t47)) if t50 else f32(0.0)
+    t60 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t52, -t53), fmul(z_loss, t59)), fmul(z_loss_l, t52)), t52)
+    t61 = f32(0.0) if t46 else fadd(fadd(libdevice.fmaf(t53, t52, -t54), fmul(t53, t59)), t60)
+    t62 = fadd(fadd(t58, fsub(t42, fsub(t44, t35)) if t43 else f32(0.0)), t61)
+    t63 = fsub(t62, t62) == f32(0.0)
+    t64 = fadd(t56, t62)
+    t65 = f32(0.0) if t7 else fsub(t62, fsub(t64, t56)) if t63 else f32(0.0)
+    t66 = f32(0.0) if t7 else t64 if t63 else t56
+    return fadd(t66, t65) if fsub(t65, t65) == f32(0.0) else t66
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -3687,37 +3783,54 @@ def value_f64_out_core_index_label_smoothing_ne_0(
     t6 = dmul(weight_target, t5)
     t7 = -e0
     t8 = dadd(input_target, t7)
-    t9 = dadd(t8, -m0)
-    t10 = dmul(t6, t9)
-    t11 = -(0.0 if t4 else t10)
-    t12 = dadd(t3, t11)
-    t13 = z_loss == 0.0
-    t14 = dadd(e0, m0)
-    t15 = dmul(z_loss, t14)
-    t16 = dmul(t15, t14)
-    t17 = 0.0 if t13 else t16
-    t18 = dadd(t12, t17)
-    t19 = dadd(t18, -t12)
-    t20 = dadd(t12, -t3)
-    t21 = dmul(ddiv(libdevice.fma(-t2, n_K, label_smoothing), n_K), s1)
-    t22 = dadd(dadd(libdevice.fma(t2, s1, -t3), dmul(t2, s1_l)), t21)
-    t23 = dadd(t9, -t8)
-    t24 = dadd(t8, -input_target)
-    t25 = dadd(dadd(dadd(input_target, -dadd(t8, -t24)), dadd(t7, -t24)), -e0_l)
-    t26 = dmul(t6, dadd(dadd(dadd(t8, -dadd(t9, -t23)), dadd(-m0, -t23)), t25))
-    t27 = -label_smoothing
-    t28 = dadd(t5, -t27)
-    t29 = dmul(weight_target, dadd(dadd(t27, -dadd(t5, -t28)), dadd(1.0, -t28)))
-    t30 = dmul(dadd(libdevice.fma(weight_target, t5, -t6), t29), t9)
-    t31 = -(0.0 if t4 else dadd(dadd(libdevice.fma(t6, t9, -t10), t26), t30))
-    t32 = dadd(dadd(dadd(dadd(t3, -dadd(t12, -t20)), dadd(t11, -t20)), t22), t31)
-    t33 = dadd(t14, -e0)
-    t34 = dadd(dadd(dadd(e0, -dadd(t14, -t33)), dadd(m0, -t33)), e0_l)
-    t35 = dmul(dadd(libdevice.fma(z_loss, t14, -t15), dmul(z_loss, t34)), t14)
-    t36 = 0.0 if t13 else dadd(dadd(libdevice.fma(t15, t14, -t16), dmul(t15, t34)), t35)
-    t37 = 0.0 if t1 else dadd(dadd(dadd(dadd(t12, -dadd(t18, -t19)), dadd(t17, -t19)), t32), t36)
-    t38 = 0.0 if t1 else t18
-    return dadd(t38, t37) if dadd(t37, -t37) == 0.0 else t38
+    t9 = dadd(t8, -input_target)
+    t10 = dadd(dadd(dadd(input_target, -dadd(t8, -t9)), dadd(t7, -t9)), -e0_l)
+    t11 = dadd(t10, -t10) == 0.0
+    t12 = dadd(t8, t10)
+    t13 = t12 if t11 else t8
+    t14 = dadd(t13, -m0)
+    t15 = dadd(t14, -t13)
+    t16 = dadd(dadd(dadd(t13, -dadd(t14, -t15)), dadd(-m0, -t15)), dadd(t10, -dadd(t12, -t8)) if t11 else 0.0)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t14, t16)
+    t19 = t18 if t17 else t14
+    t20 = dmul(t6, t19)
+    t21 = -(0.0 if t4 else t20)
+    t22 = dadd(t3, t21)
+    t23 = dadd(t22, -t3)
+    t24 = dmul(ddiv(libdevice.fma(-t2, n_K, label_smoothing), n_K), s1)
+    t25 = dadd(dadd(libdevice.fma(t2, s1, -t3), dmul(t2, s1_l)), t24)
+    t26 = -label_smoothing
+    t27 = dadd(t5, -t26)
+    t28 = dmul(weight_target, dadd(dadd(t26, -dadd(t5, -t27)), dadd(1.0, -t27)))
+    t29 = dadd(libdevice.fma(t6, t19, -t20), dmul(t6, dadd(t16, -dadd(t18, -t14)) if t17 else 0.0))
+    t30 = -(0.0 if t4 else dadd(t29, dmul(dadd(libdevice.fma(weight_target, t5, -t6), t28), t19)))
+    t31 = dadd(dadd(dadd(dadd(t3, -dadd(t22, -t23)), dadd(t21, -t23)), t25), t30)
+    t32 = dadd(t31, -t31) == 0.0
+    t33 = dadd(t22, t31)
+    t34 = t33 if t32 else t22
+    t35 = z_loss == 0.0
+    t36 = dadd(e0, m0)
+    t37 = dadd(t36, -e0)
+    t38 = dadd(dadd(dadd(e0, -dadd(t36, -t37)), dadd(m0, -t37)), e0_l)
+    t39 = dadd(t38, -t38) == 0.0
+    t40 = dadd(t36, t38)
+    t41 = t40 if t39 else t36
+    t42 = dmul(z_loss, t41)
+    t43 = dmul(t42, t41)
+    t44 = 0.0 if t35 else t43
+    t45 = dadd(t34, t44)
+    t46 = dadd(t45, -t34)
+    t47 = dadd(dadd(t34, -dadd(t45, -t46)), dadd(t44, -t46))
+    t48 = dadd(t38, -dadd(t40, -t36)) if t39 else 0.0
+    t49 = dmul(dadd(libdevice.fma(z_loss, t41, -t42), dmul(z_loss, t48)), t41)
+    t50 = 0.0 if t35 else dadd(dadd(libdevice.fma(t42, t41, -t43), dmul(t42, t48)), t49)
+    t51 = dadd(dadd(t47, dadd(t31, -dadd(t33, -t22)) if t32 else 0.0), t50)
+    t52 = dadd(t51, -t51) == 0.0
+    t53 = dadd(t45, t51)
+    t54 = 0.0 if t1 else dadd(t51, -dadd(t53, -t45)) if t52 else 0.0
+    t55 = 0.0 if t1 else t53 if t52 else t45
+    return dadd(t55, t54) if dadd(t54, -t54) == 0.0 else t55
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -4099,39 +4212,61 @@ def value_and_grad_f32_out_core_index_label_smoothing_ne_0(
     t10 = weight_target == f32(0.0)
     t11 = -label_smoothing
     t12 = fadd(t11, f32(1.0))
-    t13 = fmul(weight_target, t12)
-    t14 = -e1
-    t15 = fadd(input_target, t14)
-    t16 = fsub(t15, m0)
-    t17 = fmul(t13, t16)
-    t18 = -(f32(0.0) if t10 else t17)
-    t19 = fadd(t9, t18)
-    t20 = z_loss == f32(0.0)
-    t21 = fadd(e1, m0)
-    t22 = fmul(z_loss, t21)
-    t23 = fmul(t22, t21)
-    t24 = f32(0.0) if t20 else t23
-    t25 = fadd(t19, t24)
-    t26 = fsub(t25, t19)
-    t27 = fsub(t19, t9)
-    t28 = fmul(fmul(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), inverse(n_K)), s1)
-    t29 = fadd(fadd(libdevice.fmaf(t8, s1, -t9), fmul(t8, s1_l)), t28)
-    t30 = fsub(t16, t15)
-    t31 = fsub(t15, input_target)
-    t32 = fadd(fadd(fsub(input_target, fsub(t15, t31)), fsub(t14, t31)), -e1_l)
-    t33 = fmul(t13, fadd(fadd(fsub(t15, fsub(t16, t30)), fsub(-m0, t30)), t32))
-    t34 = fsub(t12, t11)
-    t35 = fmul(weight_target, fadd(fadd(fsub(t11, fsub(t12, t34)), fsub(f32(1.0), t34)), -label_smoothing_l))
-    t36 = fmul(fadd(libdevice.fmaf(weight_target, t12, -t13), t35), t16)
-    t37 = -(f32(0.0) if t10 else fadd(fadd(libdevice.fmaf(t13, t16, -t17), t33), t36))
-    t38 = fadd(fadd(fadd(fsub(t9, fsub(t19, t27)), fsub(t18, t27)), t29), t37)
-    t39 = fsub(t21, e1)
-    t40 = fadd(fadd(fsub(e1, fsub(t21, t39)), fsub(m0, t39)), e1_l)
-    t41 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t21, -t22), fmul(z_loss, t40)), fmul(z_loss_l, t21)), t21)
-    t42 = f32(0.0) if t20 else fadd(fadd(libdevice.fmaf(t22, t21, -t23), fmul(t22, t40)), t41)
-    t43 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t19, fsub(t25, t26)), fsub(t24, t26)), t38), t42)
-    t44 = f32(0.0) if t7 else t25
-    return fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
+    t13 = fsub(t12, t11)
+    t14 = fadd(fadd(fsub(t11, fsub(t12, t13)), fsub(f32(1.0), t13)), -label_smoothing_l)
+    t15 = fsub(t14, t14) == f32(0.0)
+    t16 = fadd(t12, t14)
+    t17 = t16 if t15 else t12
+    t18 = fmul(weight_target, t17)
+    t19 = -e1
+    t20 = fadd(input_target, t19)
+    t21 = fsub(t20, input_target)
+    t22 = fadd(fadd(fsub(input_target, fsub(t20, t21)), fsub(t19, t21)), -e1_l)
+    t23 = fsub(t22, t22) == f32(0.0)
+    t24 = fadd(t20, t22)
+    t25 = t24 if t23 else t20
+    t26 = fsub(t25, m0)
+    t27 = fsub(t26, t25)
+    t28 = fadd(fsub(t25, fsub(t26, t27)), fsub(-m0, t27))
+    t29 = fadd(t28, fsub(t22, fsub(t24, t20)) if t23 else f32(0.0))
+    t30 = fsub(t29, t29) == f32(0.0)
+    t31 = fadd(t26, t29)
+    t32 = t31 if t30 else t26
+    t33 = fmul(t18, t32)
+    t34 = -(f32(0.0) if t10 else t33)
+    t35 = fadd(t9, t34)
+    t36 = fsub(t35, t9)
+    t37 = fmul(fmul(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), inverse(n_K)), s1)
+    t38 = fadd(fadd(libdevice.fmaf(t8, s1, -t9), fmul(t8, s1_l)), t37)
+    t39 = fmul(weight_target, fsub(t14, fsub(t16, t12)) if t15 else f32(0.0))
+    t40 = fadd(libdevice.fmaf(t18, t32, -t33), fmul(t18, fsub(t29, fsub(t31, t26)) if t30 else f32(0.0)))
+    t41 = -(f32(0.0) if t10 else fadd(t40, fmul(fadd(libdevice.fmaf(weight_target, t17, -t18), t39), t32)))
+    t42 = fadd(fadd(fadd(fsub(t9, fsub(t35, t36)), fsub(t34, t36)), t38), t41)
+    t43 = fsub(t42, t42) == f32(0.0)
+    t44 = fadd(t35, t42)
+    t45 = t44 if t43 else t35
+    t46 = z_loss == f32(0.0)
+    t47 = fadd(e1, m0)
+    t48 = fsub(t47, e1)
+    t49 = fadd(fadd(fsub(e1, fsub(t47, t48)), fsub(m0, t48)), e1_l)
+    t50 = fsub(t49, t49) == f32(0.0)
+    t51 = fadd(t47, t49)
+    t52 = t51 if t50 else t47
+    t53 = fmul(z_loss, t52)
+    t54 = fmul(t53, t52)
+    t55 = f32(0.0) if t46 else t54
+    t56 = fadd(t45, t55)
+    t57 = fsub(t56, t45)
+    t58 = fadd(fsub(t45, fsub(t56, t57)), fsub(t55, t57))
+    t59 = fsub(t49, fsub(t51, t47)) if t50 else f32(0.0)
+    t60 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t52, -t53), fmul(z_loss, t59)), fmul(z_loss_l, t52)), t52)
+    t61 = f32(0.0) if t46 else fadd(fadd(libdevice.fmaf(t53, t52, -t54), fmul(t53, t59)), t60)
+    t62 = fadd(fadd(t58, fsub(t42, fsub(t44, t35)) if t43 else f32(0.0)), t61)
+    t63 = fsub(t62, t62) == f32(0.0)
+    t64 = fadd(t56, t62)
+    t65 = f32(0.0) if t7 else fsub(t62, fsub(t64, t56)) if t63 else f32(0.0)
+    t66 = f32(0.0) if t7 else t64 if t63 else t56
+    return fadd(t66, t65) if fsub(t65, t65) == f32(0.0) else t66
 
 
 # s5 = (0 if Eq(target, ignore_index) else s4 + weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -(1 -
@@ -4227,37 +4362,54 @@ def value_and_grad_f64_out_core_index_label_smoothing_ne_0(
     t6 = dmul(weight_target, t5)
     t7 = -e1
     t8 = dadd(input_target, t7)
-    t9 = dadd(t8, -m0)
-    t10 = dmul(t6, t9)
-    t11 = -(0.0 if t4 else t10)
-    t12 = dadd(t3, t11)
-    t13 = z_loss == 0.0
-    t14 = dadd(e1, m0)
-    t15 = dmul(z_loss, t14)
-    t16 = dmul(t15, t14)
-    t17 = 0.0 if t13 else t16
-    t18 = dadd(t12, t17)
-    t19 = dadd(t18, -t12)
-    t20 = dadd(t12, -t3)
-    t21 = dmul(ddiv(libdevice.fma(-t2, n_K, label_smoothing), n_K), s1)
-    t22 = dadd(dadd(libdevice.fma(t2, s1, -t3), dmul(t2, s1_l)), t21)
-    t23 = dadd(t9, -t8)
-    t24 = dadd(t8, -input_target)
-    t25 = dadd(dadd(dadd(input_target, -dadd(t8, -t24)), dadd(t7, -t24)), -e1_l)
-    t26 = dmul(t6, dadd(dadd(dadd(t8, -dadd(t9, -t23)), dadd(-m0, -t23)), t25))
-    t27 = -label_smoothing
-    t28 = dadd(t5, -t27)
-    t29 = dmul(weight_target, dadd(dadd(t27, -dadd(t5, -t28)), dadd(1.0, -t28)))
-    t30 = dmul(dadd(libdevice.fma(weight_target, t5, -t6), t29), t9)
-    t31 = -(0.0 if t4 else dadd(dadd(libdevice.fma(t6, t9, -t10), t26), t30))
-    t32 = dadd(dadd(dadd(dadd(t3, -dadd(t12, -t20)), dadd(t11, -t20)), t22), t31)
-    t33 = dadd(t14, -e1)
-    t34 = dadd(dadd(dadd(e1, -dadd(t14, -t33)), dadd(m0, -t33)), e1_l)
-    t35 = dmul(dadd(libdevice.fma(z_loss, t14, -t15), dmul(z_loss, t34)), t14)
-    t36 = 0.0 if t13 else dadd(dadd(libdevice.fma(t15, t14, -t16), dmul(t15, t34)), t35)
-    t37 = 0.0 if t1 else dadd(dadd(dadd(dadd(t12, -dadd(t18, -t19)), dadd(t17, -t19)), t32), t36)
-    t38 = 0.0 if t1 else t18
-    return dadd(t38, t37) if dadd(t37, -t37) == 0.0 else t38
+    t9 = dadd(t8, -input_target)
+    t10 = dadd(dadd(dadd(input_target, -dadd(t8, -t9)), dadd(t7, -t9)), -e1_l)
+    t11 = dadd(t10, -t10) == 0.0
+    t12 = dadd(t8, t10)
+    t13 = t12 if t11 else t8
+    t14 = dadd(t13, -m0)
+    t15 = dadd(t14, -t13)
+    t16 = dadd(dadd(dadd(t13, -dadd(t14, -t15)), dadd(-m0, -t15)), dadd(t10, -dadd(t12, -t8)) if t11 else 0.0)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t14, t16)
+    t19 = t18 if t17 else t14
+    t20 = dmul(t6, t19)
+    t21 = -(0.0 if t4 else t20)
+    t22 = dadd(t3, t21)
+    t23 = dadd(t22, -t3)
+    t24 = dmul(ddiv(libdevice.fma(-t2, n_K, label_smoothing), n_K), s1)
+    t25 = dadd(dadd(libdevice.fma(t2, s1, -t3), dmul(t2, s1_l)), t24)
+    t26 = -label_smoothing
+    t27 = dadd(t5, -t26)
+    t28 = dmul(weight_target, dadd(dadd(t26, -dadd(t5, -t27)), dadd(1.0, -t27)))
+    t29 = dadd(libdevice.fma(t6, t19, -t20), dmul(t6, dadd(t16, -dadd(t18, -t14)) if t17 else 0.0))
+    t30 = -(0.0 if t4 else dadd(t29, dmul(dadd(libdevice.fma(weight_target, t5, -t6), t28), t19)))
+    t31 = dadd(dadd(dadd(dadd(t3, -dadd(t22, -t23)), dadd(t21, -t23)), t25), t30)
+    t32 = dadd(t31, -t31) == 0.0
+    t33 = dadd(t22, t31)
+    t34 = t33 if t32 else t22
+    t35 = z_loss == 0.0
+    t36 = dadd(e1, m0)
+    t37 = dadd(t36, -e1)
+    t38 = dadd(dadd(dadd(e1, -dadd(t36, -t37)), dadd(m0, -t37)), e1_l)
+    t39 = dadd(t38, -t38) == 0.0
+    t40 = dadd(t36, t38)
+    t41 = t40 if t39 else t36
+    t42 = dmul(z_loss, t41)
+    t43 = dmul(t42, t41)
+    t44 = 0.0 if t35 else t43
+    t45 = dadd(t34, t44)
+    t46 = dadd(t45, -t34)
+    t47 = dadd(dadd(t34, -dadd(t45, -t46)), dadd(t44, -t46))
+    t48 = dadd(t38, -dadd(t40, -t36)) if t39 else 0.0
+    t49 = dmul(dadd(libdevice.fma(z_loss, t41, -t42), dmul(z_loss, t48)), t41)
+    t50 = 0.0 if t35 else dadd(dadd(libdevice.fma(t42, t41, -t43), dmul(t42, t48)), t49)
+    t51 = dadd(dadd(t47, dadd(t31, -dadd(t33, -t22)) if t32 else 0.0), t50)
+    t52 = dadd(t51, -t51) == 0.0
+    t53 = dadd(t45, t51)
+    t54 = 0.0 if t1 else dadd(t51, -dadd(t53, -t45)) if t52 else 0.0
+    t55 = 0.0 if t1 else t53 if t52 else t45
+    return dadd(t55, t54) if dadd(t54, -t54) == 0.0 else t55
 
 
 # s5 = (0 if Eq(target, ignore_index) else s4 + weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -(1 -
@@ -4472,34 +4624,49 @@ def vjp_z_loss_f32_dz_loss_core_index_label_smoothing_ne_0(g, ignore_index, igno
     t5 = fsub(t4, t4) == f32(0.0)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
-    t8 = libdevice.logf(s0)
-    t9 = fadd(m0, t8)
-    t10 = fmul(g, t9)
-    t11 = fmul(t10, t9)
-    t12 = fsub(t9, m0)
-    t13 = inverse(s0)
-    t14 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t13, s0, f32(1.0)), t13, t13)))
-    t15 = fadd(fadd(fsub(m0, fsub(t9, t12)), fsub(t8, t12)), t14)
-    t16 = fmul(fadd(libdevice.fmaf(g, t9, -t10), fmul(g, t15)), t9)
-    t17 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t10, t9, -t11), fmul(t10, t15)), t16)
-    t18 = f32(0.0) if t7 else t11
-    return fadd(t18, t17) if fsub(t17, t17) == f32(0.0) else t18
+    t8 = inverse(s0)
+    t9 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t8, s0, f32(1.0)), t8, t8)))
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = libdevice.logf(s0)
+    t12 = fadd(t11, t9)
+    t13 = t12 if t10 else t11
+    t14 = fadd(m0, t13)
+    t15 = fsub(t14, m0)
+    t16 = fadd(fadd(fsub(m0, fsub(t14, t15)), fsub(t13, t15)), fsub(t9, fsub(t12, t11)) if t10 else f32(0.0))
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t14, t16)
+    t19 = t18 if t17 else t14
+    t20 = fmul(g, t19)
+    t21 = fmul(t20, t19)
+    t22 = fsub(t16, fsub(t18, t14)) if t17 else f32(0.0)
+    t23 = fmul(fadd(libdevice.fmaf(g, t19, -t20), fmul(g, t22)), t19)
+    t24 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t20, t19, -t21), fmul(t20, t22)), t23)
+    t25 = f32(0.0) if t7 else t21
+    return fadd(t25, t24) if fsub(t24, t24) == f32(0.0) else t25
 
 
 # dz_loss = (0 if Eq(target, ignore_index) else g*(m0 + log(s0))**2)
 @core
 def vjp_z_loss_f64_dz_loss_core_index_label_smoothing_ne_0(g, ignore_index, m0, s0, s0_l, target):
     t1 = target == ignore_index
-    t2 = log(s0)
-    t3 = dadd(m0, t2)
-    t4 = dmul(g, t3)
-    t5 = dmul(t4, t3)
-    t6 = dadd(t3, -m0)
-    t7 = dadd(dadd(dadd(m0, -dadd(t3, -t6)), dadd(t2, -t6)), dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))
-    t8 = dmul(dadd(libdevice.fma(g, t3, -t4), dmul(g, t7)), t3)
-    t9 = 0.0 if t1 else dadd(dadd(libdevice.fma(t4, t3, -t5), dmul(t4, t7)), t8)
-    t10 = 0.0 if t1 else t5
-    return dadd(t10, t9) if dadd(t9, -t9) == 0.0 else t10
+    t2 = dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0)))
+    t3 = dadd(t2, -t2) == 0.0
+    t4 = log(s0)
+    t5 = dadd(t4, t2)
+    t6 = t5 if t3 else t4
+    t7 = dadd(m0, t6)
+    t8 = dadd(t7, -m0)
+    t9 = dadd(dadd(dadd(m0, -dadd(t7, -t8)), dadd(t6, -t8)), dadd(t2, -dadd(t5, -t4)) if t3 else 0.0)
+    t10 = dadd(t9, -t9) == 0.0
+    t11 = dadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = dmul(g, t12)
+    t14 = dmul(t13, t12)
+    t15 = dadd(t9, -dadd(t11, -t7)) if t10 else 0.0
+    t16 = dmul(dadd(libdevice.fma(g, t12, -t13), dmul(g, t15)), t12)
+    t17 = 0.0 if t1 else dadd(dadd(libdevice.fma(t13, t12, -t14), dmul(t13, t15)), t16)
+    t18 = 0.0 if t1 else t14
+    return dadd(t18, t17) if dadd(t17, -t17) == 0.0 else t18
 
 
 # out = (0 if Eq(target, ignore_index) else weight[target])
@@ -8609,17 +8776,25 @@ def value_f32_s1_core_prob_label_smoothing_eq_0(e0, e0_l, m0, input_K1, target_K
 def value_f32_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss, z_loss_l):
     t1 = z_loss == f32(0.0)
     t2 = fadd(e0, m0)
-    t3 = fmul(z_loss, t2)
-    t4 = fmul(t3, t2)
-    t5 = f32(0.0) if t1 else t4
-    t6 = fadd(s1, t5)
-    t7 = fsub(t6, s1)
-    t8 = fsub(t2, e0)
-    t9 = fadd(fadd(fsub(e0, fsub(t2, t8)), fsub(m0, t8)), e0_l)
-    t10 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t2, -t3), fmul(z_loss, t9)), fmul(z_loss_l, t2)), t2)
-    t11 = f32(0.0) if t1 else fadd(fadd(libdevice.fmaf(t3, t2, -t4), fmul(t3, t9)), t10)
-    t12 = fadd(fadd(fadd(fsub(s1, fsub(t6, t7)), fsub(t5, t7)), s1_l), t11)
-    return fadd(t6, t12) if fsub(t12, t12) == f32(0.0) else t6
+    t3 = fsub(t2, e0)
+    t4 = fadd(fadd(fsub(e0, fsub(t2, t3)), fsub(m0, t3)), e0_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = t6 if t5 else t2
+    t8 = fmul(z_loss, t7)
+    t9 = fmul(t8, t7)
+    t10 = f32(0.0) if t1 else t9
+    t11 = fadd(s1, t10)
+    t12 = fsub(t11, s1)
+    t13 = fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)
+    t14 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t7, -t8), fmul(z_loss, t13)), fmul(z_loss_l, t7)), t7)
+    t15 = f32(0.0) if t1 else fadd(fadd(libdevice.fmaf(t8, t7, -t9), fmul(t8, t13)), t14)
+    t16 = fadd(fadd(fadd(fsub(s1, fsub(t11, t12)), fsub(t10, t12)), s1_l), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t11, t16)
+    t19 = fsub(t16, fsub(t18, t11)) if t17 else f32(0.0)
+    t20 = t18 if t17 else t11
+    return fadd(t20, t19) if fsub(t19, t19) == f32(0.0) else t20
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -8675,17 +8850,25 @@ def value_f64_s1_core_prob_label_smoothing_eq_0(e0, e0_l, m0, input_K1, target_K
 def value_f64_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss):
     t1 = z_loss == 0.0
     t2 = dadd(e0, m0)
-    t3 = dmul(z_loss, t2)
-    t4 = dmul(t3, t2)
-    t5 = 0.0 if t1 else t4
-    t6 = dadd(s1, t5)
-    t7 = dadd(t6, -s1)
-    t8 = dadd(t2, -e0)
-    t9 = dadd(dadd(dadd(e0, -dadd(t2, -t8)), dadd(m0, -t8)), e0_l)
-    t10 = dmul(dadd(libdevice.fma(z_loss, t2, -t3), dmul(z_loss, t9)), t2)
-    t11 = 0.0 if t1 else dadd(dadd(libdevice.fma(t3, t2, -t4), dmul(t3, t9)), t10)
-    t12 = dadd(dadd(dadd(dadd(s1, -dadd(t6, -t7)), dadd(t5, -t7)), s1_l), t11)
-    return dadd(t6, t12) if dadd(t12, -t12) == 0.0 else t6
+    t3 = dadd(t2, -e0)
+    t4 = dadd(dadd(dadd(e0, -dadd(t2, -t3)), dadd(m0, -t3)), e0_l)
+    t5 = dadd(t4, -t4) == 0.0
+    t6 = dadd(t2, t4)
+    t7 = t6 if t5 else t2
+    t8 = dmul(z_loss, t7)
+    t9 = dmul(t8, t7)
+    t10 = 0.0 if t1 else t9
+    t11 = dadd(s1, t10)
+    t12 = dadd(t11, -s1)
+    t13 = dadd(t4, -dadd(t6, -t2)) if t5 else 0.0
+    t14 = dmul(dadd(libdevice.fma(z_loss, t7, -t8), dmul(z_loss, t13)), t7)
+    t15 = 0.0 if t1 else dadd(dadd(libdevice.fma(t8, t7, -t9), dmul(t8, t13)), t14)
+    t16 = dadd(dadd(dadd(dadd(s1, -dadd(t11, -t12)), dadd(t10, -t12)), s1_l), t15)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t11, t16)
+    t19 = dadd(t16, -dadd(t18, -t11)) if t17 else 0.0
+    t20 = t18 if t17 else t11
+    return dadd(t20, t19) if dadd(t19, -t19) == 0.0 else t20
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -8878,17 +9061,25 @@ def value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(e1, e1_l, m0, input_K1,
 def value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss, z_loss_l):
     t1 = z_loss == f32(0.0)
     t2 = fadd(e1, m0)
-    t3 = fmul(z_loss, t2)
-    t4 = fmul(t3, t2)
-    t5 = f32(0.0) if t1 else t4
-    t6 = fadd(s1, t5)
-    t7 = fsub(t6, s1)
-    t8 = fsub(t2, e1)
-    t9 = fadd(fadd(fsub(e1, fsub(t2, t8)), fsub(m0, t8)), e1_l)
-    t10 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t2, -t3), fmul(z_loss, t9)), fmul(z_loss_l, t2)), t2)
-    t11 = f32(0.0) if t1 else fadd(fadd(libdevice.fmaf(t3, t2, -t4), fmul(t3, t9)), t10)
-    t12 = fadd(fadd(fadd(fsub(s1, fsub(t6, t7)), fsub(t5, t7)), s1_l), t11)
-    return fadd(t6, t12) if fsub(t12, t12) == f32(0.0) else t6
+    t3 = fsub(t2, e1)
+    t4 = fadd(fadd(fsub(e1, fsub(t2, t3)), fsub(m0, t3)), e1_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = t6 if t5 else t2
+    t8 = fmul(z_loss, t7)
+    t9 = fmul(t8, t7)
+    t10 = f32(0.0) if t1 else t9
+    t11 = fadd(s1, t10)
+    t12 = fsub(t11, s1)
+    t13 = fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)
+    t14 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t7, -t8), fmul(z_loss, t13)), fmul(z_loss_l, t7)), t7)
+    t15 = f32(0.0) if t1 else fadd(fadd(libdevice.fmaf(t8, t7, -t9), fmul(t8, t13)), t14)
+    t16 = fadd(fadd(fadd(fsub(s1, fsub(t11, t12)), fsub(t10, t12)), s1_l), t15)
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t11, t16)
+    t19 = fsub(t16, fsub(t18, t11)) if t17 else f32(0.0)
+    t20 = t18 if t17 else t11
+    return fadd(t20, t19) if fsub(t19, t19) == f32(0.0) else t20
 
 
 # s4 = s3 + weighted(z_loss, 2*(e1 + m0)/s0)
@@ -8938,17 +9129,25 @@ def value_and_grad_f64_s1_core_prob_label_smoothing_eq_0(e1, e1_l, m0, input_K1,
 def value_and_grad_f64_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss):
     t1 = z_loss == 0.0
     t2 = dadd(e1, m0)
-    t3 = dmul(z_loss, t2)
-    t4 = dmul(t3, t2)
-    t5 = 0.0 if t1 else t4
-    t6 = dadd(s1, t5)
-    t7 = dadd(t6, -s1)
-    t8 = dadd(t2, -e1)
-    t9 = dadd(dadd(dadd(e1, -dadd(t2, -t8)), dadd(m0, -t8)), e1_l)
-    t10 = dmul(dadd(libdevice.fma(z_loss, t2, -t3), dmul(z_loss, t9)), t2)
-    t11 = 0.0 if t1 else dadd(dadd(libdevice.fma(t3, t2, -t4), dmul(t3, t9)), t10)
-    t12 = dadd(dadd(dadd(dadd(s1, -dadd(t6, -t7)), dadd(t5, -t7)), s1_l), t11)
-    return dadd(t6, t12) if dadd(t12, -t12) == 0.0 else t6
+    t3 = dadd(t2, -e1)
+    t4 = dadd(dadd(dadd(e1, -dadd(t2, -t3)), dadd(m0, -t3)), e1_l)
+    t5 = dadd(t4, -t4) == 0.0
+    t6 = dadd(t2, t4)
+    t7 = t6 if t5 else t2
+    t8 = dmul(z_loss, t7)
+    t9 = dmul(t8, t7)
+    t10 = 0.0 if t1 else t9
+    t11 = dadd(s1, t10)
+    t12 = dadd(t11, -s1)
+    t13 = dadd(t4, -dadd(t6, -t2)) if t5 else 0.0
+    t14 = dmul(dadd(libdevice.fma(z_loss, t7, -t8), dmul(z_loss, t13)), t7)
+    t15 = 0.0 if t1 else dadd(dadd(libdevice.fma(t8, t7, -t9), dmul(t8, t13)), t14)
+    t16 = dadd(dadd(dadd(dadd(s1, -dadd(t11, -t12)), dadd(t10, -t12)), s1_l), t15)
+    t17 = dadd(t16, -t16) == 0.0
+    t18 = dadd(t11, t16)
+    t19 = dadd(t16, -dadd(t18, -t11)) if t17 else 0.0
+    t20 = t18 if t17 else t11
+    return dadd(t20, t19) if dadd(t19, -t19) == 0.0 else t20
 
 
 # s4 = s3 + weighted(z_loss, 2*(e1 + m0)/s0)
@@ -9074,31 +9273,46 @@ def vjp_weight_f64_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, g, m0, input
 # dz_loss = g*(m0 + log(s0))**2
 @core
 def vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_eq_0(g, m0, s0, s0_l):
-    t1 = libdevice.logf(s0)
-    t2 = fadd(m0, t1)
-    t3 = fmul(g, t2)
-    t4 = fmul(t3, t2)
-    t5 = fsub(t2, m0)
-    t6 = inverse(s0)
-    t7 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t6, s0, f32(1.0)), t6, t6)))
-    t8 = fadd(fadd(fsub(m0, fsub(t2, t5)), fsub(t1, t5)), t7)
-    t9 = fmul(fadd(libdevice.fmaf(g, t2, -t3), fmul(g, t8)), t2)
-    t10 = fadd(fadd(libdevice.fmaf(t3, t2, -t4), fmul(t3, t8)), t9)
-    return fadd(t4, t10) if fsub(t10, t10) == f32(0.0) else t4
+    t1 = inverse(s0)
+    t2 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1)))
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = libdevice.logf(s0)
+    t5 = fadd(t4, t2)
+    t6 = t5 if t3 else t4
+    t7 = fadd(m0, t6)
+    t8 = fsub(t7, m0)
+    t9 = fadd(fadd(fsub(m0, fsub(t7, t8)), fsub(t6, t8)), fsub(t2, fsub(t5, t4)) if t3 else f32(0.0))
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fmul(g, t12)
+    t14 = fmul(t13, t12)
+    t15 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t16 = fmul(fadd(libdevice.fmaf(g, t12, -t13), fmul(g, t15)), t12)
+    t17 = fadd(fadd(libdevice.fmaf(t13, t12, -t14), fmul(t13, t15)), t16)
+    return fadd(t14, t17) if fsub(t17, t17) == f32(0.0) else t14
 
 
 # dz_loss = g*(m0 + log(s0))**2
 @core
 def vjp_z_loss_f64_dz_loss_core_prob_label_smoothing_eq_0(g, m0, s0, s0_l):
-    t1 = log(s0)
-    t2 = dadd(m0, t1)
-    t3 = dmul(g, t2)
-    t4 = dmul(t3, t2)
-    t5 = dadd(t2, -m0)
-    t6 = dadd(dadd(dadd(m0, -dadd(t2, -t5)), dadd(t1, -t5)), dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))
-    t7 = dmul(dadd(libdevice.fma(g, t2, -t3), dmul(g, t6)), t2)
-    t8 = dadd(dadd(libdevice.fma(t3, t2, -t4), dmul(t3, t6)), t7)
-    return dadd(t4, t8) if dadd(t8, -t8) == 0.0 else t4
+    t1 = dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0)))
+    t2 = dadd(t1, -t1) == 0.0
+    t3 = log(s0)
+    t4 = dadd(t3, t1)
+    t5 = t4 if t2 else t3
+    t6 = dadd(m0, t5)
+    t7 = dadd(t6, -m0)
+    t8 = dadd(dadd(dadd(m0, -dadd(t6, -t7)), dadd(t5, -t7)), dadd(t1, -dadd(t4, -t3)) if t2 else 0.0)
+    t9 = dadd(t8, -t8) == 0.0
+    t10 = dadd(t6, t8)
+    t11 = t10 if t9 else t6
+    t12 = dmul(g, t11)
+    t13 = dmul(t12, t11)
+    t14 = dadd(t8, -dadd(t10, -t6)) if t9 else 0.0
+    t15 = dmul(dadd(libdevice.fma(g, t11, -t12), dmul(g, t14)), t11)
+    t16 = dadd(dadd(libdevice.fma(t12, t11, -t13), dmul(t12, t14)), t15)
+    return dadd(t13, t16) if dadd(t16, -t16) == 0.0 else t13
 
 
 @kernel
@@ -12214,30 +12428,45 @@ def value_f32_out_core_prob_label_smoothing_ne_0(
 ):
     t1 = -label_smoothing
     t2 = fadd(t1, f32(1.0))
-    t3 = fmul(s1, t2)
-    t4 = fdiv(label_smoothing, n_K)
-    t5 = fmul(t4, s2)
-    t6 = fadd(t3, t5)
-    t7 = z_loss == f32(0.0)
-    t8 = fadd(e0, m0)
-    t9 = fmul(z_loss, t8)
-    t10 = fmul(t9, t8)
-    t11 = f32(0.0) if t7 else t10
-    t12 = fadd(t6, t11)
-    t13 = fsub(t12, t6)
-    t14 = fsub(t6, t3)
-    t15 = fsub(t2, t1)
-    t16 = fmul(s1, fadd(fadd(fsub(t1, fsub(t2, t15)), fsub(f32(1.0), t15)), -label_smoothing_l))
-    t17 = fadd(fadd(libdevice.fmaf(s1, t2, -t3), t16), fmul(s1_l, t2))
-    t18 = fmul(fmul(fadd(libdevice.fmaf(-t4, n_K, label_smoothing), label_smoothing_l), inverse(n_K)), s2)
-    t19 = fadd(fadd(libdevice.fmaf(t4, s2, -t5), fmul(t4, s2_l)), t18)
-    t20 = fadd(fadd(fadd(fsub(t3, fsub(t6, t14)), fsub(t5, t14)), t17), t19)
-    t21 = fsub(t8, e0)
-    t22 = fadd(fadd(fsub(e0, fsub(t8, t21)), fsub(m0, t21)), e0_l)
-    t23 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t8, -t9), fmul(z_loss, t22)), fmul(z_loss_l, t8)), t8)
-    t24 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t9, t8, -t10), fmul(t9, t22)), t23)
-    t25 = fadd(fadd(fadd(fsub(t6, fsub(t12, t13)), fsub(t11, t13)), t20), t24)
-    return fadd(t12, t25) if fsub(t25, t25) == f32(0.0) else t12
+    t3 = fsub(t2, t1)
+    t4 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(1.0), t3)), -label_smoothing_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = t6 if t5 else t2
+    t8 = fmul(s1, t7)
+    t9 = fdiv(label_smoothing, n_K)
+    t10 = fmul(t9, s2)
+    t11 = fadd(t8, t10)
+    t12 = fsub(t11, t8)
+    t13 = fadd(libdevice.fmaf(s1, t7, -t8), fmul(s1, fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)))
+    t14 = fmul(fmul(fadd(libdevice.fmaf(-t9, n_K, label_smoothing), label_smoothing_l), inverse(n_K)), s2)
+    t15 = fadd(fadd(fsub(t8, fsub(t11, t12)), fsub(t10, t12)), fadd(t13, fmul(s1_l, t7)))
+    t16 = fadd(t15, fadd(fadd(libdevice.fmaf(t9, s2, -t10), fmul(t9, s2_l)), t14))
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t11, t16)
+    t19 = t18 if t17 else t11
+    t20 = z_loss == f32(0.0)
+    t21 = fadd(e0, m0)
+    t22 = fsub(t21, e0)
+    t23 = fadd(fadd(fsub(e0, fsub(t21, t22)), fsub(m0, t22)), e0_l)
+    t24 = fsub(t23, t23) == f32(0.0)
+    t25 = fadd(t21, t23)
+    t26 = t25 if t24 else t21
+    t27 = fmul(z_loss, t26)
+    t28 = fmul(t27, t26)
+    t29 = f32(0.0) if t20 else t28
+    t30 = fadd(t19, t29)
+    t31 = fsub(t30, t19)
+    t32 = fadd(fsub(t19, fsub(t30, t31)), fsub(t29, t31))
+    t33 = fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)
+    t34 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t26, -t27), fmul(z_loss, t33)), fmul(z_loss_l, t26)), t26)
+    t35 = f32(0.0) if t20 else fadd(fadd(libdevice.fmaf(t27, t26, -t28), fmul(t27, t33)), t34)
+    t36 = fadd(fadd(t32, fsub(t16, fsub(t18, t11)) if t17 else f32(0.0)), t35)
+    t37 = fsub(t36, t36) == f32(0.0)
+    t38 = fadd(t30, t36)
+    t39 = fsub(t36, fsub(t38, t30)) if t37 else f32(0.0)
+    t40 = t38 if t37 else t30
+    return fadd(t40, t39) if fsub(t39, t39) == f32(0.0) else t40
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -12314,26 +12543,37 @@ def value_f64_out_core_prob_label_smoothing_ne_0(e0, e0_l, label_smoothing, m0, 
     t3 = ddiv(label_smoothing, n_K)
     t4 = dmul(t3, s2)
     t5 = dadd(t2, t4)
-    t6 = z_loss == 0.0
-    t7 = dadd(e0, m0)
-    t8 = dmul(z_loss, t7)
-    t9 = dmul(t8, t7)
-    t10 = 0.0 if t6 else t9
-    t11 = dadd(t5, t10)
-    t12 = dadd(t11, -t5)
-    t13 = dadd(t5, -t2)
-    t14 = -label_smoothing
-    t15 = dadd(t1, -t14)
-    t16 = dadd(libdevice.fma(s1, t1, -t2), dmul(s1, dadd(dadd(t14, -dadd(t1, -t15)), dadd(1.0, -t15))))
-    t17 = dmul(ddiv(libdevice.fma(-t3, n_K, label_smoothing), n_K), s2)
-    t18 = dadd(dadd(dadd(t2, -dadd(t5, -t13)), dadd(t4, -t13)), dadd(t16, dmul(s1_l, t1)))
-    t19 = dadd(t18, dadd(dadd(libdevice.fma(t3, s2, -t4), dmul(t3, s2_l)), t17))
-    t20 = dadd(t7, -e0)
-    t21 = dadd(dadd(dadd(e0, -dadd(t7, -t20)), dadd(m0, -t20)), e0_l)
-    t22 = dmul(dadd(libdevice.fma(z_loss, t7, -t8), dmul(z_loss, t21)), t7)
-    t23 = 0.0 if t6 else dadd(dadd(libdevice.fma(t8, t7, -t9), dmul(t8, t21)), t22)
-    t24 = dadd(dadd(dadd(dadd(t5, -dadd(t11, -t12)), dadd(t10, -t12)), t19), t23)
-    return dadd(t11, t24) if dadd(t24, -t24) == 0.0 else t11
+    t6 = dadd(t5, -t2)
+    t7 = -label_smoothing
+    t8 = dadd(t1, -t7)
+    t9 = dadd(libdevice.fma(s1, t1, -t2), dmul(s1, dadd(dadd(t7, -dadd(t1, -t8)), dadd(1.0, -t8))))
+    t10 = dmul(ddiv(libdevice.fma(-t3, n_K, label_smoothing), n_K), s2)
+    t11 = dadd(dadd(dadd(t2, -dadd(t5, -t6)), dadd(t4, -t6)), dadd(t9, dmul(s1_l, t1)))
+    t12 = dadd(t11, dadd(dadd(libdevice.fma(t3, s2, -t4), dmul(t3, s2_l)), t10))
+    t13 = dadd(t12, -t12) == 0.0
+    t14 = dadd(t5, t12)
+    t15 = t14 if t13 else t5
+    t16 = z_loss == 0.0
+    t17 = dadd(e0, m0)
+    t18 = dadd(t17, -e0)
+    t19 = dadd(dadd(dadd(e0, -dadd(t17, -t18)), dadd(m0, -t18)), e0_l)
+    t20 = dadd(t19, -t19) == 0.0
+    t21 = dadd(t17, t19)
+    t22 = t21 if t20 else t17
+    t23 = dmul(z_loss, t22)
+    t24 = dmul(t23, t22)
+    t25 = 0.0 if t16 else t24
+    t26 = dadd(t15, t25)
+    t27 = dadd(t26, -t15)
+    t28 = dadd(t19, -dadd(t21, -t17)) if t20 else 0.0
+    t29 = dmul(dadd(libdevice.fma(z_loss, t22, -t23), dmul(z_loss, t28)), t22)
+    t30 = dadd(dadd(dadd(t15, -dadd(t26, -t27)), dadd(t25, -t27)), dadd(t12, -dadd(t14, -t5)) if t13 else 0.0)
+    t31 = dadd(t30, 0.0 if t16 else dadd(dadd(libdevice.fma(t23, t22, -t24), dmul(t23, t28)), t29))
+    t32 = dadd(t31, -t31) == 0.0
+    t33 = dadd(t26, t31)
+    t34 = dadd(t31, -dadd(t33, -t26)) if t32 else 0.0
+    t35 = t33 if t32 else t26
+    return dadd(t35, t34) if dadd(t34, -t34) == 0.0 else t35
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -12684,30 +12924,45 @@ def value_and_grad_f32_out_core_prob_label_smoothing_ne_0(
 ):
     t1 = -label_smoothing
     t2 = fadd(t1, f32(1.0))
-    t3 = fmul(s1, t2)
-    t4 = fdiv(label_smoothing, n_K)
-    t5 = fmul(t4, s2)
-    t6 = fadd(t3, t5)
-    t7 = z_loss == f32(0.0)
-    t8 = fadd(e1, m0)
-    t9 = fmul(z_loss, t8)
-    t10 = fmul(t9, t8)
-    t11 = f32(0.0) if t7 else t10
-    t12 = fadd(t6, t11)
-    t13 = fsub(t12, t6)
-    t14 = fsub(t6, t3)
-    t15 = fsub(t2, t1)
-    t16 = fmul(s1, fadd(fadd(fsub(t1, fsub(t2, t15)), fsub(f32(1.0), t15)), -label_smoothing_l))
-    t17 = fadd(fadd(libdevice.fmaf(s1, t2, -t3), t16), fmul(s1_l, t2))
-    t18 = fmul(fmul(fadd(libdevice.fmaf(-t4, n_K, label_smoothing), label_smoothing_l), inverse(n_K)), s2)
-    t19 = fadd(fadd(libdevice.fmaf(t4, s2, -t5), fmul(t4, s2_l)), t18)
-    t20 = fadd(fadd(fadd(fsub(t3, fsub(t6, t14)), fsub(t5, t14)), t17), t19)
-    t21 = fsub(t8, e1)
-    t22 = fadd(fadd(fsub(e1, fsub(t8, t21)), fsub(m0, t21)), e1_l)
-    t23 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t8, -t9), fmul(z_loss, t22)), fmul(z_loss_l, t8)), t8)
-    t24 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t9, t8, -t10), fmul(t9, t22)), t23)
-    t25 = fadd(fadd(fadd(fsub(t6, fsub(t12, t13)), fsub(t11, t13)), t20), t24)
-    return fadd(t12, t25) if fsub(t25, t25) == f32(0.0) else t12
+    t3 = fsub(t2, t1)
+    t4 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(1.0), t3)), -label_smoothing_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = t6 if t5 else t2
+    t8 = fmul(s1, t7)
+    t9 = fdiv(label_smoothing, n_K)
+    t10 = fmul(t9, s2)
+    t11 = fadd(t8, t10)
+    t12 = fsub(t11, t8)
+    t13 = fadd(libdevice.fmaf(s1, t7, -t8), fmul(s1, fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)))
+    t14 = fmul(fmul(fadd(libdevice.fmaf(-t9, n_K, label_smoothing), label_smoothing_l), inverse(n_K)), s2)
+    t15 = fadd(fadd(fsub(t8, fsub(t11, t12)), fsub(t10, t12)), fadd(t13, fmul(s1_l, t7)))
+    t16 = fadd(t15, fadd(fadd(libdevice.fmaf(t9, s2, -t10), fmul(t9, s2_l)), t14))
+    t17 = fsub(t16, t16) == f32(0.0)
+    t18 = fadd(t11, t16)
+    t19 = t18 if t17 else t11
+    t20 = z_loss == f32(0.0)
+    t21 = fadd(e1, m0)
+    t22 = fsub(t21, e1)
+    t23 = fadd(fadd(fsub(e1, fsub(t21, t22)), fsub(m0, t22)), e1_l)
+    t24 = fsub(t23, t23) == f32(0.0)
+    t25 = fadd(t21, t23)
+    t26 = t25 if t24 else t21
+    t27 = fmul(z_loss, t26)
+    t28 = fmul(t27, t26)
+    t29 = f32(0.0) if t20 else t28
+    t30 = fadd(t19, t29)
+    t31 = fsub(t30, t19)
+    t32 = fadd(fsub(t19, fsub(t30, t31)), fsub(t29, t31))
+    t33 = fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)
+    t34 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t26, -t27), fmul(z_loss, t33)), fmul(z_loss_l, t26)), t26)
+    t35 = f32(0.0) if t20 else fadd(fadd(libdevice.fmaf(t27, t26, -t28), fmul(t27, t33)), t34)
+    t36 = fadd(fadd(t32, fsub(t16, fsub(t18, t11)) if t17 else f32(0.0)), t35)
+    t37 = fsub(t36, t36) == f32(0.0)
+    t38 = fadd(t30, t36)
+    t39 = fsub(t36, fsub(t38, t30)) if t37 else f32(0.0)
+    t40 = t38 if t37 else t30
+    return fadd(t40, t39) if fsub(t39, t39) == f32(0.0) else t40
 
 
 # s8 = s5 + s7 + weighted(z_loss, 2*(e1 + m0)/s0)
@@ -12783,26 +13038,37 @@ def value_and_grad_f64_out_core_prob_label_smoothing_ne_0(
     t3 = ddiv(label_smoothing, n_K)
     t4 = dmul(t3, s2)
     t5 = dadd(t2, t4)
-    t6 = z_loss == 0.0
-    t7 = dadd(e1, m0)
-    t8 = dmul(z_loss, t7)
-    t9 = dmul(t8, t7)
-    t10 = 0.0 if t6 else t9
-    t11 = dadd(t5, t10)
-    t12 = dadd(t11, -t5)
-    t13 = dadd(t5, -t2)
-    t14 = -label_smoothing
-    t15 = dadd(t1, -t14)
-    t16 = dadd(libdevice.fma(s1, t1, -t2), dmul(s1, dadd(dadd(t14, -dadd(t1, -t15)), dadd(1.0, -t15))))
-    t17 = dmul(ddiv(libdevice.fma(-t3, n_K, label_smoothing), n_K), s2)
-    t18 = dadd(dadd(dadd(t2, -dadd(t5, -t13)), dadd(t4, -t13)), dadd(t16, dmul(s1_l, t1)))
-    t19 = dadd(t18, dadd(dadd(libdevice.fma(t3, s2, -t4), dmul(t3, s2_l)), t17))
-    t20 = dadd(t7, -e1)
-    t21 = dadd(dadd(dadd(e1, -dadd(t7, -t20)), dadd(m0, -t20)), e1_l)
-    t22 = dmul(dadd(libdevice.fma(z_loss, t7, -t8), dmul(z_loss, t21)), t7)
-    t23 = 0.0 if t6 else dadd(dadd(libdevice.fma(t8, t7, -t9), dmul(t8, t21)), t22)
-    t24 = dadd(dadd(dadd(dadd(t5, -dadd(t11, -t12)), dadd(t10, -t12)), t19), t23)
-    return dadd(t11, t24) if dadd(t24, -t24) == 0.0 else t11
+    t6 = dadd(t5, -t2)
+    t7 = -label_smoothing
+    t8 = dadd(t1, -t7)
+    t9 = dadd(libdevice.fma(s1, t1, -t2), dmul(s1, dadd(dadd(t7, -dadd(t1, -t8)), dadd(1.0, -t8))))
+    t10 = dmul(ddiv(libdevice.fma(-t3, n_K, label_smoothing), n_K), s2)
+    t11 = dadd(dadd(dadd(t2, -dadd(t5, -t6)), dadd(t4, -t6)), dadd(t9, dmul(s1_l, t1)))
+    t12 = dadd(t11, dadd(dadd(libdevice.fma(t3, s2, -t4), dmul(t3, s2_l)), t10))
+    t13 = dadd(t12, -t12) == 0.0
+    t14 = dadd(t5, t12)
+    t15 = t14 if t13 else t5
+    t16 = z_loss == 0.0
+    t17 = dadd(e1, m0)
+    t18 = dadd(t17, -e1)
+    t19 = dadd(dadd(dadd(e1, -dadd(t17, -t18)), dadd(m0, -t18)), e1_l)
+    t20 = dadd(t19, -t19) == 0.0
+    t21 = dadd(t17, t19)
+    t22 = t21 if t20 else t17
+    t23 = dmul(z_loss, t22)
+    t24 = dmul(t23, t22)
+    t25 = 0.0 if t16 else t24
+    t26 = dadd(t15, t25)
+    t27 = dadd(t26, -t15)
+    t28 = dadd(t19, -dadd(t21, -t17)) if t20 else 0.0
+    t29 = dmul(dadd(libdevice.fma(z_loss, t22, -t23), dmul(z_loss, t28)), t22)
+    t30 = dadd(dadd(dadd(t15, -dadd(t26, -t27)), dadd(t25, -t27)), dadd(t12, -dadd(t14, -t5)) if t13 else 0.0)
+    t31 = dadd(t30, 0.0 if t16 else dadd(dadd(libdevice.fma(t23, t22, -t24), dmul(t23, t28)), t29))
+    t32 = dadd(t31, -t31) == 0.0
+    t33 = dadd(t26, t31)
+    t34 = dadd(t31, -dadd(t33, -t26)) if t32 else 0.0
+    t35 = t33 if t32 else t26
+    return dadd(t35, t34) if dadd(t34, -t34) == 0.0 else t35
 
 
 # s8 = s5 + s7 + weighted(z_loss, 2*(e1 + m0)/s0)
@@ -12992,31 +13258,46 @@ def vjp_label_smoothing_f64_dlabel_smoothing_core_prob_label_smoothing_ne_0(g, s
 # dz_loss = g*(m0 + log(s0))**2
 @core
 def vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_ne_0(g, m0, s0, s0_l):
-    t1 = libdevice.logf(s0)
-    t2 = fadd(m0, t1)
-    t3 = fmul(g, t2)
-    t4 = fmul(t3, t2)
-    t5 = fsub(t2, m0)
-    t6 = inverse(s0)
-    t7 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t6, s0, f32(1.0)), t6, t6)))
-    t8 = fadd(fadd(fsub(m0, fsub(t2, t5)), fsub(t1, t5)), t7)
-    t9 = fmul(fadd(libdevice.fmaf(g, t2, -t3), fmul(g, t8)), t2)
-    t10 = fadd(fadd(libdevice.fmaf(t3, t2, -t4), fmul(t3, t8)), t9)
-    return fadd(t4, t10) if fsub(t10, t10) == f32(0.0) else t4
+    t1 = inverse(s0)
+    t2 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1)))
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = libdevice.logf(s0)
+    t5 = fadd(t4, t2)
+    t6 = t5 if t3 else t4
+    t7 = fadd(m0, t6)
+    t8 = fsub(t7, m0)
+    t9 = fadd(fadd(fsub(m0, fsub(t7, t8)), fsub(t6, t8)), fsub(t2, fsub(t5, t4)) if t3 else f32(0.0))
+    t10 = fsub(t9, t9) == f32(0.0)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = fmul(g, t12)
+    t14 = fmul(t13, t12)
+    t15 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t16 = fmul(fadd(libdevice.fmaf(g, t12, -t13), fmul(g, t15)), t12)
+    t17 = fadd(fadd(libdevice.fmaf(t13, t12, -t14), fmul(t13, t15)), t16)
+    return fadd(t14, t17) if fsub(t17, t17) == f32(0.0) else t14
 
 
 # dz_loss = g*(m0 + log(s0))**2
 @core
 def vjp_z_loss_f64_dz_loss_core_prob_label_smoothing_ne_0(g, m0, s0, s0_l):
-    t1 = log(s0)
-    t2 = dadd(m0, t1)
-    t3 = dmul(g, t2)
-    t4 = dmul(t3, t2)
-    t5 = dadd(t2, -m0)
-    t6 = dadd(dadd(dadd(m0, -dadd(t2, -t5)), dadd(t1, -t5)), dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))
-    t7 = dmul(dadd(libdevice.fma(g, t2, -t3), dmul(g, t6)), t2)
-    t8 = dadd(dadd(libdevice.fma(t3, t2, -t4), dmul(t3, t6)), t7)
-    return dadd(t4, t8) if dadd(t8, -t8) == 0.0 else t4
+    t1 = dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0)))
+    t2 = dadd(t1, -t1) == 0.0
+    t3 = log(s0)
+    t4 = dadd(t3, t1)
+    t5 = t4 if t2 else t3
+    t6 = dadd(m0, t5)
+    t7 = dadd(t6, -m0)
+    t8 = dadd(dadd(dadd(m0, -dadd(t6, -t7)), dadd(t5, -t7)), dadd(t1, -dadd(t4, -t3)) if t2 else 0.0)
+    t9 = dadd(t8, -t8) == 0.0
+    t10 = dadd(t6, t8)
+    t11 = t10 if t9 else t6
+    t12 = dmul(g, t11)
+    t13 = dmul(t12, t11)
+    t14 = dadd(t8, -dadd(t10, -t6)) if t9 else 0.0
+    t15 = dmul(dadd(libdevice.fma(g, t11, -t12), dmul(g, t14)), t11)
+    t16 = dadd(dadd(libdevice.fma(t12, t11, -t13), dmul(t12, t14)), t15)
+    return dadd(t13, t16) if dadd(t16, -t16) == 0.0 else t13
 
 
 @kernel
