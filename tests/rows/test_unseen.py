@@ -1,4 +1,4 @@
-"""Functions of rows outside the catalogue: sure classes, wide ranges and operands that nearly agree keep their digits."""
+"""Functions of rows outside the catalogue: sure classes, wide ranges and operands that nearly agree keep digits."""
 
 from __future__ import annotations
 

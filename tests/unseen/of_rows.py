@@ -1,4 +1,4 @@
-"""Measures functions of rows outside the catalogue, on rows of its own: ``python -m tests.unseen.of_rows [NAME ...]``."""
+"""Measures functions of rows outside the catalogue, on rows of its own: ``python -m tests.unseen.of_rows [NAME]``."""
 
 from __future__ import annotations
 
