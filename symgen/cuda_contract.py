@@ -126,9 +126,9 @@ class Generated:
         wide = {p for p, t in given.items() if getattr(t, "ndim", 0) and t.dtype.bitwidth * lanes >= VECTOR}
         written = [a for a in self.vectors("store") if a in wide]
         # what is left over is read one by one, of each array that is read as vectors; of rows nothing is left over
-        all_wide = wide == {p for p, t in given.items() if hasattr(t, "ndim")}
-        read = found.single if self.archetype == "elementwise" and all_wide and not self.slow else 1
-        read = read if wide & {*self.vectors("load")} else 0
+        plain = self.archetype == "rows" or wide == {p for p, t in given.items() if hasattr(t, "ndim")}
+        read = found.single if self.archetype == "elementwise" and not self.slow else 1
+        read = read if plain and wide & {*self.vectors("load")} else 0
         complaints = {
             f"{found.local} accesses to local memory": found.local and not self.slow,
             f"{found.double} instructions on float64": self.arithmetic == "f32" and found.double and not self.slow,
