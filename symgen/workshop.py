@@ -26,8 +26,8 @@ from symgen.stabilize.candidates import attempt, traced
 from symgen.stabilize.doubt import doubt
 from symgen.stabilize.form import MAGNITUDE, Form, Formula, Segment
 from symgen.stabilize.leaves import ARITHMETICS, IN_FULL, INNER_ARITHMETICS, SEVERAL, Bench, Leaf
-from symgen.stabilize.probe import DEVICE, TARGETS, Probe, Target, error, grid, kinks, neighbours, scaled
-from symgen.stabilize.regimes import Unresolved, evaluate
+from symgen.stabilize.probe import DEVICE, TARGETS, Probe, Target, error, grid, kinks, neighbours, roots, scaled
+from symgen.stabilize.regimes import Unresolved, evaluate, stretches
 from symgen.stabilize.relative import Range, magnitude
 from symgen.stabilize.sampler import Question, Sampler, products
 from symgen.structure import Structure, annihilated, structure
@@ -132,19 +132,23 @@ class Workshop:
             sampler = replace(sampler, settings=({},), points=grid(*self.range), held_out=())
         probe, fresh = sampler.probe(wanted.question), sampler.fresh(wanted.question)
         fuller = sampler.with_moving_roots(wanted.question, probe)
+        fullest = sampler.where_operands_agree(wanted.question, fuller, self.tensors[1:]) if self.several else fuller
         bound = {self.symbols[n]: Pair(var(n)) for n in self.sampled}
         leaf = Leaf(stable, (wanted.recognized, *(attempt(e) for e in wanted.also), *wanted.also))
-        forms, cores, worst, missed = {}, {}, {}, {}
+        forms: dict[str, Form] = {}
+        cores, worst, missed = {}, {}, {}
         quick = None
         ends = tuple(self.ends(wanted.question))
-        for target in TARGETS:
+        for target in reversed(TARGETS):  # float64 first: float32 may have to take its form
             # where a root moves with another operand, functions cancel that are not known to more than float64
             seen = probe if self.several and not target.single else fuller
-            form, core, most, stretches = self._core(wanted, leaf, seen, fresh, bound, target, sampler, ends)
+            known = forms["f64"] if target.single and self._needs_lows(probe) else None
+            form, core, most, beyond = self._core(
+                wanted, leaf, seen, fresh, bound, target, sampler, ends, fullest, known)  # fmt: skip
             forms[target.name], cores[target.name] = form, core
             if target.name == "f32" and wanted.wrt in (None, *self.tensors) and wanted.question.order < SECOND:
                 quick = self.quick(wanted.name, form, core, seen, target, ends, bound)
-            worst[target.name], missed[target.name] = most, stretches
+            worst[target.name], missed[target.name] = most, beyond
         trace = (*wanted.steps, *(s for s in steps if s not in wanted.steps))
         order = max(wanted.question.order, int(wanted.wrt is not None))
         return Output(
@@ -156,19 +160,26 @@ class Workshop:
 
     def _core(
         self, wanted: Wanted, leaf: Leaf, probe: Probe, fresh: Probe, bound: Mapping[Symbol, Pair], target: Target,
-        sampler: Sampler, ends: tuple[End, ...],
+        sampler: Sampler, ends: tuple[End, ...], fullest: Probe | None = None, known: Form | None = None,
     ) -> tuple[Form, ScalarFunction, float, tuple[Unresolved, ...]]:
-        """The form and the scalar function of one output for one target, its worst error and what it misses."""
+        """The form and the scalar function of one output for one target, its worst error and what it misses.
+
+        The points of the fullest probe are looked at, too, though nothing is chosen by them; and nothing is chosen at
+        all where a form is known already.
+        """
         bench = Bench(
             sampler, wanted.question, self.sampled, bound, target, self.pieces, self.arithmetics(target), self.several,
             self.ranges,
         )
-        form, missed = bench.form(leaf, probe, fresh)
+        form, missed = (known, ()) if known is not None else bench.form(leaf, probe, fresh)
         name, sign = f"{wanted.name}_{target.name}", below_zero(probe)
         turning = sign is None and self.parts.difference is None and not target.single
         plain = lower_expression(leaf.stable, bound, PLAIN).high if turning else None
         core = self._finished(name, form, bound, ends, sign, plain)
         each = error(evaluate(core, probe, target.computes), probe, target)
+        if fullest is not None and fullest is not probe:
+            there = stretches(error(evaluate(core, fullest, target.computes), fullest, target), fullest, target)
+            missed += tuple(s for s in there if not any(m.lower <= s.lower and s.upper <= m.upper for m in missed))
         counted = each[~np.isnan(each) & (probe.single | (not target.single))]
         core = core if self.parts.difference is None else self.spread(name, form, ends)
         return form, core, float(counted.max()) if counted.size else math.nan, missed
@@ -270,6 +281,17 @@ class Workshop:
             found = np.unique(replace(along, settings=tuple(there)).sample(question, points).high)
             if found.size == 1 and not np.isnan(found[0]):
                 yield End(name, at, float(found[0]), tuple(middle.tolist()))
+
+    def _needs_lows(self, probe: Probe) -> bool:
+        """Whether a result tells a difference of float32 numbers from the float64 that is next to it.
+
+        Of a wave far out the rest is many turns, and beside a root of the difference it is all that there is. The
+        form that keeps it is that of float64.
+        """
+        if self.parts.difference is None:
+            return False
+        rows = (probe.only([row]) for row in range(len(probe.settings)))
+        return self.parts.core.has(sp.sin, sp.cos, sp.tan) or any(r != 0 for row in rows for r in roots(row))
 
     def arithmetics(self, target: Target) -> tuple[str, ...]:
         """What may compute an output: a difference of float64 numbers has a low part, which must not be dropped."""

@@ -212,25 +212,7 @@ def grad_var_scalar_no_full(input, target, var, eps):
     return var if var != var else t49
 
 
-@core
-def grad_var_scalar32_no_full(input, target, var, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    var = np.float64(var)
-    eps = np.float64(eps)
-    t1 = input - target
-    t2 = var if eps < var else eps
-    t3 = t1 / t2
-    t4 = -(t3 * t1)
-    t5 = t4 + 1.0
-    t6 = t5 / t2
-    t7 = t5 - t4
-    t8 = t1 - input
-    t9 = input - (t1 - t8) + (-target - t8)
-    t10 = t4 - (t5 - t7) + (1.0 - t7) + -(fma(t3, t1, t4) + t3 * t9 + (fma(-t3, t2, t1) + t9) / t2 * t1)
-    t11 = (fma(-t6, t2, t5) + t10) / t2 * 0.5
-    t12 = t6 * 0.5
-    return var if var != var else t12 + t11 if t11 - t11 == 0.0 else t12
+grad_var_scalar32_no_full = grad_var_scalar_no_full
 
 
 @core
@@ -241,12 +223,31 @@ def grad_var_scalar32_no_full_quick(input, target, var, eps):
     eps = np.float64(eps)
     t1 = var != var
     t2 = input - target
-    t3 = var if eps < var else eps
-    t4 = t2 * t2 / t3
-    t5 = 1.0 - t4
-    t6 = var if t1 else t5 * 0.5 / t3
-    t7 = (0.0 if t1 else 0.0 if abs(t4) * 4.0 <= abs(t5) * 1048576.0 else 1.0) + (t6 - t6)
-    return t6, t7
+    t3 = abs(t2)
+    t4 = var if eps < var else eps
+    t5 = math.sqrt(t4)
+    t6 = -(t5 * 65536.0)
+    t7 = t3 + t6
+    t8 = t7 - t3
+    t9 = t2 - input
+    t10 = input - (t2 - t9) + (-target - t9)
+    t11 = t3 - (t7 - t8) + (t6 - t8) + (-t10 if t2 < 0.0 else t10) + -(fma(-t5, t5, t4) / (t5 + t5) * 65536.0)
+    t12 = t11 - t11 == 0.0
+    t13 = t7 + t11
+    t14 = t13 if t12 else t7
+    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t7) if t12 else 0.0) <= 0.0
+    t16 = t2 / t5
+    t17 = t16 + -1.0
+    t18 = t16 + 1.0
+    t19 = t5 / t3
+    t20 = t19 + -1.0
+    t21 = t3 / t5
+    t22 = -(t17 * 0.5 * t18) / t4 if t15 else t20 * 0.5 * (t19 + 1.0) * t21 * t21 * t21 * t21 / (t2 * t2)
+    t23 = var if t1 else t22
+    t24 = abs(t16) * 3.0
+    t25 = (0.0 if t24 <= abs(t17) * 1048576.0 else 1.0) + (0.0 if t24 <= abs(t18) * 1048576.0 else 1.0)
+    t26 = (0.0 if t1 else t25 if t15 else 0.0 if t19 * 3.0 <= abs(t20) * 1048576.0 else 1.0) + (t23 - t23)
+    return t23, t26
 
 
 # (2*r**2/straight_through(first_max(var, eps), var) - 1)/(2*straight_through(first_max(var, eps), var)**2)
@@ -365,20 +366,57 @@ def grads_scalar32_no_full(input, target, var, eps):
     t1 = var != var
     t2 = input - target
     t3 = var if eps < var else eps
-    t4 = t2 / t3
-    t5 = var if t1 else t4
-    t6 = -(t4 * t2)
-    t7 = t6 + 1.0
-    t8 = t7 / t3
-    t9 = t7 - t6
+    t4 = var if t1 else t2 / t3
+    t5 = abs(t2)
+    t6 = math.sqrt(t3)
+    t7 = -(t6 * 65536.0)
+    t8 = t5 + t7
+    t9 = t8 - t5
     t10 = t2 - input
     t11 = input - (t2 - t10) + (-target - t10)
-    t12 = t6 - (t7 - t9) + (1.0 - t9) + -(fma(t4, t2, t6) + t4 * t11 + (fma(-t4, t3, t2) + t11) / t3 * t2)
-    t13 = (fma(-t8, t3, t7) + t12) / t3 * 0.5
-    t14 = t8 * 0.5
-    t15 = -t5
-    t16 = var if t1 else t14 + t13 if t13 - t13 == 0.0 else t14
-    return t5, t15, t16
+    t12 = -t11 if t2 < 0.0 else t11
+    t13 = fma(-t6, t6, t3) / (t6 + t6)
+    t14 = t5 - (t8 - t9) + (t7 - t9) + t12 + -(t13 * 65536.0)
+    t15 = t14 - t14 == 0.0
+    t16 = t8 + t14
+    t17 = t16 if t15 else t8
+    t18 = t2 / t6
+    t19 = t18 + -1.0
+    t20 = t19 * 0.5
+    t21 = t18 + 1.0
+    t22 = -(t20 * t21)
+    t23 = t22 / t3
+    t24 = t21 - t18
+    t25 = (fma(-t18, t6, t2) + t11 - t18 * t13) / t6
+    t26 = t19 - t18
+    t27 = fma(t20, t21, t22) + t20 * (t18 - (t21 - t24) + (1.0 - t24) + t25)
+    t28 = (fma(-t23, t3, t22) + -(t27 + (t18 - (t19 - t26) + (-1.0 - t26) + t25) * 0.5 * t21)) / t3
+    t29 = t5 / t6
+    t30 = t29 / t2
+    t31 = t30 * 0.5
+    t32 = t31 / t2
+    t33 = t6 / t5
+    t34 = t33 + -1.0
+    t35 = t32 * t34
+    t36 = t33 + 1.0
+    t37 = t35 * t36
+    t38 = t37 * t29
+    t39 = t38 * t29
+    t40 = t39 * t29
+    t41 = (fma(-t29, t6, t5) + t12 - t29 * t13) / t6
+    t42 = t36 - t33
+    t43 = (fma(-t33, t5, t6) + t13 - t33 * t12) / t5
+    t44 = t34 - t33
+    t45 = (fma(-t32, t2, t31) + (fma(-t30, t2, t29) + t41 - t30 * t11) / t2 * 0.5 - t32 * t11) / t2 * t34
+    t46 = (fma(t32, t34, -t35) + t32 * (t33 - (t34 - t44) + (-1.0 - t44) + t43) + t45) * t36
+    t47 = (fma(t35, t36, -t37) + t35 * (t33 - (t36 - t42) + (1.0 - t42) + t43) + t46) * t29
+    t48 = (fma(t38, t29, -t39) + t38 * t41 + (fma(t37, t29, -t38) + t37 * t41 + t47) * t29) * t29
+    t49 = fma(t39, t29, -t40) + t39 * t41 + t48
+    t50 = t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t8) if t15 else 0.0) <= 0.0
+    t51 = (t23 + t28 if t28 - t28 == 0.0 else t23) if t50 else t40 + t49 if t49 - t49 == 0.0 else t40
+    t52 = -t4
+    t53 = var if t1 else t51
+    return t4, t52, t53
 
 
 @core
@@ -391,12 +429,31 @@ def grads_scalar32_no_full_quick(input, target, var, eps):
     t2 = input - target
     t3 = var if eps < var else eps
     t4 = var if t1 else t2 / t3
-    t5 = t2 * t2 / t3
-    t6 = 1.0 - t5
-    t7 = var if t1 else t6 * 0.5 / t3
-    t8 = -t4
-    t9 = (0.0 if t1 else 0.0 if abs(t5) * 4.0 <= abs(t6) * 1048576.0 else 1.0) + (t7 - t7)
-    return t4, t8, t7, t9
+    t5 = abs(t2)
+    t6 = math.sqrt(t3)
+    t7 = -(t6 * 65536.0)
+    t8 = t5 + t7
+    t9 = t8 - t5
+    t10 = t2 - input
+    t11 = input - (t2 - t10) + (-target - t10)
+    t12 = t5 - (t8 - t9) + (t7 - t9) + (-t11 if t2 < 0.0 else t11) + -(fma(-t6, t6, t3) / (t6 + t6) * 65536.0)
+    t13 = t12 - t12 == 0.0
+    t14 = t8 + t12
+    t15 = t14 if t13 else t8
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t8) if t13 else 0.0) <= 0.0
+    t17 = t2 / t6
+    t18 = t17 + -1.0
+    t19 = t17 + 1.0
+    t20 = t6 / t5
+    t21 = t20 + -1.0
+    t22 = t5 / t6
+    t23 = -(t18 * 0.5 * t19) / t3 if t16 else t21 * 0.5 * (t20 + 1.0) * t22 * t22 * t22 * t22 / (t2 * t2)
+    t24 = var if t1 else t23
+    t25 = abs(t17) * 3.0
+    t26 = (0.0 if t25 <= abs(t18) * 1048576.0 else 1.0) + (0.0 if t25 <= abs(t19) * 1048576.0 else 1.0)
+    t27 = -t4
+    t28 = (0.0 if t1 else t26 if t16 else 0.0 if t20 * 3.0 <= abs(t21) * 1048576.0 else 1.0) + (t24 - t24)
+    return t4, t27, t24, t28
 
 
 # Together, so that what they share is computed once.
@@ -486,21 +543,60 @@ def value_and_grad_scalar32_no_full(input, target, var, eps):
     t7 = log(t3) * 0.5
     t8 = t6 + t7
     t9 = t8 - t6
-    t10 = -t5
-    t11 = t2 - input
-    t12 = input - (t2 - t11) + (-target - t11)
-    t13 = fma(t4, t2, t10) + t4 * t12 + (fma(-t4, t3, t2) + t12) / t3 * t2
-    t14 = t6 - (t8 - t9) + (t7 - t9) + t13 * 0.5 + log_low(t3) * 0.5
-    t15 = var if t1 else t4
-    t16 = t10 + 1.0
-    t17 = t16 / t3
-    t18 = t16 - t10
-    t19 = (fma(-t17, t3, t16) + (t10 - (t16 - t18) + (1.0 - t18) + -t13)) / t3 * 0.5
-    t20 = t17 * 0.5
-    t21 = var if t1 else t8 + t14 if t14 - t14 == 0.0 else t8
-    t22 = -t15
-    t23 = var if t1 else t20 + t19 if t19 - t19 == 0.0 else t20
-    return t21, t15, t22, t23
+    t10 = t2 - input
+    t11 = input - (t2 - t10) + (-target - t10)
+    t12 = (fma(t4, t2, -t5) + t4 * t11 + (fma(-t4, t3, t2) + t11) / t3 * t2) * 0.5
+    t13 = t6 - (t8 - t9) + (t7 - t9) + t12 + log_low(t3) * 0.5
+    t14 = var if t1 else t4
+    t15 = abs(t2)
+    t16 = math.sqrt(t3)
+    t17 = -(t16 * 65536.0)
+    t18 = t15 + t17
+    t19 = t18 - t15
+    t20 = -t11 if t2 < 0.0 else t11
+    t21 = fma(-t16, t16, t3) / (t16 + t16)
+    t22 = t15 - (t18 - t19) + (t17 - t19) + t20 + -(t21 * 65536.0)
+    t23 = t22 - t22 == 0.0
+    t24 = t18 + t22
+    t25 = t24 if t23 else t18
+    t26 = t2 / t16
+    t27 = t26 + -1.0
+    t28 = t27 * 0.5
+    t29 = t26 + 1.0
+    t30 = -(t28 * t29)
+    t31 = t30 / t3
+    t32 = t29 - t26
+    t33 = (fma(-t26, t16, t2) + t11 - t26 * t21) / t16
+    t34 = t27 - t26
+    t35 = fma(t28, t29, t30) + t28 * (t26 - (t29 - t32) + (1.0 - t32) + t33)
+    t36 = (fma(-t31, t3, t30) + -(t35 + (t26 - (t27 - t34) + (-1.0 - t34) + t33) * 0.5 * t29)) / t3
+    t37 = t15 / t16
+    t38 = t37 / t2
+    t39 = t38 * 0.5
+    t40 = t39 / t2
+    t41 = t16 / t15
+    t42 = t41 + -1.0
+    t43 = t40 * t42
+    t44 = t41 + 1.0
+    t45 = t43 * t44
+    t46 = t45 * t37
+    t47 = t46 * t37
+    t48 = t47 * t37
+    t49 = (fma(-t37, t16, t15) + t20 - t37 * t21) / t16
+    t50 = t44 - t41
+    t51 = (fma(-t41, t15, t16) + t21 - t41 * t20) / t15
+    t52 = t42 - t41
+    t53 = (fma(-t40, t2, t39) + (fma(-t38, t2, t37) + t49 - t38 * t11) / t2 * 0.5 - t40 * t11) / t2 * t42
+    t54 = (fma(t40, t42, -t43) + t40 * (t41 - (t42 - t52) + (-1.0 - t52) + t51) + t53) * t44
+    t55 = (fma(t43, t44, -t45) + t43 * (t41 - (t44 - t50) + (1.0 - t50) + t51) + t54) * t37
+    t56 = (fma(t46, t37, -t47) + t46 * t49 + (fma(t45, t37, -t46) + t45 * t49 + t55) * t37) * t37
+    t57 = fma(t47, t37, -t48) + t47 * t49 + t56
+    t58 = t25 < 0.0 or t25 == 0.0 and (t22 - (t24 - t18) if t23 else 0.0) <= 0.0
+    t59 = (t31 + t36 if t36 - t36 == 0.0 else t31) if t58 else t48 + t57 if t57 - t57 == 0.0 else t48
+    t60 = var if t1 else t8 + t13 if t13 - t13 == 0.0 else t8
+    t61 = -t14
+    t62 = var if t1 else t59
+    return t60, t14, t61, t62
 
 
 @core
@@ -517,13 +613,34 @@ def value_and_grad_scalar32_no_full_quick(input, target, var, eps):
     t6 = t4 + t5
     t7 = var if t1 else t6
     t8 = var if t1 else t2 / t3
-    t9 = t2 * t2 / t3
-    t10 = 1.0 - t9
-    t11 = var if t1 else t10 * 0.5 / t3
-    t12 = (0.0 if t1 else 0.0 if abs(t4) * 5.0 + abs(t5) * 5.0 <= abs(t6) * 1048576.0 else 1.0) + (t7 - t7)
-    t13 = -t8
-    t14 = t12 + ((0.0 if t1 else 0.0 if abs(t9) * 4.0 <= abs(t10) * 1048576.0 else 1.0) + (t11 - t11))
-    return t7, t8, t13, t11, t14
+    t9 = abs(t2)
+    t10 = math.sqrt(t3)
+    t11 = -(t10 * 65536.0)
+    t12 = t9 + t11
+    t13 = t12 - t9
+    t14 = t2 - input
+    t15 = input - (t2 - t14) + (-target - t14)
+    t16 = t9 - (t12 - t13) + (t11 - t13) + (-t15 if t2 < 0.0 else t15)
+    t17 = t16 + -(fma(-t10, t10, t3) / (t10 + t10) * 65536.0)
+    t18 = t17 - t17 == 0.0
+    t19 = t12 + t17
+    t20 = t19 if t18 else t12
+    t21 = t20 < 0.0 or t20 == 0.0 and (t17 - (t19 - t12) if t18 else 0.0) <= 0.0
+    t22 = t2 / t10
+    t23 = t22 + -1.0
+    t24 = t22 + 1.0
+    t25 = t10 / t9
+    t26 = t25 + -1.0
+    t27 = t9 / t10
+    t28 = -(t23 * 0.5 * t24) / t3 if t21 else t26 * 0.5 * (t25 + 1.0) * t27 * t27 * t27 * t27 / (t2 * t2)
+    t29 = var if t1 else t28
+    t30 = abs(t22) * 3.0
+    t31 = (0.0 if t30 <= abs(t23) * 1048576.0 else 1.0) + (0.0 if t30 <= abs(t24) * 1048576.0 else 1.0)
+    t32 = (0.0 if t1 else 0.0 if abs(t4) * 5.0 + abs(t5) * 5.0 <= abs(t6) * 1048576.0 else 1.0) + (t7 - t7)
+    t33 = (0.0 if t1 else t31 if t21 else 0.0 if t25 * 3.0 <= abs(t26) * 1048576.0 else 1.0) + (t29 - t29)
+    t34 = -t8
+    t35 = t32 + t33
+    return t7, t8, t34, t29, t35
 
 
 @loop
@@ -1335,25 +1452,7 @@ def grad_var_scalar_full(input, target, var, eps):
     return var if var != var else t49
 
 
-@core
-def grad_var_scalar32_full(input, target, var, eps):
-    input = np.float64(input)
-    target = np.float64(target)
-    var = np.float64(var)
-    eps = np.float64(eps)
-    t1 = input - target
-    t2 = var if eps < var else eps
-    t3 = t1 / t2
-    t4 = -(t3 * t1)
-    t5 = t4 + 1.0
-    t6 = t5 / t2
-    t7 = t5 - t4
-    t8 = t1 - input
-    t9 = input - (t1 - t8) + (-target - t8)
-    t10 = t4 - (t5 - t7) + (1.0 - t7) + -(fma(t3, t1, t4) + t3 * t9 + (fma(-t3, t2, t1) + t9) / t2 * t1)
-    t11 = (fma(-t6, t2, t5) + t10) / t2 * 0.5
-    t12 = t6 * 0.5
-    return var if var != var else t12 + t11 if t11 - t11 == 0.0 else t12
+grad_var_scalar32_full = grad_var_scalar_full
 
 
 @core
@@ -1364,12 +1463,31 @@ def grad_var_scalar32_full_quick(input, target, var, eps):
     eps = np.float64(eps)
     t1 = var != var
     t2 = input - target
-    t3 = var if eps < var else eps
-    t4 = t2 * t2 / t3
-    t5 = 1.0 - t4
-    t6 = var if t1 else t5 * 0.5 / t3
-    t7 = (0.0 if t1 else 0.0 if abs(t4) * 4.0 <= abs(t5) * 1048576.0 else 1.0) + (t6 - t6)
-    return t6, t7
+    t3 = abs(t2)
+    t4 = var if eps < var else eps
+    t5 = math.sqrt(t4)
+    t6 = -(t5 * 65536.0)
+    t7 = t3 + t6
+    t8 = t7 - t3
+    t9 = t2 - input
+    t10 = input - (t2 - t9) + (-target - t9)
+    t11 = t3 - (t7 - t8) + (t6 - t8) + (-t10 if t2 < 0.0 else t10) + -(fma(-t5, t5, t4) / (t5 + t5) * 65536.0)
+    t12 = t11 - t11 == 0.0
+    t13 = t7 + t11
+    t14 = t13 if t12 else t7
+    t15 = t14 < 0.0 or t14 == 0.0 and (t11 - (t13 - t7) if t12 else 0.0) <= 0.0
+    t16 = t2 / t5
+    t17 = t16 + -1.0
+    t18 = t16 + 1.0
+    t19 = t5 / t3
+    t20 = t19 + -1.0
+    t21 = t3 / t5
+    t22 = -(t17 * 0.5 * t18) / t4 if t15 else t20 * 0.5 * (t19 + 1.0) * t21 * t21 * t21 * t21 / (t2 * t2)
+    t23 = var if t1 else t22
+    t24 = abs(t16) * 3.0
+    t25 = (0.0 if t24 <= abs(t17) * 1048576.0 else 1.0) + (0.0 if t24 <= abs(t18) * 1048576.0 else 1.0)
+    t26 = (0.0 if t1 else t25 if t15 else 0.0 if t19 * 3.0 <= abs(t20) * 1048576.0 else 1.0) + (t23 - t23)
+    return t23, t26
 
 
 # (2*r**2/straight_through(first_max(var, eps), var) - 1)/(2*straight_through(first_max(var, eps), var)**2)
@@ -1488,20 +1606,57 @@ def grads_scalar32_full(input, target, var, eps):
     t1 = var != var
     t2 = input - target
     t3 = var if eps < var else eps
-    t4 = t2 / t3
-    t5 = var if t1 else t4
-    t6 = -(t4 * t2)
-    t7 = t6 + 1.0
-    t8 = t7 / t3
-    t9 = t7 - t6
+    t4 = var if t1 else t2 / t3
+    t5 = abs(t2)
+    t6 = math.sqrt(t3)
+    t7 = -(t6 * 65536.0)
+    t8 = t5 + t7
+    t9 = t8 - t5
     t10 = t2 - input
     t11 = input - (t2 - t10) + (-target - t10)
-    t12 = t6 - (t7 - t9) + (1.0 - t9) + -(fma(t4, t2, t6) + t4 * t11 + (fma(-t4, t3, t2) + t11) / t3 * t2)
-    t13 = (fma(-t8, t3, t7) + t12) / t3 * 0.5
-    t14 = t8 * 0.5
-    t15 = -t5
-    t16 = var if t1 else t14 + t13 if t13 - t13 == 0.0 else t14
-    return t5, t15, t16
+    t12 = -t11 if t2 < 0.0 else t11
+    t13 = fma(-t6, t6, t3) / (t6 + t6)
+    t14 = t5 - (t8 - t9) + (t7 - t9) + t12 + -(t13 * 65536.0)
+    t15 = t14 - t14 == 0.0
+    t16 = t8 + t14
+    t17 = t16 if t15 else t8
+    t18 = t2 / t6
+    t19 = t18 + -1.0
+    t20 = t19 * 0.5
+    t21 = t18 + 1.0
+    t22 = -(t20 * t21)
+    t23 = t22 / t3
+    t24 = t21 - t18
+    t25 = (fma(-t18, t6, t2) + t11 - t18 * t13) / t6
+    t26 = t19 - t18
+    t27 = fma(t20, t21, t22) + t20 * (t18 - (t21 - t24) + (1.0 - t24) + t25)
+    t28 = (fma(-t23, t3, t22) + -(t27 + (t18 - (t19 - t26) + (-1.0 - t26) + t25) * 0.5 * t21)) / t3
+    t29 = t5 / t6
+    t30 = t29 / t2
+    t31 = t30 * 0.5
+    t32 = t31 / t2
+    t33 = t6 / t5
+    t34 = t33 + -1.0
+    t35 = t32 * t34
+    t36 = t33 + 1.0
+    t37 = t35 * t36
+    t38 = t37 * t29
+    t39 = t38 * t29
+    t40 = t39 * t29
+    t41 = (fma(-t29, t6, t5) + t12 - t29 * t13) / t6
+    t42 = t36 - t33
+    t43 = (fma(-t33, t5, t6) + t13 - t33 * t12) / t5
+    t44 = t34 - t33
+    t45 = (fma(-t32, t2, t31) + (fma(-t30, t2, t29) + t41 - t30 * t11) / t2 * 0.5 - t32 * t11) / t2 * t34
+    t46 = (fma(t32, t34, -t35) + t32 * (t33 - (t34 - t44) + (-1.0 - t44) + t43) + t45) * t36
+    t47 = (fma(t35, t36, -t37) + t35 * (t33 - (t36 - t42) + (1.0 - t42) + t43) + t46) * t29
+    t48 = (fma(t38, t29, -t39) + t38 * t41 + (fma(t37, t29, -t38) + t37 * t41 + t47) * t29) * t29
+    t49 = fma(t39, t29, -t40) + t39 * t41 + t48
+    t50 = t17 < 0.0 or t17 == 0.0 and (t14 - (t16 - t8) if t15 else 0.0) <= 0.0
+    t51 = (t23 + t28 if t28 - t28 == 0.0 else t23) if t50 else t40 + t49 if t49 - t49 == 0.0 else t40
+    t52 = -t4
+    t53 = var if t1 else t51
+    return t4, t52, t53
 
 
 @core
@@ -1514,12 +1669,31 @@ def grads_scalar32_full_quick(input, target, var, eps):
     t2 = input - target
     t3 = var if eps < var else eps
     t4 = var if t1 else t2 / t3
-    t5 = t2 * t2 / t3
-    t6 = 1.0 - t5
-    t7 = var if t1 else t6 * 0.5 / t3
-    t8 = -t4
-    t9 = (0.0 if t1 else 0.0 if abs(t5) * 4.0 <= abs(t6) * 1048576.0 else 1.0) + (t7 - t7)
-    return t4, t8, t7, t9
+    t5 = abs(t2)
+    t6 = math.sqrt(t3)
+    t7 = -(t6 * 65536.0)
+    t8 = t5 + t7
+    t9 = t8 - t5
+    t10 = t2 - input
+    t11 = input - (t2 - t10) + (-target - t10)
+    t12 = t5 - (t8 - t9) + (t7 - t9) + (-t11 if t2 < 0.0 else t11) + -(fma(-t6, t6, t3) / (t6 + t6) * 65536.0)
+    t13 = t12 - t12 == 0.0
+    t14 = t8 + t12
+    t15 = t14 if t13 else t8
+    t16 = t15 < 0.0 or t15 == 0.0 and (t12 - (t14 - t8) if t13 else 0.0) <= 0.0
+    t17 = t2 / t6
+    t18 = t17 + -1.0
+    t19 = t17 + 1.0
+    t20 = t6 / t5
+    t21 = t20 + -1.0
+    t22 = t5 / t6
+    t23 = -(t18 * 0.5 * t19) / t3 if t16 else t21 * 0.5 * (t20 + 1.0) * t22 * t22 * t22 * t22 / (t2 * t2)
+    t24 = var if t1 else t23
+    t25 = abs(t17) * 3.0
+    t26 = (0.0 if t25 <= abs(t18) * 1048576.0 else 1.0) + (0.0 if t25 <= abs(t19) * 1048576.0 else 1.0)
+    t27 = -t4
+    t28 = (0.0 if t1 else t26 if t16 else 0.0 if t20 * 3.0 <= abs(t21) * 1048576.0 else 1.0) + (t24 - t24)
+    return t4, t27, t24, t28
 
 
 # Together, so that what they share is computed once.
@@ -1614,22 +1788,61 @@ def value_and_grad_scalar32_full(input, target, var, eps):
     t9 = t8 + 0.9189385332046728
     t10 = t9 - t8
     t11 = t8 - t6
-    t12 = -t5
-    t13 = t2 - input
-    t14 = input - (t2 - t13) + (-target - t13)
-    t15 = fma(t4, t2, t12) + t4 * t14 + (fma(-t4, t3, t2) + t14) / t3 * t2
-    t16 = t6 - (t8 - t11) + (t7 - t11) + t15 * 0.5 + log_low(t3) * 0.5
-    t17 = t8 - (t9 - t10) + (0.9189385332046728 - t10) + t16 + -3.8782941580672414e-17
-    t18 = var if t1 else t4
-    t19 = t12 + 1.0
-    t20 = t19 / t3
-    t21 = t19 - t12
-    t22 = (fma(-t20, t3, t19) + (t12 - (t19 - t21) + (1.0 - t21) + -t15)) / t3 * 0.5
-    t23 = t20 * 0.5
-    t24 = var if t1 else t9 + t17 if t17 - t17 == 0.0 else t9
-    t25 = -t18
-    t26 = var if t1 else t23 + t22 if t22 - t22 == 0.0 else t23
-    return t24, t18, t25, t26
+    t12 = t2 - input
+    t13 = input - (t2 - t12) + (-target - t12)
+    t14 = (fma(t4, t2, -t5) + t4 * t13 + (fma(-t4, t3, t2) + t13) / t3 * t2) * 0.5
+    t15 = t6 - (t8 - t11) + (t7 - t11) + t14 + log_low(t3) * 0.5
+    t16 = t8 - (t9 - t10) + (0.9189385332046728 - t10) + t15 + -3.8782941580672414e-17
+    t17 = var if t1 else t4
+    t18 = abs(t2)
+    t19 = math.sqrt(t3)
+    t20 = -(t19 * 65536.0)
+    t21 = t18 + t20
+    t22 = t21 - t18
+    t23 = -t13 if t2 < 0.0 else t13
+    t24 = fma(-t19, t19, t3) / (t19 + t19)
+    t25 = t18 - (t21 - t22) + (t20 - t22) + t23 + -(t24 * 65536.0)
+    t26 = t25 - t25 == 0.0
+    t27 = t21 + t25
+    t28 = t27 if t26 else t21
+    t29 = t2 / t19
+    t30 = t29 + -1.0
+    t31 = t30 * 0.5
+    t32 = t29 + 1.0
+    t33 = -(t31 * t32)
+    t34 = t33 / t3
+    t35 = t32 - t29
+    t36 = (fma(-t29, t19, t2) + t13 - t29 * t24) / t19
+    t37 = t30 - t29
+    t38 = fma(t31, t32, t33) + t31 * (t29 - (t32 - t35) + (1.0 - t35) + t36)
+    t39 = (fma(-t34, t3, t33) + -(t38 + (t29 - (t30 - t37) + (-1.0 - t37) + t36) * 0.5 * t32)) / t3
+    t40 = t18 / t19
+    t41 = t40 / t2
+    t42 = t41 * 0.5
+    t43 = t42 / t2
+    t44 = t19 / t18
+    t45 = t44 + -1.0
+    t46 = t43 * t45
+    t47 = t44 + 1.0
+    t48 = t46 * t47
+    t49 = t48 * t40
+    t50 = t49 * t40
+    t51 = t50 * t40
+    t52 = (fma(-t40, t19, t18) + t23 - t40 * t24) / t19
+    t53 = t47 - t44
+    t54 = (fma(-t44, t18, t19) + t24 - t44 * t23) / t18
+    t55 = t45 - t44
+    t56 = (fma(-t43, t2, t42) + (fma(-t41, t2, t40) + t52 - t41 * t13) / t2 * 0.5 - t43 * t13) / t2 * t45
+    t57 = (fma(t43, t45, -t46) + t43 * (t44 - (t45 - t55) + (-1.0 - t55) + t54) + t56) * t47
+    t58 = (fma(t46, t47, -t48) + t46 * (t44 - (t47 - t53) + (1.0 - t53) + t54) + t57) * t40
+    t59 = (fma(t49, t40, -t50) + t49 * t52 + (fma(t48, t40, -t49) + t48 * t52 + t58) * t40) * t40
+    t60 = fma(t50, t40, -t51) + t50 * t52 + t59
+    t61 = t28 < 0.0 or t28 == 0.0 and (t25 - (t27 - t21) if t26 else 0.0) <= 0.0
+    t62 = (t34 + t39 if t39 - t39 == 0.0 else t34) if t61 else t51 + t60 if t60 - t60 == 0.0 else t51
+    t63 = var if t1 else t9 + t16 if t16 - t16 == 0.0 else t9
+    t64 = -t17
+    t65 = var if t1 else t62
+    return t63, t17, t64, t65
 
 
 @core
@@ -1647,14 +1860,34 @@ def value_and_grad_scalar32_full_quick(input, target, var, eps):
     t7 = t6 + 0.9189385332046728
     t8 = var if t1 else t7
     t9 = var if t1 else t2 / t3
-    t10 = t2 * t2 / t3
-    t11 = 1.0 - t10
-    t12 = var if t1 else t11 * 0.5 / t3
-    t13 = 0.0 if t1 else 0.0 if abs(t4) * 5.0 + abs(t5) * 5.0 + abs(t6) <= abs(t7) * 1048576.0 else 1.0
-    t14 = (0.0 if t1 else 0.0 if abs(t10) * 4.0 <= abs(t11) * 1048576.0 else 1.0) + (t12 - t12)
-    t15 = -t9
-    t16 = t13 + (t8 - t8) + t14
-    return t8, t9, t15, t12, t16
+    t10 = abs(t2)
+    t11 = math.sqrt(t3)
+    t12 = -(t11 * 65536.0)
+    t13 = t10 + t12
+    t14 = t13 - t10
+    t15 = t2 - input
+    t16 = input - (t2 - t15) + (-target - t15)
+    t17 = t10 - (t13 - t14) + (t12 - t14) + (-t16 if t2 < 0.0 else t16)
+    t18 = t17 + -(fma(-t11, t11, t3) / (t11 + t11) * 65536.0)
+    t19 = t18 - t18 == 0.0
+    t20 = t13 + t18
+    t21 = t20 if t19 else t13
+    t22 = t21 < 0.0 or t21 == 0.0 and (t18 - (t20 - t13) if t19 else 0.0) <= 0.0
+    t23 = t2 / t11
+    t24 = t23 + -1.0
+    t25 = t23 + 1.0
+    t26 = t11 / t10
+    t27 = t26 + -1.0
+    t28 = t10 / t11
+    t29 = -(t24 * 0.5 * t25) / t3 if t22 else t27 * 0.5 * (t26 + 1.0) * t28 * t28 * t28 * t28 / (t2 * t2)
+    t30 = var if t1 else t29
+    t31 = 0.0 if t1 else 0.0 if abs(t4) * 5.0 + abs(t5) * 5.0 + abs(t6) <= abs(t7) * 1048576.0 else 1.0
+    t32 = abs(t23) * 3.0
+    t33 = (0.0 if t32 <= abs(t24) * 1048576.0 else 1.0) + (0.0 if t32 <= abs(t25) * 1048576.0 else 1.0)
+    t34 = (0.0 if t1 else t33 if t22 else 0.0 if t26 * 3.0 <= abs(t27) * 1048576.0 else 1.0) + (t30 - t30)
+    t35 = -t9
+    t36 = t31 + (t8 - t8) + t34
+    return t8, t9, t35, t30, t36
 
 
 @loop

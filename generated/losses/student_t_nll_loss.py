@@ -88,31 +88,7 @@ def value_scalar(input, target, scale, df):
     return target if target != target else input if input != input else t55
 
 
-@core
-def value_scalar32(input, target, scale, df):
-    input = np.float64(input)
-    target = np.float64(target)
-    scale = np.float64(scale)
-    df = np.float64(df)
-    t1 = df * 0.5
-    t2 = t1 + 0.5
-    t3 = input - target
-    t4 = t3 / df
-    t5 = t4 * t3
-    t6 = t5 / scale
-    t7 = t6 / scale
-    t8 = log1p(t7)
-    t9 = t2 * t8
-    t10 = log(scale)
-    t11 = t9 + t10
-    t12 = t11 - t9
-    t13 = t3 - input
-    t14 = input - (t3 - t13) + (-target - t13)
-    t15 = (fma(-t6, scale, t5) + (fma(t4, t3, -t5) + t4 * t14 + (fma(-t4, df, t3) + t14) / df * t3)) / scale
-    t16 = t2 - t1
-    t17 = fma(t2, t8, -t9) + t2 * (log1p_low(t7) + (fma(-t7, scale, t6) + t15) / scale * (1.0 / (1.0 + t7)))
-    t18 = t9 - (t11 - t12) + (t10 - t12) + (t17 + (t1 - (t2 - t16) + (0.5 - t16)) * t8) + log_low(scale)
-    return t11 + t18 if t18 - t18 == 0.0 else t11
+value_scalar32 = value_scalar
 
 
 @core
@@ -121,17 +97,50 @@ def value_scalar32_quick(input, target, scale, df):
     target = np.float64(target)
     scale = np.float64(scale)
     df = np.float64(df)
-    t1 = df * 0.5 + 0.5
-    t2 = input - target
-    t3 = t2 * t2 / (df * scale * scale)
-    t4 = log1p_medium(t3)
-    t5 = t1 * t4
-    t6 = log_medium(scale)
-    t7 = t5 + t6
-    t8 = abs(t4)
-    t9 = t1 * 2.0 * t8 + (t8 * 4.0 + abs(t3) * 6.0 / (1.0 + t3) + t8) * t1 + abs(t5) + abs(t6) * 4.0
-    t10 = (0.0 if t9 <= abs(t7) * 1048576.0 else 1.0) + (t7 - t7)
-    return t7, t10
+    t1 = target != target
+    t2 = input != input
+    t3 = input - target
+    t4 = abs(t3)
+    t5 = scale * 65536.0
+    t6 = t3 - input
+    t7 = input - (t3 - t6) + (-target - t6)
+    t8 = t4 < t5 or t4 == t5 and not 0.0 < (-t7 if t3 < 0.0 else t7)
+    t9 = df * 0.5 + 0.5
+    t10 = t3 / scale
+    t11 = t10 * t10 / df
+    t12 = log1p_medium(t11)
+    t13 = t9 * t12
+    t14 = log_medium(scale)
+    t15 = t13 + t14
+    t16 = t3 < -1.7976931348623157e+308
+    t17 = t3 < math.inf
+    t18 = log_medium(df)
+    t19 = scale / t4
+    t20 = 2.2250738585072014e-308 <= t19 and t19 <= 1.7976931348623157e+308
+    t21 = log_medium(t19)
+    t22 = log_medium(t4)
+    t23 = t21 if t20 else t14 - t22
+    t24 = t23 * 2.0
+    t25 = -t18 - t24
+    t26 = log1p_medium(df * t19 * t19)
+    t27 = t25 + t26
+    t28 = t9 * t27
+    t29 = t28 + t22
+    t30 = t29 + t23
+    t31 = target if t1 else input if t2 else t15 if t8 else math.inf if t16 else t30 if t17 else math.inf
+    t32 = t9 * 2.0
+    t33 = abs(t12)
+    t34 = abs(t14) * 4.0
+    t35 = t32 * t33 + (t33 * 4.0 + abs(t11) * 6.0 / (1.0 + t11) + t33) * t9 + abs(t13) + t34
+    t36 = abs(t27)
+    t37 = abs(t22)
+    t38 = t37 * 4.0 + 1.0 + t37
+    t39 = (abs(t21) * 4.0 + 2.0 if t20 else t34 + t38) + abs(t23)
+    t40 = t32 * t36 + (abs(t18) * 4.0 + (t39 * 2.0 + abs(t24)) + abs(t25) + t26 * 10.0 + t36) * t9 + abs(t28)
+    t41 = 0.0 if t16 else (0.0 if t40 + t38 + abs(t29) + t39 <= abs(t30) * 1048576.0 else 1.0) if t17 else 0.0
+    t42 = 0.0 if t1 else 0.0 if t2 else (0.0 if t35 <= abs(t15) * 1048576.0 else 1.0) if t8 else t41
+    t43 = t42 + (t31 - t31)
+    return t31, t43
 
 
 # where Abs(r) <= 65536*scale: (df + 1)*quotient(r, scale)/(scale*(df + quotient(r, scale)**2)) (halved)
@@ -326,45 +335,7 @@ def grad2_input_scalar(input, target, scale, df):
     return 0.0 if scale == -math.inf else t48
 
 
-@core
-def grad2_input_scalar32(input, target, scale, df):
-    input = np.float64(input)
-    target = np.float64(target)
-    scale = np.float64(scale)
-    df = np.float64(df)
-    t1 = input - target
-    t2 = t1 / df
-    t3 = t2 * t1
-    t4 = t3 / scale
-    t5 = t4 * 2.0
-    t6 = t5 / scale
-    t7 = t4 / scale
-    t8 = t7 + 1.0
-    t9 = t6 / t8
-    t10 = -t9
-    t11 = t10 + 1.0
-    t12 = t11 / df
-    t13 = df * 0.5
-    t14 = t13 + 0.5
-    t15 = t12 * t14
-    t16 = t15 / scale
-    t17 = t16 * 2.0
-    t18 = t17 / scale
-    t19 = t18 / t8
-    t20 = t14 - t13
-    t21 = t11 - t10
-    t22 = t1 - input
-    t23 = input - (t1 - t22) + (-target - t22)
-    t24 = (fma(-t4, scale, t3) + (fma(t2, t1, -t3) + t2 * t23 + (fma(-t2, df, t1) + t23) / df * t1)) / scale
-    t25 = t8 - t7
-    t26 = t7 - (t8 - t25) + (1.0 - t25) + (fma(-t7, scale, t4) + t24) / scale
-    t27 = -((fma(t10, t8, t6) + (fma(-t6, scale, t5) + t24 * 2.0) / scale - t9 * t26) / t8)
-    t28 = (fma(-t12, df, t11) + (t10 - (t11 - t21) + (1.0 - t21) + t27)) / df * t14
-    t29 = fma(-t16, scale, t15) + (fma(t12, t14, -t15) + t12 * (t13 - (t14 - t20) + (0.5 - t20)) + t28)
-    t30 = (fma(-t19, t8, t18) + (fma(-t18, scale, t17) + t29 / scale * 2.0) / scale - t19 * t26) / t8
-    t31 = (t19 + t30 if t30 - t30 == 0.0 else t19) if t1 < math.inf else 0.0
-    t32 = input if input != input else 0.0 if t1 < -3.4028234663852886e+38 else t31
-    return target if target != target else t32
+grad2_input_scalar32 = grad2_input_scalar
 
 
 # where Abs(r) <= 65536*scale: quotient(quotient(-(-df + quotient(r, scale)**2)*(df + 1)/(df + quotient(r,
@@ -429,45 +400,7 @@ def grad2_target_scalar(input, target, scale, df):
     return 0.0 if scale == -math.inf else t48
 
 
-@core
-def grad2_target_scalar32(input, target, scale, df):
-    input = np.float64(input)
-    target = np.float64(target)
-    scale = np.float64(scale)
-    df = np.float64(df)
-    t1 = input - target
-    t2 = t1 / df
-    t3 = t2 * t1
-    t4 = t3 / scale
-    t5 = t4 * 2.0
-    t6 = t5 / scale
-    t7 = t4 / scale
-    t8 = t7 + 1.0
-    t9 = t6 / t8
-    t10 = -t9
-    t11 = t10 + 1.0
-    t12 = t11 / df
-    t13 = df * 0.5
-    t14 = t13 + 0.5
-    t15 = t12 * t14
-    t16 = t15 / scale
-    t17 = t16 * 2.0
-    t18 = t17 / scale
-    t19 = t18 / t8
-    t20 = t14 - t13
-    t21 = t11 - t10
-    t22 = t1 - input
-    t23 = input - (t1 - t22) + (-target - t22)
-    t24 = (fma(-t4, scale, t3) + (fma(t2, t1, -t3) + t2 * t23 + (fma(-t2, df, t1) + t23) / df * t1)) / scale
-    t25 = t8 - t7
-    t26 = t7 - (t8 - t25) + (1.0 - t25) + (fma(-t7, scale, t4) + t24) / scale
-    t27 = -((fma(t10, t8, t6) + (fma(-t6, scale, t5) + t24 * 2.0) / scale - t9 * t26) / t8)
-    t28 = (fma(-t12, df, t11) + (t10 - (t11 - t21) + (1.0 - t21) + t27)) / df * t14
-    t29 = fma(-t16, scale, t15) + (fma(t12, t14, -t15) + t12 * (t13 - (t14 - t20) + (0.5 - t20)) + t28)
-    t30 = (fma(-t19, t8, t18) + (fma(-t18, scale, t17) + t29 / scale * 2.0) / scale - t19 * t26) / t8
-    t31 = (t19 + t30 if t30 - t30 == 0.0 else t19) if t1 < math.inf else 0.0
-    t32 = input if input != input else 0.0 if t1 < -3.4028234663852886e+38 else t31
-    return target if target != target else t32
+grad2_target_scalar32 = grad2_target_scalar
 
 
 # where Abs(r) <= 65536*scale: quotient(-df*(quotient(r, scale) - 1)*(quotient(r, scale) + 1)/(df + quotient(r,
@@ -528,33 +461,7 @@ def grad_scale_scalar(input, target, scale, df):
     return 0.0 if scale == -math.inf else t44
 
 
-@core
-def grad_scale_scalar32(input, target, scale, df):
-    input = np.float64(input)
-    target = np.float64(target)
-    scale = np.float64(scale)
-    df = np.float64(df)
-    t1 = input - target
-    t2 = df * t1
-    t3 = -(t2 * t1)
-    t4 = df * scale
-    t5 = t4 * scale
-    t6 = t3 + t5
-    t7 = t5 * scale
-    t8 = t1 * t1
-    t9 = t8 * scale
-    t10 = t7 + t9
-    t11 = t6 / t10
-    t12 = t6 - t3
-    t13 = t1 - input
-    t14 = input - (t1 - t13) + (-target - t13)
-    t15 = fma(t4, scale, -t5) + fma(df, scale, -t4) * scale
-    t16 = t3 - (t6 - t12) + (t5 - t12) + -(fma(t2, t1, t3) + t2 * t14 + (fma(df, t1, -t2) + df * t14) * t1)
-    t17 = t10 - t7
-    t18 = fma(t8, scale, -t9) + (fma(t1, t1, -t8) + t1 * t14 + t14 * t1) * scale
-    t19 = t11 * (t7 - (t10 - t17) + (t9 - t17) + (fma(t5, scale, -t7) + t15 * scale) + t18)
-    t20 = (fma(-t11, t10, t6) + (t16 + t15) - t19) / t10
-    return 0.0 if scale == math.inf else 0.0 if scale == -math.inf else t11 + t20 if t20 - t20 == 0.0 else t11
+grad_scale_scalar32 = grad_scale_scalar
 
 
 @core
@@ -563,20 +470,27 @@ def grad_scale_scalar32_quick(input, target, scale, df):
     target = np.float64(target)
     scale = np.float64(scale)
     df = np.float64(df)
-    t1 = scale == math.inf
-    t2 = scale == -math.inf
-    t3 = df * scale * scale
-    t4 = input - target
-    t5 = df * t4 * t4
-    t6 = t3 - t5
-    t7 = t3 * scale
-    t8 = t4 * t4 * scale
-    t9 = t7 + t8
-    t10 = 0.0 if t1 else 0.0 if t2 else t6 / t9
-    t11 = 0.0 if t3 * 2.0 + abs(t5) * 4.0 <= abs(t6) * 1048576.0 else 1.0
-    t12 = 0.0 if t2 else t11 + (0.0 if t7 * 3.0 + abs(t8) * 4.0 <= abs(t9) * 1048576.0 else 1.0)
-    t13 = (0.0 if t1 else t12) + (t10 - t10)
-    return t10, t13
+    t1 = scale == -math.inf
+    t2 = input - target
+    t3 = abs(t2)
+    t4 = scale * 65536.0
+    t5 = t2 - input
+    t6 = input - (t2 - t5) + (-target - t5)
+    t7 = t3 < t4 or t3 == t4 and not 0.0 < (-t6 if t2 < 0.0 else t6)
+    t8 = t2 / scale
+    t9 = t8 + -1.0
+    t10 = t8 + 1.0
+    t11 = t8 * t8
+    t12 = df + t11
+    t13 = scale / t3
+    t14 = t13 + -1.0
+    t15 = -(df * t9 * t10 / t12) / scale if t7 else df * t14 * (t13 + 1.0) / (scale * (df * t13 * t13 + 1.0))
+    t16 = 0.0 if t1 else t15
+    t17 = abs(t8) * 2.0
+    t18 = (0.0 if t17 <= abs(t9) * 1048576.0 else 1.0) + (0.0 if t17 <= abs(t10) * 1048576.0 else 1.0)
+    t19 = t18 + (0.0 if abs(t11) * 5.0 <= abs(t12) * 1048576.0 else 1.0)
+    t20 = (0.0 if t1 else t19 if t7 else 0.0 if t13 * 2.0 <= abs(t14) * 1048576.0 else 1.0) + (t16 - t16)
+    return t16, t20
 
 
 # where Abs(r) <= 65536*scale: quotient(quotient(df*(3*df*quotient(r, scale)**2 - df + quotient(r, scale)**4 +
@@ -661,75 +575,7 @@ def grad2_scale_scalar(input, target, scale, df):
     return 0.0 if scale == -math.inf else t68
 
 
-@core
-def grad2_scale_scalar32(input, target, scale, df):
-    input = np.float64(input)
-    target = np.float64(target)
-    scale = np.float64(scale)
-    df = np.float64(df)
-    t1 = input - target
-    t2 = df * t1
-    t3 = t2 * t1
-    t4 = t3 * t1
-    t5 = t4 * t1
-    t6 = df * df
-    t7 = t6 * scale
-    t8 = t7 * scale
-    t9 = t8 * scale
-    t10 = t9 * scale
-    t11 = -t10
-    t12 = t5 + t11
-    t13 = t3 * scale
-    t14 = t13 * scale
-    t15 = t12 + t14
-    t16 = 3.0 * df
-    t17 = t16 * df
-    t18 = t17 * t1
-    t19 = t18 * t1
-    t20 = t19 * scale
-    t21 = t20 * scale
-    t22 = t15 + t21
-    t23 = t10 * scale
-    t24 = t23 * scale
-    t25 = t1 * t1
-    t26 = t25 * t1
-    t27 = t26 * t1
-    t28 = t27 * scale
-    t29 = t28 * scale
-    t30 = t24 + t29
-    t31 = df * 2.0
-    t32 = t31 * t1
-    t33 = t32 * t1
-    t34 = t33 * scale
-    t35 = t34 * scale
-    t36 = t35 * scale
-    t37 = t36 * scale
-    t38 = t30 + t37
-    t39 = t22 / t38
-    t40 = t22 - t15
-    t41 = t15 - t12
-    t42 = t12 - t5
-    t43 = t1 - input
-    t44 = input - (t1 - t43) + (-target - t43)
-    t45 = fma(t2, t1, -t3) + t2 * t44 + (fma(df, t1, -t2) + df * t44) * t1
-    t46 = fma(t4, t1, -t5) + t4 * t44 + (fma(t3, t1, -t4) + t3 * t44 + t45 * t1) * t1
-    t47 = (fma(t7, scale, -t8) + (fma(t6, scale, -t7) + fma(df, df, -t6) * scale) * scale) * scale
-    t48 = fma(t9, scale, t11) + (fma(t8, scale, -t9) + t47) * scale
-    t49 = t12 - (t15 - t41) + (t14 - t41) + (t5 - (t12 - t42) + (t11 - t42) + t46 + -t48)
-    t50 = t49 + (fma(t13, scale, -t14) + (fma(t3, scale, -t13) + t45 * scale) * scale)
-    t51 = (fma(t17, t1, -t18) + t17 * t44 + (fma(t16, df, -t17) + fma(3.0, df, -t16) * df) * t1) * t1
-    t52 = (fma(t19, scale, -t20) + (fma(t18, t1, -t19) + t18 * t44 + t51) * scale) * scale
-    t53 = t38 - t30
-    t54 = t30 - t24
-    t55 = fma(t23, scale, -t24) + (fma(t10, scale, -t23) + t48 * scale) * scale
-    t56 = (fma(t25, t1, -t26) + t25 * t44 + (fma(t1, t1, -t25) + t1 * t44 + t44 * t1) * t1) * t1
-    t57 = (fma(t27, scale, -t28) + (fma(t26, t1, -t27) + t26 * t44 + t56) * scale) * scale
-    t58 = t24 - (t30 - t54) + (t29 - t54) + t55 + (fma(t28, scale, -t29) + t57)
-    t59 = (fma(t32, t1, -t33) + t32 * t44 + (fma(t31, t1, -t32) + t31 * t44) * t1) * scale
-    t60 = fma(t35, scale, -t36) + (fma(t34, scale, -t35) + (fma(t33, scale, -t34) + t59) * scale) * scale
-    t61 = fma(-t39, t38, t22) + (t15 - (t22 - t40) + (t21 - t40) + t50 + (fma(t20, scale, -t21) + t52))
-    t62 = (t61 - t39 * (t30 - (t38 - t53) + (t37 - t53) + t58 + (fma(t36, scale, -t37) + t60 * scale))) / t38
-    return 0.0 if scale == math.inf else 0.0 if scale == -math.inf else t39 + t62 if t62 - t62 == 0.0 else t39
+grad2_scale_scalar32 = grad2_scale_scalar
 
 
 # where Abs(r) <= 65536*scale: log1p(quotient(r, scale)**2/df)/2 - (df + 1)*quotient(r, scale)**2/(2*df*(df +
@@ -807,40 +653,7 @@ def grad_df_scalar(input, target, scale, df):
     return 0.0 if scale == -math.inf else t61
 
 
-@core
-def grad_df_scalar32(input, target, scale, df):
-    input = np.float64(input)
-    target = np.float64(target)
-    scale = np.float64(scale)
-    df = np.float64(df)
-    t1 = input - target
-    t2 = t1 / df
-    t3 = t2 * t1
-    t4 = t3 / df
-    t5 = df * 0.5
-    t6 = t5 + 0.5
-    t7 = t4 * t6
-    t8 = t7 / scale
-    t9 = t8 / scale
-    t10 = t3 / scale
-    t11 = t10 / scale
-    t12 = t11 + 1.0
-    t13 = t9 / t12
-    t14 = -t13
-    t15 = log1p(t11) * 0.5
-    t16 = t14 + t15
-    t17 = t16 - t14
-    t18 = t6 - t5
-    t19 = t1 - input
-    t20 = input - (t1 - t19) + (-target - t19)
-    t21 = fma(t2, t1, -t3) + t2 * t20 + (fma(-t2, df, t1) + t20) / df * t1
-    t22 = fma(t4, t6, -t7) + t4 * (t5 - (t6 - t18) + (0.5 - t18)) + (fma(-t4, df, t3) + t21) / df * t6
-    t23 = t12 - t11
-    t24 = (fma(-t11, scale, t10) + (fma(-t10, scale, t3) + t21) / scale) / scale
-    t25 = fma(t14, t12, t9) + (fma(-t9, scale, t8) + (fma(-t8, scale, t7) + t22) / scale) / scale
-    t26 = t14 - (t16 - t17) + (t15 - t17) + -((t25 - t13 * (t11 - (t12 - t23) + (1.0 - t23) + t24)) / t12)
-    t27 = t26 + (log1p_low(t11) + t24 * (1.0 / (1.0 + t11))) * 0.5
-    return t16 + t27 if t27 - t27 == 0.0 else t16
+grad_df_scalar32 = grad_df_scalar
 
 
 # Together, so that what they share is computed once.
@@ -930,31 +743,56 @@ def grads_scalar32(input, target, scale, df):
     scale = np.float64(scale)
     df = np.float64(df)
     t1 = input - target
-    t2 = df * scale
-    t3 = t2 * scale
-    t4 = t1 * t1
-    t5 = t1 * 2.0 * (df * 0.5 + 0.5) / (t3 * (t4 / t3 + 1.0)) if t1 < math.inf else 0.0
-    t6 = input if input != input else 0.0 if t1 < -3.4028234663852886e+38 else t5
-    t7 = target if target != target else t6
-    t8 = df * t1
-    t9 = -(t8 * t1)
-    t10 = t9 + t3
-    t11 = t3 * scale
-    t12 = t4 * scale
-    t13 = t11 + t12
-    t14 = t10 / t13
-    t15 = t10 - t9
-    t16 = t1 - input
-    t17 = input - (t1 - t16) + (-target - t16)
-    t18 = fma(t2, scale, -t3) + fma(df, scale, -t2) * scale
-    t19 = t9 - (t10 - t15) + (t3 - t15) + -(fma(t8, t1, t9) + t8 * t17 + (fma(df, t1, -t8) + df * t17) * t1)
-    t20 = t13 - t11
-    t21 = fma(t4, scale, -t12) + (fma(t1, t1, -t4) + t1 * t17 + t17 * t1) * scale
-    t22 = t14 * (t11 - (t13 - t20) + (t12 - t20) + (fma(t3, scale, -t11) + t18 * scale) + t21)
-    t23 = (fma(-t14, t13, t10) + (t19 + t18) - t22) / t13
-    t24 = -t7
-    t25 = 0.0 if scale == math.inf else 0.0 if scale == -math.inf else t14 + t23 if t23 - t23 == 0.0 else t14
-    return t7, t24, t25
+    t2 = df * scale * scale
+    t3 = t1 * 2.0 * (df * 0.5 + 0.5) / (t2 * (t1 * t1 / t2 + 1.0)) if t1 < math.inf else 0.0
+    t4 = input if input != input else 0.0 if t1 < -3.4028234663852886e+38 else t3
+    t5 = target if target != target else t4
+    t6 = abs(t1)
+    t7 = scale * 65536.0
+    t8 = t1 - input
+    t9 = input - (t1 - t8) + (-target - t8)
+    t10 = -t9 if t1 < 0.0 else t9
+    t11 = t1 / scale
+    t12 = t11 * t11
+    t13 = df + t12
+    t14 = df / t13
+    t15 = t11 + -1.0
+    t16 = t14 * t15
+    t17 = t11 + 1.0
+    t18 = -(t16 * t17)
+    t19 = t18 / scale
+    t20 = t17 - t11
+    t21 = (fma(-t11, scale, t1) + t9) / scale
+    t22 = t15 - t11
+    t23 = t13 - df
+    t24 = t14 * (df - (t13 - t23) + (t12 - t23) + (fma(t11, t11, -t12) + t11 * t21 + t21 * t11))
+    t25 = fma(t14, t15, -t16) + t14 * (t11 - (t15 - t22) + (-1.0 - t22) + t21)
+    t26 = fma(t16, t17, t18) + t16 * (t11 - (t17 - t20) + (1.0 - t20) + t21)
+    t27 = (fma(-t19, scale, t18) + -(t26 + (t25 + (fma(-t14, t13, df) - t24) / t13 * t15) * t17)) / scale
+    t28 = df / scale
+    t29 = scale / t6
+    t30 = t29 + -1.0
+    t31 = t28 * t30
+    t32 = df * t29
+    t33 = t32 * t29
+    t34 = t33 + 1.0
+    t35 = t31 / t34
+    t36 = t29 + 1.0
+    t37 = t35 * t36
+    t38 = t36 - t29
+    t39 = (fma(-t29, t6, scale) - t29 * t10) / t6
+    t40 = t30 - t29
+    t41 = fma(t28, t30, -t31) + t28 * (t29 - (t30 - t40) + (-1.0 - t40) + t39)
+    t42 = t34 - t33
+    t43 = fma(t32, t29, -t33) + t32 * t39 + (fma(df, t29, -t32) + df * t39) * t29
+    t44 = fma(-t35, t34, t31) + (t41 + fma(-t28, scale, df) / scale * t30)
+    t45 = fma(t35, t36, -t37) + t35 * (t29 - (t36 - t38) + (1.0 - t38) + t39)
+    t46 = t45 + (t44 - t35 * (t33 - (t34 - t42) + (1.0 - t42) + t43)) / t34 * t36
+    t47 = t19 + t27 if t27 - t27 == 0.0 else t19
+    t48 = t47 if t6 < t7 or t6 == t7 and not 0.0 < t10 else t37 + t46 if t46 - t46 == 0.0 else t37
+    t49 = -t5
+    t50 = 0.0 if scale == -math.inf else t48
+    return t5, t49, t50
 
 
 @core
@@ -965,23 +803,30 @@ def grads_scalar32_quick(input, target, scale, df):
     df = np.float64(df)
     t1 = input - target
     t2 = df * scale * scale
-    t3 = t1 * t1
-    t4 = t1 * 2.0 * (df * 0.5 + 0.5) / (t2 * (t3 / t2 + 1.0)) if t1 < math.inf else 0.0
-    t5 = input if input != input else 0.0 if t1 < -3.4028234663852886e+38 else t4
-    t6 = target if target != target else t5
-    t7 = scale == math.inf
-    t8 = scale == -math.inf
-    t9 = df * t1 * t1
-    t10 = t2 - t9
-    t11 = t2 * scale
-    t12 = t3 * scale
-    t13 = t11 + t12
-    t14 = 0.0 if t7 else 0.0 if t8 else t10 / t13
-    t15 = 0.0 if t11 * 3.0 + abs(t12) * 4.0 <= abs(t13) * 1048576.0 else 1.0
-    t16 = 0.0 if t8 else (0.0 if t2 * 2.0 + abs(t9) * 4.0 <= abs(t10) * 1048576.0 else 1.0) + t15
-    t17 = -t6
-    t18 = (0.0 if t7 else t16) + (t14 - t14)
-    return t6, t17, t14, t18
+    t3 = t1 * 2.0 * (df * 0.5 + 0.5) / (t2 * (t1 * t1 / t2 + 1.0)) if t1 < math.inf else 0.0
+    t4 = input if input != input else 0.0 if t1 < -3.4028234663852886e+38 else t3
+    t5 = target if target != target else t4
+    t6 = scale == -math.inf
+    t7 = abs(t1)
+    t8 = scale * 65536.0
+    t9 = t1 - input
+    t10 = input - (t1 - t9) + (-target - t9)
+    t11 = t7 < t8 or t7 == t8 and not 0.0 < (-t10 if t1 < 0.0 else t10)
+    t12 = t1 / scale
+    t13 = t12 + -1.0
+    t14 = t12 + 1.0
+    t15 = t12 * t12
+    t16 = df + t15
+    t17 = scale / t7
+    t18 = t17 + -1.0
+    t19 = df * t18 * (t17 + 1.0) / (scale * (df * t17 * t17 + 1.0))
+    t20 = 0.0 if t6 else -(df * t13 * t14 / t16) / scale if t11 else t19
+    t21 = abs(t12) * 2.0
+    t22 = (0.0 if t21 <= abs(t13) * 1048576.0 else 1.0) + (0.0 if t21 <= abs(t14) * 1048576.0 else 1.0)
+    t23 = t22 + (0.0 if abs(t15) * 5.0 <= abs(t16) * 1048576.0 else 1.0)
+    t24 = -t5
+    t25 = (0.0 if t6 else t23 if t11 else 0.0 if t17 * 2.0 <= abs(t18) * 1048576.0 else 1.0) + (t20 - t20)
+    return t5, t24, t20, t25
 
 
 # Together, so that what they share is computed once.
@@ -1112,48 +957,101 @@ def value_and_grad_scalar32(input, target, scale, df):
     target = np.float64(target)
     scale = np.float64(scale)
     df = np.float64(df)
-    t1 = df * 0.5
-    t2 = t1 + 0.5
+    t1 = target != target
+    t2 = input != input
     t3 = input - target
-    t4 = t3 / df
-    t5 = t4 * t3
-    t6 = t5 / scale
-    t7 = t6 / scale
-    t8 = log1p(t7)
-    t9 = t2 * t8
-    t10 = log(scale)
-    t11 = t9 + t10
-    t12 = t11 - t9
-    t13 = t3 - input
-    t14 = input - (t3 - t13) + (-target - t13)
-    t15 = (fma(-t6, scale, t5) + (fma(t4, t3, -t5) + t4 * t14 + (fma(-t4, df, t3) + t14) / df * t3)) / scale
-    t16 = t2 - t1
-    t17 = fma(t2, t8, -t9) + t2 * (log1p_low(t7) + (fma(-t7, scale, t6) + t15) / scale * (1.0 / (1.0 + t7)))
-    t18 = t9 - (t11 - t12) + (t10 - t12) + (t17 + (t1 - (t2 - t16) + (0.5 - t16)) * t8) + log_low(scale)
-    t19 = df * scale
-    t20 = t19 * scale
-    t21 = t3 * t3
-    t22 = t3 * 2.0 * t2 / (t20 * (t21 / t20 + 1.0)) if t3 < math.inf else 0.0
-    t23 = input if input != input else 0.0 if t3 < -3.4028234663852886e+38 else t22
-    t24 = target if target != target else t23
-    t25 = df * t3
-    t26 = -(t25 * t3)
-    t27 = t26 + t20
-    t28 = t20 * scale
-    t29 = t21 * scale
-    t30 = t28 + t29
-    t31 = t27 / t30
-    t32 = t27 - t26
-    t33 = -(fma(t25, t3, t26) + t25 * t14 + (fma(df, t3, -t25) + df * t14) * t3)
-    t34 = fma(t19, scale, -t20) + fma(df, scale, -t19) * scale
-    t35 = t30 - t28
-    t36 = fma(t21, scale, -t29) + (fma(t3, t3, -t21) + t3 * t14 + t14 * t3) * scale
-    t37 = t31 * (t28 - (t30 - t35) + (t29 - t35) + (fma(t20, scale, -t28) + t34 * scale) + t36)
-    t38 = (fma(-t31, t30, t27) + (t26 - (t27 - t32) + (t20 - t32) + t33 + t34) - t37) / t30
-    t39 = t11 + t18 if t18 - t18 == 0.0 else t11
-    t40 = -t24
-    t41 = 0.0 if scale == math.inf else 0.0 if scale == -math.inf else t31 + t38 if t38 - t38 == 0.0 else t31
-    return t39, t24, t40, t41
+    t4 = abs(t3)
+    t5 = scale * 65536.0
+    t6 = t3 - input
+    t7 = input - (t3 - t6) + (-target - t6)
+    t8 = -t7 if t3 < 0.0 else t7
+    t9 = t4 < t5 or t4 == t5 and not 0.0 < t8
+    t10 = df * 0.5
+    t11 = t10 + 0.5
+    t12 = t3 / scale
+    t13 = t12 / df
+    t14 = t13 * t12
+    t15 = log1p(t14)
+    t16 = t11 * t15
+    t17 = log(scale)
+    t18 = t16 + t17
+    t19 = t18 - t16
+    t20 = (fma(-t12, scale, t3) + t7) / scale
+    t21 = (fma(t13, t12, -t14) + t13 * t20 + (fma(-t13, df, t12) + t20) / df * t12) * (1.0 / (1.0 + t14))
+    t22 = t11 - t10
+    t23 = t10 - (t11 - t22) + (0.5 - t22)
+    t24 = log_low(scale)
+    t25 = t16 - (t18 - t19) + (t17 - t19) + (fma(t11, t15, -t16) + t11 * (log1p_low(t14) + t21) + t23 * t15)
+    t26 = t25 + t24
+    t27 = t3 < math.inf
+    t28 = -log(df)
+    t29 = scale / t4
+    t30 = 2.2250738585072014e-308 <= t29 and t29 <= 1.7976931348623157e+308
+    t31 = log(t29)
+    t32 = log(t4)
+    t33 = -t32
+    t34 = t17 + t33
+    t35 = t31 if t30 else t34
+    t36 = -(t35 * 2.0)
+    t37 = t28 + t36
+    t38 = df * t29
+    t39 = t38 * t29
+    t40 = log1p(t39)
+    t41 = t37 + t40
+    t42 = t11 * t41
+    t43 = t42 + t32
+    t44 = t43 + t35
+    t45 = t44 - t43
+    t46 = t43 - t42
+    t47 = t41 - t37
+    t48 = t37 - t28
+    t49 = (fma(-t29, t4, scale) - t29 * t8) / t4
+    t50 = t34 - t17
+    t51 = log_low(t4) + t8 * (1.0 / t4)
+    t52 = log_low(t29) + t49 * (1.0 / t29) if t30 else t17 - (t34 - t50) + (t33 - t50) + t24 + -t51
+    t53 = fma(t38, t29, -t39) + t38 * t49 + (fma(df, t29, -t38) + df * t49) * t29
+    t54 = t37 - (t41 - t47) + (t40 - t47) + (t28 - (t37 - t48) + (t36 - t48) + -log_low(df) + -(t52 * 2.0))
+    t55 = fma(t11, t41, -t42) + t11 * (t54 + (log1p_low(t39) + t53 * (1.0 / (1.0 + t39)))) + t23 * t41
+    t56 = t43 - (t44 - t45) + (t35 - t45) + (t42 - (t43 - t46) + (t32 - t46) + t55 + t51) + t52
+    t57 = (t44 + t56 if t56 - t56 == 0.0 else t44) if t27 else math.inf
+    t58 = math.inf if t3 < -1.7976931348623157e+308 else t57
+    t59 = df * scale * scale
+    t60 = t3 * 2.0 * t11 / (t59 * (t3 * t3 / t59 + 1.0)) if t27 else 0.0
+    t61 = target if t1 else input if t2 else 0.0 if t3 < -3.4028234663852886e+38 else t60
+    t62 = t12 * t12
+    t63 = df + t62
+    t64 = df / t63
+    t65 = t12 + -1.0
+    t66 = t64 * t65
+    t67 = t12 + 1.0
+    t68 = -(t66 * t67)
+    t69 = t68 / scale
+    t70 = t67 - t12
+    t71 = t65 - t12
+    t72 = t63 - df
+    t73 = t64 * (df - (t63 - t72) + (t62 - t72) + (fma(t12, t12, -t62) + t12 * t20 + t20 * t12))
+    t74 = fma(t64, t65, -t66) + t64 * (t12 - (t65 - t71) + (-1.0 - t71) + t20)
+    t75 = fma(t66, t67, t68) + t66 * (t12 - (t67 - t70) + (1.0 - t70) + t20)
+    t76 = (fma(-t69, scale, t68) + -(t75 + (t74 + (fma(-t64, t63, df) - t73) / t63 * t65) * t67)) / scale
+    t77 = df / scale
+    t78 = t29 + -1.0
+    t79 = t77 * t78
+    t80 = t39 + 1.0
+    t81 = t79 / t80
+    t82 = t29 + 1.0
+    t83 = t81 * t82
+    t84 = t82 - t29
+    t85 = t78 - t29
+    t86 = fma(t77, t78, -t79) + t77 * (t29 - (t78 - t85) + (-1.0 - t85) + t49)
+    t87 = t80 - t39
+    t88 = fma(-t81, t80, t79) + (t86 + fma(-t77, scale, df) / scale * t78)
+    t89 = fma(t81, t82, -t83) + t81 * (t29 - (t82 - t84) + (1.0 - t84) + t49)
+    t90 = t89 + (t88 - t81 * (t39 - (t80 - t87) + (1.0 - t87) + t53)) / t80 * t82
+    t91 = (t69 + t76 if t76 - t76 == 0.0 else t69) if t9 else t83 + t90 if t90 - t90 == 0.0 else t83
+    t92 = target if t1 else input if t2 else (t18 + t26 if t26 - t26 == 0.0 else t18) if t9 else t58
+    t93 = -t61
+    t94 = 0.0 if scale == -math.inf else t91
+    return t92, t61, t93, t94
 
 
 @core
@@ -1162,32 +1060,67 @@ def value_and_grad_scalar32_quick(input, target, scale, df):
     target = np.float64(target)
     scale = np.float64(scale)
     df = np.float64(df)
-    t1 = df * 0.5 + 0.5
-    t2 = input - target
-    t3 = t2 * t2
-    t4 = df * scale * scale
-    t5 = t3 / t4
-    t6 = log1p_medium(t5)
-    t7 = t1 * t6
-    t8 = log_medium(scale)
-    t9 = t7 + t8
-    t10 = 0.0 if t2 < -3.4028234663852886e+38 else t2 * 2.0 * t1 / (t4 * (t5 + 1.0)) if t2 < math.inf else 0.0
-    t11 = target if target != target else input if input != input else t10
-    t12 = scale == math.inf
-    t13 = scale == -math.inf
-    t14 = df * t2 * t2
-    t15 = t4 - t14
-    t16 = t4 * scale
-    t17 = t3 * scale
-    t18 = t16 + t17
-    t19 = 0.0 if t12 else 0.0 if t13 else t15 / t18
-    t20 = abs(t6)
-    t21 = t1 * 2.0 * t20 + (t20 * 4.0 + abs(t5) * 6.0 / (1.0 + t5) + t20) * t1 + abs(t7) + abs(t8) * 4.0
-    t22 = 0.0 if t16 * 3.0 + abs(t17) * 4.0 <= abs(t18) * 1048576.0 else 1.0
-    t23 = 0.0 if t13 else (0.0 if t4 * 2.0 + abs(t14) * 4.0 <= abs(t15) * 1048576.0 else 1.0) + t22
-    t24 = -t11
-    t25 = (0.0 if t21 <= abs(t9) * 1048576.0 else 1.0) + (t9 - t9) + ((0.0 if t12 else t23) + (t19 - t19))
-    return t9, t11, t24, t19, t25
+    t1 = target != target
+    t2 = input != input
+    t3 = input - target
+    t4 = abs(t3)
+    t5 = scale * 65536.0
+    t6 = t3 - input
+    t7 = input - (t3 - t6) + (-target - t6)
+    t8 = t4 < t5 or t4 == t5 and not 0.0 < (-t7 if t3 < 0.0 else t7)
+    t9 = df * 0.5 + 0.5
+    t10 = t3 / scale
+    t11 = t10 * t10
+    t12 = t11 / df
+    t13 = log1p_medium(t12)
+    t14 = t9 * t13
+    t15 = log_medium(scale)
+    t16 = t14 + t15
+    t17 = t3 < -1.7976931348623157e+308
+    t18 = t3 < math.inf
+    t19 = log_medium(df)
+    t20 = scale / t4
+    t21 = 2.2250738585072014e-308 <= t20 and t20 <= 1.7976931348623157e+308
+    t22 = log_medium(t20)
+    t23 = log_medium(t4)
+    t24 = t22 if t21 else t15 - t23
+    t25 = t24 * 2.0
+    t26 = -t19 - t25
+    t27 = df * t20 * t20
+    t28 = log1p_medium(t27)
+    t29 = t26 + t28
+    t30 = t9 * t29
+    t31 = t30 + t23
+    t32 = t31 + t24
+    t33 = target if t1 else input if t2 else t16 if t8 else math.inf if t17 else t32 if t18 else math.inf
+    t34 = df * scale * scale
+    t35 = t3 * 2.0 * t9 / (t34 * (t3 * t3 / t34 + 1.0)) if t18 else 0.0
+    t36 = target if t1 else input if t2 else 0.0 if t3 < -3.4028234663852886e+38 else t35
+    t37 = scale == -math.inf
+    t38 = t10 + -1.0
+    t39 = t10 + 1.0
+    t40 = df + t11
+    t41 = t20 + -1.0
+    t42 = -(df * t38 * t39 / t40) / scale if t8 else df * t41 * (t20 + 1.0) / (scale * (t27 + 1.0))
+    t43 = 0.0 if t37 else t42
+    t44 = t9 * 2.0
+    t45 = abs(t13)
+    t46 = abs(t15) * 4.0
+    t47 = t44 * t45 + (t45 * 4.0 + abs(t12) * 6.0 / (1.0 + t12) + t45) * t9 + abs(t14) + t46
+    t48 = abs(t29)
+    t49 = abs(t23)
+    t50 = t49 * 4.0 + 1.0 + t49
+    t51 = (abs(t22) * 4.0 + 2.0 if t21 else t46 + t50) + abs(t24)
+    t52 = t44 * t48 + (abs(t19) * 4.0 + (t51 * 2.0 + abs(t25)) + abs(t26) + t28 * 10.0 + t48) * t9 + abs(t30)
+    t53 = 0.0 if t17 else (0.0 if t52 + t50 + abs(t31) + t51 <= abs(t32) * 1048576.0 else 1.0) if t18 else 0.0
+    t54 = 0.0 if t1 else 0.0 if t2 else (0.0 if t47 <= abs(t16) * 1048576.0 else 1.0) if t8 else t53
+    t55 = abs(t10) * 2.0
+    t56 = (0.0 if t55 <= abs(t38) * 1048576.0 else 1.0) + (0.0 if t55 <= abs(t39) * 1048576.0 else 1.0)
+    t57 = t56 + (0.0 if abs(t11) * 5.0 <= abs(t40) * 1048576.0 else 1.0)
+    t58 = (0.0 if t37 else t57 if t8 else 0.0 if t20 * 2.0 <= abs(t41) * 1048576.0 else 1.0) + (t43 - t43)
+    t59 = -t36
+    t60 = t54 + (t33 - t33) + t58
+    return t33, t36, t59, t43, t60
 
 
 @loop

@@ -248,11 +248,16 @@ def _inaccuracy(errors: Floats, good: Flags, limit: float) -> float:
 
 def missed(problem: Problem, body: Body | Form) -> tuple[Unresolved, ...]:
     """The stretches of the probe on which a form misses the bar; neighbouring ones are one."""
-    each = np.nan_to_num(all_errors(problem, body), nan=0.0, posinf=math.inf)
-    if problem.target.single:
-        each = np.where(problem.probe.single, each, 0.0)
-    worst, x = each.max(axis=0), problem.probe.x
-    beyond = np.flatnonzero(worst > problem.target.bar)
+    return stretches(all_errors(problem, body), problem.probe, problem.target)
+
+
+def stretches(each: Floats, probe: Probe, target: Target) -> tuple[Unresolved, ...]:
+    """The stretches of a probe on which errors, for each setting at each point, miss the bar."""
+    each = np.nan_to_num(each, nan=0.0, posinf=math.inf)
+    if target.single:
+        each = np.where(probe.single, each, 0.0)
+    worst, x = each.max(axis=0), probe.x
+    beyond = np.flatnonzero(worst > target.bar)
     if not beyond.size:
         return ()
     runs = np.split(beyond, np.flatnonzero(np.diff(beyond) > BESIDE) + 1)
@@ -261,7 +266,7 @@ def missed(problem: Problem, body: Body | Form) -> tuple[Unresolved, ...]:
     found = []
     for run in runs:
         at = int(run[np.argmax(worst[run])])
-        setting = problem.probe.settings[int(np.argmax(each[:, at]))]
+        setting = probe.settings[int(np.argmax(each[:, at]))]
         stretch = float(x[run[0]]), float(x[run[-1]])
         found.append(Unresolved(*stretch, float(x[at]), float(worst[at]), setting))
     return tuple(found)

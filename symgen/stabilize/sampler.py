@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import cast
@@ -36,6 +36,7 @@ LEAST = sp.Rational(2) ** -1022  # the smallest normal float64
 SIGN = 30  # bits that tell the sign of a ball
 MOST_MOVING = 2  # roots of each setting
 THINNER = 3  # around them, every third neighbour
+SPARSE = 5  # around other operands, every fifth
 FRESH = 1600  # points of each kind at which a choice is checked; all settings together where there are several
 PATIENCE = 128  # bits of the formula itself; what is chosen by these truths is certified by more patient ones
 
@@ -129,6 +130,24 @@ class Sampler:
             points = np.unique(np.concatenate([np.empty(0), *(neighbours(c, THINNER) for c in centres)]))
             points = points[(points >= self.points[0]) & (points <= self.points[-1])]
             near += [alone.sample(question, points)] if points.size else []
+        return merged(first, *near)
+
+    def where_operands_agree(self, question: Question, first: Probe, names: Collection[str]) -> Probe:
+        """A probe with points beside what other operands are: a divergence of two has a root there that is no sign.
+
+        Args:
+            question: what the truth is asked for.
+            first: the probe.
+            names: the other operands.
+        """
+        if not any(name in setting for setting in self.settings for name in names):
+            return first
+        near: list[Probe] = []
+        for setting in self.settings:
+            there = {sign * setting[name] for name in names if name in setting for sign in (1, -1)}
+            points = np.unique(np.concatenate([neighbours(at, SPARSE) for at in sorted(there)]))
+            points = points[(points >= self.points[0]) & (points <= self.points[-1])]
+            near += [replace(self, settings=(setting,)).sample(question, points)] if points.size else []
         return merged(first, *near)
 
     def _ball(self, question: Question, setting: Mapping[str, float]) -> Callable[[float], arb | None]:
