@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -13,7 +16,7 @@ from symgen.spec import Op
 from tests.unseen.measure import Measured, corpus, measured
 
 SHARE = 0.95
-OPTIONS = ("options", "scales", "windows")  # files of formulas with free options
+OPTIONS = ("options", "scales", "windows", "mixed")  # files of formulas with free options
 SAMPLE = (
     "logish", "rootsig", "barron_half", "wing", "log_gap", "exprel", "isru_free", "asin_remainder", "tanh_shrink_free",
     "softsign_power", "kappa_exp", "logistic_bump", "brier_logit",
@@ -74,6 +77,34 @@ def test_a_miss_with_options_is_reported_with_their_values() -> None:
     assert one.silent == 0
     assert all(set(r.setting) == {"alpha", "c"} for r in reports)
     assert one.passes or reports
+
+
+def test_what_is_missed_where_operands_agree_is_reported() -> None:
+    """A root of even order that moves with the other operand: in float64 only noise is left beside it."""
+    one = measured(ops()["gamma_deviance"], 2000, ("f64",))
+    value = one.of("value", "f64")
+    assert value is not None
+    assert value.missed > 0
+    assert value.silent == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "x", "t", "exact"),
+    [
+        ("gaussian_overlap", "grad2_input", -6e-37, 1.0, lambda r: (1 - r * r) * mpmath.exp(-r * r / 2)),
+        ("cosine_angle", "grad_input", 2.0**70, 0.25, mpmath.sin),
+    ],
+)
+def test_a_difference_of_float32_keeps_what_float64_drops(
+    name: str, output: str, x: float, t: float, exact: Callable[[Any], Any]
+) -> None:
+    """Beside a root of the difference, and where it is many turns, the low part is all that counts."""
+    core = derive(ops()[name]).variants[0].output(output).cores["f32"]
+    given = {"input": x, "target": t, "k": 1.0}
+    (got,) = core.evaluate([np.array([given[p]]) for p in core.parameters])
+    with mpmath.workdps(80):
+        wanted = float(exact(mpmath.mpf(x) - mpmath.mpf(t)))
+    assert np.float32(got[0]) == np.float32(wanted)
 
 
 def test_without_pieces_what_algebra_leaves_is_reported() -> None:
