@@ -78,7 +78,7 @@ def by_derivative(left: Expr, right: Expr) -> str:
     difference = prove_normal.plain(left) - prove_normal.plain(right)
     shown: list[str] = []
     while difference != 0:
-        _need(bool(difference.free_symbols), f"the values at {' and '.join(shown)} differ")
+        _need(bool(difference.free_symbols), f"the values{' at ' if shown else ''}{' and '.join(shown)} differ")
         variable = min(difference.free_symbols, key=lambda s: s.name)
         _need(prove_normal.equal(sp.diff(difference, variable), sp.S.Zero), f"the derivatives in {variable} differ")
         point = 1 if variable.is_positive else 0

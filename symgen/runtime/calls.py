@@ -55,7 +55,7 @@ class Caller:
     def __init__(self, function: Function, package: str) -> None:
         self.function = function
         self.loops = Loops(package, function)
-        self._binders = {"": Binder(function), "g": Binder(function, ("g",)), "v": Binder(function, ("v",))}
+        self.binders = {"": Binder(function), "g": Binder(function, ("g",)), "v": Binder(function, ("v",))}
         self._checked = any(a.limits for a in function.operands)
         self._plans: dict[tuple[Any, ...], Plan] = {}
 
@@ -74,7 +74,7 @@ class Caller:
     def bound(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], extras: dict[str, Any],
               leading: str = "") -> Bound:
         """Bind a call, and check its options but not its operands."""
-        binder = self._binders[leading]
+        binder = self.binders[leading]
         values = binder.bind(method, args, kwargs, extras)
         plan = self.plan(method, [values[i] for i in binder.option_at])
         given = [None if values[i] is MISSING else values[i] for i in binder.operand_at]

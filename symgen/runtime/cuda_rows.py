@@ -172,7 +172,7 @@ class DeviceRows(Launcher):
         """Bind and check a call, and lay its arrays out as rows."""
         self._driver.check()
         caller, function = self._caller, self._caller.function
-        binder = caller._binders[leading]
+        binder = caller.binders[leading]
         values = binder.bind(method, args, _renamed(method, kwargs, extras), extras)
         passed = [None if values[i] is MISSING else values[i] for i in binder.operand_at]
         faces = {a.name: f for a, v in zip(function.operands, passed, strict=True) if (f := _face(method, a, v))}

@@ -56,7 +56,7 @@ class LayerCaller:
     def __init__(self, function: Function, product: Product, epilogue: Kernel) -> None:
         self.function, self.product, self.epilogue = function, product, epilogue
         self.loops = epilogue._caller.loops
-        self._binders = {"": Binder(function), "g": Binder(function, ("g",)), "v": Binder(function, ("v",))}
+        self.binders = {"": Binder(function), "g": Binder(function, ("g",)), "v": Binder(function, ("v",))}
 
     def prepare(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], extras: dict[str, Any],
                 leading: str = "") -> LayerCall:
@@ -66,7 +66,7 @@ class LayerCaller:
             TypeError: arguments are missing or unknown, or of a dtype that is not accepted.
             ValueError: shapes that do not fit; the message has both.
         """
-        binder = self._binders[leading]
+        binder = self.binders[leading]
         values = binder.bind(method, args, kwargs, extras)
         given = {n: v for n, v in zip(binder.names, values, strict=True) if v is not MISSING}
         first = given.pop(leading) if leading else None

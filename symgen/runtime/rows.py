@@ -74,13 +74,13 @@ class RowCaller:
     def __init__(self, function: Function, package: str) -> None:
         self.function = function
         self.loops = Loops(package, function)
-        self._binders = {"": Binder(function), "g": Binder(function, ("g",)), "v": Binder(function, ("v",))}
+        self.binders = {"": Binder(function), "g": Binder(function, ("g",)), "v": Binder(function, ("v",))}
         self._compiled: dict[tuple[Any, ...], Callable[..., None]] = {}
 
     def prepare(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], extras: dict[str, Any],
                 leading: str = "") -> RowCall:
         """Bind and check a call; ``extras`` are further keywords and their defaults, ``leading`` a first argument."""
-        function, binder = self.function, self._binders[leading]
+        function, binder = self.function, self.binders[leading]
         if any(a.limits for a in function.operands):
             extras["check"] = False
         values = binder.bind(method, args, _renamed(method, kwargs, extras), extras)

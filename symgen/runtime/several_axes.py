@@ -44,7 +44,7 @@ def _joined(method: str, run: Run, caller: RowCaller, args: tuple[Any, ...], kwa
     _check_rows(name, caller, kwargs)
     shape, axis = kwargs.pop(SHAPE, None), kwargs.pop("axis", kwargs.pop("dim", -1))
     keepdims = function.drops_axis and bool(kwargs.pop("keepdims", kwargs.pop("keepdim", False)))
-    binder = caller._binders[leading]
+    binder = caller.binders[leading]
     more = {k: v for k, v in kwargs.items() if binder.aliases.get(k, k) not in binder.index}
     values = binder.bind(name, args, {k: v for k, v in kwargs.items() if k not in more}, {})
     operands = {
