@@ -10,6 +10,7 @@ from dataclasses import replace
 import sympy as sp
 from sympy import Expr
 
+from symgen.heads import Cases
 from symgen.program import Program
 from symgen.rows.indices import base_of, free_symbols, parts
 from symgen.rows.share import DEAR
@@ -33,22 +34,24 @@ def _rewritten(e: Expr, rounded: frozenset[str], known: dict[Expr, Expr]) -> Exp
     if e not in known:
         args = tuple(_rewritten(a, rounded, known) for a in e.args)
         whole = e if args == e.args else e.func(*args)
-        known[e] = _less_one(_of_ratio(whole, rounded)) if whole.is_Add else whole
+        known[e] = _of_ratio(_less_one(whole), rounded) if whole.is_Add else whole
     return known[e]
 
 
 def _of_ratio(e: Expr, rounded: frozenset[str]) -> Expr:
     """A sum in which two logarithms of what was passed, one less the other, are one."""
     logs = {}
-    for term in e.args:
+    for term in sp.Add.make_args(e):
         number, log = term.as_coeff_Mul()
         if isinstance(log, sp.log | log1p) and not rounded & {base_of(r) for r in free_symbols(log)}:
             logs[term] = number, log
     for term, (number, log) in logs.items():
         for other, (opposite, second) in logs.items():
             if number > 0 and opposite == -number:
-                ratio = quotient(_argument(log), _argument(second))
-                return sp.Add(*(t for t in e.args if t not in (term, other)), number * sp.log(ratio))
+                above, below = _argument(log), _argument(second)
+                # of two negative numbers there is a ratio, and no logarithm
+                one = Cases(sp.Gt(below, 0, evaluate=False), sp.log(quotient(above, below)), log - second)
+                return sp.Add(*(t for t in e.args if t not in (term, other)), number * one)
     return e
 
 

@@ -75,7 +75,9 @@ def _log_of_two(u: Expr, positive: frozenset[Expr]) -> Expr | None:
         return sp.log(second) + softplus(_log_of_terms(first) - sp.log(second)) if len(many) > 1 else None
     if not (first.has(sp.exp) and second.has(sp.exp)):
         return None
-    return _log_of_terms(second) + softplus(_log_of_terms(first) - _log_of_terms(second))
+    above, below = _log_of_terms(first), _log_of_terms(second)
+    apart = above - below  # of two infinities alike there is no difference, but there is a logarithm
+    return below + softplus(straight_through(Cases(sp.Eq(above, below, evaluate=False), sp.S.Zero, apart), apart))
 
 
 def _log_of_terms(u: Expr) -> Expr:
