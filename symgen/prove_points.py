@@ -16,7 +16,7 @@ import sympy as sp
 from flint import acb, arb, ctx
 from sympy import Expr, Symbol
 
-from symgen.heads import Cases, maximum, minimum
+from symgen.heads import Cases, maximum, minimum, weighted
 from symgen.vocabulary import expand_heads
 
 DIGITS = 60
@@ -104,6 +104,7 @@ _FUNCTIONS: dict[type[Any], Callable[..., Any]] = {
     sp.sign: _sign,
     maximum: lambda u, v: u.max(v),
     minimum: lambda u, v: u.min(v),
+    weighted: mul,
 }
 
 

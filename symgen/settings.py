@@ -16,6 +16,10 @@ MOST = 16
 # What no choice is made by: other sizes and signs, and the extremes that two free arguments leave no room for.
 HELD_OUT = (-1e3, 7.3, 1e30, -1e30, 1e-30, 1e-19, 1e19, 1e3, -20.0, 0.0, -0.3, 1e10)
 
+# Most labels are certain. Where they are, one term of a loss is all that is left, and an option may be anything.
+CERTAIN = (0.0, 1.0)
+BESIDE = (0.5, 2.0)
+
 COMPARE = {
     ">": lambda a, b: a > b,
     ">=": lambda a, b: a >= b,
@@ -76,6 +80,26 @@ def held_out(op: Op, variant: Variant, known: Container[str] = ()) -> tuple[Mapp
     base = {a.name: _start(a) for a in arguments}
     found = [s for s in _moved(arguments, base, HELD_OUT) if s not in tried and _allowed(op, variant, s)]
     return tuple(found[:MOST])
+
+
+def certain(op: Op, variant: Variant, known: Container[str] = ()) -> tuple[Mapping[str, float], ...]:
+    """Labels that are certain beside the other values of other arguments.
+
+    Example:
+        >>> from symgen.catalogue import folder
+        >>> from symgen.spec import load
+        >>> focal = load(folder())["sigmoid_focal_loss"]
+        >>> [s["gamma"] for s in certain(focal, focal.variants[0])]
+        [2.0, 0.5, 2.0, 0.5]
+    """
+    arguments = tuple(a for a in free(op, variant) if a.name not in known)
+    labels = [a.name for a in arguments if a.role.kind == "prob"]
+    others = tuple(a for a in arguments if a.name not in labels)
+    found: list[Mapping[str, float]] = []
+    for end in CERTAIN if labels else ():
+        base = {a.name: end if a.name in labels else _start(a) for a in arguments}
+        found += (base, *_moved(others, base, BESIDE))
+    return tuple(s for k, s in enumerate(found) if s not in found[:k] and _allowed(op, variant, s))
 
 
 def _start(argument: Argument) -> float:

@@ -124,6 +124,15 @@ class mixture_slope(Head):
     nargs = 2
 
 
+class mixture_surprise(Head):
+    """(a softplus(-u) + (1 - a) softplus(u)) over what log_mixture is the logarithm of, at least one."""
+
+    nargs = 2
+
+    def _eval_is_positive(self) -> bool | None:
+        return True if all(a.is_finite for a in self.args) else None
+
+
 class quotient(Head):
     """u/v as one number, whose powers keep the range that those of u and v leave."""
 
@@ -149,6 +158,8 @@ DEFINITIONS: dict[type[Expr], Callable[..., Expr]] = {
     quotient: lambda u, v: u / v,
     log_mixture: lambda u, a: sp.log(a / (1 + sp.exp(u)) + (1 - a) / (1 + sp.exp(-u))),
     mixture_slope: lambda u, a: (1 - 2 * a) / (1 + a * sp.exp(-u) + (1 - a) * sp.exp(u)),
+    mixture_surprise: lambda u, a: (a * sp.log(1 + sp.exp(-u)) + (1 - a) * sp.log(1 + sp.exp(u)))
+    / (a / (1 + sp.exp(u)) + (1 - a) / (1 + sp.exp(-u))),
 }
 
 sigmoid.partials = (lambda u: sigmoid(u) * sigmoid(-u),)
@@ -168,6 +179,11 @@ log_mixture.partials = (mixture_slope, lambda u, a: -tanh(u / 2) * sp.exp(-log_m
 mixture_slope.partials = (
     lambda u, a: -mixture_slope(u, a) * (mixture_slope(u, a) + tanh(u / 2)),
     lambda u, a: sp.exp(-log_mixture(u, a)) * (tanh(u / 2) * mixture_slope(u, a) - sech2(u / 2) / 2),
+)
+mixture_surprise.partials = (
+    lambda u, a: sp.exp(-log_mixture(u, a)) * ((1 - a) * sigmoid(u) - a * sigmoid(-u))
+    - mixture_surprise(u, a) * mixture_slope(u, a),
+    lambda u, a: sp.exp(-log_mixture(u, a)) * (mixture_surprise(u, a) * tanh(u / 2) - u),
 )
 
 HEADS: tuple[type[Expr], ...] = tuple(DEFINITIONS)

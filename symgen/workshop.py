@@ -20,7 +20,7 @@ from symgen.kernel import Node, ScalarFunction, var, verify
 from symgen.lowering import lower as lower_expression
 from symgen.operands import domain, finite
 from symgen.schedule import finish, with_sign_of_zero
-from symgen.settings import first_tensor, free, held_out, settings
+from symgen.settings import certain, first_tensor, free, held_out, settings
 from symgen.spec import Op, Variant
 from symgen.stabilize.candidates import attempt, traced
 from symgen.stabilize.doubt import doubt
@@ -69,6 +69,7 @@ class Workshop:
     several: bool = False  # whether the formula is one of several operands with data
     ranges: Mapping[Symbol, Range] | None = None  # of what the core is of, where that is several operands with data
     powers: bool = False  # whether an exponent is free, which multiplies what is wrong with its base without bounds
+    certain: tuple[Mapping[str, float], ...] = ()  # settings that are tried for a GPU too, where nothing is held out
     lows: frozenset[str] = frozenset()  # numbers that come as two float32 each, in a graph for a GPU
 
     @staticmethod
@@ -116,6 +117,7 @@ class Workshop:
             sum(kind in {"tensor", "prob"} for kind in roles.values()) > 1,
             ranges | {MAGNITUDE: magnitude((low, high))} if len(data) + (parts.difference is not None) > 1 else None,
             any(not p.exp.is_number for p in parts.core.atoms(sp.Pow)),
+            certain=tuple(s for s in certain(op, variant, known) if s not in tried),
         )
 
     @property
@@ -249,7 +251,8 @@ class Workshop:
         An option is a float64, and no float32 near it would do: ``exp(x / alpha)`` multiplies its rounding error.
         """
         numbers = self.numbers or frozenset()
-        arrays = [{n: v if n in numbers else float(np.float32(v)) for n, v in s.items()} for s in self.sampler.settings]
+        tried = (*self.sampler.settings, *self.certain)
+        arrays = [{n: v if n in numbers else float(np.float32(v)) for n, v in s.items()} for s in tried]
         # in float32 extremes are beyond all candidates: nothing is held out
         sampler, fresh = replace(self.sampler, settings=tuple(arrays), held_out=()), fresh.first(len(arrays))
         if sampler.settings != self.sampler.settings:
@@ -264,7 +267,8 @@ class Workshop:
                 replace(p, settings=split if len(p.settings) == len(split) else p.settings, memory={})
                 for p in (probe, fresh)
             )
-            form, core, worst, missed = shop._core(wanted, leaf, probe, fresh, bound, DEVICE, shop.sampler, ends)
+            leaf, sampler = leaf.narrowed(), shop.sampler
+            form, core, worst, missed = shop._core(wanted, leaf, probe, fresh, bound, DEVICE, sampler, ends)
         return Device(core, form, worst, missed)
 
     def ends(self, question: Question) -> Iterator[End]:

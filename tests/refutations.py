@@ -6,7 +6,7 @@ reported. Each is a left side, the right side that somebody took for it, and the
 
 from sympy import Abs, Rational, S, acosh, asinh, atan, atanh, cos, cosh, exp, log, pi, sin, sinh, sqrt, tan
 
-from symgen.heads import Cases, maximum, minimum
+from symgen.heads import Cases, maximum, minimum, weighted
 from symgen.rules.rule import a, b, u, v
 from symgen.vocabulary import (
     erf,
@@ -18,6 +18,7 @@ from symgen.vocabulary import (
     log1p,
     log_half_erfc,
     log_mixture,
+    mixture_surprise,
     sech2,
     sigmoid,
     softplus,
@@ -80,6 +81,9 @@ WRONG = {
     "focal factor, turned round": (sigmoid(-u) ** 2, exp(-2 * softplus(-u)), ()),
     "mixture of the wrong shares": (
         a * sigmoid(u) + (1 - a) * sigmoid(-u), exp(log_mixture(u, a)), ((a, "nonnegative"), (1 - a, "nonnegative"))),
+    "surprise over the wrong power": (
+        exp((v - 1) * log_mixture(u, a)) * (-weighted(a, -softplus(-u)) - weighted(1 - a, -softplus(u))),
+        exp((v - 1) * log_mixture(u, a)) * mixture_surprise(u, a), ((a, "nonnegative"), (1 - a, "nonnegative"))),
     # error functions
     "erfc reflected about one": (erfc(-u), 1 - erfc(u), ()),
     "erf even": (erf(-u), erf(u), ()),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from symgen.rules import ALL_RULES
+from symgen.rules import ALL_RULES, NARROW
 from tests.deletion import Score, changes_a_derivation, first_loss
 
 # No score shows these. The exact normal form in exponentials is a candidate too, and as good for every formula here;
@@ -11,9 +11,12 @@ READS_BETTER = {"log-difference-exp", "log1mexp-intro", "tanh-odd", "tanh-square
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [r.name for r in ALL_RULES if r.name not in READS_BETTER])
+@pytest.mark.parametrize("name", [r.name for r in ALL_RULES if r not in NARROW and r.name not in READS_BETTER])
 def test_a_rule_that_is_deleted_is_missed(name):
-    """Of the formulas that apply it one has a larger error, more segments or dearer code without it."""
+    """Of the formulas that apply it one has a larger error, more segments or dearer code without it.
+
+    Those for float32 arithmetic are missed by the tests of CUDA kernels.
+    """
     assert first_loss(name) is not None
 
 

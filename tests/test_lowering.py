@@ -39,6 +39,7 @@ from symgen.vocabulary import (
     log1p,
     log_mixture,
     mixture_slope,
+    mixture_surprise,
     quotient,
     sech2,
     sigmoid,
@@ -172,6 +173,20 @@ def test_a_mixture_is_right_over_the_whole_range(share: Rational, name: str) -> 
         if name != "plain":
             inside = points(LEAST, 2.0**9)
             assert worst(head(x / 3, share, evaluate=False), ARITHMETICS[name], inside) <= 2.0
+
+
+@pytest.mark.parametrize("share", SHARES, ids=str)
+@pytest.mark.parametrize("name", ARITHMETICS)
+def test_the_surprise_of_a_mixture_is_never_nothing_by_nothing(share: Rational, name: str) -> None:
+    """Where both underflow it is one, which balls do not tell far out."""
+    surprise, bound = mixture_surprise(x, share, evaluate=False), 8.0 if name == "plain" else 1.6
+    assert worst(surprise, ARITHMETICS[name], points(0.0, 2.0**12)) <= bound
+    if name != "plain":
+        assert worst(surprise.xreplace({x: x / 3}), ARITHMETICS[name], points(LEAST, 2.0**12)) <= 2.0
+    for far in (-1e300, -math.inf, 1e300, math.inf):
+        wrong = share if far < 0 else 1 - share
+        want = 1.0 if wrong == 0 else abs(far)
+        assert at(surprise, far, arithmetic=ARITHMETICS[name]) == want
 
 
 @pytest.mark.parametrize("share", SHARES, ids=str)
@@ -372,7 +387,8 @@ def test_every_head_has_code_and_every_code_is_tested() -> None:
     piecewise -= {heads.RealFunction}
     assert set(HEADS) <= set(TABLE)
     assert piecewise <= set(TABLE)
-    assert set(TABLE) == {*BOUNDS, *piecewise, hypot, log_mixture, mixture_slope, quotient, sp.Add, sp.Mul, sp.Pow}
+    assert set(TABLE) == {*BOUNDS, *piecewise, hypot, quotient, sp.Add, sp.Mul, sp.Pow,
+                          log_mixture, mixture_slope, mixture_surprise}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from symgen.prove import (
 from symgen.prove_balls import BallError
 from symgen.prove_floats import compare
 from symgen.prove_normal import NormalFormError, equal
-from symgen.rules import ALL_RULES, PROCEDURES, RECOGNIZE, STABILIZE, UNFOLD, Procedure, Rule
+from symgen.rules import ALL_RULES, NARROW, PROCEDURES, RECOGNIZE, STABILIZE, UNFOLD, Procedure, Rule
 from symgen.rules.rule import u, v
 from symgen.vocabulary import HEADS, log1p, sigmoid, softplus
 
@@ -167,9 +167,10 @@ def test_a_counterexample_prints_its_point():
 
 
 def test_rules_and_procedures_of_every_phase_are_in_the_one_table():
-    """What recognises, stabilises or unfolds is proved and listed, because it is in ALL_RULES."""
+    """What recognises, stabilises, unfolds or narrows is proved and listed, because it is in ALL_RULES."""
     procedures = [r for r in ALL_RULES if isinstance(r, Procedure)]
-    assert set(ALL_RULES) == {*RECOGNIZE, *STABILIZE, *PROCEDURES, *UNFOLD}
+    assert set(ALL_RULES) == {*RECOGNIZE, *STABILIZE, *PROCEDURES, *UNFOLD, *NARROW}
     assert {*PROCEDURES} <= {*procedures}
     assert {p.phase for p in PROCEDURES} == {"stabilize"}
     assert {p.phase for p in UNFOLD} == {"unfold"}
+    assert {p.phase for p in NARROW} == {"narrow"}

@@ -14,7 +14,7 @@ from symgen.kernel import topological
 from symgen.pipeline import derive
 from symgen.spec import load
 from symgen.stabilize.relative import FUNCTIONS, Known, Range, keeps_precision, magnitude
-from symgen.vocabulary import expm1, log1p, log_mixture, mixture_slope, sigmoid, softplus
+from symgen.vocabulary import expm1, hypot, log1p, log_mixture, mixture_slope, mixture_surprise, sigmoid, softplus
 
 x, y = Symbol("x", real=True), Symbol("y", real=True)
 p, t, w = (Symbol(n, real=True) for n in "ptw")
@@ -80,7 +80,8 @@ def test_ranges_and_conditions_hold(function: type) -> None:
     from symgen.vocabulary import expand_heads
 
     u, v = Symbol("u", real=True), Symbol("v", real=True)
-    arguments = (u, v)[: 2 if function.__name__ in ("hypot", "log_mixture", "mixture_slope") else 1]
+    mixtures = (log_mixture, mixture_slope, mixture_surprise)
+    arguments = (u, v)[: 2 if function in (hypot, *mixtures) else 1]
     of = expand_heads(function(*arguments))
     for low, high in ((Rational(1, 9), Rational(7, 8)), (Rational(-7, 8), Rational(-1, 9)), (2, 9), (-9, -2)):
         known = Known(1.0, float(low), float(high))
@@ -88,7 +89,7 @@ def test_ranges_and_conditions_hold(function: type) -> None:
         found = spec.range(*[known] * len(arguments))
         for k in range(9):
             at = {s: low + (high - low) * Rational(k, 8) for s in arguments}
-            at |= {v: Rational(k, 8)} if function in (log_mixture, mixture_slope) else {}
+            at |= {v: Rational(k, 8)} if function in mixtures else {}
             value = sp.N(of.subs(at), 30)
             if not value.is_real:
                 continue

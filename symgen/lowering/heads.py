@@ -135,6 +135,26 @@ def split_mixture_slope(s: Walk, e: Expr) -> tuple[Pair, Pair]:
     return kept, choose(alone, exact(ONE), half)
 
 
+def _lower_mixture_surprise(s: Walk, e: Expr) -> Pair:
+    """(stays |u| + log(1 + z)) (1 + z) over what `_mixed` mixes; where z is all of that, log(1 + z)/z instead."""
+    a, u = s.arithmetic, s.pair(e.args[0])
+    size = absolute(u.high)
+    z = negative_exp(s, u)
+    stays, goes, both, alone = _mixed(s, e, z)
+    log = _log1p_unit(s, z)
+    gone = node("lt", z.high, const(2.0**-60))  # where the quotient is one, or nothing by nothing
+    lone = choose(gone, exact(ONE), a.div(log, z))
+    surprise = choose(alone, lone, a.add(a.mul(stays, exact(size)), log))
+    under = choose(alone, exact(ONE), both)
+    value = a.div(a.mul(surprise, a.add(exact(ONE), z)), under)
+    if u.low is None:
+        return value
+    rises = stays.high * (ONE + z.high) - z.high - z.high * surprise.high + value.high * (goes.high * z.high)
+    slope = select(alone, surprise.high - ONE, rises / under.high)
+    slope = select(node("lt", u.high, ZERO), negative(slope), slope)
+    return a.with_low(value.high, value.low, u.low * slope)
+
+
 def _lower_log_mixture(s: Walk, e: Expr) -> Pair:
     """The logarithm of the mixture below one half, log1p of what it lacks to one above; -|u| apart where z is all."""
     a, u = s.arithmetic, s.pair(e.args[0])
@@ -373,5 +393,6 @@ TABLE: Mapping[type, Code] = {
     vocabulary.hypot: _lower_hypot,
     vocabulary.log_mixture: _lower_log_mixture,
     vocabulary.mixture_slope: _lower_mixture_slope,
+    vocabulary.mixture_surprise: _lower_mixture_surprise,
     vocabulary.quotient: lambda s, e: s.arithmetic.div(*map(s.pair, e.args)),
 }

@@ -37,6 +37,7 @@ from symgen.program import Program, Stage
 from symgen.rows.centre import piloted
 from symgen.rows.defined import flow
 from symgen.rows.doubt import DOUBT, SIZE, doubtful
+from symgen.rows.falling import falls, gathered
 from symgen.rows.indices import base_of, free_symbols, is_index, is_nonnegative, opened, parts, places, replaced
 from symgen.rows.precision import Facts, Loose, delicate, loose, relative, units
 from symgen.rows.share import DEAR, inverted, lifted
@@ -191,7 +192,7 @@ def device_schedule(name: str, made: Parametrised, facts: Facts) -> Schedule:
         made: the program, with its free parameters.
         facts: what is known of the operands; options come as pairs.
     """
-    program = lifted(made[0])
+    program = gathered(lifted(made[0]))
     enough = relative(program, made[1], facts.light)
     with computing_in(np.float32, () if enough else TELLING):
         found = _schedule(name, (program, made[1]), DEVICE, ROUGH if enough else COMPENSATED, facts)
@@ -210,13 +211,16 @@ def _schedule(name: str, made: Parametrised, target: str, arithmetic: Arithmetic
     used = {base_of(r) for stage in program.stages for r in free_symbols(stage.body)}
     told = flow(program, facts)
     fragile = delicate(program, families, facts.light)
+    operands = {s.name for s in program.inputs}
     for stage in program.stages:
         single = stage.out in program.results or stage.out in estimates
         paired = any(pairs.get(n, False) for n in _names(stage.body) & known.exact)
         plain = stage.out in known.plain and not any(isinstance(e, DEAR) for e in parts(stage.body))
         plain = plain and (not paired or stage.out in known.settled)
         body = told.defined(known.plain[stage.out] if plain else stage.body)
-        used_for = (CARRIED if paired else PLAIN) if plain else replace(arithmetic, renewed=stage.out in fragile)
+        halved = target == DEVICE and falls(body, operands)  # float64 has bits enough below a float32
+        exact = replace(arithmetic, renewed=stage.out in fragile, halved=halved)
+        used_for = (CARRIED if paired else PLAIN) if plain else exact
         step = _step(stage, pairs, signs, single, used_for, () if plain else short, body)
         if stage.out in known.ones and step.pair and len(step.core.results) == 1:
             step = replace(step, one=True)

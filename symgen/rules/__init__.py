@@ -11,7 +11,10 @@ RECOGNIZE: tuple[Rule, ...] = tuple(r for family in _FAMILIES for r in family.RE
 STABILIZE: tuple[Rule, ...] = tuple(r for family in _FAMILIES for r in family.STABILIZE)
 PROCEDURES: tuple[Procedure, ...] = (*products.STABILIZE, *powers.PROCEDURES)
 UNFOLD: tuple[Rule | Procedure, ...] = (*logistic.UNFOLD, *hyperbolic.UNFOLD, *exponential.UNFOLD, *powers.UNFOLD)
+NARROW: tuple[Rule, ...] = logistic.NARROW  # where exponentials leave the range soon, as in float32 arithmetic
 ROOTS = roots.RECOGNIZE  # for normal forms too, which write a root out again
-ALL_RULES: tuple[Rule | Procedure, ...] = (*RECOGNIZE, *STABILIZE, *PROCEDURES, *UNFOLD)
+ALL_RULES: tuple[Rule | Procedure, ...] = (*RECOGNIZE, *STABILIZE, *PROCEDURES, *UNFOLD, *NARROW)
 
-__all__ = ["ALL_RULES", "PROCEDURES", "RECOGNIZE", "ROOTS", "STABILIZE", "UNFOLD", "Procedure", "Rule", "Step"]
+__all__ = [
+    "ALL_RULES", "NARROW", "PROCEDURES", "RECOGNIZE", "ROOTS", "STABILIZE", "UNFOLD", "Procedure", "Rule", "Step",
+]  # fmt: skip

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sympy import Abs, Expr, Symbol, exp, log, sign
 
-from symgen.heads import maximum, minimum
+from symgen.heads import maximum, minimum, weighted
 from symgen.rules.rule import Procedure, Rule, a, b, u, v
-from symgen.vocabulary import expm1, log1mexp, log1p, log_mixture, sigmoid, softplus, tanh
+from symgen.vocabulary import expm1, log1mexp, log1p, log_mixture, mixture_surprise, sigmoid, softplus, tanh
 
 _POSITIVE_FACTOR = ((a, "positive"),)
 _TWO_NUMBERS = ((a, "positive"), (b, "positive"), (a, "number"), (b, "number"))
@@ -82,6 +82,13 @@ STABILIZE = (
          "stabilize", "exact", "exponentiate", "definition of softplus"),
     Rule("logistic-entropy", softplus(u) - u * sigmoid(u), sigmoid(u) * softplus(-u) + sigmoid(-u) * softplus(u),
          "stabilize", "two terms of one sign instead of a difference", "exponential", "binary entropy of sigmoid"),
+)
+
+NARROW = (
+    Rule("mixture-surprise",
+         (-weighted(a, -softplus(-u)) - weighted(1 - a, -softplus(u))) * exp((v - 1) * log_mixture(u, a)),
+         exp(v * log_mixture(u, a)) * mixture_surprise(u, a),
+         "narrow", "no overflowing times an underflowing factor", "exponential", "definition of mixture_surprise"),
 )
 
 

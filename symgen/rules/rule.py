@@ -59,7 +59,7 @@ def _multiplied_out(pair: Expr, bindings: dict[Symbol, Expr]) -> Expr | None:
     return found if len(found.free_symbols) < len(whole.free_symbols) else None
 
 
-PHASES = ("recognize", "stabilize", "unfold")
+PHASES = ("recognize", "stabilize", "unfold", "narrow")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Rule:
         right: what replaces it.
         phase: "unfold" procedures make one more candidate for the ends of the range,
             "recognize" rules turn naive text into heads before calculus, "stabilize" rules make a value or a
-            derivative computable.
+            derivative computable, "narrow" rules do so for float32 arithmetic alone.
         gain: what is won, in one sentence.
         proof: the tactic of `symgen.prove` that proves it.
         source: where it comes from.

@@ -23,7 +23,8 @@ from symgen.heads import Cases, weighted
 from symgen.kernel import ScalarFunction, const, select
 from symgen.lowering import Lowering
 from symgen.oracle import Oracle
-from symgen.stabilize.candidates import attempt, candidates, leading, reduced, sided, sides
+from symgen.rules import NARROW
+from symgen.stabilize.candidates import attempt, candidates, leading, reduced, settled, sided, sides
 from symgen.stabilize.form import ARITHMETICS as MEANING
 from symgen.stabilize.form import Body, Constant, Form, Formula, Segment
 from symgen.stabilize.free import choose_free
@@ -94,6 +95,13 @@ class Leaf:
         condition, index = self.stable.args[0], 1 if taken else 2
         shapes = tuple(s.args[index] for s in self.shapes if isinstance(s, Cases) and s.condition == condition)
         return replace(self, stable=self.stable.args[index], shapes=shapes, path=(*self.path, (condition, taken)))
+
+    def narrowed(self) -> Leaf:
+        """The same for arithmetic of a narrow range; what it was is another shape."""
+        narrow = attempt(settled(NARROW, self.stable))
+        if narrow == attempt(self.stable):
+            return self
+        return replace(self, stable=narrow, shapes=(self.stable, *self.shapes))
 
     def opened(self) -> Leaf | None:
         """The same with a case for a weight of zero, so that no head hides the product; None without such a head."""

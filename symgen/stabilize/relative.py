@@ -242,6 +242,7 @@ FUNCTIONS: Mapping[type, Function] = {
     vocabulary.log_half_erfc: Function(_between(-math.inf, 0.0)),
     vocabulary.log_mixture: Function(_between(-math.inf, 0.0)),
     vocabulary.mixture_slope: Function(_between(-1.0, 1.0)),
+    vocabulary.mixture_surprise: Function(_between(1.0, math.inf)),
     vocabulary.hypot: Function(lambda u, v: (max(u.least, v.least), math.inf), _at_most_one),
 }
 

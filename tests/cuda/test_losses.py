@@ -155,3 +155,16 @@ def test_what_is_wrong_is_said_as_on_the_processor(device_array, executed):
         kernel.hvp(x, x, x)
     with pytest.raises(ValueError, match="out has type <f8, unlike the operands; convert one"):
         kernel(x, x, out=device_array(np.zeros(())))
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.01, 0.3, 0.9, 2.0])
+@pytest.mark.parametrize("alpha", [None, 0.25])
+def test_gradients_in_labels_that_are_certain_keep_both_tails(alpha, gamma, device_array, executed):
+    """What is raised to ``gamma - 1`` grows where the cross entropy beside it ends, and nothing is left to overflow."""
+    x = np.geomspace(3, 600, 64).astype(np.float32)
+    kernel, options = executed("sigmoid_focal_loss", (9, 0)), {"alpha": alpha, "gamma": gamma}
+    for label in (0.0, 1.0):
+        logits, target = np.float32(2 * label - 1) * x, np.full_like(x, label)
+        found = kernel.grad(*map(device_array, (logits, target)), wrt="target", **options).memory
+        exact = F.sigmoid_focal_loss.grad(wide(logits), wide(target), wrt="target", **options)
+        assert (np.abs(found - exact) <= 4 * np.spacing(np.abs(exact.astype(np.float32)))).all()

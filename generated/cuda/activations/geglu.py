@@ -40,20 +40,28 @@ def value_f32_out_core(x_0_C, x_1_C):
     t4 = -t3
     t5 = f32(0.0) <= t4
     t6 = libdevice.erfcxf(libdevice.fabsf(t3))
-    t7 = -fmul(t3, t3)
-    t8 = near_expf(t7)
-    t9 = fmul(t6, t8)
-    t10 = -t9
+    t7 = fmul(t3, t3)
+    t8 = -t7
+    t9 = near_expf(-fmul(t7, f32(0.5)) if t5 else t8)
+    t10 = -fmul(t6, t9)
     t11 = fadd(f32(2.0), t10)
-    t12 = t9 if t5 else t11
+    t12 = t6 if t5 else t11
     t13 = fmul(t2, t12)
-    t14 = fadd(libdevice.fmaf(t6, t8, t10), fmul(t6, fmul(libdevice.fmaf(t3, t3, t7), -t8)))
-    t15 = fsub(t11, f32(2.0))
-    t16 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x_1_C, t4), fmul(f32(1.2101617485882343e-08), x_1_C))
-    t17 = t14 if t5 else fadd(fadd(fsub(f32(2.0), fsub(t11, t15)), fsub(t10, t15)), -t14)
-    t18 = fmul(t2, fadd(t17, fmul(t16, fmul(f32(-1.1283791670955126), expf(t7)))))
-    t19 = fadd(fadd(libdevice.fmaf(t2, t12, -t13), t18), fmul(libdevice.fmaf(t1, x_1_C, -t2), t12))
-    return fadd(t13, t19) if fsub(t19, t19) == f32(0.0) else t13
+    t14 = t9 if t5 else f32(1.0)
+    t15 = fmul(t13, t14)
+    t16 = fmul(t15, t14)
+    t17 = libdevice.fmaf(t3, t3, t8)
+    t18 = fmul(t17, -fmul(t9, f32(0.5))) if t5 else f32(0.0)
+    t19 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x_1_C, t4), fmul(f32(1.2101617485882343e-08), x_1_C))
+    t20 = fadd(libdevice.fmaf(t6, t9, t10), fmul(t6, fmul(t17, -t9)))
+    t21 = fsub(t11, f32(2.0))
+    t22 = t20 if t5 else fadd(fadd(fsub(f32(2.0), fsub(t11, t21)), fsub(t10, t21)), -t20)
+    t23 = fadd(t22, fmul(t19, fmul(f32(-1.1283791670955126), expf(t8))))
+    t24 = fadd(libdevice.fmaf(t2, t12, -t13), fmul(t2, fmul(t19, f32(-1.1283791670955126)) if t5 else t23))
+    t25 = fmul(fadd(t24, fmul(libdevice.fmaf(t1, x_1_C, -t2), t12)), t14)
+    t26 = fmul(fadd(fadd(libdevice.fmaf(t13, t14, -t15), fmul(t13, t18)), t25), t14)
+    t27 = fadd(fadd(libdevice.fmaf(t15, t14, -t16), fmul(t15, t18)), t26)
+    return fadd(t16, t27) if fsub(t27, t27) == f32(0.0) else t16
 
 
 # out[C] = erfc(-sqrt(2)*x[1, C]/2)*x[0, C]*x[1, C]/2
@@ -83,77 +91,73 @@ def value_f64_out_core(x_0_C, x_1_C):
     return dadd(t14, t21) if dadd(t21, -t21) == 0.0 else t14
 
 
-# e0[C] = erfc(-sqrt(2)*x[1, C]/2)
+# dx[2, C] = (erfc(-sqrt(2)*x[1, C]/2)*g[C]*x[1, C]/2 if Eq(2, 0) else 0) + (erfc(-sqrt(2)*x[1, C]/2)*g[C]*x[0,
+#     C]/2 + sqrt(2)*exp(-x[1, C]**2/2)*g[C]*x[0, C]*x[1, C]/(2*sqrt(pi)) if Eq(2, 1) else 0)
 @core
-def vjp_f32_e0_core(x_1_C):
-    t1 = fmul(f32(0.7071067690849304), x_1_C)
-    t2 = -t1
-    t3 = f32(0.0) <= t2
-    t4 = libdevice.erfcxf(libdevice.fabsf(t1))
-    t5 = -fmul(t1, t1)
-    t6 = expf(t5)
-    t7 = fmul(t4, t6)
-    t8 = -t7
-    t9 = fmul(t4, fadd(expf_low(t5), fmul(libdevice.fmaf(t1, t1, t5), -t6)))
-    t10 = fadd(libdevice.fmaf(t4, t6, t8), t9)
-    t11 = fadd(f32(2.0), t8)
-    t12 = fsub(t11, f32(2.0))
-    t13 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x_1_C, t2), fmul(f32(1.2101617485882343e-08), x_1_C))
-    t14 = t10 if t3 else fadd(fadd(fsub(f32(2.0), fsub(t11, t12)), fsub(t8, t12)), -t10)
-    t15 = fadd(t14, fmul(t13, fmul(f32(-1.1283791670955126), t6)))
-    t16 = fsub(t15, t15) == f32(0.0)
-    t17 = t7 if t3 else t11
-    t18 = fadd(t17, t15)
-    t19 = t18 if t16 else t17
-    t20 = (fsub(t15, fsub(t18, t17)) if t16 else f32(0.0)) if fsub(t19, t19) == f32(0.0) else f32(0.0)
-    return t19, t20
-
-
-# e1[C] = exp(-x[1, C]**2/2)
-@core
-def vjp_f32_e1_core(x_1_C):
-    t1 = fmul(x_1_C, f32(0.5))
-    t2 = -fmul(t1, x_1_C)
-    t3 = expf(t2)
-    t4 = fadd(expf_low(t2), fmul(-libdevice.fmaf(t1, x_1_C, t2), t3))
-    t5 = fsub(t4, t4) == f32(0.0)
-    t6 = fadd(t3, t4)
-    t7 = t6 if t5 else t3
-    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
-    return t7, t8
-
-
-# dx[2, C] = (e0[C]*g[C]*x[1, C]/2 if Eq(2, 0) else 0) + ((e0[C]*x[0, C]/2 + sqrt(2)*e1[C]*x[0, C]*x[1,
-#     C]/(2*sqrt(pi)))*g[C] if Eq(2, 1) else 0)
-@core
-def vjp_f32_dx_core(i_2, e0_C, e0_C_l, e1_C, e1_C_l, g_C, x_0_C, x_1_C):
+def vjp_f32_dx_core(i_2, g_C, x_0_C, x_1_C):
     t1 = i_2 == f32(0.0)
-    t2 = fmul(e0_C, f32(0.5))
-    t3 = fmul(t2, g_C)
-    t4 = fmul(t3, x_1_C)
-    t5 = t4 if t1 else f32(0.0)
-    t6 = i_2 == f32(1.0)
-    t7 = fmul(t2, x_0_C)
-    t8 = fmul(f32(0.3989422917366028), e1_C)
-    t9 = fmul(t8, x_0_C)
-    t10 = fmul(t9, x_1_C)
-    t11 = fadd(t7, t10)
-    t12 = fmul(g_C, t11)
-    t13 = t12 if t6 else f32(0.0)
-    t14 = fadd(t5, t13)
-    t15 = fsub(t14, t5)
-    t16 = fmul(e0_C_l, f32(0.5))
-    t17 = fmul(fadd(libdevice.fmaf(t2, g_C, -t3), fmul(t16, g_C)), x_1_C)
-    t18 = fadd(libdevice.fmaf(t3, x_1_C, -t4), t17) if t1 else f32(0.0)
-    t19 = fsub(t11, t7)
-    t20 = fadd(libdevice.fmaf(t2, x_0_C, -t7), fmul(t16, x_0_C))
-    t21 = fadd(libdevice.fmaf(f32(0.3989422917366028), e1_C, -t8), fmul(f32(0.3989422917366028), e1_C_l))
-    t22 = fmul(fadd(t21, fmul(f32(-1.1335170135851058e-08), e1_C)), x_0_C)
-    t23 = fadd(libdevice.fmaf(t9, x_1_C, -t10), fmul(fadd(libdevice.fmaf(t8, x_0_C, -t9), t22), x_1_C))
-    t24 = fmul(g_C, fadd(fadd(fadd(fsub(t7, fsub(t11, t19)), fsub(t10, t19)), t20), t23))
-    t25 = fadd(libdevice.fmaf(g_C, t11, -t12), t24) if t6 else f32(0.0)
-    t26 = fadd(fadd(fadd(fsub(t5, fsub(t14, t15)), fsub(t13, t15)), t18), t25)
-    return fadd(t14, t26) if fsub(t26, t26) == f32(0.0) else t14
+    t2 = fmul(g_C, f32(0.5))
+    t3 = fmul(t2, x_1_C)
+    t4 = fmul(f32(0.7071067690849304), x_1_C)
+    t5 = -t4
+    t6 = f32(0.0) <= t5
+    t7 = libdevice.erfcxf(libdevice.fabsf(t4))
+    t8 = fmul(t4, t4)
+    t9 = -t8
+    t10 = -fmul(t8, f32(0.5)) if t6 else t9
+    t11 = expf(t10)
+    t12 = -fmul(t7, t11)
+    t13 = fadd(f32(2.0), t12)
+    t14 = t7 if t6 else t13
+    t15 = fmul(t3, t14)
+    t16 = t11 if t6 else f32(1.0)
+    t17 = fmul(t15, t16)
+    t18 = fmul(t17, t16)
+    t19 = t18 if t1 else f32(0.0)
+    t20 = i_2 == f32(1.0)
+    t21 = fmul(t2, x_0_C)
+    t22 = fmul(t21, t14)
+    t23 = fmul(t22, t16)
+    t24 = fmul(t23, t16)
+    t25 = fmul(f32(0.3989422917366028), g_C)
+    t26 = fmul(t25, x_0_C)
+    t27 = fmul(t26, x_1_C)
+    t28 = fmul(x_1_C, f32(0.5))
+    t29 = -fmul(t28, x_1_C)
+    t30 = fmul(t29, f32(0.5))
+    t31 = expf(t30)
+    t32 = fmul(t27, t31)
+    t33 = fmul(t32, t31)
+    t34 = fadd(t24, t33)
+    t35 = t34 if t20 else f32(0.0)
+    t36 = fadd(t19, t35)
+    t37 = fsub(t36, t19)
+    t38 = expf_low(t10)
+    t39 = libdevice.fmaf(t4, t4, t9)
+    t40 = fadd(t38, fmul(t39, -fmul(t11, f32(0.5)))) if t6 else f32(0.0)
+    t41 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x_1_C, t5), fmul(f32(1.2101617485882343e-08), x_1_C))
+    t42 = fadd(libdevice.fmaf(t7, t11, t12), fmul(t7, fadd(t38, fmul(t39, -t11))))
+    t43 = fsub(t13, f32(2.0))
+    t44 = t42 if t6 else fadd(fadd(fsub(f32(2.0), fsub(t13, t43)), fsub(t12, t43)), -t42)
+    t45 = fadd(t44, fmul(t41, fmul(f32(-1.1283791670955126), t11)))
+    t46 = fmul(t41, f32(-1.1283791670955126)) if t6 else t45
+    t47 = fadd(fadd(libdevice.fmaf(t3, t14, -t15), fmul(t3, t46)), fmul(libdevice.fmaf(t2, x_1_C, -t3), t14))
+    t48 = fmul(fadd(fadd(libdevice.fmaf(t15, t16, -t17), fmul(t15, t40)), fmul(t47, t16)), t16)
+    t49 = fadd(fadd(libdevice.fmaf(t17, t16, -t18), fmul(t17, t40)), t48) if t1 else f32(0.0)
+    t50 = fsub(t34, t24)
+    t51 = fadd(libdevice.fmaf(t21, t14, -t22), fmul(t21, t46))
+    t52 = fmul(fadd(t51, fmul(libdevice.fmaf(t2, x_0_C, -t21), t14)), t16)
+    t53 = fmul(fadd(fadd(libdevice.fmaf(t22, t16, -t23), fmul(t22, t40)), t52), t16)
+    t54 = fadd(fadd(libdevice.fmaf(t23, t16, -t24), fmul(t23, t40)), t53)
+    t55 = fadd(expf_low(t30), fmul(-libdevice.fmaf(t28, x_1_C, t29), fmul(t31, f32(0.5))))
+    t56 = fadd(libdevice.fmaf(f32(0.3989422917366028), g_C, -t25), fmul(f32(-1.1335170135851058e-08), g_C))
+    t57 = fmul(fadd(libdevice.fmaf(t25, x_0_C, -t26), fmul(t56, x_0_C)), x_1_C)
+    t58 = fmul(fadd(libdevice.fmaf(t26, x_1_C, -t27), t57), t31)
+    t59 = fmul(fadd(fadd(libdevice.fmaf(t27, t31, -t32), fmul(t27, t55)), t58), t31)
+    t60 = fadd(fadd(libdevice.fmaf(t32, t31, -t33), fmul(t32, t55)), t59)
+    t61 = fadd(fadd(fadd(fsub(t24, fsub(t34, t50)), fsub(t33, t50)), t54), t60) if t20 else f32(0.0)
+    t62 = fadd(fadd(fadd(fsub(t19, fsub(t36, t37)), fsub(t35, t37)), t49), t61)
+    return fadd(t36, t62) if fsub(t62, t62) == f32(0.0) else t36
 
 
 # e0[C] = erfc(-sqrt(2)*x[1, C]/2)
@@ -383,21 +387,11 @@ def vjp_f32_warp(g, x, dx_, rows, n, inner):
     at_2 = u32(at + row // inner * (u32(1) * n * inner))
     i = lane
     while i < n:
-        x_1_i = load(x, u32(at_2 + (u32(1) * n + i) * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(x_1_i)
-        e1_i, e1_l_i = vjp_f32_e1_core(x_1_i)
         g_i = load(g, u32(at + i * inner))
         x_0_i = load(x, u32(at_2 + (u32(0) * n + i) * inner))
-        store(
-            dx_,
-            u32(at_2 + (u32(0) * n + i) * inner),
-            vjp_f32_dx_core(f32(0), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i, x_1_i),
-        )
-        store(
-            dx_,
-            u32(at_2 + (u32(1) * n + i) * inner),
-            vjp_f32_dx_core(f32(1), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i, x_1_i),
-        )
+        x_1_i = load(x, u32(at_2 + (u32(1) * n + i) * inner))
+        store(dx_, u32(at_2 + (u32(0) * n + i) * inner), vjp_f32_dx_core(f32(0), g_i, x_0_i, x_1_i))
+        store(dx_, u32(at_2 + (u32(1) * n + i) * inner), vjp_f32_dx_core(f32(1), g_i, x_0_i, x_1_i))
         i = u32(i + warp_width)
 
 
@@ -411,26 +405,18 @@ def vjp_f32_warp_wide(g, x, dx_, rows, n, inner):
     at_2 = u32(at + row // inner * (u32(1) * n * inner))
     i = u32(lane * u32(4))
     while i < n:
-        x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i) * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(x_1_i)
-        e1_i, e1_l_i = vjp_f32_e1_core(x_1_i)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         x_0_i, x_0_i_1, x_0_i_2, x_0_i_3 = load4(x, u32(at_2 + (u32(0) * n + i) * inner))
+        x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i) * inner))
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(x_1_i_1)
-        e1_i_1, e1_l_i_1 = vjp_f32_e1_core(x_1_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(x_1_i_2)
-        e1_i_2, e1_l_i_2 = vjp_f32_e1_core(x_1_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(x_1_i_3)
-        e1_i_3, e1_l_i_3 = vjp_f32_e1_core(x_1_i_3)
-        dx__0_0, dx__0_1, dx__0_2, dx__0_3 = vjp_f32_dx_core(f32(0), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(0), e0_i_1, e0_l_i_1, e1_i_1, e1_l_i_1, g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(0), e0_i_2, e0_l_i_2, e1_i_2, e1_l_i_2, g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
-            f32(0), e0_i_3, e0_l_i_3, e1_i_3, e1_l_i_3, g_i_3, x_0_i_3, x_1_i_3
+        dx__0_0, dx__0_1, dx__0_2, dx__0_3 = vjp_f32_dx_core(f32(0), g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(0), g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(0), g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
+            f32(0), g_i_3, x_0_i_3, x_1_i_3
         )
         store4(dx_, u32(at_2 + (u32(0) * n + i) * inner), dx__0_0, dx__0_1, dx__0_2, dx__0_3)
-        dx__1_0, dx__1_1, dx__1_2, dx__1_3 = vjp_f32_dx_core(f32(1), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(1), e0_i_1, e0_l_i_1, e1_i_1, e1_l_i_1, g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(1), e0_i_2, e0_l_i_2, e1_i_2, e1_l_i_2, g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
-            f32(1), e0_i_3, e0_l_i_3, e1_i_3, e1_l_i_3, g_i_3, x_0_i_3, x_1_i_3
+        dx__1_0, dx__1_1, dx__1_2, dx__1_3 = vjp_f32_dx_core(f32(1), g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(1), g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(1), g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
+            f32(1), g_i_3, x_0_i_3, x_1_i_3
         )
         store4(dx_, u32(at_2 + (u32(1) * n + i) * inner), dx__1_0, dx__1_1, dx__1_2, dx__1_3)
         i = u32(i + warp_width * u32(4))
@@ -446,21 +432,11 @@ def vjp_f32_block(g, x, dx_, rows, n, inner):
     at_2 = u32(at + row // inner * (u32(1) * n * inner))
     i = lane
     while i < n:
-        x_1_i = load(x, u32(at_2 + (u32(1) * n + i) * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(x_1_i)
-        e1_i, e1_l_i = vjp_f32_e1_core(x_1_i)
         g_i = load(g, u32(at + i * inner))
         x_0_i = load(x, u32(at_2 + (u32(0) * n + i) * inner))
-        store(
-            dx_,
-            u32(at_2 + (u32(0) * n + i) * inner),
-            vjp_f32_dx_core(f32(0), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i, x_1_i),
-        )
-        store(
-            dx_,
-            u32(at_2 + (u32(1) * n + i) * inner),
-            vjp_f32_dx_core(f32(1), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i, x_1_i),
-        )
+        x_1_i = load(x, u32(at_2 + (u32(1) * n + i) * inner))
+        store(dx_, u32(at_2 + (u32(0) * n + i) * inner), vjp_f32_dx_core(f32(0), g_i, x_0_i, x_1_i))
+        store(dx_, u32(at_2 + (u32(1) * n + i) * inner), vjp_f32_dx_core(f32(1), g_i, x_0_i, x_1_i))
         i = u32(i + block_width)
 
 
@@ -474,26 +450,18 @@ def vjp_f32_block_wide(g, x, dx_, rows, n, inner):
     at_2 = u32(at + row // inner * (u32(1) * n * inner))
     i = u32(lane * u32(4))
     while i < n:
-        x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i) * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(x_1_i)
-        e1_i, e1_l_i = vjp_f32_e1_core(x_1_i)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         x_0_i, x_0_i_1, x_0_i_2, x_0_i_3 = load4(x, u32(at_2 + (u32(0) * n + i) * inner))
+        x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i) * inner))
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(x_1_i_1)
-        e1_i_1, e1_l_i_1 = vjp_f32_e1_core(x_1_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(x_1_i_2)
-        e1_i_2, e1_l_i_2 = vjp_f32_e1_core(x_1_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(x_1_i_3)
-        e1_i_3, e1_l_i_3 = vjp_f32_e1_core(x_1_i_3)
-        dx__0_0, dx__0_1, dx__0_2, dx__0_3 = vjp_f32_dx_core(f32(0), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(0), e0_i_1, e0_l_i_1, e1_i_1, e1_l_i_1, g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(0), e0_i_2, e0_l_i_2, e1_i_2, e1_l_i_2, g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
-            f32(0), e0_i_3, e0_l_i_3, e1_i_3, e1_l_i_3, g_i_3, x_0_i_3, x_1_i_3
+        dx__0_0, dx__0_1, dx__0_2, dx__0_3 = vjp_f32_dx_core(f32(0), g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(0), g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(0), g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
+            f32(0), g_i_3, x_0_i_3, x_1_i_3
         )
         store4(dx_, u32(at_2 + (u32(0) * n + i) * inner), dx__0_0, dx__0_1, dx__0_2, dx__0_3)
-        dx__1_0, dx__1_1, dx__1_2, dx__1_3 = vjp_f32_dx_core(f32(1), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(1), e0_i_1, e0_l_i_1, e1_i_1, e1_l_i_1, g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(1), e0_i_2, e0_l_i_2, e1_i_2, e1_l_i_2, g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
-            f32(1), e0_i_3, e0_l_i_3, e1_i_3, e1_l_i_3, g_i_3, x_0_i_3, x_1_i_3
+        dx__1_0, dx__1_1, dx__1_2, dx__1_3 = vjp_f32_dx_core(f32(1), g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(1), g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(1), g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
+            f32(1), g_i_3, x_0_i_3, x_1_i_3
         )
         store4(dx_, u32(at_2 + (u32(1) * n + i) * inner), dx__1_0, dx__1_1, dx__1_2, dx__1_3)
         i = u32(i + block_width * u32(4))

@@ -36,16 +36,20 @@ from ..elementary import (exp, exp_low)
 # out[C] = sigmoid(x[1, C])*x[0, C]
 @core
 def value_f32_out_core(x_0_C, x_1_C):
-    t1 = near_expf(-libdevice.fabsf(x_1_C))
-    t2 = f32(1.0) if f32(0.0) <= x_1_C else t1
-    t3 = fadd(f32(1.0), t1)
+    t1 = near_expf(-fmul(libdevice.fabsf(x_1_C), f32(0.5)))
+    t2 = fmul(t1, t1)
+    t3 = fadd(f32(1.0), t2)
     t4 = inverse(t3)
-    t5 = fmul(t2, t4)
-    t6 = fmul(x_0_C, t5)
-    t7 = fsub(t3, f32(1.0))
-    t8 = fsub(libdevice.fmaf(-t5, t3, t2), fmul(t5, fadd(fsub(f32(1.0), fsub(t3, t7)), fsub(t1, t7))))
-    t9 = fadd(libdevice.fmaf(x_0_C, t5, -t6), fmul(x_0_C, fmul(t8, t4)))
-    return fadd(t6, t9) if fsub(t9, t9) == f32(0.0) else t6
+    t5 = fmul(x_0_C, t4)
+    t6 = f32(1.0) if f32(0.0) <= x_1_C else t1
+    t7 = fmul(t5, t6)
+    t8 = fmul(t7, t6)
+    t9 = fsub(t3, f32(1.0))
+    t10 = fmul(t4, fadd(fadd(fsub(f32(1.0), fsub(t3, t9)), fsub(t2, t9)), libdevice.fmaf(t1, t1, -t2)))
+    t11 = fmul(x_0_C, fmul(fsub(libdevice.fmaf(-t4, t3, f32(1.0)), t10), t4))
+    t12 = fmul(fadd(libdevice.fmaf(t5, t6, -t7), fmul(fadd(libdevice.fmaf(x_0_C, t4, -t5), t11), t6)), t6)
+    t13 = fadd(libdevice.fmaf(t7, t6, -t8), t12)
+    return fadd(t8, t13) if fsub(t13, t13) == f32(0.0) else t8
 
 
 # out[C] = sigmoid(x[1, C])*x[0, C]
@@ -66,66 +70,54 @@ def value_f64_out_core(x_0_C, x_1_C):
     return dadd(t7, t12) if dadd(t12, -t12) == 0.0 else t7
 
 
-# e0[C] = sigmoid(x[1, C])
+# dx[2, C] = (sigmoid(x[1, C])*g[C] if Eq(2, 0) else 0) + (sigmoid(-x[1, C])*sigmoid(x[1, C])*g[C]*x[0, C] if
+#     Eq(2, 1) else 0)
 @core
-def vjp_f32_e0_core(x_1_C):
-    t1 = f32(0.0) <= x_1_C
-    t2 = -libdevice.fabsf(x_1_C)
-    t3 = expf(t2)
-    t4 = f32(1.0) if t1 else t3
-    t5 = fadd(f32(1.0), t3)
-    t6 = inverse(t5)
-    t7 = fmul(t4, t6)
-    t8 = expf_low(t2)
-    t9 = fsub(t5, f32(1.0))
-    t10 = fmul(t7, fadd(fadd(fsub(f32(1.0), fsub(t5, t9)), fsub(t3, t9)), t8))
-    t11 = fmul(fsub(fadd(libdevice.fmaf(-t7, t5, t4), f32(0.0) if t1 else t8), t10), t6)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t7, t11)
-    t14 = t13 if t12 else t7
-    t15 = (fsub(t11, fsub(t13, t7)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
-
-
-# e1[C] = sigmoid(-x[1, C])
-@core
-def vjp_f32_e1_core(x_1_C):
-    t1 = f32(0.0) <= -x_1_C
-    t2 = -libdevice.fabsf(x_1_C)
-    t3 = expf(t2)
-    t4 = f32(1.0) if t1 else t3
-    t5 = fadd(f32(1.0), t3)
-    t6 = inverse(t5)
-    t7 = fmul(t4, t6)
-    t8 = expf_low(t2)
-    t9 = fsub(t5, f32(1.0))
-    t10 = fmul(t7, fadd(fadd(fsub(f32(1.0), fsub(t5, t9)), fsub(t3, t9)), t8))
-    t11 = fmul(fsub(fadd(libdevice.fmaf(-t7, t5, t4), f32(0.0) if t1 else t8), t10), t6)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t7, t11)
-    t14 = t13 if t12 else t7
-    t15 = (fsub(t11, fsub(t13, t7)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
-
-
-# dx[2, C] = (e0[C]*g[C] if Eq(2, 0) else 0) + (e0[C]*e1[C]*g[C]*x[0, C] if Eq(2, 1) else 0)
-@core
-def vjp_f32_dx_core(i_2, e0_C, e0_C_l, e1_C, e1_C_l, g_C, x_0_C):
+def vjp_f32_dx_core(i_2, g_C, x_0_C, x_1_C):
     t1 = i_2 == f32(0.0)
-    t2 = fmul(e0_C, g_C)
-    t3 = t2 if t1 else f32(0.0)
-    t4 = i_2 == f32(1.0)
-    t5 = fmul(e0_C, e1_C)
-    t6 = fmul(t5, g_C)
-    t7 = fmul(t6, x_0_C)
-    t8 = t7 if t4 else f32(0.0)
-    t9 = fadd(t3, t8)
-    t10 = fsub(t9, t3)
-    t11 = fadd(libdevice.fmaf(e0_C, g_C, -t2), fmul(e0_C_l, g_C)) if t1 else f32(0.0)
-    t12 = fmul(fadd(fadd(libdevice.fmaf(e0_C, e1_C, -t5), fmul(e0_C, e1_C_l)), fmul(e0_C_l, e1_C)), g_C)
-    t13 = fadd(libdevice.fmaf(t6, x_0_C, -t7), fmul(fadd(libdevice.fmaf(t5, g_C, -t6), t12), x_0_C))
-    t14 = fadd(fadd(fadd(fsub(t3, fsub(t9, t10)), fsub(t8, t10)), t11), t13 if t4 else f32(0.0))
-    return fadd(t9, t14) if fsub(t14, t14) == f32(0.0) else t9
+    t2 = -fmul(libdevice.fabsf(x_1_C), f32(0.5))
+    t3 = expf(t2)
+    t4 = fmul(t3, t3)
+    t5 = fadd(f32(1.0), t4)
+    t6 = inverse(t5)
+    t7 = fmul(g_C, t6)
+    t8 = f32(0.0) <= x_1_C
+    t9 = f32(1.0) if t8 else t3
+    t10 = fmul(t7, t9)
+    t11 = fmul(t10, t9)
+    t12 = t11 if t1 else f32(0.0)
+    t13 = i_2 == f32(1.0)
+    t14 = fmul(g_C, x_0_C)
+    t15 = fmul(t14, t6)
+    t16 = fmul(t15, t6)
+    t17 = f32(0.0) <= -x_1_C
+    t18 = f32(1.0) if t17 else t3
+    t19 = fmul(t16, t18)
+    t20 = fmul(t19, t18)
+    t21 = fmul(t20, t9)
+    t22 = fmul(t21, t9)
+    t23 = t22 if t13 else f32(0.0)
+    t24 = fadd(t12, t23)
+    t25 = fsub(t24, t12)
+    t26 = expf_low(t2)
+    t27 = f32(0.0) if t8 else t26
+    t28 = fsub(t5, f32(1.0))
+    t29 = fadd(fadd(libdevice.fmaf(t3, t3, -t4), fmul(t3, t26)), fmul(t26, t3))
+    t30 = fmul(t6, fadd(fadd(fsub(f32(1.0), fsub(t5, t28)), fsub(t4, t28)), t29))
+    t31 = fmul(fsub(libdevice.fmaf(-t6, t5, f32(1.0)), t30), t6)
+    t32 = fmul(fadd(libdevice.fmaf(g_C, t6, -t7), fmul(g_C, t31)), t9)
+    t33 = fmul(fadd(fadd(libdevice.fmaf(t7, t9, -t10), fmul(t7, t27)), t32), t9)
+    t34 = fadd(fadd(libdevice.fmaf(t10, t9, -t11), fmul(t10, t27)), t33) if t1 else f32(0.0)
+    t35 = f32(0.0) if t17 else t26
+    t36 = fadd(libdevice.fmaf(t14, t6, -t15), fmul(t14, t31))
+    t37 = fmul(fadd(t36, fmul(libdevice.fmaf(g_C, x_0_C, -t14), t6)), t6)
+    t38 = fmul(fadd(fadd(libdevice.fmaf(t15, t6, -t16), fmul(t15, t31)), t37), t18)
+    t39 = fmul(fadd(fadd(libdevice.fmaf(t16, t18, -t19), fmul(t16, t35)), t38), t18)
+    t40 = fmul(fadd(fadd(libdevice.fmaf(t19, t18, -t20), fmul(t19, t35)), t39), t9)
+    t41 = fmul(fadd(fadd(libdevice.fmaf(t20, t9, -t21), fmul(t20, t27)), t40), t9)
+    t42 = fadd(fadd(libdevice.fmaf(t21, t9, -t22), fmul(t21, t27)), t41) if t13 else f32(0.0)
+    t43 = fadd(fadd(fadd(fsub(t12, fsub(t24, t25)), fsub(t23, t25)), t34), t42)
+    return fadd(t24, t43) if fsub(t43, t43) == f32(0.0) else t24
 
 
 # e0[C] = sigmoid(x[1, C])
@@ -342,17 +334,11 @@ def vjp_f32_warp(g, x, dx_, rows, n, inner):
     at_2 = u32(at + row // inner * (u32(1) * n * inner))
     i = lane
     while i < n:
-        x_1_i = load(x, u32(at_2 + (u32(1) * n + i) * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(x_1_i)
-        e1_i, e1_l_i = vjp_f32_e1_core(x_1_i)
         g_i = load(g, u32(at + i * inner))
         x_0_i = load(x, u32(at_2 + (u32(0) * n + i) * inner))
-        store(
-            dx_, u32(at_2 + (u32(0) * n + i) * inner), vjp_f32_dx_core(f32(0), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i)
-        )
-        store(
-            dx_, u32(at_2 + (u32(1) * n + i) * inner), vjp_f32_dx_core(f32(1), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i)
-        )
+        x_1_i = load(x, u32(at_2 + (u32(1) * n + i) * inner))
+        store(dx_, u32(at_2 + (u32(0) * n + i) * inner), vjp_f32_dx_core(f32(0), g_i, x_0_i, x_1_i))
+        store(dx_, u32(at_2 + (u32(1) * n + i) * inner), vjp_f32_dx_core(f32(1), g_i, x_0_i, x_1_i))
         i = u32(i + warp_width)
 
 
@@ -366,26 +352,18 @@ def vjp_f32_warp_wide(g, x, dx_, rows, n, inner):
     at_2 = u32(at + row // inner * (u32(1) * n * inner))
     i = u32(lane * u32(4))
     while i < n:
-        x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i) * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(x_1_i)
-        e1_i, e1_l_i = vjp_f32_e1_core(x_1_i)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         x_0_i, x_0_i_1, x_0_i_2, x_0_i_3 = load4(x, u32(at_2 + (u32(0) * n + i) * inner))
+        x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i) * inner))
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(x_1_i_1)
-        e1_i_1, e1_l_i_1 = vjp_f32_e1_core(x_1_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(x_1_i_2)
-        e1_i_2, e1_l_i_2 = vjp_f32_e1_core(x_1_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(x_1_i_3)
-        e1_i_3, e1_l_i_3 = vjp_f32_e1_core(x_1_i_3)
-        dx__0_0, dx__0_1, dx__0_2, dx__0_3 = vjp_f32_dx_core(f32(0), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i), vjp_f32_dx_core(f32(0), e0_i_1, e0_l_i_1, e1_i_1, e1_l_i_1, g_i_1, x_0_i_1), vjp_f32_dx_core(f32(0), e0_i_2, e0_l_i_2, e1_i_2, e1_l_i_2, g_i_2, x_0_i_2), vjp_f32_dx_core(
-            f32(0), e0_i_3, e0_l_i_3, e1_i_3, e1_l_i_3, g_i_3, x_0_i_3
+        dx__0_0, dx__0_1, dx__0_2, dx__0_3 = vjp_f32_dx_core(f32(0), g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(0), g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(0), g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
+            f32(0), g_i_3, x_0_i_3, x_1_i_3
         )
         store4(dx_, u32(at_2 + (u32(0) * n + i) * inner), dx__0_0, dx__0_1, dx__0_2, dx__0_3)
-        dx__1_0, dx__1_1, dx__1_2, dx__1_3 = vjp_f32_dx_core(f32(1), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i), vjp_f32_dx_core(f32(1), e0_i_1, e0_l_i_1, e1_i_1, e1_l_i_1, g_i_1, x_0_i_1), vjp_f32_dx_core(f32(1), e0_i_2, e0_l_i_2, e1_i_2, e1_l_i_2, g_i_2, x_0_i_2), vjp_f32_dx_core(
-            f32(1), e0_i_3, e0_l_i_3, e1_i_3, e1_l_i_3, g_i_3, x_0_i_3
+        dx__1_0, dx__1_1, dx__1_2, dx__1_3 = vjp_f32_dx_core(f32(1), g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(1), g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(1), g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
+            f32(1), g_i_3, x_0_i_3, x_1_i_3
         )
         store4(dx_, u32(at_2 + (u32(1) * n + i) * inner), dx__1_0, dx__1_1, dx__1_2, dx__1_3)
         i = u32(i + warp_width * u32(4))
@@ -401,17 +379,11 @@ def vjp_f32_block(g, x, dx_, rows, n, inner):
     at_2 = u32(at + row // inner * (u32(1) * n * inner))
     i = lane
     while i < n:
-        x_1_i = load(x, u32(at_2 + (u32(1) * n + i) * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(x_1_i)
-        e1_i, e1_l_i = vjp_f32_e1_core(x_1_i)
         g_i = load(g, u32(at + i * inner))
         x_0_i = load(x, u32(at_2 + (u32(0) * n + i) * inner))
-        store(
-            dx_, u32(at_2 + (u32(0) * n + i) * inner), vjp_f32_dx_core(f32(0), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i)
-        )
-        store(
-            dx_, u32(at_2 + (u32(1) * n + i) * inner), vjp_f32_dx_core(f32(1), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i)
-        )
+        x_1_i = load(x, u32(at_2 + (u32(1) * n + i) * inner))
+        store(dx_, u32(at_2 + (u32(0) * n + i) * inner), vjp_f32_dx_core(f32(0), g_i, x_0_i, x_1_i))
+        store(dx_, u32(at_2 + (u32(1) * n + i) * inner), vjp_f32_dx_core(f32(1), g_i, x_0_i, x_1_i))
         i = u32(i + block_width)
 
 
@@ -425,26 +397,18 @@ def vjp_f32_block_wide(g, x, dx_, rows, n, inner):
     at_2 = u32(at + row // inner * (u32(1) * n * inner))
     i = u32(lane * u32(4))
     while i < n:
-        x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i) * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(x_1_i)
-        e1_i, e1_l_i = vjp_f32_e1_core(x_1_i)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
         x_0_i, x_0_i_1, x_0_i_2, x_0_i_3 = load4(x, u32(at_2 + (u32(0) * n + i) * inner))
+        x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i) * inner))
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(x_1_i_1)
-        e1_i_1, e1_l_i_1 = vjp_f32_e1_core(x_1_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(x_1_i_2)
-        e1_i_2, e1_l_i_2 = vjp_f32_e1_core(x_1_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(x_1_i_3)
-        e1_i_3, e1_l_i_3 = vjp_f32_e1_core(x_1_i_3)
-        dx__0_0, dx__0_1, dx__0_2, dx__0_3 = vjp_f32_dx_core(f32(0), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i), vjp_f32_dx_core(f32(0), e0_i_1, e0_l_i_1, e1_i_1, e1_l_i_1, g_i_1, x_0_i_1), vjp_f32_dx_core(f32(0), e0_i_2, e0_l_i_2, e1_i_2, e1_l_i_2, g_i_2, x_0_i_2), vjp_f32_dx_core(
-            f32(0), e0_i_3, e0_l_i_3, e1_i_3, e1_l_i_3, g_i_3, x_0_i_3
+        dx__0_0, dx__0_1, dx__0_2, dx__0_3 = vjp_f32_dx_core(f32(0), g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(0), g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(0), g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
+            f32(0), g_i_3, x_0_i_3, x_1_i_3
         )
         store4(dx_, u32(at_2 + (u32(0) * n + i) * inner), dx__0_0, dx__0_1, dx__0_2, dx__0_3)
-        dx__1_0, dx__1_1, dx__1_2, dx__1_3 = vjp_f32_dx_core(f32(1), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i), vjp_f32_dx_core(f32(1), e0_i_1, e0_l_i_1, e1_i_1, e1_l_i_1, g_i_1, x_0_i_1), vjp_f32_dx_core(f32(1), e0_i_2, e0_l_i_2, e1_i_2, e1_l_i_2, g_i_2, x_0_i_2), vjp_f32_dx_core(
-            f32(1), e0_i_3, e0_l_i_3, e1_i_3, e1_l_i_3, g_i_3, x_0_i_3
+        dx__1_0, dx__1_1, dx__1_2, dx__1_3 = vjp_f32_dx_core(f32(1), g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(1), g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(1), g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
+            f32(1), g_i_3, x_0_i_3, x_1_i_3
         )
         store4(dx_, u32(at_2 + (u32(1) * n + i) * inner), dx__1_0, dx__1_1, dx__1_2, dx__1_3)
         i = u32(i + block_width * u32(4))

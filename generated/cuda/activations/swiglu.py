@@ -37,17 +37,20 @@ from ..elementary import (exp, exp_low)
 @core
 def value_f32_out_core(x_0_C, x_1_C):
     t1 = fmul(x_0_C, x_1_C)
-    t2 = near_expf(-libdevice.fabsf(x_0_C))
-    t3 = f32(1.0) if f32(0.0) <= x_0_C else t2
-    t4 = fadd(f32(1.0), t2)
+    t2 = near_expf(-fmul(libdevice.fabsf(x_0_C), f32(0.5)))
+    t3 = fmul(t2, t2)
+    t4 = fadd(f32(1.0), t3)
     t5 = inverse(t4)
-    t6 = fmul(t3, t5)
-    t7 = fmul(t1, t6)
-    t8 = fsub(t4, f32(1.0))
-    t9 = fsub(libdevice.fmaf(-t6, t4, t3), fmul(t6, fadd(fsub(f32(1.0), fsub(t4, t8)), fsub(t2, t8))))
-    t10 = fadd(libdevice.fmaf(t1, t6, -t7), fmul(t1, fmul(t9, t5)))
-    t11 = fadd(t10, fmul(libdevice.fmaf(x_0_C, x_1_C, -t1), t6))
-    return fadd(t7, t11) if fsub(t11, t11) == f32(0.0) else t7
+    t6 = fmul(t1, t5)
+    t7 = f32(1.0) if f32(0.0) <= x_0_C else t2
+    t8 = fmul(t6, t7)
+    t9 = fmul(t8, t7)
+    t10 = fsub(t4, f32(1.0))
+    t11 = fmul(t5, fadd(fadd(fsub(f32(1.0), fsub(t4, t10)), fsub(t3, t10)), libdevice.fmaf(t2, t2, -t3)))
+    t12 = fadd(libdevice.fmaf(t1, t5, -t6), fmul(t1, fmul(fsub(libdevice.fmaf(-t5, t4, f32(1.0)), t11), t5)))
+    t13 = fadd(libdevice.fmaf(t6, t7, -t8), fmul(fadd(t12, fmul(libdevice.fmaf(x_0_C, x_1_C, -t1), t5)), t7))
+    t14 = fadd(libdevice.fmaf(t8, t7, -t9), fmul(t13, t7))
+    return fadd(t9, t14) if fsub(t14, t14) == f32(0.0) else t9
 
 
 # out[C] = sigmoid(x[0, C])*x[0, C]*x[1, C]
@@ -69,76 +72,60 @@ def value_f64_out_core(x_0_C, x_1_C):
     return dadd(t8, t13) if dadd(t13, -t13) == 0.0 else t8
 
 
-# e0[C] = sigmoid(x[0, C])
+# dx[2, C] = ((sigmoid(-x[0, C])*x[0, C] + 1)*sigmoid(x[0, C])*g[C]*x[1, C] if Eq(2, 0) else 0) + (sigmoid(x[0,
+#     C])*g[C]*x[0, C] if Eq(2, 1) else 0)
 @core
-def vjp_f32_e0_core(x_0_C):
-    t1 = f32(0.0) <= x_0_C
-    t2 = -libdevice.fabsf(x_0_C)
-    t3 = expf(t2)
-    t4 = f32(1.0) if t1 else t3
-    t5 = fadd(f32(1.0), t3)
-    t6 = inverse(t5)
-    t7 = fmul(t4, t6)
-    t8 = expf_low(t2)
-    t9 = fsub(t5, f32(1.0))
-    t10 = fmul(t7, fadd(fadd(fsub(f32(1.0), fsub(t5, t9)), fsub(t3, t9)), t8))
-    t11 = fmul(fsub(fadd(libdevice.fmaf(-t7, t5, t4), f32(0.0) if t1 else t8), t10), t6)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t7, t11)
-    t14 = t13 if t12 else t7
-    t15 = (fsub(t11, fsub(t13, t7)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
-
-
-# e1[C] = sigmoid(-x[0, C])
-@core
-def vjp_f32_e1_core(x_0_C):
-    t1 = f32(0.0) <= -x_0_C
-    t2 = -libdevice.fabsf(x_0_C)
-    t3 = expf(t2)
-    t4 = f32(1.0) if t1 else t3
-    t5 = fadd(f32(1.0), t3)
-    t6 = inverse(t5)
-    t7 = fmul(t4, t6)
-    t8 = expf_low(t2)
-    t9 = fsub(t5, f32(1.0))
-    t10 = fmul(t7, fadd(fadd(fsub(f32(1.0), fsub(t5, t9)), fsub(t3, t9)), t8))
-    t11 = fmul(fsub(fadd(libdevice.fmaf(-t7, t5, t4), f32(0.0) if t1 else t8), t10), t6)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t7, t11)
-    t14 = t13 if t12 else t7
-    t15 = (fsub(t11, fsub(t13, t7)) if t12 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
-
-
-# dx[2, C] = ((e0[C]*e1[C]*x[0, C]*x[1, C] + e0[C]*x[1, C])*g[C] if Eq(2, 0) else 0) + (e0[C]*g[C]*x[0, C] if
-#     Eq(2, 1) else 0)
-@core
-def vjp_f32_dx_core(i_2, e0_C, e0_C_l, e1_C, e1_C_l, g_C, x_0_C, x_1_C):
+def vjp_f32_dx_core(i_2, g_C, x_0_C, x_1_C):
     t1 = i_2 == f32(0.0)
-    t2 = fmul(e0_C, x_1_C)
-    t3 = fmul(e0_C, e1_C)
-    t4 = fmul(t3, x_0_C)
-    t5 = fmul(t4, x_1_C)
-    t6 = fadd(t2, t5)
-    t7 = fmul(g_C, t6)
-    t8 = t7 if t1 else f32(0.0)
-    t9 = i_2 == f32(1.0)
-    t10 = fmul(e0_C, g_C)
-    t11 = fmul(t10, x_0_C)
-    t12 = t11 if t9 else f32(0.0)
-    t13 = fadd(t8, t12)
-    t14 = fsub(t13, t8)
-    t15 = fsub(t6, t2)
-    t16 = fadd(libdevice.fmaf(e0_C, x_1_C, -t2), fmul(e0_C_l, x_1_C))
-    t17 = fmul(fadd(fadd(libdevice.fmaf(e0_C, e1_C, -t3), fmul(e0_C, e1_C_l)), fmul(e0_C_l, e1_C)), x_0_C)
-    t18 = fadd(libdevice.fmaf(t4, x_1_C, -t5), fmul(fadd(libdevice.fmaf(t3, x_0_C, -t4), t17), x_1_C))
-    t19 = fmul(g_C, fadd(fadd(fadd(fsub(t2, fsub(t6, t15)), fsub(t5, t15)), t16), t18))
-    t20 = fadd(libdevice.fmaf(g_C, t6, -t7), t19) if t1 else f32(0.0)
-    t21 = fmul(fadd(libdevice.fmaf(e0_C, g_C, -t10), fmul(e0_C_l, g_C)), x_0_C)
-    t22 = fadd(libdevice.fmaf(t10, x_0_C, -t11), t21) if t9 else f32(0.0)
-    t23 = fadd(fadd(fadd(fsub(t8, fsub(t13, t14)), fsub(t12, t14)), t20), t22)
-    return fadd(t13, t23) if fsub(t23, t23) == f32(0.0) else t13
+    t2 = fmul(g_C, x_1_C)
+    t3 = -fmul(libdevice.fabsf(x_0_C), f32(0.5))
+    t4 = expf(t3)
+    t5 = fmul(t4, t4)
+    t6 = fadd(f32(1.0), t5)
+    t7 = inverse(t6)
+    t8 = fmul(x_0_C, t7)
+    t9 = f32(0.0) <= -x_0_C
+    t10 = f32(1.0) if t9 else t4
+    t11 = fmul(t8, t10)
+    t12 = fmul(t11, t10)
+    t13 = fadd(t12, f32(1.0))
+    t14 = fmul(t2, t13)
+    t15 = fmul(t14, t7)
+    t16 = f32(0.0) <= x_0_C
+    t17 = f32(1.0) if t16 else t4
+    t18 = fmul(t15, t17)
+    t19 = fmul(t18, t17)
+    t20 = t19 if t1 else f32(0.0)
+    t21 = i_2 == f32(1.0)
+    t22 = fmul(g_C, x_0_C)
+    t23 = fmul(t22, t7)
+    t24 = fmul(t23, t17)
+    t25 = fmul(t24, t17)
+    t26 = t25 if t21 else f32(0.0)
+    t27 = fadd(t20, t26)
+    t28 = fsub(t27, t20)
+    t29 = expf_low(t3)
+    t30 = f32(0.0) if t16 else t29
+    t31 = fsub(t6, f32(1.0))
+    t32 = fadd(fadd(libdevice.fmaf(t4, t4, -t5), fmul(t4, t29)), fmul(t29, t4))
+    t33 = fmul(t7, fadd(fadd(fsub(f32(1.0), fsub(t6, t31)), fsub(t5, t31)), t32))
+    t34 = fmul(fsub(libdevice.fmaf(-t7, t6, f32(1.0)), t33), t7)
+    t35 = fsub(t13, t12)
+    t36 = f32(0.0) if t9 else t29
+    t37 = fmul(fadd(libdevice.fmaf(x_0_C, t7, -t8), fmul(x_0_C, t34)), t10)
+    t38 = fmul(fadd(fadd(libdevice.fmaf(t8, t10, -t11), fmul(t8, t36)), t37), t10)
+    t39 = fadd(fadd(libdevice.fmaf(t11, t10, -t12), fmul(t11, t36)), t38)
+    t40 = fmul(t2, fadd(fadd(fsub(t12, fsub(t13, t35)), fsub(f32(1.0), t35)), t39))
+    t41 = fmul(fadd(fadd(libdevice.fmaf(t2, t13, -t14), t40), fmul(libdevice.fmaf(g_C, x_1_C, -t2), t13)), t7)
+    t42 = fmul(fadd(fadd(libdevice.fmaf(t14, t7, -t15), fmul(t14, t34)), t41), t17)
+    t43 = fmul(fadd(fadd(libdevice.fmaf(t15, t17, -t18), fmul(t15, t30)), t42), t17)
+    t44 = fadd(fadd(libdevice.fmaf(t18, t17, -t19), fmul(t18, t30)), t43) if t1 else f32(0.0)
+    t45 = fadd(libdevice.fmaf(t22, t7, -t23), fmul(t22, t34))
+    t46 = fmul(fadd(t45, fmul(libdevice.fmaf(g_C, x_0_C, -t22), t7)), t17)
+    t47 = fmul(fadd(fadd(libdevice.fmaf(t23, t17, -t24), fmul(t23, t30)), t46), t17)
+    t48 = fadd(fadd(libdevice.fmaf(t24, t17, -t25), fmul(t24, t30)), t47) if t21 else f32(0.0)
+    t49 = fadd(fadd(fadd(fsub(t20, fsub(t27, t28)), fsub(t26, t28)), t44), t48)
+    return fadd(t27, t49) if fsub(t49, t49) == f32(0.0) else t27
 
 
 # e0[C] = sigmoid(x[0, C])
@@ -365,21 +352,11 @@ def vjp_f32_warp(g, x, dx_, rows, n, inner):
     at_2 = u32(at + row // inner * (u32(1) * n * inner))
     i = lane
     while i < n:
-        x_0_i = load(x, u32(at_2 + (u32(0) * n + i) * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(x_0_i)
-        e1_i, e1_l_i = vjp_f32_e1_core(x_0_i)
         g_i = load(g, u32(at + i * inner))
+        x_0_i = load(x, u32(at_2 + (u32(0) * n + i) * inner))
         x_1_i = load(x, u32(at_2 + (u32(1) * n + i) * inner))
-        store(
-            dx_,
-            u32(at_2 + (u32(0) * n + i) * inner),
-            vjp_f32_dx_core(f32(0), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i, x_1_i),
-        )
-        store(
-            dx_,
-            u32(at_2 + (u32(1) * n + i) * inner),
-            vjp_f32_dx_core(f32(1), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i, x_1_i),
-        )
+        store(dx_, u32(at_2 + (u32(0) * n + i) * inner), vjp_f32_dx_core(f32(0), g_i, x_0_i, x_1_i))
+        store(dx_, u32(at_2 + (u32(1) * n + i) * inner), vjp_f32_dx_core(f32(1), g_i, x_0_i, x_1_i))
         i = u32(i + warp_width)
 
 
@@ -393,26 +370,18 @@ def vjp_f32_warp_wide(g, x, dx_, rows, n, inner):
     at_2 = u32(at + row // inner * (u32(1) * n * inner))
     i = u32(lane * u32(4))
     while i < n:
-        x_0_i, x_0_i_1, x_0_i_2, x_0_i_3 = load4(x, u32(at_2 + (u32(0) * n + i) * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(x_0_i)
-        e1_i, e1_l_i = vjp_f32_e1_core(x_0_i)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_0_i, x_0_i_1, x_0_i_2, x_0_i_3 = load4(x, u32(at_2 + (u32(0) * n + i) * inner))
         x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i) * inner))
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(x_0_i_1)
-        e1_i_1, e1_l_i_1 = vjp_f32_e1_core(x_0_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(x_0_i_2)
-        e1_i_2, e1_l_i_2 = vjp_f32_e1_core(x_0_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(x_0_i_3)
-        e1_i_3, e1_l_i_3 = vjp_f32_e1_core(x_0_i_3)
-        dx__0_0, dx__0_1, dx__0_2, dx__0_3 = vjp_f32_dx_core(f32(0), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(0), e0_i_1, e0_l_i_1, e1_i_1, e1_l_i_1, g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(0), e0_i_2, e0_l_i_2, e1_i_2, e1_l_i_2, g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
-            f32(0), e0_i_3, e0_l_i_3, e1_i_3, e1_l_i_3, g_i_3, x_0_i_3, x_1_i_3
+        dx__0_0, dx__0_1, dx__0_2, dx__0_3 = vjp_f32_dx_core(f32(0), g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(0), g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(0), g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
+            f32(0), g_i_3, x_0_i_3, x_1_i_3
         )
         store4(dx_, u32(at_2 + (u32(0) * n + i) * inner), dx__0_0, dx__0_1, dx__0_2, dx__0_3)
-        dx__1_0, dx__1_1, dx__1_2, dx__1_3 = vjp_f32_dx_core(f32(1), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(1), e0_i_1, e0_l_i_1, e1_i_1, e1_l_i_1, g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(1), e0_i_2, e0_l_i_2, e1_i_2, e1_l_i_2, g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
-            f32(1), e0_i_3, e0_l_i_3, e1_i_3, e1_l_i_3, g_i_3, x_0_i_3, x_1_i_3
+        dx__1_0, dx__1_1, dx__1_2, dx__1_3 = vjp_f32_dx_core(f32(1), g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(1), g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(1), g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
+            f32(1), g_i_3, x_0_i_3, x_1_i_3
         )
         store4(dx_, u32(at_2 + (u32(1) * n + i) * inner), dx__1_0, dx__1_1, dx__1_2, dx__1_3)
         i = u32(i + warp_width * u32(4))
@@ -428,21 +397,11 @@ def vjp_f32_block(g, x, dx_, rows, n, inner):
     at_2 = u32(at + row // inner * (u32(1) * n * inner))
     i = lane
     while i < n:
-        x_0_i = load(x, u32(at_2 + (u32(0) * n + i) * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(x_0_i)
-        e1_i, e1_l_i = vjp_f32_e1_core(x_0_i)
         g_i = load(g, u32(at + i * inner))
+        x_0_i = load(x, u32(at_2 + (u32(0) * n + i) * inner))
         x_1_i = load(x, u32(at_2 + (u32(1) * n + i) * inner))
-        store(
-            dx_,
-            u32(at_2 + (u32(0) * n + i) * inner),
-            vjp_f32_dx_core(f32(0), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i, x_1_i),
-        )
-        store(
-            dx_,
-            u32(at_2 + (u32(1) * n + i) * inner),
-            vjp_f32_dx_core(f32(1), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i, x_1_i),
-        )
+        store(dx_, u32(at_2 + (u32(0) * n + i) * inner), vjp_f32_dx_core(f32(0), g_i, x_0_i, x_1_i))
+        store(dx_, u32(at_2 + (u32(1) * n + i) * inner), vjp_f32_dx_core(f32(1), g_i, x_0_i, x_1_i))
         i = u32(i + block_width)
 
 
@@ -456,26 +415,18 @@ def vjp_f32_block_wide(g, x, dx_, rows, n, inner):
     at_2 = u32(at + row // inner * (u32(1) * n * inner))
     i = u32(lane * u32(4))
     while i < n:
-        x_0_i, x_0_i_1, x_0_i_2, x_0_i_3 = load4(x, u32(at_2 + (u32(0) * n + i) * inner))
-        e0_i, e0_l_i = vjp_f32_e0_core(x_0_i)
-        e1_i, e1_l_i = vjp_f32_e1_core(x_0_i)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        x_0_i, x_0_i_1, x_0_i_2, x_0_i_3 = load4(x, u32(at_2 + (u32(0) * n + i) * inner))
         x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i) * inner))
         i_1 = u32(i + u32(1))
-        e0_i_1, e0_l_i_1 = vjp_f32_e0_core(x_0_i_1)
-        e1_i_1, e1_l_i_1 = vjp_f32_e1_core(x_0_i_1)
         i_2 = u32(i + u32(2))
-        e0_i_2, e0_l_i_2 = vjp_f32_e0_core(x_0_i_2)
-        e1_i_2, e1_l_i_2 = vjp_f32_e1_core(x_0_i_2)
         i_3 = u32(i + u32(3))
-        e0_i_3, e0_l_i_3 = vjp_f32_e0_core(x_0_i_3)
-        e1_i_3, e1_l_i_3 = vjp_f32_e1_core(x_0_i_3)
-        dx__0_0, dx__0_1, dx__0_2, dx__0_3 = vjp_f32_dx_core(f32(0), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(0), e0_i_1, e0_l_i_1, e1_i_1, e1_l_i_1, g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(0), e0_i_2, e0_l_i_2, e1_i_2, e1_l_i_2, g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
-            f32(0), e0_i_3, e0_l_i_3, e1_i_3, e1_l_i_3, g_i_3, x_0_i_3, x_1_i_3
+        dx__0_0, dx__0_1, dx__0_2, dx__0_3 = vjp_f32_dx_core(f32(0), g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(0), g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(0), g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
+            f32(0), g_i_3, x_0_i_3, x_1_i_3
         )
         store4(dx_, u32(at_2 + (u32(0) * n + i) * inner), dx__0_0, dx__0_1, dx__0_2, dx__0_3)
-        dx__1_0, dx__1_1, dx__1_2, dx__1_3 = vjp_f32_dx_core(f32(1), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(1), e0_i_1, e0_l_i_1, e1_i_1, e1_l_i_1, g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(1), e0_i_2, e0_l_i_2, e1_i_2, e1_l_i_2, g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
-            f32(1), e0_i_3, e0_l_i_3, e1_i_3, e1_l_i_3, g_i_3, x_0_i_3, x_1_i_3
+        dx__1_0, dx__1_1, dx__1_2, dx__1_3 = vjp_f32_dx_core(f32(1), g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(1), g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(1), g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
+            f32(1), g_i_3, x_0_i_3, x_1_i_3
         )
         store4(dx_, u32(at_2 + (u32(1) * n + i) * inner), dx__1_0, dx__1_1, dx__1_2, dx__1_3)
         i = u32(i + block_width * u32(4))
