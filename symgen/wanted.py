@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 import sympy as sp
@@ -30,10 +30,13 @@ class Wanted:
 
     @staticmethod
     def all_of(
-        x: Symbol, tensors: Sequence[Symbol], further: Sequence[Symbol],
+        x: Symbol, tensors: Sequence[Symbol], further: Sequence[Symbol], twice: Container[Symbol],
         naive: Expr, known: Expr, steps: tuple[Step, ...],
     ) -> Iterator[Wanted]:  # fmt: skip
-        """Value, derivatives in every tensor, gradients in every parameter and number, in this order."""
+        """Value, derivatives in every tensor, gradients in everything else, in this order.
+
+        Of what is to be derived `twice`, there is a second derivative too, where it is not zero.
+        """
         yield Wanted("value", None, Question(naive, known, x, 0), known, steps)
         for s in tensors:
             name, suffix = s.name, "" if len(tensors) == 1 else f"_{s.name}"
@@ -49,6 +52,8 @@ class Wanted:
             if slope.free_symbols == {x}:  # the formula is linear in it: its slope is a function of x and nothing else
                 question = Question(derivative(naive, s), slope, x, 0)
             yield Wanted(f"grad_{s.name}", s.name, question, slope, steps)
+            if s in twice and (bend := derivative(slope, s)) != 0:
+                yield Wanted(f"grad2_{s.name}", s.name, Question(naive, known, s, 2), bounded(bend), steps)
 
 
 LARGEST = 2000  # nodes of a derivative; the largest of the catalogue has 189

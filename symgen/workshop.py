@@ -50,6 +50,7 @@ class Workshop:
         sampled: what the core depends on, its variable among them: the difference stands for its two operands.
         tensors: names in which the core has two derivatives.
         further: names in which it has a gradient.
+        twice: those of them that are arrays, in which it has a second derivative, too.
         sampler: where truth is asked for.
         limits: the domain of the variable.
         range: the same as its ends, open ones left out by one float.
@@ -61,6 +62,7 @@ class Workshop:
     sampled: tuple[str, ...]
     tensors: tuple[str, ...]
     further: tuple[str, ...]
+    twice: frozenset[str]
     sampler: Sampler
     limits: tuple[tuple[str, float], ...]
     range: tuple[float, float]
@@ -101,6 +103,7 @@ class Workshop:
         points = np.union1d(grid(low, high, THIN if tried != ({},) else 1), more[(more >= low) & (more <= high)])
         data = [a.name for a in (first, *others) if a.role.kind in {"tensor", "prob"} and a.name in names]
         ranges = {symbols[a.name]: domain(a) for a in (first, *others)} | {x: (low, high)}
+        further = [a.name for a in op.arguments if a.name in names and a.name not in tensors and a is not first]
         order = [x.name] * (parts.difference is not None) + [a.name for a in op.arguments]
         return Workshop(
             symbols,
@@ -108,7 +111,8 @@ class Workshop:
             tuple(a.name for a in op.arguments if a.name in roles),
             tuple(n for n in order if n in names),
             tuple(tensors),
-            tuple(a.name for a in op.arguments if a.name in names and a.name not in tensors and a is not first),
+            tuple(further),
+            frozenset(a.name for a in op.operands) & {*further},
             Sampler(x, tried, points, products(parts.core, x), held_out(op, variant, known)),
             tuple((r, float(v)) for r, v in limits),
             (low, high),
@@ -121,9 +125,10 @@ class Workshop:
         )
 
     @property
-    def variables(self) -> tuple[list[Symbol], list[Symbol]]:
-        """The symbols in which the core has two derivatives, and those in which it has one."""
-        return [self.symbols[n] for n in self.tensors], [self.symbols[n] for n in self.further]
+    def variables(self) -> tuple[list[Symbol], list[Symbol], frozenset[Symbol]]:
+        """The tensors of the core, what else it has a gradient in, and in which of these it has two derivatives."""
+        tensors, further = ([self.symbols[n] for n in names] for names in (self.tensors, self.further))
+        return tensors, further, frozenset(self.symbols[n] for n in self.twice)
 
     def output(self, wanted: Wanted) -> Output:
         """Stabilise and schedule one output of the core for both targets."""
@@ -373,7 +378,9 @@ class Workshop:
         share = share.xreplace({s: self.symbols[s.name] for s in share.free_symbols})
         yield self.plain("share", None, 0, share)
         for s in sorted(share.free_symbols, key=str):
-            yield self.plain(f"share_grad_{s.name}", s.name, 1, derivative(share, s))
+            yield self.plain(f"share_grad_{s.name}", s.name, 1, slope := derivative(share, s))
+            if (bend := derivative(slope, s)) != 0:
+                yield self.plain(f"share_grad2_{s.name}", s.name, 2, bend)
 
     def plain(self, name: str, wrt: str | None, order: int, expression: Expr) -> Output:
         """An output whose formula is computed as it stands."""

@@ -224,6 +224,64 @@ def grad_bias_scalar32_far(product, bias, omega_0):
     return 0.0 if abs(omega_0 * (bias + product)) <= 1073741824.0 else 1.0
 
 
+# -omega_0**2*sin(omega_0*(bias + product)) (compensated)
+@core
+def grad2_bias_scalar(product, bias, omega_0):
+    product = np.float64(product)
+    bias = np.float64(bias)
+    omega_0 = np.float64(omega_0)
+    t1 = omega_0 * omega_0
+    t2 = bias + product
+    t3 = omega_0 * t2
+    t4 = t2 - bias
+    t5 = sin_sum(t3, fma(omega_0, t2, -t3) + omega_0 * (bias - (t2 - t4) + (product - t4)))
+    t6 = -(t1 * t5)
+    t7 = -(fma(t1, t5, t6) + fma(omega_0, omega_0, -t1) * t5)
+    return t6 + t7 if t7 - t7 == 0.0 else t6
+
+
+@core
+def grad2_bias_scalar_near(product, bias, omega_0):
+    product = np.float64(product)
+    bias = np.float64(bias)
+    omega_0 = np.float64(omega_0)
+    t1 = omega_0 * omega_0
+    t2 = bias + product
+    t3 = omega_0 * t2
+    t4 = t2 - bias
+    t5 = sin_near(t3, fma(omega_0, t2, -t3) + omega_0 * (bias - (t2 - t4) + (product - t4)))
+    t6 = -(t1 * t5)
+    t7 = -(fma(t1, t5, t6) + fma(omega_0, omega_0, -t1) * t5)
+    return t6 + t7 if t7 - t7 == 0.0 else t6
+
+
+@core
+def grad2_bias_scalar_far(product, bias, omega_0):
+    product = np.float64(product)
+    bias = np.float64(bias)
+    omega_0 = np.float64(omega_0)
+    t1 = bias + product
+    t2 = omega_0 * t1
+    t3 = abs(t2)
+    t4 = t1 - bias
+    t5 = abs(rest_near(t2, fma(omega_0, t1, -t2) + omega_0 * (bias - (t1 - t4) + (product - t4))))
+    return 0.0 if t3 <= 1073741824.0 and (8.673617379884035e-19 <= t5 or t3 < 0.5) else 1.0
+
+
+grad2_bias_scalar32 = grad2_bias_scalar
+
+
+grad2_bias_scalar32_near = grad2_bias_scalar_near
+
+
+@core
+def grad2_bias_scalar32_far(product, bias, omega_0):
+    product = np.float64(product)
+    bias = np.float64(bias)
+    omega_0 = np.float64(omega_0)
+    return 0.0 if abs(omega_0 * (bias + product)) <= 1073741824.0 else 1.0
+
+
 # (bias + product)*cos(omega_0*(bias + product)) (compensated)
 @core
 def grad_omega_0_scalar(product, bias, omega_0):
@@ -409,6 +467,24 @@ def grad_bias_f64(product, bias, omega_0, out):
 
 
 @loop
+def grad2_bias_f64(product, bias, omega_0, out):
+    for start in range(0, out.size, 256):
+        stop = start + 256
+        product_row = product[start:stop]
+        bias_row = bias[start:stop]
+        out_row = out[start:stop]
+        far = 0
+        for i in range(out_row.size):
+            far += 0 if grad2_bias_scalar_far(product_row[i], bias_row[i], omega_0) == 0.0 else 1
+        if far == 0:
+            for i in range(out_row.size):
+                out_row[i] = grad2_bias_scalar_near(product_row[i], bias_row[i], omega_0)
+        else:
+            for i in range(out_row.size):
+                out_row[i] = grad2_bias_scalar(product_row[i], bias_row[i], omega_0)
+
+
+@loop
 def grad_omega_0_f64(product, bias, omega_0, out):
     for start in range(0, out.size, 256):
         stop = start + 256
@@ -549,6 +625,30 @@ def grad_bias_f32(product, bias, omega_0, out):
             for i in range(out_row.size):
                 out_row[i] = np.float32(
                     grad_bias_scalar32(np.float64(product_row[i]), np.float64(bias_row[i]), omega_0)
+                )
+
+
+@loop
+def grad2_bias_f32(product, bias, omega_0, out):
+    for start in range(0, out.size, 256):
+        stop = start + 256
+        product_row = product[start:stop]
+        bias_row = bias[start:stop]
+        out_row = out[start:stop]
+        far = 0
+        for i in range(out_row.size):
+            far += 0 if grad2_bias_scalar32_far(
+                np.float64(product_row[i]), np.float64(bias_row[i]), omega_0
+            ) == 0.0 else 1
+        if far == 0:
+            for i in range(out_row.size):
+                out_row[i] = np.float32(
+                    grad2_bias_scalar32_near(np.float64(product_row[i]), np.float64(bias_row[i]), omega_0)
+                )
+        else:
+            for i in range(out_row.size):
+                out_row[i] = np.float32(
+                    grad2_bias_scalar32(np.float64(product_row[i]), np.float64(bias_row[i]), omega_0)
                 )
 
 

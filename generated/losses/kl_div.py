@@ -93,6 +93,17 @@ def grad_target_scalar_no_log_target(input, target):
 grad_target_scalar32_no_log_target = grad_target_scalar_no_log_target
 
 
+# weighted(target, -1/target**2) + 2/target
+@core
+def grad2_target_scalar_no_log_target(input, target):
+    input = np.float64(input)
+    target = np.float64(target)
+    return input if input != input else 2.0 / target + (0.0 if target == 0.0 else -(1.0 / target))
+
+
+grad2_target_scalar32_no_log_target = grad2_target_scalar_no_log_target
+
+
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_scalar_no_log_target(input, target):
@@ -154,6 +165,12 @@ def grad_target_f64_no_log_target(input, target, out):
 
 
 @loop
+def grad2_target_f64_no_log_target(input, target, out):
+    for i in range(out.size):
+        out[i] = grad2_target_scalar_no_log_target(input[i], target[i])
+
+
+@loop
 def vjp_f64_no_log_target(g, input, target, ginput):
     for i in range(ginput.size):
         ginput[i] = g[i] * grad_scalar_no_log_target(input[i], target[i])
@@ -204,6 +221,12 @@ def grad2_f32_no_log_target(input, target, out):
 def grad_target_f32_no_log_target(input, target, out):
     for i in range(out.size):
         out[i] = np.float32(grad_target_scalar32_no_log_target(np.float64(input[i]), np.float64(target[i])))
+
+
+@loop
+def grad2_target_f32_no_log_target(input, target, out):
+    for i in range(out.size):
+        out[i] = np.float32(grad2_target_scalar32_no_log_target(np.float64(input[i]), np.float64(target[i])))
 
 
 @loop
@@ -407,6 +430,30 @@ def grad_target_scalar_log_target(input, target):
 grad_target_scalar32_log_target = grad_target_scalar_log_target
 
 
+# 2*weighted(exp(target), 1) + weighted(exp(target), -input + target) (compensated)
+@core
+def grad2_target_scalar_log_target(input, target):
+    input = np.float64(input)
+    target = np.float64(target)
+    t1 = exp(target)
+    t2 = t1 == 0.0
+    t3 = (0.0 if t2 else t1) * 2.0
+    t4 = target - input
+    t5 = t4 * t1
+    t6 = 0.0 if t2 else t5
+    t7 = t3 + t6
+    t8 = t7 - t3
+    t9 = exp_low(target)
+    t10 = -input
+    t11 = t4 - t10
+    t12 = 0.0 if t2 else fma(t4, t1, -t5) + t4 * t9 + (t10 - (t4 - t11) + (target - t11)) * t1
+    t13 = t3 - (t7 - t8) + (t6 - t8) + (0.0 if t2 else t9) * 2.0 + t12
+    return t7 + t13 if t13 - t13 == 0.0 else t7
+
+
+grad2_target_scalar32_log_target = grad2_target_scalar_log_target
+
+
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_scalar_log_target(input, target):
@@ -461,6 +508,12 @@ def grad_target_f64_log_target(input, target, out):
 
 
 @loop
+def grad2_target_f64_log_target(input, target, out):
+    for i in range(out.size):
+        out[i] = grad2_target_scalar_log_target(input[i], target[i])
+
+
+@loop
 def vjp_f64_log_target(g, input, target, ginput):
     for i in range(ginput.size):
         ginput[i] = g[i] * grad_scalar_log_target(input[i], target[i])
@@ -496,6 +549,12 @@ def grad2_f32_log_target(input, target, out):
 def grad_target_f32_log_target(input, target, out):
     for i in range(out.size):
         out[i] = np.float32(grad_target_scalar32_log_target(np.float64(input[i]), np.float64(target[i])))
+
+
+@loop
+def grad2_target_f32_log_target(input, target, out):
+    for i in range(out.size):
+        out[i] = np.float32(grad2_target_scalar32_log_target(np.float64(input[i]), np.float64(target[i])))
 
 
 @loop

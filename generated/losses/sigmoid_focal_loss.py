@@ -714,6 +714,196 @@ grad_target_scalar32_alpha_none = grad_target_scalar_alpha_none
 
 
 # -inf to -1.79769e+308: 0.0, which the function has reached to the last bit
+# -1.79769e+308 to inf: gamma*(gamma*(-weighted(target, -softplus(-input)) - weighted(1 - target,
+# -softplus(input)))*exp((gamma - 2)*log_mixture(input, target))*tanh(input/2) + 2*input*exp((gamma -
+# 1)*log_mixture(input, target)) - (-weighted(target, -softplus(-input)) - weighted(1 - target,
+# -softplus(input)))*exp((gamma - 2)*log_mixture(input, target))*tanh(input/2))*tanh(input/2) (annihilating)
+# 0.0, which the function has reached to the last bit
+@core
+def grad2_target_scalar_alpha_none(input, target, alpha, gamma):
+    input = np.float64(input)
+    target = np.float64(target)
+    gamma = np.float64(gamma)
+    t1 = input * 2.0
+    t2 = 0.0 < input
+    t3 = 1.0 - target
+    t4 = t3 if t2 else target
+    t5 = t4 == 0.0
+    t6 = gamma + -1.0
+    t7 = abs(input)
+    t8 = target if t2 else t3
+    t9 = -t7
+    t10 = exp_fine(t9)
+    t11 = t8 * t10
+    t12 = t4 + t11
+    t13 = 1.0 if t5 else t12
+    t14 = 1.0 + t10
+    t15 = t13 / t14
+    t16 = pow_fine(t15, t6)
+    t17 = target == 0.0
+    t18 = -input
+    t19 = 0.0 < t18
+    t20 = t18 if t19 else 0.0
+    t21 = exp(t9)
+    t22 = log1p_unit(t21)
+    t23 = t20 + t22
+    t24 = t3 == 0.0
+    t25 = input if t2 else 0.0
+    t26 = t25 + t22
+    t27 = -(0.0 if t17 else -(target * t23)) - (0.0 if t24 else -(t3 * t26))
+    t28 = gamma + -2.0
+    t29 = exp(-(t28 * t7) if t5 and t28 != 0.0 else 0.0) * pow_fine(t15, t28)
+    t30 = input * 0.5
+    t31 = abs(t30) * -2.0
+    t32 = expm1(t31)
+    t33 = -t32
+    t34 = 2.0 + t32
+    t35 = t33 / t34
+    t36 = math.copysign(t35, t30)
+    t37 = t1 * (exp(-(t6 * t7) if t5 and t6 != 0.0 else 0.0) * t16) - t27 * t29 * t36
+    t38 = gamma * 0.5
+    t39 = t38 + -0.5
+    t40 = t5 and t39 != 0.0
+    t41 = -(t39 * t7)
+    t42 = t41 if t40 else 0.0
+    t43 = exp(t42)
+    t44 = t12 - t4
+    t45 = -target
+    t46 = t3 - t45
+    t47 = t45 - (t3 - t46) + (1.0 - t46)
+    t48 = exp_fine_low(t9)
+    t49 = fma(t8, t10, -t11) + t8 * t48 + (0.0 if t2 else t47) * t10
+    t50 = t14 - 1.0
+    t51 = fma(-t15, t14, t13) + (0.0 if t5 else t4 - (t12 - t44) + (t11 - t44) + (t47 if t2 else 0.0) + t49)
+    t52 = (t51 - t15 * (1.0 - (t14 - t50) + (t10 - t50) + t48)) / t14
+    t53 = t52 - t52 == 0.0
+    t54 = t15 + t52
+    t55 = t54 if t53 else t15
+    t56 = pow_fine(t55, t39)
+    t57 = t43 * t56
+    t58 = t57 == 0.0
+    t59 = t1 * t57
+    t60 = t59 * t57
+    t61 = 0.0 if t58 else t60
+    t62 = t38 + -1.0
+    t63 = t5 and t62 != 0.0
+    t64 = -(t62 * t7)
+    t65 = t64 if t63 else 0.0
+    t66 = exp(t65)
+    t67 = pow_fine(t55, t62)
+    t68 = t66 * t67
+    t69 = t68 == 0.0
+    t70 = -(t7 * 0.5)
+    t71 = exp(t70)
+    t72 = 1.0 if t19 else t71
+    t73 = t72 == 0.0
+    t74 = t71 * t71
+    t75 = t74 < 8.673617379884035e-19
+    t76 = log1p_unit(t74)
+    t77 = t76 / t74
+    t78 = 1.0 if t75 else t77
+    t79 = t23 if t19 else t78
+    t80 = -(target * t79)
+    t81 = t80 * t72
+    t82 = t81 * t72
+    t83 = -(0.0 if t17 else 0.0 if t73 else t82)
+    t84 = 1.0 if t2 else t71
+    t85 = t84 == 0.0
+    t86 = t26 if t2 else t78
+    t87 = -(t3 * t86)
+    t88 = t87 * t84
+    t89 = t88 * t84
+    t90 = -(0.0 if t24 else 0.0 if t85 else t89)
+    t91 = t83 + t90
+    t92 = -(t91 * t36)
+    t93 = t92 * t68
+    t94 = t93 * t68
+    t95 = 0.0 if t69 else t94
+    t96 = t61 + t95
+    t97 = gamma * t91
+    t98 = t97 * t36
+    t99 = t98 * t68
+    t100 = t99 * t68
+    t101 = 0.0 if t69 else t100
+    t102 = t96 + t101
+    t103 = gamma * t102
+    t104 = t103 * t36
+    t105 = expm1_low(t31)
+    t106 = t34 - 2.0
+    t107 = (fma(-t35, t34, t33) + -t105 - t35 * (2.0 - (t34 - t106) + (t32 - t106) + t105)) / t34
+    t108 = -t107 if t30 < 0.0 else t107
+    t109 = t102 - t96
+    t110 = t96 - t61
+    t111 = (t52 - (t54 - t15) if t53 else 0.0) / t55
+    t112 = t39 - t38
+    t113 = t38 - (t39 - t112) + (-0.5 - t112)
+    t114 = log(t55)
+    t115 = pow_fine_low(t55, t39) + t56 * (t39 * t111) + t56 * ((t113 if t113 - t113 == 0.0 else 0.0) * t114)
+    t116 = (exp_low(t42) + (-(fma(t39, t7, t41) + t113 * t7) if t40 else 0.0) * t43) * t56
+    t117 = fma(t43, t56, -t57) + t43 * t115 + t116
+    t118 = 0.0 if t58 else fma(t59, t57, -t60) + t59 * t117 + (fma(t1, t57, -t59) + t1 * t117) * t57
+    t119 = t62 - t38
+    t120 = t38 - (t62 - t119) + (-1.0 - t119)
+    t121 = pow_fine_low(t55, t62) + t67 * (t62 * t111) + t67 * ((t120 if t120 - t120 == 0.0 else 0.0) * t114)
+    t122 = (exp_low(t65) + (-(fma(t62, t7, t64) + t120 * t7) if t63 else 0.0) * t66) * t67
+    t123 = fma(t66, t67, -t68) + t66 * t121 + t122
+    t124 = t91 - t83
+    t125 = exp_low(t70)
+    t126 = 0.0 if t19 else t125
+    t127 = t23 - t20
+    t128 = log1p_unit_low(t21) + exp_low(t9) * (1.0 / (1.0 + t21))
+    t129 = fma(t71, t71, -t74) + t71 * t125 + t125 * t71
+    t130 = (fma(-t77, t74, t76) + (log1p_unit_low(t74) + t129 * (1.0 / (1.0 + t74))) - t77 * t129) / t74
+    t131 = 0.0 if t75 else t130
+    t132 = -(fma(target, t79, t80) + target * (t20 - (t23 - t127) + (t22 - t127) + t128 if t19 else t131))
+    t133 = fma(t81, t72, -t82) + t81 * t126 + (fma(t80, t72, -t81) + t80 * t126 + t132 * t72) * t72
+    t134 = 0.0 if t2 else t125
+    t135 = t26 - t25
+    t136 = -(fma(t3, t86, t87) + t3 * (t25 - (t26 - t135) + (t22 - t135) + t128 if t2 else t131) + t47 * t86)
+    t137 = fma(t88, t84, -t89) + t88 * t134 + (fma(t87, t84, -t88) + t87 * t134 + t136 * t84) * t84
+    t138 = t83 - (t91 - t124) + (t90 - t124) + -(0.0 if t17 else 0.0 if t73 else t133)
+    t139 = t138 + -(0.0 if t24 else 0.0 if t85 else t137)
+    t140 = (fma(t92, t68, -t93) + t92 * t123 + -(fma(t91, t36, t92) + t91 * t108 + t139 * t36) * t68) * t68
+    t141 = t61 - (t96 - t110) + (t95 - t110) + t118 + (0.0 if t69 else fma(t93, t68, -t94) + t93 * t123 + t140)
+    t142 = (fma(t97, t36, -t98) + t97 * t108 + (fma(gamma, t91, -t97) + gamma * t139) * t36) * t68
+    t143 = 0.0 if t69 else fma(t99, t68, -t100) + t99 * t123 + (fma(t98, t68, -t99) + t98 * t123 + t142) * t68
+    t144 = (fma(gamma, t102, -t103) + gamma * (t96 - (t102 - t109) + (t101 - t109) + t141 + t143)) * t36
+    t145 = fma(t103, t36, -t104) + t103 * t108 + t144
+    t146 = (t104 + t145 if t145 - t145 == 0.0 else t104) if input < math.inf else 0.0
+    t147 = 0.0 if input < -1.7976931348623157e+308 else t146
+    return input if input != input else gamma * (t37 + gamma * t27 * t29 * t36) * t36 if input == 0.0 else t147
+
+
+@core
+def grad2_target_scalar32_alpha_none(input, target, alpha, gamma):
+    input = np.float64(input)
+    target = np.float64(target)
+    gamma = np.float64(gamma)
+    t1 = 0.0 < input
+    t2 = 1.0 - target
+    t3 = t2 if t1 else target
+    t4 = t3 == 0.0
+    t5 = gamma + -1.0
+    t6 = abs(input)
+    t7 = -t6
+    t8 = exp_fine(t7)
+    t9 = (1.0 if t4 else t3 + (target if t1 else t2) * t8) / (1.0 + t8)
+    t10 = pow_fine(t9, t5)
+    t11 = -input
+    t12 = log1p_unit(exp(t7))
+    t13 = -(0.0 if target == 0.0 else -(target * ((t11 if 0.0 < t11 else 0.0) + t12)))
+    t14 = t13 - (0.0 if t2 == 0.0 else -(t2 * ((input if t1 else 0.0) + t12)))
+    t15 = gamma + -2.0
+    t16 = exp(-(t15 * t6) if t4 and t15 != 0.0 else 0.0) * pow_fine(t9, t15)
+    t17 = input * 0.5
+    t18 = expm1(abs(t17) * -2.0)
+    t19 = math.copysign(-t18 / (2.0 + t18), t17)
+    t20 = input * 2.0 * (exp(-(t5 * t6) if t4 and t5 != 0.0 else 0.0) * t10) - t14 * t16 * t19
+    t21 = gamma * (t20 + gamma * t14 * t16 * t19) * t19 if input < math.inf else 0.0
+    return input if input != input else 0.0 if input < -3.4028234663852886e+38 else t21
+
+
+# -inf to -1.79769e+308: 0.0, which the function has reached to the last bit
 # -1.79769e+308 to inf: (-weighted(target, -softplus(-input)) - weighted(1 - target,
 # -softplus(input)))*exp(gamma*log_mixture(input, target))*log_mixture(input, target) (halved)
 # 0.0, which the function has reached to the last bit
@@ -1105,6 +1295,12 @@ def grad_target_f64_alpha_none(input, target, alpha, gamma, out):
 
 
 @loop
+def grad2_target_f64_alpha_none(input, target, alpha, gamma, out):
+    for i in range(out.size):
+        out[i] = grad2_target_scalar_alpha_none(input[i], target[i], alpha, gamma)
+
+
+@loop
 def grad_gamma_f64_alpha_none(input, target, alpha, gamma, out):
     for i in range(out.size):
         out[i] = grad_gamma_scalar_alpha_none(input[i], target[i], alpha, gamma)
@@ -1180,6 +1376,12 @@ def grad2_f32_alpha_none(input, target, alpha, gamma, out):
 def grad_target_f32_alpha_none(input, target, alpha, gamma, out):
     for i in range(out.size):
         out[i] = np.float32(grad_target_scalar32_alpha_none(np.float64(input[i]), np.float64(target[i]), alpha, gamma))
+
+
+@loop
+def grad2_target_f32_alpha_none(input, target, alpha, gamma, out):
+    for i in range(out.size):
+        out[i] = np.float32(grad2_target_scalar32_alpha_none(np.float64(input[i]), np.float64(target[i]), alpha, gamma))
 
 
 @loop
@@ -2330,6 +2532,218 @@ def grad_target_scalar32_alpha_given(input, target, alpha, gamma):
     return input if input != input else (t96 + t138 if t138 - t138 == 0.0 else t96) if input < 0.0 else t144
 
 
+# gamma**2*(alpha*target + (1 - alpha)*(1 - target))*(-weighted(target, -softplus(-input)) - weighted(1 - target,
+# -softplus(input)))*exp((gamma - 2)*log_mixture(input, target))*tanh(input/2)**2 + 2*gamma*input*(alpha*target + (1 -
+# alpha)*(1 - target))*exp((gamma - 1)*log_mixture(input, target))*tanh(input/2) - 2*gamma*(2*alpha -
+# 1)*(-weighted(target, -softplus(-input)) - weighted(1 - target, -softplus(input)))*exp((gamma -
+# 1)*log_mixture(input, target))*tanh(input/2) - gamma*(alpha*target + (1 - alpha)*(1 - target))*(-weighted(target,
+# -softplus(-input)) - weighted(1 - target, -softplus(input)))*exp((gamma - 2)*log_mixture(input,
+# target))*tanh(input/2)**2 - 2*input*(2*alpha - 1)*exp(gamma*log_mixture(input, target)) (annihilating)
+@core
+def grad2_target_scalar_alpha_given(input, target, alpha, gamma):
+    input = np.float64(input)
+    target = np.float64(target)
+    alpha = np.float64(alpha)
+    gamma = np.float64(gamma)
+    t1 = 0.0 < input
+    t2 = 1.0 - target
+    t3 = t2 if t1 else target
+    t4 = t3 == 0.0
+    t5 = gamma * 0.5
+    t6 = t4 and t5 != 0.0
+    t7 = abs(input)
+    t8 = -(t5 * t7)
+    t9 = t8 if t6 else 0.0
+    t10 = exp(t9)
+    t11 = target if t1 else t2
+    t12 = -t7
+    t13 = exp_fine(t12)
+    t14 = t11 * t13
+    t15 = t3 + t14
+    t16 = 1.0 if t4 else t15
+    t17 = 1.0 + t13
+    t18 = t16 / t17
+    t19 = t15 - t3
+    t20 = -target
+    t21 = t2 - t20
+    t22 = t20 - (t2 - t21) + (1.0 - t21)
+    t23 = exp_fine_low(t12)
+    t24 = fma(t11, t13, -t14) + t11 * t23 + (0.0 if t1 else t22) * t13
+    t25 = t17 - 1.0
+    t26 = fma(-t18, t17, t16) + (0.0 if t4 else t3 - (t15 - t19) + (t14 - t19) + (t22 if t1 else 0.0) + t24)
+    t27 = (t26 - t18 * (1.0 - (t17 - t25) + (t13 - t25) + t23)) / t17
+    t28 = t27 - t27 == 0.0
+    t29 = t18 + t27
+    t30 = t29 if t28 else t18
+    t31 = pow_fine(t30, t5)
+    t32 = t10 * t31
+    t33 = t32 == 0.0
+    t34 = input * 2.0
+    t35 = alpha * 2.0
+    t36 = t35 + -1.0
+    t37 = -(t34 * t36)
+    t38 = t37 * t32
+    t39 = t38 * t32
+    t40 = 0.0 if t33 else t39
+    t41 = t5 + -0.5
+    t42 = t4 and t41 != 0.0
+    t43 = -(t41 * t7)
+    t44 = t43 if t42 else 0.0
+    t45 = exp(t44)
+    t46 = pow_fine(t30, t41)
+    t47 = t45 * t46
+    t48 = t47 == 0.0
+    t49 = gamma * 2.0
+    t50 = t49 * input
+    t51 = alpha * target
+    t52 = 1.0 - alpha
+    t53 = t52 * t2
+    t54 = t51 + t53
+    t55 = t50 * t54
+    t56 = input * 0.5
+    t57 = abs(t56) * -2.0
+    t58 = expm1(t57)
+    t59 = -t58
+    t60 = 2.0 + t58
+    t61 = t59 / t60
+    t62 = math.copysign(t61, t56)
+    t63 = t55 * t62
+    t64 = t63 * t47
+    t65 = t64 * t47
+    t66 = 0.0 if t48 else t65
+    t67 = t40 + t66
+    t68 = t49 * t36
+    t69 = target == 0.0
+    t70 = -input
+    t71 = 0.0 < t70
+    t72 = -(t7 * 0.5)
+    t73 = exp(t72)
+    t74 = 1.0 if t71 else t73
+    t75 = t74 == 0.0
+    t76 = t70 if t71 else 0.0
+    t77 = exp(t12)
+    t78 = log1p_unit(t77)
+    t79 = t76 + t78
+    t80 = t73 * t73
+    t81 = t80 < 8.673617379884035e-19
+    t82 = log1p_unit(t80)
+    t83 = t82 / t80
+    t84 = 1.0 if t81 else t83
+    t85 = t79 if t71 else t84
+    t86 = -(target * t85)
+    t87 = t86 * t74
+    t88 = t87 * t74
+    t89 = -(0.0 if t69 else 0.0 if t75 else t88)
+    t90 = t2 == 0.0
+    t91 = 1.0 if t1 else t73
+    t92 = t91 == 0.0
+    t93 = input if t1 else 0.0
+    t94 = t93 + t78
+    t95 = t94 if t1 else t84
+    t96 = -(t2 * t95)
+    t97 = t96 * t91
+    t98 = t97 * t91
+    t99 = -(0.0 if t90 else 0.0 if t92 else t98)
+    t100 = t89 + t99
+    t101 = t68 * t100
+    t102 = -(t101 * t62)
+    t103 = t102 * t47
+    t104 = t103 * t47
+    t105 = 0.0 if t48 else t104
+    t106 = t67 + t105
+    t107 = t5 + -1.0
+    t108 = t4 and t107 != 0.0
+    t109 = -(t107 * t7)
+    t110 = t109 if t108 else 0.0
+    t111 = exp(t110)
+    t112 = pow_fine(t30, t107)
+    t113 = t111 * t112
+    t114 = t113 == 0.0
+    t115 = t62 * gamma
+    t116 = t115 * t54
+    t117 = t116 * t100
+    t118 = -(t117 * t62)
+    t119 = t118 * t113
+    t120 = t119 * t113
+    t121 = 0.0 if t114 else t120
+    t122 = t106 + t121
+    t123 = gamma * t62
+    t124 = t123 * t54
+    t125 = t124 * t100
+    t126 = t125 * gamma
+    t127 = t126 * t62
+    t128 = t127 * t113
+    t129 = t128 * t113
+    t130 = 0.0 if t114 else t129
+    t131 = t122 + t130
+    t132 = t131 - t122
+    t133 = t122 - t106
+    t134 = t106 - t67
+    t135 = t67 - t40
+    t136 = (t27 - (t29 - t18) if t28 else 0.0) / t30
+    t137 = fma(t10, t31, -t32) + t10 * (pow_fine_low(t30, t5) + t31 * (t5 * t136))
+    t138 = t137 + (exp_low(t9) + (-fma(t5, t7, t8) if t6 else 0.0) * t10) * t31
+    t139 = t36 - t35
+    t140 = t35 - (t36 - t139) + (-1.0 - t139)
+    t141 = (fma(t37, t32, -t38) + t37 * t138 + -(fma(t34, t36, t37) + t34 * t140) * t32) * t32
+    t142 = t41 - t5
+    t143 = t5 - (t41 - t142) + (-0.5 - t142)
+    t144 = log(t30)
+    t145 = pow_fine_low(t30, t41) + t46 * (t41 * t136) + t46 * ((t143 if t143 - t143 == 0.0 else 0.0) * t144)
+    t146 = (exp_low(t44) + (-(fma(t41, t7, t43) + t143 * t7) if t42 else 0.0) * t45) * t46
+    t147 = fma(t45, t46, -t47) + t45 * t145 + t146
+    t148 = expm1_low(t57)
+    t149 = t60 - 2.0
+    t150 = (fma(-t61, t60, t59) + -t148 - t61 * (2.0 - (t60 - t149) + (t58 - t149) + t148)) / t60
+    t151 = -t150 if t56 < 0.0 else t150
+    t152 = t54 - t51
+    t153 = -alpha
+    t154 = t52 - t153
+    t155 = fma(t52, t2, -t53) + t52 * t22 + (t153 - (t52 - t154) + (1.0 - t154)) * t2
+    t156 = t51 - (t54 - t152) + (t53 - t152) + fma(alpha, target, -t51) + t155
+    t157 = (fma(t50, t54, -t55) + t50 * t156 + fma(t49, input, -t50) * t54) * t62
+    t158 = (fma(t63, t47, -t64) + t63 * t147 + (fma(t55, t62, -t63) + t55 * t151 + t157) * t47) * t47
+    t159 = t40 - (t67 - t135) + (t66 - t135) + (0.0 if t33 else fma(t38, t32, -t39) + t38 * t138 + t141)
+    t160 = t159 + (0.0 if t48 else fma(t64, t47, -t65) + t64 * t147 + t158)
+    t161 = t100 - t89
+    t162 = exp_low(t72)
+    t163 = 0.0 if t71 else t162
+    t164 = t79 - t76
+    t165 = log1p_unit_low(t77) + exp_low(t12) * (1.0 / (1.0 + t77))
+    t166 = fma(t73, t73, -t80) + t73 * t162 + t162 * t73
+    t167 = (fma(-t83, t80, t82) + (log1p_unit_low(t80) + t166 * (1.0 / (1.0 + t80))) - t83 * t166) / t80
+    t168 = 0.0 if t81 else t167
+    t169 = -(fma(target, t85, t86) + target * (t76 - (t79 - t164) + (t78 - t164) + t165 if t71 else t168))
+    t170 = fma(t87, t74, -t88) + t87 * t163 + (fma(t86, t74, -t87) + t86 * t163 + t169 * t74) * t74
+    t171 = 0.0 if t1 else t162
+    t172 = t94 - t93
+    t173 = -(fma(t2, t95, t96) + t2 * (t93 - (t94 - t172) + (t78 - t172) + t165 if t1 else t168) + t22 * t95)
+    t174 = fma(t97, t91, -t98) + t97 * t171 + (fma(t96, t91, -t97) + t96 * t171 + t173 * t91) * t91
+    t175 = t89 - (t100 - t161) + (t99 - t161) + -(0.0 if t69 else 0.0 if t75 else t170)
+    t176 = t175 + -(0.0 if t90 else 0.0 if t92 else t174)
+    t177 = (fma(t68, t100, -t101) + t68 * t176 + (fma(t49, t36, -t68) + t49 * t140) * t100) * t62
+    t178 = (fma(t102, t47, -t103) + t102 * t147 + -(fma(t101, t62, t102) + t101 * t151 + t177) * t47) * t47
+    t179 = 0.0 if t48 else fma(t103, t47, -t104) + t103 * t147 + t178
+    t180 = t107 - t5
+    t181 = t5 - (t107 - t180) + (-1.0 - t180)
+    t182 = t112 * ((t181 if t181 - t181 == 0.0 else 0.0) * t144)
+    t183 = fma(t111, t112, -t113) + t111 * (pow_fine_low(t30, t107) + t112 * (t107 * t136) + t182)
+    t184 = t183 + (exp_low(t110) + (-(fma(t107, t7, t109) + t181 * t7) if t108 else 0.0) * t111) * t112
+    t185 = (fma(t115, t54, -t116) + t115 * t156 + (fma(t62, gamma, -t115) + t151 * gamma) * t54) * t100
+    t186 = -(fma(t117, t62, t118) + t117 * t151 + (fma(t116, t100, -t117) + t116 * t176 + t185) * t62) * t113
+    t187 = fma(t119, t113, -t120) + t119 * t184 + (fma(t118, t113, -t119) + t118 * t184 + t186) * t113
+    t188 = t106 - (t122 - t133) + (t121 - t133) + (t67 - (t106 - t134) + (t105 - t134) + t160 + t179)
+    t189 = (fma(t123, t54, -t124) + t123 * t156 + (fma(gamma, t62, -t123) + gamma * t151) * t54) * t100
+    t190 = (fma(t125, gamma, -t126) + (fma(t124, t100, -t125) + t124 * t176 + t189) * gamma) * t62
+    t191 = (fma(t127, t113, -t128) + t127 * t184 + (fma(t126, t62, -t127) + t126 * t151 + t190) * t113) * t113
+    t192 = t122 - (t131 - t132) + (t130 - t132) + (t188 + (0.0 if t114 else t187))
+    t193 = t192 + (0.0 if t114 else fma(t128, t113, -t129) + t128 * t184 + t191)
+    return t131 + t193 if t193 - t193 == 0.0 else t131
+
+
+grad2_target_scalar32_alpha_given = grad2_target_scalar_alpha_given
+
+
 # -inf to -1.79769e+308: 0.0, which the function has reached to the last bit
 # -1.79769e+308 to inf: (2*target - 1)*(-weighted(target, -softplus(-input)) - weighted(1 - target,
 # -softplus(input)))*exp(gamma*log_mixture(input, target)) (halved)
@@ -2998,6 +3412,12 @@ def grad_target_f64_alpha_given(input, target, alpha, gamma, out):
 
 
 @loop
+def grad2_target_f64_alpha_given(input, target, alpha, gamma, out):
+    for i in range(out.size):
+        out[i] = grad2_target_scalar_alpha_given(input[i], target[i], alpha, gamma)
+
+
+@loop
 def grad_alpha_f64_alpha_given(input, target, alpha, gamma, out):
     for i in range(out.size):
         out[i] = grad_alpha_scalar_alpha_given(input[i], target[i], alpha, gamma)
@@ -3081,6 +3501,14 @@ def grad2_f32_alpha_given(input, target, alpha, gamma, out):
 def grad_target_f32_alpha_given(input, target, alpha, gamma, out):
     for i in range(out.size):
         out[i] = np.float32(grad_target_scalar32_alpha_given(np.float64(input[i]), np.float64(target[i]), alpha, gamma))
+
+
+@loop
+def grad2_target_f32_alpha_given(input, target, alpha, gamma, out):
+    for i in range(out.size):
+        out[i] = np.float32(
+            grad2_target_scalar32_alpha_given(np.float64(input[i]), np.float64(target[i]), alpha, gamma)
+        )
 
 
 @loop

@@ -246,9 +246,10 @@ def kernels(known: Recognized, found: tuple[Place, ...]) -> Iterator[Wanted]:
     if not program.stages[-1].axes:  # one number, whose gradient needs no cotangent
         yield Wanted("value_and_grad", tuple(tensors), pullback(program, tensors, value=True), trace)
     for name, axes in tensors.items():
-        second = pullback(pushforward(program, name), {name: axes})
-        yield Wanted(f"hvp_{name}", (name,), second, trace, along=name)
+        yield bent("hvp", known, name, axes)
     yield from single("vjp", known, others)
+    arrays = {p.name: p.axes for p in found if p.name in others and not p.number}
+    yield from (second for n, axes in arrays.items() if _is_bent(second := bent("hvp", known, n, axes)))
 
 
 def single(prefix: str, known: Recognized, wrt: Mapping[str, tuple[str, ...]]) -> Iterator[Wanted]:
@@ -260,11 +261,24 @@ def single(prefix: str, known: Recognized, wrt: Mapping[str, tuple[str, ...]]) -
             yield Wanted(f"{prefix}_{name}", (name,), back, trace)
 
 
+def bent(prefix: str, known: Recognized, name: str, axes: tuple[str, ...]) -> Wanted:
+    """The second derivative in an operand, times a direction of its shape."""
+    program, trace = known
+    second = pullback(pushforward(program, name), {name: axes})
+    return Wanted(f"{prefix}_{name}", (name,), second, trace, along=name)
+
+
+def _is_bent(second: Wanted) -> bool:
+    return bool(second.program.stages[-1].body != 0)
+
+
 def shares(known: Recognized, found: tuple[Place, ...]) -> Iterator[Wanted]:
     """A sample's share in the mean, and its gradients."""
     wrt = {p.name: p.axes for p in found if p.role.kind in DIFFERENTIABLE}
     yield Wanted("share", (), *known)
     yield from single("share_vjp", known, wrt)
+    arrays = {p.name: p.axes for p in found if p.name in wrt and not p.number}
+    yield from (second for n, axes in arrays.items() if _is_bent(second := bent("share_hvp", known, n, axes)))
 
 
 def body(output: RowOutput) -> Expr:

@@ -63,7 +63,7 @@ def _function(
     axes = () if share else derived.axes
     arrays = [_array(p) for p in derived.places]
     known = {p.name: p for p in derived.places}
-    moving = [Array(DIRECTION, known[output.along].axes)] if output.along else []
+    moving = [replace(_array(known[output.along]), name=DIRECTION)] if output.along else []
     takes = [Array(COTANGENT, axes), *moving, *arrays] if output.wrt else arrays
     gives: list[Array] = []
     for result in output.stable.results:

@@ -8,7 +8,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from . import derivatives, describe, losses, row_losses, row_numbers, rows
+from . import derivatives, describe, losses, row_losses, row_numbers, row_second, rows
 from .calls import Caller, arrays, fill, given_outputs, ready
 from .cuda import DeviceKernel, Launcher
 from .cuda_arrays import on_device
@@ -35,7 +35,7 @@ LOSS_METHODS = {
     "value_and_grad": losses.value_and_grad,
     "hvp": losses.hvp,
 }
-ROW_METHODS = {name: along(name, run) for name, run in (("vjp", rows.vjp), ("hvp", rows.hvp))}
+ROW_METHODS = {name: along(name, run) for name, run in (("vjp", rows.vjp), ("hvp", row_second.hvp))}
 ROW_NUMBER_METHODS = {
     "grad": along("grad", row_numbers.grad),
     **ROW_METHODS,

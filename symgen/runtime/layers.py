@@ -14,13 +14,13 @@ from .binding import MISSING, Binder
 from .calls import given_outputs
 from .cuda_arrays import on_device
 from .derivatives import exact_output
-from .dtypes import Array, DType, Precision, store
+from .dtypes import FLOAT64, Array, DType, Precision, store
 from .errors import did_you_mean, listing
 from .execute import bare, check_out, finish
-from .gradients import result_dtype
+from .gradients import result_dtype, sum_to
 from .kernel import Kernel
 from .manifest import Function, Product
-from .operands import Operand, promote, to_array
+from .operands import Operand, Shape, promote, to_array
 from .warm import Warmed
 
 SMOOTH = frozenset({"tensor", "param", "weight", "prob"})  # roles of operands that have gradients
@@ -135,22 +135,25 @@ def vjp(caller: LayerCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
 
 
 def hvp(caller: LayerCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, None]:
-    """The second derivative of ``sum(g * value)`` in the tensor or the matrix, times a vector of its shape."""
+    """The second derivative of ``sum(g * value)`` in one operand, times a vector of its shape."""
     extras = {"wrt": None, "g": 1.0, "out": None}
     call = caller.prepare(f"{caller.function.name}.hvp", args, kwargs, extras, "v")
     method, factors = call.method, (caller.product.tensor, caller.product.matrix)
     wrt = factors[0] if call.extras["wrt"] is None else call.extras["wrt"]
     (name,) = wrt if isinstance(wrt, tuple | list) and len(wrt) == 1 else (wrt,)
-    if name not in factors:
-        raise ValueError(f"{method}(): wrt must name one of {listing(factors)}, got {wrt!r}")
+    known = [n for n, o in call.operands.items() if o.argument.role in SMOOTH]
+    if name not in known:
+        raise ValueError(f"{method}(): wrt must name one of {listing(known)}, got {wrt!r}")
     vector, shape = to_array(method, "v", call.leading)[0], call.operands[name].array.shape
     if vector.shape != shape:
         raise ValueError(f"{method}(): v has shape {vector.shape}; expected that of {name}, {shape}")
     vector = vector.astype(call.precision.compute, copy=False)
-    rate = multiplied(vector, call.matrix.T) if name == factors[0] else multiplied(call.rows, caller.turned(vector).T)
     g = to_array(method, "g", call.extras["g"])[0].astype(call.precision.compute, copy=False)
-    bent = bend(caller, call, rate, g)
     (out,) = given_outputs(method, call.extras["out"], 1)
+    if name not in factors:
+        return placed(method, beside(caller, call, name, vector, g), dtype_of(call, name), out), None
+    rate = multiplied(vector, call.matrix.T) if name == factors[0] else multiplied(call.rows, caller.turned(vector).T)
+    bent = bend(caller, call, rate, g)
     return placed(method, pulled(caller, call, name, bent), dtype_of(call, name), out), None
 
 
@@ -160,14 +163,40 @@ def bend(caller: LayerCaller, call: LayerCall, rate: Array, g: Array) -> Array:
     if caller.epilogue.function.is_rows:
         found: Array = caller.epilogue.hvp(rate, call.product, **call.rest, g=g, wrt=inner)
         return found
-    try:
-        weights = np.broadcast_to(g, rate.shape)
-    except ValueError:
-        raise ValueError(f"{call.method}(): g has shape {g.shape}; it must broadcast to the output's shape "
-                         f"{rate.shape}") from None
+    weights = weighing(call, g, rate.shape)
     with np.errstate(all="ignore"):
         bent: Array = caller.epilogue.grad(call.product, **call.rest, order=2, wrt=inner) * weights * rate
         return bent
+
+
+def beside(caller: LayerCaller, call: LayerCall, name: str, vector: Array, g: Array) -> Array:
+    """The second derivative of ``sum(g * epilogue)`` in an operand beside the product, times a vector of its shape."""
+    product, epilogue = call.product, caller.epilogue
+    if epilogue.function.is_rows:
+        found: Array = epilogue.hvp(vector, product, **call.rest, g=g, wrt=name)
+        return found
+    weights = weighing(call, g, product.shape)
+    own = epilogue._caller.prepare(call.method, (product,), call.rest, {})
+    if f"grad2_{name}" not in own.plan.variant.outputs:
+        return np.zeros(vector.shape)
+    with np.errstate(all="ignore"):
+        bent = (epilogue.grad(product, **call.rest, order=2, wrt=name) * weights).astype(FLOAT64)
+        rows = bent.reshape(-1, *bent.shape[-1:]) if vector.size > 1 else bent.reshape(-1, 1)
+        return sum_to(rows, rows.shape[1:]).reshape(vector.shape) * vector
+
+
+def weighing(call: LayerCall, g: Array, shape: Shape) -> Array:
+    """A cotangent at the shape of the value.
+
+    Raises:
+        ValueError: it does not broadcast to it.
+    """
+    try:
+        return np.broadcast_to(g, shape)
+    except ValueError:
+        raise ValueError(
+            f"{call.method}(): g has shape {g.shape}; it must broadcast to the output's shape {shape}"
+        ) from None
 
 
 def pulled(caller: LayerCaller, call: LayerCall, name: str, gradient: Array) -> Array:

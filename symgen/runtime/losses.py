@@ -22,7 +22,8 @@ from .errors import did_you_mean, listing
 from .execute import BUFFER, ITERATOR_FLAGS, READ, WRITE, Loop, allocate, bare, check_out, finish
 from .gradients import result_dtype, sum_to
 from .manifest import Argument
-from .operands import Shape, promote, to_array
+from .means import Bending, of_quotient
+from .operands import Operand, Shape, promote, to_array
 from .placed import ReadyPlaced
 from .quick import Ready
 from .quick_losses import ReadyLoss, Summing
@@ -267,24 +268,62 @@ def vjp(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
 
 
 def hvp(caller: Caller, args: Arguments, kwargs: Keywords) -> Answer:
-    """The second derivative in one tensor operand times a vector of its shape."""
-    method = f"{caller.function.name}.hvp"
+    """The second derivative in one operand times a vector of its shape."""
+    function = caller.function
+    method = f"{function.name}.hvp"
     call, how = _prepared(caller, method, args, kwargs, {"wrt": None, "out": None}, "v")
     vector, _ = to_array(method, "v", call.leading)
-    wrt = call.extras["wrt"] or caller.function.tensors[0].name
-    call = call._replace(extras={**call.extras, "wrt": wrt})
-    (target,) = select_targets(caller.function, call, ("tensor",), 2)
+    target = _moving(caller, call)
     operand = next(o for o in call.operands if o.argument is target)
     if vector.shape != operand.array.shape:
         raise ValueError(
             f"{method}(): v has shape {vector.shape}; expected that of {target.name}, {operand.array.shape}"
         )
-    scale = _inverse(_divisor(caller, call, "sum" if how == "none" else how))
-    sweep = Sweep(call, vector)
-    place = _Place(call, target, given_outputs(method, call.extras["out"], 1)[0], promote(method, call.operands))
-    sweep.result([(sweep.loop(caller, caller.function.output(target, 2)), scale)], place.array)
-    sweep.run(call.inputs, call.shape)
+    out, precision = given_outputs(method, call.extras["out"], 1)[0], promote(method, call.operands)
+    if how == "mean" and target.name in _share_operands(call):
+        return delivered(call, target, _bent_mean(caller, call, operand, vector), out, precision), None
+    place = _Place(call, target, out, precision)
+    if (bend := function.output(target, 2)) in call.plan.variant.outputs:
+        sweep, divisor = Sweep(call, vector), _divisor(caller, call, "sum" if how == "none" else how)
+        sweep.result([(sweep.loop(caller, bend), _inverse(divisor))], place.array)
+        sweep.run(call.inputs, call.shape)
+    else:
+        place.array.fill(0)
     return place.finished(), None
+
+
+def _moving(caller: Caller, call: Call) -> Argument:
+    """The operand in which a second derivative is asked for, the first tensor if none is named.
+
+    Raises:
+        ValueError: it is none, but an option, or several.
+    """
+    function, wrt = caller.function, call.extras["wrt"] or caller.function.tensors[0].name
+    named = select_targets(function, call._replace(extras={**call.extras, "wrt": wrt}), DIFFERENTIABLE, 1)
+    known = [a.name for a in function.operands if function.output(a) in call.plan.variant.outputs]
+    if len(named) > 1 or named[0].name not in known:
+        raise ValueError(f"{call.method}(): wrt must name one of {listing(known)}, got {wrt!r}")
+    return named[0]
+
+
+def _bent_mean(caller: Caller, call: Call, operand: Operand, vector: Array) -> Array:
+    """The second derivative of a mean in an operand of its divisor, times a vector."""
+    target, shape = operand.argument, operand.array.shape
+    outputs, sweep = call.plan.variant.outputs, Sweep(call)
+    sums = sweep.result([(sweep.loop(caller, "value"), 1.0)])
+    names = [caller.function.output(target), caller.function.output(target, 2)]
+    names += [f"share_grad_{target.name}", f"share_grad2_{target.name}"]
+    found = [np.zeros(call.shape) for _ in names]
+    for name, array in zip(names, found, strict=True):
+        if name in outputs:
+            sweep.result([(sweep.loop(caller, name), 1.0)], array)
+    sweep.run(call.inputs, call.shape)
+    slope, bend, share, again = (sum_to(array, shape) for array in found)
+    divisor, wide = _divisor(caller, call, "mean"), vector.astype(FLOAT64)
+    with np.errstate(all="ignore"):
+        bends = [np.where(wide == 0, 0.0, b * wide) for b in (bend, again)]
+    mean = _quotient(sums.total.value, divisor)
+    return of_quotient(Bending(slope, bends[0]), Bending(share, bends[1]), wide, mean, divisor)
 
 
 def _inverse(divisor: float) -> float:

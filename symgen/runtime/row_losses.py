@@ -8,25 +8,26 @@ from typing import Any
 
 import numpy as np
 
+from .calls import given_outputs
 from .dtypes import FLOAT64, Array, store
 from .execute import bare, check_out, finish
 from .losses import reduction_of
 from .manifest import Argument
+from .means import Bending, of_quotient
 from .operands import to_array
 from .quick_losses import LARGEST
 from .remembered import ReadyRowLoss, rows_of
+from .row_second import moving, second, wide
 from .rows import (
     DIFFERENTIABLE,
     Result,
     RowCall,
     RowCaller,
-    _into,
     cotangent_rows,
     defaults,
     gradients,
     result_place,
-    second,
-    summed,
+    rounded_as,
     targets,
 )
 from .sums import total
@@ -146,10 +147,22 @@ def vjp(caller: RowCaller, args: Arguments, kwargs: Keywords) -> Answer:
 
 
 def hvp(caller: RowCaller, args: Arguments, kwargs: Keywords) -> Answer:
-    """The second derivative in one tensor operand times a vector of its shape."""
+    """The second derivative in one operand times a vector of its shape."""
     method = f"{caller.function.name}.hvp"
     call, how = _prepared(caller, method, args, kwargs, {"wrt": None}, "v")
-    return second(caller, call, np.full(1, _inverse(_divisor(caller, call, how)))), None
+    given, vector = moving(caller, call)
+    divisor, name = _divisor(caller, call, how), given.argument.name
+    if how != "mean" or f"share_vjp_{name}" not in call.variant.outputs:
+        return second(caller, call, np.full(1, _inverse(divisor)), given, vector), None
+    one, direction = np.ones(1), vector.astype(FLOAT64)
+    losses, shares = (
+        Bending(wide(caller, call, given, one, f"{of}vjp_{name}"),
+                wide(caller, call, given, one, f"{of}hvp_{name}", direction))
+        for of in ("", "share_")
+    )
+    mean = _quotient(total(_losses(caller, call)), divisor)
+    found = of_quotient(losses, shares, direction, mean, divisor)
+    return rounded_as(call, given, found, given_outputs(method, call.extras["out"], 1)[0]), None
 
 
 def _gradients(caller: RowCaller, call: RowCall, how: str, g: Array, factor: float, roles: tuple[str, ...],
@@ -174,23 +187,6 @@ def _with_divisor(caller: RowCaller, call: RowCall, argument: Argument, found: A
         return found
     given = call.operand(argument.name)
     assert given is not None
-    g = np.full(1, -scale * mean)
-    if given.shared:
-        own = summed(caller, call, np.full(1, scale), argument, f"vjp_{argument.name}")
-        whole = own + summed(caller, call, g, argument, f"share_vjp_{argument.name}")
-        whole = whole if given.array.shape == whole.shape else np.asarray(whole.sum()).reshape(given.array.shape)
-    else:
-        rows = [Result(call, (), None, np.dtype(FLOAT64), FLOAT64, call.layout.batch) for _ in range(2)]
-        caller.run(call, f"vjp_{argument.name}", [rows[0].rows], np.full(1, scale))
-        caller.run(call, f"share_vjp_{argument.name}", [rows[1].rows], g)
-        from .gradients import sum_to
-
-        whole = sum_to(rows[0].rows.reshape(call.layout.batch) + rows[1].rows.reshape(call.layout.batch),
-                       given.array.shape)
-    out = call.extras["out"]
-    if out is not None and isinstance(found, np.ndarray):
-        return _into(call, found, whole)
-    result = np.empty(whole.shape, np.asarray(found).dtype)
-    with np.errstate(all="ignore"):
-        store(np.asarray(whole), result)
-    return finish(result)
+    whole = wide(caller, call, given, np.full(1, scale), f"vjp_{argument.name}")
+    whole = whole + wide(caller, call, given, np.full(1, -scale * mean), f"share_vjp_{argument.name}")
+    return rounded_as(call, given, whole, None if call.extras["out"] is None else found)

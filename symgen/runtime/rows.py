@@ -128,7 +128,7 @@ class RowCaller:
         """
         leading = [a for a in (g, along) if a is not None]
         inputs = [*leading, *call.inputs]
-        fixed = [*(False for _ in leading), *(g.shared or g.absent for g in call.given)]
+        fixed = fixed_of(call, len(leading))
         kernel = self.kernel(call, output, inputs, [*outputs, *sums], bool(sums))
         rows = call.layout.rows
         if rows and sums:  # one after the other, so that they are summed in one order
@@ -142,8 +142,7 @@ class RowCaller:
         """The compiled kernel of an output for a call's arrays; ``sums`` tells that all rows share its outputs."""
         loop = self._kernel(output, call.precision.tag, call.variant.suffix, inputs, outputs)
         if any(a is not None and is_half(a.dtype) for a in (*inputs, *outputs)):
-            lead = [False] * (len(inputs) - len(call.given))
-            loop = on_halves(loop, (*lead, *(g.shared or g.absent for g in call.given)), rows=not sums)
+            loop = on_halves(loop, fixed_of(call, len(inputs) - len(call.given)), rows=not sums)
         return Walk(loop, call.variant.work(output, call.layout.lengths))
 
     def _kernel(self, output: str, tag: str, suffix: str, inputs: Sequence[Array | None],
@@ -165,6 +164,11 @@ class RowCaller:
             found = dispatcher.compile(tuple(signature)) if hasattr(dispatcher, "compile") else dispatcher
             self._compiled[key] = self.loops.compiled[name] = found
         return found
+
+
+def fixed_of(call: RowCall, leading: int) -> list[bool]:
+    """Of each argument of a kernel whether all rows share it; those in front have rows, or their sums take all rows."""
+    return [*[False] * leading, *(g.shared or g.absent for g in call.given)]
 
 
 def _passed(names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[tuple[str, Array]]:
@@ -284,7 +288,7 @@ def vjp(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     function = caller.function
     method = f"{function.name}.vjp"
     call = caller.prepare(method, args, kwargs, {**defaults(function), "wrt": None}, "g")
-    cotangent = _cotangent(call, call.leading)
+    cotangent = cotangent_of(call, call.leading)
     g = cotangent_rows(call, cotangent, call.precision.compute)
     wanted = targets(caller, call, DIFFERENTIABLE)
     found = bare(gradients(caller, call, g, wanted, call.extras["out"]))
@@ -307,35 +311,7 @@ def _one_kernel(call: RowCall, kernel: Walk, places: Sequence[Result], leading: 
     return ReadyKernel(rows, kernel, tuple((p.merged, p.rows.shape) for p in places), call.precision.compute)
 
 
-def hvp(caller: RowCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, None]:
-    """The second derivative of ``sum(g * value)`` in one tensor operand, times a vector of its shape."""
-    function = caller.function
-    extras = {**defaults(function), "wrt": None, "g": 1.0}
-    call = caller.prepare(f"{function.name}.hvp", args, kwargs, extras, "v")
-    g = cotangent_rows(call, _cotangent(call, call.extras["g"]), call.precision.compute)
-    return second(caller, call, g), None
-
-
-def second(caller: RowCaller, call: RowCall, g: Array) -> Any:
-    """The second derivative in the operand that ``wrt`` names, the first if none, times the leading argument."""
-    method, wrt = call.method, call.extras["wrt"]
-    vector, _ = to_array(method, "v", call.leading)
-    tensors = [t.name for t in caller.function.tensors]
-    wrt = tensors[0] if wrt is None else "x" if wrt == "input" and "input" not in tensors else wrt
-    (name,) = [wrt] if isinstance(wrt, str) else wrt if len(wrt) == 1 else [None]
-    if name not in tensors:
-        raise ValueError(f"{method}(): wrt must name one of {listing(tensors)}, got {call.extras['wrt']!r}")
-    given = call.operand(name)
-    assert given is not None
-    if vector.shape != given.array.shape:
-        raise ValueError(f"{method}(): v has shape {vector.shape}; expected that of {name}, {given.array.shape}")
-    place = result_place(call, given.argument, given_outputs(method, call.extras["out"], 1)[0])
-    rows = samples(np.broadcast_to(vector, place.merged), given, call.layout, kept(vector, call.precision.compute))
-    caller.run(call, f"hvp_{name}", [place.rows], g, along=rows)
-    return delivered(call, name, place)
-
-
-def _cotangent(call: RowCall, given: Any) -> Array:
+def cotangent_of(call: RowCall, given: Any) -> Array:
     """A cotangent at the shape of the value, without an axis that was kept."""
     cotangent, _ = to_array(call.method, "g", given)
     kept = call.extras.get("keepdims") and cotangent.ndim and cotangent.shape == kept_shape(call)
@@ -446,9 +422,15 @@ def delivered(call: RowCall, name: str, place: Result) -> Any:
     assert given is not None
     if given.array.shape == place.merged:
         return place.finished()
-    total = sum_to(place.placed(), given.array.shape)
+    return rounded_as(call, given, sum_to(place.placed(), given.array.shape))
+
+
+def rounded_as(call: RowCall, given: Given, whole: Array, out: Any = None) -> Any:
+    """What belongs to an operand, of its shape and in float64, as it is returned: rounded once."""
+    if out is not None:
+        return _into(call, out, whole)
     operand = Operand(given.argument, given.array, given.array, given.weak, given.passed)
-    return rounded(total, result_dtype(operand, call.precision))
+    return rounded(whole, result_dtype(operand, call.precision))
 
 
 def single(caller: RowCaller, call: RowCall, g: Array, argument: Argument, out: Any, kernel: str) -> Any:
@@ -461,19 +443,20 @@ def single(caller: RowCaller, call: RowCall, g: Array, argument: Argument, out: 
     total = summed(caller, call, g, argument, kernel)
     if given is None:
         return rounded(total.reshape(()), call.precision.result) if out is None else _into(call, out, total.reshape(()))
-    if given.array.shape != total.shape:
-        total = np.asarray(total.sum()).reshape(given.array.shape)
-    if out is not None:
-        return _into(call, out, total)
-    operand = Operand(given.argument, given.array, given.array, given.weak, given.passed)
-    return rounded(total, result_dtype(operand, call.precision))
+    return rounded_as(call, given, folded(given, total), out)
 
 
-def summed(caller: RowCaller, call: RowCall, g: Array, argument: Argument, kernel: str) -> Array:
-    """The gradient in what all rows share, in float64."""
+def folded(given: Given, total: Array) -> Array:
+    """A gradient in what all rows share at the shape of what was passed, which may be one number for all entries."""
+    return total if given.array.shape == total.shape else np.asarray(total.sum()).reshape(given.array.shape)
+
+
+def summed(caller: RowCaller, call: RowCall, g: Array, argument: Argument, kernel: str, along: Array | None = None
+           ) -> Array:
+    """The gradient in what all rows share, or its change along a direction, in float64."""
     shape = tuple(call.layout.lengths[n] for n in axis_names(argument)) or (1,)
     high, low = np.zeros(shape), np.zeros(shape)
-    caller.run(call, kernel, [], g, sums=[high, low])
+    caller.run(call, kernel, [], g, sums=[high, low], along=along)
     return np.where(np.isfinite(low), high + low, high)
 
 

@@ -62,9 +62,7 @@ def _joined(method: str, run: Run, caller: RowCaller, args: tuple[Any, ...], kwa
         if "g" in own and method in LEADING:
             own["g"] = _cotangent(name, own["g"], row, keepdims, function.drops_axis)
     if leading == "v":
-        if np.shape(passed["v"]) != whole:
-            raise ValueError(f"{name}(): v has shape {np.shape(passed['v'])}; expected {whole}")
-        passed["v"] = row.join(passed["v"])
+        passed["v"] = _direction(name, passed["v"], operands.get(more.get("wrt") or ""), row)
     first = (passed.pop(leading),) if leading else ()
     found = run(caller, first, {**passed, **more})[0]
     if not method:
@@ -116,6 +114,15 @@ class Row:
         if found.shape == operand.array.shape:
             return found
         return sum_to(found, operand.array.shape).astype(array.dtype)
+
+
+def _direction(name: str, vector: Any, along: Given | None, row: Row) -> Any:
+    """The direction of a second derivative, joined as the operand along which it is."""
+    if along is not None and along.shared:
+        return np.reshape(vector, math.prod(row.lengths)) if np.shape(vector) == row.lengths else vector
+    if np.shape(vector) != row.whole:
+        raise ValueError(f"{name}(): v has shape {np.shape(vector)}; expected {row.whole}")
+    return row.join(vector)
 
 
 def _check_rows(name: str, caller: RowCaller, kwargs: Mapping[str, Any]) -> None:

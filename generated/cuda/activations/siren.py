@@ -80,6 +80,21 @@ def grad_bias_device32(product, bias, omega_0, omega_0_low):
     return fadd(t6, t7) if fsub(t7, t7) == f32(0.0) else t6
 
 
+# -omega_0**2*sin(omega_0*(bias + product)) (compensated)
+@core
+def grad2_bias_device32(product, bias, omega_0, omega_0_low):
+    t1 = fmul(omega_0, omega_0)
+    t2 = fadd(bias, product)
+    t3 = fmul(omega_0, t2)
+    t4 = fsub(t2, bias)
+    t5 = fmul(omega_0, fadd(fsub(bias, fsub(t2, t4)), fsub(product, t4)))
+    t6 = sin_sum(t3, fadd(fadd(libdevice.fmaf(omega_0, t2, -t3), t5), fmul(omega_0_low, t2)))
+    t7 = -fmul(t1, t6)
+    t8 = fadd(libdevice.fmaf(omega_0, omega_0, -t1), fmul(omega_0, omega_0_low))
+    t9 = -fadd(libdevice.fmaf(t1, t6, t7), fmul(fadd(t8, fmul(omega_0_low, omega_0)), t6))
+    return fadd(t7, t9) if fsub(t9, t9) == f32(0.0) else t7
+
+
 # (bias + product)*cos(omega_0*(bias + product)) (compensated)
 @core
 def grad_omega_0_device32(product, bias, omega_0, omega_0_low):
@@ -146,6 +161,19 @@ def grad_bias_device(product, bias, omega_0):
     t3 = dadd(t1, -bias)
     t4 = dmul(omega_0, dadd(dadd(bias, -dadd(t1, -t3)), dadd(product, -t3)))
     return dmul(omega_0, cos_sum(t2, dadd(libdevice.fma(omega_0, t1, -t2), t4)))
+
+
+@core
+def grad2_bias_device(product, bias, omega_0):
+    t1 = dmul(omega_0, omega_0)
+    t2 = dadd(bias, product)
+    t3 = dmul(omega_0, t2)
+    t4 = dadd(t2, -bias)
+    t5 = dmul(omega_0, dadd(dadd(bias, -dadd(t2, -t4)), dadd(product, -t4)))
+    t6 = sin_sum(t3, dadd(libdevice.fma(omega_0, t2, -t3), t5))
+    t7 = -dmul(t1, t6)
+    t8 = -dadd(libdevice.fma(t1, t6, t7), dmul(libdevice.fma(omega_0, omega_0, -t1), t6))
+    return dadd(t7, t8) if dadd(t8, -t8) == 0.0 else t7
 
 
 @core
@@ -295,6 +323,38 @@ def grad_bias_f32_each(product, bias, omega_0, omega_0_low, out, n):
         product_i = load(product, i)
         bias_i = load(bias, i)
         out_i = grad_bias_device32(product_i, bias_i, omega_0, omega_0_low)
+        store(out, i, out_i)
+
+
+@kernel
+def grad2_bias_f32(product, bias, omega_0, omega_0_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        product_0, product_1, product_2, product_3 = load4(product, i)
+        bias_0, bias_1, bias_2, bias_3 = load4(bias, i)
+        out_0 = grad2_bias_device32(product_0, bias_0, omega_0, omega_0_low)
+        out_1 = grad2_bias_device32(product_1, bias_1, omega_0, omega_0_low)
+        out_2 = grad2_bias_device32(product_2, bias_2, omega_0, omega_0_low)
+        out_3 = grad2_bias_device32(product_3, bias_3, omega_0, omega_0_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            product_i = load(product, i)
+            bias_i = load(bias, i)
+            out_i = grad2_bias_device32(product_i, bias_i, omega_0, omega_0_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad2_bias_f32_each(product, bias, omega_0, omega_0_low, out, n):
+    i = thread()
+    if i < n:
+        product_i = load(product, i)
+        bias_i = load(bias, i)
+        out_i = grad2_bias_device32(product_i, bias_i, omega_0, omega_0_low)
         store(out, i, out_i)
 
 
@@ -711,6 +771,36 @@ def grad_bias_f64_each(product, bias, omega_0, out, n):
         product_i = load(product, i)
         bias_i = load(bias, i)
         out_i = grad_bias_device(product_i, bias_i, omega_0)
+        store(out, i, out_i)
+
+
+@kernel
+def grad2_bias_f64(product, bias, omega_0, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        product_0, product_1 = load2(product, i)
+        bias_0, bias_1 = load2(bias, i)
+        out_0 = grad2_bias_device(product_0, bias_0, omega_0)
+        out_1 = grad2_bias_device(product_1, bias_1, omega_0)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            product_i = load(product, i)
+            bias_i = load(bias, i)
+            out_i = grad2_bias_device(product_i, bias_i, omega_0)
+            store(out, i, out_i)
+
+
+@kernel
+def grad2_bias_f64_each(product, bias, omega_0, out, n):
+    i = thread()
+    if i < n:
+        product_i = load(product, i)
+        bias_i = load(bias, i)
+        out_i = grad2_bias_device(product_i, bias_i, omega_0)
         store(out, i, out_i)
 
 

@@ -10,9 +10,11 @@ return target * (log(target) - input)
 from symgen.runtime.device import (
     core,
     dadd,
+    ddiv,
     dmul,
     f32,
     fadd,
+    fdiv,
     fmul,
     fsub,
     kernel,
@@ -67,6 +69,13 @@ def grad_target_device32_no_log_target(input, target):
     return fadd(t4, t8) if fsub(t8, t8) == f32(0.0) else t4
 
 
+# weighted(target, -1/target**2) + 2/target
+@core
+def grad2_target_device32_no_log_target(input, target):
+    t1 = fadd(fdiv(f32(2.0), target), f32(0.0) if target == f32(0.0) else -fdiv(f32(1.0), target))
+    return input if input != input else t1
+
+
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32_no_log_target(input, target):
@@ -113,6 +122,11 @@ def grad_target_device_no_log_target(input, target):
     t8 = dadd(dadd(dadd(t6, -dadd(t2, -t7)), dadd(t1, -t7)), log_low(target))
     t9 = dadd(dadd(dadd(t2, -dadd(t4, -t5)), dadd(t3, -t5)), t8)
     return dadd(t4, t9) if dadd(t9, -t9) == 0.0 else t4
+
+
+@core
+def grad2_target_device_no_log_target(input, target):
+    return input if input != input else dadd(ddiv(2.0, target), 0.0 if target == 0.0 else -ddiv(1.0, target))
 
 
 @core
@@ -257,6 +271,38 @@ def grad_target_f32_no_log_target_each(input, target, out, n):
         input_i = load(input, i)
         target_i = load(target, i)
         out_i = grad_target_device32_no_log_target(input_i, target_i)
+        store(out, i, out_i)
+
+
+@kernel
+def grad2_target_f32_no_log_target(input, target, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        input_0, input_1, input_2, input_3 = load4(input, i)
+        target_0, target_1, target_2, target_3 = load4(target, i)
+        out_0 = grad2_target_device32_no_log_target(input_0, target_0)
+        out_1 = grad2_target_device32_no_log_target(input_1, target_1)
+        out_2 = grad2_target_device32_no_log_target(input_2, target_2)
+        out_3 = grad2_target_device32_no_log_target(input_3, target_3)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            input_i = load(input, i)
+            target_i = load(target, i)
+            out_i = grad2_target_device32_no_log_target(input_i, target_i)
+            store(out, i, out_i)
+
+
+@kernel
+def grad2_target_f32_no_log_target_each(input, target, out, n):
+    i = thread()
+    if i < n:
+        input_i = load(input, i)
+        target_i = load(target, i)
+        out_i = grad2_target_device32_no_log_target(input_i, target_i)
         store(out, i, out_i)
 
 
@@ -688,6 +734,36 @@ def grad_target_f64_no_log_target_each(input, target, out, n):
 
 
 @kernel
+def grad2_target_f64_no_log_target(input, target, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        input_0, input_1 = load2(input, i)
+        target_0, target_1 = load2(target, i)
+        out_0 = grad2_target_device_no_log_target(input_0, target_0)
+        out_1 = grad2_target_device_no_log_target(input_1, target_1)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            input_i = load(input, i)
+            target_i = load(target, i)
+            out_i = grad2_target_device_no_log_target(input_i, target_i)
+            store(out, i, out_i)
+
+
+@kernel
+def grad2_target_f64_no_log_target_each(input, target, out, n):
+    i = thread()
+    if i < n:
+        input_i = load(input, i)
+        target_i = load(target, i)
+        out_i = grad2_target_device_no_log_target(input_i, target_i)
+        store(out, i, out_i)
+
+
+@kernel
 def vjp_f64_no_log_target(g, input, target, ginput, n):
     place = thread()
     whole = u32(n // u32(2))
@@ -1003,6 +1079,24 @@ def grad_target_device32_log_target(input, target):
     return fadd(t7, t12) if fsub(t12, t12) == f32(0.0) else t7
 
 
+# 2*weighted(exp(target), 1) + weighted(exp(target), -input + target) (compensated)
+@core
+def grad2_target_device32_log_target(input, target):
+    t1 = near_expf(target)
+    t2 = t1 == f32(0.0)
+    t3 = fmul(f32(0.0) if t2 else t1, f32(2.0))
+    t4 = fsub(target, input)
+    t5 = fmul(t4, t1)
+    t6 = f32(0.0) if t2 else t5
+    t7 = fadd(t3, t6)
+    t8 = fsub(t7, t3)
+    t9 = -input
+    t10 = fsub(t4, t9)
+    t11 = fadd(libdevice.fmaf(t4, t1, -t5), fmul(fadd(fsub(t9, fsub(t4, t10)), fsub(target, t10)), t1))
+    t12 = fadd(fadd(fsub(t3, fsub(t7, t8)), fsub(t6, t8)), f32(0.0) if t2 else t11)
+    return fadd(t7, t12) if fsub(t12, t12) == f32(0.0) else t7
+
+
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32_log_target(input, target):
@@ -1054,6 +1148,25 @@ def grad_target_device_log_target(input, target):
     t12 = dmul(dadd(dadd(t10, -dadd(t4, -t11)), dadd(target, -t11)), t1)
     t13 = 0.0 if t2 else dadd(dadd(libdevice.fma(t4, t1, -t5), dmul(t4, t9)), t12)
     t14 = dadd(dadd(dadd(dadd(t3, -dadd(t7, -t8)), dadd(t6, -t8)), 0.0 if t2 else t9), t13)
+    return dadd(t7, t14) if dadd(t14, -t14) == 0.0 else t7
+
+
+@core
+def grad2_target_device_log_target(input, target):
+    t1 = exp(target)
+    t2 = t1 == 0.0
+    t3 = dmul(0.0 if t2 else t1, 2.0)
+    t4 = dadd(target, -input)
+    t5 = dmul(t4, t1)
+    t6 = 0.0 if t2 else t5
+    t7 = dadd(t3, t6)
+    t8 = dadd(t7, -t3)
+    t9 = exp_low(target)
+    t10 = -input
+    t11 = dadd(t4, -t10)
+    t12 = dmul(dadd(dadd(t10, -dadd(t4, -t11)), dadd(target, -t11)), t1)
+    t13 = dadd(dadd(dadd(t3, -dadd(t7, -t8)), dadd(t6, -t8)), dmul(0.0 if t2 else t9, 2.0))
+    t14 = dadd(t13, 0.0 if t2 else dadd(dadd(libdevice.fma(t4, t1, -t5), dmul(t4, t9)), t12))
     return dadd(t7, t14) if dadd(t14, -t14) == 0.0 else t7
 
 
@@ -1198,6 +1311,38 @@ def grad_target_f32_log_target_each(input, target, out, n):
         input_i = load(input, i)
         target_i = load(target, i)
         out_i = grad_target_device32_log_target(input_i, target_i)
+        store(out, i, out_i)
+
+
+@kernel
+def grad2_target_f32_log_target(input, target, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        input_0, input_1, input_2, input_3 = load4(input, i)
+        target_0, target_1, target_2, target_3 = load4(target, i)
+        out_0 = grad2_target_device32_log_target(input_0, target_0)
+        out_1 = grad2_target_device32_log_target(input_1, target_1)
+        out_2 = grad2_target_device32_log_target(input_2, target_2)
+        out_3 = grad2_target_device32_log_target(input_3, target_3)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            input_i = load(input, i)
+            target_i = load(target, i)
+            out_i = grad2_target_device32_log_target(input_i, target_i)
+            store(out, i, out_i)
+
+
+@kernel
+def grad2_target_f32_log_target_each(input, target, out, n):
+    i = thread()
+    if i < n:
+        input_i = load(input, i)
+        target_i = load(target, i)
+        out_i = grad2_target_device32_log_target(input_i, target_i)
         store(out, i, out_i)
 
 
@@ -1625,6 +1770,36 @@ def grad_target_f64_log_target_each(input, target, out, n):
         input_i = load(input, i)
         target_i = load(target, i)
         out_i = grad_target_device_log_target(input_i, target_i)
+        store(out, i, out_i)
+
+
+@kernel
+def grad2_target_f64_log_target(input, target, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        input_0, input_1 = load2(input, i)
+        target_0, target_1 = load2(target, i)
+        out_0 = grad2_target_device_log_target(input_0, target_0)
+        out_1 = grad2_target_device_log_target(input_1, target_1)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            input_i = load(input, i)
+            target_i = load(target, i)
+            out_i = grad2_target_device_log_target(input_i, target_i)
+            store(out, i, out_i)
+
+
+@kernel
+def grad2_target_f64_log_target_each(input, target, out, n):
+    i = thread()
+    if i < n:
+        input_i = load(input, i)
+        target_i = load(target, i)
+        out_i = grad2_target_device_log_target(input_i, target_i)
         store(out, i, out_i)
 
 

@@ -588,6 +588,163 @@ def grad_target_device32_alpha_none(input, target, alpha, alpha_low, gamma, gamm
 
 
 # -inf to -3.40282e+38: 0.0, which the function has reached to the last bit
+# -3.40282e+38 to inf: gamma*(gamma*(-weighted(target, -softplus(-input)) - weighted(1 - target,
+# -softplus(input)))*exp((gamma - 2)*log_mixture(input, target))*tanh(input/2) + 2*input*exp((gamma -
+# 1)*log_mixture(input, target)) - (-weighted(target, -softplus(-input)) - weighted(1 - target,
+# -softplus(input)))*exp((gamma - 2)*log_mixture(input, target))*tanh(input/2))*tanh(input/2) (annihilating)
+# 0.0, which the function has reached to the last bit
+@core
+def grad2_target_device32_alpha_none(input, target, alpha, alpha_low, gamma, gamma_low):
+    t1 = f32(0.0) < input
+    t2 = fsub(f32(1.0), target)
+    t3 = t2 if t1 else target
+    t4 = t3 == f32(0.0)
+    t5 = fmul(gamma, f32(0.5))
+    t6 = fadd(t5, f32(-0.5))
+    t7 = t4 and t6 != f32(0.0)
+    t8 = libdevice.fabsf(input)
+    t9 = -fmul(t6, t8)
+    t10 = near_expf(t9 if t7 else f32(0.0))
+    t11 = target if t1 else t2
+    t12 = -t8
+    t13 = expf(t12)
+    t14 = fmul(t11, t13)
+    t15 = fadd(t3, t14)
+    t16 = f32(1.0) if t4 else t15
+    t17 = fadd(f32(1.0), t13)
+    t18 = fdiv(t16, t17)
+    t19 = fsub(t15, t3)
+    t20 = -target
+    t21 = fsub(t2, t20)
+    t22 = fadd(fsub(t20, fsub(t2, t21)), fsub(f32(1.0), t21))
+    t23 = expf_low(t12)
+    t24 = fadd(fadd(libdevice.fmaf(t11, t13, -t14), fmul(t11, t23)), fmul(f32(0.0) if t1 else t22, t13))
+    t25 = fadd(fadd(fadd(fsub(t3, fsub(t15, t19)), fsub(t14, t19)), t22 if t1 else f32(0.0)), t24)
+    t26 = fsub(t17, f32(1.0))
+    t27 = fmul(t18, fadd(fadd(fsub(f32(1.0), fsub(t17, t26)), fsub(t13, t26)), t23))
+    t28 = fmul(fsub(fadd(libdevice.fmaf(-t18, t17, t16), f32(0.0) if t4 else t25), t27), inverse(t17))
+    t29 = fsub(t28, t28) == f32(0.0)
+    t30 = fadd(t18, t28)
+    t31 = t30 if t29 else t18
+    t32 = fsub(t28, fsub(t30, t18)) if t29 else f32(0.0)
+    t33 = fsub(t6, t5)
+    t34 = fmul(gamma_low, f32(0.5))
+    t35 = fadd(fadd(fsub(t5, fsub(t6, t33)), fsub(f32(-0.5), t33)), t34)
+    t36 = fsub(t35, t35) == f32(0.0)
+    t37 = fadd(t6, t35)
+    t38 = near_powf(t31, t32, t37 if t36 else t6, fsub(t35, fsub(t37, t6)) if t36 else f32(0.0))
+    t39 = fmul(t10, t38)
+    t40 = t39 == f32(0.0)
+    t41 = fmul(input, f32(2.0))
+    t42 = fmul(t41, t39)
+    t43 = fmul(t42, t39)
+    t44 = f32(0.0) if t40 else t43
+    t45 = fadd(t5, f32(-1.0))
+    t46 = t4 and t45 != f32(0.0)
+    t47 = -fmul(t45, t8)
+    t48 = near_expf(t47 if t46 else f32(0.0))
+    t49 = fsub(t45, t5)
+    t50 = fadd(fadd(fsub(t5, fsub(t45, t49)), fsub(f32(-1.0), t49)), t34)
+    t51 = fsub(t50, t50) == f32(0.0)
+    t52 = fadd(t45, t50)
+    t53 = near_powf(t31, t32, t52 if t51 else t45, fsub(t50, fsub(t52, t45)) if t51 else f32(0.0))
+    t54 = fmul(t48, t53)
+    t55 = t54 == f32(0.0)
+    t56 = target == f32(0.0)
+    t57 = -input
+    t58 = f32(0.0) < t57
+    t59 = near_expf(-fmul(t8, f32(0.5)))
+    t60 = f32(1.0) if t58 else t59
+    t61 = t60 == f32(0.0)
+    t62 = t57 if t58 else f32(0.0)
+    t63 = libdevice.log1pf(t13)
+    t64 = fadd(t62, t63)
+    t65 = fmul(t59, t59)
+    t66 = t65 < f32(8.673617379884035e-19)
+    t67 = libdevice.log1pf(t65)
+    t68 = inverse(t65)
+    t69 = fmul(t67, t68)
+    t70 = f32(1.0) if t66 else t69
+    t71 = t64 if t58 else t70
+    t72 = -fmul(target, t71)
+    t73 = fmul(t72, t60)
+    t74 = fmul(t73, t60)
+    t75 = -(f32(0.0) if t56 else f32(0.0) if t61 else t74)
+    t76 = t2 == f32(0.0)
+    t77 = f32(1.0) if t1 else t59
+    t78 = t77 == f32(0.0)
+    t79 = input if t1 else f32(0.0)
+    t80 = fadd(t79, t63)
+    t81 = t80 if t1 else t70
+    t82 = -fmul(t2, t81)
+    t83 = fmul(t82, t77)
+    t84 = fmul(t83, t77)
+    t85 = -(f32(0.0) if t76 else f32(0.0) if t78 else t84)
+    t86 = fadd(t75, t85)
+    t87 = fmul(input, f32(0.5))
+    t88 = libdevice.expm1f(fmul(libdevice.fabsf(t87), f32(-2.0)))
+    t89 = -t88
+    t90 = fadd(f32(2.0), t88)
+    t91 = inverse(t90)
+    t92 = fmul(t89, t91)
+    t93 = libdevice.copysignf(t92, t87)
+    t94 = -fmul(t86, t93)
+    t95 = fmul(t94, t54)
+    t96 = fmul(t95, t54)
+    t97 = f32(0.0) if t55 else t96
+    t98 = fadd(t44, t97)
+    t99 = fmul(gamma, t86)
+    t100 = fmul(t99, t93)
+    t101 = fmul(t100, t54)
+    t102 = fmul(t101, t54)
+    t103 = f32(0.0) if t55 else t102
+    t104 = fadd(t98, t103)
+    t105 = fmul(gamma, t104)
+    t106 = fmul(t105, t93)
+    t107 = fsub(t90, f32(2.0))
+    t108 = fmul(t92, fadd(fsub(f32(2.0), fsub(t90, t107)), fsub(t88, t107)))
+    t109 = fmul(fsub(libdevice.fmaf(-t92, t90, t89), t108), t91)
+    t110 = -t109 if t87 < f32(0.0) else t109
+    t111 = fsub(t104, t98)
+    t112 = fsub(t98, t44)
+    t113 = fmul(fmul(-fadd(libdevice.fmaf(t6, t8, t9), fmul(t35, t8)) if t7 else f32(0.0), t10), t38)
+    t114 = fadd(libdevice.fmaf(t10, t38, -t39), t113)
+    t115 = fmul(fadd(libdevice.fmaf(t41, t39, -t42), fmul(t41, t114)), t39)
+    t116 = f32(0.0) if t40 else fadd(fadd(libdevice.fmaf(t42, t39, -t43), fmul(t42, t114)), t115)
+    t117 = fmul(fmul(-fadd(libdevice.fmaf(t45, t8, t47), fmul(t50, t8)) if t46 else f32(0.0), t48), t53)
+    t118 = fadd(libdevice.fmaf(t48, t53, -t54), t117)
+    t119 = fsub(t86, t75)
+    t120 = fsub(t64, t62)
+    t121 = libdevice.fmaf(t59, t59, -t65)
+    t122 = fadd(f32(1.0), t65)
+    t123 = inverse(t122)
+    t124 = fmul(t121, libdevice.fmaf(libdevice.fmaf(-t123, t122, f32(1.0)), t123, t123))
+    t125 = f32(0.0) if t66 else fmul(fsub(fadd(libdevice.fmaf(-t69, t65, t67), t124), fmul(t69, t121)), t68)
+    t126 = fmul(target, fadd(fsub(t62, fsub(t64, t120)), fsub(t63, t120)) if t58 else t125)
+    t127 = fadd(libdevice.fmaf(t72, t60, -t73), fmul(-fadd(libdevice.fmaf(target, t71, t72), t126), t60))
+    t128 = -(f32(0.0) if t56 else f32(0.0) if t61 else fadd(libdevice.fmaf(t73, t60, -t74), fmul(t127, t60)))
+    t129 = fsub(t80, t79)
+    t130 = fmul(t2, fadd(fsub(t79, fsub(t80, t129)), fsub(t63, t129)) if t1 else t125)
+    t131 = fmul(-fadd(fadd(libdevice.fmaf(t2, t81, t82), t130), fmul(t22, t81)), t77)
+    t132 = fadd(libdevice.fmaf(t83, t77, -t84), fmul(fadd(libdevice.fmaf(t82, t77, -t83), t131), t77))
+    t133 = fadd(fadd(fsub(t75, fsub(t86, t119)), fsub(t85, t119)), t128)
+    t134 = fadd(t133, -(f32(0.0) if t76 else f32(0.0) if t78 else t132))
+    t135 = fmul(-fadd(fadd(libdevice.fmaf(t86, t93, t94), fmul(t86, t110)), fmul(t134, t93)), t54)
+    t136 = fmul(fadd(fadd(libdevice.fmaf(t94, t54, -t95), fmul(t94, t118)), t135), t54)
+    t137 = f32(0.0) if t55 else fadd(fadd(libdevice.fmaf(t95, t54, -t96), fmul(t95, t118)), t136)
+    t138 = fadd(fadd(fadd(fsub(t44, fsub(t98, t112)), fsub(t97, t112)), t116), t137)
+    t139 = fmul(fadd(fadd(libdevice.fmaf(gamma, t86, -t99), fmul(gamma, t134)), fmul(gamma_low, t86)), t93)
+    t140 = fmul(fadd(fadd(libdevice.fmaf(t99, t93, -t100), fmul(t99, t110)), t139), t54)
+    t141 = fmul(fadd(fadd(libdevice.fmaf(t100, t54, -t101), fmul(t100, t118)), t140), t54)
+    t142 = f32(0.0) if t55 else fadd(fadd(libdevice.fmaf(t101, t54, -t102), fmul(t101, t118)), t141)
+    t143 = fmul(gamma, fadd(fadd(fadd(fsub(t98, fsub(t104, t111)), fsub(t103, t111)), t138), t142))
+    t144 = fmul(fadd(fadd(libdevice.fmaf(gamma, t104, -t105), t143), fmul(gamma_low, t104)), t93)
+    t145 = fadd(fadd(libdevice.fmaf(t105, t93, -t106), fmul(t105, t110)), t144)
+    t146 = (fadd(t106, t145) if fsub(t145, t145) == f32(0.0) else t106) if input < f32(math.inf) else f32(0.0)
+    return input if input != input else f32(0.0) if input < f32(-3.4028234663852886e+38) else t146
+
+
+# -inf to -3.40282e+38: 0.0, which the function has reached to the last bit
 # -3.40282e+38 to inf: (-weighted(target, -softplus(-input)) - weighted(1 - target,
 # -softplus(input)))*exp(gamma*log_mixture(input, target))*log_mixture(input, target) (halved)
 # 0.0, which the function has reached to the last bit
@@ -1507,6 +1664,173 @@ def grad_target_device_alpha_none(input, target, alpha, gamma):
 
 
 @core
+def grad2_target_device_alpha_none(input, target, alpha, gamma):
+    t1 = dmul(input, 2.0)
+    t2 = 0.0 < input
+    t3 = dadd(1.0, -target)
+    t4 = t3 if t2 else target
+    t5 = t4 == 0.0
+    t6 = libdevice.fabs(input)
+    t7 = target if t2 else t3
+    t8 = -t6
+    t9 = exp(t8)
+    t10 = dmul(t7, t9)
+    t11 = dadd(t4, t10)
+    t12 = 1.0 if t5 else t11
+    t13 = dadd(1.0, t9)
+    t14 = ddiv(t12, t13)
+    t15 = target == 0.0
+    t16 = -input
+    t17 = 0.0 < t16
+    t18 = t16 if t17 else 0.0
+    t19 = log1p_unit(t9)
+    t20 = dadd(t18, t19)
+    t21 = t3 == 0.0
+    t22 = input if t2 else 0.0
+    t23 = dadd(t22, t19)
+    t24 = dmul(input, 0.5)
+    t25 = dmul(libdevice.fabs(t24), -2.0)
+    t26 = expm1(t25)
+    t27 = -t26
+    t28 = dadd(2.0, t26)
+    t29 = ddiv(t27, t28)
+    t30 = libdevice.copysign(t29, t24)
+    if input == 0.0:
+        t32 = dadd(gamma, -1.0)
+        t33 = dadd(-(0.0 if t15 else -dmul(target, t20)), -(0.0 if t21 else -dmul(t3, t23)))
+        t34 = dadd(gamma, -2.0)
+        t35 = dmul(exp(-dmul(t34, t6) if t5 and t34 != 0.0 else 0.0), pow(t14, t34))
+        t36 = dmul(t1, dmul(exp(-dmul(t32, t6) if t5 and t32 != 0.0 else 0.0), pow(t14, t32)))
+        t37 = dmul(gamma, dadd(dadd(t36, -dmul(dmul(t33, t35), t30)), dmul(dmul(dmul(gamma, t33), t35), t30)))
+        t31 = dmul(t37, t30)
+    else:
+        t38 = dmul(gamma, 0.5)
+        t39 = dadd(t38, -0.5)
+        t40 = t5 and t39 != 0.0
+        t41 = -dmul(t39, t6)
+        t42 = t41 if t40 else 0.0
+        t43 = exp(t42)
+        t44 = dadd(t11, -t4)
+        t45 = -target
+        t46 = dadd(t3, -t45)
+        t47 = dadd(dadd(t45, -dadd(t3, -t46)), dadd(1.0, -t46))
+        t48 = exp_low(t8)
+        t49 = dadd(dadd(libdevice.fma(t7, t9, -t10), dmul(t7, t48)), dmul(0.0 if t2 else t47, t9))
+        t50 = dadd(dadd(dadd(dadd(t4, -dadd(t11, -t44)), dadd(t10, -t44)), t47 if t2 else 0.0), t49)
+        t51 = dadd(t13, -1.0)
+        t52 = dmul(t14, dadd(dadd(dadd(1.0, -dadd(t13, -t51)), dadd(t9, -t51)), t48))
+        t53 = ddiv(dadd(dadd(libdevice.fma(-t14, t13, t12), 0.0 if t5 else t50), -t52), t13)
+        t54 = dadd(t53, -t53) == 0.0
+        t55 = dadd(t14, t53)
+        t56 = t55 if t54 else t14
+        t57 = pow(t56, t39)
+        t58 = dmul(t43, t57)
+        t59 = t58 == 0.0
+        t60 = dmul(t1, t58)
+        t61 = dmul(t60, t58)
+        t62 = 0.0 if t59 else t61
+        t63 = dadd(t38, -1.0)
+        t64 = t5 and t63 != 0.0
+        t65 = -dmul(t63, t6)
+        t66 = t65 if t64 else 0.0
+        t67 = exp(t66)
+        t68 = pow(t56, t63)
+        t69 = dmul(t67, t68)
+        t70 = t69 == 0.0
+        t71 = -dmul(t6, 0.5)
+        t72 = exp(t71)
+        t73 = 1.0 if t17 else t72
+        t74 = t73 == 0.0
+        t75 = dmul(t72, t72)
+        t76 = t75 < 8.673617379884035e-19
+        t77 = log1p_unit(t75)
+        t78 = ddiv(t77, t75)
+        t79 = 1.0 if t76 else t78
+        t80 = t20 if t17 else t79
+        t81 = -dmul(target, t80)
+        t82 = dmul(t81, t73)
+        t83 = dmul(t82, t73)
+        t84 = -(0.0 if t15 else 0.0 if t74 else t83)
+        t85 = 1.0 if t2 else t72
+        t86 = t85 == 0.0
+        t87 = t23 if t2 else t79
+        t88 = -dmul(t3, t87)
+        t89 = dmul(t88, t85)
+        t90 = dmul(t89, t85)
+        t91 = -(0.0 if t21 else 0.0 if t86 else t90)
+        t92 = dadd(t84, t91)
+        t93 = -dmul(t92, t30)
+        t94 = dmul(t93, t69)
+        t95 = dmul(t94, t69)
+        t96 = 0.0 if t70 else t95
+        t97 = dadd(t62, t96)
+        t98 = dmul(gamma, t92)
+        t99 = dmul(t98, t30)
+        t100 = dmul(t99, t69)
+        t101 = dmul(t100, t69)
+        t102 = 0.0 if t70 else t101
+        t103 = dadd(t97, t102)
+        t104 = dmul(gamma, t103)
+        t105 = dmul(t104, t30)
+        t106 = expm1_low(t25)
+        t107 = dadd(t28, -2.0)
+        t108 = dmul(t29, dadd(dadd(dadd(2.0, -dadd(t28, -t107)), dadd(t26, -t107)), t106))
+        t109 = ddiv(dadd(dadd(libdevice.fma(-t29, t28, t27), -t106), -t108), t28)
+        t110 = -t109 if t24 < 0.0 else t109
+        t111 = dadd(t103, -t97)
+        t112 = dadd(t97, -t62)
+        t113 = ddiv(dadd(t53, -dadd(t55, -t14)) if t54 else 0.0, t56)
+        t114 = dadd(t39, -t38)
+        t115 = dadd(dadd(t38, -dadd(t39, -t114)), dadd(-0.5, -t114))
+        t116 = log(t56)
+        t117 = dmul(t57, dmul(t115 if dadd(t115, -t115) == 0.0 else 0.0, t116))
+        t118 = dmul(t43, dadd(dadd(pow_low(t56, t39), dmul(t57, dmul(t39, t113))), t117))
+        t119 = dadd(exp_low(t42), dmul(-dadd(libdevice.fma(t39, t6, t41), dmul(t115, t6)) if t40 else 0.0, t43))
+        t120 = dadd(dadd(libdevice.fma(t43, t57, -t58), t118), dmul(t119, t57))
+        t121 = dmul(dadd(libdevice.fma(t1, t58, -t60), dmul(t1, t120)), t58)
+        t122 = 0.0 if t59 else dadd(dadd(libdevice.fma(t60, t58, -t61), dmul(t60, t120)), t121)
+        t123 = dadd(t63, -t38)
+        t124 = dadd(dadd(t38, -dadd(t63, -t123)), dadd(-1.0, -t123))
+        t125 = dmul(t68, dmul(t124 if dadd(t124, -t124) == 0.0 else 0.0, t116))
+        t126 = dmul(t67, dadd(dadd(pow_low(t56, t63), dmul(t68, dmul(t63, t113))), t125))
+        t127 = dadd(exp_low(t66), dmul(-dadd(libdevice.fma(t63, t6, t65), dmul(t124, t6)) if t64 else 0.0, t67))
+        t128 = dadd(dadd(libdevice.fma(t67, t68, -t69), t126), dmul(t127, t68))
+        t129 = dadd(t92, -t84)
+        t130 = exp_low(t71)
+        t131 = 0.0 if t17 else t130
+        t132 = dadd(t20, -t18)
+        t133 = dadd(log1p_unit_low(t9), dmul(t48, ddiv(1.0, t13)))
+        t134 = dadd(dadd(libdevice.fma(t72, t72, -t75), dmul(t72, t130)), dmul(t130, t72))
+        t135 = dadd(log1p_unit_low(t75), dmul(t134, ddiv(1.0, dadd(1.0, t75))))
+        t136 = 0.0 if t76 else ddiv(dadd(dadd(libdevice.fma(-t78, t75, t77), t135), -dmul(t78, t134)), t75)
+        t137 = dmul(target, dadd(dadd(dadd(t18, -dadd(t20, -t132)), dadd(t19, -t132)), t133) if t17 else t136)
+        t138 = dmul(-dadd(libdevice.fma(target, t80, t81), t137), t73)
+        t139 = dmul(dadd(dadd(libdevice.fma(t81, t73, -t82), dmul(t81, t131)), t138), t73)
+        t140 = -(0.0 if t15 else 0.0 if t74 else dadd(dadd(libdevice.fma(t82, t73, -t83), dmul(t82, t131)), t139))
+        t141 = 0.0 if t2 else t130
+        t142 = dadd(t23, -t22)
+        t143 = dmul(t3, dadd(dadd(dadd(t22, -dadd(t23, -t142)), dadd(t19, -t142)), t133) if t2 else t136)
+        t144 = dmul(-dadd(dadd(libdevice.fma(t3, t87, t88), t143), dmul(t47, t87)), t85)
+        t145 = dmul(dadd(dadd(libdevice.fma(t88, t85, -t89), dmul(t88, t141)), t144), t85)
+        t146 = -(0.0 if t21 else 0.0 if t86 else dadd(dadd(libdevice.fma(t89, t85, -t90), dmul(t89, t141)), t145))
+        t147 = dadd(dadd(dadd(dadd(t84, -dadd(t92, -t129)), dadd(t91, -t129)), t140), t146)
+        t148 = dmul(-dadd(dadd(libdevice.fma(t92, t30, t93), dmul(t92, t110)), dmul(t147, t30)), t69)
+        t149 = dmul(dadd(dadd(libdevice.fma(t93, t69, -t94), dmul(t93, t128)), t148), t69)
+        t150 = 0.0 if t70 else dadd(dadd(libdevice.fma(t94, t69, -t95), dmul(t94, t128)), t149)
+        t151 = dadd(dadd(dadd(dadd(t62, -dadd(t97, -t112)), dadd(t96, -t112)), t122), t150)
+        t152 = dmul(dadd(libdevice.fma(gamma, t92, -t98), dmul(gamma, t147)), t30)
+        t153 = dmul(dadd(dadd(libdevice.fma(t98, t30, -t99), dmul(t98, t110)), t152), t69)
+        t154 = dmul(dadd(dadd(libdevice.fma(t99, t69, -t100), dmul(t99, t128)), t153), t69)
+        t155 = 0.0 if t70 else dadd(dadd(libdevice.fma(t100, t69, -t101), dmul(t100, t128)), t154)
+        t156 = dmul(gamma, dadd(dadd(dadd(dadd(t97, -dadd(t103, -t111)), dadd(t102, -t111)), t151), t155))
+        t157 = dmul(dadd(libdevice.fma(gamma, t103, -t104), t156), t30)
+        t158 = dadd(dadd(libdevice.fma(t104, t30, -t105), dmul(t104, t110)), t157)
+        t159 = (dadd(t105, t158) if dadd(t158, -t158) == 0.0 else t105) if input < math.inf else 0.0
+        t31 = 0.0 if input < -1.7976931348623157e+308 else t159
+    return input if input != input else t31
+
+
+@core
 def grad_gamma_device_alpha_none(input, target, alpha, gamma):
     t1 = target == 0.0
     t2 = -input
@@ -1916,6 +2240,38 @@ def grad_target_f32_alpha_none_each(input, target, alpha, alpha_low, gamma, gamm
         input_i = load(input, i)
         target_i = load(target, i)
         out_i = grad_target_device32_alpha_none(input_i, target_i, alpha, alpha_low, gamma, gamma_low)
+        store(out, i, out_i)
+
+
+@kernel
+def grad2_target_f32_alpha_none(input, target, alpha, alpha_low, gamma, gamma_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        input_0, input_1, input_2, input_3 = load4(input, i)
+        target_0, target_1, target_2, target_3 = load4(target, i)
+        out_0 = grad2_target_device32_alpha_none(input_0, target_0, alpha, alpha_low, gamma, gamma_low)
+        out_1 = grad2_target_device32_alpha_none(input_1, target_1, alpha, alpha_low, gamma, gamma_low)
+        out_2 = grad2_target_device32_alpha_none(input_2, target_2, alpha, alpha_low, gamma, gamma_low)
+        out_3 = grad2_target_device32_alpha_none(input_3, target_3, alpha, alpha_low, gamma, gamma_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            input_i = load(input, i)
+            target_i = load(target, i)
+            out_i = grad2_target_device32_alpha_none(input_i, target_i, alpha, alpha_low, gamma, gamma_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad2_target_f32_alpha_none_each(input, target, alpha, alpha_low, gamma, gamma_low, out, n):
+    i = thread()
+    if i < n:
+        input_i = load(input, i)
+        target_i = load(target, i)
+        out_i = grad2_target_device32_alpha_none(input_i, target_i, alpha, alpha_low, gamma, gamma_low)
         store(out, i, out_i)
 
 
@@ -2424,6 +2780,36 @@ def grad_target_f64_alpha_none_each(input, target, alpha, gamma, out, n):
         input_i = load(input, i)
         target_i = load(target, i)
         out_i = grad_target_device_alpha_none(input_i, target_i, alpha, gamma)
+        store(out, i, out_i)
+
+
+@kernel
+def grad2_target_f64_alpha_none(input, target, alpha, gamma, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        input_0, input_1 = load2(input, i)
+        target_0, target_1 = load2(target, i)
+        out_0 = grad2_target_device_alpha_none(input_0, target_0, alpha, gamma)
+        out_1 = grad2_target_device_alpha_none(input_1, target_1, alpha, gamma)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            input_i = load(input, i)
+            target_i = load(target, i)
+            out_i = grad2_target_device_alpha_none(input_i, target_i, alpha, gamma)
+            store(out, i, out_i)
+
+
+@kernel
+def grad2_target_f64_alpha_none_each(input, target, alpha, gamma, out, n):
+    i = thread()
+    if i < n:
+        input_i = load(input, i)
+        target_i = load(target, i)
+        out_i = grad2_target_device_alpha_none(input_i, target_i, alpha, gamma)
         store(out, i, out_i)
 
 
@@ -3431,6 +3817,228 @@ def grad_target_device32_alpha_given(input, target, alpha, alpha_low, gamma, gam
     t149 = f32(0.0) if t40 else t101
     t150 = (fadd(t149, t148) if fsub(t148, t148) == f32(0.0) else t149) if input < f32(math.inf) else f32(0.0)
     return input if input != input else t150
+
+
+# gamma**2*(alpha*target + (1 - alpha)*(1 - target))*(-weighted(target, -softplus(-input)) - weighted(1 - target,
+# -softplus(input)))*exp((gamma - 2)*log_mixture(input, target))*tanh(input/2)**2 + 2*gamma*input*(alpha*target + (1 -
+# alpha)*(1 - target))*exp((gamma - 1)*log_mixture(input, target))*tanh(input/2) - 2*gamma*(2*alpha -
+# 1)*(-weighted(target, -softplus(-input)) - weighted(1 - target, -softplus(input)))*exp((gamma -
+# 1)*log_mixture(input, target))*tanh(input/2) - gamma*(alpha*target + (1 - alpha)*(1 - target))*(-weighted(target,
+# -softplus(-input)) - weighted(1 - target, -softplus(input)))*exp((gamma - 2)*log_mixture(input,
+# target))*tanh(input/2)**2 - 2*input*(2*alpha - 1)*exp(gamma*log_mixture(input, target)) (annihilating)
+@core
+def grad2_target_device32_alpha_given(input, target, alpha, alpha_low, gamma, gamma_low):
+    t1 = f32(0.0) < input
+    t2 = fsub(f32(1.0), target)
+    t3 = t2 if t1 else target
+    t4 = t3 == f32(0.0)
+    t5 = fmul(gamma, f32(0.5))
+    t6 = t4 and t5 != f32(0.0)
+    t7 = libdevice.fabsf(input)
+    t8 = -fmul(t5, t7)
+    t9 = near_expf(t8 if t6 else f32(0.0))
+    t10 = target if t1 else t2
+    t11 = -t7
+    t12 = expf(t11)
+    t13 = fmul(t10, t12)
+    t14 = fadd(t3, t13)
+    t15 = f32(1.0) if t4 else t14
+    t16 = fadd(f32(1.0), t12)
+    t17 = fdiv(t15, t16)
+    t18 = fsub(t14, t3)
+    t19 = -target
+    t20 = fsub(t2, t19)
+    t21 = fadd(fsub(t19, fsub(t2, t20)), fsub(f32(1.0), t20))
+    t22 = expf_low(t11)
+    t23 = fadd(fadd(libdevice.fmaf(t10, t12, -t13), fmul(t10, t22)), fmul(f32(0.0) if t1 else t21, t12))
+    t24 = fadd(fadd(fadd(fsub(t3, fsub(t14, t18)), fsub(t13, t18)), t21 if t1 else f32(0.0)), t23)
+    t25 = fsub(t16, f32(1.0))
+    t26 = fmul(t17, fadd(fadd(fsub(f32(1.0), fsub(t16, t25)), fsub(t12, t25)), t22))
+    t27 = fmul(fsub(fadd(libdevice.fmaf(-t17, t16, t15), f32(0.0) if t4 else t24), t26), inverse(t16))
+    t28 = fsub(t27, t27) == f32(0.0)
+    t29 = fadd(t17, t27)
+    t30 = t29 if t28 else t17
+    t31 = fsub(t27, fsub(t29, t17)) if t28 else f32(0.0)
+    t32 = fmul(gamma_low, f32(0.5))
+    t33 = fsub(t32, t32) == f32(0.0)
+    t34 = fadd(t5, t32)
+    t35 = near_powf(t30, t31, t34 if t33 else t5, fsub(t32, fsub(t34, t5)) if t33 else f32(0.0))
+    t36 = fmul(t9, t35)
+    t37 = t36 == f32(0.0)
+    t38 = fmul(input, f32(2.0))
+    t39 = fmul(alpha, f32(2.0))
+    t40 = fadd(t39, f32(-1.0))
+    t41 = -fmul(t38, t40)
+    t42 = fmul(t41, t36)
+    t43 = fmul(t42, t36)
+    t44 = f32(0.0) if t37 else t43
+    t45 = fadd(t5, f32(-0.5))
+    t46 = t4 and t45 != f32(0.0)
+    t47 = -fmul(t45, t7)
+    t48 = near_expf(t47 if t46 else f32(0.0))
+    t49 = fsub(t45, t5)
+    t50 = fadd(fadd(fsub(t5, fsub(t45, t49)), fsub(f32(-0.5), t49)), t32)
+    t51 = fsub(t50, t50) == f32(0.0)
+    t52 = fadd(t45, t50)
+    t53 = near_powf(t30, t31, t52 if t51 else t45, fsub(t50, fsub(t52, t45)) if t51 else f32(0.0))
+    t54 = fmul(t48, t53)
+    t55 = t54 == f32(0.0)
+    t56 = fmul(gamma, f32(2.0))
+    t57 = fmul(t56, input)
+    t58 = fmul(alpha, target)
+    t59 = -alpha
+    t60 = fadd(t59, f32(1.0))
+    t61 = fmul(t60, t2)
+    t62 = fadd(t58, t61)
+    t63 = fmul(t57, t62)
+    t64 = fmul(input, f32(0.5))
+    t65 = libdevice.expm1f(fmul(libdevice.fabsf(t64), f32(-2.0)))
+    t66 = -t65
+    t67 = fadd(f32(2.0), t65)
+    t68 = inverse(t67)
+    t69 = fmul(t66, t68)
+    t70 = libdevice.copysignf(t69, t64)
+    t71 = fmul(t63, t70)
+    t72 = fmul(t71, t54)
+    t73 = fmul(t72, t54)
+    t74 = f32(0.0) if t55 else t73
+    t75 = fadd(t44, t74)
+    t76 = fmul(t56, t40)
+    t77 = target == f32(0.0)
+    t78 = -input
+    t79 = f32(0.0) < t78
+    t80 = near_expf(-fmul(t7, f32(0.5)))
+    t81 = f32(1.0) if t79 else t80
+    t82 = t81 == f32(0.0)
+    t83 = t78 if t79 else f32(0.0)
+    t84 = libdevice.log1pf(t12)
+    t85 = fadd(t83, t84)
+    t86 = fmul(t80, t80)
+    t87 = t86 < f32(8.673617379884035e-19)
+    t88 = libdevice.log1pf(t86)
+    t89 = inverse(t86)
+    t90 = fmul(t88, t89)
+    t91 = f32(1.0) if t87 else t90
+    t92 = t85 if t79 else t91
+    t93 = -fmul(target, t92)
+    t94 = fmul(t93, t81)
+    t95 = fmul(t94, t81)
+    t96 = -(f32(0.0) if t77 else f32(0.0) if t82 else t95)
+    t97 = t2 == f32(0.0)
+    t98 = f32(1.0) if t1 else t80
+    t99 = t98 == f32(0.0)
+    t100 = input if t1 else f32(0.0)
+    t101 = fadd(t100, t84)
+    t102 = t101 if t1 else t91
+    t103 = -fmul(t2, t102)
+    t104 = fmul(t103, t98)
+    t105 = fmul(t104, t98)
+    t106 = -(f32(0.0) if t97 else f32(0.0) if t99 else t105)
+    t107 = fadd(t96, t106)
+    t108 = fmul(t76, t107)
+    t109 = -fmul(t108, t70)
+    t110 = fmul(t109, t54)
+    t111 = fmul(t110, t54)
+    t112 = f32(0.0) if t55 else t111
+    t113 = fadd(t75, t112)
+    t114 = fadd(t5, f32(-1.0))
+    t115 = t4 and t114 != f32(0.0)
+    t116 = -fmul(t114, t7)
+    t117 = near_expf(t116 if t115 else f32(0.0))
+    t118 = fsub(t114, t5)
+    t119 = fadd(fadd(fsub(t5, fsub(t114, t118)), fsub(f32(-1.0), t118)), t32)
+    t120 = fsub(t119, t119) == f32(0.0)
+    t121 = fadd(t114, t119)
+    t122 = near_powf(t30, t31, t121 if t120 else t114, fsub(t119, fsub(t121, t114)) if t120 else f32(0.0))
+    t123 = fmul(t117, t122)
+    t124 = t123 == f32(0.0)
+    t125 = fmul(t70, gamma)
+    t126 = fmul(t125, t62)
+    t127 = fmul(t126, t107)
+    t128 = -fmul(t127, t70)
+    t129 = fmul(t128, t123)
+    t130 = fmul(t129, t123)
+    t131 = f32(0.0) if t124 else t130
+    t132 = fadd(t113, t131)
+    t133 = fmul(gamma, t70)
+    t134 = fmul(t133, t62)
+    t135 = fmul(t134, t107)
+    t136 = fmul(t135, gamma)
+    t137 = fmul(t136, t70)
+    t138 = fmul(t137, t123)
+    t139 = fmul(t138, t123)
+    t140 = f32(0.0) if t124 else t139
+    t141 = fadd(t132, t140)
+    t142 = fsub(t141, t132)
+    t143 = fsub(t132, t113)
+    t144 = fsub(t113, t75)
+    t145 = fsub(t75, t44)
+    t146 = fmul(fmul(-fadd(libdevice.fmaf(t5, t7, t8), fmul(t32, t7)) if t6 else f32(0.0), t9), t35)
+    t147 = fadd(libdevice.fmaf(t9, t35, -t36), t146)
+    t148 = fsub(t40, t39)
+    t149 = fadd(fadd(fsub(t39, fsub(t40, t148)), fsub(f32(-1.0), t148)), fmul(alpha_low, f32(2.0)))
+    t150 = fmul(-fadd(libdevice.fmaf(t38, t40, t41), fmul(t38, t149)), t36)
+    t151 = fmul(fadd(fadd(libdevice.fmaf(t41, t36, -t42), fmul(t41, t147)), t150), t36)
+    t152 = f32(0.0) if t37 else fadd(fadd(libdevice.fmaf(t42, t36, -t43), fmul(t42, t147)), t151)
+    t153 = fmul(fmul(-fadd(libdevice.fmaf(t45, t7, t47), fmul(t50, t7)) if t46 else f32(0.0), t48), t53)
+    t154 = fadd(libdevice.fmaf(t48, t53, -t54), t153)
+    t155 = fsub(t67, f32(2.0))
+    t156 = fmul(t69, fadd(fsub(f32(2.0), fsub(t67, t155)), fsub(t65, t155)))
+    t157 = fmul(fsub(libdevice.fmaf(-t69, t67, t66), t156), t68)
+    t158 = -t157 if t64 < f32(0.0) else t157
+    t159 = fsub(t62, t58)
+    t160 = fadd(libdevice.fmaf(alpha, target, -t58), fmul(alpha_low, target))
+    t161 = fsub(t60, t59)
+    t162 = fmul(fadd(fadd(fsub(t59, fsub(t60, t161)), fsub(f32(1.0), t161)), -alpha_low), t2)
+    t163 = fadd(fadd(libdevice.fmaf(t60, t2, -t61), fmul(t60, t21)), t162)
+    t164 = fadd(fadd(fadd(fsub(t58, fsub(t62, t159)), fsub(t61, t159)), t160), t163)
+    t165 = fmul(gamma_low, f32(2.0))
+    t166 = fmul(fadd(libdevice.fmaf(t56, input, -t57), fmul(t165, input)), t62)
+    t167 = fmul(fadd(fadd(libdevice.fmaf(t57, t62, -t63), fmul(t57, t164)), t166), t70)
+    t168 = fmul(fadd(fadd(libdevice.fmaf(t63, t70, -t71), fmul(t63, t158)), t167), t54)
+    t169 = fmul(fadd(fadd(libdevice.fmaf(t71, t54, -t72), fmul(t71, t154)), t168), t54)
+    t170 = f32(0.0) if t55 else fadd(fadd(libdevice.fmaf(t72, t54, -t73), fmul(t72, t154)), t169)
+    t171 = fadd(fadd(fadd(fsub(t44, fsub(t75, t145)), fsub(t74, t145)), t152), t170)
+    t172 = fsub(t107, t96)
+    t173 = fsub(t85, t83)
+    t174 = libdevice.fmaf(t80, t80, -t86)
+    t175 = fadd(f32(1.0), t86)
+    t176 = inverse(t175)
+    t177 = fmul(t174, libdevice.fmaf(libdevice.fmaf(-t176, t175, f32(1.0)), t176, t176))
+    t178 = f32(0.0) if t87 else fmul(fsub(fadd(libdevice.fmaf(-t90, t86, t88), t177), fmul(t90, t174)), t89)
+    t179 = fmul(target, fadd(fsub(t83, fsub(t85, t173)), fsub(t84, t173)) if t79 else t178)
+    t180 = fadd(libdevice.fmaf(t93, t81, -t94), fmul(-fadd(libdevice.fmaf(target, t92, t93), t179), t81))
+    t181 = -(f32(0.0) if t77 else f32(0.0) if t82 else fadd(libdevice.fmaf(t94, t81, -t95), fmul(t180, t81)))
+    t182 = fsub(t101, t100)
+    t183 = fmul(t2, fadd(fsub(t100, fsub(t101, t182)), fsub(t84, t182)) if t1 else t178)
+    t184 = fmul(-fadd(fadd(libdevice.fmaf(t2, t102, t103), t183), fmul(t21, t102)), t98)
+    t185 = fadd(libdevice.fmaf(t104, t98, -t105), fmul(fadd(libdevice.fmaf(t103, t98, -t104), t184), t98))
+    t186 = fadd(fadd(fsub(t96, fsub(t107, t172)), fsub(t106, t172)), t181)
+    t187 = fadd(t186, -(f32(0.0) if t97 else f32(0.0) if t99 else t185))
+    t188 = fmul(fadd(fadd(libdevice.fmaf(t56, t40, -t76), fmul(t56, t149)), fmul(t165, t40)), t107)
+    t189 = fmul(fadd(fadd(libdevice.fmaf(t76, t107, -t108), fmul(t76, t187)), t188), t70)
+    t190 = fmul(-fadd(fadd(libdevice.fmaf(t108, t70, t109), fmul(t108, t158)), t189), t54)
+    t191 = fmul(fadd(fadd(libdevice.fmaf(t109, t54, -t110), fmul(t109, t154)), t190), t54)
+    t192 = f32(0.0) if t55 else fadd(fadd(libdevice.fmaf(t110, t54, -t111), fmul(t110, t154)), t191)
+    t193 = fadd(fadd(fadd(fsub(t75, fsub(t113, t144)), fsub(t112, t144)), t171), t192)
+    t194 = fmul(fmul(-fadd(libdevice.fmaf(t114, t7, t116), fmul(t119, t7)) if t115 else f32(0.0), t117), t122)
+    t195 = fadd(libdevice.fmaf(t117, t122, -t123), t194)
+    t196 = fmul(fadd(fadd(libdevice.fmaf(t70, gamma, -t125), fmul(t70, gamma_low)), fmul(t158, gamma)), t62)
+    t197 = fmul(fadd(fadd(libdevice.fmaf(t125, t62, -t126), fmul(t125, t164)), t196), t107)
+    t198 = fmul(fadd(fadd(libdevice.fmaf(t126, t107, -t127), fmul(t126, t187)), t197), t70)
+    t199 = fmul(-fadd(fadd(libdevice.fmaf(t127, t70, t128), fmul(t127, t158)), t198), t123)
+    t200 = fmul(fadd(fadd(libdevice.fmaf(t128, t123, -t129), fmul(t128, t195)), t199), t123)
+    t201 = f32(0.0) if t124 else fadd(fadd(libdevice.fmaf(t129, t123, -t130), fmul(t129, t195)), t200)
+    t202 = fadd(fadd(fadd(fsub(t113, fsub(t132, t143)), fsub(t131, t143)), t193), t201)
+    t203 = fmul(fadd(fadd(libdevice.fmaf(gamma, t70, -t133), fmul(gamma, t158)), fmul(gamma_low, t70)), t62)
+    t204 = fmul(fadd(fadd(libdevice.fmaf(t133, t62, -t134), fmul(t133, t164)), t203), t107)
+    t205 = fmul(fadd(fadd(libdevice.fmaf(t134, t107, -t135), fmul(t134, t187)), t204), gamma)
+    t206 = fmul(fadd(fadd(libdevice.fmaf(t135, gamma, -t136), fmul(t135, gamma_low)), t205), t70)
+    t207 = fmul(fadd(fadd(libdevice.fmaf(t136, t70, -t137), fmul(t136, t158)), t206), t123)
+    t208 = fmul(fadd(fadd(libdevice.fmaf(t137, t123, -t138), fmul(t137, t195)), t207), t123)
+    t209 = f32(0.0) if t124 else fadd(fadd(libdevice.fmaf(t138, t123, -t139), fmul(t138, t195)), t208)
+    t210 = fadd(fadd(fadd(fsub(t132, fsub(t141, t142)), fsub(t140, t142)), t202), t209)
+    return fadd(t141, t210) if fsub(t210, t210) == f32(0.0) else t141
 
 
 # -inf to -3.40282e+38: 0.0, which the function has reached to the last bit
@@ -4520,6 +5128,224 @@ def grad_target_device_alpha_given(input, target, alpha, gamma):
 
 
 @core
+def grad2_target_device_alpha_given(input, target, alpha, gamma):
+    t1 = 0.0 < input
+    t2 = dadd(1.0, -target)
+    t3 = t2 if t1 else target
+    t4 = t3 == 0.0
+    t5 = dmul(gamma, 0.5)
+    t6 = t4 and t5 != 0.0
+    t7 = libdevice.fabs(input)
+    t8 = -dmul(t5, t7)
+    t9 = t8 if t6 else 0.0
+    t10 = exp(t9)
+    t11 = target if t1 else t2
+    t12 = -t7
+    t13 = exp(t12)
+    t14 = dmul(t11, t13)
+    t15 = dadd(t3, t14)
+    t16 = 1.0 if t4 else t15
+    t17 = dadd(1.0, t13)
+    t18 = ddiv(t16, t17)
+    t19 = dadd(t15, -t3)
+    t20 = -target
+    t21 = dadd(t2, -t20)
+    t22 = dadd(dadd(t20, -dadd(t2, -t21)), dadd(1.0, -t21))
+    t23 = exp_low(t12)
+    t24 = dadd(dadd(libdevice.fma(t11, t13, -t14), dmul(t11, t23)), dmul(0.0 if t1 else t22, t13))
+    t25 = dadd(dadd(dadd(dadd(t3, -dadd(t15, -t19)), dadd(t14, -t19)), t22 if t1 else 0.0), t24)
+    t26 = dadd(t17, -1.0)
+    t27 = dmul(t18, dadd(dadd(dadd(1.0, -dadd(t17, -t26)), dadd(t13, -t26)), t23))
+    t28 = ddiv(dadd(dadd(libdevice.fma(-t18, t17, t16), 0.0 if t4 else t25), -t27), t17)
+    t29 = dadd(t28, -t28) == 0.0
+    t30 = dadd(t18, t28)
+    t31 = t30 if t29 else t18
+    t32 = pow(t31, t5)
+    t33 = dmul(t10, t32)
+    t34 = t33 == 0.0
+    t35 = dmul(input, 2.0)
+    t36 = dmul(alpha, 2.0)
+    t37 = dadd(t36, -1.0)
+    t38 = -dmul(t35, t37)
+    t39 = dmul(t38, t33)
+    t40 = dmul(t39, t33)
+    t41 = 0.0 if t34 else t40
+    t42 = dadd(t5, -0.5)
+    t43 = t4 and t42 != 0.0
+    t44 = -dmul(t42, t7)
+    t45 = t44 if t43 else 0.0
+    t46 = exp(t45)
+    t47 = pow(t31, t42)
+    t48 = dmul(t46, t47)
+    t49 = t48 == 0.0
+    t50 = dmul(gamma, 2.0)
+    t51 = dmul(t50, input)
+    t52 = dmul(alpha, target)
+    t53 = dadd(1.0, -alpha)
+    t54 = dmul(t53, t2)
+    t55 = dadd(t52, t54)
+    t56 = dmul(t51, t55)
+    t57 = dmul(input, 0.5)
+    t58 = dmul(libdevice.fabs(t57), -2.0)
+    t59 = expm1(t58)
+    t60 = -t59
+    t61 = dadd(2.0, t59)
+    t62 = ddiv(t60, t61)
+    t63 = libdevice.copysign(t62, t57)
+    t64 = dmul(t56, t63)
+    t65 = dmul(t64, t48)
+    t66 = dmul(t65, t48)
+    t67 = 0.0 if t49 else t66
+    t68 = dadd(t41, t67)
+    t69 = dmul(t50, t37)
+    t70 = target == 0.0
+    t71 = -input
+    t72 = 0.0 < t71
+    t73 = -dmul(t7, 0.5)
+    t74 = exp(t73)
+    t75 = 1.0 if t72 else t74
+    t76 = t75 == 0.0
+    t77 = t71 if t72 else 0.0
+    t78 = log1p_unit(t13)
+    t79 = dadd(t77, t78)
+    t80 = dmul(t74, t74)
+    t81 = t80 < 8.673617379884035e-19
+    t82 = log1p_unit(t80)
+    t83 = ddiv(t82, t80)
+    t84 = 1.0 if t81 else t83
+    t85 = t79 if t72 else t84
+    t86 = -dmul(target, t85)
+    t87 = dmul(t86, t75)
+    t88 = dmul(t87, t75)
+    t89 = -(0.0 if t70 else 0.0 if t76 else t88)
+    t90 = t2 == 0.0
+    t91 = 1.0 if t1 else t74
+    t92 = t91 == 0.0
+    t93 = input if t1 else 0.0
+    t94 = dadd(t93, t78)
+    t95 = t94 if t1 else t84
+    t96 = -dmul(t2, t95)
+    t97 = dmul(t96, t91)
+    t98 = dmul(t97, t91)
+    t99 = -(0.0 if t90 else 0.0 if t92 else t98)
+    t100 = dadd(t89, t99)
+    t101 = dmul(t69, t100)
+    t102 = -dmul(t101, t63)
+    t103 = dmul(t102, t48)
+    t104 = dmul(t103, t48)
+    t105 = 0.0 if t49 else t104
+    t106 = dadd(t68, t105)
+    t107 = dadd(t5, -1.0)
+    t108 = t4 and t107 != 0.0
+    t109 = -dmul(t107, t7)
+    t110 = t109 if t108 else 0.0
+    t111 = exp(t110)
+    t112 = pow(t31, t107)
+    t113 = dmul(t111, t112)
+    t114 = t113 == 0.0
+    t115 = dmul(t63, gamma)
+    t116 = dmul(t115, t55)
+    t117 = dmul(t116, t100)
+    t118 = -dmul(t117, t63)
+    t119 = dmul(t118, t113)
+    t120 = dmul(t119, t113)
+    t121 = 0.0 if t114 else t120
+    t122 = dadd(t106, t121)
+    t123 = dmul(gamma, t63)
+    t124 = dmul(t123, t55)
+    t125 = dmul(t124, t100)
+    t126 = dmul(t125, gamma)
+    t127 = dmul(t126, t63)
+    t128 = dmul(t127, t113)
+    t129 = dmul(t128, t113)
+    t130 = 0.0 if t114 else t129
+    t131 = dadd(t122, t130)
+    t132 = dadd(t131, -t122)
+    t133 = dadd(t122, -t106)
+    t134 = dadd(t106, -t68)
+    t135 = dadd(t68, -t41)
+    t136 = ddiv(dadd(t28, -dadd(t30, -t18)) if t29 else 0.0, t31)
+    t137 = dadd(libdevice.fma(t10, t32, -t33), dmul(t10, dadd(pow_low(t31, t5), dmul(t32, dmul(t5, t136)))))
+    t138 = dadd(t137, dmul(dadd(exp_low(t9), dmul(-libdevice.fma(t5, t7, t8) if t6 else 0.0, t10)), t32))
+    t139 = dadd(t37, -t36)
+    t140 = dadd(dadd(t36, -dadd(t37, -t139)), dadd(-1.0, -t139))
+    t141 = dmul(-dadd(libdevice.fma(t35, t37, t38), dmul(t35, t140)), t33)
+    t142 = dmul(dadd(dadd(libdevice.fma(t38, t33, -t39), dmul(t38, t138)), t141), t33)
+    t143 = 0.0 if t34 else dadd(dadd(libdevice.fma(t39, t33, -t40), dmul(t39, t138)), t142)
+    t144 = dadd(t42, -t5)
+    t145 = dadd(dadd(t5, -dadd(t42, -t144)), dadd(-0.5, -t144))
+    t146 = log(t31)
+    t147 = dmul(t47, dmul(t145 if dadd(t145, -t145) == 0.0 else 0.0, t146))
+    t148 = dmul(t46, dadd(dadd(pow_low(t31, t42), dmul(t47, dmul(t42, t136))), t147))
+    t149 = dadd(exp_low(t45), dmul(-dadd(libdevice.fma(t42, t7, t44), dmul(t145, t7)) if t43 else 0.0, t46))
+    t150 = dadd(dadd(libdevice.fma(t46, t47, -t48), t148), dmul(t149, t47))
+    t151 = expm1_low(t58)
+    t152 = dadd(t61, -2.0)
+    t153 = dmul(t62, dadd(dadd(dadd(2.0, -dadd(t61, -t152)), dadd(t59, -t152)), t151))
+    t154 = ddiv(dadd(dadd(libdevice.fma(-t62, t61, t60), -t151), -t153), t61)
+    t155 = -t154 if t57 < 0.0 else t154
+    t156 = dadd(t55, -t52)
+    t157 = -alpha
+    t158 = dadd(t53, -t157)
+    t159 = dmul(dadd(dadd(t157, -dadd(t53, -t158)), dadd(1.0, -t158)), t2)
+    t160 = dadd(dadd(dadd(t52, -dadd(t55, -t156)), dadd(t54, -t156)), libdevice.fma(alpha, target, -t52))
+    t161 = dadd(t160, dadd(dadd(libdevice.fma(t53, t2, -t54), dmul(t53, t22)), t159))
+    t162 = dadd(libdevice.fma(t51, t55, -t56), dmul(t51, t161))
+    t163 = dmul(dadd(t162, dmul(libdevice.fma(t50, input, -t51), t55)), t63)
+    t164 = dmul(dadd(dadd(libdevice.fma(t56, t63, -t64), dmul(t56, t155)), t163), t48)
+    t165 = dmul(dadd(dadd(libdevice.fma(t64, t48, -t65), dmul(t64, t150)), t164), t48)
+    t166 = 0.0 if t49 else dadd(dadd(libdevice.fma(t65, t48, -t66), dmul(t65, t150)), t165)
+    t167 = dadd(dadd(dadd(dadd(t41, -dadd(t68, -t135)), dadd(t67, -t135)), t143), t166)
+    t168 = dadd(t100, -t89)
+    t169 = exp_low(t73)
+    t170 = 0.0 if t72 else t169
+    t171 = dadd(t79, -t77)
+    t172 = dadd(log1p_unit_low(t13), dmul(t23, ddiv(1.0, t17)))
+    t173 = dadd(dadd(libdevice.fma(t74, t74, -t80), dmul(t74, t169)), dmul(t169, t74))
+    t174 = dadd(log1p_unit_low(t80), dmul(t173, ddiv(1.0, dadd(1.0, t80))))
+    t175 = 0.0 if t81 else ddiv(dadd(dadd(libdevice.fma(-t83, t80, t82), t174), -dmul(t83, t173)), t80)
+    t176 = dmul(target, dadd(dadd(dadd(t77, -dadd(t79, -t171)), dadd(t78, -t171)), t172) if t72 else t175)
+    t177 = dmul(-dadd(libdevice.fma(target, t85, t86), t176), t75)
+    t178 = dmul(dadd(dadd(libdevice.fma(t86, t75, -t87), dmul(t86, t170)), t177), t75)
+    t179 = -(0.0 if t70 else 0.0 if t76 else dadd(dadd(libdevice.fma(t87, t75, -t88), dmul(t87, t170)), t178))
+    t180 = 0.0 if t1 else t169
+    t181 = dadd(t94, -t93)
+    t182 = dmul(t2, dadd(dadd(dadd(t93, -dadd(t94, -t181)), dadd(t78, -t181)), t172) if t1 else t175)
+    t183 = dmul(-dadd(dadd(libdevice.fma(t2, t95, t96), t182), dmul(t22, t95)), t91)
+    t184 = dmul(dadd(dadd(libdevice.fma(t96, t91, -t97), dmul(t96, t180)), t183), t91)
+    t185 = -(0.0 if t90 else 0.0 if t92 else dadd(dadd(libdevice.fma(t97, t91, -t98), dmul(t97, t180)), t184))
+    t186 = dadd(dadd(dadd(dadd(t89, -dadd(t100, -t168)), dadd(t99, -t168)), t179), t185)
+    t187 = dmul(dadd(libdevice.fma(t50, t37, -t69), dmul(t50, t140)), t100)
+    t188 = dmul(dadd(dadd(libdevice.fma(t69, t100, -t101), dmul(t69, t186)), t187), t63)
+    t189 = dmul(-dadd(dadd(libdevice.fma(t101, t63, t102), dmul(t101, t155)), t188), t48)
+    t190 = dmul(dadd(dadd(libdevice.fma(t102, t48, -t103), dmul(t102, t150)), t189), t48)
+    t191 = 0.0 if t49 else dadd(dadd(libdevice.fma(t103, t48, -t104), dmul(t103, t150)), t190)
+    t192 = dadd(dadd(dadd(dadd(t68, -dadd(t106, -t134)), dadd(t105, -t134)), t167), t191)
+    t193 = dadd(t107, -t5)
+    t194 = dadd(dadd(t5, -dadd(t107, -t193)), dadd(-1.0, -t193))
+    t195 = dmul(t112, dmul(t194 if dadd(t194, -t194) == 0.0 else 0.0, t146))
+    t196 = dmul(t111, dadd(dadd(pow_low(t31, t107), dmul(t112, dmul(t107, t136))), t195))
+    t197 = dmul(-dadd(libdevice.fma(t107, t7, t109), dmul(t194, t7)) if t108 else 0.0, t111)
+    t198 = dadd(dadd(libdevice.fma(t111, t112, -t113), t196), dmul(dadd(exp_low(t110), t197), t112))
+    t199 = dmul(dadd(libdevice.fma(t63, gamma, -t115), dmul(t155, gamma)), t55)
+    t200 = dmul(dadd(dadd(libdevice.fma(t115, t55, -t116), dmul(t115, t161)), t199), t100)
+    t201 = dmul(dadd(dadd(libdevice.fma(t116, t100, -t117), dmul(t116, t186)), t200), t63)
+    t202 = dmul(-dadd(dadd(libdevice.fma(t117, t63, t118), dmul(t117, t155)), t201), t113)
+    t203 = dmul(dadd(dadd(libdevice.fma(t118, t113, -t119), dmul(t118, t198)), t202), t113)
+    t204 = 0.0 if t114 else dadd(dadd(libdevice.fma(t119, t113, -t120), dmul(t119, t198)), t203)
+    t205 = dadd(dadd(dadd(dadd(t106, -dadd(t122, -t133)), dadd(t121, -t133)), t192), t204)
+    t206 = dmul(dadd(libdevice.fma(gamma, t63, -t123), dmul(gamma, t155)), t55)
+    t207 = dmul(dadd(dadd(libdevice.fma(t123, t55, -t124), dmul(t123, t161)), t206), t100)
+    t208 = dmul(dadd(dadd(libdevice.fma(t124, t100, -t125), dmul(t124, t186)), t207), gamma)
+    t209 = dmul(dadd(libdevice.fma(t125, gamma, -t126), t208), t63)
+    t210 = dmul(dadd(dadd(libdevice.fma(t126, t63, -t127), dmul(t126, t155)), t209), t113)
+    t211 = dmul(dadd(dadd(libdevice.fma(t127, t113, -t128), dmul(t127, t198)), t210), t113)
+    t212 = 0.0 if t114 else dadd(dadd(libdevice.fma(t128, t113, -t129), dmul(t128, t198)), t211)
+    t213 = dadd(dadd(dadd(dadd(t122, -dadd(t131, -t132)), dadd(t130, -t132)), t205), t212)
+    return dadd(t131, t213) if dadd(t213, -t213) == 0.0 else t131
+
+
+@core
 def grad_alpha_device_alpha_given(input, target, alpha, gamma):
     t1 = dmul(target, 2.0)
     t2 = dadd(t1, -1.0)
@@ -5073,6 +5899,38 @@ def grad_target_f32_alpha_given_each(input, target, alpha, alpha_low, gamma, gam
         input_i = load(input, i)
         target_i = load(target, i)
         out_i = grad_target_device32_alpha_given(input_i, target_i, alpha, alpha_low, gamma, gamma_low)
+        store(out, i, out_i)
+
+
+@kernel
+def grad2_target_f32_alpha_given(input, target, alpha, alpha_low, gamma, gamma_low, out, n):
+    place = thread()
+    whole = u32(n // u32(4))
+    if place < whole:
+        i = u32(place * u32(4))
+        input_0, input_1, input_2, input_3 = load4(input, i)
+        target_0, target_1, target_2, target_3 = load4(target, i)
+        out_0 = grad2_target_device32_alpha_given(input_0, target_0, alpha, alpha_low, gamma, gamma_low)
+        out_1 = grad2_target_device32_alpha_given(input_1, target_1, alpha, alpha_low, gamma, gamma_low)
+        out_2 = grad2_target_device32_alpha_given(input_2, target_2, alpha, alpha_low, gamma, gamma_low)
+        out_3 = grad2_target_device32_alpha_given(input_3, target_3, alpha, alpha_low, gamma, gamma_low)
+        store4(out, i, out_0, out_1, out_2, out_3)
+    else:
+        i = u32(place + u32(3) * whole)
+        if i < n:
+            input_i = load(input, i)
+            target_i = load(target, i)
+            out_i = grad2_target_device32_alpha_given(input_i, target_i, alpha, alpha_low, gamma, gamma_low)
+            store(out, i, out_i)
+
+
+@kernel
+def grad2_target_f32_alpha_given_each(input, target, alpha, alpha_low, gamma, gamma_low, out, n):
+    i = thread()
+    if i < n:
+        input_i = load(input, i)
+        target_i = load(target, i)
+        out_i = grad2_target_device32_alpha_given(input_i, target_i, alpha, alpha_low, gamma, gamma_low)
         store(out, i, out_i)
 
 
@@ -5662,6 +6520,36 @@ def grad_target_f64_alpha_given_each(input, target, alpha, gamma, out, n):
         input_i = load(input, i)
         target_i = load(target, i)
         out_i = grad_target_device_alpha_given(input_i, target_i, alpha, gamma)
+        store(out, i, out_i)
+
+
+@kernel
+def grad2_target_f64_alpha_given(input, target, alpha, gamma, out, n):
+    place = thread()
+    whole = u32(n // u32(2))
+    if place < whole:
+        i = u32(place * u32(2))
+        input_0, input_1 = load2(input, i)
+        target_0, target_1 = load2(target, i)
+        out_0 = grad2_target_device_alpha_given(input_0, target_0, alpha, gamma)
+        out_1 = grad2_target_device_alpha_given(input_1, target_1, alpha, gamma)
+        store2(out, i, out_0, out_1)
+    else:
+        i = u32(place + u32(1) * whole)
+        if i < n:
+            input_i = load(input, i)
+            target_i = load(target, i)
+            out_i = grad2_target_device_alpha_given(input_i, target_i, alpha, gamma)
+            store(out, i, out_i)
+
+
+@kernel
+def grad2_target_f64_alpha_given_each(input, target, alpha, gamma, out, n):
+    i = thread()
+    if i < n:
+        input_i = load(input, i)
+        target_i = load(target, i)
+        out_i = grad2_target_device_alpha_given(input_i, target_i, alpha, gamma)
         store(out, i, out_i)
 
 
