@@ -139,12 +139,14 @@ def test_values_and_gradients_are_within_what_blas_allows(dtype: Any, scale: flo
 
 
 def test_second_derivatives_are_differences_of_gradients() -> None:
-    """In the tensor and in the matrix, at a cotangent of every shape that broadcasts."""
+    """In the tensor, in the matrix and in what is beside them, at a cotangent of every shape that broadcasts."""
     g, h = G[0, 0], 1e-6
-    for name, v in (("x", DRAW.normal(size=X.shape)), ("weight", DRAW.normal(size=W.shape))):
-        found = F.siren.hvp(v, X, W, B, wrt=name, g=g, omega_0=2.0)
-        ends = [F.siren.vjp(g, X + s * v, W, B, omega_0=2.0, wrt="x") if name == "x" else
-                F.siren.vjp(g, X, W + s * v, B, omega_0=2.0, wrt="weight") for s in (h, -h)]
+    operands = {"x": X, "weight": W, "bias": B}
+    for name, bias in (("x", B), ("weight", B), ("bias", B), ("bias", np.array(0.25))):
+        at = {**operands, "bias": bias}
+        v = DRAW.normal(size=at[name].shape)
+        found = F.siren.hvp(v, **at, wrt=name, g=g, omega_0=2.0)
+        ends = [F.siren.vjp(g, **{**at, name: at[name] + s * v}, omega_0=2.0, wrt=name) for s in (h, -h)]
         np.testing.assert_allclose(found, (ends[0] - ends[1]) / (2 * h), rtol=1e-6, atol=1e-7)
     np.testing.assert_array_equal(F.siren.hvp(X, X, W), F.siren.hvp(X, X, W, g=np.ones((3, 4, 6)), wrt="x"))
 
@@ -236,7 +238,8 @@ def test_bad_input_is_refused() -> None:
         (ValueError, r"g has shape \(3, 4, 5\)", lambda: F.siren.vjp(X, X, W)),
         (ValueError, r"g has shape \(3, 4, 5\)", lambda: F.siren.hvp(X, X, W, g=X)),
         (ValueError, r"v has shape \(6, 5\); expected that of x", lambda: F.siren.hvp(W, X, W)),
-        (ValueError, "wrt must name one of x or weight", lambda: F.siren.hvp(B, X, W, B, wrt="bias")),
+        (ValueError, "wrt must name one of x, weight or bias", lambda: F.siren.hvp(B, X, W, B, wrt="omega_0")),
+        (ValueError, r"g has shape \(3, 4, 5\)", lambda: F.siren.hvp(B, X, W, B, wrt="bias", g=X)),
         (ValueError, "no derivative in 'weigth'; .*did you mean 'weight'",
          lambda: F.siren.vjp(G, X, W, wrt="weigth")),
         (ValueError, "same argument twice", lambda: F.siren.vjp(G, X, W, wrt=("x", "x"))),

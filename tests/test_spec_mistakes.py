@@ -262,6 +262,8 @@ def test_import_of_an_unknown_name(tmp_path: Path) -> None:
         error = error_of(tmp_path, line + "\n" + spec("return x"))
         assert hint in str(error)
         assert error.line == 1
+    bare = spec("return x").removeprefix(IMPORTS)
+    assert "an import of everything" in str(error_of(tmp_path, "from symgen.spec import *\n" + bare))
 
 
 def test_reserved_names_are_free_where_they_collide_with_nothing(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def on_halves(loop: Loop, shared: Sequence[bool], rows: bool) -> Loop:
     Args:
         loop: takes operands, numbers and outputs, those of half precision as ``read_as`` and ``written_as`` have it.
         shared: of each operand whether all rows share it.
-        rows: whether outputs have as many rows as there are, so that a few can be computed at a time.
+        rows: whether outputs have as many rows as there are, so that a few can be computed at a time; sums of all
+            rows do not, whatever their length.
     """
     count = len(shared)
 
@@ -56,9 +57,9 @@ def on_halves(loop: Loop, shared: Sequence[bool], rows: bool) -> Loop:
         outputs = [a for a in given if isinstance(a, np.ndarray)]
         total = len(outputs[0])
         width = max(1, outputs[-1].size // max(1, total), _widest(taken, shared))
-        step = max(1, BLOCK // width if rows else total)
-        for start in range(0, total, step):
-            part = slice(start, start + step)
+        step = max(1, BLOCK // width)
+        parts = [slice(i, i + step) for i in range(0, total, step)] if rows else [slice(None)]
+        for part in parts:
             read = [a if s or a is None or len(a) == 1 else a[part] for a, s in zip(taken, shared, strict=True)]
             targets = [a[part] if isinstance(a, np.ndarray) and rows else a for a in given]
             wide = [np.empty(a.shape) if isinstance(a, np.ndarray) and is_half(a.dtype) else a for a in targets]

@@ -89,8 +89,6 @@ class Session:
             return {}
         names: dict[str, Any] = {}
         for alias in statement.names:
-            if alias.name == "*":
-                raise text.error(statement.lineno, "", "an import of everything", "name what is used")
             names[alias.asname or alias.name] = self.imported_name(statement, alias.name, text)
         return names
 

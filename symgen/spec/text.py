@@ -149,6 +149,8 @@ def check_text(
             word = statement_word(statement)
             what = f"a spec file has no {word} at its top level"
             raise text.error(statement.lineno, "", what, "it holds imports, axes, numbers and functions")
+        if isinstance(statement, ast.ImportFrom) and any(a.name == "*" for a in statement.names):
+            raise text.error(statement.lineno, "", "an import of everything", "name what is used")
     defined = module_names(text.tree)
     check_duplicates(text)
     for function in functions(text.tree):

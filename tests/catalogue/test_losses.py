@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -126,6 +127,20 @@ def test_hessian_products(catalogue: Any, name: str) -> None:
     v = np.random.default_rng(2).normal(size=SHAPE)
     bend = kernel.grad(**operands, order=2, reduction="none", wrt=first)
     close(kernel.hvp(v, **operands, reduction="mean"), v * bend / share(kernel, operands))
+
+
+def test_hessian_products_are_differences_of_gradients(catalogue: Any, name: str) -> None:
+    """In every operand; in a weight they are of the divisor of the mean, too."""
+    kernel = catalogue.kernel(name)
+    operands = drawn(kernel.function)
+    h = 1e-6
+    for wrt, reduction in itertools.product(operands, ("mean", "sum")):
+        for at in (operands[wrt], operands[wrt][0]):  # broadcast, it gets the sum of its copies'
+            v = np.random.default_rng(2).normal(size=at.shape)
+            here = [{**operands, wrt: at + s * v} for s in (h, -h)]
+            up, down = (kernel.vjp(1.0, **o, reduction=reduction, wrt=wrt) for o in here)
+            found = kernel.hvp(v, **{**operands, wrt: at}, reduction=reduction, wrt=wrt)
+            np.testing.assert_allclose(found, (up - down) / (2 * h), rtol=1e-5, atol=1e-7)
 
 
 def test_gradients_in_options(catalogue: Any, name: str) -> None:

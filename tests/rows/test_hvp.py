@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -93,13 +96,116 @@ def test_rows_of_weight_zero_have_none(bad: float, whole: bool) -> None:
     ("arguments", "options", "words"),
     [
         ((V[:2], X, T), {}, r"v has shape \(2, 4\); expected that of input, \(5, 4\)"),
-        ((V, X, T), {"wrt": "weight"}, "wrt must name one of input, got 'weight'"),
-        ((V, X, T), {"wrt": ("input", "weight")}, "wrt must name one of input"),
+        ((V, X, T), {"wrt": "z_loss"}, "wrt must name one of input or weight, got 'z_loss'"),
+        ((V, X, T), {"wrt": ("input", "weight")}, "wrt must name one of input or weight"),
+        ((W[:2], X, T), {"wrt": "weight", "weight": W}, r"v has shape \(2,\); expected that of weight, \(4,\)"),
     ],
 )
 def test_refusals(arguments: tuple[Any, ...], options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         F.cross_entropy.hvp(*arguments, **options)
+
+
+# -- in what is no tensor ---------------------------------------------------------------------------------------------
+
+PARTS = """\
+from symgen.catalogue import softmax
+from symgen.spec import Axis, Param, Prob, Tensor, Weight, exp, loss, sum
+
+B, K = Axis("B"), Axis("K", at=1)
+
+
+@loss()
+def sharpened(input: Tensor[K], target: Prob[K], scale: Param[K], weight: Weight[K] = 1):
+    \"\"\"A squared error of a softmax whose logits have scales, in the mean by squares of weights.\"\"\"
+    p = softmax(input * exp(scale))
+    return sum(weight * (p - target) ** 2, K), sum(weight**2, K)
+
+
+@loss()
+def scaled(input: Tensor, target: Tensor, weight: Weight = 1):
+    \"\"\"A squared error with weights that count by their squares.\"\"\"
+    return weight * (input - target) ** 2, weight**2
+"""
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    root = tmp_path_factory.mktemp("parts")
+    (root / "specs").mkdir()
+    (root / "specs/parts.py").write_text(PARTS)
+    (root / "pyproject.toml").write_text('[project]\nname = "own-parts"\n\n[tool.symgen]\nspecs = "specs"\njobs = 1\n')
+    subprocess.run([sys.executable, "-m", "symgen", "build"], cwd=root, check=True, capture_output=True)
+    sys.path.insert(0, str(root))
+    try:
+        return importlib.import_module("own_parts.kernels")
+    finally:
+        sys.path.remove(str(root))
+
+
+def check_along(loss: Any, operands: dict[str, Any], wrt: str, reduction: str, **options: Any) -> Any:
+    """Compare with the difference of gradients."""
+    at, h = operands[wrt], 1e-6
+    v = np.random.default_rng(3).normal(size=np.shape(at))
+    g = np.ones(len(X)) if reduction == "none" else 1.0
+    up, down = (loss.vjp(g, **{**operands, wrt: at + s * h * v}, wrt=wrt, reduction=reduction, **options)
+                for s in (1, -1))  # fmt: skip
+    found = loss.hvp(v, **operands, wrt=wrt, reduction=reduction, **options)
+    assert np.shape(found) == np.shape(at)
+    np.testing.assert_allclose(found, (up - down) / (2 * h), rtol=1e-6, atol=1e-8)
+    return found
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("weight", [W, np.array(0.7)])
+def test_weights_of_classes_bend_the_mean_alone(reduction: str, weight: Any) -> None:
+    """A loss is linear in them, and a mean divides by them."""
+    calls = [(F.cross_entropy, T, {"label_smoothing": 0.2, "z_loss": 0.1}), (F.nll_loss, T, {}),
+             (F.cross_entropy, P, {}), (F.multi_margin_loss, np.abs(T) % 4, {"p": 2})]  # fmt: skip
+    for loss, target, options in calls:
+        found = check_along(loss, {"input": X, "target": target, "weight": weight}, "weight", reduction, **options)
+        bends = reduction == "mean" and target is T and (weight.ndim or "z_loss" in options)
+        assert np.any(np.abs(found) > 1e-3) == bool(bends), loss
+    assert np.shape(F.cross_entropy.hvp(P, X, P, wrt="target")) == P.shape
+    assert not F.cross_entropy.hvp(P, X, P, wrt="target").any()
+
+
+def test_of_ignored_targets_there_is_no_mean() -> None:
+    """Zero over zero has no second derivative, and one entry that counts has none."""
+    ignored = np.full(5, -100)
+    assert F.cross_entropy.hvp(W, X, ignored, weight=W, wrt="weight").tolist() == [0, 0, 0, 0]
+    assert F.mse_loss.hvp(P, P, P, weight=np.zeros_like(P), wrt="weight").tolist() == np.zeros_like(P).tolist()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("wrt", ["input", "target", "scale", "weight"])
+def test_what_is_not_linear_has_kernels(own: Any, wrt: str, reduction: str) -> None:
+    """Probabilities of rows, what all rows share, and shares that are not linear."""
+    check_along(own.sharpened, {"input": X, "target": P, "scale": W / 3, "weight": W}, wrt, reduction)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("wrt", ["input", "target", "weight"])
+def test_shares_of_elements_may_bend(own: Any, wrt: str, reduction: str) -> None:
+    """The second derivative of the divisor is one of its own."""
+    for weight in (np.broadcast_to(W, X.shape), W, np.array([[0.3]])):
+        check_along(own.scaled, {"input": X, "target": P, "weight": weight}, wrt, reduction)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_of_narrow_operands_it_is_rounded_once(own: Any, dtype: Any) -> None:
+    """More rows than classes, whose sums are of all of them; out takes what it is given."""
+    x = RNG.normal(size=(300, 4)).astype(dtype)
+    p = RNG.dirichlet(np.ones(4), 300).astype(dtype)
+    v, scale = (RNG.normal(size=4).astype(dtype) for _ in range(2))
+    for wrt in ("scale", "weight"):
+        found = own.sharpened.hvp(v, x, p, scale, scale**2, wrt=wrt)
+        wide = own.sharpened.hvp(*(np.asarray(a, np.float64) for a in (v, x, p, scale, scale**2)), wrt=wrt)
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, wide, rtol=2 * np.finfo(dtype).eps, atol=np.finfo(dtype).eps)
+        out = np.empty(4)
+        assert own.sharpened.hvp(v, x, p, scale, scale**2, wrt=wrt, out=out) is out
+        np.testing.assert_allclose(out, wide, rtol=1e-5, atol=1e-6)
 
 
 # -- of functions with a row as their value ---------------------------------------------------------------------------

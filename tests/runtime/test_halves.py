@@ -70,13 +70,14 @@ def test_a_python_number_is_not_rounded_to_half_precision(dtype: Any) -> None:
 
 @HALVES
 def test_gradients_that_rows_share_are_summed_over_all_of_them(dtype: Any) -> None:
-    """Also where as many numbers are shared as there are rows."""
+    """Whether there are fewer rows than numbers that they share, as many, or more."""
     rng = np.random.default_rng(4)
-    x, g = (rng.normal(size=(300, 300)).astype(dtype) for _ in range(2))
-    weight, bias = rng.normal(size=300).astype(dtype), np.zeros(300, dtype)
-    found = F.layer_norm.vjp(g, x, weight=weight, bias=bias)
-    g, x, weight, bias = (a.astype(np.float64) for a in (g, x, weight, bias))
-    wanted = F.layer_norm.vjp(g, x, weight=weight, bias=bias)
-    for got, want in zip(found, wanted, strict=True):
-        assert got.dtype == dtype
-        assert np.abs(got.astype(np.float64) - want).max() <= 2.0**-8 * np.abs(want).max()
+    for rows, length in ((300, 300), (300, 4), (4, 300), (1, 5)):
+        x, g = (rng.normal(size=(rows, length)).astype(dtype) for _ in range(2))
+        weight, bias = rng.normal(size=length).astype(dtype), np.zeros(length, dtype)
+        found = F.layer_norm.vjp(g, x, weight=weight, bias=bias)
+        g, x, weight, bias = (a.astype(np.float64) for a in (g, x, weight, bias))
+        wanted = F.layer_norm.vjp(g, x, weight=weight, bias=bias)
+        for got, want in zip(found, wanted, strict=True):
+            assert got.dtype == dtype
+            assert np.abs(got.astype(np.float64) - want).max() <= 2.0**-8 * np.abs(want).max()
