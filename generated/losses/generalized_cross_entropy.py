@@ -133,84 +133,78 @@ def vjp_f64_s0_core(e0_K1, e0_K1_l):
     return e0_K1, t1
 
 
-# e1 = exp(q*(-m0 - log(s0) + input[target]))
+# b0 = (0 if Eq(target, ignore_index) else weighted(weight[target], -exp(q*(-m0 - log(s0) + input[target]))))
 @core
-def vjp_f64_e1_core(m0, q, s0, s0_l, input_target):
+def vjp_f64_b0_core(ignore_index, m0, q, s0, s0_l, target, input_target, weight_target):
+    ignore_index = np.float64(ignore_index)
     m0 = np.float64(m0)
     q = np.float64(q)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    input_target = np.float64(input_target)
-    t1 = input_target - m0
-    t2 = -log(s0)
-    t3 = t1 + t2
-    t4 = q * t3
-    t5 = t3 - t1
-    t6 = t1 - input_target
-    t7 = t1 - (t3 - t5) + (t2 - t5) + (input_target - (t1 - t6) + (-m0 - t6))
-    t8 = exp(t4)
-    t9 = exp_low(t4) + (fma(q, t3, -t4) + q * (t7 + -(log_low(s0) + s0_l * (1.0 / s0)))) * t8
-    t10 = t9 - t9 == 0.0
-    t11 = t8 + t9
-    t12 = t11 if t10 else t8
-    t13 = (t9 - (t11 - t8) if t10 else 0.0) if t12 - t12 == 0.0 else 0.0
-    return t12, t13
-
-
-# s2 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1/s0))
-@core
-def vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, target, weight_target):
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    ignore_index = np.float64(ignore_index)
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
     target = np.float64(target)
+    input_target = np.float64(input_target)
     weight_target = np.float64(weight_target)
     t1 = target == ignore_index
     t2 = weight_target == 0.0
-    t3 = weight_target / s0
-    t4 = t3 * e1
-    t5 = 0.0 if t2 else fma(t3, e1, -t4) + t3 * e1_l + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * e1
-    t6 = 0.0 if t1 else t5
-    t7 = t6 - t6 == 0.0
-    t8 = 0.0 if t1 else 0.0 if t2 else t4
-    t9 = t8 + t6
-    t10 = t9 if t7 else t8
-    t11 = (t6 - (t9 - t8) if t7 else 0.0) if t10 - t10 == 0.0 else 0.0
-    return t10, t11
+    t3 = input_target - m0
+    t4 = -log(s0)
+    t5 = t3 + t4
+    t6 = q * t5
+    t7 = exp(t6)
+    t8 = -(weight_target * t7)
+    t9 = t5 - t3
+    t10 = t3 - input_target
+    t11 = t3 - (t5 - t9) + (t4 - t9) + (input_target - (t3 - t10) + (-m0 - t10))
+    t12 = exp_low(t6) + (fma(q, t5, -t6) + q * (t11 + -(log_low(s0) + s0_l * (1.0 / s0)))) * t7
+    t13 = 0.0 if t1 else 0.0 if t2 else -(fma(weight_target, t7, t8) + weight_target * t12)
+    t14 = t13 - t13 == 0.0
+    t15 = 0.0 if t1 else 0.0 if t2 else t8
+    t16 = t15 + t13
+    t17 = t16 if t14 else t15
+    t18 = (t13 - (t16 - t15) if t14 else 0.0) if t17 - t17 == 0.0 else 0.0
+    return t17, t18
 
 
-# dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1)) if Eq(K, target) else 0) + (0
-#     if Eq(target, ignore_index) else weighted(s2, e0[K])))
+# r_s0 = 1/s0
 @core
-def vjp_f64_dinput_core(i_K, e1, e1_l, g, ignore_index, s2, s2_l, target, e0_K, e0_K_l, weight_target):
+def vjp_f64_r_s0_core(s0, s0_l):
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    t1 = 1.0 / s0
+    t2 = (fma(-t1, s0, 1.0) - t1 * s0_l) / s0
+    t3 = t2 - t2 == 0.0
+    t4 = t1 + t2
+    t5 = t4 if t3 else t1
+    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t6
+
+
+# dinput[K] = g*(weighted(b0, -r_s0*e0[K] + 1) if Eq(K, target) else -weighted(b0, r_s0*e0[K]))
+@core
+def vjp_f64_dinput_core(i_K, b0, b0_l, g, r_s0, r_s0_l, target, e0_K, e0_K_l):
     i_K = np.float64(i_K)
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
+    b0 = np.float64(b0)
+    b0_l = np.float64(b0_l)
     g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
-    s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
+    r_s0 = np.float64(r_s0)
+    r_s0_l = np.float64(r_s0_l)
     target = np.float64(target)
     e0_K = np.float64(e0_K)
     e0_K_l = np.float64(e0_K_l)
-    weight_target = np.float64(weight_target)
     t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = weight_target == 0.0
-    t4 = -(weight_target * e1)
-    t5 = (0.0 if t2 else 0.0 if t3 else t4) if t1 else 0.0
-    t6 = s2 == 0.0
-    t7 = e0_K * s2
-    t8 = 0.0 if t2 else 0.0 if t6 else t7
-    t9 = t5 + t8
-    t10 = g * t9
-    t11 = t9 - t5
-    t12 = (0.0 if t2 else 0.0 if t3 else -(fma(weight_target, e1, t4) + weight_target * e1_l)) if t1 else 0.0
-    t13 = 0.0 if t2 else 0.0 if t6 else fma(e0_K, s2, -t7) + e0_K * s2_l + e0_K_l * s2
-    t14 = fma(g, t9, -t10) + g * (t5 - (t9 - t11) + (t8 - t11) + t12 + t13)
-    return t10 + t14 if t14 - t14 == 0.0 else t10
+    t2 = b0 == 0.0
+    t3 = e0_K * r_s0
+    t4 = -t3
+    t5 = t4 + 1.0
+    t6 = b0 * t5
+    t7 = t3 * b0
+    t8 = (0.0 if t2 else t6) if t1 else -(0.0 if t2 else t7)
+    t9 = g * t8
+    t10 = t5 - t4
+    t11 = fma(e0_K, r_s0, t4) + e0_K * r_s0_l + e0_K_l * r_s0
+    t12 = 0.0 if t2 else fma(b0, t5, -t6) + b0 * (t4 - (t5 - t10) + (1.0 - t10) + -t11) + b0_l * t5
+    t13 = fma(g, t8, -t9) + g * (t12 if t1 else -(0.0 if t2 else fma(t3, b0, -t7) + t3 * b0_l + t11 * b0))
+    return t9 + t13 if t13 - t13 == 0.0 else t9
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -228,75 +222,63 @@ def vjp_f32_s0_core(e0_K1):
     return e0_K1
 
 
-# e1 = exp(q*(-m0 - log(s0) + input[target]))
+# b0 = (0 if Eq(target, ignore_index) else weighted(weight[target], -exp(q*(-m0 - log(s0) + input[target]))))
 @core
-def vjp_f32_e1_core(m0, q, s0, s0_l, input_target):
+def vjp_f32_b0_core(ignore_index, m0, q, s0, s0_l, target, input_target, weight_target):
+    ignore_index = np.float64(ignore_index)
     m0 = np.float64(m0)
     q = np.float64(q)
     s0 = np.float64(s0)
+    target = np.float64(target)
     input_target = np.float64(input_target)
-    return exp_medium(q * (input_target - m0 + -log(s0)))
+    weight_target = np.float64(weight_target)
+    t1 = target == ignore_index
+    t2 = weight_target == 0.0
+    t3 = exp_medium(q * (input_target - m0 + -log(s0)))
+    t4 = -(weight_target * t3)
+    t5 = 0.0 if t1 else 0.0 if t2 else t4
+    t6 = 0.0 if t1 else 0.0 if t2 else -fma(weight_target, t3, t4)
+    t7 = (t6 if t6 - t6 == 0.0 else 0.0) if t5 - t5 == 0.0 else 0.0
+    return t5, t7
 
 
-# s2 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1/s0))
+# r_s0 = 1/s0
 @core
-def vjp_f32_s2_core(e1, ignore_index, s0, s0_l, target, weight_target):
-    e1 = np.float64(e1)
-    ignore_index = np.float64(ignore_index)
+def vjp_f32_r_s0_core(s0, s0_l):
+    s0 = np.float64(s0)
+    return 1.0 / s0
+
+
+# dinput[K] = -g*weighted(b0, r_s0*e0[K])
+@core
+def vjp_f32_dinput_core(b0, b0_l, g, r_s0, e0_K):
+    b0 = np.float64(b0)
+    g = np.float64(g)
+    r_s0 = np.float64(r_s0)
+    e0_K = np.float64(e0_K)
+    return -(g * (0.0 if b0 == 0.0 else e0_K * r_s0 * b0))
+
+
+# dinput[target] = g*weighted(b0, 1 - e0[target]/s0)
+@core
+def vjp_f32_told_dinput_core(b0, b0_l, g, s0, s0_l, e0_target):
+    b0 = np.float64(b0)
+    b0_l = np.float64(b0_l)
+    g = np.float64(g)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    target = np.float64(target)
-    weight_target = np.float64(weight_target)
-    t1 = target == ignore_index
-    t2 = weight_target == 0.0
-    t3 = weight_target / s0
-    t4 = t3 * e1
-    t5 = 0.0 if t1 else 0.0 if t2 else fma(t3, e1, -t4) + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * e1
-    t6 = t5 - t5 == 0.0
-    t7 = 0.0 if t1 else 0.0 if t2 else t4
-    t8 = t7 + t5
-    t9 = t8 if t6 else t7
-    t10 = (t5 - (t8 - t7) if t6 else 0.0) if t9 - t9 == 0.0 else 0.0
-    return t9, t10
-
-
-# dinput[K] = g*(0 if Eq(target, ignore_index) else weighted(s2, e0[K]))
-@core
-def vjp_f32_dinput_core(g, ignore_index, s2, s2_l, target, e0_K):
-    g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
-    s2 = np.float64(s2)
-    target = np.float64(target)
-    e0_K = np.float64(e0_K)
-    return g * (0.0 if target == ignore_index else 0.0 if s2 == 0.0 else e0_K * s2)
-
-
-# dinput[target] = g*((0 if Eq(target, ignore_index) else weighted(s2, e0[target])) + (0 if Eq(target,
-#     ignore_index) else weighted(weight[target], -e1)))
-@core
-def vjp_f32_told_dinput_core(e1, g, ignore_index, s2, s2_l, target, e0_target, weight_target):
-    e1 = np.float64(e1)
-    g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
-    s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
-    target = np.float64(target)
     e0_target = np.float64(e0_target)
-    weight_target = np.float64(weight_target)
-    t1 = target == ignore_index
-    t2 = weight_target == 0.0
-    t3 = -(weight_target * e1)
-    t4 = 0.0 if t1 else 0.0 if t2 else t3
-    t5 = s2 == 0.0
-    t6 = e0_target * s2
-    t7 = 0.0 if t1 else 0.0 if t5 else t6
-    t8 = t4 + t7
-    t9 = g * t8
-    t10 = t8 - t4
-    t11 = t4 - (t8 - t10) + (t7 - t10) + (0.0 if t1 else 0.0 if t2 else -fma(weight_target, e1, t3))
-    t12 = g * (t11 + (0.0 if t1 else 0.0 if t5 else fma(e0_target, s2, -t6) + e0_target * s2_l))
-    t13 = fma(g, t8, -t9) + t12
-    return t9 + t13 if t13 - t13 == 0.0 else t9
+    t1 = b0 == 0.0
+    t2 = e0_target / s0
+    t3 = -t2
+    t4 = t3 + 1.0
+    t5 = b0 * t4
+    t6 = 0.0 if t1 else t5
+    t7 = g * t6
+    t8 = t4 - t3
+    t9 = fma(b0, t4, -t5) + b0 * (t3 - (t4 - t8) + (1.0 - t8) + -((fma(t3, s0, e0_target) - t2 * s0_l) / s0))
+    t10 = fma(g, t6, -t7) + g * (0.0 if t1 else t9 + b0_l * t4)
+    return t7 + t10 if t10 - t10 == 0.0 else t7
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -353,6 +335,30 @@ def hvp_input_f64_e1_core(m0, q, s0, s0_l, input_target):
     return t12, t13
 
 
+# s4 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1/s0))
+@core
+def hvp_input_f64_s4_core(e1, e1_l, ignore_index, s0, s0_l, target, weight_target):
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    ignore_index = np.float64(ignore_index)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    target = np.float64(target)
+    weight_target = np.float64(weight_target)
+    t1 = target == ignore_index
+    t2 = weight_target == 0.0
+    t3 = weight_target / s0
+    t4 = t3 * e1
+    t5 = 0.0 if t2 else fma(t3, e1, -t4) + t3 * e1_l + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * e1
+    t6 = 0.0 if t1 else t5
+    t7 = t6 - t6 == 0.0
+    t8 = 0.0 if t1 else 0.0 if t2 else t4
+    t9 = t8 + t6
+    t10 = t9 if t7 else t8
+    t11 = (t6 - (t9 - t8) if t7 else 0.0) if t10 - t10 == 0.0 else 0.0
+    return t10, t11
+
+
 # s5 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1*q*direction[target]/s0)) + (0 if Eq(target,
 #     ignore_index) else weighted(weight[target], -e1*q*s0_rate/s0**2 - e1*s0_rate/s0**2))
 @core
@@ -403,20 +409,6 @@ def hvp_input_f64_s5_core(
     t31 = t30 if t29 else t18
     t32 = (t28 - (t30 - t18) if t29 else 0.0) if t31 - t31 == 0.0 else 0.0
     return t31, t32
-
-
-# r_s0 = 1/s0
-@core
-def hvp_input_f64_r_s0_core(s0, s0_l):
-    s0 = np.float64(s0)
-    s0_l = np.float64(s0_l)
-    t1 = 1.0 / s0
-    t2 = (fma(-t1, s0, 1.0) - t1 * s0_l) / s0
-    t3 = t2 - t2 == 0.0
-    t4 = t1 + t2
-    t5 = t4 if t3 else t1
-    t6 = (t2 - (t4 - t1) if t3 else 0.0) if t5 - t5 == 0.0 else 0.0
-    return t5, t6
 
 
 # dinput[K] = g*(weighted(s5, e0[K]) + ((0 if Eq(target, ignore_index) else weighted(weight[target],
@@ -516,6 +508,38 @@ def hvp_input_f32_s0_rate_core(direction_K1, e0_K1):
     t4 = 0.0 if t1 else t2
     t5 = t3 if t3 - t3 == 0.0 else 0.0
     return t4, t5
+
+
+# e1 = exp(q*(-m0 - log(s0) + input[target]))
+@core
+def hvp_input_f32_e1_core(m0, q, s0, s0_l, input_target):
+    m0 = np.float64(m0)
+    q = np.float64(q)
+    s0 = np.float64(s0)
+    input_target = np.float64(input_target)
+    return exp_medium(q * (input_target - m0 + -log(s0)))
+
+
+# s4 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1/s0))
+@core
+def hvp_input_f32_s4_core(e1, ignore_index, s0, s0_l, target, weight_target):
+    e1 = np.float64(e1)
+    ignore_index = np.float64(ignore_index)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    target = np.float64(target)
+    weight_target = np.float64(weight_target)
+    t1 = target == ignore_index
+    t2 = weight_target == 0.0
+    t3 = weight_target / s0
+    t4 = t3 * e1
+    t5 = 0.0 if t1 else 0.0 if t2 else fma(t3, e1, -t4) + (fma(-t3, s0, weight_target) - t3 * s0_l) / s0 * e1
+    t6 = t5 - t5 == 0.0
+    t7 = 0.0 if t1 else 0.0 if t2 else t4
+    t8 = t7 + t5
+    t9 = t8 if t6 else t7
+    t10 = (t5 - (t8 - t7) if t6 else 0.0) if t9 - t9 == 0.0 else 0.0
+    return t9, t10
 
 
 # s5 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1*q*direction[target]/s0)) + (0 if Eq(target,
@@ -947,16 +971,24 @@ def vjp_f64(g, input, target, weight, ignore_index, q, dinput_):
                 s0_here, s0_here_l = vjp_f64_s0_core(e0_here, e0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
-        e1, e1_l = vjp_f64_e1_core(m0, q, s0, s0_l, input_row[inside(target_row, n_K)])
-        s2, s2_l = vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)])
+        b0, b0_l = vjp_f64_b0_core(
+            ignore_index,
+            m0,
+            q,
+            s0,
+            s0_l,
+            target_row,
+            input_row[inside(target_row, n_K)],
+            weight[inside(target_row, n_K)],
+        )
+        r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         e0_l_1 = e0_l[start:stop]
         dinput__row_2 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
             dinput__row_2[i] = vjp_f64_dinput_core(
-                start + i, e1, e1_l, g_row, ignore_index, s2, s2_l, target_row, e0_0[i], e0_l_1[i], weight_at_0
+                start + i, b0, b0_l, g_row, r_s0, r_s0_l, target_row, e0_0[i], e0_l_1[i]
             )
 
 
@@ -992,24 +1024,24 @@ def vjp_f32(g, input, target, weight, ignore_index, q, dinput_):
             whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
             whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
         s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
-        e1 = vjp_f32_e1_core(m0, q, s0, s0_l, input_row[inside(target_row, n_K)])
-        s2, s2_l = vjp_f32_s2_core(e1, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)])
+        b0, b0_l = vjp_f32_b0_core(
+            ignore_index,
+            m0,
+            q,
+            s0,
+            s0_l,
+            target_row,
+            input_row[inside(target_row, n_K)],
+            weight[inside(target_row, n_K)],
+        )
+        r_s0 = vjp_f32_r_s0_core(s0, s0_l)
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         dinput__row_1 = dinput__row[start:stop]
         for i in range(stop - start):
-            dinput__row_1[i] = vjp_f32_dinput_core(g_row, ignore_index, s2, s2_l, target_row, e0_0[i])
+            dinput__row_1[i] = vjp_f32_dinput_core(b0, b0_l, g_row, r_s0, e0_0[i])
         if 0 <= target_row < n_K:
-            dinput__row[target_row] = vjp_f32_told_dinput_core(
-                e1,
-                g_row,
-                ignore_index,
-                s2,
-                s2_l,
-                target_row,
-                e0[inside(target_row, n_K)],
-                weight[inside(target_row, n_K)],
-            )
+            dinput__row[target_row] = vjp_f32_told_dinput_core(b0, b0_l, g_row, s0, s0_l, e0[inside(target_row, n_K)])
 
 
 @loop
@@ -1056,16 +1088,24 @@ def value_and_grad_f64(g, input, target, weight, ignore_index, q, out_, dinput_)
             input_row[inside(target_row, n_K)],
             weight[inside(target_row, n_K)],
         )
-        e1, e1_l = vjp_f64_e1_core(m0, q, s0, s0_l, input_row[inside(target_row, n_K)])
-        s2, s2_l = vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)])
+        b0, b0_l = vjp_f64_b0_core(
+            ignore_index,
+            m0,
+            q,
+            s0,
+            s0_l,
+            target_row,
+            input_row[inside(target_row, n_K)],
+            weight[inside(target_row, n_K)],
+        )
+        r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         e0_l_1 = e0_l[start:stop]
         dinput__row_2 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
             dinput__row_2[i] = vjp_f64_dinput_core(
-                start + i, e1, e1_l, g_row, ignore_index, s2, s2_l, target_row, e0_0[i], e0_l_1[i], weight_at_0
+                start + i, b0, b0_l, g_row, r_s0, r_s0_l, target_row, e0_0[i], e0_l_1[i]
             )
 
 
@@ -1111,24 +1151,24 @@ def value_and_grad_f32(g, input, target, weight, ignore_index, q, out_, dinput_)
             input_row[inside(target_row, n_K)],
             weight[inside(target_row, n_K)],
         )
-        e1 = vjp_f32_e1_core(m0, q, s0, s0_l, input_row[inside(target_row, n_K)])
-        s2, s2_l = vjp_f32_s2_core(e1, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)])
+        b0, b0_l = vjp_f32_b0_core(
+            ignore_index,
+            m0,
+            q,
+            s0,
+            s0_l,
+            target_row,
+            input_row[inside(target_row, n_K)],
+            weight[inside(target_row, n_K)],
+        )
+        r_s0 = vjp_f32_r_s0_core(s0, s0_l)
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         dinput__row_1 = dinput__row[start:stop]
         for i in range(stop - start):
-            dinput__row_1[i] = vjp_f32_dinput_core(g_row, ignore_index, s2, s2_l, target_row, e0_0[i])
+            dinput__row_1[i] = vjp_f32_dinput_core(b0, b0_l, g_row, r_s0, e0_0[i])
         if 0 <= target_row < n_K:
-            dinput__row[target_row] = vjp_f32_told_dinput_core(
-                e1,
-                g_row,
-                ignore_index,
-                s2,
-                s2_l,
-                target_row,
-                e0[inside(target_row, n_K)],
-                weight[inside(target_row, n_K)],
-            )
+            dinput__row[target_row] = vjp_f32_told_dinput_core(b0, b0_l, g_row, s0, s0_l, e0[inside(target_row, n_K)])
 
 
 @loop
@@ -1177,7 +1217,7 @@ def hvp_input_f64(g, direction, input, target, weight, ignore_index, q, dinput_)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_K)
         e1, e1_l = hvp_input_f64_e1_core(m0, q, s0, s0_l, input_row[inside(target_row, n_K)])
-        s4, s4_l = vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)])
+        s4, s4_l = hvp_input_f64_s4_core(e1, e1_l, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)])
         s5, s5_l = hvp_input_f64_s5_core(
             e1,
             e1_l,
@@ -1191,7 +1231,7 @@ def hvp_input_f64(g, direction, input, target, weight, ignore_index, q, dinput_)
             direction_row[inside(target_row, n_K)],
             weight[inside(target_row, n_K)],
         )
-        r_s0, r_s0_l = hvp_input_f64_r_s0_core(s0, s0_l)
+        r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
         start, stop = 0, n_K
         direction_row_0 = direction_row[start:stop]
         e0_1 = e0[start:stop]
@@ -1266,8 +1306,8 @@ def hvp_input_f32(g, direction, input, target, weight, ignore_index, q, dinput_)
                 )
         s0, s0_l = one_and_more(lanes_s0, lost_s0, width_K)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_K)
-        e1 = vjp_f32_e1_core(m0, q, s0, s0_l, input_row[inside(target_row, n_K)])
-        s4, s4_l = vjp_f32_s2_core(e1, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)])
+        e1 = hvp_input_f32_e1_core(m0, q, s0, s0_l, input_row[inside(target_row, n_K)])
+        s4, s4_l = hvp_input_f32_s4_core(e1, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)])
         s5, s5_l = hvp_input_f32_s5_core(
             e1,
             ignore_index,
@@ -1280,7 +1320,7 @@ def hvp_input_f32(g, direction, input, target, weight, ignore_index, q, dinput_)
             direction_row[inside(target_row, n_K)],
             weight[inside(target_row, n_K)],
         )
-        r_s0, r_s0_l = hvp_input_f64_r_s0_core(s0, s0_l)
+        r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
         start, stop = 0, n_K
         direction_row_0 = direction_row[start:stop]
         e0_1 = e0[start:stop]

@@ -153,51 +153,36 @@ def vjp_f64_s0_core(e0_K1, e0_K1_l):
     return e0_K1, t1
 
 
-# e1 = exp(-m0 + input[target])
+# b0 = (0 if Eq(target, ignore_index) else weighted(weight[target], -epsilon*exp(-m0 + input[target])/s0 - 1))
 @core
-def vjp_f64_e1_core(m0, input_target):
-    m0 = np.float64(m0)
-    input_target = np.float64(input_target)
-    t1 = input_target - m0
-    t2 = t1 - input_target
-    t3 = exp(t1)
-    t4 = exp_low(t1) + (input_target - (t1 - t2) + (-m0 - t2)) * t3
-    t5 = t4 - t4 == 0.0
-    t6 = t3 + t4
-    t7 = t6 if t5 else t3
-    t8 = (t4 - (t6 - t3) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
-    return t7, t8
-
-
-# s2 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1*epsilon/s0**2 + 1/s0))
-@core
-def vjp_f64_s2_core(e1, e1_l, epsilon, ignore_index, s0, s0_l, target, weight_target):
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
+def vjp_f64_b0_core(epsilon, ignore_index, m0, s0, s0_l, target, input_target, weight_target):
     epsilon = np.float64(epsilon)
     ignore_index = np.float64(ignore_index)
+    m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     target = np.float64(target)
+    input_target = np.float64(input_target)
     weight_target = np.float64(weight_target)
     t1 = target == ignore_index
     t2 = weight_target == 0.0
-    t3 = 1.0 / s0
-    t4 = e1 / s0
-    t5 = t4 * epsilon
-    t6 = t5 / s0
-    t7 = t3 + t6
+    t3 = epsilon / s0
+    t4 = input_target - m0
+    t5 = exp(t4)
+    t6 = -(t3 * t5)
+    t7 = t6 + -1.0
     t8 = weight_target * t7
-    t9 = t7 - t3
-    t10 = fma(-t6, s0, t5) + (fma(t4, epsilon, -t5) + (fma(-t4, s0, e1) + e1_l - t4 * s0_l) / s0 * epsilon)
-    t11 = t3 - (t7 - t9) + (t6 - t9) + (fma(-t3, s0, 1.0) - t3 * s0_l) / s0 + (t10 - t6 * s0_l) / s0
-    t12 = 0.0 if t1 else 0.0 if t2 else fma(weight_target, t7, -t8) + weight_target * t11
-    t13 = t12 - t12 == 0.0
-    t14 = 0.0 if t1 else 0.0 if t2 else t8
-    t15 = t14 + t12
-    t16 = t15 if t13 else t14
-    t17 = (t12 - (t15 - t14) if t13 else 0.0) if t16 - t16 == 0.0 else 0.0
-    return t16, t17
+    t9 = t7 - t6
+    t10 = t4 - input_target
+    t11 = fma(t3, t5, t6) + t3 * (exp_low(t4) + (input_target - (t4 - t10) + (-m0 - t10)) * t5)
+    t12 = t6 - (t7 - t9) + (-1.0 - t9) + -(t11 + (fma(-t3, s0, epsilon) - t3 * s0_l) / s0 * t5)
+    t13 = 0.0 if t1 else 0.0 if t2 else fma(weight_target, t7, -t8) + weight_target * t12
+    t14 = t13 - t13 == 0.0
+    t15 = 0.0 if t1 else 0.0 if t2 else t8
+    t16 = t15 + t13
+    t17 = t16 if t14 else t15
+    t18 = (t13 - (t16 - t15) if t14 else 0.0) if t17 - t17 == 0.0 else 0.0
+    return t17, t18
 
 
 # r_s0 = 1/s0
@@ -214,55 +199,32 @@ def vjp_f64_r_s0_core(s0, s0_l):
     return t5, t6
 
 
-# dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1*epsilon*r_s0 - 1)) if Eq(K,
-#     target) else 0) + (0 if Eq(target, ignore_index) else weighted(s2, e0[K])))
+# dinput[K] = g*(weighted(b0, -r_s0*e0[K] + 1) if Eq(K, target) else -weighted(b0, r_s0*e0[K]))
 @core
-def vjp_f64_dinput_core(
-    i_K, e1, e1_l, epsilon, g, ignore_index, r_s0, r_s0_l, s2, s2_l, target, e0_K, e0_K_l, weight_target
-):
+def vjp_f64_dinput_core(i_K, b0, b0_l, g, r_s0, r_s0_l, target, e0_K, e0_K_l):
     i_K = np.float64(i_K)
-    e1 = np.float64(e1)
-    e1_l = np.float64(e1_l)
-    epsilon = np.float64(epsilon)
+    b0 = np.float64(b0)
+    b0_l = np.float64(b0_l)
     g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
     r_s0 = np.float64(r_s0)
     r_s0_l = np.float64(r_s0_l)
-    s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
     target = np.float64(target)
     e0_K = np.float64(e0_K)
     e0_K_l = np.float64(e0_K_l)
-    weight_target = np.float64(weight_target)
     t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = weight_target == 0.0
-    t4 = e1 * r_s0
-    t5 = -(t4 * epsilon)
-    t6 = t5 + -1.0
-    t7 = weight_target * t6
-    t8 = (0.0 if t2 else 0.0 if t3 else t7) if t1 else 0.0
-    t9 = s2 == 0.0
-    t10 = e0_K * s2
-    t11 = 0.0 if t2 else 0.0 if t9 else t10
-    t12 = t8 + t11
-    t13 = g * t12
-    t14 = t12 - t8
-    t15 = t6 - t5
-    t16 = -(fma(t4, epsilon, t5) + (fma(e1, r_s0, -t4) + e1 * r_s0_l + e1_l * r_s0) * epsilon)
-    t17 = 0.0 if t3 else fma(weight_target, t6, -t7) + weight_target * (t5 - (t6 - t15) + (-1.0 - t15) + t16)
-    t18 = 0.0 if t2 else 0.0 if t9 else fma(e0_K, s2, -t10) + e0_K * s2_l + e0_K_l * s2
-    t19 = g * (t8 - (t12 - t14) + (t11 - t14) + ((0.0 if t2 else t17) if t1 else 0.0) + t18)
-    t20 = fma(g, t12, -t13) + t19
-    return t13 + t20 if t20 - t20 == 0.0 else t13
-
-
-# e1 = exp(-m0 + input[target])
-@core
-def vjp_f32_in_pairs_e1_core(m0, input_target):
-    m0 = np.float64(m0)
-    input_target = np.float64(input_target)
-    return exp_medium(input_target - m0)
+    t2 = b0 == 0.0
+    t3 = e0_K * r_s0
+    t4 = -t3
+    t5 = t4 + 1.0
+    t6 = b0 * t5
+    t7 = t3 * b0
+    t8 = (0.0 if t2 else t6) if t1 else -(0.0 if t2 else t7)
+    t9 = g * t8
+    t10 = t5 - t4
+    t11 = fma(e0_K, r_s0, t4) + e0_K * r_s0_l + e0_K_l * r_s0
+    t12 = 0.0 if t2 else fma(b0, t5, -t6) + b0 * (t4 - (t5 - t10) + (1.0 - t10) + -t11) + b0_l * t5
+    t13 = fma(g, t8, -t9) + g * (t12 if t1 else -(0.0 if t2 else fma(t3, b0, -t7) + t3 * b0_l + t11 * b0))
+    return t9 + t13 if t13 - t13 == 0.0 else t9
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -280,153 +242,138 @@ def vjp_f32_in_pairs_s0_core(e0_K1):
     return e0_K1
 
 
-# s2 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1*epsilon/s0**2 + 1/s0))
+# b0 = (0 if Eq(target, ignore_index) else weighted(weight[target], -epsilon*exp(-m0 + input[target])/s0 - 1))
 @core
-def vjp_f32_in_pairs_s2_core(e1, epsilon, ignore_index, s0, s0_l, target, weight_target):
-    e1 = np.float64(e1)
+def vjp_f32_in_pairs_b0_core(epsilon, ignore_index, m0, s0, s0_l, target, input_target, weight_target):
     epsilon = np.float64(epsilon)
     ignore_index = np.float64(ignore_index)
+    m0 = np.float64(m0)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
     target = np.float64(target)
+    input_target = np.float64(input_target)
     weight_target = np.float64(weight_target)
     t1 = target == ignore_index
     t2 = weight_target == 0.0
-    t3 = 1.0 / s0
-    t4 = e1 / s0
-    t5 = t4 * epsilon
-    t6 = t5 / s0
-    t7 = t3 + t6
-    t8 = weight_target * t7
-    t9 = t7 - t3
-    t10 = fma(-t6, s0, t5) + (fma(t4, epsilon, -t5) + (fma(-t4, s0, e1) - t4 * s0_l) / s0 * epsilon)
-    t11 = t3 - (t7 - t9) + (t6 - t9) + (fma(-t3, s0, 1.0) - t3 * s0_l) / s0 + (t10 - t6 * s0_l) / s0
-    t12 = 0.0 if t1 else 0.0 if t2 else fma(weight_target, t7, -t8) + weight_target * t11
-    t13 = t12 - t12 == 0.0
-    t14 = 0.0 if t1 else 0.0 if t2 else t8
-    t15 = t14 + t12
-    t16 = t15 if t13 else t14
-    t17 = (t12 - (t15 - t14) if t13 else 0.0) if t16 - t16 == 0.0 else 0.0
-    return t16, t17
+    t3 = epsilon / s0
+    t4 = exp_medium(input_target - m0)
+    t5 = -(t3 * t4)
+    t6 = t5 + -1.0
+    t7 = weight_target * t6
+    t8 = t6 - t5
+    t9 = t5 - (t6 - t8) + (-1.0 - t8) + -(fma(t3, t4, t5) + (fma(-t3, s0, epsilon) - t3 * s0_l) / s0 * t4)
+    t10 = 0.0 if t1 else 0.0 if t2 else fma(weight_target, t6, -t7) + weight_target * t9
+    t11 = t10 - t10 == 0.0
+    t12 = 0.0 if t1 else 0.0 if t2 else t7
+    t13 = t12 + t10
+    t14 = t13 if t11 else t12
+    t15 = (t10 - (t13 - t12) if t11 else 0.0) if t14 - t14 == 0.0 else 0.0
+    return t14, t15
 
 
-# dinput[K] = g*(0 if Eq(target, ignore_index) else weighted(s2, e0[K]))
+# r_s0 = 1/s0
 @core
-def vjp_f32_in_pairs_dinput_core(g, ignore_index, s2, s2_l, target, e0_K):
+def vjp_f32_in_pairs_r_s0_core(s0, s0_l):
+    s0 = np.float64(s0)
+    return 1.0 / s0
+
+
+# dinput[K] = -g*weighted(b0, r_s0*e0[K])
+@core
+def vjp_f32_in_pairs_dinput_core(b0, b0_l, g, r_s0, e0_K):
+    b0 = np.float64(b0)
     g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
-    s2 = np.float64(s2)
-    target = np.float64(target)
+    r_s0 = np.float64(r_s0)
     e0_K = np.float64(e0_K)
-    return g * (0.0 if target == ignore_index else 0.0 if s2 == 0.0 else e0_K * s2)
+    return -(g * (0.0 if b0 == 0.0 else e0_K * r_s0 * b0))
 
 
-# dinput[target] = g*((0 if Eq(target, ignore_index) else weighted(s2, e0[target])) + (0 if Eq(target,
-#     ignore_index) else weighted(weight[target], -e1*epsilon/s0 - 1)))
+# dinput[target] = g*weighted(b0, 1 - e0[target]/s0)
 @core
-def vjp_f32_in_pairs_told_dinput_core(
-    e1, epsilon, g, ignore_index, s0, s0_l, s2, s2_l, target, e0_target, weight_target
-):
-    e1 = np.float64(e1)
-    epsilon = np.float64(epsilon)
+def vjp_f32_in_pairs_told_dinput_core(b0, b0_l, g, s0, s0_l, e0_target):
+    b0 = np.float64(b0)
+    b0_l = np.float64(b0_l)
     g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
     s0 = np.float64(s0)
     s0_l = np.float64(s0_l)
-    s2 = np.float64(s2)
-    s2_l = np.float64(s2_l)
-    target = np.float64(target)
     e0_target = np.float64(e0_target)
-    weight_target = np.float64(weight_target)
-    t1 = target == ignore_index
-    t2 = weight_target == 0.0
-    t3 = e1 / s0
-    t4 = -(t3 * epsilon)
-    t5 = t4 + -1.0
-    t6 = weight_target * t5
-    t7 = 0.0 if t1 else 0.0 if t2 else t6
-    t8 = s2 == 0.0
-    t9 = e0_target * s2
-    t10 = 0.0 if t1 else 0.0 if t8 else t9
-    t11 = t7 + t10
-    t12 = g * t11
-    t13 = t11 - t7
-    t14 = t5 - t4
-    t15 = -(fma(t3, epsilon, t4) + (fma(-t3, s0, e1) - t3 * s0_l) / s0 * epsilon)
-    t16 = 0.0 if t2 else fma(weight_target, t5, -t6) + weight_target * (t4 - (t5 - t14) + (-1.0 - t14) + t15)
-    t17 = 0.0 if t1 else 0.0 if t8 else fma(e0_target, s2, -t9) + e0_target * s2_l
-    t18 = fma(g, t11, -t12) + g * (t7 - (t11 - t13) + (t10 - t13) + (0.0 if t1 else t16) + t17)
-    return t12 + t18 if t18 - t18 == 0.0 else t12
+    t1 = b0 == 0.0
+    t2 = e0_target / s0
+    t3 = -t2
+    t4 = t3 + 1.0
+    t5 = b0 * t4
+    t6 = 0.0 if t1 else t5
+    t7 = g * t6
+    t8 = t4 - t3
+    t9 = fma(b0, t4, -t5) + b0 * (t3 - (t4 - t8) + (1.0 - t8) + -((fma(t3, s0, e0_target) - t2 * s0_l) / s0))
+    t10 = fma(g, t6, -t7) + g * (0.0 if t1 else t9 + b0_l * t4)
+    return t7 + t10 if t10 - t10 == 0.0 else t7
 
 
-# s2 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1*epsilon/s0**2 + 1/s0))
+# b0 = (0 if Eq(target, ignore_index) else weighted(weight[target], -epsilon*exp(-m0 + input[target])/s0 - 1))
 @core
-def vjp_f32_s2_core(e1, epsilon, ignore_index, s0, target, weight_target):
-    e1 = np.float64(e1)
+def vjp_f32_b0_core(epsilon, ignore_index, m0, s0, target, input_target, weight_target):
     epsilon = np.float64(epsilon)
     ignore_index = np.float64(ignore_index)
+    m0 = np.float64(m0)
     s0 = np.float64(s0)
     target = np.float64(target)
+    input_target = np.float64(input_target)
     weight_target = np.float64(weight_target)
-    t1 = 0.0 if weight_target == 0.0 else weight_target * (1.0 / s0 + e1 * epsilon / (s0 * s0))
+    t1 = weight_target * (-1.0 - epsilon * exp_medium(input_target - m0) / s0)
+    return 0.0 if target == ignore_index else 0.0 if weight_target == 0.0 else t1
+
+
+# size_b0 = (0 if Eq(target, ignore_index) else (exp(-m0 + input[target])*Abs(epsilon/s0) +
+#     1)*Abs(weight[target]))
+@core
+def vjp_f32_size_b0_core(epsilon, ignore_index, m0, s0, target, input_target, weight_target):
+    epsilon = np.float64(epsilon)
+    ignore_index = np.float64(ignore_index)
+    m0 = np.float64(m0)
+    s0 = np.float64(s0)
+    target = np.float64(target)
+    input_target = np.float64(input_target)
+    weight_target = np.float64(weight_target)
+    t1 = (exp_medium(input_target - m0) * abs(epsilon / s0) + 1.0) * abs(weight_target)
     return 0.0 if target == ignore_index else t1
 
 
-# size_s2 = (0 if Eq(target, ignore_index) else (Abs(e1*epsilon/s0**2) + 1/Abs(s0))*Abs(weight[target]))
+# r_s0 = 1/s0
 @core
-def vjp_f32_size_s2_core(e1, epsilon, ignore_index, s0, target, weight_target):
-    e1 = np.float64(e1)
-    epsilon = np.float64(epsilon)
-    ignore_index = np.float64(ignore_index)
+def vjp_f32_r_s0_core(s0):
     s0 = np.float64(s0)
-    target = np.float64(target)
-    weight_target = np.float64(weight_target)
-    t1 = (1.0 / abs(s0) + abs(e1 * epsilon / (s0 * s0))) * abs(weight_target)
-    return 0.0 if target == ignore_index else t1
+    return 1.0 / s0
 
 
-# doubt_s2 = (0 if 16777216*Abs(s2) >= size_s2 else 1)
+# doubt_b0 = (0 if 16777216*Abs(b0) >= size_b0 else 1)
 @core
-def vjp_f32_doubt_s2_core(s2, size_s2):
-    s2 = np.float64(s2)
-    size_s2 = np.float64(size_s2)
-    return 0.0 if size_s2 <= abs(s2) * 16777216.0 else 1.0
+def vjp_f32_doubt_b0_core(b0, size_b0):
+    b0 = np.float64(b0)
+    size_b0 = np.float64(size_b0)
+    return 0.0 if size_b0 <= abs(b0) * 16777216.0 else 1.0
 
 
-# near_told_dinput = g*((0 if Eq(target, ignore_index) else weighted(s2, e0[target])) + (0 if Eq(target,
-#     ignore_index) else weighted(weight[target], -e1*epsilon/s0 - 1)))
+# near_told_dinput = g*weighted(b0, 1 - e0[target]/s0)
 @core
-def vjp_f32_near_told_dinput_core(e1, epsilon, g, ignore_index, s0, s2, target, e0_target, weight_target):
-    e1 = np.float64(e1)
-    epsilon = np.float64(epsilon)
+def vjp_f32_near_told_dinput_core(b0, g, s0, e0_target):
+    b0 = np.float64(b0)
     g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
     s0 = np.float64(s0)
-    s2 = np.float64(s2)
-    target = np.float64(target)
     e0_target = np.float64(e0_target)
-    weight_target = np.float64(weight_target)
-    t1 = target == ignore_index
-    t2 = 0.0 if t1 else 0.0 if weight_target == 0.0 else weight_target * (-1.0 - e1 * epsilon / s0)
-    return g * (t2 + (0.0 if t1 else 0.0 if s2 == 0.0 else e0_target * s2))
+    return g * (0.0 if b0 == 0.0 else b0 * (1.0 - e0_target / s0))
 
 
-# size_told_dinput = ((0 if Eq(target, ignore_index) else size_s2*Abs(e0[target])) + (0 if Eq(target,
-#     ignore_index) else (Abs(e1*epsilon/s0) + 1)*Abs(weight[target])))*Abs(g)
+# size_told_dinput = (size_b0*Abs(1 - e0[target]/s0) + (Abs(e0[target]/s0) + 1)*Abs(b0))*Abs(g)
 @core
-def vjp_f32_size_told_dinput_core(e1, epsilon, g, ignore_index, s0, size_s2, target, e0_target, weight_target):
-    e1 = np.float64(e1)
-    epsilon = np.float64(epsilon)
+def vjp_f32_size_told_dinput_core(b0, g, s0, size_b0, e0_target):
+    b0 = np.float64(b0)
     g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
     s0 = np.float64(s0)
-    size_s2 = np.float64(size_s2)
-    target = np.float64(target)
+    size_b0 = np.float64(size_b0)
     e0_target = np.float64(e0_target)
-    weight_target = np.float64(weight_target)
-    t1 = target == ignore_index
-    t2 = 0.0 if t1 else (abs(e1 * epsilon / s0) + 1.0) * abs(weight_target)
-    return ((0.0 if t1 else size_s2 * abs(e0_target)) + t2) * abs(g)
+    t1 = e0_target / s0
+    return (size_b0 * abs(t1 + -1.0) + (abs(t1) + 1.0) * abs(b0)) * abs(g)
 
 
 # doubt_told_dinput = (0 if 16777216*Abs(near_told_dinput) >= size_told_dinput else 1)
@@ -437,15 +384,14 @@ def vjp_f32_doubt_told_dinput_core(near_told_dinput, size_told_dinput):
     return 0.0 if size_told_dinput <= abs(near_told_dinput) * 16777216.0 else 1.0
 
 
-# dinput[K] = g*(0 if Eq(target, ignore_index) else weighted(s2, e0[K]))
+# dinput[K] = -g*weighted(b0, r_s0*e0[K])
 @core
-def vjp_f32_dinput_core(g, ignore_index, s2, target, e0_K):
+def vjp_f32_dinput_core(b0, g, r_s0, e0_K):
+    b0 = np.float64(b0)
     g = np.float64(g)
-    ignore_index = np.float64(ignore_index)
-    s2 = np.float64(s2)
-    target = np.float64(target)
+    r_s0 = np.float64(r_s0)
     e0_K = np.float64(e0_K)
-    return g * (0.0 if target == ignore_index else 0.0 if s2 == 0.0 else e0_K * s2)
+    return -(g * (0.0 if b0 == 0.0 else e0_K * b0 * r_s0))
 
 
 # dinput[target] = near_told_dinput
@@ -453,6 +399,22 @@ def vjp_f32_dinput_core(g, ignore_index, s2, target, e0_K):
 def vjp_f32_told_dinput_core(near_told_dinput):
     near_told_dinput = np.float64(near_told_dinput)
     return near_told_dinput
+
+
+# e1 = exp(-m0 + input[target])
+@core
+def value_and_grad_f64_e1_core(m0, input_target):
+    m0 = np.float64(m0)
+    input_target = np.float64(input_target)
+    t1 = input_target - m0
+    t2 = t1 - input_target
+    t3 = exp(t1)
+    t4 = exp_low(t1) + (input_target - (t1 - t2) + (-m0 - t2)) * t3
+    t5 = t4 - t4 == 0.0
+    t6 = t3 + t4
+    t7 = t6 if t5 else t3
+    t8 = (t4 - (t6 - t3) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
+    return t7, t8
 
 
 # out = (0 if Eq(target, ignore_index) else weighted(weight[target], epsilon*(-e1/s0 + 1) + m0 + log(s0) -
@@ -493,6 +455,43 @@ def value_and_grad_f64_out_core(e1, e1_l, epsilon, ignore_index, m0, s0, s0_l, t
     return t21 + t20 if t20 - t20 == 0.0 else t21
 
 
+# b0 = (0 if Eq(target, ignore_index) else weighted(weight[target], -e1*epsilon/s0 - 1))
+@core
+def value_and_grad_f64_b0_core(e1, e1_l, epsilon, ignore_index, s0, s0_l, target, weight_target):
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    epsilon = np.float64(epsilon)
+    ignore_index = np.float64(ignore_index)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    target = np.float64(target)
+    weight_target = np.float64(weight_target)
+    t1 = target == ignore_index
+    t2 = weight_target == 0.0
+    t3 = e1 / s0
+    t4 = -(t3 * epsilon)
+    t5 = t4 + -1.0
+    t6 = weight_target * t5
+    t7 = t5 - t4
+    t8 = -(fma(t3, epsilon, t4) + (fma(-t3, s0, e1) + e1_l - t3 * s0_l) / s0 * epsilon)
+    t9 = 0.0 if t2 else fma(weight_target, t5, -t6) + weight_target * (t4 - (t5 - t7) + (-1.0 - t7) + t8)
+    t10 = 0.0 if t1 else t9
+    t11 = t10 - t10 == 0.0
+    t12 = 0.0 if t1 else 0.0 if t2 else t6
+    t13 = t12 + t10
+    t14 = t13 if t11 else t12
+    t15 = (t10 - (t13 - t12) if t11 else 0.0) if t14 - t14 == 0.0 else 0.0
+    return t14, t15
+
+
+# e1 = exp(-m0 + input[target])
+@core
+def value_and_grad_f32_in_pairs_e1_core(m0, input_target):
+    m0 = np.float64(m0)
+    input_target = np.float64(input_target)
+    return exp_medium(input_target - m0)
+
+
 # out = (0 if Eq(target, ignore_index) else weighted(weight[target], epsilon*(-e1/s0 + 1) + m0 + log(s0) -
 #     input[target]))
 @core
@@ -528,6 +527,34 @@ def value_and_grad_f32_in_pairs_out_core(e1, epsilon, ignore_index, m0, s0, s0_l
     t20 = 0.0 if t1 else 0.0 if t2 else fma(weight_target, t10, -t11) + t19
     t21 = 0.0 if t1 else 0.0 if t2 else t11
     return t21 + t20 if t20 - t20 == 0.0 else t21
+
+
+# b0 = (0 if Eq(target, ignore_index) else weighted(weight[target], -e1*epsilon/s0 - 1))
+@core
+def value_and_grad_f32_in_pairs_b0_core(e1, epsilon, ignore_index, s0, s0_l, target, weight_target):
+    e1 = np.float64(e1)
+    epsilon = np.float64(epsilon)
+    ignore_index = np.float64(ignore_index)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    target = np.float64(target)
+    weight_target = np.float64(weight_target)
+    t1 = target == ignore_index
+    t2 = weight_target == 0.0
+    t3 = e1 / s0
+    t4 = -(t3 * epsilon)
+    t5 = t4 + -1.0
+    t6 = weight_target * t5
+    t7 = t5 - t4
+    t8 = -(fma(t3, epsilon, t4) + (fma(-t3, s0, e1) - t3 * s0_l) / s0 * epsilon)
+    t9 = 0.0 if t2 else fma(weight_target, t5, -t6) + weight_target * (t4 - (t5 - t7) + (-1.0 - t7) + t8)
+    t10 = 0.0 if t1 else t9
+    t11 = t10 - t10 == 0.0
+    t12 = 0.0 if t1 else 0.0 if t2 else t6
+    t13 = t12 + t10
+    t14 = t13 if t11 else t12
+    t15 = (t10 - (t13 - t12) if t11 else 0.0) if t14 - t14 == 0.0 else 0.0
+    return t14, t15
 
 
 # near_out = (0 if Eq(target, ignore_index) else weighted(weight[target], epsilon*(-e1/s0 + 1) + m0 + log(s0) -
@@ -577,6 +604,31 @@ def value_and_grad_f32_doubt_out_core(near_out, size_out):
     return 0.0 if size_out <= abs(near_out) * 16777216.0 else 1.0
 
 
+# b0 = (0 if Eq(target, ignore_index) else weighted(weight[target], -e1*epsilon/s0 - 1))
+@core
+def value_and_grad_f32_b0_core(e1, epsilon, ignore_index, s0, target, weight_target):
+    e1 = np.float64(e1)
+    epsilon = np.float64(epsilon)
+    ignore_index = np.float64(ignore_index)
+    s0 = np.float64(s0)
+    target = np.float64(target)
+    weight_target = np.float64(weight_target)
+    t1 = 0.0 if weight_target == 0.0 else weight_target * (-1.0 - e1 * epsilon / s0)
+    return 0.0 if target == ignore_index else t1
+
+
+# size_b0 = (0 if Eq(target, ignore_index) else (Abs(e1*epsilon/s0) + 1)*Abs(weight[target]))
+@core
+def value_and_grad_f32_size_b0_core(e1, epsilon, ignore_index, s0, target, weight_target):
+    e1 = np.float64(e1)
+    epsilon = np.float64(epsilon)
+    ignore_index = np.float64(ignore_index)
+    s0 = np.float64(s0)
+    target = np.float64(target)
+    weight_target = np.float64(weight_target)
+    return 0.0 if target == ignore_index else (abs(e1 * epsilon / s0) + 1.0) * abs(weight_target)
+
+
 # e0[K] = exp(-m0 + input[K])
 @core
 def hvp_input_f64_e0_core(m0, input_K):
@@ -621,6 +673,37 @@ def hvp_input_f64_e1_core(m0, input_target):
     t7 = t6 if t5 else t3
     t8 = (t4 - (t6 - t3) if t5 else 0.0) if t7 - t7 == 0.0 else 0.0
     return t7, t8
+
+
+# s4 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1*epsilon/s0**2 + 1/s0))
+@core
+def hvp_input_f64_s4_core(e1, e1_l, epsilon, ignore_index, s0, s0_l, target, weight_target):
+    e1 = np.float64(e1)
+    e1_l = np.float64(e1_l)
+    epsilon = np.float64(epsilon)
+    ignore_index = np.float64(ignore_index)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    target = np.float64(target)
+    weight_target = np.float64(weight_target)
+    t1 = target == ignore_index
+    t2 = weight_target == 0.0
+    t3 = 1.0 / s0
+    t4 = e1 / s0
+    t5 = t4 * epsilon
+    t6 = t5 / s0
+    t7 = t3 + t6
+    t8 = weight_target * t7
+    t9 = t7 - t3
+    t10 = fma(-t6, s0, t5) + (fma(t4, epsilon, -t5) + (fma(-t4, s0, e1) + e1_l - t4 * s0_l) / s0 * epsilon)
+    t11 = t3 - (t7 - t9) + (t6 - t9) + (fma(-t3, s0, 1.0) - t3 * s0_l) / s0 + (t10 - t6 * s0_l) / s0
+    t12 = 0.0 if t1 else 0.0 if t2 else fma(weight_target, t7, -t8) + weight_target * t11
+    t13 = t12 - t12 == 0.0
+    t14 = 0.0 if t1 else 0.0 if t2 else t8
+    t15 = t14 + t12
+    t16 = t15 if t13 else t14
+    t17 = (t12 - (t15 - t14) if t13 else 0.0) if t16 - t16 == 0.0 else 0.0
+    return t16, t17
 
 
 # s5 = (0 if Eq(target, ignore_index) else weighted(weight[target], s0_rate*(-2*e1*epsilon/s0**3 - 1/s0**2))) + (0
@@ -783,6 +866,36 @@ def hvp_input_f32_s0_rate_core(direction_K1, e0_K1):
     t4 = 0.0 if t1 else t2
     t5 = t3 if t3 - t3 == 0.0 else 0.0
     return t4, t5
+
+
+# s4 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1*epsilon/s0**2 + 1/s0))
+@core
+def hvp_input_f32_s4_core(e1, epsilon, ignore_index, s0, s0_l, target, weight_target):
+    e1 = np.float64(e1)
+    epsilon = np.float64(epsilon)
+    ignore_index = np.float64(ignore_index)
+    s0 = np.float64(s0)
+    s0_l = np.float64(s0_l)
+    target = np.float64(target)
+    weight_target = np.float64(weight_target)
+    t1 = target == ignore_index
+    t2 = weight_target == 0.0
+    t3 = 1.0 / s0
+    t4 = e1 / s0
+    t5 = t4 * epsilon
+    t6 = t5 / s0
+    t7 = t3 + t6
+    t8 = weight_target * t7
+    t9 = t7 - t3
+    t10 = fma(-t6, s0, t5) + (fma(t4, epsilon, -t5) + (fma(-t4, s0, e1) - t4 * s0_l) / s0 * epsilon)
+    t11 = t3 - (t7 - t9) + (t6 - t9) + (fma(-t3, s0, 1.0) - t3 * s0_l) / s0 + (t10 - t6 * s0_l) / s0
+    t12 = 0.0 if t1 else 0.0 if t2 else fma(weight_target, t7, -t8) + weight_target * t11
+    t13 = t12 - t12 == 0.0
+    t14 = 0.0 if t1 else 0.0 if t2 else t8
+    t15 = t14 + t12
+    t16 = t15 if t13 else t14
+    t17 = (t12 - (t15 - t14) if t13 else 0.0) if t16 - t16 == 0.0 else 0.0
+    return t16, t17
 
 
 # s5 = (0 if Eq(target, ignore_index) else weighted(weight[target], s0_rate*(-2*e1*epsilon/s0**3 - 1/s0**2))) + (0
@@ -1231,32 +1344,24 @@ def vjp_f64(g, input, target, weight, ignore_index, epsilon, dinput_):
                 s0_here, s0_here_l = vjp_f64_s0_core(e0_here, e0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
-        e1, e1_l = vjp_f64_e1_core(m0, input_row[inside(target_row, n_K)])
-        s2, s2_l = vjp_f64_s2_core(
-            e1, e1_l, epsilon, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)]
+        b0, b0_l = vjp_f64_b0_core(
+            epsilon,
+            ignore_index,
+            m0,
+            s0,
+            s0_l,
+            target_row,
+            input_row[inside(target_row, n_K)],
+            weight[inside(target_row, n_K)],
         )
         r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         e0_l_1 = e0_l[start:stop]
         dinput__row_2 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
             dinput__row_2[i] = vjp_f64_dinput_core(
-                start + i,
-                e1,
-                e1_l,
-                epsilon,
-                g_row,
-                ignore_index,
-                r_s0,
-                r_s0_l,
-                s2,
-                s2_l,
-                target_row,
-                e0_0[i],
-                e0_l_1[i],
-                weight_at_0,
+                start + i, b0, b0_l, g_row, r_s0, r_s0_l, target_row, e0_0[i], e0_l_1[i]
             )
 
 
@@ -1276,7 +1381,6 @@ def vjp_f32_in_pairs(g, input, target, weight, ignore_index, epsilon, dinput_):
             m0_here = value_f64_m0_core(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        e1 = vjp_f32_in_pairs_e1_core(m0, input_row[inside(target_row, n_K)])
         whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
         whole_lost_s0, rest_lost_s0 = 0.0, 0.0
         for start in range(0, n_K, STRETCH):
@@ -1293,27 +1397,25 @@ def vjp_f32_in_pairs(g, input, target, weight, ignore_index, epsilon, dinput_):
             whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
             whole_lost_s0, rest_lost_s0 = added(whole_lost_s0, rest_lost_s0, lost_s0, 0.0)
         s0, s0_l = settled_sum(together(whole_lanes_s0, rest_lanes_s0), together(whole_lost_s0, rest_lost_s0))
-        s2, s2_l = vjp_f32_in_pairs_s2_core(
-            e1, epsilon, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)]
+        b0, b0_l = vjp_f32_in_pairs_b0_core(
+            epsilon,
+            ignore_index,
+            m0,
+            s0,
+            s0_l,
+            target_row,
+            input_row[inside(target_row, n_K)],
+            weight[inside(target_row, n_K)],
         )
+        r_s0 = vjp_f32_in_pairs_r_s0_core(s0, s0_l)
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         dinput__row_1 = dinput__row[start:stop]
         for i in range(stop - start):
-            dinput__row_1[i] = vjp_f32_in_pairs_dinput_core(g_row, ignore_index, s2, s2_l, target_row, e0_0[i])
+            dinput__row_1[i] = vjp_f32_in_pairs_dinput_core(b0, b0_l, g_row, r_s0, e0_0[i])
         if 0 <= target_row < n_K:
             dinput__row[target_row] = vjp_f32_in_pairs_told_dinput_core(
-                e1,
-                epsilon,
-                g_row,
-                ignore_index,
-                s0,
-                s0_l,
-                s2,
-                s2_l,
-                target_row,
-                e0[inside(target_row, n_K)],
-                weight[inside(target_row, n_K)],
+                b0, b0_l, g_row, s0, s0_l, e0[inside(target_row, n_K)]
             )
 
 
@@ -1333,7 +1435,6 @@ def vjp_f32(g, input, target, weight, ignore_index, epsilon, dinput_):
             m0_here = value_f64_m0_core(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        e1 = vjp_f32_in_pairs_e1_core(m0, input_row[inside(target_row, n_K)])
         whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
         for start in range(0, n_K, STRETCH):
             stop = min(start + STRETCH, n_K)
@@ -1347,40 +1448,37 @@ def vjp_f32(g, input, target, weight, ignore_index, epsilon, dinput_):
                 lanes_s0 = plus(lanes_s0, s0_here)
             whole_lanes_s0, rest_lanes_s0 = added(whole_lanes_s0, rest_lanes_s0, lanes_s0, 0.0)
         s0 = together(whole_lanes_s0, rest_lanes_s0)
-        s2 = vjp_f32_s2_core(e1, epsilon, ignore_index, s0, target_row, weight[inside(target_row, n_K)])
-        size_s2 = vjp_f32_size_s2_core(e1, epsilon, ignore_index, s0, target_row, weight[inside(target_row, n_K)])
-        doubt_s2 = vjp_f32_doubt_s2_core(s2, size_s2)
-        near_told_dinput = vjp_f32_near_told_dinput_core(
-            e1,
+        b0 = vjp_f32_b0_core(
             epsilon,
-            g_row,
             ignore_index,
+            m0,
             s0,
-            s2,
             target_row,
-            e0[inside(target_row, n_K)],
+            input_row[inside(target_row, n_K)],
             weight[inside(target_row, n_K)],
         )
-        size_told_dinput = vjp_f32_size_told_dinput_core(
-            e1,
+        size_b0 = vjp_f32_size_b0_core(
             epsilon,
-            g_row,
             ignore_index,
+            m0,
             s0,
-            size_s2,
             target_row,
-            e0[inside(target_row, n_K)],
+            input_row[inside(target_row, n_K)],
             weight[inside(target_row, n_K)],
         )
+        r_s0 = vjp_f32_r_s0_core(s0)
+        doubt_b0 = vjp_f32_doubt_b0_core(b0, size_b0)
+        near_told_dinput = vjp_f32_near_told_dinput_core(b0, g_row, s0, e0[inside(target_row, n_K)])
+        size_told_dinput = vjp_f32_size_told_dinput_core(b0, g_row, s0, size_b0, e0[inside(target_row, n_K)])
         doubt_told_dinput = vjp_f32_doubt_told_dinput_core(near_told_dinput, size_told_dinput)
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         dinput__row_1 = dinput__row[start:stop]
         for i in range(stop - start):
-            dinput__row_1[i] = vjp_f32_dinput_core(g_row, ignore_index, s2, target_row, e0_0[i])
+            dinput__row_1[i] = vjp_f32_dinput_core(b0, g_row, r_s0, e0_0[i])
         if 0 <= target_row < n_K:
             dinput__row[target_row] = vjp_f32_told_dinput_core(near_told_dinput)
-        if doubt_s2 + doubt_told_dinput > 0.0:
+        if doubt_b0 + doubt_told_dinput > 0.0:
             vjp_f32_in_pairs(
                 rows_at(g, row),
                 rows_at(input, row),
@@ -1426,7 +1524,7 @@ def value_and_grad_f64(g, input, target, weight, ignore_index, epsilon, out_, di
                 s0_here, s0_here_l = vjp_f64_s0_core(e0_here, e0_l_here)
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
-        e1, e1_l = vjp_f64_e1_core(m0, input_row[inside(target_row, n_K)])
+        e1, e1_l = value_and_grad_f64_e1_core(m0, input_row[inside(target_row, n_K)])
         out_[row] = value_and_grad_f64_out_core(
             e1,
             e1_l,
@@ -1439,7 +1537,7 @@ def value_and_grad_f64(g, input, target, weight, ignore_index, epsilon, out_, di
             input_row[inside(target_row, n_K)],
             weight[inside(target_row, n_K)],
         )
-        s2, s2_l = vjp_f64_s2_core(
+        b0, b0_l = value_and_grad_f64_b0_core(
             e1, e1_l, epsilon, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)]
         )
         r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
@@ -1447,23 +1545,9 @@ def value_and_grad_f64(g, input, target, weight, ignore_index, epsilon, out_, di
         e0_0 = e0[start:stop]
         e0_l_1 = e0_l[start:stop]
         dinput__row_2 = dinput__row[start:stop]
-        weight_at_0 = weight[inside(target_row, n_K)]
         for i in range(stop - start):
             dinput__row_2[i] = vjp_f64_dinput_core(
-                start + i,
-                e1,
-                e1_l,
-                epsilon,
-                g_row,
-                ignore_index,
-                r_s0,
-                r_s0_l,
-                s2,
-                s2_l,
-                target_row,
-                e0_0[i],
-                e0_l_1[i],
-                weight_at_0,
+                start + i, b0, b0_l, g_row, r_s0, r_s0_l, target_row, e0_0[i], e0_l_1[i]
             )
 
 
@@ -1483,7 +1567,7 @@ def value_and_grad_f32_in_pairs(g, input, target, weight, ignore_index, epsilon,
             m0_here = value_f64_m0_core(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        e1 = vjp_f32_in_pairs_e1_core(m0, input_row[inside(target_row, n_K)])
+        e1 = value_and_grad_f32_in_pairs_e1_core(m0, input_row[inside(target_row, n_K)])
         whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
         whole_lost_s0, rest_lost_s0 = 0.0, 0.0
         for start in range(0, n_K, STRETCH):
@@ -1511,27 +1595,18 @@ def value_and_grad_f32_in_pairs(g, input, target, weight, ignore_index, epsilon,
             input_row[inside(target_row, n_K)],
             weight[inside(target_row, n_K)],
         )
-        s2, s2_l = vjp_f32_in_pairs_s2_core(
+        b0, b0_l = value_and_grad_f32_in_pairs_b0_core(
             e1, epsilon, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)]
         )
+        r_s0 = vjp_f32_in_pairs_r_s0_core(s0, s0_l)
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         dinput__row_1 = dinput__row[start:stop]
         for i in range(stop - start):
-            dinput__row_1[i] = vjp_f32_in_pairs_dinput_core(g_row, ignore_index, s2, s2_l, target_row, e0_0[i])
+            dinput__row_1[i] = vjp_f32_in_pairs_dinput_core(b0, b0_l, g_row, r_s0, e0_0[i])
         if 0 <= target_row < n_K:
             dinput__row[target_row] = vjp_f32_in_pairs_told_dinput_core(
-                e1,
-                epsilon,
-                g_row,
-                ignore_index,
-                s0,
-                s0_l,
-                s2,
-                s2_l,
-                target_row,
-                e0[inside(target_row, n_K)],
-                weight[inside(target_row, n_K)],
+                b0, b0_l, g_row, s0, s0_l, e0[inside(target_row, n_K)]
             )
 
 
@@ -1551,7 +1626,7 @@ def value_and_grad_f32(g, input, target, weight, ignore_index, epsilon, out_, di
             m0_here = value_f64_m0_core(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        e1 = vjp_f32_in_pairs_e1_core(m0, input_row[inside(target_row, n_K)])
+        e1 = value_and_grad_f32_in_pairs_e1_core(m0, input_row[inside(target_row, n_K)])
         whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
         for start in range(0, n_K, STRETCH):
             stop = min(start + STRETCH, n_K)
@@ -1587,40 +1662,23 @@ def value_and_grad_f32(g, input, target, weight, ignore_index, epsilon, out_, di
             weight[inside(target_row, n_K)],
         )
         doubt_out = value_and_grad_f32_doubt_out_core(near_out, size_out)
-        s2 = vjp_f32_s2_core(e1, epsilon, ignore_index, s0, target_row, weight[inside(target_row, n_K)])
-        size_s2 = vjp_f32_size_s2_core(e1, epsilon, ignore_index, s0, target_row, weight[inside(target_row, n_K)])
-        doubt_s2 = vjp_f32_doubt_s2_core(s2, size_s2)
-        near_told_dinput = vjp_f32_near_told_dinput_core(
-            e1,
-            epsilon,
-            g_row,
-            ignore_index,
-            s0,
-            s2,
-            target_row,
-            e0[inside(target_row, n_K)],
-            weight[inside(target_row, n_K)],
+        b0 = value_and_grad_f32_b0_core(e1, epsilon, ignore_index, s0, target_row, weight[inside(target_row, n_K)])
+        size_b0 = value_and_grad_f32_size_b0_core(
+            e1, epsilon, ignore_index, s0, target_row, weight[inside(target_row, n_K)]
         )
-        size_told_dinput = vjp_f32_size_told_dinput_core(
-            e1,
-            epsilon,
-            g_row,
-            ignore_index,
-            s0,
-            size_s2,
-            target_row,
-            e0[inside(target_row, n_K)],
-            weight[inside(target_row, n_K)],
-        )
+        r_s0 = vjp_f32_r_s0_core(s0)
+        doubt_b0 = vjp_f32_doubt_b0_core(b0, size_b0)
+        near_told_dinput = vjp_f32_near_told_dinput_core(b0, g_row, s0, e0[inside(target_row, n_K)])
+        size_told_dinput = vjp_f32_size_told_dinput_core(b0, g_row, s0, size_b0, e0[inside(target_row, n_K)])
         doubt_told_dinput = vjp_f32_doubt_told_dinput_core(near_told_dinput, size_told_dinput)
         start, stop = 0, n_K
         e0_0 = e0[start:stop]
         dinput__row_1 = dinput__row[start:stop]
         for i in range(stop - start):
-            dinput__row_1[i] = vjp_f32_dinput_core(g_row, ignore_index, s2, target_row, e0_0[i])
+            dinput__row_1[i] = vjp_f32_dinput_core(b0, g_row, r_s0, e0_0[i])
         if 0 <= target_row < n_K:
             dinput__row[target_row] = vjp_f32_told_dinput_core(near_told_dinput)
-        if doubt_out + doubt_s2 + doubt_told_dinput > 0.0:
+        if doubt_out + doubt_b0 + doubt_told_dinput > 0.0:
             value_and_grad_f32_in_pairs(
                 rows_at(g, row),
                 rows_at(input, row),
@@ -1679,7 +1737,7 @@ def hvp_input_f64(g, direction, input, target, weight, ignore_index, epsilon, di
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_K)
         e1, e1_l = hvp_input_f64_e1_core(m0, input_row[inside(target_row, n_K)])
-        s4, s4_l = vjp_f64_s2_core(
+        s4, s4_l = hvp_input_f64_s4_core(
             e1, e1_l, epsilon, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)]
         )
         s5, s5_l = hvp_input_f64_s5_core(
@@ -1750,7 +1808,7 @@ def hvp_input_f32(g, direction, input, target, weight, ignore_index, epsilon, di
             m0_here = value_f64_m0_core(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        e1 = vjp_f32_in_pairs_e1_core(m0, input_row[inside(target_row, n_K)])
+        e1 = value_and_grad_f32_in_pairs_e1_core(m0, input_row[inside(target_row, n_K)])
         cleared(lanes_s0, width_K, 0.0)
         cleared(lost_s0, width_K, 0.0)
         cleared(lanes_s0_rate, width_K, 0.0)
@@ -1771,7 +1829,7 @@ def hvp_input_f32(g, direction, input, target, weight, ignore_index, epsilon, di
                 )
         s0, s0_l = one_and_more(lanes_s0, lost_s0, width_K)
         s0_rate, s0_rate_l = sum_up(lanes_s0_rate, lost_s0_rate, width_K)
-        s4, s4_l = vjp_f32_in_pairs_s2_core(
+        s4, s4_l = hvp_input_f32_s4_core(
             e1, epsilon, ignore_index, s0, s0_l, target_row, weight[inside(target_row, n_K)]
         )
         s5, s5_l = hvp_input_f32_s5_core(
@@ -1842,7 +1900,7 @@ def vjp_weight_f64(g, input, target, weight, ignore_index, epsilon, dweight_, dw
                 s0_here, s0_here_l = value_f64_s0_core(m0, input_row_0[i])
                 lanes_s0[i], lost_s0[i] = added(lanes_s0[i], lost_s0[i], s0_here, s0_here_l)
         s0, s0_l = sum_up(lanes_s0, lost_s0, width_K)
-        e0, e0_l = vjp_f64_e1_core(m0, input_row[inside(target_row, n_K)])
+        e0, e0_l = value_and_grad_f64_e1_core(m0, input_row[inside(target_row, n_K)])
         e1, e1_l = vjp_weight_f64_e1_core(s0, s0_l)
         r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
         start, stop = 0, n_K
@@ -1871,7 +1929,7 @@ def vjp_weight_f32(g, input, target, weight, ignore_index, epsilon, dweight_, dw
             m0_here = value_f64_m0_core(input_row_0[i])
             lanes_m0 = nearer_number(lanes_m0, m0_here)
         m0 = settled_peak(lanes_m0)
-        e0 = vjp_f32_in_pairs_e1_core(m0, input_row[inside(target_row, n_K)])
+        e0 = value_and_grad_f32_in_pairs_e1_core(m0, input_row[inside(target_row, n_K)])
         whole_lanes_s0, rest_lanes_s0 = 0.0, 0.0
         whole_lost_s0, rest_lost_s0 = 0.0, 0.0
         for start in range(0, n_K, STRETCH):

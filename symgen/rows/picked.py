@@ -2,11 +2,12 @@
 
 Where a loss depends on a share ``p = exp(x[t])/s`` of the row, calculus adds what it owes to the sum and what it owes
 to the entry: ``B - A exp(x[t])``, two numbers that cancel where the row is sure. As ``A = B/s``, it is ``B (1 - p)``.
+Weights and conditions in front, which make a loss zero whatever its rest is, stay in front of ``B``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 import sympy as sp
@@ -40,14 +41,17 @@ def _factored(stage: Stage, known: Mapping[str, Stage], name: str) -> tuple[Stag
     factor, inner = stage.body.as_independent(here, as_Add=False)
     terms = sp.Add.make_args(inner)
     for picked in (t for t in terms if _is_picked(t, here)):
-        for shared, entry, rate in _spread(terms, here):
+        front, owes = _behind(picked.then)
+        for shared, entry, rate in _spread(terms, here, front):
             for total in _sums_of(entry, here, known):
-                rest = _rest(known[rate], picked.then, read(total.out))
+                rest = _rest(known[rate], front, owes, read(total.out))
                 if rest is None:
                     continue
-                owed = read(name)
-                share = weighted(entry, owed / read(total.out))
-                both = Cases(picked.condition, owed * (1 - entry / read(total.out)), -share)
+                owed, part = read(name), entry / read(total.out)
+                if front:  # what makes a loss zero makes its slope zero, whatever the row holds
+                    both = Cases(picked.condition, weighted(owed, 1 - part), -weighted(owed, part))
+                else:
+                    both = Cases(picked.condition, owed * (1 - part), -weighted(entry, owed / read(total.out)))
                 others = (t for t in terms if t not in (picked, shared))
                 body = factor * sp.Add(*others, both, weighted(entry, rest) if rest != 0 else rest)
                 return Stage(name, "=", (), (), picked.then), replace(stage, body=body)
@@ -61,13 +65,27 @@ def _is_picked(term: Expr, here: Symbol) -> bool:
     return here in term.condition.args and not loops(term.then) and term.then.has(sp.exp, sp.log)
 
 
-def _spread(terms: tuple[Expr, ...], here: Symbol) -> Iterator[tuple[Expr, Expr, str]]:
-    """The terms that are an entry times a number of the row, with the two."""
+def _behind(e: Expr, weights: bool = True) -> tuple[tuple[Expr, ...], Expr]:
+    """What is in front of a formula that may make zero of it, from outside in, and the formula behind."""
+    number, term = e.as_coeff_Mul()
+    if isinstance(term, weighted) and weights:
+        front, behind = _behind(number * term.args[1])
+        return (term.args[0], *front), behind
+    if isinstance(e, Cases) and 0 in (e.then, e.otherwise):
+        condition, branch = (e.condition, e.then) if e.otherwise == 0 else (sp.Not(e.condition), e.otherwise)
+        front, behind = _behind(branch, weights)
+        return (condition, *front), behind
+    return (), e
+
+
+def _spread(terms: tuple[Expr, ...], here: Symbol, front: Collection[Expr]) -> Iterator[tuple[Expr, Expr, str]]:
+    """The terms that are an entry times a number of the row, with the two, where conditions leave them."""
     for term in terms:
-        if isinstance(term, weighted):
-            entry, rate = term.args
-        else:
-            rate, entry = term.as_independent(here, as_Add=False)
+        conditions, inner = _behind(term, weights=False)
+        if not set(conditions) <= set(front):
+            continue
+        known = inner.args if isinstance(inner, weighted) else inner.as_independent(here, as_Add=False)
+        rate, entry = known if isinstance(known[0], Symbol) else known[::-1]
         if isinstance(rate, Symbol) and isinstance(entry, sp.exp) and here in free_symbols(entry):
             yield term, entry, base_of(rate)
 
@@ -78,13 +96,17 @@ def _sums_of(entry: Expr, here: Symbol, known: Mapping[str, Stage]) -> Iterator[
     yield from (s for s in alone if s.body == replaced(entry, {here: index(*s.over)}))
 
 
-def _rest(rate: Stage, owed: Expr, total: Expr) -> Expr | None:
+def _rest(rate: Stage, front: tuple[Expr, ...], owed: Expr, total: Expr) -> Expr | None:
     """What is left of a rate without ``-owed/total``: nothing, or a sum that a stage computes; None if it is more."""
     if rate.op != "=" or rate.axes:
         return None
-    own = [t for t in sp.Add.make_args(rate.body) if not isinstance(t, Symbol)]
-    body, _ = opened(sp.Add(*own) * total + owed)
-    return sp.Add(*(t for t in sp.Add.make_args(rate.body) if isinstance(t, Symbol))) if _vanishes(body) else None
+    terms = sp.Add.make_args(rate.body)
+    sums = [t for t in terms if isinstance(t, Symbol)]
+    before, own = _behind(sp.Add(*(t for t in terms if t not in sums)))
+    if before != front:
+        return None
+    body, _ = opened(own * total + owed)
+    return sp.Add(*sums) if _vanishes(body) else None
 
 
 def _vanishes(e: Expr) -> bool:

@@ -170,31 +170,9 @@ def vjp_f32_s0_core(e0_K1, e0_K1_l):
     return e0_K1, t1
 
 
-# e1 = exp(q*(-m0 - log(s0) + input[target]))
+# b0 = (0 if Eq(target, ignore_index) else weighted(weight[target], -exp(q*(-m0 - log(s0) + input[target]))))
 @core
-def vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_target):
-    t1 = fsub(input_target, m0)
-    t2 = -libdevice.logf(s0)
-    t3 = fadd(t1, t2)
-    t4 = fmul(q, t3)
-    t5 = fsub(t3, t1)
-    t6 = fsub(t1, input_target)
-    t7 = fadd(fsub(input_target, fsub(t1, t6)), fsub(-m0, t6))
-    t8 = inverse(s0)
-    t9 = -fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t8, s0, f32(1.0)), t8, t8)))
-    t10 = fmul(q, fadd(fadd(fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5)), t7), t9))
-    t11 = expf(t4)
-    t12 = fadd(expf_low(t4), fmul(fadd(fadd(libdevice.fmaf(q, t3, -t4), t10), fmul(q_l, t3)), t11))
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = fadd(t11, t12)
-    t15 = t14 if t13 else t11
-    t16 = (fsub(t12, fsub(t14, t11)) if t13 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
-
-
-# s2 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1/s0))
-@core
-def vjp_f32_s2_core(e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, target, weight_target):
+def vjp_f32_b0_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, target, input_target, weight_target):
     t1 = -ignore_index
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
@@ -203,46 +181,49 @@ def vjp_f32_s2_core(e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, target, we
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
-    t9 = inverse(s0)
-    t10 = fmul(weight_target, t9)
-    t11 = fmul(t10, e1)
-    t12 = fmul(fmul(fsub(libdevice.fmaf(-t10, s0, weight_target), fmul(t10, s0_l)), t9), e1)
-    t13 = f32(0.0) if t8 else fadd(fadd(libdevice.fmaf(t10, e1, -t11), fmul(t10, e1_l)), t12)
-    t14 = f32(0.0) if t7 else t13
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = f32(0.0) if t7 else f32(0.0) if t8 else t11
-    t17 = fadd(t16, t14)
-    t18 = t17 if t15 else t16
-    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t18, t19
+    t9 = fsub(input_target, m0)
+    t10 = -libdevice.logf(s0)
+    t11 = fadd(t9, t10)
+    t12 = fmul(q, t11)
+    t13 = expf(t12)
+    t14 = -fmul(weight_target, t13)
+    t15 = fsub(t11, t9)
+    t16 = fsub(t9, input_target)
+    t17 = fadd(fsub(input_target, fsub(t9, t16)), fsub(-m0, t16))
+    t18 = inverse(s0)
+    t19 = -fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t18, s0, f32(1.0)), t18, t18)))
+    t20 = fmul(q, fadd(fadd(fadd(fsub(t9, fsub(t11, t15)), fsub(t10, t15)), t17), t19))
+    t21 = fadd(expf_low(t12), fmul(fadd(fadd(libdevice.fmaf(q, t11, -t12), t20), fmul(q_l, t11)), t13))
+    t22 = f32(0.0) if t8 else -fadd(libdevice.fmaf(weight_target, t13, t14), fmul(weight_target, t21))
+    t23 = f32(0.0) if t7 else t22
+    t24 = fsub(t23, t23) == f32(0.0)
+    t25 = f32(0.0) if t7 else f32(0.0) if t8 else t14
+    t26 = fadd(t25, t23)
+    t27 = t26 if t24 else t25
+    t28 = (fsub(t23, fsub(t26, t25)) if t24 else f32(0.0)) if fsub(t27, t27) == f32(0.0) else f32(0.0)
+    return t27, t28
 
 
-# dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1)) if Eq(K, target) else 0) + (0
-#     if Eq(target, ignore_index) else weighted(s2, e0[K])))
+# dinput[K] = g*(weighted(b0, 1 - e0[K]/s0) if Eq(K, target) else -weighted(b0, e0[K]/s0))
 @core
-def vjp_f32_dinput_core(i_K, e1, e1_l, g, ignore_index, ignore_index_l, s2, s2_l, target, e0_K, e0_K_l, weight_target):
+def vjp_f32_dinput_core(i_K, b0, b0_l, g, s0, s0_l, target, e0_K, e0_K_l):
     t1 = i_K == target
-    t2 = -ignore_index
-    t3 = fadd(target, t2)
-    t4 = fsub(t3, target)
-    t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t3, t5)
-    t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
-    t9 = weight_target == f32(0.0)
-    t10 = -fmul(weight_target, e1)
-    t11 = (f32(0.0) if t8 else f32(0.0) if t9 else t10) if t1 else f32(0.0)
-    t12 = s2 == f32(0.0)
-    t13 = fmul(e0_K, s2)
-    t14 = f32(0.0) if t8 else f32(0.0) if t12 else t13
-    t15 = fadd(t11, t14)
-    t16 = fmul(g, t15)
-    t17 = fsub(t15, t11)
-    t18 = f32(0.0) if t9 else -fadd(libdevice.fmaf(weight_target, e1, t10), fmul(weight_target, e1_l))
-    t19 = f32(0.0) if t12 else fadd(fadd(libdevice.fmaf(e0_K, s2, -t13), fmul(e0_K, s2_l)), fmul(e0_K_l, s2))
-    t20 = fadd(fadd(fsub(t11, fsub(t15, t17)), fsub(t14, t17)), (f32(0.0) if t8 else t18) if t1 else f32(0.0))
-    t21 = fadd(libdevice.fmaf(g, t15, -t16), fmul(g, fadd(t20, f32(0.0) if t8 else t19)))
-    return fadd(t16, t21) if fsub(t21, t21) == f32(0.0) else t16
+    t2 = b0 == f32(0.0)
+    t3 = inverse(s0)
+    t4 = fmul(e0_K, t3)
+    t5 = -t4
+    t6 = fadd(t5, f32(1.0))
+    t7 = fmul(b0, t6)
+    t8 = fmul(t4, b0)
+    t9 = (f32(0.0) if t2 else t7) if t1 else -(f32(0.0) if t2 else t8)
+    t10 = fmul(g, t9)
+    t11 = fsub(t6, t5)
+    t12 = fmul(fsub(fadd(libdevice.fmaf(t5, s0, e0_K), e0_K_l), fmul(t4, s0_l)), t3)
+    t13 = fmul(b0, fadd(fadd(fsub(t5, fsub(t6, t11)), fsub(f32(1.0), t11)), -t12))
+    t14 = -(f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t4, b0, -t8), fmul(t4, b0_l)), fmul(t12, b0)))
+    t15 = (f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(b0, t6, -t7), t13), fmul(b0_l, t6))) if t1 else t14
+    t16 = fadd(libdevice.fmaf(g, t9, -t10), fmul(g, t15))
+    return fadd(t10, t16) if fsub(t16, t16) == f32(0.0) else t10
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -266,64 +247,63 @@ def vjp_f64_s0_core(e0_K1, e0_K1_l):
     return e0_K1, t1
 
 
-# e1 = exp(q*(-m0 - log(s0) + input[target]))
+# b0 = (0 if Eq(target, ignore_index) else weighted(weight[target], -exp(q*(-m0 - log(s0) + input[target]))))
 @core
-def vjp_f64_e1_core(m0, q, s0, s0_l, input_target):
-    t1 = dadd(input_target, -m0)
-    t2 = -log(s0)
-    t3 = dadd(t1, t2)
-    t4 = dmul(q, t3)
-    t5 = dadd(t3, -t1)
-    t6 = dadd(t1, -input_target)
-    t7 = dadd(dadd(input_target, -dadd(t1, -t6)), dadd(-m0, -t6))
-    t8 = dadd(dadd(dadd(t1, -dadd(t3, -t5)), dadd(t2, -t5)), t7)
-    t9 = exp(t4)
-    t10 = dadd(libdevice.fma(q, t3, -t4), dmul(q, dadd(t8, -dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))))
-    t11 = dadd(exp_low(t4), dmul(t10, t9))
-    t12 = dadd(t11, -t11) == 0.0
-    t13 = dadd(t9, t11)
-    t14 = t13 if t12 else t9
-    t15 = (dadd(t11, -dadd(t13, -t9)) if t12 else 0.0) if dadd(t14, -t14) == 0.0 else 0.0
-    return t14, t15
-
-
-# s2 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1/s0))
-@core
-def vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, target, weight_target):
+def vjp_f64_b0_core(ignore_index, m0, q, s0, s0_l, target, input_target, weight_target):
     t1 = target == ignore_index
     t2 = weight_target == 0.0
-    t3 = ddiv(weight_target, s0)
-    t4 = dmul(t3, e1)
-    t5 = dmul(ddiv(dadd(libdevice.fma(-t3, s0, weight_target), -dmul(t3, s0_l)), s0), e1)
-    t6 = 0.0 if t1 else 0.0 if t2 else dadd(dadd(libdevice.fma(t3, e1, -t4), dmul(t3, e1_l)), t5)
-    t7 = dadd(t6, -t6) == 0.0
-    t8 = 0.0 if t1 else 0.0 if t2 else t4
-    t9 = dadd(t8, t6)
-    t10 = t9 if t7 else t8
-    t11 = (dadd(t6, -dadd(t9, -t8)) if t7 else 0.0) if dadd(t10, -t10) == 0.0 else 0.0
-    return t10, t11
+    t3 = dadd(input_target, -m0)
+    t4 = -log(s0)
+    t5 = dadd(t3, t4)
+    t6 = dmul(q, t5)
+    t7 = exp(t6)
+    t8 = -dmul(weight_target, t7)
+    t9 = dadd(t5, -t3)
+    t10 = dadd(t3, -input_target)
+    t11 = dadd(dadd(input_target, -dadd(t3, -t10)), dadd(-m0, -t10))
+    t12 = dadd(dadd(dadd(t3, -dadd(t5, -t9)), dadd(t4, -t9)), t11)
+    t13 = dadd(libdevice.fma(q, t5, -t6), dmul(q, dadd(t12, -dadd(log_low(s0), dmul(s0_l, ddiv(1.0, s0))))))
+    t14 = -dadd(libdevice.fma(weight_target, t7, t8), dmul(weight_target, dadd(exp_low(t6), dmul(t13, t7))))
+    t15 = 0.0 if t1 else 0.0 if t2 else t14
+    t16 = dadd(t15, -t15) == 0.0
+    t17 = 0.0 if t1 else 0.0 if t2 else t8
+    t18 = dadd(t17, t15)
+    t19 = t18 if t16 else t17
+    t20 = (dadd(t15, -dadd(t18, -t17)) if t16 else 0.0) if dadd(t19, -t19) == 0.0 else 0.0
+    return t19, t20
 
 
-# dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1)) if Eq(K, target) else 0) + (0
-#     if Eq(target, ignore_index) else weighted(s2, e0[K])))
+# r_s0 = 1/s0
 @core
-def vjp_f64_dinput_core(i_K, e1, e1_l, g, ignore_index, s2, s2_l, target, e0_K, e0_K_l, weight_target):
+def vjp_f64_r_s0_core(s0, s0_l):
+    t1 = ddiv(1.0, s0)
+    t2 = ddiv(dadd(libdevice.fma(-t1, s0, 1.0), -dmul(t1, s0_l)), s0)
+    t3 = dadd(t2, -t2) == 0.0
+    t4 = dadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = (dadd(t2, -dadd(t4, -t1)) if t3 else 0.0) if dadd(t5, -t5) == 0.0 else 0.0
+    return t5, t6
+
+
+# dinput[K] = g*(weighted(b0, -r_s0*e0[K] + 1) if Eq(K, target) else -weighted(b0, r_s0*e0[K]))
+@core
+def vjp_f64_dinput_core(i_K, b0, b0_l, g, r_s0, r_s0_l, target, e0_K, e0_K_l):
     t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = weight_target == 0.0
-    t4 = -dmul(weight_target, e1)
-    t5 = (0.0 if t2 else 0.0 if t3 else t4) if t1 else 0.0
-    t6 = s2 == 0.0
-    t7 = dmul(e0_K, s2)
-    t8 = 0.0 if t2 else 0.0 if t6 else t7
-    t9 = dadd(t5, t8)
-    t10 = dmul(g, t9)
-    t11 = dadd(t9, -t5)
-    t12 = 0.0 if t2 else 0.0 if t3 else -dadd(libdevice.fma(weight_target, e1, t4), dmul(weight_target, e1_l))
-    t13 = 0.0 if t6 else dadd(dadd(libdevice.fma(e0_K, s2, -t7), dmul(e0_K, s2_l)), dmul(e0_K_l, s2))
-    t14 = dadd(dadd(dadd(dadd(t5, -dadd(t9, -t11)), dadd(t8, -t11)), t12 if t1 else 0.0), 0.0 if t2 else t13)
-    t15 = dadd(libdevice.fma(g, t9, -t10), dmul(g, t14))
-    return dadd(t10, t15) if dadd(t15, -t15) == 0.0 else t10
+    t2 = b0 == 0.0
+    t3 = dmul(e0_K, r_s0)
+    t4 = -t3
+    t5 = dadd(t4, 1.0)
+    t6 = dmul(b0, t5)
+    t7 = dmul(t3, b0)
+    t8 = (0.0 if t2 else t6) if t1 else -(0.0 if t2 else t7)
+    t9 = dmul(g, t8)
+    t10 = dadd(t5, -t4)
+    t11 = dadd(dadd(libdevice.fma(e0_K, r_s0, t4), dmul(e0_K, r_s0_l)), dmul(e0_K_l, r_s0))
+    t12 = dmul(b0, dadd(dadd(dadd(t4, -dadd(t5, -t10)), dadd(1.0, -t10)), -t11))
+    t13 = -(0.0 if t2 else dadd(dadd(libdevice.fma(t3, b0, -t7), dmul(t3, b0_l)), dmul(t11, b0)))
+    t14 = dmul(g, (0.0 if t2 else dadd(dadd(libdevice.fma(b0, t5, -t6), t12), dmul(b0_l, t5))) if t1 else t13)
+    t15 = dadd(libdevice.fma(g, t8, -t9), t14)
+    return dadd(t9, t15) if dadd(t15, -t15) == 0.0 else t9
 
 
 # e0 = expm1(q*(-m0 - log(s0) + input[target]))
@@ -868,10 +848,18 @@ def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, q, q_l,
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f32_s2_core(
-        e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, f32(target_row), weight_inside_target_row__n
+    b0, b0_l = vjp_f32_b0_core(
+        ignore_index,
+        ignore_index_l,
+        m0,
+        q,
+        q_l,
+        s0,
+        s0_l,
+        f32(target_row),
+        input_inside_target_row__n,
+        weight_inside_target_row__n,
     )
     i = lane
     while i < n:
@@ -880,7 +868,7 @@ def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, q, q_l,
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i),
         )
         i = u32(i + warp_width)
 
@@ -942,10 +930,18 @@ def vjp_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, q,
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f32_s2_core(
-        e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, f32(target_row), weight_inside_target_row__n
+    b0, b0_l = vjp_f32_b0_core(
+        ignore_index,
+        ignore_index_l,
+        m0,
+        q,
+        q_l,
+        s0,
+        s0_l,
+        f32(target_row),
+        input_inside_target_row__n,
+        weight_inside_target_row__n,
     )
     i = u32(lane * u32(4))
     while i < n:
@@ -964,19 +960,8 @@ def vjp_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, q,
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
-        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
-            f32(i_3),
-            e1,
-            e1_l,
-            f32(g_row),
-            ignore_index,
-            ignore_index_l,
-            s2,
-            s2_l,
-            f32(target_row),
-            e0_i_3,
-            e0_l_i_3,
-            weight_inside_target_row__n,
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
+            f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
         store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
@@ -1009,10 +994,18 @@ def vjp_f32_block(g, input, target, weight, ignore_index, ignore_index_l, q, q_l
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f32_s2_core(
-        e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, f32(target_row), weight_inside_target_row__n
+    b0, b0_l = vjp_f32_b0_core(
+        ignore_index,
+        ignore_index_l,
+        m0,
+        q,
+        q_l,
+        s0,
+        s0_l,
+        f32(target_row),
+        input_inside_target_row__n,
+        weight_inside_target_row__n,
     )
     i = lane
     while i < n:
@@ -1021,7 +1014,7 @@ def vjp_f32_block(g, input, target, weight, ignore_index, ignore_index_l, q, q_l
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i),
         )
         i = u32(i + block_width)
 
@@ -1083,10 +1076,18 @@ def vjp_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, q
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f32_s2_core(
-        e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, f32(target_row), weight_inside_target_row__n
+    b0, b0_l = vjp_f32_b0_core(
+        ignore_index,
+        ignore_index_l,
+        m0,
+        q,
+        q_l,
+        s0,
+        s0_l,
+        f32(target_row),
+        input_inside_target_row__n,
+        weight_inside_target_row__n,
     )
     i = u32(lane * u32(4))
     while i < n:
@@ -1105,19 +1106,8 @@ def vjp_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, q
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
-        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
-            f32(i_3),
-            e1,
-            e1_l,
-            f32(g_row),
-            ignore_index,
-            ignore_index_l,
-            s2,
-            s2_l,
-            f32(target_row),
-            e0_i_3,
-            e0_l_i_3,
-            weight_inside_target_row__n,
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
+            f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
         store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
@@ -1150,9 +1140,11 @@ def vjp_f64_warp(g, input, target, weight, ignore_index, q, dinput_, rows, n, in
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f64_e1_core(m0, q, s0, s0_l, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n)
+    b0, b0_l = vjp_f64_b0_core(
+        ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n
+    )
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -1160,7 +1152,7 @@ def vjp_f64_warp(g, input, target, weight, ignore_index, q, dinput_, rows, n, in
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core(float(i), e1, e1_l, float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
+            vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i),
         )
         i = u32(i + warp_width)
 
@@ -1206,9 +1198,11 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, q, dinput_, rows, 
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f64_e1_core(m0, q, s0, s0_l, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n)
+    b0, b0_l = vjp_f64_b0_core(
+        ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n
+    )
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -1220,18 +1214,8 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, q, dinput_, rows, 
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
-        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
-            float(i_1),
-            e1,
-            e1_l,
-            float(g_row),
-            ignore_index,
-            s2,
-            s2_l,
-            float(target_row),
-            e0_i_1,
-            e0_l_i_1,
-            weight_inside_target_row__n,
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i), vjp_f64_dinput_core(
+            float(i_1), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i_1, e0_l_i_1
         )
         store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
@@ -1264,9 +1248,11 @@ def vjp_f64_block(g, input, target, weight, ignore_index, q, dinput_, rows, n, i
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f64_e1_core(m0, q, s0, s0_l, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n)
+    b0, b0_l = vjp_f64_b0_core(
+        ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n
+    )
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -1274,7 +1260,7 @@ def vjp_f64_block(g, input, target, weight, ignore_index, q, dinput_, rows, n, i
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core(float(i), e1, e1_l, float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
+            vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i),
         )
         i = u32(i + block_width)
 
@@ -1320,9 +1306,11 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, q, dinput_, rows,
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f64_e1_core(m0, q, s0, s0_l, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n)
+    b0, b0_l = vjp_f64_b0_core(
+        ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n
+    )
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -1334,18 +1322,8 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, q, dinput_, rows,
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
-        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
-            float(i_1),
-            e1,
-            e1_l,
-            float(g_row),
-            ignore_index,
-            s2,
-            s2_l,
-            float(target_row),
-            e0_i_1,
-            e0_l_i_1,
-            weight_inside_target_row__n,
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i), vjp_f64_dinput_core(
+            float(i_1), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i_1, e0_l_i_1
         )
         store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
@@ -1387,9 +1365,17 @@ def value_and_grad_f32_warp(
             row,
             value_f32_out_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    e1, e1_l = vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
-    s2, s2_l = vjp_f32_s2_core(
-        e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, f32(target_row), weight_inside_target_row__n
+    b0, b0_l = vjp_f32_b0_core(
+        ignore_index,
+        ignore_index_l,
+        m0,
+        q,
+        q_l,
+        s0,
+        s0_l,
+        f32(target_row),
+        input_inside_target_row__n,
+        weight_inside_target_row__n,
     )
     i = lane
     while i < n:
@@ -1398,7 +1384,7 @@ def value_and_grad_f32_warp(
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i),
         )
         i = u32(i + warp_width)
 
@@ -1469,9 +1455,17 @@ def value_and_grad_f32_warp_wide(
             row,
             value_f32_out_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    e1, e1_l = vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
-    s2, s2_l = vjp_f32_s2_core(
-        e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, f32(target_row), weight_inside_target_row__n
+    b0, b0_l = vjp_f32_b0_core(
+        ignore_index,
+        ignore_index_l,
+        m0,
+        q,
+        q_l,
+        s0,
+        s0_l,
+        f32(target_row),
+        input_inside_target_row__n,
+        weight_inside_target_row__n,
     )
     i = u32(lane * u32(4))
     while i < n:
@@ -1490,19 +1484,8 @@ def value_and_grad_f32_warp_wide(
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
-        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
-            f32(i_3),
-            e1,
-            e1_l,
-            f32(g_row),
-            ignore_index,
-            ignore_index_l,
-            s2,
-            s2_l,
-            f32(target_row),
-            e0_i_3,
-            e0_l_i_3,
-            weight_inside_target_row__n,
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
+            f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
         store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
@@ -1544,9 +1527,17 @@ def value_and_grad_f32_block(
             row,
             value_f32_out_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    e1, e1_l = vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
-    s2, s2_l = vjp_f32_s2_core(
-        e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, f32(target_row), weight_inside_target_row__n
+    b0, b0_l = vjp_f32_b0_core(
+        ignore_index,
+        ignore_index_l,
+        m0,
+        q,
+        q_l,
+        s0,
+        s0_l,
+        f32(target_row),
+        input_inside_target_row__n,
+        weight_inside_target_row__n,
     )
     i = lane
     while i < n:
@@ -1555,7 +1546,7 @@ def value_and_grad_f32_block(
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i),
         )
         i = u32(i + block_width)
 
@@ -1626,9 +1617,17 @@ def value_and_grad_f32_block_wide(
             row,
             value_f32_out_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    e1, e1_l = vjp_f32_e1_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
-    s2, s2_l = vjp_f32_s2_core(
-        e1, e1_l, ignore_index, ignore_index_l, s0, s0_l, f32(target_row), weight_inside_target_row__n
+    b0, b0_l = vjp_f32_b0_core(
+        ignore_index,
+        ignore_index_l,
+        m0,
+        q,
+        q_l,
+        s0,
+        s0_l,
+        f32(target_row),
+        input_inside_target_row__n,
+        weight_inside_target_row__n,
     )
     i = u32(lane * u32(4))
     while i < n:
@@ -1647,19 +1646,8 @@ def value_and_grad_f32_block_wide(
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
-        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
-            f32(i_3),
-            e1,
-            e1_l,
-            f32(g_row),
-            ignore_index,
-            ignore_index_l,
-            s2,
-            s2_l,
-            f32(target_row),
-            e0_i_3,
-            e0_l_i_3,
-            weight_inside_target_row__n,
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
+            f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
         store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
@@ -1699,8 +1687,10 @@ def value_and_grad_f64_warp(g, input, target, weight, ignore_index, q, out_, din
             row,
             value_f64_out_core(ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    e1, e1_l = vjp_f64_e1_core(m0, q, s0, s0_l, input_inside_target_row__n)
-    s2, s2_l = vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n)
+    b0, b0_l = vjp_f64_b0_core(
+        ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n
+    )
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -1708,7 +1698,7 @@ def value_and_grad_f64_warp(g, input, target, weight, ignore_index, q, out_, din
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core(float(i), e1, e1_l, float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
+            vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i),
         )
         i = u32(i + warp_width)
 
@@ -1761,8 +1751,10 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, q, out_
             row,
             value_f64_out_core(ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    e1, e1_l = vjp_f64_e1_core(m0, q, s0, s0_l, input_inside_target_row__n)
-    s2, s2_l = vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n)
+    b0, b0_l = vjp_f64_b0_core(
+        ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n
+    )
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -1774,18 +1766,8 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, q, out_
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
-        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
-            float(i_1),
-            e1,
-            e1_l,
-            float(g_row),
-            ignore_index,
-            s2,
-            s2_l,
-            float(target_row),
-            e0_i_1,
-            e0_l_i_1,
-            weight_inside_target_row__n,
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i), vjp_f64_dinput_core(
+            float(i_1), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i_1, e0_l_i_1
         )
         store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
@@ -1825,8 +1807,10 @@ def value_and_grad_f64_block(g, input, target, weight, ignore_index, q, out_, di
             row,
             value_f64_out_core(ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    e1, e1_l = vjp_f64_e1_core(m0, q, s0, s0_l, input_inside_target_row__n)
-    s2, s2_l = vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n)
+    b0, b0_l = vjp_f64_b0_core(
+        ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n
+    )
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -1834,7 +1818,7 @@ def value_and_grad_f64_block(g, input, target, weight, ignore_index, q, out_, di
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core(float(i), e1, e1_l, float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
+            vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i),
         )
         i = u32(i + block_width)
 
@@ -1887,8 +1871,10 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, q, out
             row,
             value_f64_out_core(ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    e1, e1_l = vjp_f64_e1_core(m0, q, s0, s0_l, input_inside_target_row__n)
-    s2, s2_l = vjp_f64_s2_core(e1, e1_l, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n)
+    b0, b0_l = vjp_f64_b0_core(
+        ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n
+    )
+    r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
@@ -1900,18 +1886,8 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, q, out
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
-        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
-            float(i_1),
-            e1,
-            e1_l,
-            float(g_row),
-            ignore_index,
-            s2,
-            s2_l,
-            float(target_row),
-            e0_i_1,
-            e0_l_i_1,
-            weight_inside_target_row__n,
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i), vjp_f64_dinput_core(
+            float(i_1), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i_1, e0_l_i_1
         )
         store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))

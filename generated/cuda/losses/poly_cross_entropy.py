@@ -195,23 +195,11 @@ def vjp_f32_s0_core(e0_K1, e0_K1_l):
     return e0_K1, t1
 
 
-# e1 = exp(-m0 + input[target])
+# b0 = (0 if Eq(target, ignore_index) else weighted(weight[target], -epsilon*exp(-m0 + input[target])/s0 - 1))
 @core
-def vjp_f32_e1_core(m0, input_target):
-    t1 = fsub(input_target, m0)
-    t2 = fsub(t1, input_target)
-    t3 = expf(t1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_target, fsub(t1, t2)), fsub(-m0, t2)), t3))
-    t5 = fsub(t4, t4) == f32(0.0)
-    t6 = fadd(t3, t4)
-    t7 = t6 if t5 else t3
-    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
-    return t7, t8
-
-
-# s2 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1*epsilon/s0**2 + 1/s0))
-@core
-def vjp_f32_s2_core(e1, e1_l, epsilon, epsilon_l, ignore_index, ignore_index_l, s0, s0_l, target, weight_target):
+def vjp_f32_b0_core(
+    epsilon, epsilon_l, ignore_index, ignore_index_l, m0, s0, s0_l, target, input_target, weight_target
+):
     t1 = -ignore_index
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
@@ -221,77 +209,47 @@ def vjp_f32_s2_core(e1, e1_l, epsilon, epsilon_l, ignore_index, ignore_index_l, 
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
     t9 = inverse(s0)
-    t10 = fmul(e1, t9)
-    t11 = fmul(t10, epsilon)
-    t12 = fmul(t11, t9)
-    t13 = fadd(t9, t12)
-    t14 = fmul(weight_target, t13)
-    t15 = fsub(t13, t9)
-    t16 = fmul(fsub(libdevice.fmaf(-t9, s0, f32(1.0)), fmul(t9, s0_l)), t9)
-    t17 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t10, s0, e1), e1_l), fmul(t10, s0_l)), t9), epsilon)
-    t18 = fadd(fadd(libdevice.fmaf(t10, epsilon, -t11), fmul(t10, epsilon_l)), t17)
-    t19 = fmul(fsub(fadd(libdevice.fmaf(-t12, s0, t11), t18), fmul(t12, s0_l)), t9)
-    t20 = fmul(weight_target, fadd(fadd(fadd(fsub(t9, fsub(t13, t15)), fsub(t12, t15)), t16), t19))
-    t21 = f32(0.0) if t7 else f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t13, -t14), t20)
-    t22 = fsub(t21, t21) == f32(0.0)
-    t23 = f32(0.0) if t7 else f32(0.0) if t8 else t14
-    t24 = fadd(t23, t21)
-    t25 = t24 if t22 else t23
-    t26 = (fsub(t21, fsub(t24, t23)) if t22 else f32(0.0)) if fsub(t25, t25) == f32(0.0) else f32(0.0)
-    return t25, t26
+    t10 = fmul(epsilon, t9)
+    t11 = fsub(input_target, m0)
+    t12 = expf(t11)
+    t13 = -fmul(t10, t12)
+    t14 = fadd(t13, f32(-1.0))
+    t15 = fmul(weight_target, t14)
+    t16 = fsub(t14, t13)
+    t17 = fsub(t11, input_target)
+    t18 = fmul(t10, fadd(expf_low(t11), fmul(fadd(fsub(input_target, fsub(t11, t17)), fsub(-m0, t17)), t12)))
+    t19 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t10, s0, epsilon), epsilon_l), fmul(t10, s0_l)), t9), t12)
+    t20 = fadd(fsub(t13, fsub(t14, t16)), fsub(f32(-1.0), t16))
+    t21 = fmul(weight_target, fadd(t20, -fadd(fadd(libdevice.fmaf(t10, t12, t13), t18), t19)))
+    t22 = f32(0.0) if t7 else f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t14, -t15), t21)
+    t23 = fsub(t22, t22) == f32(0.0)
+    t24 = f32(0.0) if t7 else f32(0.0) if t8 else t15
+    t25 = fadd(t24, t22)
+    t26 = t25 if t23 else t24
+    t27 = (fsub(t22, fsub(t25, t24)) if t23 else f32(0.0)) if fsub(t26, t26) == f32(0.0) else f32(0.0)
+    return t26, t27
 
 
-# dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1*epsilon/s0 - 1)) if Eq(K,
-#     target) else 0) + (0 if Eq(target, ignore_index) else weighted(s2, e0[K])))
+# dinput[K] = g*(weighted(b0, 1 - e0[K]/s0) if Eq(K, target) else -weighted(b0, e0[K]/s0))
 @core
-def vjp_f32_dinput_core(
-    i_K,
-    e1,
-    e1_l,
-    epsilon,
-    epsilon_l,
-    g,
-    ignore_index,
-    ignore_index_l,
-    s0,
-    s0_l,
-    s2,
-    s2_l,
-    target,
-    e0_K,
-    e0_K_l,
-    weight_target,
-):
+def vjp_f32_dinput_core(i_K, b0, b0_l, g, s0, s0_l, target, e0_K, e0_K_l):
     t1 = i_K == target
-    t2 = -ignore_index
-    t3 = fadd(target, t2)
-    t4 = fsub(t3, target)
-    t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t3, t5)
-    t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
-    t9 = weight_target == f32(0.0)
-    t10 = inverse(s0)
-    t11 = fmul(e1, t10)
-    t12 = -fmul(t11, epsilon)
-    t13 = fadd(t12, f32(-1.0))
-    t14 = fmul(weight_target, t13)
-    t15 = (f32(0.0) if t8 else f32(0.0) if t9 else t14) if t1 else f32(0.0)
-    t16 = s2 == f32(0.0)
-    t17 = fmul(e0_K, s2)
-    t18 = f32(0.0) if t8 else f32(0.0) if t16 else t17
-    t19 = fadd(t15, t18)
-    t20 = fmul(g, t19)
-    t21 = fsub(t19, t15)
-    t22 = fsub(t13, t12)
-    t23 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t11, s0, e1), e1_l), fmul(t11, s0_l)), t10), epsilon)
-    t24 = -fadd(fadd(libdevice.fmaf(t11, epsilon, t12), fmul(t11, epsilon_l)), t23)
-    t25 = fmul(weight_target, fadd(fadd(fsub(t12, fsub(t13, t22)), fsub(f32(-1.0), t22)), t24))
-    t26 = f32(0.0) if t8 else f32(0.0) if t9 else fadd(libdevice.fmaf(weight_target, t13, -t14), t25)
-    t27 = f32(0.0) if t16 else fadd(fadd(libdevice.fmaf(e0_K, s2, -t17), fmul(e0_K, s2_l)), fmul(e0_K_l, s2))
-    t28 = fadd(fadd(fsub(t15, fsub(t19, t21)), fsub(t18, t21)), t26 if t1 else f32(0.0))
-    t29 = fadd(libdevice.fmaf(g, t19, -t20), fmul(g, fadd(t28, f32(0.0) if t8 else t27)))
-    return fadd(t20, t29) if fsub(t29, t29) == f32(0.0) else t20
+    t2 = b0 == f32(0.0)
+    t3 = inverse(s0)
+    t4 = fmul(e0_K, t3)
+    t5 = -t4
+    t6 = fadd(t5, f32(1.0))
+    t7 = fmul(b0, t6)
+    t8 = fmul(t4, b0)
+    t9 = (f32(0.0) if t2 else t7) if t1 else -(f32(0.0) if t2 else t8)
+    t10 = fmul(g, t9)
+    t11 = fsub(t6, t5)
+    t12 = fmul(fsub(fadd(libdevice.fmaf(t5, s0, e0_K), e0_K_l), fmul(t4, s0_l)), t3)
+    t13 = fmul(b0, fadd(fadd(fsub(t5, fsub(t6, t11)), fsub(f32(1.0), t11)), -t12))
+    t14 = -(f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t4, b0, -t8), fmul(t4, b0_l)), fmul(t12, b0)))
+    t15 = (f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(b0, t6, -t7), t13), fmul(b0_l, t6))) if t1 else t14
+    t16 = fadd(libdevice.fmaf(g, t9, -t10), fmul(g, t15))
+    return fadd(t10, t16) if fsub(t16, t16) == f32(0.0) else t10
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -315,43 +273,30 @@ def vjp_f64_s0_core(e0_K1, e0_K1_l):
     return e0_K1, t1
 
 
-# e1 = exp(-m0 + input[target])
+# b0 = (0 if Eq(target, ignore_index) else weighted(weight[target], -epsilon*exp(-m0 + input[target])/s0 - 1))
 @core
-def vjp_f64_e1_core(m0, input_target):
-    t1 = dadd(input_target, -m0)
-    t2 = dadd(t1, -input_target)
-    t3 = exp(t1)
-    t4 = dadd(exp_low(t1), dmul(dadd(dadd(input_target, -dadd(t1, -t2)), dadd(-m0, -t2)), t3))
-    t5 = dadd(t4, -t4) == 0.0
-    t6 = dadd(t3, t4)
-    t7 = t6 if t5 else t3
-    t8 = (dadd(t4, -dadd(t6, -t3)) if t5 else 0.0) if dadd(t7, -t7) == 0.0 else 0.0
-    return t7, t8
-
-
-# s2 = (0 if Eq(target, ignore_index) else weighted(weight[target], e1*epsilon/s0**2 + 1/s0))
-@core
-def vjp_f64_s2_core(e1, e1_l, epsilon, ignore_index, s0, s0_l, target, weight_target):
+def vjp_f64_b0_core(epsilon, ignore_index, m0, s0, s0_l, target, input_target, weight_target):
     t1 = target == ignore_index
     t2 = weight_target == 0.0
-    t3 = ddiv(1.0, s0)
-    t4 = ddiv(e1, s0)
-    t5 = dmul(t4, epsilon)
-    t6 = ddiv(t5, s0)
-    t7 = dadd(t3, t6)
+    t3 = ddiv(epsilon, s0)
+    t4 = dadd(input_target, -m0)
+    t5 = exp(t4)
+    t6 = -dmul(t3, t5)
+    t7 = dadd(t6, -1.0)
     t8 = dmul(weight_target, t7)
-    t9 = dadd(t7, -t3)
-    t10 = ddiv(dadd(libdevice.fma(-t3, s0, 1.0), -dmul(t3, s0_l)), s0)
-    t11 = dmul(ddiv(dadd(dadd(libdevice.fma(-t4, s0, e1), e1_l), -dmul(t4, s0_l)), s0), epsilon)
-    t12 = dadd(dadd(libdevice.fma(-t6, s0, t5), dadd(libdevice.fma(t4, epsilon, -t5), t11)), -dmul(t6, s0_l))
-    t13 = dmul(weight_target, dadd(dadd(dadd(dadd(t3, -dadd(t7, -t9)), dadd(t6, -t9)), t10), ddiv(t12, s0)))
-    t14 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(weight_target, t7, -t8), t13)
-    t15 = dadd(t14, -t14) == 0.0
-    t16 = 0.0 if t1 else 0.0 if t2 else t8
-    t17 = dadd(t16, t14)
-    t18 = t17 if t15 else t16
-    t19 = (dadd(t14, -dadd(t17, -t16)) if t15 else 0.0) if dadd(t18, -t18) == 0.0 else 0.0
-    return t18, t19
+    t9 = dadd(t7, -t6)
+    t10 = dadd(t4, -input_target)
+    t11 = dmul(t3, dadd(exp_low(t4), dmul(dadd(dadd(input_target, -dadd(t4, -t10)), dadd(-m0, -t10)), t5)))
+    t12 = dmul(ddiv(dadd(libdevice.fma(-t3, s0, epsilon), -dmul(t3, s0_l)), s0), t5)
+    t13 = -dadd(dadd(libdevice.fma(t3, t5, t6), t11), t12)
+    t14 = dmul(weight_target, dadd(dadd(dadd(t6, -dadd(t7, -t9)), dadd(-1.0, -t9)), t13))
+    t15 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(weight_target, t7, -t8), t14)
+    t16 = dadd(t15, -t15) == 0.0
+    t17 = 0.0 if t1 else 0.0 if t2 else t8
+    t18 = dadd(t17, t15)
+    t19 = t18 if t16 else t17
+    t20 = (dadd(t15, -dadd(t18, -t17)) if t16 else 0.0) if dadd(t19, -t19) == 0.0 else 0.0
+    return t19, t20
 
 
 # r_s0 = 1/s0
@@ -366,34 +311,39 @@ def vjp_f64_r_s0_core(s0, s0_l):
     return t5, t6
 
 
-# dinput[K] = g*(((0 if Eq(target, ignore_index) else weighted(weight[target], -e1*epsilon*r_s0 - 1)) if Eq(K,
-#     target) else 0) + (0 if Eq(target, ignore_index) else weighted(s2, e0[K])))
+# dinput[K] = g*(weighted(b0, -r_s0*e0[K] + 1) if Eq(K, target) else -weighted(b0, r_s0*e0[K]))
 @core
-def vjp_f64_dinput_core(
-    i_K, e1, e1_l, epsilon, g, ignore_index, r_s0, r_s0_l, s2, s2_l, target, e0_K, e0_K_l, weight_target
-):
+def vjp_f64_dinput_core(i_K, b0, b0_l, g, r_s0, r_s0_l, target, e0_K, e0_K_l):
     t1 = i_K == target
-    t2 = target == ignore_index
-    t3 = weight_target == 0.0
-    t4 = dmul(e1, r_s0)
-    t5 = -dmul(t4, epsilon)
-    t6 = dadd(t5, -1.0)
-    t7 = dmul(weight_target, t6)
-    t8 = (0.0 if t2 else 0.0 if t3 else t7) if t1 else 0.0
-    t9 = s2 == 0.0
-    t10 = dmul(e0_K, s2)
-    t11 = 0.0 if t2 else 0.0 if t9 else t10
-    t12 = dadd(t8, t11)
-    t13 = dmul(g, t12)
-    t14 = dadd(t12, -t8)
-    t15 = dadd(t6, -t5)
-    t16 = dmul(dadd(dadd(libdevice.fma(e1, r_s0, -t4), dmul(e1, r_s0_l)), dmul(e1_l, r_s0)), epsilon)
-    t17 = dadd(dadd(dadd(t5, -dadd(t6, -t15)), dadd(-1.0, -t15)), -dadd(libdevice.fma(t4, epsilon, t5), t16))
-    t18 = 0.0 if t2 else 0.0 if t3 else dadd(libdevice.fma(weight_target, t6, -t7), dmul(weight_target, t17))
-    t19 = 0.0 if t9 else dadd(dadd(libdevice.fma(e0_K, s2, -t10), dmul(e0_K, s2_l)), dmul(e0_K_l, s2))
-    t20 = dadd(dadd(dadd(t8, -dadd(t12, -t14)), dadd(t11, -t14)), t18 if t1 else 0.0)
-    t21 = dadd(libdevice.fma(g, t12, -t13), dmul(g, dadd(t20, 0.0 if t2 else t19)))
-    return dadd(t13, t21) if dadd(t21, -t21) == 0.0 else t13
+    t2 = b0 == 0.0
+    t3 = dmul(e0_K, r_s0)
+    t4 = -t3
+    t5 = dadd(t4, 1.0)
+    t6 = dmul(b0, t5)
+    t7 = dmul(t3, b0)
+    t8 = (0.0 if t2 else t6) if t1 else -(0.0 if t2 else t7)
+    t9 = dmul(g, t8)
+    t10 = dadd(t5, -t4)
+    t11 = dadd(dadd(libdevice.fma(e0_K, r_s0, t4), dmul(e0_K, r_s0_l)), dmul(e0_K_l, r_s0))
+    t12 = dmul(b0, dadd(dadd(dadd(t4, -dadd(t5, -t10)), dadd(1.0, -t10)), -t11))
+    t13 = -(0.0 if t2 else dadd(dadd(libdevice.fma(t3, b0, -t7), dmul(t3, b0_l)), dmul(t11, b0)))
+    t14 = dmul(g, (0.0 if t2 else dadd(dadd(libdevice.fma(b0, t5, -t6), t12), dmul(b0_l, t5))) if t1 else t13)
+    t15 = dadd(libdevice.fma(g, t8, -t9), t14)
+    return dadd(t9, t15) if dadd(t15, -t15) == 0.0 else t9
+
+
+# e1 = exp(-m0 + input[target])
+@core
+def value_and_grad_f32_e1_core(m0, input_target):
+    t1 = fsub(input_target, m0)
+    t2 = fsub(t1, input_target)
+    t3 = expf(t1)
+    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_target, fsub(t1, t2)), fsub(-m0, t2)), t3))
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t3, t4)
+    t7 = t6 if t5 else t3
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    return t7, t8
 
 
 # out = (0 if Eq(target, ignore_index) else weighted(weight[target], epsilon*(-e1/s0 + 1) + m0 + log(s0) -
@@ -436,6 +386,51 @@ def value_and_grad_f32_out_core(
     return fadd(t31, t30) if fsub(t30, t30) == f32(0.0) else t31
 
 
+# b0 = (0 if Eq(target, ignore_index) else weighted(weight[target], -e1*epsilon/s0 - 1))
+@core
+def value_and_grad_f32_b0_core(
+    e1, e1_l, epsilon, epsilon_l, ignore_index, ignore_index_l, s0, s0_l, target, weight_target
+):
+    t1 = -ignore_index
+    t2 = fadd(target, t1)
+    t3 = fsub(t2, target)
+    t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
+    t5 = fsub(t4, t4) == f32(0.0)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = weight_target == f32(0.0)
+    t9 = inverse(s0)
+    t10 = fmul(e1, t9)
+    t11 = -fmul(t10, epsilon)
+    t12 = fadd(t11, f32(-1.0))
+    t13 = fmul(weight_target, t12)
+    t14 = fsub(t12, t11)
+    t15 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t10, s0, e1), e1_l), fmul(t10, s0_l)), t9), epsilon)
+    t16 = -fadd(fadd(libdevice.fmaf(t10, epsilon, t11), fmul(t10, epsilon_l)), t15)
+    t17 = fmul(weight_target, fadd(fadd(fsub(t11, fsub(t12, t14)), fsub(f32(-1.0), t14)), t16))
+    t18 = f32(0.0) if t7 else f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t12, -t13), t17)
+    t19 = fsub(t18, t18) == f32(0.0)
+    t20 = f32(0.0) if t7 else f32(0.0) if t8 else t13
+    t21 = fadd(t20, t18)
+    t22 = t21 if t19 else t20
+    t23 = (fsub(t18, fsub(t21, t20)) if t19 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
+    return t22, t23
+
+
+# e1 = exp(-m0 + input[target])
+@core
+def value_and_grad_f64_e1_core(m0, input_target):
+    t1 = dadd(input_target, -m0)
+    t2 = dadd(t1, -input_target)
+    t3 = exp(t1)
+    t4 = dadd(exp_low(t1), dmul(dadd(dadd(input_target, -dadd(t1, -t2)), dadd(-m0, -t2)), t3))
+    t5 = dadd(t4, -t4) == 0.0
+    t6 = dadd(t3, t4)
+    t7 = t6 if t5 else t3
+    t8 = (dadd(t4, -dadd(t6, -t3)) if t5 else 0.0) if dadd(t7, -t7) == 0.0 else 0.0
+    return t7, t8
+
+
 # out = (0 if Eq(target, ignore_index) else weighted(weight[target], epsilon*(-e1/s0 + 1) + m0 + log(s0) -
 #     input[target]))
 @core
@@ -466,6 +461,27 @@ def value_and_grad_f64_out_core(e1, e1_l, epsilon, ignore_index, m0, s0, s0_l, t
     t24 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(weight_target, t10, -t11), t23)
     t25 = 0.0 if t1 else 0.0 if t2 else t11
     return dadd(t25, t24) if dadd(t24, -t24) == 0.0 else t25
+
+
+# b0 = (0 if Eq(target, ignore_index) else weighted(weight[target], -e1*epsilon/s0 - 1))
+@core
+def value_and_grad_f64_b0_core(e1, e1_l, epsilon, ignore_index, s0, s0_l, target, weight_target):
+    t1 = target == ignore_index
+    t2 = weight_target == 0.0
+    t3 = ddiv(e1, s0)
+    t4 = -dmul(t3, epsilon)
+    t5 = dadd(t4, -1.0)
+    t6 = dmul(weight_target, t5)
+    t7 = dadd(t5, -t4)
+    t8 = dmul(ddiv(dadd(dadd(libdevice.fma(-t3, s0, e1), e1_l), -dmul(t3, s0_l)), s0), epsilon)
+    t9 = dadd(dadd(dadd(t4, -dadd(t5, -t7)), dadd(-1.0, -t7)), -dadd(libdevice.fma(t3, epsilon, t4), t8))
+    t10 = 0.0 if t1 else 0.0 if t2 else dadd(libdevice.fma(weight_target, t5, -t6), dmul(weight_target, t9))
+    t11 = dadd(t10, -t10) == 0.0
+    t12 = 0.0 if t1 else 0.0 if t2 else t6
+    t13 = dadd(t12, t10)
+    t14 = t13 if t11 else t12
+    t15 = (dadd(t10, -dadd(t13, -t12)) if t11 else 0.0) if dadd(t14, -t14) == 0.0 else 0.0
+    return t14, t15
 
 
 # e1 = log(s0)
@@ -1001,18 +1017,17 @@ def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, epsilon
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f32_s2_core(
-        e1,
-        e1_l,
+    b0, b0_l = vjp_f32_b0_core(
         epsilon,
         epsilon_l,
         ignore_index,
         ignore_index_l,
+        m0,
         s0,
         s0_l,
         f32(target_row),
+        input_inside_target_row__n,
         weight_inside_target_row__n,
     )
     i = lane
@@ -1022,7 +1037,7 @@ def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, epsilon
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i),
         )
         i = u32(i + warp_width)
 
@@ -1086,18 +1101,17 @@ def vjp_f32_warp_wide(
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f32_s2_core(
-        e1,
-        e1_l,
+    b0, b0_l = vjp_f32_b0_core(
         epsilon,
         epsilon_l,
         ignore_index,
         ignore_index_l,
+        m0,
         s0,
         s0_l,
         f32(target_row),
+        input_inside_target_row__n,
         weight_inside_target_row__n,
     )
     i = u32(lane * u32(4))
@@ -1117,23 +1131,8 @@ def vjp_f32_warp_wide(
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
-        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
-            f32(i_3),
-            e1,
-            e1_l,
-            epsilon,
-            epsilon_l,
-            f32(g_row),
-            ignore_index,
-            ignore_index_l,
-            s0,
-            s0_l,
-            s2,
-            s2_l,
-            f32(target_row),
-            e0_i_3,
-            e0_l_i_3,
-            weight_inside_target_row__n,
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
+            f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
         store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
@@ -1166,18 +1165,17 @@ def vjp_f32_block(g, input, target, weight, ignore_index, ignore_index_l, epsilo
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f32_s2_core(
-        e1,
-        e1_l,
+    b0, b0_l = vjp_f32_b0_core(
         epsilon,
         epsilon_l,
         ignore_index,
         ignore_index_l,
+        m0,
         s0,
         s0_l,
         f32(target_row),
+        input_inside_target_row__n,
         weight_inside_target_row__n,
     )
     i = lane
@@ -1187,7 +1185,7 @@ def vjp_f32_block(g, input, target, weight, ignore_index, ignore_index_l, epsilo
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i),
         )
         i = u32(i + block_width)
 
@@ -1251,18 +1249,17 @@ def vjp_f32_block_wide(
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f32_s2_core(
-        e1,
-        e1_l,
+    b0, b0_l = vjp_f32_b0_core(
         epsilon,
         epsilon_l,
         ignore_index,
         ignore_index_l,
+        m0,
         s0,
         s0_l,
         f32(target_row),
+        input_inside_target_row__n,
         weight_inside_target_row__n,
     )
     i = u32(lane * u32(4))
@@ -1282,23 +1279,8 @@ def vjp_f32_block_wide(
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
-        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
-            f32(i_3),
-            e1,
-            e1_l,
-            epsilon,
-            epsilon_l,
-            f32(g_row),
-            ignore_index,
-            ignore_index_l,
-            s0,
-            s0_l,
-            s2,
-            s2_l,
-            f32(target_row),
-            e0_i_3,
-            e0_l_i_3,
-            weight_inside_target_row__n,
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
+            f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
         store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
@@ -1331,10 +1313,9 @@ def vjp_f64_warp(g, input, target, weight, ignore_index, epsilon, dinput_, rows,
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f64_s2_core(
-        e1, e1_l, epsilon, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n
+    b0, b0_l = vjp_f64_b0_core(
+        epsilon, ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n
     )
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = lane
@@ -1344,7 +1325,7 @@ def vjp_f64_warp(g, input, target, weight, ignore_index, epsilon, dinput_, rows,
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core(float(i), e1, e1_l, epsilon, float(g_row), ignore_index, r_s0, r_s0_l, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
+            vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i),
         )
         i = u32(i + warp_width)
 
@@ -1390,10 +1371,9 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dinput_, 
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f64_s2_core(
-        e1, e1_l, epsilon, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n
+    b0, b0_l = vjp_f64_b0_core(
+        epsilon, ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n
     )
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
@@ -1407,21 +1387,8 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dinput_, 
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
-        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, epsilon, float(g_row), ignore_index, r_s0, r_s0_l, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
-            float(i_1),
-            e1,
-            e1_l,
-            epsilon,
-            float(g_row),
-            ignore_index,
-            r_s0,
-            r_s0_l,
-            s2,
-            s2_l,
-            float(target_row),
-            e0_i_1,
-            e0_l_i_1,
-            weight_inside_target_row__n,
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i), vjp_f64_dinput_core(
+            float(i_1), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i_1, e0_l_i_1
         )
         store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
@@ -1454,10 +1421,9 @@ def vjp_f64_block(g, input, target, weight, ignore_index, epsilon, dinput_, rows
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f64_s2_core(
-        e1, e1_l, epsilon, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n
+    b0, b0_l = vjp_f64_b0_core(
+        epsilon, ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n
     )
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = lane
@@ -1467,7 +1433,7 @@ def vjp_f64_block(g, input, target, weight, ignore_index, epsilon, dinput_, rows
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core(float(i), e1, e1_l, epsilon, float(g_row), ignore_index, r_s0, r_s0_l, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
+            vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i),
         )
         i = u32(i + block_width)
 
@@ -1513,10 +1479,9 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, epsilon, dinput_,
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
-    s2, s2_l = vjp_f64_s2_core(
-        e1, e1_l, epsilon, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n
+    b0, b0_l = vjp_f64_b0_core(
+        epsilon, ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n
     )
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
@@ -1530,21 +1495,8 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, epsilon, dinput_,
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
-        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, epsilon, float(g_row), ignore_index, r_s0, r_s0_l, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
-            float(i_1),
-            e1,
-            e1_l,
-            epsilon,
-            float(g_row),
-            ignore_index,
-            r_s0,
-            r_s0_l,
-            s2,
-            s2_l,
-            float(target_row),
-            e0_i_1,
-            e0_l_i_1,
-            weight_inside_target_row__n,
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i), vjp_f64_dinput_core(
+            float(i_1), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i_1, e0_l_i_1
         )
         store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
@@ -1579,7 +1531,7 @@ def value_and_grad_f32_warp(
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = value_and_grad_f32_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -1587,7 +1539,7 @@ def value_and_grad_f32_warp(
             row,
             value_and_grad_f32_out_core(e1, e1_l, epsilon, epsilon_l, ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    s2, s2_l = vjp_f32_s2_core(
+    b0, b0_l = value_and_grad_f32_b0_core(
         e1,
         e1_l,
         epsilon,
@@ -1606,7 +1558,7 @@ def value_and_grad_f32_warp(
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i),
         )
         i = u32(i + warp_width)
 
@@ -1670,7 +1622,7 @@ def value_and_grad_f32_warp_wide(
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = value_and_grad_f32_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -1678,7 +1630,7 @@ def value_and_grad_f32_warp_wide(
             row,
             value_and_grad_f32_out_core(e1, e1_l, epsilon, epsilon_l, ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    s2, s2_l = vjp_f32_s2_core(
+    b0, b0_l = value_and_grad_f32_b0_core(
         e1,
         e1_l,
         epsilon,
@@ -1707,23 +1659,8 @@ def value_and_grad_f32_warp_wide(
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
-        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
-            f32(i_3),
-            e1,
-            e1_l,
-            epsilon,
-            epsilon_l,
-            f32(g_row),
-            ignore_index,
-            ignore_index_l,
-            s0,
-            s0_l,
-            s2,
-            s2_l,
-            f32(target_row),
-            e0_i_3,
-            e0_l_i_3,
-            weight_inside_target_row__n,
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
+            f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
         store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
@@ -1758,7 +1695,7 @@ def value_and_grad_f32_block(
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = value_and_grad_f32_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -1766,7 +1703,7 @@ def value_and_grad_f32_block(
             row,
             value_and_grad_f32_out_core(e1, e1_l, epsilon, epsilon_l, ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    s2, s2_l = vjp_f32_s2_core(
+    b0, b0_l = value_and_grad_f32_b0_core(
         e1,
         e1_l,
         epsilon,
@@ -1785,7 +1722,7 @@ def value_and_grad_f32_block(
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
+            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i),
         )
         i = u32(i + block_width)
 
@@ -1849,7 +1786,7 @@ def value_and_grad_f32_block_wide(
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = value_and_grad_f32_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -1857,7 +1794,7 @@ def value_and_grad_f32_block_wide(
             row,
             value_and_grad_f32_out_core(e1, e1_l, epsilon, epsilon_l, ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    s2, s2_l = vjp_f32_s2_core(
+    b0, b0_l = value_and_grad_f32_b0_core(
         e1,
         e1_l,
         epsilon,
@@ -1886,23 +1823,8 @@ def value_and_grad_f32_block_wide(
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
-        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, s0, s0_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core(
-            f32(i_3),
-            e1,
-            e1_l,
-            epsilon,
-            epsilon_l,
-            f32(g_row),
-            ignore_index,
-            ignore_index_l,
-            s0,
-            s0_l,
-            s2,
-            s2_l,
-            f32(target_row),
-            e0_i_3,
-            e0_l_i_3,
-            weight_inside_target_row__n,
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
+            f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
         store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
@@ -1935,7 +1857,7 @@ def value_and_grad_f64_warp(g, input, target, weight, ignore_index, epsilon, out
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = value_and_grad_f64_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -1943,7 +1865,7 @@ def value_and_grad_f64_warp(g, input, target, weight, ignore_index, epsilon, out
             row,
             value_and_grad_f64_out_core(e1, e1_l, epsilon, ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    s2, s2_l = vjp_f64_s2_core(
+    b0, b0_l = value_and_grad_f64_b0_core(
         e1, e1_l, epsilon, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n
     )
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
@@ -1954,7 +1876,7 @@ def value_and_grad_f64_warp(g, input, target, weight, ignore_index, epsilon, out
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core(float(i), e1, e1_l, epsilon, float(g_row), ignore_index, r_s0, r_s0_l, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
+            vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i),
         )
         i = u32(i + warp_width)
 
@@ -2000,7 +1922,7 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, epsilon
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = value_and_grad_f64_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -2008,7 +1930,7 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, epsilon
             row,
             value_and_grad_f64_out_core(e1, e1_l, epsilon, ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    s2, s2_l = vjp_f64_s2_core(
+    b0, b0_l = value_and_grad_f64_b0_core(
         e1, e1_l, epsilon, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n
     )
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
@@ -2023,21 +1945,8 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, epsilon
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
-        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, epsilon, float(g_row), ignore_index, r_s0, r_s0_l, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
-            float(i_1),
-            e1,
-            e1_l,
-            epsilon,
-            float(g_row),
-            ignore_index,
-            r_s0,
-            r_s0_l,
-            s2,
-            s2_l,
-            float(target_row),
-            e0_i_1,
-            e0_l_i_1,
-            weight_inside_target_row__n,
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i), vjp_f64_dinput_core(
+            float(i_1), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i_1, e0_l_i_1
         )
         store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
@@ -2070,7 +1979,7 @@ def value_and_grad_f64_block(g, input, target, weight, ignore_index, epsilon, ou
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = value_and_grad_f64_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -2078,7 +1987,7 @@ def value_and_grad_f64_block(g, input, target, weight, ignore_index, epsilon, ou
             row,
             value_and_grad_f64_out_core(e1, e1_l, epsilon, ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    s2, s2_l = vjp_f64_s2_core(
+    b0, b0_l = value_and_grad_f64_b0_core(
         e1, e1_l, epsilon, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n
     )
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
@@ -2089,7 +1998,7 @@ def value_and_grad_f64_block(g, input, target, weight, ignore_index, epsilon, ou
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f64_dinput_core(float(i), e1, e1_l, epsilon, float(g_row), ignore_index, r_s0, r_s0_l, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n),
+            vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i),
         )
         i = u32(i + block_width)
 
@@ -2135,7 +2044,7 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, epsilo
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e1, e1_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
+    e1, e1_l = value_and_grad_f64_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -2143,7 +2052,7 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, epsilo
             row,
             value_and_grad_f64_out_core(e1, e1_l, epsilon, ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n),
         )
-    s2, s2_l = vjp_f64_s2_core(
+    b0, b0_l = value_and_grad_f64_b0_core(
         e1, e1_l, epsilon, ignore_index, s0, s0_l, float(target_row), weight_inside_target_row__n
     )
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
@@ -2158,21 +2067,8 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, epsilo
             input_i, input_i_1 = load2(input, u32(at + i * inner))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
-        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), e1, e1_l, epsilon, float(g_row), ignore_index, r_s0, r_s0_l, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core(
-            float(i_1),
-            e1,
-            e1_l,
-            epsilon,
-            float(g_row),
-            ignore_index,
-            r_s0,
-            r_s0_l,
-            s2,
-            s2_l,
-            float(target_row),
-            e0_i_1,
-            e0_l_i_1,
-            weight_inside_target_row__n,
+        dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i), vjp_f64_dinput_core(
+            float(i_1), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i_1, e0_l_i_1
         )
         store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
@@ -2206,7 +2102,7 @@ def vjp_weight_f32_warp(
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e0, e0_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    e0, e0_l = value_and_grad_f32_e1_core(m0, input_inside_target_row__n)
     e1, e1_l = vjp_weight_f32_e1_core(s0, s0_l)
     i = lane
     while i < n:
@@ -2264,7 +2160,7 @@ def vjp_weight_f32_warp_wide(
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e0, e0_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    e0, e0_l = value_and_grad_f32_e1_core(m0, input_inside_target_row__n)
     e1, e1_l = vjp_weight_f32_e1_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
@@ -2320,7 +2216,7 @@ def vjp_weight_f32_block(
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e0, e0_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    e0, e0_l = value_and_grad_f32_e1_core(m0, input_inside_target_row__n)
     e1, e1_l = vjp_weight_f32_e1_core(s0, s0_l)
     i = lane
     while i < n:
@@ -2378,7 +2274,7 @@ def vjp_weight_f32_block_wide(
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e0, e0_l = vjp_f32_e1_core(m0, input_inside_target_row__n)
+    e0, e0_l = value_and_grad_f32_e1_core(m0, input_inside_target_row__n)
     e1, e1_l = vjp_weight_f32_e1_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
@@ -2432,7 +2328,7 @@ def vjp_weight_f64_warp(g, input, target, weight, ignore_index, epsilon, dweight
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e0, e0_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
+    e0, e0_l = value_and_grad_f64_e1_core(m0, input_inside_target_row__n)
     e1, e1_l = vjp_weight_f64_e1_core(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = lane
@@ -2477,7 +2373,7 @@ def vjp_weight_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dw
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e0, e0_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
+    e0, e0_l = value_and_grad_f64_e1_core(m0, input_inside_target_row__n)
     e1, e1_l = vjp_weight_f64_e1_core(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
@@ -2528,7 +2424,7 @@ def vjp_weight_f64_block(g, input, target, weight, ignore_index, epsilon, dweigh
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e0, e0_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
+    e0, e0_l = value_and_grad_f64_e1_core(m0, input_inside_target_row__n)
     e1, e1_l = vjp_weight_f64_e1_core(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = lane
@@ -2573,7 +2469,7 @@ def vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, epsilon, d
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
-    e0, e0_l = vjp_f64_e1_core(m0, input_inside_target_row__n)
+    e0, e0_l = value_and_grad_f64_e1_core(m0, input_inside_target_row__n)
     e1, e1_l = vjp_weight_f64_e1_core(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
