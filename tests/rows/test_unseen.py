@@ -34,7 +34,7 @@ SUM = Stage("s0", "sum", (), ("K.1",), sp.exp(X1))
 AT = sp.Eq(K, T, evaluate=False)
 
 RIGHT = (
-    "brier", "focal_ce", "unlikelihood", "symmetric_ce", "mae_prob", "nca", "circle", "circle_two", "am_softmax",
+    "brier", "focal_ce", "focal_weighted", "unlikelihood", "symmetric_ce", "mae_prob", "nca", "circle", "circle_two", "am_softmax",
     "rmsle", "scale_invariant_depth", "vae_kl", "dirichlet_nll", "bce_row", "pairwise_logistic", "entropy_of_softmax",
     "gini_softmax", "one_minus_softmax", "sink_softmax", "std",
 )  # fmt: skip
@@ -74,6 +74,13 @@ def test_the_slope_at_the_picked_class_is_a_product_with_what_is_left_of_the_row
     found = factored(output("unlikelihood", "vjp").recognized).stages
     assert len(found) == len(stages)  # the rate of the sum is not needed any more
     assert "b0*(1 - exp(input[K])/s0) if Eq(K, target)" in str(found[-1].body)
+
+
+def test_weights_and_conditions_stay_in_front_of_the_product() -> None:
+    """They make zero of what is owed, and of both its parts, whatever the row holds."""
+    *_, owed, slope = factored(output("focal_weighted", "vjp").recognized).stages
+    assert str(owed.body).startswith("(0 if Eq(target, ignore_index) else -weighted(weight[target], ")
+    assert "weighted(b0, 1 - exp(input[K])/s0) if Eq(K, target) else -weighted(b0, exp(input[K])/s0)" in str(slope.body)
 
 
 def test_a_rate_that_is_not_owed_stays() -> None:

@@ -1,7 +1,7 @@
 """Losses over classes and vectors outside the catalogue, as one would write them."""
 
 from symgen.catalogue import log_softmax, softmax
-from symgen.spec import Axis, Index, Prob, Real, Tensor, Weight, exp, log, loss, max, mean, sqrt, sum
+from symgen.spec import Axis, Index, Int, Prob, Real, Tensor, Weight, exp, log, loss, max, mean, sqrt, sum
 
 C = Axis("C"); D = Axis("D"); K = Axis("K", at=1)
 
@@ -25,6 +25,16 @@ def focal_ce(input: Tensor[K], target: Index[K], gamma: Real >= 0 = 2):
     """Multi-class focal loss."""
     p = softmax(input)[target]
     return -(1 - p)**gamma * log(p)
+
+
+@loss()
+def focal_weighted(input: Tensor[K], target: Index[K], weight: Weight[K] = 1, ignore_index: Int = -100,
+                   gamma: Real >= 0 = 2):
+    """Multi-class focal loss as libraries write it: a class may be ignored, and classes have weights."""
+    if target == ignore_index:
+        return 0, 0
+    p = softmax(input)[target]
+    return -weight[target] * (1 - p)**gamma * log(p), weight[target]
 
 
 @loss()
