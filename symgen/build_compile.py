@@ -5,18 +5,17 @@ All heavy imports stand inside, so that the driver can name this work without pa
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import time
-import tokenize
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symgen import build_keys, files
+from symgen.build_tokens import tokens
 from symgen.missed import Miss, misses
 
 if TYPE_CHECKING:
@@ -323,14 +322,7 @@ def kernel_digest(texts: Mapping[str, str]) -> str:
 @lru_cache(maxsize=64)  # most of what a function inlines, the one before it inlined too
 def _computed(name: str, text: str) -> str:
     """What a module computes, one token on a line."""
-    return "\n".join(f"{name}:{token}" for token in _tokens(text))
-
-
-def _tokens(text: str) -> Iterator[str]:
-    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING}
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in skipped and not token.string.startswith(('"""', 'r"""')):
-            yield f"{token.type}" if token.type in {tokenize.INDENT, tokenize.DEDENT} else token.string
+    return f"{name}:" + f"\n{name}:".join(tokens(text))
 
 
 def _report(derivation: Derivation, seconds: float) -> Report:

@@ -1,7 +1,9 @@
 """Exhaustive sweeps: the reference is proved, single wrong results are found, interrupted work is taken up again."""
 
+import io
 import itertools
 import json
+import tokenize
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -13,6 +15,7 @@ import sympy as sp
 from symgen import build_keys, exhaustive, reference, resources, sweep, ulp
 from symgen.backends.latex_accuracy import accuracy
 from symgen.build_compile import kernel_digest
+from symgen.build_tokens import tokens
 from symgen.certificate import Certificate, Row, coverage
 from symgen.certify import knowledge_of
 from symgen.certify_cases import Case
@@ -293,6 +296,25 @@ def test_a_certificate_tells_which_dtypes_were_measured_at_every_input():
     assert "every input of float32, float16" in accuracy(content, ["value"]).scope
     assert not accuracy(json.loads(Certificate("f", "k", swept[1:]).to_json()), ["value"]).scope
     assert coverage(None) == {}
+
+
+def slow_tokens(text):
+    """What Python's own tokenizer finds."""
+    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING}
+    found = (t for t in tokenize.generate_tokens(io.StringIO(text).readline) if t.type not in skipped)
+    return [str(t.type) if t.type in {tokenize.INDENT, tokenize.DEDENT} else t.string for t in found
+            if not t.string.startswith(('"""', 'r"""'))]  # fmt: skip
+
+
+def test_tokens_are_those_of_python():
+    """Of modules of every template, and of all that they inline."""
+    names = ("elementary", "activations/gelu", "activations/softmax", "losses/huber_loss", "losses/info_nce_loss",
+             "cuda/activations/gelu", "cuda/losses/cross_entropy", "cuda/losses/nt_xent_loss")  # fmt: skip
+    texts = [(resources.generated() / f"{name}.py").read_text(encoding="utf-8") for name in names]
+    texts += build_keys.inlined(texts).values()
+    assert len(texts) > len(names)
+    for text in texts:
+        assert tokens(text) == slow_tokens(text)
 
 
 def test_the_hash_of_a_kernel_is_that_of_what_it_computes():

@@ -289,7 +289,9 @@ class Bench:
         tried = [np.copysign(np.exp2(np.linspace(math.log2(abs(a)), math.log2(abs(b)), MANY)), a)
                  for a, b in ends if min(a, b) > 0 or max(a, b) < 0]
         points: Floats = np.concatenate([*tried, np.empty(0)])
-        return np.unique(points.astype(np.float32).astype(np.float64) if self.target.single else points)
+        points = points.astype(np.float32).astype(np.float64) if self.target.single else points
+        ascending: Floats = points[np.diff(points, prepend=-math.inf) != 0]  # as the stretches are, each once
+        return ascending
 
     def _problem(self, leaf: Leaf, probe: Probe) -> Problem:
         fixed = self.pieces and self.sampler.settings == ({},)

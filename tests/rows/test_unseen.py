@@ -34,9 +34,9 @@ SUM = Stage("s0", "sum", (), ("K.1",), sp.exp(X1))
 AT = sp.Eq(K, T, evaluate=False)
 
 RIGHT = (
-    "brier", "focal_ce", "focal_weighted", "unlikelihood", "symmetric_ce", "mae_prob", "nca", "circle", "circle_two", "am_softmax",
-    "rmsle", "scale_invariant_depth", "vae_kl", "dirichlet_nll", "bce_row", "pairwise_logistic", "entropy_of_softmax",
-    "gini_softmax", "one_minus_softmax", "sink_softmax", "std",
+    "brier", "focal_ce", "focal_weighted", "unlikelihood", "symmetric_ce", "mae_prob", "nca", "circle", "circle_two",
+    "am_softmax", "rmsle", "scale_invariant_depth", "vae_kl", "dirichlet_nll", "bce_row", "pairwise_logistic",
+    "entropy_of_softmax", "gini_softmax", "one_minus_softmax", "sink_softmax", "std",
 )  # fmt: skip
 TOLD = ("soft_dice_multi", "log_odds", "js_logits")
 
