@@ -306,7 +306,9 @@ class Workshop:
         """What may compute an output: a difference of float64 numbers has a low part, which must not be dropped."""
         if target.name == "f32":
             return ARITHMETICS["f32"] if self.ranges is None else IN_FULL if self.powers else SEVERAL
-        return INNER_ARITHMETICS if self.parts.difference is not None else ARITHMETICS[target.name]
+        # a root that moves with data asks for more of exponentials
+        more = ("fine",) if target.name == DEVICE.name and self.several else ()
+        return (*(INNER_ARITHMETICS if self.parts.difference is not None else ARITHMETICS[target.name]), *more)
 
     def spread(self, name: str, form: Form, ends: tuple[End, ...]) -> ScalarFunction:
         """The core with its variable taken apart again: a function of the two operands."""

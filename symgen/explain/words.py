@@ -24,6 +24,7 @@ ARITHMETIC = {
     "halved": "compensated; a factor that can underflow is the square of its square root, multiplied in last",
     "annihilating": "compensated; a product is zero where such a factor is zero, even times infinity",
     "renewed": "compensated; a sum is rounded again, so that products of differences of near equals keep their digits",
+    "fine": "compensated; exponentials tell what rounding their values has lost, all that is left beside a root",
 }
 """What the words beside a segment mean, see `symgen.arithmetic`."""
 

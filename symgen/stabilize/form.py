@@ -12,6 +12,7 @@ from sympy import Expr, Symbol
 from symgen.arithmetic import (
     ANNIHILATING,
     COMPENSATED,
+    FINELY,
     FOR_SINGLE,
     FOR_SINGLE_ANNIHILATING,
     HALVED,
@@ -39,6 +40,7 @@ ARITHMETICS: dict[str, Arithmetic] = {
     "halved": HALVED,
     "annihilating": ANNIHILATING,
     "renewed": RENEWED,
+    "fine": FINELY,
 }
 QUICK = {"compensated": "medium", "halved": "medium annihilating", "annihilating": "medium annihilating"}
 

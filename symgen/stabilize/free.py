@@ -17,6 +17,7 @@ from symgen.stabilize.regimes import Choice, Problem, Unresolved, all_errors, cl
 
 LOST = 64  # bits; nothing is worse than a wrong result
 NEARLY = 4  # bits that do not make up for all others
+ALIKE = 1.02  # on a GPU, where every warp computes both, two forms have to be better than one by more than that
 SOME = 0.05  # of the points: a piece of the line that matters, not the neighbourhood of a root
 
 
@@ -29,7 +30,8 @@ def choose_free(problem: Problem, candidates: Sequence[Body]) -> Choice:
     most = np.nan_to_num(table, nan=0.0, posinf=1e300).max(axis=1)
     whole = _best(problem, table, most, counted)
     parts = [_best(problem, table, most, side) for side in sides]
-    if _cost(problem, table, whole, counted) <= sum(
+    room = ALIKE if problem.target.computes is np.float32 else 1.0
+    if _cost(problem, table, whole, counted) <= room * sum(
         _cost(problem, table, part, side) for part, side in zip(parts, sides, strict=True)
     ):
         parts = [whole, whole]

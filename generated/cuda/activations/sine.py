@@ -48,22 +48,16 @@ def grad_device32(x, omega_0, omega_0_low):
     return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
 
 
-# -inf to 0: -omega_0**2*sin(omega_0*x) (compensated)
-# 0 to inf: -omega_0**2*sin(omega_0*x) (halved)
+# -omega_0**2*sin(omega_0*x) (halved)
 @core
 def grad2_device32(x, omega_0, omega_0_low):
-    t1 = fmul(omega_0, omega_0)
-    t2 = fmul(omega_0, x)
-    t3 = sin_sum(t2, fadd(libdevice.fmaf(omega_0, x, -t2), fmul(omega_0_low, x)))
-    t4 = -fmul(t1, t3)
-    t5 = fadd(libdevice.fmaf(omega_0, omega_0, -t1), fmul(omega_0, omega_0_low))
-    t6 = -fadd(libdevice.fmaf(t1, t3, t4), fmul(fadd(t5, fmul(omega_0_low, omega_0)), t3))
-    t7 = fmul(omega_0, t3)
-    t8 = -fmul(t7, omega_0)
-    t9 = fmul(fadd(libdevice.fmaf(omega_0, t3, -t7), fmul(omega_0_low, t3)), omega_0)
-    t10 = -fadd(fadd(libdevice.fmaf(t7, omega_0, t8), fmul(t7, omega_0_low)), t9)
-    t11 = fadd(t8, t10) if fsub(t10, t10) == f32(0.0) else t8
-    return (fadd(t4, t6) if fsub(t6, t6) == f32(0.0) else t4) if x < f32(0.0) else t11
+    t1 = fmul(omega_0, x)
+    t2 = sin_sum(t1, fadd(libdevice.fmaf(omega_0, x, -t1), fmul(omega_0_low, x)))
+    t3 = fmul(omega_0, t2)
+    t4 = -fmul(t3, omega_0)
+    t5 = fmul(fadd(libdevice.fmaf(omega_0, t2, -t3), fmul(omega_0_low, t2)), omega_0)
+    t6 = -fadd(fadd(libdevice.fmaf(t3, omega_0, t4), fmul(t3, omega_0_low)), t5)
+    return fadd(t4, t6) if fsub(t6, t6) == f32(0.0) else t4
 
 
 # x*cos(omega_0*x) (compensated)

@@ -11,8 +11,11 @@ from symgen.runtime.device import (
     dadd,
     ddiv,
     dmul,
+    expf,
+    expf_low,
     f32,
     fadd,
+    fdiv,
     fmul,
     fsub,
     inverse,
@@ -55,38 +58,42 @@ def grad_weight_device32(input, target, weight, pos_weight):
     return fsub(-(f32(0.0) if t1 == f32(0.0) else -fmul(t1, fadd(t2 if f32(0.0) < t2 else f32(0.0), t3))), t5)
 
 
-# -weighted(pos_weight*target, sigmoid(-input)) - weighted(1 - target, -sigmoid(input)) (compensated)
+# -weighted(pos_weight*target, sigmoid(-input)) - weighted(1 - target, -sigmoid(input)) (fine)
 @core
 def grad_device32(input, target, weight, pos_weight):
     t1 = fmul(pos_weight, target)
     t2 = t1 == f32(0.0)
-    t3 = near_expf(-libdevice.fabsf(input))
-    t4 = f32(1.0) if f32(0.0) <= -input else t3
-    t5 = fadd(f32(1.0), t3)
-    t6 = inverse(t5)
-    t7 = fmul(t4, t6)
-    t8 = fmul(t1, t7)
-    t9 = -(f32(0.0) if t2 else t8)
-    t10 = fsub(f32(1.0), target)
-    t11 = t10 == f32(0.0)
-    t12 = f32(1.0) if f32(0.0) <= input else t3
-    t13 = fmul(t12, t6)
-    t14 = -fmul(t10, t13)
-    t15 = -(f32(0.0) if t11 else t14)
-    t16 = fadd(t9, t15)
-    t17 = fsub(t16, t9)
-    t18 = fsub(t5, f32(1.0))
-    t19 = fadd(fsub(f32(1.0), fsub(t5, t18)), fsub(t3, t18))
-    t20 = fmul(t1, fmul(fsub(libdevice.fmaf(-t7, t5, t4), fmul(t7, t19)), t6))
-    t21 = fadd(fadd(libdevice.fmaf(t1, t7, -t8), t20), fmul(libdevice.fmaf(pos_weight, target, -t1), t7))
-    t22 = fmul(t10, fmul(fsub(libdevice.fmaf(-t13, t5, t12), fmul(t13, t19)), t6))
-    t23 = -target
-    t24 = fsub(t10, t23)
-    t25 = fmul(fadd(fsub(t23, fsub(t10, t24)), fsub(f32(1.0), t24)), t13)
-    t26 = fadd(fadd(fsub(t9, fsub(t16, t17)), fsub(t15, t17)), -(f32(0.0) if t2 else t21))
-    t27 = fadd(t26, -(f32(0.0) if t11 else -fadd(fadd(libdevice.fmaf(t10, t13, t14), t22), t25)))
-    t28 = fmul(weight, fadd(t16, t27) if fsub(t27, t27) == f32(0.0) else t16)
-    return f32(0.0) if weight == f32(0.0) else t28
+    t3 = f32(0.0) <= -input
+    t4 = -libdevice.fabsf(input)
+    t5 = expf(t4)
+    t6 = f32(1.0) if t3 else t5
+    t7 = fadd(f32(1.0), t5)
+    t8 = fdiv(t6, t7)
+    t9 = fmul(t1, t8)
+    t10 = -(f32(0.0) if t2 else t9)
+    t11 = fsub(f32(1.0), target)
+    t12 = t11 == f32(0.0)
+    t13 = f32(0.0) <= input
+    t14 = f32(1.0) if t13 else t5
+    t15 = fdiv(t14, t7)
+    t16 = -fmul(t11, t15)
+    t17 = -(f32(0.0) if t12 else t16)
+    t18 = fadd(t10, t17)
+    t19 = fsub(t18, t10)
+    t20 = expf_low(t4)
+    t21 = fsub(t7, f32(1.0))
+    t22 = fadd(fadd(fsub(f32(1.0), fsub(t7, t21)), fsub(t5, t21)), t20)
+    t23 = inverse(t7)
+    t24 = fmul(t1, fmul(fsub(fadd(libdevice.fmaf(-t8, t7, t6), f32(0.0) if t3 else t20), fmul(t8, t22)), t23))
+    t25 = fadd(fadd(libdevice.fmaf(t1, t8, -t9), t24), fmul(libdevice.fmaf(pos_weight, target, -t1), t8))
+    t26 = fmul(fsub(fadd(libdevice.fmaf(-t15, t7, t14), f32(0.0) if t13 else t20), fmul(t15, t22)), t23)
+    t27 = -target
+    t28 = fsub(t11, t27)
+    t29 = fmul(fadd(fsub(t27, fsub(t11, t28)), fsub(f32(1.0), t28)), t15)
+    t30 = -(f32(0.0) if t12 else -fadd(fadd(libdevice.fmaf(t11, t15, t16), fmul(t11, t26)), t29))
+    t31 = fadd(fadd(fadd(fsub(t10, fsub(t18, t19)), fsub(t17, t19)), -(f32(0.0) if t2 else t25)), t30)
+    t32 = fmul(weight, fadd(t18, t31) if fsub(t31, t31) == f32(0.0) else t18)
+    return f32(0.0) if weight == f32(0.0) else t32
 
 
 # -weighted(pos_weight*target, -sigmoid(-input)*sigmoid(input)) - weighted(1 - target,
@@ -140,28 +147,32 @@ def grad2_device32(input, target, weight, pos_weight):
     return f32(0.0) if weight == f32(0.0) else t44
 
 
-# -softplus(input) - weighted(pos_weight, -softplus(-input)) (compensated)
+# -softplus(input) - weighted(pos_weight, -softplus(-input)) (fine)
 @core
 def grad_target_device32(input, target, weight, pos_weight):
     t1 = input if f32(0.0) < input else f32(0.0)
-    t2 = libdevice.log1pf(near_expf(-libdevice.fabsf(input)))
-    t3 = fadd(t1, t2)
-    t4 = -t3
-    t5 = pos_weight == f32(0.0)
-    t6 = -input
-    t7 = t6 if f32(0.0) < t6 else f32(0.0)
-    t8 = fadd(t7, t2)
-    t9 = -fmul(pos_weight, t8)
-    t10 = -(f32(0.0) if t5 else t9)
-    t11 = fadd(t4, t10)
-    t12 = fsub(t11, t4)
-    t13 = fsub(t3, t1)
-    t14 = fsub(t8, t7)
-    t15 = fmul(pos_weight, fadd(fsub(t7, fsub(t8, t14)), fsub(t2, t14)))
-    t16 = fadd(fadd(fsub(t4, fsub(t11, t12)), fsub(t10, t12)), -fadd(fsub(t1, fsub(t3, t13)), fsub(t2, t13)))
-    t17 = fadd(t16, -(f32(0.0) if t5 else -fadd(libdevice.fmaf(pos_weight, t8, t9), t15)))
-    t18 = fmul(weight, fadd(t11, t17) if fsub(t17, t17) == f32(0.0) else t11)
-    return f32(0.0) if weight == f32(0.0) else t18
+    t2 = -libdevice.fabsf(input)
+    t3 = expf(t2)
+    t4 = libdevice.log1pf(t3)
+    t5 = fadd(t1, t4)
+    t6 = -t5
+    t7 = pos_weight == f32(0.0)
+    t8 = -input
+    t9 = t8 if f32(0.0) < t8 else f32(0.0)
+    t10 = fadd(t9, t4)
+    t11 = -fmul(pos_weight, t10)
+    t12 = -(f32(0.0) if t7 else t11)
+    t13 = fadd(t6, t12)
+    t14 = fsub(t13, t6)
+    t15 = fsub(t5, t1)
+    t16 = fmul(expf_low(t2), fdiv(f32(1.0), fadd(f32(1.0), t3)))
+    t17 = -fadd(fadd(fsub(t1, fsub(t5, t15)), fsub(t4, t15)), t16)
+    t18 = fsub(t10, t9)
+    t19 = fmul(pos_weight, fadd(fadd(fsub(t9, fsub(t10, t18)), fsub(t4, t18)), t16))
+    t20 = -(f32(0.0) if t7 else -fadd(libdevice.fmaf(pos_weight, t10, t11), t19))
+    t21 = fadd(fadd(fadd(fsub(t6, fsub(t13, t14)), fsub(t12, t14)), t17), t20)
+    t22 = fmul(weight, fadd(t13, t21) if fsub(t21, t21) == f32(0.0) else t13)
+    return f32(0.0) if weight == f32(0.0) else t22
 
 
 # -weighted(target, -softplus(-input))
@@ -180,37 +191,42 @@ def value_and_grad_device32(input, target, weight, pos_weight):
     t2 = fmul(pos_weight, target)
     t3 = t2 == f32(0.0)
     t4 = -input
-    t5 = near_expf(-libdevice.fabsf(input))
-    t6 = libdevice.log1pf(t5)
-    t7 = fsub(f32(1.0), target)
-    t8 = t7 == f32(0.0)
-    t9 = f32(0.0) if t8 else -fmul(t7, fadd(input if f32(0.0) < input else f32(0.0), t6))
-    t10 = fsub(-(f32(0.0) if t3 else -fmul(t2, fadd(t4 if f32(0.0) < t4 else f32(0.0), t6))), t9)
-    t11 = f32(1.0) if f32(0.0) <= t4 else t5
-    t12 = fadd(f32(1.0), t5)
-    t13 = inverse(t12)
-    t14 = fmul(t11, t13)
-    t15 = fmul(t2, t14)
-    t16 = -(f32(0.0) if t3 else t15)
-    t17 = f32(1.0) if f32(0.0) <= input else t5
-    t18 = fmul(t17, t13)
-    t19 = -fmul(t7, t18)
-    t20 = -(f32(0.0) if t8 else t19)
-    t21 = fadd(t16, t20)
-    t22 = fsub(t21, t16)
-    t23 = fsub(t12, f32(1.0))
-    t24 = fadd(fsub(f32(1.0), fsub(t12, t23)), fsub(t5, t23))
-    t25 = fmul(t2, fmul(fsub(libdevice.fmaf(-t14, t12, t11), fmul(t14, t24)), t13))
-    t26 = fadd(fadd(libdevice.fmaf(t2, t14, -t15), t25), fmul(libdevice.fmaf(pos_weight, target, -t2), t14))
-    t27 = fmul(t7, fmul(fsub(libdevice.fmaf(-t18, t12, t17), fmul(t18, t24)), t13))
-    t28 = -target
-    t29 = fsub(t7, t28)
-    t30 = fmul(fadd(fsub(t28, fsub(t7, t29)), fsub(f32(1.0), t29)), t18)
-    t31 = fadd(fadd(fsub(t16, fsub(t21, t22)), fsub(t20, t22)), -(f32(0.0) if t3 else t26))
-    t32 = fadd(t31, -(f32(0.0) if t8 else -fadd(fadd(libdevice.fmaf(t7, t18, t19), t27), t30)))
-    t33 = f32(0.0) if t1 else fmul(weight, t10)
-    t34 = f32(0.0) if t1 else fmul(weight, fadd(t21, t32) if fsub(t32, t32) == f32(0.0) else t21)
-    return t33, t34
+    t5 = -libdevice.fabsf(input)
+    t6 = expf(t5)
+    t7 = libdevice.log1pf(t6)
+    t8 = fsub(f32(1.0), target)
+    t9 = t8 == f32(0.0)
+    t10 = f32(0.0) if t9 else -fmul(t8, fadd(input if f32(0.0) < input else f32(0.0), t7))
+    t11 = fsub(-(f32(0.0) if t3 else -fmul(t2, fadd(t4 if f32(0.0) < t4 else f32(0.0), t7))), t10)
+    t12 = f32(0.0) <= t4
+    t13 = f32(1.0) if t12 else t6
+    t14 = fadd(f32(1.0), t6)
+    t15 = fdiv(t13, t14)
+    t16 = fmul(t2, t15)
+    t17 = -(f32(0.0) if t3 else t16)
+    t18 = f32(0.0) <= input
+    t19 = f32(1.0) if t18 else t6
+    t20 = fdiv(t19, t14)
+    t21 = -fmul(t8, t20)
+    t22 = -(f32(0.0) if t9 else t21)
+    t23 = fadd(t17, t22)
+    t24 = fsub(t23, t17)
+    t25 = expf_low(t5)
+    t26 = fsub(t14, f32(1.0))
+    t27 = fadd(fadd(fsub(f32(1.0), fsub(t14, t26)), fsub(t6, t26)), t25)
+    t28 = inverse(t14)
+    t29 = fmul(fsub(fadd(libdevice.fmaf(-t15, t14, t13), f32(0.0) if t12 else t25), fmul(t15, t27)), t28)
+    t30 = fadd(libdevice.fmaf(t2, t15, -t16), fmul(t2, t29))
+    t31 = -(f32(0.0) if t3 else fadd(t30, fmul(libdevice.fmaf(pos_weight, target, -t2), t15)))
+    t32 = fmul(fsub(fadd(libdevice.fmaf(-t20, t14, t19), f32(0.0) if t18 else t25), fmul(t20, t27)), t28)
+    t33 = -target
+    t34 = fsub(t8, t33)
+    t35 = fmul(fadd(fsub(t33, fsub(t8, t34)), fsub(f32(1.0), t34)), t20)
+    t36 = -(f32(0.0) if t9 else -fadd(fadd(libdevice.fmaf(t8, t20, t21), fmul(t8, t32)), t35))
+    t37 = fadd(fadd(fadd(fsub(t17, fsub(t23, t24)), fsub(t22, t24)), t31), t36)
+    t38 = f32(0.0) if t1 else fmul(weight, t11)
+    t39 = f32(0.0) if t1 else fmul(weight, fadd(t23, t37) if fsub(t37, t37) == f32(0.0) else t23)
+    return t38, t39
 
 
 @core

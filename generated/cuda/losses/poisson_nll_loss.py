@@ -16,6 +16,8 @@ from symgen.runtime.device import (
     dadd,
     ddiv,
     dmul,
+    expf,
+    expf_low,
     f32,
     fadd,
     fdiv,
@@ -3038,46 +3040,46 @@ def sum_value_and_vjp_f64_no_log_input_full_each(g, input, target, eps, ginput, 
 # ---- log_input=True, full=False
 
 
-# -inf to 0: -input*target + exp(input)
+# -inf to 0: -input*target + exp(input) (fine)
 # 0 to inf: -(target*y*exp(-y) - 1)*exp(y) (annihilating)
 @core
 def value_device32_log_input_no_full(input, target, eps, eps_low):
-    t1 = input < f32(0.0)
-    t2 = libdevice.fabsf(input)
-    t3 = near_expf(input if t1 else fmul(-t2, f32(0.5)))
-    t4 = t3 == f32(0.0)
-    t5 = fmul(target, t2)
-    t6 = fmul(t5, t3)
-    t7 = fmul(t6, t3)
-    t8 = f32(0.0) if t4 else t7
-    t9 = fadd(t8, f32(-1.0))
-    t10 = -t9
-    t11 = near_expf(fmul(t2, f32(0.5)))
-    t12 = fmul(t10, t11)
-    t13 = fmul(t12, t11)
-    t14 = fsub(t9, t8)
-    t15 = fmul(fadd(libdevice.fmaf(t5, t3, -t6), fmul(libdevice.fmaf(target, t2, -t5), t3)), t3)
-    t16 = f32(0.0) if t4 else fadd(libdevice.fmaf(t6, t3, -t7), t15)
-    t17 = fmul(-fadd(fadd(fsub(t8, fsub(t9, t14)), fsub(f32(-1.0), t14)), t16), t11)
-    t18 = fadd(libdevice.fmaf(t12, t11, -t13), fmul(fadd(libdevice.fmaf(t10, t11, -t12), t17), t11))
-    return fsub(t3, fmul(input, target)) if t1 else fadd(t13, t18) if fsub(t18, t18) == f32(0.0) else t13
+    t1 = -fmul(input, target)
+    t2 = expf(input)
+    t3 = fadd(t1, t2)
+    t4 = fsub(t3, t1)
+    t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), -libdevice.fmaf(input, target, t1))
+    t6 = fadd(t5, expf_low(input))
+    t7 = libdevice.fabsf(input)
+    t8 = near_expf(fmul(-t7, f32(0.5)))
+    t9 = t8 == f32(0.0)
+    t10 = fmul(target, t7)
+    t11 = fmul(t10, t8)
+    t12 = fmul(t11, t8)
+    t13 = f32(0.0) if t9 else t12
+    t14 = fadd(t13, f32(-1.0))
+    t15 = -t14
+    t16 = near_expf(fmul(t7, f32(0.5)))
+    t17 = fmul(t15, t16)
+    t18 = fmul(t17, t16)
+    t19 = fsub(t14, t13)
+    t20 = fmul(fadd(libdevice.fmaf(t10, t8, -t11), fmul(libdevice.fmaf(target, t7, -t10), t8)), t8)
+    t21 = f32(0.0) if t9 else fadd(libdevice.fmaf(t11, t8, -t12), t20)
+    t22 = fmul(-fadd(fadd(fsub(t13, fsub(t14, t19)), fsub(f32(-1.0), t19)), t21), t16)
+    t23 = fadd(libdevice.fmaf(t17, t16, -t18), fmul(fadd(libdevice.fmaf(t15, t16, -t17), t22), t16))
+    t24 = fadd(t18, t23) if fsub(t23, t23) == f32(0.0) else t18
+    return (fadd(t3, t6) if fsub(t6, t6) == f32(0.0) else t3) if input < f32(0.0) else t24
 
 
-# -inf to 0: -target + exp(input)
-# 0 to inf: -(target*exp(-y) - 1)*exp(y) (compensated)
+# -target + exp(input) (fine)
 @core
 def grad_input_device32_log_input_no_full(input, target, eps, eps_low):
-    t1 = input < f32(0.0)
-    t2 = libdevice.fabsf(input)
-    t3 = near_expf(input if t1 else -t2)
-    t4 = fmul(target, t3)
-    t5 = fadd(t4, f32(-1.0))
-    t6 = near_expf(t2)
-    t7 = -fmul(t5, t6)
-    t8 = fsub(t5, t4)
-    t9 = fmul(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(f32(-1.0), t8)), libdevice.fmaf(target, t3, -t4)), t6)
-    t10 = -fadd(libdevice.fmaf(t5, t6, t7), t9)
-    return fsub(t3, target) if t1 else fadd(t7, t10) if fsub(t10, t10) == f32(0.0) else t7
+    t1 = -target
+    t2 = expf(input)
+    t3 = fsub(t2, target)
+    t4 = fsub(t3, t1)
+    t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), expf_low(input))
+    return fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
 
 
 # exp(input)
@@ -3107,55 +3109,51 @@ def grad_eps_device32_log_input_no_full(input, target, eps, eps_low):
 # Together, so that what they share is computed once.
 @core
 def grads_device32_log_input_no_full(input, target, eps, eps_low):
-    t1 = input < f32(0.0)
-    t2 = libdevice.fabsf(input)
-    t3 = near_expf(input if t1 else -t2)
-    t4 = fmul(target, t3)
-    t5 = fadd(t4, f32(-1.0))
-    t6 = near_expf(t2)
-    t7 = -fmul(t5, t6)
-    t8 = fsub(t5, t4)
-    t9 = fmul(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(f32(-1.0), t8)), libdevice.fmaf(target, t3, -t4)), t6)
-    t10 = -fadd(libdevice.fmaf(t5, t6, t7), t9)
-    t11 = fsub(t3, target) if t1 else fadd(t7, t10) if fsub(t10, t10) == f32(0.0) else t7
-    t12 = target if target != target else -input
-    return t11, t12
+    t1 = -target
+    t2 = expf(input)
+    t3 = fsub(t2, target)
+    t4 = fsub(t3, t1)
+    t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), expf_low(input))
+    t6 = fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
+    t7 = target if target != target else -input
+    return t6, t7
 
 
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32_log_input_no_full(input, target, eps, eps_low):
-    t1 = input < f32(0.0)
-    t2 = libdevice.fabsf(input)
-    t3 = -t2
-    t4 = near_expf(input if t1 else fmul(t3, f32(0.5)))
-    t5 = t4 == f32(0.0)
-    t6 = fmul(target, t2)
-    t7 = fmul(t6, t4)
-    t8 = fmul(t7, t4)
-    t9 = f32(0.0) if t5 else t8
-    t10 = fadd(t9, f32(-1.0))
-    t11 = -t10
-    t12 = near_expf(fmul(t2, f32(0.5)))
-    t13 = fmul(t11, t12)
-    t14 = fmul(t13, t12)
-    t15 = fsub(t10, t9)
-    t16 = fmul(fadd(libdevice.fmaf(t6, t4, -t7), fmul(libdevice.fmaf(target, t2, -t6), t4)), t4)
-    t17 = f32(0.0) if t5 else fadd(libdevice.fmaf(t7, t4, -t8), t16)
-    t18 = fmul(-fadd(fadd(fsub(t9, fsub(t10, t15)), fsub(f32(-1.0), t15)), t17), t12)
-    t19 = fadd(libdevice.fmaf(t13, t12, -t14), fmul(fadd(libdevice.fmaf(t11, t12, -t13), t18), t12))
-    t20 = near_expf(t3)
-    t21 = fmul(target, t20)
-    t22 = fadd(t21, f32(-1.0))
-    t23 = near_expf(t2)
-    t24 = -fmul(t22, t23)
-    t25 = fsub(t22, t21)
-    t26 = fadd(fadd(fsub(t21, fsub(t22, t25)), fsub(f32(-1.0), t25)), libdevice.fmaf(target, t20, -t21))
-    t27 = -fadd(libdevice.fmaf(t22, t23, t24), fmul(t26, t23))
-    t28 = fsub(t4, fmul(input, target)) if t1 else fadd(t14, t19) if fsub(t19, t19) == f32(0.0) else t14
-    t29 = fsub(t4, target) if t1 else fadd(t24, t27) if fsub(t27, t27) == f32(0.0) else t24
-    t30 = target if target != target else -input
-    return t28, t29, t30
+    t1 = -fmul(input, target)
+    t2 = expf(input)
+    t3 = fadd(t1, t2)
+    t4 = fsub(t3, t1)
+    t5 = expf_low(input)
+    t6 = fadd(fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), -libdevice.fmaf(input, target, t1)), t5)
+    t7 = libdevice.fabsf(input)
+    t8 = near_expf(fmul(-t7, f32(0.5)))
+    t9 = t8 == f32(0.0)
+    t10 = fmul(target, t7)
+    t11 = fmul(t10, t8)
+    t12 = fmul(t11, t8)
+    t13 = f32(0.0) if t9 else t12
+    t14 = fadd(t13, f32(-1.0))
+    t15 = -t14
+    t16 = near_expf(fmul(t7, f32(0.5)))
+    t17 = fmul(t15, t16)
+    t18 = fmul(t17, t16)
+    t19 = fsub(t14, t13)
+    t20 = fmul(fadd(libdevice.fmaf(t10, t8, -t11), fmul(libdevice.fmaf(target, t7, -t10), t8)), t8)
+    t21 = f32(0.0) if t9 else fadd(libdevice.fmaf(t11, t8, -t12), t20)
+    t22 = fmul(-fadd(fadd(fsub(t13, fsub(t14, t19)), fsub(f32(-1.0), t19)), t21), t16)
+    t23 = fadd(libdevice.fmaf(t17, t16, -t18), fmul(fadd(libdevice.fmaf(t15, t16, -t17), t22), t16))
+    t24 = fadd(t18, t23) if fsub(t23, t23) == f32(0.0) else t18
+    t25 = -target
+    t26 = fsub(t2, target)
+    t27 = fsub(t26, t25)
+    t28 = fadd(fadd(fsub(t25, fsub(t26, t27)), fsub(t2, t27)), t5)
+    t29 = (fadd(t3, t6) if fsub(t6, t6) == f32(0.0) else t3) if input < f32(0.0) else t24
+    t30 = fadd(t26, t28) if fsub(t28, t28) == f32(0.0) else t26
+    t31 = target if target != target else -input
+    return t29, t30, t31
 
 
 @core
@@ -4449,82 +4447,83 @@ def sum_value_and_vjp_f64_log_input_no_full_each(g, input, target, eps, ginput, 
 # where target > 1: -inf to 0: -input*target + target*log(target) - target + exp(input) + log(2*pi*target)/2
 # where target > 1: 0 to inf: -((2*target*y - 2*target*log(target) + 2*target - log(target) - log(pi) -
 # log(2))*exp(-y) - 2)*exp(y)/2 (annihilating)
-# where target <= 1: -inf to 0: -input*target + exp(input)
+# where target <= 1: -inf to 0: -input*target + exp(input) (fine)
 # where target <= 1: 0 to inf: -(target*y*exp(-y) - 1)*exp(y) (annihilating)
 @core
 def value_device32_log_input_full(input, target, eps, eps_low):
     t1 = input < f32(0.0)
     t2 = fmul(input, target)
     t3 = libdevice.logf(target)
-    t4 = libdevice.fabsf(input)
-    t5 = near_expf(input if t1 else fmul(-t4, f32(0.5)))
-    t6 = fmul(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5))
-    t7 = t5 == f32(0.0)
-    t8 = fmul(target, f32(2.0))
-    t9 = fmul(t8, t4)
-    t10 = fadd(t8, t9)
-    t11 = -fmul(t8, t3)
-    t12 = fadd(t10, t11)
-    t13 = fsub(t12, t3)
-    t14 = fadd(t13, f32(-0.6931471824645996))
-    t15 = fadd(t14, f32(-1.1447298526763916))
-    t16 = fmul(t15, t5)
-    t17 = fmul(t16, t5)
-    t18 = f32(0.0) if t7 else t17
-    t19 = fadd(t18, f32(-2.0))
-    t20 = -fmul(t19, f32(0.5))
-    t21 = near_expf(fmul(t4, f32(0.5)))
-    t22 = fmul(t20, t21)
-    t23 = fmul(t22, t21)
-    t24 = fsub(t19, t18)
-    t25 = fsub(t15, t14)
-    t26 = fsub(t14, t13)
-    t27 = fsub(t13, t12)
-    t28 = fsub(t12, t10)
-    t29 = fsub(t10, t8)
-    t30 = fadd(fadd(fsub(t8, fsub(t10, t29)), fsub(t9, t29)), libdevice.fmaf(t8, t4, -t9))
-    t31 = fadd(fadd(fadd(fsub(t10, fsub(t12, t28)), fsub(t11, t28)), t30), -libdevice.fmaf(t8, t3, t11))
-    t32 = fadd(fsub(t13, fsub(t14, t26)), fsub(f32(-0.6931471824645996), t26))
-    t33 = fadd(t32, fadd(fadd(fsub(t12, fsub(t13, t27)), fsub(-t3, t27)), t31))
-    t34 = fadd(fsub(t14, fsub(t15, t25)), fsub(f32(-1.1447298526763916), t25))
-    t35 = fmul(fadd(fadd(t34, fadd(t33, f32(1.9046542121259336e-09))), f32(-3.317300922844879e-08)), t5)
-    t36 = fadd(libdevice.fmaf(t16, t5, -t17), fmul(fadd(libdevice.fmaf(t15, t5, -t16), t35), t5))
-    t37 = fmul(fadd(fadd(fsub(t18, fsub(t19, t24)), fsub(f32(-2.0), t24)), f32(0.0) if t7 else t36), f32(0.5))
-    t38 = fmul(fadd(libdevice.fmaf(t20, t21, -t22), fmul(-t37, t21)), t21)
-    t39 = fadd(libdevice.fmaf(t22, t21, -t23), t38)
-    t40 = fadd(fadd(fadd(fsub(-target, t2), fmul(target, t3)), t5), t6)
-    t41 = fmul(target, t4)
-    t42 = fmul(t41, t5)
-    t43 = fmul(t42, t5)
-    t44 = f32(0.0) if t7 else t43
-    t45 = fadd(t44, f32(-1.0))
-    t46 = -t45
-    t47 = fmul(t46, t21)
-    t48 = fmul(t47, t21)
-    t49 = fsub(t45, t44)
-    t50 = fmul(fadd(libdevice.fmaf(t41, t5, -t42), fmul(libdevice.fmaf(target, t4, -t41), t5)), t5)
-    t51 = f32(0.0) if t7 else fadd(libdevice.fmaf(t42, t5, -t43), t50)
-    t52 = fmul(-fadd(fadd(fsub(t44, fsub(t45, t49)), fsub(f32(-1.0), t49)), t51), t21)
-    t53 = fadd(libdevice.fmaf(t47, t21, -t48), fmul(fadd(libdevice.fmaf(t46, t21, -t47), t52), t21))
-    t54 = fsub(t5, t2) if t1 else fadd(t48, t53) if fsub(t53, t53) == f32(0.0) else t48
-    return (t40 if t1 else fadd(t23, t39) if fsub(t39, t39) == f32(0.0) else t23) if f32(1.0) < target else t54
+    t4 = expf(input)
+    t5 = fmul(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5))
+    t6 = libdevice.fabsf(input)
+    t7 = near_expf(fmul(-t6, f32(0.5)))
+    t8 = t7 == f32(0.0)
+    t9 = fmul(target, f32(2.0))
+    t10 = fmul(t9, t6)
+    t11 = fadd(t9, t10)
+    t12 = -fmul(t9, t3)
+    t13 = fadd(t11, t12)
+    t14 = fsub(t13, t3)
+    t15 = fadd(t14, f32(-0.6931471824645996))
+    t16 = fadd(t15, f32(-1.1447298526763916))
+    t17 = fmul(t16, t7)
+    t18 = fmul(t17, t7)
+    t19 = f32(0.0) if t8 else t18
+    t20 = fadd(t19, f32(-2.0))
+    t21 = -fmul(t20, f32(0.5))
+    t22 = near_expf(fmul(t6, f32(0.5)))
+    t23 = fmul(t21, t22)
+    t24 = fmul(t23, t22)
+    t25 = fsub(t20, t19)
+    t26 = fsub(t16, t15)
+    t27 = fsub(t15, t14)
+    t28 = fsub(t14, t13)
+    t29 = fsub(t13, t11)
+    t30 = fsub(t11, t9)
+    t31 = fadd(fadd(fsub(t9, fsub(t11, t30)), fsub(t10, t30)), libdevice.fmaf(t9, t6, -t10))
+    t32 = fadd(fadd(fadd(fsub(t11, fsub(t13, t29)), fsub(t12, t29)), t31), -libdevice.fmaf(t9, t3, t12))
+    t33 = fadd(fsub(t14, fsub(t15, t27)), fsub(f32(-0.6931471824645996), t27))
+    t34 = fadd(t33, fadd(fadd(fsub(t13, fsub(t14, t28)), fsub(-t3, t28)), t32))
+    t35 = fadd(fsub(t15, fsub(t16, t26)), fsub(f32(-1.1447298526763916), t26))
+    t36 = fmul(fadd(fadd(t35, fadd(t34, f32(1.9046542121259336e-09))), f32(-3.317300922844879e-08)), t7)
+    t37 = fadd(libdevice.fmaf(t17, t7, -t18), fmul(fadd(libdevice.fmaf(t16, t7, -t17), t36), t7))
+    t38 = fmul(fadd(fadd(fsub(t19, fsub(t20, t25)), fsub(f32(-2.0), t25)), f32(0.0) if t8 else t37), f32(0.5))
+    t39 = fmul(fadd(libdevice.fmaf(t21, t22, -t23), fmul(-t38, t22)), t22)
+    t40 = fadd(libdevice.fmaf(t23, t22, -t24), t39)
+    t41 = fadd(fadd(fadd(fsub(-target, t2), fmul(target, t3)), t4), t5)
+    t42 = -t2
+    t43 = fadd(t42, t4)
+    t44 = fsub(t43, t42)
+    t45 = fadd(fadd(fsub(t42, fsub(t43, t44)), fsub(t4, t44)), -libdevice.fmaf(input, target, t42))
+    t46 = fadd(t45, expf_low(input))
+    t47 = fmul(target, t6)
+    t48 = fmul(t47, t7)
+    t49 = fmul(t48, t7)
+    t50 = f32(0.0) if t8 else t49
+    t51 = fadd(t50, f32(-1.0))
+    t52 = -t51
+    t53 = fmul(t52, t22)
+    t54 = fmul(t53, t22)
+    t55 = fsub(t51, t50)
+    t56 = fmul(fadd(libdevice.fmaf(t47, t7, -t48), fmul(libdevice.fmaf(target, t6, -t47), t7)), t7)
+    t57 = f32(0.0) if t8 else fadd(libdevice.fmaf(t48, t7, -t49), t56)
+    t58 = fmul(-fadd(fadd(fsub(t50, fsub(t51, t55)), fsub(f32(-1.0), t55)), t57), t22)
+    t59 = fadd(libdevice.fmaf(t53, t22, -t54), fmul(fadd(libdevice.fmaf(t52, t22, -t53), t58), t22))
+    t60 = fadd(t43, t46) if fsub(t46, t46) == f32(0.0) else t43
+    t61 = t41 if t1 else fadd(t24, t40) if fsub(t40, t40) == f32(0.0) else t24
+    return t61 if f32(1.0) < target else t60 if t1 else fadd(t54, t59) if fsub(t59, t59) == f32(0.0) else t54
 
 
-# -inf to 0: -target + exp(input)
-# 0 to inf: -(target*exp(-y) - 1)*exp(y) (compensated)
+# -target + exp(input) (fine)
 @core
 def grad_input_device32_log_input_full(input, target, eps, eps_low):
-    t1 = input < f32(0.0)
-    t2 = libdevice.fabsf(input)
-    t3 = near_expf(input if t1 else -t2)
-    t4 = fmul(target, t3)
-    t5 = fadd(t4, f32(-1.0))
-    t6 = near_expf(t2)
-    t7 = -fmul(t5, t6)
-    t8 = fsub(t5, t4)
-    t9 = fmul(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(f32(-1.0), t8)), libdevice.fmaf(target, t3, -t4)), t6)
-    t10 = -fadd(libdevice.fmaf(t5, t6, t7), t9)
-    return fsub(t3, target) if t1 else fadd(t7, t10) if fsub(t10, t10) == f32(0.0) else t7
+    t1 = -target
+    t2 = expf(input)
+    t3 = fsub(t2, target)
+    t4 = fsub(t3, t1)
+    t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), expf_low(input))
+    return fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
 
 
 # exp(input)
@@ -4558,20 +4557,15 @@ def grad_eps_device32_log_input_full(input, target, eps, eps_low):
 # Together, so that what they share is computed once.
 @core
 def grads_device32_log_input_full(input, target, eps, eps_low):
-    t1 = input < f32(0.0)
-    t2 = libdevice.fabsf(input)
-    t3 = near_expf(input if t1 else -t2)
-    t4 = fmul(target, t3)
-    t5 = fadd(t4, f32(-1.0))
-    t6 = near_expf(t2)
-    t7 = -fmul(t5, t6)
-    t8 = fsub(t5, t4)
-    t9 = fmul(fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(f32(-1.0), t8)), libdevice.fmaf(target, t3, -t4)), t6)
-    t10 = -fadd(libdevice.fmaf(t5, t6, t7), t9)
-    t11 = fadd(fsub(fdiv(f32(0.5), target), input), libdevice.logf(target)) if f32(1.0) < target else -input
-    t12 = fsub(t3, target) if t1 else fadd(t7, t10) if fsub(t10, t10) == f32(0.0) else t7
-    t13 = target if target != target else t11
-    return t12, t13
+    t1 = -target
+    t2 = expf(input)
+    t3 = fsub(t2, target)
+    t4 = fsub(t3, t1)
+    t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), expf_low(input))
+    t6 = fadd(fsub(fdiv(f32(0.5), target), input), libdevice.logf(target)) if f32(1.0) < target else -input
+    t7 = fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
+    t8 = target if target != target else t6
+    return t7, t8
 
 
 # Together, so that what they share is computed once.
@@ -4579,72 +4573,74 @@ def grads_device32_log_input_full(input, target, eps, eps_low):
 def value_and_grad_device32_log_input_full(input, target, eps, eps_low):
     t1 = f32(1.0) < target
     t2 = input < f32(0.0)
-    t3 = fmul(input, target)
-    t4 = libdevice.logf(target)
-    t5 = libdevice.fabsf(input)
-    t6 = -t5
-    t7 = near_expf(input if t2 else fmul(t6, f32(0.5)))
-    t8 = fmul(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5))
-    t9 = t7 == f32(0.0)
-    t10 = fmul(target, f32(2.0))
-    t11 = fmul(t10, t5)
-    t12 = fadd(t10, t11)
-    t13 = -fmul(t10, t4)
-    t14 = fadd(t12, t13)
-    t15 = fsub(t14, t4)
-    t16 = fadd(t15, f32(-0.6931471824645996))
-    t17 = fadd(t16, f32(-1.1447298526763916))
-    t18 = fmul(t17, t7)
-    t19 = fmul(t18, t7)
-    t20 = f32(0.0) if t9 else t19
-    t21 = fadd(t20, f32(-2.0))
-    t22 = -fmul(t21, f32(0.5))
-    t23 = near_expf(fmul(t5, f32(0.5)))
-    t24 = fmul(t22, t23)
-    t25 = fmul(t24, t23)
-    t26 = fsub(t21, t20)
-    t27 = fsub(t17, t16)
-    t28 = fsub(t16, t15)
-    t29 = fsub(t15, t14)
-    t30 = fsub(t14, t12)
-    t31 = fsub(t12, t10)
-    t32 = fadd(fadd(fsub(t10, fsub(t12, t31)), fsub(t11, t31)), libdevice.fmaf(t10, t5, -t11))
-    t33 = fadd(fadd(fadd(fsub(t12, fsub(t14, t30)), fsub(t13, t30)), t32), -libdevice.fmaf(t10, t4, t13))
-    t34 = fadd(fsub(t15, fsub(t16, t28)), fsub(f32(-0.6931471824645996), t28))
-    t35 = fadd(t34, fadd(fadd(fsub(t14, fsub(t15, t29)), fsub(-t4, t29)), t33))
-    t36 = fadd(fsub(t16, fsub(t17, t27)), fsub(f32(-1.1447298526763916), t27))
-    t37 = fmul(fadd(fadd(t36, fadd(t35, f32(1.9046542121259336e-09))), f32(-3.317300922844879e-08)), t7)
-    t38 = fadd(libdevice.fmaf(t18, t7, -t19), fmul(fadd(libdevice.fmaf(t17, t7, -t18), t37), t7))
-    t39 = fmul(fadd(fadd(fsub(t20, fsub(t21, t26)), fsub(f32(-2.0), t26)), f32(0.0) if t9 else t38), f32(0.5))
-    t40 = fmul(fadd(libdevice.fmaf(t22, t23, -t24), fmul(-t39, t23)), t23)
-    t41 = fadd(libdevice.fmaf(t24, t23, -t25), t40)
-    t42 = fadd(fadd(fadd(fsub(-target, t3), fmul(target, t4)), t7), t8)
-    t43 = fmul(target, t5)
-    t44 = fmul(t43, t7)
-    t45 = fmul(t44, t7)
-    t46 = f32(0.0) if t9 else t45
-    t47 = fadd(t46, f32(-1.0))
-    t48 = -t47
-    t49 = fmul(t48, t23)
-    t50 = fmul(t49, t23)
-    t51 = fsub(t47, t46)
-    t52 = fmul(fadd(libdevice.fmaf(t43, t7, -t44), fmul(libdevice.fmaf(target, t5, -t43), t7)), t7)
-    t53 = f32(0.0) if t9 else fadd(libdevice.fmaf(t44, t7, -t45), t52)
-    t54 = fmul(-fadd(fadd(fsub(t46, fsub(t47, t51)), fsub(f32(-1.0), t51)), t53), t23)
-    t55 = fadd(libdevice.fmaf(t49, t23, -t50), fmul(fadd(libdevice.fmaf(t48, t23, -t49), t54), t23))
-    t56 = fsub(t7, t3) if t2 else fadd(t50, t55) if fsub(t55, t55) == f32(0.0) else t50
-    t57 = near_expf(t6)
-    t58 = fmul(target, t57)
-    t59 = fadd(t58, f32(-1.0))
-    t60 = near_expf(t5)
-    t61 = -fmul(t59, t60)
-    t62 = fsub(t59, t58)
-    t63 = fadd(fadd(fsub(t58, fsub(t59, t62)), fsub(f32(-1.0), t62)), libdevice.fmaf(target, t57, -t58))
-    t64 = -fadd(libdevice.fmaf(t59, t60, t61), fmul(t63, t60))
-    t65 = (t42 if t2 else fadd(t25, t41) if fsub(t41, t41) == f32(0.0) else t25) if t1 else t56
-    t66 = fsub(t7, target) if t2 else fadd(t61, t64) if fsub(t64, t64) == f32(0.0) else t61
-    t67 = target if target != target else fadd(fsub(fdiv(f32(0.5), target), input), t4) if t1 else -input
-    return t65, t66, t67
+    t3 = -target
+    t4 = fmul(input, target)
+    t5 = libdevice.logf(target)
+    t6 = expf(input)
+    t7 = fmul(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5))
+    t8 = libdevice.fabsf(input)
+    t9 = near_expf(fmul(-t8, f32(0.5)))
+    t10 = t9 == f32(0.0)
+    t11 = fmul(target, f32(2.0))
+    t12 = fmul(t11, t8)
+    t13 = fadd(t11, t12)
+    t14 = -fmul(t11, t5)
+    t15 = fadd(t13, t14)
+    t16 = fsub(t15, t5)
+    t17 = fadd(t16, f32(-0.6931471824645996))
+    t18 = fadd(t17, f32(-1.1447298526763916))
+    t19 = fmul(t18, t9)
+    t20 = fmul(t19, t9)
+    t21 = f32(0.0) if t10 else t20
+    t22 = fadd(t21, f32(-2.0))
+    t23 = -fmul(t22, f32(0.5))
+    t24 = near_expf(fmul(t8, f32(0.5)))
+    t25 = fmul(t23, t24)
+    t26 = fmul(t25, t24)
+    t27 = fsub(t22, t21)
+    t28 = fsub(t18, t17)
+    t29 = fsub(t17, t16)
+    t30 = fsub(t16, t15)
+    t31 = fsub(t15, t13)
+    t32 = fsub(t13, t11)
+    t33 = fadd(fadd(fsub(t11, fsub(t13, t32)), fsub(t12, t32)), libdevice.fmaf(t11, t8, -t12))
+    t34 = fadd(fadd(fadd(fsub(t13, fsub(t15, t31)), fsub(t14, t31)), t33), -libdevice.fmaf(t11, t5, t14))
+    t35 = fadd(fsub(t16, fsub(t17, t29)), fsub(f32(-0.6931471824645996), t29))
+    t36 = fadd(t35, fadd(fadd(fsub(t15, fsub(t16, t30)), fsub(-t5, t30)), t34))
+    t37 = fadd(fsub(t17, fsub(t18, t28)), fsub(f32(-1.1447298526763916), t28))
+    t38 = fmul(fadd(fadd(t37, fadd(t36, f32(1.9046542121259336e-09))), f32(-3.317300922844879e-08)), t9)
+    t39 = fadd(libdevice.fmaf(t19, t9, -t20), fmul(fadd(libdevice.fmaf(t18, t9, -t19), t38), t9))
+    t40 = fadd(fadd(fsub(t21, fsub(t22, t27)), fsub(f32(-2.0), t27)), f32(0.0) if t10 else t39)
+    t41 = fmul(fadd(libdevice.fmaf(t23, t24, -t25), fmul(-fmul(t40, f32(0.5)), t24)), t24)
+    t42 = fadd(libdevice.fmaf(t25, t24, -t26), t41)
+    t43 = fadd(fadd(fadd(fsub(t3, t4), fmul(target, t5)), t6), t7)
+    t44 = -t4
+    t45 = fadd(t44, t6)
+    t46 = fsub(t45, t44)
+    t47 = expf_low(input)
+    t48 = fadd(fadd(fadd(fsub(t44, fsub(t45, t46)), fsub(t6, t46)), -libdevice.fmaf(input, target, t44)), t47)
+    t49 = fmul(target, t8)
+    t50 = fmul(t49, t9)
+    t51 = fmul(t50, t9)
+    t52 = f32(0.0) if t10 else t51
+    t53 = fadd(t52, f32(-1.0))
+    t54 = -t53
+    t55 = fmul(t54, t24)
+    t56 = fmul(t55, t24)
+    t57 = fsub(t53, t52)
+    t58 = fmul(fadd(libdevice.fmaf(t49, t9, -t50), fmul(libdevice.fmaf(target, t8, -t49), t9)), t9)
+    t59 = f32(0.0) if t10 else fadd(libdevice.fmaf(t50, t9, -t51), t58)
+    t60 = fmul(-fadd(fadd(fsub(t52, fsub(t53, t57)), fsub(f32(-1.0), t57)), t59), t24)
+    t61 = fadd(libdevice.fmaf(t55, t24, -t56), fmul(fadd(libdevice.fmaf(t54, t24, -t55), t60), t24))
+    t62 = fadd(t45, t48) if fsub(t48, t48) == f32(0.0) else t45
+    t63 = t43 if t2 else fadd(t26, t42) if fsub(t42, t42) == f32(0.0) else t26
+    t64 = fsub(t6, target)
+    t65 = fsub(t64, t3)
+    t66 = fadd(fadd(fsub(t3, fsub(t64, t65)), fsub(t6, t65)), t47)
+    t67 = t63 if t1 else t62 if t2 else fadd(t56, t61) if fsub(t61, t61) == f32(0.0) else t56
+    t68 = fadd(t64, t66) if fsub(t66, t66) == f32(0.0) else t64
+    t69 = target if target != target else fadd(fsub(fdiv(f32(0.5), target), input), t5) if t1 else -input
+    return t67, t68, t69
 
 
 @core
