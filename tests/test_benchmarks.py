@@ -256,3 +256,37 @@ def test_a_clock_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(100))
     monkeypatch.setattr(timing.Clock, "now", lambda: next(ticks))
     assert timing.once(lambda: None, 1) == 1
+
+
+def test_parity_compares_at_all_settings_and_tells_differences(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Options inside their domain, weights or none, classes and probabilities; a shape, a NaN and a digit are told."""
+    import symgen.functional as F
+    from benchmarks import parity
+
+    assert {"beta": 0.4} in list(parity.settings(F.smooth_l1_loss.function))
+    assert all(0 < s.get("label_smoothing", 0.4) <= 1 for s in parity.settings(F.cross_entropy.function))
+    kinds = [("weight" in o, o["target"].dtype.kind) for o in parity.operands(F.cross_entropy.function, {})]
+    assert sorted(kinds) == [(False, "f"), (False, "i"), (True, "f"), (True, "i")]
+    signs = next(parity.operands(F.soft_margin_loss.function, {}))["target"]
+    assert set(np.unique(signs)) == {-1.0, 1.0}
+    found = parity.Compared()
+    one = np.array([1.0, np.nan, np.inf])
+    found.add("same", one, one)
+    assert (found.results, found.differ) == (1, [])
+    found.add("shape", one, one[:2])
+    found.add("digit", [1.0, 2.0], [1.0, 2.1])
+    found.add("nan", [1.0, np.nan], [1.0, 2.0])
+    assert [line.partition(":")[0] for line in found.differ] == ["shape", "digit", "nan"]
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert parity.main([]) == 2
+    assert "pip install torch" in capsys.readouterr().err
+
+
+def test_parity_holds_where_pytorch_is_installed() -> None:
+    """A loss over classes with weights and probabilities, at three reductions."""
+    pytest.importorskip("torch")
+    from benchmarks import parity
+
+    found = parity.compare("cross_entropy")
+    assert found.results >= 40
+    assert found.differ == []
