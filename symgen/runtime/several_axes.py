@@ -62,7 +62,9 @@ def _joined(method: str, run: Run, caller: RowCaller, args: tuple[Any, ...], kwa
         if "g" in own and method in LEADING:
             own["g"] = _cotangent(name, own["g"], row, keepdims, function.drops_axis)
     if leading == "v":
-        passed["v"] = _direction(name, passed["v"], operands.get(more.get("wrt") or ""), row)
+        wrt = more.get("wrt")
+        (moving,) = wrt if isinstance(wrt, tuple | list) and len(wrt) == 1 else (wrt,)
+        passed["v"] = _direction(name, passed["v"], next((g for n, g in operands.items() if n == moving), None), row)
     first = (passed.pop(leading),) if leading else ()
     found = run(caller, first, {**passed, **more})[0]
     if not method:
@@ -118,11 +120,11 @@ class Row:
 
 def _direction(name: str, vector: Any, along: Given | None, row: Row) -> Any:
     """The direction of a second derivative, joined as the operand along which it is."""
-    if along is not None and along.shared:
-        return np.reshape(vector, math.prod(row.lengths)) if np.shape(vector) == row.lengths else vector
-    if np.shape(vector) != row.whole:
-        raise ValueError(f"{name}(): v has shape {np.shape(vector)}; expected {row.whole}")
-    return row.join(vector)
+    shared = along is not None and along.shared
+    wanted = along.array.shape if along is not None and shared else row.whole
+    if np.shape(vector) != wanted:
+        raise ValueError(f"{name}(): v has shape {np.shape(vector)}; expected {wanted}")
+    return row.join(vector) if not shared else np.ravel(vector) if wanted == row.lengths else vector
 
 
 def _check_rows(name: str, caller: RowCaller, kwargs: Mapping[str, Any]) -> None:

@@ -73,6 +73,9 @@ def test_parameters_have_the_shape_of_the_row() -> None:
         assert all(np.array_equal(f.ravel(), s.ravel()) for f, s in zip(found, slopes, strict=True))
     assert F.layer_norm.vjp(g, X, bias=bias, wrt=("bias", "eps"), axis=(2, 3))[0].shape == (4, 5)
     assert np.array_equal(F.rms_norm(X, normalized_shape=5), F.rms_norm(X))
+    for wrt in ("weight", ("weight",)):
+        bend = F.layer_norm.hvp(weight, X, weight=weight, bias=bias, g=g, axis=(2, 3), wrt=wrt)
+        assert bend.tolist() == np.zeros((4, 5)).tolist()
 
 
 REFUSED: list[tuple[Any, str]] = [
@@ -87,6 +90,8 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: F.logsumexp(X, axis=None, keepdims=True, keepdim=False), "multiple values for argument 'keepdims'"),
     (lambda: F.softmax.vjp(np.ones(7), X, axis=(0, 1)), r"g has shape \(7,\); it must broadcast"),
     (lambda: F.softmax.hvp(X[0], X, axis=(0, 1)), r"v has shape \(3, 4, 5\); expected \(2, 3, 4, 5\)"),
+    (lambda: F.rms_norm.hvp(X[0], X, weight=X[0, 0], axis=(2, 3), wrt="weight"),
+     r"v has shape \(3, 4, 5\); expected \(4, 5\)"),
     (lambda: F.glu(X, axis=(0, 1)), "axis must be an integer, as this axis is taken in parts"),
     (lambda: F.layer_norm(X, normalized_shape=(3, 5)), r"does not end in normalized_shape=\(3, 5\)"),
     (lambda: F.layer_norm(X, normalized_shape=5, axis=-1), "takes normalized_shape or axis, not both"),
