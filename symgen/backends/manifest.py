@@ -154,7 +154,7 @@ def _row_facts(op: Op, argument: Argument) -> dict[str, Any]:
 def skipped(op: Op, name: str) -> list[str]:
     """The options that a definition compares an index with: positions that it never looks at."""
     options = {a.name for a in op.options}
-    relations = {r for v in op.variants for r in v.value.atoms(sp.Eq)}
+    relations = {r for v in op.variants for r in v.value.atoms(sp.Eq, sp.Ne)}
     sides = [{str(side) for side in r.args} for r in relations]
     return sorted(option for s in sides if name in s for option in s & options)
 

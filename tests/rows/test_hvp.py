@@ -110,7 +110,7 @@ def test_refusals(arguments: tuple[Any, ...], options: dict[str, Any], words: st
 
 PARTS = """\
 from symgen.catalogue import softmax
-from symgen.spec import Axis, Param, Prob, Tensor, Weight, exp, loss, sum
+from symgen.spec import Axis, Index, Int, Param, Prob, Tensor, Weight, exp, loss, sum
 
 B, K = Axis("B"), Axis("K", at=1)
 
@@ -120,6 +120,15 @@ def sharpened(input: Tensor[K], target: Prob[K], scale: Param[K], weight: Weight
     \"\"\"A squared error of a softmax whose logits have scales, in the mean by squares of weights.\"\"\"
     p = softmax(input * exp(scale))
     return sum(weight * (p - target) ** 2, K), sum(weight**2, K)
+
+
+@loss()
+def kept(input: Tensor[K], target: Index[K], weight: Weight[K] = 1, *, ignore_index: Int = -100):
+    \"\"\"What is not ignored, told the other way round.\"\"\"
+    p = softmax(input)[target]
+    if target != ignore_index:
+        return weight[target] * (1 - p) ** 2, weight[target]
+    return 0, 0
 
 
 @loss()
@@ -190,6 +199,19 @@ def test_shares_of_elements_may_bend(own: Any, wrt: str, reduction: str) -> None
     """The second derivative of the divisor is one of its own."""
     for weight in (np.broadcast_to(W, X.shape), W, np.array([[0.3]])):
         check_along(own.scaled, {"input": X, "target": P, "weight": weight}, wrt, reduction)
+
+
+def test_a_class_is_ignored_whichever_way_the_condition_is_told(own: Any) -> None:
+    """Its row may hold anything; a class that is no class and not ignored is refused."""
+    x = np.where(T[:, None] == -100, np.nan, X)
+    rest = T != -100
+    assert own.kept(x, T, W) == own.kept(X[rest], T[rest], W)
+    for wrt in ("input", "weight"):
+        check_along(own.kept, {"input": X, "target": T, "weight": W}, wrt, "mean")
+    assert (own.kept.grad(x, T, W)[~rest] == 0).all()
+    np.testing.assert_array_equal(own.kept.grad(x, T, W)[rest], own.kept.grad(X[rest], T[rest], W))
+    with pytest.raises(ValueError, match=r"target holds -100 at index \(2,\), which is no class .* ignore_index=7"):
+        own.kept(x, T, W, ignore_index=7)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
