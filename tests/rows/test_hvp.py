@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
 import symgen.functional as F
+from tests.rows.own import built
 
 RNG = np.random.default_rng(11)
 X, V = RNG.normal(size=(5, 4)) * 2, RNG.normal(size=(5, 4))
@@ -140,16 +138,7 @@ def scaled(input: Tensor, target: Tensor, weight: Weight = 1):
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    root = tmp_path_factory.mktemp("parts")
-    (root / "specs").mkdir()
-    (root / "specs/parts.py").write_text(PARTS)
-    (root / "pyproject.toml").write_text('[project]\nname = "own-parts"\n\n[tool.symgen]\nspecs = "specs"\njobs = 1\n')
-    subprocess.run([sys.executable, "-m", "symgen", "build"], cwd=root, check=True, capture_output=True)
-    sys.path.insert(0, str(root))
-    try:
-        return importlib.import_module("own_parts.kernels")
-    finally:
-        sys.path.remove(str(root))
+    return built(tmp_path_factory.mktemp("parts"), "own_parts", PARTS)
 
 
 def check_along(loss: Any, operands: dict[str, Any], wrt: str, reduction: str, **options: Any) -> Any:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -14,6 +11,7 @@ import symgen.functional as F
 from symgen.catalogue import multilabel_margin_loss
 from symgen.rows.derive import derive
 from symgen.rows.indices import list_of
+from tests.rows.own import built
 
 SPECS = '''\
 """Functions of listed classes, for tests."""
@@ -51,16 +49,7 @@ LISTS = [[7, 290, 7], [0], [*T[2]], [1, 2]]
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    root = tmp_path_factory.mktemp("listed")
-    (root / "specs").mkdir()
-    (root / "specs/listed.py").write_text(SPECS)
-    (root / "pyproject.toml").write_text('[project]\nname = "own-lists"\n\n[tool.symgen]\nspecs = "specs"\njobs = 1\n')
-    subprocess.run([sys.executable, "-m", "symgen", "build"], cwd=root, check=True, capture_output=True)
-    sys.path.insert(0, str(root))
-    try:
-        return importlib.import_module("own_lists.kernels")
-    finally:
-        sys.path.remove(str(root))
+    return built(tmp_path_factory.mktemp("listed"), "own_lists", SPECS)
 
 
 @pytest.mark.parametrize(("name", "step"), [("nearest_listed", np.min), ("furthest_listed", np.max)])

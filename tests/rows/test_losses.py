@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import subprocess
-import sys
 from typing import Any
 
 import mpmath
 import numpy as np
 import pytest
+
+from tests.rows.own import built
 
 SPEC = '''\
 """Cross entropy of one's own, for tests."""
@@ -34,16 +33,7 @@ W = np.array([1.0, 0.25, 2.0])
 
 @pytest.fixture(scope="module")
 def surprise(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    root = tmp_path_factory.mktemp("own")
-    (root / "specs").mkdir()
-    (root / "specs/surprise.py").write_text(SPEC)
-    (root / "pyproject.toml").write_text('[project]\nname = "own-rows"\n\n[tool.symgen]\nspecs = "specs"\njobs = 1\n')
-    subprocess.run([sys.executable, "-m", "symgen", "build"], cwd=root, check=True, capture_output=True)
-    sys.path.insert(0, str(root))
-    try:
-        return importlib.import_module("own_rows.kernels").surprise
-    finally:
-        sys.path.remove(str(root))
+    return built(tmp_path_factory.mktemp("own"), "own_rows", SPEC).surprise
 
 
 def sample(x: Any, t: int) -> mpmath.mpf:
