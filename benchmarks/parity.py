@@ -9,6 +9,7 @@ Operands are float64 and drawn away from the ends of domains: what happens there
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import itertools
 import sys
 import warnings
@@ -136,9 +137,7 @@ def main(tokens: list[str]) -> int:
     parser.add_argument("functions", nargs="*", metavar="NAME", help="only these")
     parser.add_argument("--verbose", action="store_true", help="show each call that differs")
     chosen = parser.parse_args(tokens)
-    try:
-        import torch  # noqa: F401
-    except ImportError:
+    if importlib.util.find_spec("torch") is None:
         print("error: PyTorch is not installed: `pip install torch`", file=sys.stderr)
         return 2
     warnings.simplefilter("ignore")

@@ -248,8 +248,7 @@ def kernels(known: Recognized, found: tuple[Place, ...]) -> Iterator[Wanted]:
     for name, axes in tensors.items():
         yield bent("hvp", known, name, axes)
     yield from single("vjp", known, others)
-    arrays = {p.name: p.axes for p in found if p.name in others and not p.number}
-    yield from (second for n, axes in arrays.items() if _is_bent(second := bent("hvp", known, n, axes)))
+    yield from bends("hvp", known, {p.name: p.axes for p in found if p.name in others and not p.number})
 
 
 def single(prefix: str, known: Recognized, wrt: Mapping[str, tuple[str, ...]]) -> Iterator[Wanted]:
@@ -268,8 +267,10 @@ def bent(prefix: str, known: Recognized, name: str, axes: tuple[str, ...]) -> Wa
     return Wanted(f"{prefix}_{name}", (name,), second, trace, along=name)
 
 
-def _is_bent(second: Wanted) -> bool:
-    return bool(second.program.stages[-1].body != 0)
+def bends(prefix: str, known: Recognized, wrt: Mapping[str, tuple[str, ...]]) -> Iterator[Wanted]:
+    """The second derivative in each of some operands, if there is one."""
+    found = (bent(prefix, known, name, axes) for name, axes in wrt.items())
+    yield from (second for second in found if second.program.stages[-1].body != 0)
 
 
 def shares(known: Recognized, found: tuple[Place, ...]) -> Iterator[Wanted]:
@@ -277,8 +278,7 @@ def shares(known: Recognized, found: tuple[Place, ...]) -> Iterator[Wanted]:
     wrt = {p.name: p.axes for p in found if p.role.kind in DIFFERENTIABLE}
     yield Wanted("share", (), *known)
     yield from single("share_vjp", known, wrt)
-    arrays = {p.name: p.axes for p in found if p.name in wrt and not p.number}
-    yield from (second for n, axes in arrays.items() if _is_bent(second := bent("share_hvp", known, n, axes)))
+    yield from bends("share_hvp", known, {p.name: p.axes for p in found if p.name in wrt and not p.number})
 
 
 def body(output: RowOutput) -> Expr:

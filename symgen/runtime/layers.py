@@ -20,7 +20,7 @@ from .execute import bare, check_out, finish
 from .gradients import result_dtype, sum_to
 from .kernel import Kernel
 from .manifest import Function, Product
-from .operands import Operand, Shape, promote, to_array
+from .operands import Operand, Shape, lone, promote, to_array
 from .warm import Warmed
 
 SMOOTH = frozenset({"tensor", "param", "weight", "prob"})  # roles of operands that have gradients
@@ -139,8 +139,8 @@ def hvp(caller: LayerCaller, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
     extras = {"wrt": None, "g": 1.0, "out": None}
     call = caller.prepare(f"{caller.function.name}.hvp", args, kwargs, extras, "v")
     method, factors = call.method, (caller.product.tensor, caller.product.matrix)
-    wrt = factors[0] if call.extras["wrt"] is None else call.extras["wrt"]
-    (name,) = wrt if isinstance(wrt, tuple | list) and len(wrt) == 1 else (wrt,)
+    wrt = call.extras["wrt"]
+    name = factors[0] if wrt is None else lone(wrt)
     known = [n for n, o in call.operands.items() if o.argument.role in SMOOTH]
     if name not in known:
         raise ValueError(f"{method}(): wrt must name one of {listing(known)}, got {wrt!r}")

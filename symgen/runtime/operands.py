@@ -144,6 +144,11 @@ def place(function: str, argument: Argument, array: Array, shape: Shape) -> Arra
     )
 
 
+def lone(wrt: Any) -> Any:
+    """What names one operand: a string, or a tuple or list of one; anything else as it is, for an error to show."""
+    return wrt[0] if isinstance(wrt, tuple | list) and len(wrt) == 1 else wrt
+
+
 def broadcast(function: str, named: list[tuple[str, Shape]]) -> Shape:
     """The common shape of named operands.
 

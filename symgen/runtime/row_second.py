@@ -13,7 +13,7 @@ from .errors import listing
 from .gradients import sum_to
 from .halves import kept
 from .layout import Given, samples
-from .operands import to_array
+from .operands import lone, to_array
 from .rows import (
     Result,
     RowCall,
@@ -50,8 +50,8 @@ def moving(caller: RowCaller, call: RowCall) -> tuple[Given, Array]:
     tensors = [t.name for t in caller.function.tensors]
     known = [g.argument.name for g in call.given
              if g.argument.role == "tensor" or f"vjp_{g.argument.name}" in call.variant.outputs]
-    wrt = tensors[0] if wrt is None else "x" if wrt == "input" and "input" not in known else wrt
-    (name,) = [wrt] if isinstance(wrt, str) else wrt if len(wrt) == 1 else [None]
+    name = tensors[0] if wrt is None else lone(wrt)
+    name = "x" if name == "input" and "input" not in known else name
     if name not in known:
         raise ValueError(f"{method}(): wrt must name one of {listing(known)}, got {call.extras['wrt']!r}")
     given = call.operand(name)

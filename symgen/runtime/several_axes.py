@@ -16,7 +16,7 @@ from .binding import MISSING
 from .dtypes import Array
 from .gradients import sum_to
 from .layout import Given, take
-from .operands import Shape, broadcast
+from .operands import Shape, broadcast, lone
 from .options import describe
 from .rows import DIFFERENTIABLE, RowCaller, defaults, targets
 
@@ -62,8 +62,7 @@ def _joined(method: str, run: Run, caller: RowCaller, args: tuple[Any, ...], kwa
         if "g" in own and method in LEADING:
             own["g"] = _cotangent(name, own["g"], row, keepdims, function.drops_axis)
     if leading == "v":
-        wrt = more.get("wrt")
-        (moving,) = wrt if isinstance(wrt, tuple | list) and len(wrt) == 1 else (wrt,)
+        moving = lone(more.get("wrt"))
         passed["v"] = _direction(name, passed["v"], next((g for n, g in operands.items() if n == moving), None), row)
     first = (passed.pop(leading),) if leading else ()
     found = run(caller, first, {**passed, **more})[0]

@@ -96,6 +96,7 @@ def test_rows_of_weight_zero_have_none(bad: float, whole: bool) -> None:
         ((V[:2], X, T), {}, r"v has shape \(2, 4\); expected that of input, \(5, 4\)"),
         ((V, X, T), {"wrt": "z_loss"}, "wrt must name one of input or weight, got 'z_loss'"),
         ((V, X, T), {"wrt": ("input", "weight")}, "wrt must name one of input or weight"),
+        ((V, X, T), {"wrt": 5}, "wrt must name one of input or weight, got 5"),
         ((W[:2], X, T), {"wrt": "weight", "weight": W}, r"v has shape \(2,\); expected that of weight, \(4,\)"),
     ],
 )
