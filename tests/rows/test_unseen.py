@@ -94,6 +94,26 @@ def test_a_rate_that_is_not_owed_stays() -> None:
     assert factored(Program("test", program.inputs, right, ("dx",))).stages[1].out == f"{picked.OWED}0"
 
 
+def test_what_is_in_front_of_one_part_alone_stays_there() -> None:
+    """A weight or a condition of what the class is owed, and not of what the sum is, or the other way round."""
+    w, owed, rate = read("w", [T]), -sp.exp(XT) / S0, sp.exp(XT) / S0**2
+    kept = sp.Ne(T, -1, evaluate=False)
+    spread = weighted(sp.exp(X), read("s2"))
+
+    def changed(picked_part: sp.Expr, rate_body: sp.Expr, spread_part: sp.Expr) -> bool:
+        body = G * (spread_part + Cases(AT, picked_part, 0))
+        stages = (SUM, Stage("s2", "=", (), (), rate_body), Stage("dx", "=", ("K",), (), body))
+        program = Program("test", (G, T, sp.Symbol("x"), sp.Symbol("w")), stages, ("dx",))
+        return factored(program) != program
+
+    assert changed(weighted(w, owed), weighted(w, rate), spread)
+    assert changed(Cases(kept, owed, 0), Cases(kept, rate, 0), Cases(kept, spread, 0))
+    assert not changed(weighted(w, owed), rate, spread)
+    assert not changed(owed, weighted(w, rate), spread)
+    assert not changed(owed, rate, Cases(kept, spread, 0))
+    assert not changed(Cases(kept, owed, 0), rate, spread)
+
+
 def test_a_sum_that_a_stage_computes_stays_beside_what_is_owed() -> None:
     """Brier's score has the squares of all other shares in its rate, too."""
     found = factored(output("brier", "vjp").recognized).stages
