@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from flint import acb, arb, arb_poly, ctx
+from flint import acb, arb, arb_mat, arb_poly, ctx
 
 from symgen.arithmetic import Pair, nearest, parts
 from symgen.kernel import Node, const, fma
@@ -185,6 +185,51 @@ def fit_proved(f: Callable[[Any], Any], low: float, high: float, bits: float, mo
             if bound < 2.0**-bits:
                 return replace(candidate, error=bound)
     return None
+
+
+def fit_in_turn(f: Exact, low: float, high: float, bits: float, most: int = 20) -> Polynomial | None:
+    """The shortest polynomial whose rounded coefficients are within 2**-bits of f at the points that are checked.
+
+    Rounding all coefficients at once loses what later ones could make up for, of few digits too much: here each is
+    rounded in turn, and those after it fitted to what that leaves, by least squares of the relative error.
+
+    Args:
+        f: the exact function, without a root.
+        low: lower end of the interval.
+        high: upper end.
+        bits: the relative error asked for, as a power of two.
+        most: the largest number of coefficients tried.
+    """
+    saved = ctx.prec
+    ctx.prec = PRECISION
+    try:
+        sample, checked = ([(x, f(x)) for x in _points(low, high, 6 * most, at)] for at in (0.5, 0.37))
+        if any(v is None or not v.is_finite() or v.contains(0) for _, v in (*sample, *checked)):
+            return None
+        for count in range(2, most + 1):
+            low_part, *coefficients = _in_turn([(x, v.mid()) for x, v in sample if v is not None], count)
+            polynomial = arb_poly([arb(coefficients[0]) + arb(low_part), *(arb(c) for c in coefficients[1:])])
+            worst = max(float(abs(polynomial(x) / v - 1).abs_upper()) for x, v in checked if v is not None)
+            if worst < 2.0**-bits:
+                return Polynomial(tuple(coefficients), low_part, 1, worst)
+        return None
+    finally:
+        ctx.prec = saved
+
+
+def _in_turn(points: list[tuple[arb, arb]], count: int) -> list[float]:
+    """The rest of the first coefficient and the coefficients, each rounded before those after it are fitted."""
+    found: list[float] = []
+    low = 0.0
+    for k in range(count):
+        known = arb_poly([arb(c) for c in found]) + arb(low)
+        terms = arb_mat([[x**j / v for j in range(k, count)] for x, v in points])
+        left = arb_mat([[1 - known(x) / v] for x, v in points])
+        turned = terms.transpose()
+        first, rest = split((turned * terms).solve(turned * left)[0, 0])
+        found.append(first)
+        low = low if k else rest
+    return [low, *found]
 
 
 def prove(polynomial: Polynomial, f: Callable[[Any], Any], low: float, high: float) -> float:

@@ -5,6 +5,7 @@ spec writes each function twice as a branch-free graph of kernel operations: `sh
 what a float32 result needs, and `full` is a sum high + low, high the rounded value, right to about 2^-56. Some have a
 `medium` form, a float64 without compensation, for what is summed or subtracted before it is rounded to float32. A graph
 calls them as ``exp_short``, ``exp``, ``exp_low`` and ``exp_medium``; NumPy evaluates the very graph that is printed.
+Some have a `single` form in float32 arithmetic, which GPUs compute where a graph calls the function in float32.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from flint import arb, ctx
 
 from symgen import approx, resources
 from symgen.approx import Polynomial
-from symgen.kernel import ROUNDING, Node, ScalarFunction, fma, node, topological, var, verify
+from symgen.arithmetic import computing_in
+from symgen.kernel import ROUNDING, Node, ScalarFunction, const, fma, node, topological, var, verify
 from symgen.loops import loop
 
 BIAS = ROUNDING + 1023  # a sum with it carries the biased exponent of 2^n in its last bits: see `kernel.pow2`
-SUFFIXES = {"short": "_short", "medium": "_medium", "high": "", "low": "_low"}
+SUFFIXES = {"short": "_short", "medium": "_medium", "single": "_single", "high": "", "low": "_low"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,16 @@ class Core:
         assert p.low is not None
         return p.high, p.low if slope is None or low is None else fma(slope, low, p.low)
 
+    def single(self, t: Node) -> tuple[Node, Node]:
+        """The value in float32 arithmetic as high + low, which knows what adding the first coefficient loses."""
+        found = _in_single(self, min(self._bits))
+        first, *rest = map(const, found.coefficients)
+        tail = rest.pop()
+        for c in reversed(rest):
+            tail = fma(tail, t, c)
+        high = fma(tail, t, first)
+        return high, fma(tail, t, first - high) + found.low
+
     @property
     def _bits(self) -> tuple[float, ...]:
         return self.bits if isinstance(self.bits, tuple) else (self.bits,)
@@ -74,7 +86,19 @@ def _proved(core: Core, bits: float) -> Polynomial:
     low, high = core.interval
     fit = approx.fit_proved if core.analytic else approx.fit
     found = Context().run(fit, core.exact, low, high, bits)  # in float64, whatever arithmetic asks for it first
+    return _reached(found, core, bits)
+
+
+@cache
+def _in_single(core: Core, bits: float) -> Polynomial:
+    """The shortest polynomial with float32 coefficients that was found to reach the target."""
+    with computing_in(np.float32):
+        return _reached(approx.fit_in_turn(core.exact, *core.interval, bits), core, bits)
+
+
+def _reached(found: Polynomial | None, core: Core, bits: float) -> Polynomial:
     if found is None:
+        low, high = core.interval
         raise ArithmeticError(
             f"specs/elementary: no polynomial on [{low}, {high}] is proved within 2^-{bits}; change the reduction"
         )
@@ -123,7 +147,7 @@ def product(a: tuple[Node, Node], b: tuple[Node, Node]) -> tuple[Node, Node]:
 
 @dataclass(frozen=True)
 class Elementary:
-    """One function: `short` and `medium` give a node, `full` a high and a low one."""
+    """One function: `short`, `medium` and `single` give a node, `full` a high and a low one."""
 
     name: str
     summary: str
@@ -131,32 +155,33 @@ class Elementary:
     short: Callable[..., Node]
     full: Callable[..., tuple[Node, Node]]
     medium: Callable[..., Node] | None = None
+    single: Callable[..., Node] | None = None
 
     @property
     def arguments(self) -> tuple[Node, ...]:
         return tuple(var(p) for p in self.parameters)
 
     def graph(self, part: str) -> ScalarFunction:
-        """The graph of a part: "short", "medium", "high" or "low"."""
+        """The graph of a part: "short", "medium", "single", "high" or "low"."""
         return _graph(self, part)
 
 
 @cache
 def _graph(spec: Elementary, part: str) -> ScalarFunction:
-    single = {"short": spec.short, "medium": spec.medium}.get(part)
-    result = single(*spec.arguments) if single else spec.full(*spec.arguments)[part == "low"]
+    alone = {"short": spec.short, "medium": spec.medium, "single": spec.single}.get(part)
+    result = alone(*spec.arguments) if alone else spec.full(*spec.arguments)[part == "low"]
     return verify(ScalarFunction(f"{spec.name}{SUFFIXES[part]}", spec.parameters, (result,)))
 
 
 def elementary(spec: type) -> Elementary:
     """Declare an elementary function: the class has its name and `short` and `full`, functions of nodes.
 
-    A `medium` form may be missing.
+    A `medium` and a `single` form may be missing.
     """
     short, full = (inspect.getattr_static(spec, form) for form in ("short", "full"))
-    medium = inspect.getattr_static(spec, "medium", None)
+    others = (inspect.getattr_static(spec, form, None) for form in ("medium", "single"))
     parameters = tuple(inspect.signature(full).parameters)
-    return Elementary(spec.__name__, inspect.getdoc(spec) or "", parameters, short, full, medium)
+    return Elementary(spec.__name__, inspect.getdoc(spec) or "", parameters, short, full, *others)
 
 
 @cache

@@ -137,6 +137,7 @@ PARTS = ("", "_low", "_short")
 MEDIUM = frozenset(f"{name}_medium" for name in ("exp", "expm1", "log", "log1p", "log1p_unit", "pow"))
 FINE = frozenset(name for name in GENERATED if name.endswith("_fine"))  # whose low parts know more
 BRANCH_FREE = frozenset(name + part for name in GENERATED for part in PARTS) | MEDIUM
+SINGLE = frozenset({"erfcx_single"})  # forms in float32 arithmetic, for which libdevice has a worse or a dearer one
 
 # The seam to the elementary functions: what a graph may call. A backend has one such table.
 PRIMITIVES: dict[str, Callable[..., Any]] = {

@@ -13,7 +13,7 @@ from symgen import approx, ulp
 from symgen.arithmetic import computing_in
 from symgen.backends import numba_elementary
 from symgen.elementary import Core, catalogue, constant, evaluate, graph_of
-from symgen.kernel import BRANCH_FREE, GENERATED, MEDIUM
+from symgen.kernel import BRANCH_FREE, GENERATED, MEDIUM, OPERATIONS, SINGLE, Operation, var
 
 INF = math.inf
 EXACT = {
@@ -137,6 +137,41 @@ def test_the_medium_form_is_a_float64(name: str) -> None:
     x = x[(truth > 2.0**-960) & (truth < 2.0**960)]
     medium = evaluate(primitive, (x,))
     assert worst(name, medium, np.zeros_like(medium), x, 0.0)[1] <= (1.7 if name == "expm1" else 1.5)
+
+
+@pytest.fixture(params=[-1.0, 0.0, 1.0])
+def reciprocals_of_a_gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They err by up to the bound of the PTX manual, at random and to one side."""
+    random = np.random.default_rng(5)
+
+    def inverse(x: np.ndarray) -> np.ndarray:
+        least = 0.0 if request.param else -1.0
+        noise = random.uniform(least, 1.0, np.shape(x)) * (request.param or 1.0) * 2.0**-23
+        return (1 / x.astype(np.float64) * (1 + noise)).astype(np.float32)
+
+    monkeypatch.setitem(OPERATIONS, "inverse", Operation("f", "f", inverse))
+
+
+@pytest.mark.usefixtures("reciprocals_of_a_gpu")
+@pytest.mark.parametrize("primitive", sorted(SINGLE))
+def test_the_form_in_float32_is_right_to_one_and_a_half_ulp(primitive: str) -> None:
+    """In float32 arithmetic, with reciprocals as bad as a GPU may have; next to subnormal numbers two roundings count."""
+    name = primitive.removesuffix("_single")
+    low, high = (float(np.float32(end)) for end in DOMAIN[name])
+    random = np.random.default_rng(6)
+    parts = [2.0 ** random.uniform(-40, 127.99, 200_000), 2.0 ** random.uniform(-8, 8, 500_000)]
+    u = np.unique(np.concatenate([*parts, [0.0, 1e-45, 3.4028234e38]]).astype(np.float32))
+    u = u[(u >= low) & (u <= high)]
+    true = evaluate(name, (u.astype(np.float64),))
+    with np.errstate(all="ignore"):
+        (found,) = graph_of(primitive).evaluate([u], dtype=np.float32)
+        unit = np.spacing(np.maximum(true, 2.0**-126).astype(np.float32))
+    errors = np.abs(found - true) / unit
+    assert float(errors[true >= 2.0**-100].max()) <= 1.4
+    assert float(errors.max()) <= 1.6
+    (ends,) = graph_of(primitive).evaluate([np.array([*ENDS[name], np.nan], np.float32)], dtype=np.float32)
+    assert ends[:-1].tolist() == [*ENDS[name].values()]
+    assert math.isnan(ends[-1])
 
 
 def test_the_medium_power_is_as_right_as_its_logarithm() -> None:
@@ -268,10 +303,26 @@ def test_a_polynomial_is_the_same_whatever_arithmetic_asks_for_it_first() -> Non
     assert first == Core(CORES["logarithm"].exact, within, bits=(30, 50)).polynomial(50)
 
 
+def test_coefficients_that_are_rounded_in_turn_make_up_for_each_other() -> None:
+    """Rounding all of them to float32 at once leaves more than the target, and every one is a float32."""
+    with computing_in(np.float32):
+        found = approx.fit_in_turn(arb.exp, -1.0, 1.0, 28)
+        assert found is not None
+        at_once = approx._interpolate(arb.exp, -1.0, 1.0, len(found.coefficients), 1)
+    assert at_once is not None
+    assert 2.0**-30 < found.error < 2.0**-28 < at_once.error
+    assert all(float(np.float32(c)) == c for c in (*found.coefficients, found.low))
+    terms = [arb(c) for c in found.coefficients]
+    value = sum((c * arb(0.7) ** k for k, c in enumerate(terms)), arb(found.low))
+    assert abs(value / arb(0.7).exp() - 1) < 2.0**-28
+
+
 def test_a_target_that_no_polynomial_reaches_says_what_to_do() -> None:
     """The build stops with the interval, the target, and what can be changed."""
     with pytest.raises(ArithmeticError, match=r"specs/elementary: no polynomial on .* change the reduction"):
         Core(lambda r: r.exp(), (-0.3, 0.3), bits=400).polynomial(400)
+    with pytest.raises(ArithmeticError, match=r"specs/elementary: no polynomial on .* change the reduction"):
+        Core(lambda r: r.exp(), (-0.3, 0.3), bits=60).single(var("t"))
 
 
 def test_a_constant_is_a_sum_of_two_floats() -> None:

@@ -3,7 +3,7 @@
 from flint import arb
 
 from symgen.elementary import Core, constant, elementary, product, quick_sum, two_sum
-from symgen.kernel import call, const, copysign, fma, select, smaller
+from symgen.kernel import call, const, copysign, fma, node, select, smaller
 
 
 def erfcx_of(u):
@@ -32,6 +32,9 @@ start = Core(
 merged = Core(by_place(4), (-1.0, 1.0), bits=35, analytic=False)
 level = Core(by_place(arb(1) / 2), (-0.82, 1.0), bits=55, analytic=False)
 slope = Core(lambda q: slope_by_place(q) + 4, (-0.82, 1.0), bits=14, analytic=False)
+
+# -erfcx(u) (u + 2) / 4 of q = (u - 2)/(u + 2): of the powers of two, this shift has the shortest polynomial
+quarter = Core(lambda q: -erfcx_of(u := 2 * (1 + q) / (1 - q)) * (u + 2) / 4, (-1.0, 1.0), bits=26, analytic=False)
 
 NEAR = 0.65  # up to here erf is an odd polynomial
 TWO_PER_ROOT_PI = constant(lambda: 2 / arb.pi().sqrt())
@@ -65,6 +68,15 @@ class erfcx:
     def short(u):
         inverse = 1 / (u + 4)
         return merged.short(fma(inverse, const(-8), const(1))) * inverse
+
+    def single(u):
+        part = 0.25 * u  # the inverse of a number beyond 2**126 is nothing
+        inverse = node("inverse", -0.5 - part)
+        left = fma(inverse, const(0.5), const(1))
+        rest = fma(inverse, part, left)  # of one, which the inverse times its number is but for what that has lost
+        high, low = quarter.single(fma(inverse, rest, fma(inverse, const(0.5), left)))
+        value = fma(inverse, high, inverse * fma(high, rest, low))
+        return select(u.equals(INFINITY), const(0), value)
 
     def full(u):
         inverse, rest = reciprocal(*two_sum(u, const(4)))

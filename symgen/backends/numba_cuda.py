@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from symgen.backends import device_graph
 from symgen.backends.branches import branches
+from symgen.backends.numba_cpu import ELEMENTARY as IN_DOUBLE
 from symgen.backends.numba_cpu import (
-    ELEMENTARY,
     INTRINSICS,
     TOGETHER,
     TRIG,
@@ -30,6 +30,7 @@ from symgen.backends.numba_loops import TENSOR, WALKED
 from symgen.backends.python_text import ATOM, TERNARY, Dialect, Form, fold, local_names, print_graph
 from symgen.backends.render import render
 from symgen.kernel import IN_SINGLE, PRIMITIVES, ScalarFunction
+from symgen.kernel import SINGLE as SINGLE_FORMS
 
 BACKEND = "numba_cuda"
 PARAM = "param"
@@ -78,6 +79,7 @@ OWN = {  # where libdevice's function rests on what a device approximates, or do
     "pow_sum": "near_powf",
     "pow_sum_low": "powf_sum_low",
 }
+ELEMENTARY = IN_DOUBLE | SINGLE_FORMS  # what the package's `elementary` for GPUs has
 HELPERS = INTRINSICS | {"f32", "fadd", "fsub", "fmul", "fdiv", "dadd", "dmul", "ddiv", "inverse", *OWN.values()}
 RESERVED = IMPORTED | HELPERS | TRIG | ELEMENTARY | {"math", "libdevice", "i", "n", "place", "whole", *SUMMING}
 RESERVED |= {"threads", "fplus", "dplus", "fsettle", "dsettle"}
@@ -89,12 +91,14 @@ def single(primitive: str) -> str:
     if primitive in TRIG:
         return primitive
     name = primitive.removesuffix("_short").removesuffix("_medium")
+    if f"{name}_single" in SINGLE_FORMS:
+        return f"{name}_single"
     return OWN.get(name, f"libdevice.{SAME.get(name, name)}f")
 
 
 def double(primitive: str) -> str:
     """In float64 the package's own elementary functions, as on the CPU: libdevice's do not tell what they lose."""
-    return primitive if primitive in TRIG | ELEMENTARY else f"libdevice.{primitive}"
+    return primitive if primitive in TRIG | IN_DOUBLE else f"libdevice.{primitive}"
 
 
 SINGLE = Dialect(FLOAT32, {p: single(p) for p in PRIMITIVES}, RESERVED, literal="f32")

@@ -18,8 +18,8 @@ from typing import Any
 import sympy as sp
 from sympy import Expr
 
-from symgen.backends.numba_cpu import ELEMENTARY, Core, ModuleText, doc_text
-from symgen.backends.numba_cuda import BACKEND, Precision
+from symgen.backends.numba_cpu import Core, ModuleText, doc_text
+from symgen.backends.numba_cuda import BACKEND, ELEMENTARY, Precision
 from symgen.backends.numba_cuda_rows import REDUCTIONS, core_name, full_name, precision_of
 from symgen.backends.numba_row_passes import every_read
 from symgen.backends.python_text import fold, local_names

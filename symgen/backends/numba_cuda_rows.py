@@ -18,8 +18,8 @@ import sympy as sp
 from sympy import Expr
 
 from symgen.backends import device_graph
-from symgen.backends.numba_cpu import ELEMENTARY, Core, ModuleText, doc_text, function_name
-from symgen.backends.numba_cuda import BACKEND, SINGLE, Precision
+from symgen.backends.numba_cpu import Core, ModuleText, doc_text, function_name
+from symgen.backends.numba_cuda import BACKEND, ELEMENTARY, SINGLE, Precision
 from symgen.backends.numba_cuda import PRECISIONS as ELEMENTWISE
 from symgen.backends.python_text import fold, local_names, print_graph
 from symgen.backends.render import render

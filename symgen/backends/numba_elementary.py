@@ -10,7 +10,7 @@ from symgen.backends import numba_cpu, numba_cuda
 from symgen.backends.python_text import Body, Dialect, fold, print_graph
 from symgen.backends.render import render
 from symgen.elementary import SUFFIXES, catalogue, graph_of
-from symgen.kernel import BRANCH_FREE, FINE, GENERATED, topological
+from symgen.kernel import BRANCH_FREE, FINE, GENERATED, SINGLE, topological
 
 FILE = "elementary.py"
 
@@ -41,13 +41,14 @@ def emit(runtime: str, names: Iterable[str] | None = None) -> str:
 
 
 def emit_cuda(runtime: str) -> str:
-    """The text of the module for the GPU: what float64 kernels call."""
+    """The text of the module for the GPU: what float64 kernels call, and forms in float32."""
     wanted = [n + s for n in GENERATED if n not in FINE for s in (SUFFIXES["high"], SUFFIXES["low"])]
+    wanted += sorted(SINGLE)
     return _text(runtime, wanted, numba_cuda.BACKEND, numba_cuda.DOUBLE)
 
 
 def _text(runtime: str, names: Iterable[str], backend: str, dialect: Dialect) -> str:
-    functions = [_function(name, dialect) for name in _with_called(names)]
+    functions = [_function(name, numba_cuda.SINGLE if name in SINGLE else dialect) for name in _with_called(names)]
     needs = frozenset().union(*(f.body.needs for f in functions))
     values = {
         "runtime": runtime,

@@ -26,14 +26,14 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
-from ..elementary import (erfcx, erfcx_low, exp, exp_low)
+from ..elementary import (erfcx, erfcx_low, erfcx_single, exp, exp_low)
 
 
 # erfc(x) (compensated)
 @core
 def value_device32(x):
     t1 = f32(0.0) <= x
-    t2 = libdevice.erfcxf(libdevice.fabsf(x))
+    t2 = erfcx_single(libdevice.fabsf(x))
     t3 = -fmul(x, x)
     t4 = near_expf(t3)
     t5 = fmul(t2, t4)
@@ -79,7 +79,7 @@ def grad2_device32(x):
 @core
 def value_and_grad_device32(x):
     t1 = f32(0.0) <= x
-    t2 = libdevice.erfcxf(libdevice.fabsf(x))
+    t2 = erfcx_single(libdevice.fabsf(x))
     t3 = -fmul(x, x)
     t4 = near_expf(t3)
     t5 = fmul(t2, t4)

@@ -28,7 +28,7 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_rows import (block_lane, block_row, block_width, warp_lane, warp_row, warp_width)
-from ..elementary import (erfcx, erfcx_low, exp, exp_low)
+from ..elementary import (erfcx, erfcx_low, erfcx_single, exp, exp_low)
 
 
 # out[C] = erfc(-sqrt(2)*x[1, C]/2)*x[0, C]*x[1, C]/2
@@ -39,7 +39,7 @@ def value_f32_out_core(x_0_C, x_1_C):
     t3 = fmul(f32(0.7071067690849304), x_1_C)
     t4 = -t3
     t5 = f32(0.0) <= t4
-    t6 = libdevice.erfcxf(libdevice.fabsf(t3))
+    t6 = erfcx_single(libdevice.fabsf(t3))
     t7 = fmul(t3, t3)
     t8 = -t7
     t9 = near_expf(-fmul(t7, f32(0.5)) if t5 else t8)
@@ -101,7 +101,7 @@ def vjp_f32_dx_core(i_2, g_C, x_0_C, x_1_C):
     t4 = fmul(f32(0.7071067690849304), x_1_C)
     t5 = -t4
     t6 = f32(0.0) <= t5
-    t7 = libdevice.erfcxf(libdevice.fabsf(t4))
+    t7 = erfcx_single(libdevice.fabsf(t4))
     t8 = fmul(t4, t4)
     t9 = -t8
     t10 = -fmul(t8, f32(0.5)) if t6 else t9

@@ -30,7 +30,7 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
-from ..elementary import (erfcx, erfcx_low, exp, exp_low)
+from ..elementary import (erfcx, erfcx_low, erfcx_single, exp, exp_low)
 
 
 # ---- approximate='none'
@@ -44,7 +44,7 @@ def value_device32_none(x):
     t2 = fmul(f32(0.7071067690849304), x)
     t3 = -t2
     t4 = f32(0.0) <= t3
-    t5 = libdevice.erfcxf(libdevice.fabsf(t2))
+    t5 = erfcx_single(libdevice.fabsf(t2))
     t6 = fmul(t2, t2)
     t7 = -t6
     t8 = near_expf(-fmul(t6, f32(0.5)) if t4 else t7)
@@ -87,7 +87,7 @@ def grad_device32_none(x):
     t6 = fmul(f32(0.7071067690849304), x)
     t7 = -t6
     t8 = f32(0.0) <= t7
-    t9 = libdevice.erfcxf(libdevice.fabsf(t6))
+    t9 = erfcx_single(libdevice.fabsf(t6))
     t10 = fmul(t6, t6)
     t11 = -t10
     t12 = near_expf(t11)
@@ -180,7 +180,7 @@ def value_and_grad_device32_none(x):
     t2 = fmul(f32(0.7071067690849304), x)
     t3 = -t2
     t4 = f32(0.0) <= t3
-    t5 = libdevice.erfcxf(libdevice.fabsf(t2))
+    t5 = erfcx_single(libdevice.fabsf(t2))
     t6 = fmul(t2, t2)
     t7 = -t6
     t8 = near_expf(t7)
