@@ -155,7 +155,7 @@ def reciprocals_of_a_gpu(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
 @pytest.mark.usefixtures("reciprocals_of_a_gpu")
 @pytest.mark.parametrize("primitive", sorted(SINGLE))
 def test_the_form_in_float32_is_right_to_one_and_a_half_ulp(primitive: str) -> None:
-    """In float32 arithmetic, with reciprocals as bad as a GPU may have; next to subnormal numbers two roundings count."""
+    """With reciprocals as bad as a GPU may have; next to subnormal numbers two roundings count."""
     name = primitive.removesuffix("_single")
     low, high = (float(np.float32(end)) for end in DOMAIN[name])
     random = np.random.default_rng(6)
