@@ -22,7 +22,7 @@ ZERO, ONE, TWO = const(0.0), const(1.0), const(2.0)
 DOUBLE, SINGLE = 53, 24  # bits of a float64 and of a float32
 
 
-FINEST = frozenset({"exp_fine"})  # what tells in float32 what it loses where only the finest functions do
+FINEST = frozenset({"exp_fine", "log_fine", "log_sum", "log1p_sum"})  # what tells in float32 what it loses where finest
 
 _format: ContextVar[type] = ContextVar("format", default=np.float64)
 _telling: ContextVar[frozenset[str] | None] = ContextVar("telling", default=None)  # None stands for all
@@ -54,6 +54,11 @@ def number_format() -> type:
 def has_powers_of_sums() -> bool:
     """Whether powers take what their base and exponent are missing, as they do in float32."""
     return _telling.get() is not None
+
+
+def has_logarithms_of_sums() -> bool:
+    """Whether logarithms take what their argument is missing, and tell what they lose."""
+    return "log_sum" in (_telling.get() or ())
 
 
 def nearest(value: float | Fraction) -> float:

@@ -128,6 +128,15 @@ def _power_of_sums(b: Any, b_low: Any, x: Any, x_low: Any) -> Any:
     return PRIMITIVES["pow"](np.asarray(b + b_low), np.asarray(x + x_low))
 
 
+def _of_sum(name: str) -> Callable[..., Any]:
+    """A function of the sum of two float32, in float64."""
+    return lambda high, low: PRIMITIVES[name](np.asarray(high + low))
+
+
+def _nothing(*sums: Any) -> Any:
+    return np.zeros(np.broadcast_shapes(*map(np.shape, sums)))
+
+
 # Of each, the full form's high part goes by its name, and NAME_low and NAME_short are there too; of some NAME_medium.
 GENERATED = (
     "exp", "expm1", "log", "log1p", "log1p_unit", "erfcx", "erf", "hypot", "sinh", "cosh", "asinh", "atan",
@@ -150,9 +159,11 @@ PRIMITIVES: dict[str, Callable[..., Any]] = {
     **{f"{wave}{of}_short": _short_wave(wave) for wave in ("sin", "cos") for of in ("", "_product")},
     "floor": np.floor,
     "pow_sum": _power_of_sums,  # of the exact sum of the first two arguments, raised to that of the last two
-    "pow_sum_low": lambda *sums: np.zeros(np.broadcast_shapes(*map(np.shape, sums))),
+    "log_sum": _of_sum("log"),  # of the exact sum of the two arguments
+    "log1p_sum": _of_sum("log1p"),
+    **{f"{name}_sum_low": _nothing for name in ("pow", "log", "log1p")},
 }
-IN_SINGLE = frozenset({"pow_sum", "pow_sum_low"})  # what only graphs for float32 arithmetic call
+IN_SINGLE = frozenset(f"{n}_sum{p}" for n in ("pow", "log", "log1p") for p in ("", "_low"))  # in float32 alone
 
 
 class KernelError(ValueError):

@@ -142,7 +142,7 @@ def test_each_primitive_can_be_called(name: str) -> None:
     """A call evaluates to what the primitive's NumPy function gives."""
     points = np.array([0.25, 0.5, 1.0])
     waves = ("sin_sum", "cos_sum", "sin_product", "cos_product", "sin_near", "cos_near", "rest_near")
-    of_two = ("hypot", "pow", "pow_fine", *waves)
+    of_two = ("hypot", "pow", "pow_fine", "log_sum", "log1p_sum", *waves)
     bare = name.removesuffix("_low").removesuffix("_short").removesuffix("_medium")
     arguments = [X, Y] * 2 if bare == "pow_sum" else [X, Y] if bare in of_two else [X]
     (got,) = verify(function(call(name, *arguments))).evaluate([points, points])
@@ -150,12 +150,14 @@ def test_each_primitive_can_be_called(name: str) -> None:
 
 
 def test_a_low_part_in_float32_is_what_rounding_to_float32_left() -> None:
-    """Of a power of sums, whose arguments are two float32 each, as of an exponential."""
+    """Of powers and logarithms of sums, whose arguments are two float32 each, as of an exponential."""
     x, y = np.float32(1.5), np.float32(0.75)
     sums = [X, const(2.0**-26), Y, const(2.0**-27)]
     for name, arguments, true in (
         ("exp", [X], np.exp(np.float64(x))),
         ("pow_sum", sums, (np.float64(x) + 2.0**-26) ** (np.float64(y) + 2.0**-27)),
+        ("log_sum", sums[:2], np.log(np.float64(x) + 2.0**-26)),
+        ("log1p_sum", sums[:2], np.log1p(np.float64(x) + 2.0**-26)),
     ):
         parts = [call(name, *arguments), call(f"{name}_low", *arguments)]
         high, low = function(*parts).evaluate([x, y], dtype=np.float32)

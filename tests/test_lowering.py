@@ -17,6 +17,7 @@ from symgen import heads, ulp, vocabulary
 from symgen.arithmetic import (
     ANNIHILATING,
     COMPENSATED,
+    FINELY,
     FINEST,
     FOR_SINGLE_ANNIHILATING,
     HALVED,
@@ -264,6 +265,28 @@ def test_on_a_gpu_a_power_takes_what_its_base_and_exponent_are_missing(base: Sym
         bound = {base: Pair(var("x"), var("low"))}
         made = lower(base ** Rational(1, 3), bound, COMPENSATED)
     assert sorted({n.value for n in topological([COMPENSATED.rounded(made)]) if n.op == "call"}) == called
+
+
+@pytest.mark.parametrize(
+    ("e", "low", "called"),
+    [
+        (sp.log(x), True, ["log_sum", "log_sum_low"]),
+        (sp.log(x), False, ["log_fine", "log_fine_low"]),
+        (log1p(x), True, ["log1p_sum", "log1p_sum_low"]),
+        (log1p(x), False, ["log1p_sum", "log1p_sum_low"]),
+    ],
+    ids=str,
+)
+def test_on_a_gpu_the_finest_logarithm_tells_what_it_loses(e: Expr, low: bool, called: list[str]) -> None:
+    """It takes what its argument is missing, and needs no derivative for that; other arithmetic calls libdevice's."""
+
+    def calls(arithmetic: Arithmetic) -> list[str]:
+        made = arithmetic.rounded(lower(e, {x: Pair(var("x"), var("low") if low else None)}, arithmetic))
+        return sorted({n.value for n in topological([made]) if n.op == "call"})
+
+    with computing_in(np.float32, FINEST):
+        assert calls(FINELY) == called
+        assert calls(COMPENSATED) == [called[0].partition("_")[0]]
 
 
 HALVED_PRODUCTS = [

@@ -78,6 +78,12 @@ OWN = {  # where libdevice's function rests on what a device approximates, or do
     "exp_fine_low": "expf_low",
     "pow_sum": "near_powf",
     "pow_sum_low": "powf_sum_low",
+    "log_fine": "logf_fine",
+    "log_fine_low": "logf_fine_low",
+    "log_sum": "logf_sum",
+    "log_sum_low": "logf_sum_low",
+    "log1p_sum": "log1pf_sum",
+    "log1p_sum_low": "log1pf_sum_low",
 }
 ELEMENTARY = IN_DOUBLE | SINGLE_FORMS  # what the package's `elementary` for GPUs has
 HELPERS = INTRINSICS | {"f32", "fadd", "fsub", "fmul", "fdiv", "dadd", "dmul", "ddiv", "inverse", *OWN.values()}

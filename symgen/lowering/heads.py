@@ -15,7 +15,18 @@ import sympy as sp
 from sympy import Expr
 
 from symgen import vocabulary
-from symgen.arithmetic import ONE, ZERO, Arithmetic, Pair, absolute, exact, has_powers_of_sums, negative, number_format
+from symgen.arithmetic import (
+    ONE,
+    ZERO,
+    Arithmetic,
+    Pair,
+    absolute,
+    exact,
+    has_logarithms_of_sums,
+    has_powers_of_sums,
+    negative,
+    number_format,
+)
 from symgen.kernel import Node, call, const, node, select
 from symgen.lowering.walk import Code, Walk, choose
 
@@ -264,17 +275,25 @@ def _lower_expm1(s: Walk, e: Expr) -> Pair:
     return s.arithmetic.correct(value, u, value.high + ONE)
 
 
+def _logarithm(a: Arithmetic, name: str, u: Pair, slope: Node) -> Pair:
+    """log or log1p."""
+    if a.fine and has_logarithms_of_sums() and not (name == "log" and u.low is None):
+        whole = a.normal(u)
+        return a.function(f"{name}_sum", whole.high, whole.low or ZERO)
+    return a.correct(a.function(name, u.high), u, slope)
+
+
 def _lower_log1p(s: Walk, e: Expr) -> Pair:
     a, u = s.arithmetic, s.pair(e.args[0])
     if a.renewed and u.low is not None:  # the argument may be minus one and a little, which is all that counts
         one_more = a.add(exact(ONE), u)
         return a.correct(a.function("log", one_more.high), one_more, ONE / one_more.high)
-    return a.correct(a.function("log1p", u.high), u, ONE / (ONE + u.high))
+    return _logarithm(a, "log1p", u, ONE / (ONE + u.high))
 
 
 def _lower_log(s: Walk, e: Expr) -> Pair:
     u = s.pair(e.args[0])
-    value = s.arithmetic.correct(s.arithmetic.function("log", u.high), u, ONE / u.high)
+    value = _logarithm(s.arithmetic, "log", u, ONE / u.high)
     if not isinstance(e.args[0], vocabulary.quotient):
         return value
     above, below = map(sp.log, e.args[0].args)  # where the quotient is no normal number

@@ -1,25 +1,20 @@
-"""What generated CUDA kernels are written with: the one place that imports Numba's CUDA target.
+"""What generated CUDA kernels are written with.
 
-Kernels compute in float32 or float64, whatever their arrays store: ``load`` and ``store`` convert. float16 is stored as
-such, bfloat16 (which NumPy has not) as int16; uint8 is a mask, wider integers are positions. ``load4`` and the like
-read and write 16 bytes at once, 8 for the two narrow types; of an array without axes they give its one number for every
-element. Sums and products name their rounding, so that no compiler fuses them: error terms stay what they are.
+Sums and products name their rounding, so that no compiler fuses them: error terms stay what they are.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import cuda, types
-from numba.core import cgutils
 from numba.cuda import libdevice
 from numba.cuda.extending import intrinsic
-from numba.cuda.np import arrayobj
 
+from .device_memory import load, load2, load4, store, store2, store4  # noqa: F401 - kernels import all from here
 from .errors import CudaMissingError
 
 if "numba_cuda" not in (cuda.__file__ or ""):  # pragma: no cover
@@ -34,7 +29,6 @@ fadd, fsub, fmul, fdiv = libdevice.fadd_rn, libdevice.fsub_rn, libdevice.fmul_rn
 dadd, dmul, ddiv = libdevice.dadd_rn, libdevice.dmul_rn, libdevice.ddiv_rn
 
 
-
 @intrinsic
 def inverse(typingctx: Any, x: Any) -> Any:  # noqa: ARG001
     """``1 / x`` of a float32 to two units, in one instruction; of a subnormal number it is infinite."""
@@ -45,14 +39,6 @@ def inverse(typingctx: Any, x: Any) -> Any:  # noqa: ARG001
         return builder.call(text, args, attrs=("readnone", "nounwind"))  # so that loops compute it once
 
     return types.float32(types.float32), code
-
-
-HALF, BITS, WORD = ir.HalfType(), ir.IntType(16), ir.IntType(32)
-COMPUTES = {types.float32: types.float32, types.float64: types.float64, types.float16: types.float32,
-            types.int16: types.float32, types.uint8: types.float32, types.int32: types.int64, types.int64: types.int64
-            }  # fmt: skip
-CELLS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType(), types.float16: BITS, types.int16: BITS,
-         types.uint8: ir.IntType(8), types.int32: WORD, types.int64: ir.IntType(64)}  # fmt: skip
 
 
 @cuda.jit(device=True, inline="always")
@@ -253,6 +239,110 @@ def _logarithm(b: Any, b_low: Any) -> Any:
 
 
 @core
+def _split(b: Any) -> Any:
+    """n, ``m - 1`` and ``2**(2 - n)`` of a normal ``b = 2**n m``, m between the roots of 1/2 and 2."""
+    bits = libdevice.float_as_int(b)
+    n = np.int32(np.int32(bits - HALF_ROOT32) >> 23)
+    f = fsub(libdevice.int_as_float(np.int32(bits - np.int32(n << 23))), f32(1))
+    return f32(n), f, libdevice.int_as_float(np.int32((129 - n) << 23))  # of the largest numbers 2**-n is none
+
+
+@core
+def _fine_logarithm(k: Any, f: Any, f_low: Any) -> Any:
+    """``k ln 2 + log(1 + f + f_low)`` as a sum, to 2**-28; powers, which multiply it, need more: `_logarithm`."""
+    below = fadd(f32(2), f)
+    over = inverse(below)
+    twice = fmul(f, fadd(over, over))
+    rest = libdevice.fmaf(-twice, fsub(f, fsub(below, f32(2))), libdevice.fmaf(-twice, below, fadd(f, f)))
+    if f_low is not None:
+        rest = libdevice.fmaf(f_low, fsub(f32(2), twice), rest)
+    twice_low = fmul(rest, over)
+    t = fmul(f32(0.5), fadd(twice, twice_low))
+    z = fmul(t, t)
+    series = libdevice.fmaf(libdevice.fmaf(libdevice.fmaf(z, f32(2 / 11), f32(2 / 9)), z, f32(2 / 7)), z, f32(2 / 5))
+    low = libdevice.fmaf(fmul(z, t), libdevice.fmaf(series, z, TWO_THIRDS), twice_low)
+    powers = fmul(k, LN2_HIGH)
+    high = fadd(powers, twice)
+    low = libdevice.fmaf(k, LN2_LOW, fadd(low, fsub(twice, fsub(high, powers))))
+    total = fadd(high, low)
+    return total, fsub(low, fsub(total, high))
+
+
+@core
+def _logarithm_of_sum(b: Any, b_low: Any) -> Any:
+    """``log(b + b_low)`` of a positive number as a sum, or of `b` alone."""
+    tiny = b < f32(2.0**-64)
+    scale = f32(2.0**64) if tiny else f32(1)
+    n, f, turn = _split(fmul(b, scale))
+    k = fsub(n, f32(64) if tiny else f32(0))
+    if b_low is None:
+        return _fine_logarithm(k, f, None)
+    left = fmul(fmul(b_low, turn), fmul(scale, f32(0.25)))
+    total = fadd(f, left)
+    return _fine_logarithm(k, total, fsub(left, fsub(total, f)))
+
+
+@core
+def _logarithm_of_more(u: Any, u_low: Any) -> Any:
+    """``log(1 + u + u_low)`` as a sum, which of a small number is as right as that is."""
+    b = fadd(f32(1), u)
+    back = fsub(b, f32(1))
+    rest = fadd(fsub(f32(1), fsub(b, back)), fsub(u, back))
+    k, near, turn = _split(b)
+    left = fmul(fmul(rest, turn), f32(0.25))
+    f = fadd(near, left)
+    return _fine_logarithm(k, f, libdevice.fmaf(fmul(u_low, turn), f32(0.25), fsub(left, fsub(f, near))))
+
+
+@core
+def _logarithm_or_end(b: Any, high: Any) -> Any:
+    """A logarithm of b, or what it is where that is no positive number."""
+    end = f32(-math.inf) if b == f32(0) else b if b > f32(0) else f32(math.nan)
+    return high if (b > f32(0)) & (b < f32(math.inf)) else end
+
+
+@core
+def _low_or_nothing(b: Any, low: Any) -> Any:
+    return low if (b > f32(0)) & (b < f32(math.inf)) else f32(0)
+
+
+@core
+def logf_fine(b: Any) -> Any:
+    """``log(b)``, rounded."""
+    return _logarithm_or_end(b, _logarithm_of_sum(b, None)[0])
+
+
+@core
+def logf_fine_low(b: Any) -> Any:
+    """What `logf_fine` is missing."""
+    return _low_or_nothing(b, _logarithm_of_sum(b, None)[1])
+
+
+@core
+def logf_sum(b: Any, b_low: Any) -> Any:
+    """``log(b + b_low)``, rounded."""
+    return _logarithm_or_end(b, _logarithm_of_sum(b, b_low)[0])
+
+
+@core
+def logf_sum_low(b: Any, b_low: Any) -> Any:
+    """What `logf_sum` is missing."""
+    return _low_or_nothing(b, _logarithm_of_sum(b, b_low)[1])
+
+
+@core
+def log1pf_sum(u: Any, u_low: Any) -> Any:
+    """``log(1 + u + u_low)``, rounded."""
+    return _logarithm_or_end(fadd(f32(1), u), _logarithm_of_more(u, u_low)[0])
+
+
+@core
+def log1pf_sum_low(u: Any, u_low: Any) -> Any:
+    """What `log1pf_sum` is missing."""
+    return _low_or_nothing(fadd(f32(1), u), _logarithm_of_more(u, u_low)[1])
+
+
+@core
 def _times_logarithm(b: Any, b_low: Any, x: Any, x_low: Any) -> Any:
     """``(x + x_low) log(b + b_low)`` as a sum; without its low part where an exponential ends."""
     high, low = _logarithm(b, b_low)
@@ -292,112 +382,3 @@ def powf_sum_low(b: Any, b_low: Any, x: Any, x_low: Any) -> Any:
     """What `powf_sum` is missing."""
     _, low, s, t = _power(b, b_low, x, x_low)
     return fmul(fmul(low, s), t)
-
-
-# -- conversions between what is stored and what is computed with
-
-
-def _widened(builder: Any, kind: Any, cell: Any) -> Any:
-    """A stored cell as a number: the bits of bfloat16 are the upper half of a float32."""
-    if kind is types.float16:
-        return builder.fpext(builder.bitcast(cell, HALF), ir.FloatType())
-    if kind is types.int16:
-        word = builder.shl(builder.zext(cell, WORD), ir.Constant(WORD, 16))
-        return builder.bitcast(word, ir.FloatType())
-    if kind is types.uint8:
-        return builder.uitofp(cell, ir.FloatType())
-    return builder.sext(cell, ir.IntType(64)) if kind is types.int32 else cell
-
-
-def _narrowed(builder: Any, kind: Any, value: Any) -> Any:
-    """A number as a stored cell, rounded to nearest, ties to even."""
-    if kind is types.float16:
-        return builder.bitcast(builder.fptrunc(value, HALF), BITS)
-    if kind is types.int16:
-        whole = builder.bitcast(value, WORD)
-        odd = builder.and_(builder.lshr(whole, ir.Constant(WORD, 16)), ir.Constant(WORD, 1))
-        rounded = builder.add(builder.add(whole, ir.Constant(WORD, 0x7FFF)), odd)
-        nan = builder.fcmp_unordered("uno", value, value)
-        rounded = builder.select(nan, ir.Constant(WORD, 0x7FFF0000), rounded)
-        return builder.trunc(builder.lshr(rounded, ir.Constant(WORD, 16)), BITS)
-    return value
-
-
-def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, cell: Any) -> Any:
-    """The address of an element, as that of a cell of some type."""
-    made = arrayobj.make_array(kind)(context, builder, array)
-    if not kind.ndim:
-        return builder.bitcast(made.data, cell.as_pointer())
-    if kind.layout == "A":
-        step = cgutils.unpack_tuple(builder, made.strides, 1)[0]
-        start = builder.bitcast(made.data, ir.IntType(8).as_pointer())
-        return builder.bitcast(builder.gep(start, [builder.mul(index, step)]), cell.as_pointer())
-    return builder.bitcast(builder.gep(made.data, [index]), cell.as_pointer())
-
-
-def _packed(kind: Any, lanes: int) -> tuple[Any, int]:
-    """How a vector is accessed: the narrow types two to a word, or NVVM would take them one by one."""
-    narrow = kind.dtype.bitwidth == 16
-    return ir.VectorType(WORD, lanes // 2) if narrow else ir.VectorType(CELLS[kind.dtype], lanes), 2 if narrow else 1
-
-
-def _load(lanes: int) -> Callable[..., Any]:
-    def load(typingctx: Any, array: Any, index: Any) -> Any:  # noqa: ARG001
-        computes = COMPUTES[array.dtype]
-        result = computes if lanes == 1 else types.UniTuple(computes, lanes)
-
-        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            kind = signature.args[0]
-            if lanes == 1 or not kind.ndim:
-                place = _pointer(context, builder, kind, args[0], args[1], CELLS[kind.dtype])
-                value = _widened(builder, kind.dtype, builder.load(place))
-                return value if lanes == 1 else cgutils.pack_array(builder, [value] * lanes)
-            vector, share = _packed(kind, lanes)
-            whole = builder.load(_pointer(context, builder, kind, args[0], args[1], vector))
-            whole.align = lanes * kind.dtype.bitwidth // 8
-            cells = []
-            for k in range(lanes):
-                cell = builder.extract_element(whole, ir.Constant(WORD, k // share))
-                if share == 2:
-                    cell = builder.trunc(builder.lshr(cell, ir.Constant(WORD, 16 * (k % 2))), BITS)
-                cells.append(_widened(builder, kind.dtype, cell))
-            return cgutils.pack_array(builder, cells)
-
-        return result(array, types.uint64), code
-
-    made: Callable[..., Any] = intrinsic(load)
-    return made
-
-
-def _store(lanes: int) -> Callable[..., Any]:
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind, (array, index, *values) = signature.args[0], args
-        cells = [_narrowed(builder, kind.dtype, v) for v in values]
-        if lanes == 1:
-            builder.store(cells[0], _pointer(context, builder, kind, array, index, CELLS[kind.dtype]))
-            return context.get_dummy_value()
-        vector, share = _packed(kind, lanes)
-        if share == 2:
-            words = [builder.zext(c, WORD) for c in cells]
-            high = [builder.shl(w, ir.Constant(WORD, 16)) for w in words[1::2]]
-            cells = [builder.or_(a, b) for a, b in zip(words[::2], high, strict=True)]
-        whole = ir.Constant(vector, ir.Undefined)
-        for k, cell in enumerate(cells):
-            whole = builder.insert_element(whole, cell, ir.Constant(WORD, k))
-        place = _pointer(context, builder, kind, array, index, vector)
-        builder.store(whole, place).align = lanes * kind.dtype.bitwidth // 8
-        return context.get_dummy_value()
-
-    def signature(array: Any) -> Any:
-        return types.void(array, types.uint64, *(COMPUTES[array.dtype],) * lanes)
-
-    forms: dict[int, Callable[..., Any]] = {
-        1: lambda typingctx, array, index, a: (signature(array), code),
-        2: lambda typingctx, array, index, a, b: (signature(array), code),
-        4: lambda typingctx, array, index, a, b, c, d: (signature(array), code),
-    }
-    return forms[lanes]
-
-
-load, load2, load4 = _load(1), _load(2), _load(4)
-store, store2, store4 = (intrinsic(_store(lanes)) for lanes in (1, 2, 4))

@@ -1,4 +1,4 @@
-"""The runtime's own exponential and power in float32, as their PTX computes: the whole range, its ends and specials."""
+"""The runtime's own functions in float32, as their PTX computes: the whole range, its ends and specials."""
 
 from __future__ import annotations
 
@@ -171,3 +171,67 @@ def test_powers_at_their_ends(power):
     np.testing.assert_array_equal(near, want)
     np.testing.assert_array_equal(high, want)
     assert np.all((low == 0) | ~np.isfinite(want))
+
+
+@pytest.fixture(scope="module")
+def logarithms() -> ptx.Kernel:
+    from numba import cuda, types
+
+    from symgen.runtime import device
+    from symgen.runtime.device import load, store, thread, u32
+
+    log, log_low, of_sum, of_sum_low = device.logf_fine, device.logf_fine_low, device.logf_sum, device.logf_sum_low
+    of_more, of_more_low = device.log1pf_sum, device.log1pf_sum_low
+
+    @cuda.jit
+    def kernel(b: Any, low: Any, o0: Any, o1: Any, o2: Any, o3: Any, o4: Any, o5: Any, n: Any) -> None:
+        i = u32(thread())
+        if i < n:
+            x, y = load(b, i), load(low, i)
+            found = log(x), log_low(x), of_sum(x, y), of_sum_low(x, y), of_more(x, y), of_more_low(x, y)
+            store(o0, i, found[0])
+            store(o1, i, found[1])
+            store(o2, i, found[2])
+            store(o3, i, found[3])
+            store(o4, i, found[4])
+            store(o5, i, found[5])
+
+    return ptx.parse(compile_ptx(kernel, (types.float32[::1],) * 8 + (types.uint32,)))
+
+
+def three(kernel: ptx.Kernel, b: np.ndarray, low: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """log(b), log(b + low) and log(1 + b + low) with what each is missing, where reciprocals err as they may."""
+    arrays = [np.ascontiguousarray(a, np.float32) for a in (b, low)]
+    found = [np.full_like(arrays[0], np.nan) for _ in range(6)]
+    ptx.launch(kernel, -(-b.size // 256), 256, [*arrays, *found, np.uint32(b.size)], error=1.0)
+    return [(found[k].astype(np.longdouble), found[k + 1].astype(np.longdouble)) for k in (0, 2, 4)]
+
+
+@pytest.mark.parametrize("kind", ["of any size", "around one", "near one", "subnormal"])
+def test_logarithms_of_sums_are_rounded_once_and_tell_what_they_lose(logarithms, kind):
+    """To 28 bits, next to one too, where all of a logarithm is in the low part of its argument."""
+    rng, count = np.random.default_rng(0), 20_000
+    b = bases(rng, count)[kind].astype(np.float32)
+    low = b * np.float32(2.0**-25) * rng.uniform(-1, 1, count).astype(np.float32)
+    wide, rest = b.astype(np.longdouble), low.astype(np.longdouble)
+    alone, of_sum, _ = three(logarithms, b, low)
+    small = (b - 1 if "one" in kind else b).astype(np.float32)
+    least = small * np.float32(2.0**-25) * rng.uniform(-1, 1, count).astype(np.float32)
+    *_, of_more = three(logarithms, small, least)
+    true = [np.log(wide), np.log(wide) + np.log1p(rest / wide), np.log1p(small.astype(np.longdouble) + least)]
+    for (high, lost), exact in zip((alone, of_sum, of_more), true, strict=True):
+        unit = np.maximum(np.spacing(abs(exact).astype(np.float32)), np.float32(2.0**-149)).astype(np.longdouble)
+        assert float(np.max(abs(high - exact) / unit)) <= 0.54
+        tall = abs(exact) > 2.0**-95
+        assert np.all(abs(high + lost - exact)[tall] <= 2.0**-28 * abs(exact)[tall])
+
+
+def test_logarithms_at_their_ends(logarithms):
+    """Zero, infinity, NaN, negative numbers, and the smallest."""
+    b = np.array([0.0, -0.0, np.inf, np.nan, -1.0, -2.0, 1.0, 1e-45, 3e38], np.float32)
+    with np.errstate(all="ignore"):
+        log, more = np.log(b), np.log1p(b)
+    found = three(logarithms, b, np.zeros_like(b))
+    for (high, lost), want in zip(found, (log, log, more), strict=True):
+        np.testing.assert_allclose(high.astype(np.float32), want, rtol=1e-7)
+        assert np.all((lost == 0) | np.isfinite(want))

@@ -23,6 +23,10 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    log1pf_sum,
+    log1pf_sum_low,
+    logf_fine,
+    logf_fine_low,
     store,
     store2,
     store4,
@@ -110,11 +114,18 @@ def grad2_device32(input, target, weight):
     return f32(0.0) if weight == f32(0.0) else fmul(weight, t26 if input <= f32(1.0) else f32(math.nan))
 
 
-# -log(input) + log1p(-input)
+# -log(input) + log1p(-input) (fine)
 @core
 def grad_target_device32(input, target, weight):
-    t1 = fsub(libdevice.log1pf(-input), libdevice.logf(input)) if f32(0.0) <= input else f32(math.nan)
-    return f32(0.0) if weight == f32(0.0) else fmul(weight, t1 if input <= f32(1.0) else f32(math.nan))
+    t1 = -logf_fine(input)
+    t2 = -input
+    t3 = log1pf_sum(t2, f32(0.0))
+    t4 = fadd(t1, t3)
+    t5 = fsub(t4, t1)
+    t6 = fadd(fadd(fsub(t1, fsub(t4, t5)), fsub(t3, t5)), -logf_fine_low(input))
+    t7 = fadd(t6, log1pf_sum_low(t2, f32(0.0)))
+    t8 = (fadd(t4, t7) if fsub(t7, t7) == f32(0.0) else t4) if f32(0.0) <= input else f32(math.nan)
+    return f32(0.0) if weight == f32(0.0) else fmul(weight, t8 if input <= f32(1.0) else f32(math.nan))
 
 
 # Together, so that what they share is computed once.

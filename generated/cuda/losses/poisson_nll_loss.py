@@ -29,6 +29,10 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    logf_fine,
+    logf_fine_low,
+    logf_sum,
+    logf_sum_low,
     near_expf,
     store,
     store2,
@@ -1472,7 +1476,7 @@ def sum_value_and_vjp_f64_no_log_input_no_full_each(g, input, target, eps, ginpu
 
 
 # where (input >= 0) & (target > 1): input + target*log(target) - target*log(eps + input) - target +
-# log(2*pi*target)/2 (compensated)
+# log(2*pi*target)/2 (fine)
 # where (input >= 0) & (target > 1): inf, which the function has reached to the last bit
 # where (input >= 0) & (target <= 1): input - target*log(eps + input) (compensated)
 # where (input >= 0) & (target <= 1): inf, which the function has reached to the last bit
@@ -1481,36 +1485,49 @@ def sum_value_and_vjp_f64_no_log_input_no_full_each(g, input, target, eps, ginpu
 def value_device32_no_log_input_full(input, target, eps, eps_low):
     t1 = input < f32(math.inf)
     t2 = fsub(input, target)
-    t3 = libdevice.logf(target)
+    t3 = logf_fine(target)
     t4 = fmul(target, t3)
     t5 = fadd(t2, t4)
     t6 = fadd(eps, input)
-    t7 = libdevice.logf(t6)
-    t8 = -fmul(target, t7)
-    t9 = fadd(t5, t8)
-    t10 = fmul(f32(6.2831854820251465), target)
-    t11 = fmul(libdevice.logf(t10), f32(0.5))
-    t12 = fadd(t9, t11)
-    t13 = fsub(t12, t9)
-    t14 = fsub(t9, t5)
-    t15 = fsub(t5, t2)
-    t16 = fsub(t2, input)
-    t17 = fadd(fsub(input, fsub(t2, t16)), fsub(-target, t16))
-    t18 = fadd(fadd(fadd(fsub(t2, fsub(t5, t15)), fsub(t4, t15)), t17), libdevice.fmaf(target, t3, -t4))
-    t19 = fsub(t6, eps)
-    t20 = fmul(fadd(fadd(fsub(eps, fsub(t6, t19)), fsub(input, t19)), eps_low), fdiv(f32(1.0), t6))
-    t21 = -fadd(libdevice.fmaf(target, t7, t8), fmul(target, t20))
-    t22 = fadd(fadd(fadd(fsub(t5, fsub(t9, t14)), fsub(t8, t14)), t18), t21)
-    t23 = libdevice.fmaf(f32(6.2831854820251465), target, -t10)
-    t24 = fmul(fmul(fadd(t23, fmul(f32(-1.7484555314695172e-07), target)), fdiv(f32(1.0), t10)), f32(0.5))
-    t25 = fadd(fadd(fadd(fsub(t9, fsub(t12, t13)), fsub(t11, t13)), t22), t24)
-    t26 = fadd(input, t8)
-    t27 = fsub(t26, input)
-    t28 = fadd(fadd(fsub(input, fsub(t26, t27)), fsub(t8, t27)), t21)
-    t29 = (fadd(t12, t25) if fsub(t25, t25) == f32(0.0) else t12) if t1 else f32(math.inf)
-    t30 = (fadd(t26, t28) if fsub(t28, t28) == f32(0.0) else t26) if t1 else f32(math.inf)
-    t31 = (t29 if f32(1.0) < target else t30) if f32(0.0) <= input else f32(math.inf)
-    return target if target != target else input if input != input else t31
+    t7 = fsub(t6, eps)
+    t8 = fadd(fadd(fsub(eps, fsub(t6, t7)), fsub(input, t7)), eps_low)
+    t9 = fsub(t8, t8) == f32(0.0)
+    t10 = fadd(t6, t8)
+    t11 = t10 if t9 else t6
+    t12 = fsub(t8, fsub(t10, t6)) if t9 else f32(0.0)
+    t13 = logf_sum(t11, t12)
+    t14 = -fmul(target, t13)
+    t15 = fadd(t5, t14)
+    t16 = fmul(f32(6.2831854820251465), target)
+    t17 = libdevice.fmaf(f32(6.2831854820251465), target, -t16)
+    t18 = fadd(t17, fmul(f32(-1.7484555314695172e-07), target))
+    t19 = fsub(t18, t18) == f32(0.0)
+    t20 = fadd(t16, t18)
+    t21 = t20 if t19 else t16
+    t22 = fsub(t18, fsub(t20, t16)) if t19 else f32(0.0)
+    t23 = fmul(logf_sum(t21, t22), f32(0.5))
+    t24 = fadd(t15, t23)
+    t25 = fsub(t24, t15)
+    t26 = fsub(t15, t5)
+    t27 = fsub(t5, t2)
+    t28 = fsub(t2, input)
+    t29 = fadd(fsub(input, fsub(t2, t28)), fsub(-target, t28))
+    t30 = fadd(libdevice.fmaf(target, t3, -t4), fmul(target, logf_fine_low(target)))
+    t31 = fadd(fadd(fadd(fsub(t2, fsub(t5, t27)), fsub(t4, t27)), t29), t30)
+    t32 = -fadd(libdevice.fmaf(target, t13, t14), fmul(target, logf_sum_low(t11, t12)))
+    t33 = fadd(fadd(fadd(fsub(t5, fsub(t15, t26)), fsub(t14, t26)), t31), t32)
+    t34 = fadd(fadd(fsub(t15, fsub(t24, t25)), fsub(t23, t25)), t33)
+    t35 = fadd(t34, fmul(logf_sum_low(t21, t22), f32(0.5)))
+    t36 = libdevice.logf(t6)
+    t37 = -fmul(target, t36)
+    t38 = fadd(input, t37)
+    t39 = fsub(t38, input)
+    t40 = -fadd(libdevice.fmaf(target, t36, t37), fmul(target, fmul(t8, fdiv(f32(1.0), t6))))
+    t41 = fadd(fadd(fsub(input, fsub(t38, t39)), fsub(t37, t39)), t40)
+    t42 = (fadd(t24, t35) if fsub(t35, t35) == f32(0.0) else t24) if t1 else f32(math.inf)
+    t43 = (fadd(t38, t41) if fsub(t41, t41) == f32(0.0) else t38) if t1 else f32(math.inf)
+    t44 = (t42 if f32(1.0) < target else t43) if f32(0.0) <= input else f32(math.inf)
+    return target if target != target else input if input != input else t44
 
 
 # where input >= 0: -target/(eps + input) + 1 (compensated)
@@ -1546,7 +1563,7 @@ def grad2_input_device32_no_log_input_full(input, target, eps, eps_low):
     return target if target != target else input if input != input else t9
 
 
-# where (input >= 0) & (target > 1): log(target) - log(eps + input) + 1/(2*target)
+# where (input >= 0) & (target > 1): log(target) - log(eps + input) + 1/(2*target) (fine)
 # where (input >= 0) & (target <= 1): -log(eps + input) (compensated)
 # where input < 0: 0
 @core
@@ -1554,13 +1571,26 @@ def grad_target_device32_no_log_input_full(input, target, eps, eps_low):
     t1 = f32(1.0) < target
     t2 = fadd(eps, input)
     t3 = fdiv(f32(0.5) if t1 else f32(1.0), target if t1 else t2)
-    t4 = libdevice.logf(t2)
-    t5 = fsub(t2, eps)
-    t6 = -fmul(fadd(fadd(fsub(eps, fsub(t2, t5)), fsub(input, t5)), eps_low), t3)
-    t7 = -t4
-    t8 = fadd(t7, t6) if fsub(t6, t6) == f32(0.0) else t7
-    t9 = (fsub(fadd(t3, libdevice.logf(target)), t4) if t1 else t8) if f32(0.0) <= input else f32(0.0)
-    return target if target != target else input if input != input else t9
+    t4 = logf_fine(target)
+    t5 = fadd(t3, t4)
+    t6 = fsub(t2, eps)
+    t7 = fadd(fadd(fsub(eps, fsub(t2, t6)), fsub(input, t6)), eps_low)
+    t8 = fsub(t7, t7) == f32(0.0)
+    t9 = fadd(t2, t7)
+    t10 = t9 if t8 else t2
+    t11 = fsub(t7, fsub(t9, t2)) if t8 else f32(0.0)
+    t12 = -logf_sum(t10, t11)
+    t13 = fadd(t5, t12)
+    t14 = fsub(t13, t5)
+    t15 = fsub(t5, t3)
+    t16 = fmul(libdevice.fmaf(-t3, target, f32(0.5)), inverse(target))
+    t17 = fadd(fadd(fadd(fsub(t3, fsub(t5, t15)), fsub(t4, t15)), t16), logf_fine_low(target))
+    t18 = fadd(fadd(fadd(fsub(t5, fsub(t13, t14)), fsub(t12, t14)), t17), -logf_sum_low(t10, t11))
+    t19 = -fmul(t7, t3)
+    t20 = -libdevice.logf(t2)
+    t21 = fadd(t13, t18) if fsub(t18, t18) == f32(0.0) else t13
+    t22 = t21 if t1 else fadd(t20, t19) if fsub(t19, t19) == f32(0.0) else t20
+    return target if target != target else input if input != input else t22 if f32(0.0) <= input else f32(0.0)
 
 
 # where (input >= 0) & (target > 1): 1/target - 1/(2*target**2)
@@ -1599,14 +1629,26 @@ def grads_device32_no_log_input_full(input, target, eps, eps_low):
     t13 = input if t2 else (fadd(t7, t12) if fsub(t12, t12) == f32(0.0) else t7) if t3 else f32(0.0)
     t14 = f32(1.0) < target
     t15 = fdiv(f32(0.5) if t14 else f32(1.0), target if t14 else t4)
-    t16 = libdevice.logf(t4)
-    t17 = -fmul(t10, t15)
-    t18 = -t16
-    t19 = fadd(t18, t17) if fsub(t17, t17) == f32(0.0) else t18
-    t20 = input if t2 else (fsub(fadd(t15, libdevice.logf(target)), t16) if t14 else t19) if t3 else f32(0.0)
-    t21 = target if t1 else t13
-    t22 = target if t1 else t20
-    return t21, t22
+    t16 = logf_fine(target)
+    t17 = fadd(t15, t16)
+    t18 = fsub(t10, t10) == f32(0.0)
+    t19 = fadd(t4, t10)
+    t20 = t19 if t18 else t4
+    t21 = fsub(t10, fsub(t19, t4)) if t18 else f32(0.0)
+    t22 = -logf_sum(t20, t21)
+    t23 = fadd(t17, t22)
+    t24 = fsub(t23, t17)
+    t25 = fsub(t17, t15)
+    t26 = fmul(libdevice.fmaf(-t15, target, f32(0.5)), inverse(target))
+    t27 = fadd(fadd(fadd(fsub(t15, fsub(t17, t25)), fsub(t16, t25)), t26), logf_fine_low(target))
+    t28 = fadd(fadd(fadd(fsub(t17, fsub(t23, t24)), fsub(t22, t24)), t27), -logf_sum_low(t20, t21))
+    t29 = -fmul(t10, t15)
+    t30 = -libdevice.logf(t4)
+    t31 = fadd(t23, t28) if fsub(t28, t28) == f32(0.0) else t23
+    t32 = (t31 if t14 else fadd(t30, t29) if fsub(t29, t29) == f32(0.0) else t30) if t3 else f32(0.0)
+    t33 = target if t1 else t13
+    t34 = target if t1 else input if t2 else t32
+    return t33, t34
 
 
 # Together, so that what they share is computed once.
@@ -1618,50 +1660,74 @@ def value_and_grad_device32_no_log_input_full(input, target, eps, eps_low):
     t4 = f32(1.0) < target
     t5 = input < f32(math.inf)
     t6 = fsub(input, target)
-    t7 = libdevice.logf(target)
+    t7 = logf_fine(target)
     t8 = fmul(target, t7)
     t9 = fadd(t6, t8)
     t10 = fadd(eps, input)
-    t11 = libdevice.logf(t10)
-    t12 = -fmul(target, t11)
-    t13 = fadd(t9, t12)
-    t14 = fmul(f32(6.2831854820251465), target)
-    t15 = fmul(libdevice.logf(t14), f32(0.5))
-    t16 = fadd(t13, t15)
-    t17 = fsub(t16, t13)
-    t18 = fsub(t13, t9)
-    t19 = fsub(t9, t6)
-    t20 = fsub(t6, input)
-    t21 = fadd(fsub(input, fsub(t6, t20)), fsub(-target, t20))
-    t22 = fadd(fadd(fadd(fsub(t6, fsub(t9, t19)), fsub(t8, t19)), t21), libdevice.fmaf(target, t7, -t8))
-    t23 = fsub(t10, eps)
-    t24 = fadd(fadd(fsub(eps, fsub(t10, t23)), fsub(input, t23)), eps_low)
-    t25 = fmul(t24, fdiv(f32(1.0), t10))
-    t26 = -fadd(libdevice.fmaf(target, t11, t12), fmul(target, t25))
-    t27 = fadd(fadd(fadd(fsub(t9, fsub(t13, t18)), fsub(t12, t18)), t22), t26)
-    t28 = libdevice.fmaf(f32(6.2831854820251465), target, -t14)
-    t29 = fmul(fmul(fadd(t28, fmul(f32(-1.7484555314695172e-07), target)), fdiv(f32(1.0), t14)), f32(0.5))
-    t30 = fadd(fadd(fadd(fsub(t13, fsub(t16, t17)), fsub(t15, t17)), t27), t29)
-    t31 = fadd(input, t12)
-    t32 = fsub(t31, input)
-    t33 = fadd(fadd(fsub(input, fsub(t31, t32)), fsub(t12, t32)), t26)
-    t34 = (fadd(t16, t30) if fsub(t30, t30) == f32(0.0) else t16) if t5 else f32(math.inf)
-    t35 = t34 if t4 else (fadd(t31, t33) if fsub(t33, t33) == f32(0.0) else t31) if t5 else f32(math.inf)
-    t36 = fdiv(target, t10)
-    t37 = -t36
-    t38 = fadd(t37, f32(1.0))
-    t39 = fsub(t38, t37)
-    t40 = -fmul(fsub(libdevice.fmaf(t37, t10, target), fmul(t36, t24)), inverse(t10))
-    t41 = fadd(fadd(fsub(t37, fsub(t38, t39)), fsub(f32(1.0), t39)), t40)
-    t42 = input if t2 else (fadd(t38, t41) if fsub(t41, t41) == f32(0.0) else t38) if t3 else f32(0.0)
-    t43 = -t25
-    t44 = -t11
-    t45 = fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
-    t46 = input if t2 else (fsub(fadd(fdiv(f32(0.5), target), t7), t11) if t4 else t45) if t3 else f32(0.0)
-    t47 = target if t1 else input if t2 else t35 if t3 else f32(math.inf)
-    t48 = target if t1 else t42
-    t49 = target if t1 else t46
-    return t47, t48, t49
+    t11 = fsub(t10, eps)
+    t12 = fadd(fadd(fsub(eps, fsub(t10, t11)), fsub(input, t11)), eps_low)
+    t13 = fsub(t12, t12) == f32(0.0)
+    t14 = fadd(t10, t12)
+    t15 = t14 if t13 else t10
+    t16 = fsub(t12, fsub(t14, t10)) if t13 else f32(0.0)
+    t17 = logf_sum(t15, t16)
+    t18 = -fmul(target, t17)
+    t19 = fadd(t9, t18)
+    t20 = fmul(f32(6.2831854820251465), target)
+    t21 = libdevice.fmaf(f32(6.2831854820251465), target, -t20)
+    t22 = fadd(t21, fmul(f32(-1.7484555314695172e-07), target))
+    t23 = fsub(t22, t22) == f32(0.0)
+    t24 = fadd(t20, t22)
+    t25 = t24 if t23 else t20
+    t26 = fsub(t22, fsub(t24, t20)) if t23 else f32(0.0)
+    t27 = fmul(logf_sum(t25, t26), f32(0.5))
+    t28 = fadd(t19, t27)
+    t29 = fsub(t28, t19)
+    t30 = fsub(t19, t9)
+    t31 = fsub(t9, t6)
+    t32 = fsub(t6, input)
+    t33 = fadd(fsub(input, fsub(t6, t32)), fsub(-target, t32))
+    t34 = logf_fine_low(target)
+    t35 = fadd(libdevice.fmaf(target, t7, -t8), fmul(target, t34))
+    t36 = fadd(fadd(fadd(fsub(t6, fsub(t9, t31)), fsub(t8, t31)), t33), t35)
+    t37 = logf_sum_low(t15, t16)
+    t38 = -fadd(libdevice.fmaf(target, t17, t18), fmul(target, t37))
+    t39 = fadd(fadd(fadd(fsub(t9, fsub(t19, t30)), fsub(t18, t30)), t36), t38)
+    t40 = fadd(fadd(fsub(t19, fsub(t28, t29)), fsub(t27, t29)), t39)
+    t41 = fadd(t40, fmul(logf_sum_low(t25, t26), f32(0.5)))
+    t42 = libdevice.logf(t10)
+    t43 = -fmul(target, t42)
+    t44 = fadd(input, t43)
+    t45 = fsub(t44, input)
+    t46 = fdiv(f32(0.5) if t4 else f32(1.0), target if t4 else t10)
+    t47 = fmul(t12, t46)
+    t48 = -fadd(libdevice.fmaf(target, t42, t43), fmul(target, t47))
+    t49 = fadd(fadd(fsub(input, fsub(t44, t45)), fsub(t43, t45)), t48)
+    t50 = (fadd(t28, t41) if fsub(t41, t41) == f32(0.0) else t28) if t5 else f32(math.inf)
+    t51 = t50 if t4 else (fadd(t44, t49) if fsub(t49, t49) == f32(0.0) else t44) if t5 else f32(math.inf)
+    t52 = fdiv(target, t10)
+    t53 = -t52
+    t54 = fadd(t53, f32(1.0))
+    t55 = fsub(t54, t53)
+    t56 = -fmul(fsub(libdevice.fmaf(t53, t10, target), fmul(t52, t12)), inverse(t10))
+    t57 = fadd(fadd(fsub(t53, fsub(t54, t55)), fsub(f32(1.0), t55)), t56)
+    t58 = input if t2 else (fadd(t54, t57) if fsub(t57, t57) == f32(0.0) else t54) if t3 else f32(0.0)
+    t59 = fadd(t46, t7)
+    t60 = -t17
+    t61 = fadd(t59, t60)
+    t62 = fsub(t61, t59)
+    t63 = fsub(t59, t46)
+    t64 = fmul(libdevice.fmaf(-t46, target, f32(0.5)), inverse(target))
+    t65 = fadd(fadd(fadd(fsub(t46, fsub(t59, t63)), fsub(t7, t63)), t64), t34)
+    t66 = fadd(fadd(fadd(fsub(t59, fsub(t61, t62)), fsub(t60, t62)), t65), -t37)
+    t67 = -t47
+    t68 = -t42
+    t69 = fadd(t61, t66) if fsub(t66, t66) == f32(0.0) else t61
+    t70 = (t69 if t4 else fadd(t68, t67) if fsub(t67, t67) == f32(0.0) else t68) if t3 else f32(0.0)
+    t71 = target if t1 else input if t2 else t51 if t3 else f32(math.inf)
+    t72 = target if t1 else t58
+    t73 = target if t1 else input if t2 else t70
+    return t71, t72, t73
 
 
 @core
@@ -4532,12 +4598,22 @@ def grad2_input_device32_log_input_full(input, target, eps, eps_low):
     return target if target != target else near_expf(input)
 
 
-# where target > 1: -input + log(target) + 1/(2*target)
+# where target > 1: -input + log(target) + 1/(2*target) (fine)
 # where target <= 1: -input
 @core
 def grad_target_device32_log_input_full(input, target, eps, eps_low):
-    t1 = fadd(fsub(fdiv(f32(0.5), target), input), libdevice.logf(target)) if f32(1.0) < target else -input
-    return target if target != target else t1
+    t1 = fdiv(f32(0.5), target)
+    t2 = fsub(t1, input)
+    t3 = logf_fine(target)
+    t4 = fadd(t2, t3)
+    t5 = fsub(t4, t2)
+    t6 = -input
+    t7 = fsub(t2, t6)
+    t8 = fmul(libdevice.fmaf(-t1, target, f32(0.5)), inverse(target))
+    t9 = fadd(fadd(fsub(t6, fsub(t2, t7)), fsub(t1, t7)), t8)
+    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9), logf_fine_low(target))
+    t11 = (fadd(t4, t10) if fsub(t10, t10) == f32(0.0) else t4) if f32(1.0) < target else t6
+    return target if target != target else t11
 
 
 # where target > 1: 1/target - 1/(2*target**2)
@@ -4562,10 +4638,20 @@ def grads_device32_log_input_full(input, target, eps, eps_low):
     t3 = fsub(t2, target)
     t4 = fsub(t3, t1)
     t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), expf_low(input))
-    t6 = fadd(fsub(fdiv(f32(0.5), target), input), libdevice.logf(target)) if f32(1.0) < target else -input
-    t7 = fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
-    t8 = target if target != target else t6
-    return t7, t8
+    t6 = fdiv(f32(0.5), target)
+    t7 = fsub(t6, input)
+    t8 = logf_fine(target)
+    t9 = fadd(t7, t8)
+    t10 = fsub(t9, t7)
+    t11 = -input
+    t12 = fsub(t7, t11)
+    t13 = fmul(libdevice.fmaf(-t6, target, f32(0.5)), inverse(target))
+    t14 = fadd(fadd(fsub(t11, fsub(t7, t12)), fsub(t6, t12)), t13)
+    t15 = fadd(fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t14), logf_fine_low(target))
+    t16 = (fadd(t9, t15) if fsub(t15, t15) == f32(0.0) else t9) if f32(1.0) < target else t11
+    t17 = fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
+    t18 = target if target != target else t16
+    return t17, t18
 
 
 # Together, so that what they share is computed once.
@@ -4575,7 +4661,7 @@ def value_and_grad_device32_log_input_full(input, target, eps, eps_low):
     t2 = input < f32(0.0)
     t3 = -target
     t4 = fmul(input, target)
-    t5 = libdevice.logf(target)
+    t5 = logf_fine(target)
     t6 = expf(input)
     t7 = fmul(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5))
     t8 = libdevice.fabsf(input)
@@ -4637,10 +4723,20 @@ def value_and_grad_device32_log_input_full(input, target, eps, eps_low):
     t64 = fsub(t6, target)
     t65 = fsub(t64, t3)
     t66 = fadd(fadd(fsub(t3, fsub(t64, t65)), fsub(t6, t65)), t47)
-    t67 = t63 if t1 else t62 if t2 else fadd(t56, t61) if fsub(t61, t61) == f32(0.0) else t56
-    t68 = fadd(t64, t66) if fsub(t66, t66) == f32(0.0) else t64
-    t69 = target if target != target else fadd(fsub(fdiv(f32(0.5), target), input), t5) if t1 else -input
-    return t67, t68, t69
+    t67 = fdiv(f32(0.5), target)
+    t68 = fsub(t67, input)
+    t69 = fadd(t68, t5)
+    t70 = fsub(t69, t68)
+    t71 = -input
+    t72 = fsub(t68, t71)
+    t73 = fmul(libdevice.fmaf(-t67, target, f32(0.5)), inverse(target))
+    t74 = fadd(fadd(fsub(t71, fsub(t68, t72)), fsub(t67, t72)), t73)
+    t75 = fadd(fadd(fadd(fsub(t68, fsub(t69, t70)), fsub(t5, t70)), t74), logf_fine_low(target))
+    t76 = (fadd(t69, t75) if fsub(t75, t75) == f32(0.0) else t69) if t1 else t71
+    t77 = t63 if t1 else t62 if t2 else fadd(t56, t61) if fsub(t61, t61) == f32(0.0) else t56
+    t78 = fadd(t64, t66) if fsub(t66, t66) == f32(0.0) else t64
+    t79 = target if target != target else t76
+    return t77, t78, t79
 
 
 @core
