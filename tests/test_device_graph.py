@@ -100,6 +100,18 @@ def test_a_function_of_both_arms_is_called_once() -> None:
     assert [n.args for n in calls] == [(select(u < const(0.0), u, v),)]
 
 
+def test_of_two_functions_that_differ_in_what_they_tell_the_finer_one_is_called_once() -> None:
+    """Its low part goes with it; where somebody else asks for that, each is called."""
+    high, low = call("log1p_sum", u, v), call("log1p_sum_low", u, v)
+    condition = u < const(0.0)
+    (found,) = joined((select(condition, call("log1p", v) * u, high + low),))
+    arguments = select(condition, v, u), select(condition, const(0.0), v)
+    whole = call("log1p_sum", *arguments)
+    assert found is select(condition, whole * u, whole + call("log1p_sum_low", *arguments))
+    kept = select(condition, call("log1p", v) * u, high) + low
+    assert joined((kept,)) == (kept,)
+
+
 def test_what_one_arm_computes_from_the_other_is_not_joined() -> None:
     first = call("exp", u)
     both = select(u < const(0.0), call("exp", select(u < const(0.0), v, first)), first)

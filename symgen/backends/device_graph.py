@@ -11,6 +11,7 @@ needs one step of Newton's. Both need a denominator of moderate size, which is k
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ MODERATE = 2.0**64  # of a size up to this, and down to its inverse, products an
 Known = Mapping[Node, Interval]
 SUMS = ("add", "sub", "neg")
 DEAR = ("call", "div", "sqrt", "inverse")
+FINER = {"exp": ("exp_fine",), "log": ("log_fine", "log_sum"), "log1p": ("log1p_sum",)}  # which tell what they lose
 
 
 def quick(results: Sequence[Node], given: Known | None = None) -> tuple[Node, ...]:
@@ -113,20 +115,33 @@ def _decided(results: Sequence[Node], given: Known | None) -> tuple[Node, ...]:
 
 
 def joined(results: tuple[Node, ...]) -> tuple[Node, ...]:
-    """One call of a function where the arms of selections by a condition need one each."""
-    while pair := next(_pairs(results), None):
-        condition, first, second = pair
-        arguments = (select(condition, a, b) for a, b in zip(first.args, second.args, strict=True))
-        results = _replaced(results, {first, second}, node(first.op, *arguments, value=first.value))
+    """One call of a function where the arms of selections by a condition need one each, of the finer one of two."""
+    while found := next(_pairs(results), None):
+        condition, first, second, name = found
+        count = max(len(first.args), len(second.args))
+        given = [(*n.args, *[const(0.0)] * (count - len(n.args))) for n in (first, second)]
+        arguments = tuple(select(condition, a, b) for a, b in zip(*given, strict=True))
+        made = {n: node(n.op, *arguments, value=name) for n in (first, second)}
+        made |= {low: node("call", *arguments, value=low.value) for n in made if (low := _low(n)) and n.value == name}
+        results = _replaced(results, made)
     return results
 
 
-def _replaced(results: Sequence[Node], these: Collection[Node], by: Node) -> tuple[Node, ...]:
-    return _rebuilt(results, lambda n, args: by if n in these else _same(n, args))
+def _replaced(results: Sequence[Node], by: Mapping[Node, Node]) -> tuple[Node, ...]:
+    return _rebuilt(results, lambda n, args: by[n] if n in by else _same(n, args))
 
 
-def _pairs(results: Sequence[Node]) -> Iterator[tuple[Node, Node, Node]]:
-    """Conditions, and two calls of one function of which the first is needed where it holds, the second elsewhere."""
+def _low(n: Node) -> Node | None:
+    """What a call is missing."""
+    return node("call", *n.args, value=f"{n.value}_low") if n.op == "call" else None
+
+
+def _pairs(results: Sequence[Node]) -> Iterator[tuple[Any, ...]]:
+    """Conditions, and two calls of one function of which the first is needed where it holds, the second elsewhere.
+
+    And the function's name: of two that differ in what they tell, that of the finer one. What either is missing nobody
+    else may ask.
+    """
     order = topological(results)
     for condition in dict.fromkeys(n.args[0] for n in order if n.op == "select"):
         needed = [_needed(results, condition, k) for k in (1, 2)]
@@ -134,10 +149,22 @@ def _pairs(results: Sequence[Node]) -> Iterator[tuple[Node, Node, Node]]:
         for first in arms[0]:
             below = topological(first.args)
             for second in arms[1]:
-                same = (first.op, first.value) == (second.op, second.value)
+                name = _common(first, second)
                 apart = second not in {first, *below} and first not in topological(second.args)
-                if same and apart and first not in arms[1] and second not in arms[0]:
-                    yield condition, first, second
+                alone = all(_low(n) not in some for n, some in zip((first, second), needed, strict=True))
+                if name and apart and alone and first not in arms[1] and second not in arms[0]:
+                    yield condition, first, second, *name
+
+
+def _common(first: Node, second: Node) -> tuple[Any, ...]:
+    """The value of the node that can stand for both; nothing where there is none."""
+    if first.op == second.op:
+        if first.value == second.value:
+            return (first.value,)
+        for less, more in ((first.value, second.value), (second.value, first.value)):
+            if more in FINER.get(less, ()):
+                return (more,)
+    return ()
 
 
 def _needed(results: Sequence[Node], condition: Node, arm: int) -> set[Node]:

@@ -14,7 +14,7 @@ from numba import cuda, types
 from numba.cuda import libdevice
 from numba.cuda.extending import intrinsic
 
-from .device_memory import load, load2, load4, store, store2, store4  # noqa: F401 - kernels import all from here
+from . import device_memory as memory
 from .errors import CudaMissingError
 
 if "numba_cuda" not in (cuda.__file__ or ""):  # pragma: no cover
@@ -25,6 +25,8 @@ u32 = types.uint32
 kernel = cuda.jit(cache=True)
 core = cuda.jit(device=True, forceinline=True)
 
+load, load2, load4 = memory.load, memory.load2, memory.load4
+store, store2, store4 = memory.store, memory.store2, memory.store4
 fadd, fsub, fmul, fdiv = libdevice.fadd_rn, libdevice.fsub_rn, libdevice.fmul_rn, libdevice.fdiv_rn
 dadd, dmul, ddiv = libdevice.dadd_rn, libdevice.dmul_rn, libdevice.ddiv_rn
 
