@@ -23,7 +23,7 @@ import numpy as np
 from symgen import cuda_numba, ptx
 from symgen.runtime.cuda_arrays import LIBRARIES, Library, View
 from symgen.runtime.cuda_driver import Emulated
-from symgen.runtime.cuda_launch import THREADS, argument_type
+from symgen.runtime.cuda_launch import argument_type, threads_of
 
 WIDE = r"\.global.*\.(?:v4\.[busf]32|v2\.[busf]64)"  # of 16 bytes
 SINGLE = r"ld\.global(?:\.nc)?\.[busf](?:16|32|64)"
@@ -147,7 +147,7 @@ class Simulator(Emulated):
         if key not in self.kernels:
             self.kernels[key] = self.compiled(kernel, signature)
         values = [_memory(a) if isinstance(a, View) else a for a in arguments]
-        self.runs.append(ptx.launch(self.kernels[key].kernel, blocks, THREADS, values, error=self.error))
+        self.runs.append(ptx.launch(self.kernels[key].kernel, blocks, threads_of(kernel), values, error=self.error))
         self.keys.append(key)
 
     def compiled(self, kernel: Any, signature: tuple[Any, ...]) -> Listing:

@@ -28,10 +28,13 @@ from symgen.kernel import ScalarFunction, var
 from symgen.rows.indices import axis_of, base_of, is_index, places
 from symgen.rows.schedule import LOW, SINGLES, Step
 from symgen.runtime.cuda import KEPT
-from symgen.runtime.cuda_launch import THREADS
+from symgen.runtime.cuda_launch import THREADS, WARP_THREADS
+from symgen.runtime.cuda_rows import SHORT
 
 TEAMS = ("warp", "block")
 WIDTHS = {"warp": 32, "block": THREADS}
+BLOCKS = {"warp": WARP_THREADS, "block": THREADS}  # threads of a block, by what takes a row
+KEEPING = {"few": KEPT // 2, "kept": KEPT}  # what allocates memory of a block, and of how many float32
 MOST = 6  # numbers of one entry that are kept
 UNIT = (1.0, 2.0**32)  # a sum of exponentials of which one is one
 WIDE = "wide"  # ends the names of kernels with vector accesses
@@ -42,7 +45,8 @@ ROWS = replace(SINGLE, primitives={**SINGLE.primitives, **TELLING}, reserved=SIN
 PRECISIONS = tuple(replace(p, dialect=ROWS) if p.name == "f32" else p for p in ELEMENTWISE)
 REDUCTIONS = {"sum": "{zero}", "max": "-{infinity}", "min": "{infinity}", "peak": "-{infinity}", "scale": "{zero}"}
 OWN = frozenset({"row", "rows", "at", "n", "inner", "lane", "i", "math", "u32", "load", "store", "inside", "kernel",
-                 "keep", "kept", "own", "first", *(f"{a}{k}" for a in ("load", "store", "i_") for k in (1, 2, 3, 4))})
+                 "keep", "kept", "own", "first", "mask", "of_warps",
+                 *(f"{a}{k}" for a in ("load", "mask", "store", "i_") for k in (1, 2, 3, 4))})
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Function:
     name: str
     parameters: tuple[str, ...]
     team: str
+    start: str
     lines: tuple[str, ...]
     uses: frozenset[str]
     accesses: frozenset[str]
@@ -89,7 +94,7 @@ def emit(module: ModuleText, variants: Iterable[RowVariant]) -> str:
     needs = frozenset().union(*(c.body.needs for s in sections for c in s.cores))
     uses = frozenset().union(*(f.uses for s in sections for f in s.functions))
     accesses = (f.accesses for s in sections for f in s.functions)
-    imported = {"core", "f32", "kernel", "load", "store", "u32"}.union(*accesses)
+    imported = {"core", "f32", "kernel", "load", "of_warps", "store", "u32"}.union(*accesses)
     values = {
         "module": module,
         "documentation": doc_text(module),
@@ -193,14 +198,15 @@ class _Writer:
 
     def written(self) -> Function:
         for count in sorted({a.axes[0] for a in self.arrays.values() if len(a.axes) > 1}):
-            self.line(f"at_{count} = u32(at + row // inner * (u32({int(count) - 1}) * n * inner))")
+            above = "row" if self.lanes > 1 else "row // inner"
+            self.line(f"at_{count} = u32(at + {above} * (u32({int(count) - 1}) * n{self.times}))")
         for array in self.function.takes:
             if not array.axes and not array.number:
                 name = self.names[array.name]
                 self.line(f"{name}_row = load({name}, {'0' if array.shared else 'row'})")
         if self.kept:
-            self.uses |= {f"{self.prefix}kept", f"{self.team}_first"}
-            self.line(f"kept, first = {self.prefix}kept(), {self.team}_first(u32({self.room}))")
+            self.uses |= {f"{self.prefix}{self.memory}", f"{self.team}_first"}
+            self.line(f"kept, first = {self.prefix}{self.memory}(), {self.team}_first(u32({self.room}))")
             self.line(f"keep = n <= u32({self.longest})")
         for step in self.function.schedule.steps:
             self.step(step)
@@ -208,9 +214,19 @@ class _Writer:
         wide = f"_{WIDE}" if self.lanes > 1 else ""
         return Function(
             f"{full_name(self.function.name, self.suffix)}_{self.team}{wide}",
-            (*parameters, "rows", "n", "inner"), self.team,
+            (*parameters, "rows", "n", "inner"), self.team, self.start,
             tuple(self.lines), frozenset(self.uses), frozenset(self.uses_access),
         )  # fmt: skip
+
+    @property
+    def start(self) -> str:
+        """Where the row begins."""
+        return "row * n" if self.lanes > 1 else "row // inner * (n * inner) + row % inner"
+
+    @property
+    def times(self) -> str:
+        """What steps along a row are multiplied by: entries that are read as vectors lie side by side."""
+        return "" if self.lanes > 1 else " * inner"
 
     def passed(self, array: Array) -> list[str]:
         """The parameters of an array, or of a number: its value is a float64, which is two float32."""
@@ -317,7 +333,16 @@ class _Writer:
     @property
     def room(self) -> int:
         """The numbers that a team may keep."""
-        return KEPT * self.precision.lanes // 4 * WIDTHS[self.team] // THREADS
+        return self._room(KEEPING[self.memory])
+
+    def _room(self, size: int) -> int:
+        return size * self.precision.lanes // 4 * WIDTHS[self.team] // BLOCKS[self.team]
+
+    @property
+    def memory(self) -> str:
+        """What allocates it: half is enough where a warp keeps all rows that it takes."""
+        enough = self.team == "warp" and self._room(KEEPING["few"]) >= SHORT * self.numbers_kept
+        return "few" if enough else "kept"
 
     @property
     def longest(self) -> int:
@@ -384,7 +409,13 @@ class _Writer:
         if self.lanes > 1 and at in self.positions:
             return self.vector(array, part)[at]
         where = at if array.shared else self.place(at, array, part)
-        return self.at_hand(f"{own}_{part}" if part else own, at, [f"load({own}, {where})"])
+        return self.at_hand(f"{own}_{part}" if part else own, at, [f"{self.access(array, 1)}({own}, {where})"])
+
+    def access(self, array: Array, lanes: int) -> str:
+        """The name of what reads so many entries of an array."""
+        found = f"{'mask' if array.optional else 'load'}{lanes if lanes > 1 else ''}"
+        self.uses_access.add(found)
+        return found
 
     @property
     def positions(self) -> list[str]:
@@ -397,9 +428,8 @@ class _Writer:
         name = f"{own}_{part}" if part else own
         if (name, "i") not in self.here:
             locals_ = [f"{name}_{p}" for p in positions]
-            self.uses_access.add(f"load{self.lanes}")
             where = "i" if array.shared else self.place("i", array, part)
-            self.line(f"{', '.join(locals_)} = load{self.lanes}({own}, {where})")
+            self.line(f"{', '.join(locals_)} = {self.access(array, self.lanes)}({own}, {where})")
             self.here |= {(name, p): [x] for p, x in zip(positions, locals_, strict=True)}
         return {p: self.here[name, p] for p in positions}
 
@@ -452,7 +482,9 @@ class _Writer:
 
     def place(self, at: str, array: Array, part: str = "") -> str:
         """Where an entry lies in an array of rows, and in one of its parts."""
-        return f"u32(at_{array.axes[0]} + (u32({part}) * n + {at}) * inner)" if part else f"u32(at + {at} * inner)"
+        if part:
+            return f"u32(at_{array.axes[0]} + (u32({part}) * n + {at}){self.times})"
+        return f"u32(at + {at}{self.times})"
 
 
 def arrays_of(functions: Iterable[RowFunction]) -> Iterator[Array]:

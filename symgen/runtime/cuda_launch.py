@@ -17,7 +17,8 @@ import numpy as np
 
 from .cuda_arrays import View
 
-THREADS: Final = 256  # of a block
+THREADS: Final = 256  # of a block, unless its kernel says otherwise
+WARP_THREADS: Final = 128  # of a block whose warps take a row each: what they keep of it fits more often
 NO_CONTEXT: Final = 201  # what the driver says in a thread that has not used the device yet
 ADDRESS: Final = 4  # its place among the words of an array
 PACKED: Final = {
@@ -88,10 +89,11 @@ class Compiled:
     Args:
         handle: the driver's, as its bindings have it.
         name: for messages.
+        threads: of a block.
     """
 
-    def __init__(self, handle: Any, name: str) -> None:
-        self.name = name
+    def __init__(self, handle: Any, name: str, threads: int = THREADS) -> None:
+        self.name, self.threads = name, threads
         self._handle, self._launch = handle, driver().cuLaunchKernel
 
     def launch(self, blocks: int, stream: Any, parameters: Parameters) -> None:
@@ -105,17 +107,23 @@ class Compiled:
         Raises:
             LaunchError: the driver refuses.
         """
-        said = self._launch(self._handle, blocks, 1, 1, THREADS, 1, 1, 0, stream, parameters.address, 0)[0]
+        said = self._launch(self._handle, blocks, 1, 1, self.threads, 1, 1, 0, stream, parameters.address, 0)[0]
         if said:
             self._refused(blocks, stream, parameters, said)
 
     def _refused(self, blocks: int, stream: Any, parameters: Parameters, said: Any) -> None:
         if int(said) == NO_CONTEXT:  # in a thread that has used no device
             importlib.import_module("numba.cuda").current_context()
-            arguments = (self._handle, blocks, 1, 1, THREADS, 1, 1, 0, stream, parameters.address, 0)
+            arguments = (self._handle, blocks, 1, 1, self.threads, 1, 1, 0, stream, parameters.address, 0)
             said = self._launch(*arguments)[0]
         if said:
             raise LaunchError(f"{self.name}: the CUDA driver refused to run it: {said.name}")
+
+
+def threads_of(kernel: Any) -> int:
+    """The threads of a block that a kernel of Numba's is written for."""
+    found: int = getattr(kernel.py_func, "threads", THREADS)
+    return found
 
 
 @functools.cache
@@ -130,7 +138,7 @@ def compiled(kernel: Any, signature: tuple[Any, ...]) -> Compiled:
     made = kernel.compile(signature)
     made.bind()
     handle = driver().CUfunction(int(made._codelibrary.get_cufunc().handle))
-    return Compiled(handle, f"{kernel.py_func.__module__}.{kernel.py_func.__name__}")
+    return Compiled(handle, f"{kernel.py_func.__module__}.{kernel.py_func.__name__}", threads_of(kernel))
 
 
 @functools.lru_cache(maxsize=64)

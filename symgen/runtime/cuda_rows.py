@@ -17,7 +17,7 @@ from .calls import Call, Plan, given_outputs
 from .conditions import number
 from .cuda import LARGEST, SUMMING, DeviceCall, Launcher, Sums, is_number, remembered
 from .cuda_arrays import FORMATS, Face, View, face_of, step
-from .cuda_launch import THREADS
+from .cuda_launch import THREADS, threads_of
 from .cuda_phases import Phases
 from .execute import bare
 from .layout import Given, check_rank, lengths_of, place
@@ -260,7 +260,7 @@ class DeviceRows(Launcher):
         wide = call.inner == 1 and call.n % call.form.lanes == 0 and all(v.suits_vectors for v in arrays)
         kernel = self._kernel([*name, team, "wide" if wide else ""])
         sizes = [np.uint32(v) for v in (call.rows, call.n, call.inner)]
-        blocks = -(-call.rows // WARPS) if team == "warp" else call.rows
+        blocks = -(-call.rows // (threads_of(kernel) // 32)) if team == "warp" else call.rows
         self._driver.launch(kernel, blocks, call.stream, [*operands, *sizes])
 
     def _in_phases(self, call: DeviceRowCall, phases: Phases, kernel: Any, operands: Sequence[Any]) -> None:
@@ -427,6 +427,8 @@ def _given(method: str, argument: Argument, value: Any, faces: Mapping[str, Face
         argument = next((k for k in argument.kinds if k.role == role), argument.kinds[0])
     if not passed and argument.required:
         raise TypeError(f"{method}(): {argument.name} must be an array, got None")
+    if passed and face is None and argument.role == "mask":
+        raise TypeError(f"{method}(): {argument.name} is a number; expected an array of booleans")
     whole = argument.role in ("index", "labels")
     if face is not None and (whole != (face.typestr[1] == "i") or (argument.role == "mask") != (face.typestr == "|b1")):
         wanted = "integers" if whole else "booleans" if argument.role == "mask" else "floats"

@@ -15,6 +15,7 @@ from numba.cuda import libdevice
 from numba.cuda.extending import intrinsic
 
 from . import device_memory as memory
+from .cuda_launch import WARP_THREADS
 from .errors import CudaMissingError
 
 if "numba_cuda" not in (cuda.__file__ or ""):  # pragma: no cover
@@ -23,9 +24,18 @@ if "numba_cuda" not in (cuda.__file__ or ""):  # pragma: no cover
 f32 = types.float32
 u32 = types.uint32
 kernel = cuda.jit(cache=True)
+
+
+def of_warps(function: Any) -> Any:
+    """A kernel whose warps take a row each: its blocks are smaller."""
+    function.threads = WARP_THREADS
+    return function
+
+
 core = cuda.jit(device=True, forceinline=True)
 
 load, load2, load4 = memory.load, memory.load2, memory.load4
+mask, mask2, mask4 = memory.mask, memory.mask2, memory.mask4
 store, store2, store4 = memory.store, memory.store2, memory.store4
 fadd, fsub, fmul, fdiv = libdevice.fadd_rn, libdevice.fsub_rn, libdevice.fmul_rn, libdevice.fdiv_rn
 dadd, dmul, ddiv = libdevice.dadd_rn, libdevice.dmul_rn, libdevice.ddiv_rn

@@ -68,13 +68,18 @@ def _packed(kind: Any, lanes: int) -> tuple[Any, int]:
     return ir.VectorType(WORD, lanes // 2) if narrow else ir.VectorType(CELLS[kind.dtype], lanes), 2 if narrow else 1
 
 
-def _load(lanes: int) -> Callable[..., Any]:
+def _load(lanes: int, is_mask: bool = False) -> Callable[..., Any]:
+    """What reads so many elements; an array without axes that stands for a missing mask holds ones, which all know."""
+
     def load(typingctx: Any, array: Any, index: Any) -> Any:  # noqa: ARG001
         computes = COMPUTES[array.dtype]
         result = computes if lanes == 1 else types.UniTuple(computes, lanes)
 
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             kind = signature.args[0]
+            if is_mask and not kind.ndim:
+                one = ir.Constant(CELLS[computes], 1.0)
+                return one if lanes == 1 else cgutils.pack_array(builder, [one] * lanes)
             if lanes == 1 or not kind.ndim:
                 place = _pointer(context, builder, kind, args[0], args[1], CELLS[kind.dtype])
                 value = _widened(builder, kind.dtype, builder.load(place))
@@ -127,4 +132,5 @@ def _store(lanes: int) -> Callable[..., Any]:
 
 
 load, load2, load4 = _load(1), _load(2), _load(4)
+mask, mask2, mask4 = (_load(lanes, is_mask=True) for lanes in (1, 2, 4))
 store, store2, store4 = (intrinsic(_store(lanes)) for lanes in (1, 2, 4))

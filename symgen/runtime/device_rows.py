@@ -15,16 +15,21 @@ from numba import cuda, types
 from numba.cuda import libdevice
 
 from .cuda import KEPT
+from .cuda_launch import WARP_THREADS
 from .device import core, dadd, fadd, load, thread, u32
 from .device_sums import ALL, CELLS, WARPS, dplus, fplus, threads
 
-KEPT64 = KEPT // 2  # by a name: Numba wants the size of an array to be a constant, which a quotient is not
+# by names: Numba wants the size of an array to be a constant, which a quotient is not
+KEPT64, FEW, FEW64 = KEPT // 2, KEPT // 2, KEPT // 4
+
+
+ROWS = WARP_THREADS // 32  # of a block whose warps take one each
 
 
 @cuda.jit(device=True, inline="always")
 def warp_row() -> Any:
     """The row of this warp."""
-    return u32(cuda.blockIdx.x) * u32(WARPS) + (u32(cuda.threadIdx.x) >> u32(5))
+    return u32(cuda.blockIdx.x) * u32(ROWS) + (u32(cuda.threadIdx.x) >> u32(5))
 
 
 @cuda.jit(device=True, inline="always")
@@ -75,6 +80,17 @@ def fkept() -> Any:
 @cuda.jit(device=True, inline="always")
 def dkept() -> Any:
     return cuda.shared.array(KEPT64, types.float64)
+
+
+@cuda.jit(device=True, inline="always")
+def ffew() -> Any:
+    """Half as much, for kernels that keep less."""
+    return cuda.shared.array(FEW, types.float32)
+
+
+@cuda.jit(device=True, inline="always")
+def dfew() -> Any:
+    return cuda.shared.array(FEW64, types.float64)
 
 
 warp_width, block_width = np.uint32(32), np.uint32(32 * WARPS)  # how many threads are on a row
@@ -128,11 +144,15 @@ def _pairs(step: Any, kind: Any) -> tuple[Callable[..., Any], ...]:
     """What joins the pairs of a warp, and those of a block."""
 
     @core
-    def warp(high: Any, low: Any) -> Any:
-        for k in range(5):
-            other, rest = cuda.shfl_xor_sync(ALL, high, 16 >> k), cuda.shfl_xor_sync(ALL, low, 16 >> k)
+    def joined(high: Any, low: Any, farthest: Any, steps: Any) -> Any:
+        for k in range(steps):
+            other, rest = cuda.shfl_xor_sync(ALL, high, farthest >> k), cuda.shfl_xor_sync(ALL, low, farthest >> k)
             high, low = step(high, low, other, rest)
         return cuda.shfl_sync(ALL, high, 0), cuda.shfl_sync(ALL, low, 0)
+
+    @core
+    def warp(high: Any, low: Any) -> Any:
+        return joined(high, low, 16, 5)
 
     @core
     def block(high: Any, low: Any) -> Any:
@@ -142,11 +162,10 @@ def _pairs(step: Any, kind: Any) -> tuple[Callable[..., Any], ...]:
         if u32(cuda.threadIdx.x) & u32(31) == 0:
             shared[place], shared[u32(WARPS) + place] = high, low
         cuda.syncthreads()
-        high, low = shared[0], shared[WARPS]
-        for k in range(1, WARPS):
-            high, low = step(high, low, shared[k], shared[WARPS + k])
+        place = u32(cuda.threadIdx.x) & u32(WARPS - 1)
+        high, low = shared[place], shared[u32(WARPS) + place]
         cuda.syncthreads()
-        return high, low
+        return joined(high, low, WARPS >> 1, 3)
 
     return warp, block
 

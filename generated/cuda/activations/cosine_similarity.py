@@ -22,6 +22,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    of_warps,
     store,
     store2,
     store4,
@@ -943,6 +944,7 @@ def vjp_eps_f64_deps_core(eps, g, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l):
 
 
 @kernel
+@of_warps
 def value_f32_warp(x1, x2, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -999,14 +1001,15 @@ def value_f32_warp(x1, x2, eps, eps_l, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1014,7 +1017,7 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(x1_i_1)
@@ -1032,7 +1035,7 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1046,10 +1049,10 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
+            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -1059,7 +1062,7 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core(x2_i_1)
@@ -1077,7 +1080,7 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1091,10 +1094,10 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1105,23 +1108,23 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
@@ -1202,7 +1205,7 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(2048)
     m0 = f32(0)
@@ -1212,7 +1215,7 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(x1_i_1)
@@ -1230,7 +1233,7 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1257,7 +1260,7 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core(x2_i_1)
@@ -1275,7 +1278,7 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1308,7 +1311,7 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
@@ -1319,7 +1322,7 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
@@ -1339,6 +1342,7 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp(x1, x2, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1395,20 +1399,21 @@ def value_f64_warp(x1, x2, eps, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp_wide(x1, x2, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(128)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        x1_i, x1_i_1 = load2(x1, u32(at + i))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(x1_i_1)
@@ -1420,7 +1425,7 @@ def value_f64_warp_wide(x1, x2, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        x1_i, x1_i_1 = load2(x1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1428,8 +1433,8 @@ def value_f64_warp_wide(x1, x2, eps, out_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
@@ -1437,7 +1442,7 @@ def value_f64_warp_wide(x1, x2, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        x2_i, x2_i_1 = load2(x2, u32(at + i))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core(x2_i_1)
@@ -1449,7 +1454,7 @@ def value_f64_warp_wide(x1, x2, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        x2_i, x2_i_1 = load2(x2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1457,8 +1462,8 @@ def value_f64_warp_wide(x1, x2, eps, out_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -1467,17 +1472,17 @@ def value_f64_warp_wide(x1, x2, eps, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
@@ -1552,7 +1557,7 @@ def value_f64_block_wide(x1, x2, eps, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(1024)
     m0 = 0.0
@@ -1560,7 +1565,7 @@ def value_f64_block_wide(x1, x2, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        x1_i, x1_i_1 = load2(x1, u32(at + i))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(x1_i_1)
@@ -1572,7 +1577,7 @@ def value_f64_block_wide(x1, x2, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        x1_i, x1_i_1 = load2(x1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1589,7 +1594,7 @@ def value_f64_block_wide(x1, x2, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        x2_i, x2_i_1 = load2(x2, u32(at + i))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core(x2_i_1)
@@ -1601,7 +1606,7 @@ def value_f64_block_wide(x1, x2, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        x2_i, x2_i_1 = load2(x2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1622,14 +1627,14 @@ def value_f64_block_wide(x1, x2, eps, out_, rows, n, inner):
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
@@ -1643,6 +1648,7 @@ def value_f64_block_wide(x1, x2, eps, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f32_warp(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1727,15 +1733,16 @@ def vjp_f32_warp(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(256)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1743,7 +1750,7 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(x1_i_1)
@@ -1761,7 +1768,7 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1775,10 +1782,10 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
+            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -1788,7 +1795,7 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core(x2_i_1)
@@ -1806,7 +1813,7 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1820,10 +1827,10 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1834,23 +1841,23 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
@@ -1877,23 +1884,23 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
@@ -1901,7 +1908,7 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx1_core(
             e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(dx1_, u32(at + i * inner), dx1__0, dx1__1, dx1__2, dx1__3)
+        store4(dx1_, u32(at + i), dx1__0, dx1__1, dx1__2, dx1__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -1910,23 +1917,23 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
@@ -1934,7 +1941,7 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx2_core(
             e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(dx2_, u32(at + i * inner), dx2__0, dx2__1, dx2__2, dx2__3)
+        store4(dx2_, u32(at + i), dx2__0, dx2__1, dx2__2, dx2__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -2028,7 +2035,7 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(2048)
@@ -2039,7 +2046,7 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(x1_i_1)
@@ -2057,7 +2064,7 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2084,7 +2091,7 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core(x2_i_1)
@@ -2102,7 +2109,7 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -2135,7 +2142,7 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
@@ -2146,7 +2153,7 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
@@ -2178,7 +2185,7 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
@@ -2189,7 +2196,7 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
@@ -2197,7 +2204,7 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx1_core(
             e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(dx1_, u32(at + i * inner), dx1__0, dx1__1, dx1__2, dx1__3)
+        store4(dx1_, u32(at + i), dx1__0, dx1__1, dx1__2, dx1__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -2211,7 +2218,7 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
@@ -2222,7 +2229,7 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
@@ -2230,11 +2237,12 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx2_core(
             e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(dx2_, u32(at + i * inner), dx2__0, dx2__1, dx2__2, dx2__3)
+        store4(dx2_, u32(at + i), dx2__0, dx2__1, dx2__2, dx2__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_warp(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2319,21 +2327,22 @@ def vjp_f64_warp(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(128)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        x1_i, x1_i_1 = load2(x1, u32(at + i))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(x1_i_1)
@@ -2345,7 +2354,7 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        x1_i, x1_i_1 = load2(x1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2353,8 +2362,8 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
@@ -2362,7 +2371,7 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        x2_i, x2_i_1 = load2(x2, u32(at + i))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core(x2_i_1)
@@ -2374,7 +2383,7 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        x2_i, x2_i_1 = load2(x2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -2382,8 +2391,8 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -2392,17 +2401,17 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
@@ -2421,46 +2430,46 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         dx1__0, dx1__1 = vjp_f64_dx1_core(e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx1_core(
             e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(dx1_, u32(at + i * inner), dx1__0, dx1__1)
+        store2(dx1_, u32(at + i), dx1__0, dx1__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         dx2__0, dx2__1 = vjp_f64_dx2_core(e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx2_core(
             e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(dx2_, u32(at + i * inner), dx2__0, dx2__1)
+        store2(dx2_, u32(at + i), dx2__0, dx2__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -2554,7 +2563,7 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(1024)
@@ -2563,7 +2572,7 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        x1_i, x1_i_1 = load2(x1, u32(at + i))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(x1_i_1)
@@ -2575,7 +2584,7 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        x1_i, x1_i_1 = load2(x1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2592,7 +2601,7 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        x2_i, x2_i_1 = load2(x2, u32(at + i))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core(x2_i_1)
@@ -2604,7 +2613,7 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        x2_i, x2_i_1 = load2(x2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -2625,14 +2634,14 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
@@ -2654,20 +2663,20 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         dx1__0, dx1__1 = vjp_f64_dx1_core(e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx1_core(
             e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(dx1_, u32(at + i * inner), dx1__0, dx1__1)
+        store2(dx1_, u32(at + i), dx1__0, dx1__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
@@ -2677,24 +2686,25 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         dx2__0, dx2__1 = vjp_f64_dx2_core(e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx2_core(
             e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(dx2_, u32(at + i * inner), dx2__0, dx2__1)
+        store2(dx2_, u32(at + i), dx2__0, dx2__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2781,15 +2791,16 @@ def value_and_grad_f32_warp(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, n, in
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(256)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2797,7 +2808,7 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(x1_i_1)
@@ -2815,7 +2826,7 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2829,10 +2840,10 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
+            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -2842,7 +2853,7 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core(x2_i_1)
@@ -2860,7 +2871,7 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -2874,10 +2885,10 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -2888,23 +2899,23 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
@@ -2933,23 +2944,23 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
@@ -2957,7 +2968,7 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx1_core(
             e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(dx1_, u32(at + i * inner), dx1__0, dx1__1, dx1__2, dx1__3)
+        store4(dx1_, u32(at + i), dx1__0, dx1__1, dx1__2, dx1__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -2966,23 +2977,23 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
@@ -2990,7 +3001,7 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx2_core(
             e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(dx2_, u32(at + i * inner), dx2__0, dx2__1, dx2__2, dx2__3)
+        store4(dx2_, u32(at + i), dx2__0, dx2__1, dx2__2, dx2__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -3086,7 +3097,7 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(2048)
@@ -3097,7 +3108,7 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(x1_i_1)
@@ -3115,7 +3126,7 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -3142,7 +3153,7 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core(x2_i_1)
@@ -3160,7 +3171,7 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -3193,7 +3204,7 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
@@ -3204,7 +3215,7 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
@@ -3238,7 +3249,7 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
@@ -3249,7 +3260,7 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
@@ -3257,7 +3268,7 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx1_core(
             e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(dx1_, u32(at + i * inner), dx1__0, dx1__1, dx1__2, dx1__3)
+        store4(dx1_, u32(at + i), dx1__0, dx1__1, dx1__2, dx1__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -3271,7 +3282,7 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
@@ -3282,7 +3293,7 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
@@ -3290,11 +3301,12 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx2_core(
             e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(dx2_, u32(at + i * inner), dx2__0, dx2__1, dx2__2, dx2__3)
+        store4(dx2_, u32(at + i), dx2__0, dx2__1, dx2__2, dx2__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3381,21 +3393,22 @@ def value_and_grad_f64_warp(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(128)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        x1_i, x1_i_1 = load2(x1, u32(at + i))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(x1_i_1)
@@ -3407,7 +3420,7 @@ def value_and_grad_f64_warp_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inne
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        x1_i, x1_i_1 = load2(x1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -3415,8 +3428,8 @@ def value_and_grad_f64_warp_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inne
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
@@ -3424,7 +3437,7 @@ def value_and_grad_f64_warp_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inne
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        x2_i, x2_i_1 = load2(x2, u32(at + i))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core(x2_i_1)
@@ -3436,7 +3449,7 @@ def value_and_grad_f64_warp_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inne
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        x2_i, x2_i_1 = load2(x2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -3444,8 +3457,8 @@ def value_and_grad_f64_warp_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inne
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -3454,17 +3467,17 @@ def value_and_grad_f64_warp_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inne
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
@@ -3485,46 +3498,46 @@ def value_and_grad_f64_warp_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inne
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         dx1__0, dx1__1 = vjp_f64_dx1_core(e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx1_core(
             e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(dx1_, u32(at + i * inner), dx1__0, dx1__1)
+        store2(dx1_, u32(at + i), dx1__0, dx1__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         dx2__0, dx2__1 = vjp_f64_dx2_core(e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx2_core(
             e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(dx2_, u32(at + i * inner), dx2__0, dx2__1)
+        store2(dx2_, u32(at + i), dx2__0, dx2__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -3620,7 +3633,7 @@ def value_and_grad_f64_block_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inn
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(1024)
@@ -3629,7 +3642,7 @@ def value_and_grad_f64_block_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inn
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        x1_i, x1_i_1 = load2(x1, u32(at + i))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(x1_i_1)
@@ -3641,7 +3654,7 @@ def value_and_grad_f64_block_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inn
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        x1_i, x1_i_1 = load2(x1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -3658,7 +3671,7 @@ def value_and_grad_f64_block_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inn
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        x2_i, x2_i_1 = load2(x2, u32(at + i))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core(x2_i_1)
@@ -3670,7 +3683,7 @@ def value_and_grad_f64_block_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inn
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        x2_i, x2_i_1 = load2(x2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -3691,14 +3704,14 @@ def value_and_grad_f64_block_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inn
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
@@ -3722,20 +3735,20 @@ def value_and_grad_f64_block_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inn
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         dx1__0, dx1__1 = vjp_f64_dx1_core(e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx1_core(
             e0, e0_l, e1, e1_l, float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(dx1_, u32(at + i * inner), dx1__0, dx1__1)
+        store2(dx1_, u32(at + i), dx1__0, dx1__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
@@ -3745,24 +3758,25 @@ def value_and_grad_f64_block_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inn
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         dx2__0, dx2__1 = vjp_f64_dx2_core(e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dx2_core(
             e0, e0_l, e1, e1_l, float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(dx2_, u32(at + i * inner), dx2__0, dx2__1)
+        store2(dx2_, u32(at + i), dx2__0, dx2__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_eps_f32_warp(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3820,15 +3834,16 @@ def vjp_eps_f32_warp(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(256)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -3836,7 +3851,7 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(x1_i_1)
@@ -3854,7 +3869,7 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -3868,10 +3883,10 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
+            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -3881,7 +3896,7 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core(x2_i_1)
@@ -3899,7 +3914,7 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -3913,10 +3928,10 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -3927,23 +3942,23 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
@@ -4025,7 +4040,7 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(2048)
@@ -4036,7 +4051,7 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(x1_i_1)
@@ -4054,7 +4069,7 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+        x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -4081,7 +4096,7 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core(x2_i_1)
@@ -4099,7 +4114,7 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+        x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -4132,7 +4147,7 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i * inner))
+            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
@@ -4143,7 +4158,7 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i * inner))
+            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
@@ -4163,6 +4178,7 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_eps_f64_warp(g, x1, x2, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -4220,21 +4236,22 @@ def vjp_eps_f64_warp(g, x1, x2, eps, deps_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_eps_f64_warp_wide(g, x1, x2, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(128)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        x1_i, x1_i_1 = load2(x1, u32(at + i))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(x1_i_1)
@@ -4246,7 +4263,7 @@ def vjp_eps_f64_warp_wide(g, x1, x2, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        x1_i, x1_i_1 = load2(x1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -4254,8 +4271,8 @@ def vjp_eps_f64_warp_wide(g, x1, x2, eps, deps_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
@@ -4263,7 +4280,7 @@ def vjp_eps_f64_warp_wide(g, x1, x2, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        x2_i, x2_i_1 = load2(x2, u32(at + i))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core(x2_i_1)
@@ -4275,7 +4292,7 @@ def vjp_eps_f64_warp_wide(g, x1, x2, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        x2_i, x2_i_1 = load2(x2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -4283,8 +4300,8 @@ def vjp_eps_f64_warp_wide(g, x1, x2, eps, deps_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -4293,17 +4310,17 @@ def vjp_eps_f64_warp_wide(g, x1, x2, eps, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
@@ -4379,7 +4396,7 @@ def vjp_eps_f64_block_wide(g, x1, x2, eps, deps_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(1024)
@@ -4388,7 +4405,7 @@ def vjp_eps_f64_block_wide(g, x1, x2, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        x1_i, x1_i_1 = load2(x1, u32(at + i))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(x1_i_1)
@@ -4400,7 +4417,7 @@ def vjp_eps_f64_block_wide(g, x1, x2, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+        x1_i, x1_i_1 = load2(x1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -4417,7 +4434,7 @@ def vjp_eps_f64_block_wide(g, x1, x2, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        x2_i, x2_i_1 = load2(x2, u32(at + i))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core(x2_i_1)
@@ -4429,7 +4446,7 @@ def vjp_eps_f64_block_wide(g, x1, x2, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+        x2_i, x2_i_1 = load2(x2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -4450,14 +4467,14 @@ def vjp_eps_f64_block_wide(g, x1, x2, eps, deps_, rows, n, inner):
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            x1_i, x1_i_1 = load2(x1, u32(at + i * inner))
+            x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            x2_i, x2_i_1 = load2(x2, u32(at + i * inner))
+            x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, x2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)

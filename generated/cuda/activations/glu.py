@@ -24,6 +24,7 @@ from symgen.runtime.device import (
     load2,
     load4,
     near_expf,
+    of_warps,
     store,
     store2,
     store4,
@@ -181,6 +182,7 @@ def vjp_f64_dx_core(i_2, e0_C, e0_C_l, e1_C, e1_C_l, g_C, x_0_C):
 
 
 @kernel
+@of_warps
 def value_f32_warp(x, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -197,24 +199,25 @@ def value_f32_warp(x, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f32_warp_wide(x, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    at_2 = u32(at + row // inner * (u32(1) * n * inner))
+    at = u32(row * n)
+    at_2 = u32(at + row * (u32(1) * n))
     i = u32(lane * u32(4))
     while i < n:
-        x_0_i, x_0_i_1, x_0_i_2, x_0_i_3 = load4(x, u32(at_2 + (u32(0) * n + i) * inner))
-        x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i) * inner))
+        x_0_i, x_0_i_1, x_0_i_2, x_0_i_3 = load4(x, u32(at_2 + (u32(0) * n + i)))
+        x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         out__0, out__1, out__2, out__3 = value_f32_out_core(x_0_i, x_1_i), value_f32_out_core(x_0_i_1, x_1_i_1), value_f32_out_core(x_0_i_2, x_1_i_2), value_f32_out_core(
             x_0_i_3, x_1_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -240,23 +243,24 @@ def value_f32_block_wide(x, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    at_2 = u32(at + row // inner * (u32(1) * n * inner))
+    at = u32(row * n)
+    at_2 = u32(at + row * (u32(1) * n))
     i = u32(lane * u32(4))
     while i < n:
-        x_0_i, x_0_i_1, x_0_i_2, x_0_i_3 = load4(x, u32(at_2 + (u32(0) * n + i) * inner))
-        x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i) * inner))
+        x_0_i, x_0_i_1, x_0_i_2, x_0_i_3 = load4(x, u32(at_2 + (u32(0) * n + i)))
+        x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         out__0, out__1, out__2, out__3 = value_f32_out_core(x_0_i, x_1_i), value_f32_out_core(x_0_i_1, x_1_i_1), value_f32_out_core(x_0_i_2, x_1_i_2), value_f32_out_core(
             x_0_i_3, x_1_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_f64_warp(x, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -273,20 +277,21 @@ def value_f64_warp(x, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp_wide(x, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    at_2 = u32(at + row // inner * (u32(1) * n * inner))
+    at = u32(row * n)
+    at_2 = u32(at + row * (u32(1) * n))
     i = u32(lane * u32(2))
     while i < n:
-        x_0_i, x_0_i_1 = load2(x, u32(at_2 + (u32(0) * n + i) * inner))
-        x_1_i, x_1_i_1 = load2(x, u32(at_2 + (u32(1) * n + i) * inner))
+        x_0_i, x_0_i_1 = load2(x, u32(at_2 + (u32(0) * n + i)))
+        x_1_i, x_1_i_1 = load2(x, u32(at_2 + (u32(1) * n + i)))
         i_1 = u32(i + u32(1))
         out__0, out__1 = value_f64_out_core(x_0_i, x_1_i), value_f64_out_core(x_0_i_1, x_1_i_1)
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -312,19 +317,20 @@ def value_f64_block_wide(x, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    at_2 = u32(at + row // inner * (u32(1) * n * inner))
+    at = u32(row * n)
+    at_2 = u32(at + row * (u32(1) * n))
     i = u32(lane * u32(2))
     while i < n:
-        x_0_i, x_0_i_1 = load2(x, u32(at_2 + (u32(0) * n + i) * inner))
-        x_1_i, x_1_i_1 = load2(x, u32(at_2 + (u32(1) * n + i) * inner))
+        x_0_i, x_0_i_1 = load2(x, u32(at_2 + (u32(0) * n + i)))
+        x_1_i, x_1_i_1 = load2(x, u32(at_2 + (u32(1) * n + i)))
         i_1 = u32(i + u32(1))
         out__0, out__1 = value_f64_out_core(x_0_i, x_1_i), value_f64_out_core(x_0_i_1, x_1_i_1)
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_f32_warp(g, x, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -343,29 +349,30 @@ def vjp_f32_warp(g, x, dx_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f32_warp_wide(g, x, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    at_2 = u32(at + row // inner * (u32(1) * n * inner))
+    at = u32(row * n)
+    at_2 = u32(at + row * (u32(1) * n))
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_0_i, x_0_i_1, x_0_i_2, x_0_i_3 = load4(x, u32(at_2 + (u32(0) * n + i) * inner))
-        x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i) * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        x_0_i, x_0_i_1, x_0_i_2, x_0_i_3 = load4(x, u32(at_2 + (u32(0) * n + i)))
+        x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dx__0_0, dx__0_1, dx__0_2, dx__0_3 = vjp_f32_dx_core(f32(0), g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(0), g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(0), g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
             f32(0), g_i_3, x_0_i_3, x_1_i_3
         )
-        store4(dx_, u32(at_2 + (u32(0) * n + i) * inner), dx__0_0, dx__0_1, dx__0_2, dx__0_3)
+        store4(dx_, u32(at_2 + (u32(0) * n + i)), dx__0_0, dx__0_1, dx__0_2, dx__0_3)
         dx__1_0, dx__1_1, dx__1_2, dx__1_3 = vjp_f32_dx_core(f32(1), g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(1), g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(1), g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
             f32(1), g_i_3, x_0_i_3, x_1_i_3
         )
-        store4(dx_, u32(at_2 + (u32(1) * n + i) * inner), dx__1_0, dx__1_1, dx__1_2, dx__1_3)
+        store4(dx_, u32(at_2 + (u32(1) * n + i)), dx__1_0, dx__1_1, dx__1_2, dx__1_3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -393,28 +400,29 @@ def vjp_f32_block_wide(g, x, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    at_2 = u32(at + row // inner * (u32(1) * n * inner))
+    at = u32(row * n)
+    at_2 = u32(at + row * (u32(1) * n))
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_0_i, x_0_i_1, x_0_i_2, x_0_i_3 = load4(x, u32(at_2 + (u32(0) * n + i) * inner))
-        x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i) * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        x_0_i, x_0_i_1, x_0_i_2, x_0_i_3 = load4(x, u32(at_2 + (u32(0) * n + i)))
+        x_1_i, x_1_i_1, x_1_i_2, x_1_i_3 = load4(x, u32(at_2 + (u32(1) * n + i)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dx__0_0, dx__0_1, dx__0_2, dx__0_3 = vjp_f32_dx_core(f32(0), g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(0), g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(0), g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
             f32(0), g_i_3, x_0_i_3, x_1_i_3
         )
-        store4(dx_, u32(at_2 + (u32(0) * n + i) * inner), dx__0_0, dx__0_1, dx__0_2, dx__0_3)
+        store4(dx_, u32(at_2 + (u32(0) * n + i)), dx__0_0, dx__0_1, dx__0_2, dx__0_3)
         dx__1_0, dx__1_1, dx__1_2, dx__1_3 = vjp_f32_dx_core(f32(1), g_i, x_0_i, x_1_i), vjp_f32_dx_core(f32(1), g_i_1, x_0_i_1, x_1_i_1), vjp_f32_dx_core(f32(1), g_i_2, x_0_i_2, x_1_i_2), vjp_f32_dx_core(
             f32(1), g_i_3, x_0_i_3, x_1_i_3
         )
-        store4(dx_, u32(at_2 + (u32(1) * n + i) * inner), dx__1_0, dx__1_1, dx__1_2, dx__1_3)
+        store4(dx_, u32(at_2 + (u32(1) * n + i)), dx__1_0, dx__1_1, dx__1_2, dx__1_3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_warp(g, x, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -439,31 +447,32 @@ def vjp_f64_warp(g, x, dx_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f64_warp_wide(g, x, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    at_2 = u32(at + row // inner * (u32(1) * n * inner))
+    at = u32(row * n)
+    at_2 = u32(at + row * (u32(1) * n))
     i = u32(lane * u32(2))
     while i < n:
-        x_1_i, x_1_i_1 = load2(x, u32(at_2 + (u32(1) * n + i) * inner))
+        x_1_i, x_1_i_1 = load2(x, u32(at_2 + (u32(1) * n + i)))
         e0_i, e0_l_i = vjp_f64_e0_core(x_1_i)
         e1_i, e1_l_i = vjp_f64_e1_core(x_1_i)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_0_i, x_0_i_1 = load2(x, u32(at_2 + (u32(0) * n + i) * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        x_0_i, x_0_i_1 = load2(x, u32(at_2 + (u32(0) * n + i)))
         i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(x_1_i_1)
         e1_i_1, e1_l_i_1 = vjp_f64_e1_core(x_1_i_1)
         dx__0_0, dx__0_1 = vjp_f64_dx_core(float(0), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i), vjp_f64_dx_core(
             float(0), e0_i_1, e0_l_i_1, e1_i_1, e1_l_i_1, g_i_1, x_0_i_1
         )
-        store2(dx_, u32(at_2 + (u32(0) * n + i) * inner), dx__0_0, dx__0_1)
+        store2(dx_, u32(at_2 + (u32(0) * n + i)), dx__0_0, dx__0_1)
         dx__1_0, dx__1_1 = vjp_f64_dx_core(float(1), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i), vjp_f64_dx_core(
             float(1), e0_i_1, e0_l_i_1, e1_i_1, e1_l_i_1, g_i_1, x_0_i_1
         )
-        store2(dx_, u32(at_2 + (u32(1) * n + i) * inner), dx__1_0, dx__1_1)
+        store2(dx_, u32(at_2 + (u32(1) * n + i)), dx__1_0, dx__1_1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -497,24 +506,24 @@ def vjp_f64_block_wide(g, x, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    at_2 = u32(at + row // inner * (u32(1) * n * inner))
+    at = u32(row * n)
+    at_2 = u32(at + row * (u32(1) * n))
     i = u32(lane * u32(2))
     while i < n:
-        x_1_i, x_1_i_1 = load2(x, u32(at_2 + (u32(1) * n + i) * inner))
+        x_1_i, x_1_i_1 = load2(x, u32(at_2 + (u32(1) * n + i)))
         e0_i, e0_l_i = vjp_f64_e0_core(x_1_i)
         e1_i, e1_l_i = vjp_f64_e1_core(x_1_i)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_0_i, x_0_i_1 = load2(x, u32(at_2 + (u32(0) * n + i) * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        x_0_i, x_0_i_1 = load2(x, u32(at_2 + (u32(0) * n + i)))
         i_1 = u32(i + u32(1))
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(x_1_i_1)
         e1_i_1, e1_l_i_1 = vjp_f64_e1_core(x_1_i_1)
         dx__0_0, dx__0_1 = vjp_f64_dx_core(float(0), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i), vjp_f64_dx_core(
             float(0), e0_i_1, e0_l_i_1, e1_i_1, e1_l_i_1, g_i_1, x_0_i_1
         )
-        store2(dx_, u32(at_2 + (u32(0) * n + i) * inner), dx__0_0, dx__0_1)
+        store2(dx_, u32(at_2 + (u32(0) * n + i)), dx__0_0, dx__0_1)
         dx__1_0, dx__1_1 = vjp_f64_dx_core(float(1), e0_i, e0_l_i, e1_i, e1_l_i, g_i, x_0_i), vjp_f64_dx_core(
             float(1), e0_i_1, e0_l_i_1, e1_i_1, e1_l_i_1, g_i_1, x_0_i_1
         )
-        store2(dx_, u32(at_2 + (u32(1) * n + i) * inner), dx__1_0, dx__1_1)
+        store2(dx_, u32(at_2 + (u32(1) * n + i)), dx__1_0, dx__1_1)
         i = u32(i + block_width * u32(2))

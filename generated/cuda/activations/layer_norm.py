@@ -22,6 +22,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    of_warps,
     store,
     store2,
     store4,
@@ -536,6 +537,7 @@ def vjp_eps_f64_deps_core(m0, s3, s3_l):
 
 
 @kernel
+@of_warps
 def value_f32_warp(x, weight, bias, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -580,14 +582,15 @@ def value_f32_warp(x, weight, bias, eps, eps_l, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -595,7 +598,7 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         s0_here = value_f32_s0_core(x_i_1)
@@ -613,7 +616,7 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
@@ -631,7 +634,7 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -645,10 +648,10 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -662,12 +665,12 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         bias_i, bias_i_1, bias_i_2, bias_i_3 = load4(bias, i)
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
@@ -675,7 +678,7 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, bias_i, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, bias_i_1, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, bias_i_2, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
             e0, e0_l, bias_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -729,7 +732,7 @@ def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     s0, s0_l = f32(0), f32(0)
@@ -739,7 +742,7 @@ def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         s0_here = value_f32_s0_core(x_i_1)
@@ -757,7 +760,7 @@ def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
@@ -775,7 +778,7 @@ def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -811,7 +814,7 @@ def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
@@ -819,11 +822,12 @@ def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, bias_i, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, bias_i_1, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, bias_i_2, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
             e0, e0_l, bias_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_f64_warp(x, weight, bias, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -868,20 +872,21 @@ def value_f64_warp(x, weight, bias, eps, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp_wide(x, weight, bias, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         s0_here = value_f64_s0_core(x_i_1)
@@ -893,7 +898,7 @@ def value_f64_warp_wide(x, weight, bias, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
@@ -905,7 +910,7 @@ def value_f64_warp_wide(x, weight, bias, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -913,8 +918,8 @@ def value_f64_warp_wide(x, weight, bias, eps, out_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -926,16 +931,16 @@ def value_f64_warp_wide(x, weight, bias, eps, out_, rows, n, inner):
         bias_i, bias_i_1 = load2(bias, i)
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         out__0, out__1 = value_f64_out_core(e0, e0_l, bias_i, weight_i, y0_i, y0_l_i), value_f64_out_core(
             e0, e0_l, bias_i_1, weight_i_1, y0_i_1, y0_l_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -989,7 +994,7 @@ def value_f64_block_wide(x, weight, bias, eps, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     s0, s0_l = 0.0, 0.0
@@ -997,7 +1002,7 @@ def value_f64_block_wide(x, weight, bias, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         s0_here = value_f64_s0_core(x_i_1)
@@ -1009,7 +1014,7 @@ def value_f64_block_wide(x, weight, bias, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
@@ -1021,7 +1026,7 @@ def value_f64_block_wide(x, weight, bias, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1045,17 +1050,18 @@ def value_f64_block_wide(x, weight, bias, eps, out_, rows, n, inner):
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         out__0, out__1 = value_f64_out_core(e0, e0_l, bias_i, weight_i, y0_i, y0_l_i), value_f64_out_core(
             e0, e0_l, bias_i_1, weight_i_1, y0_i_1, y0_l_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_f32_warp(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1133,14 +1139,15 @@ def vjp_f32_warp(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1148,7 +1155,7 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         s0_here = value_f32_s0_core(x_i_1)
@@ -1166,7 +1173,7 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
@@ -1184,7 +1191,7 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1198,10 +1205,10 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -1213,7 +1220,7 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i, weight_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
@@ -1233,15 +1240,15 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
@@ -1265,12 +1272,12 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
@@ -1293,15 +1300,15 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
@@ -1309,7 +1316,7 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
             e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -1396,7 +1403,7 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     s0, s0_l = f32(0), f32(0)
@@ -1406,7 +1413,7 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         s0_here = value_f32_s0_core(x_i_1)
@@ -1424,7 +1431,7 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
@@ -1442,7 +1449,7 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1471,7 +1478,7 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i, weight_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
@@ -1491,7 +1498,7 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
@@ -1499,7 +1506,7 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
@@ -1528,7 +1535,7 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
@@ -1551,7 +1558,7 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
@@ -1559,7 +1566,7 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
@@ -1567,11 +1574,12 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
             e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_warp(g, x, weight, bias, eps, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1649,20 +1657,21 @@ def vjp_f64_warp(g, x, weight, bias, eps, dx_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         s0_here = value_f64_s0_core(x_i_1)
@@ -1674,7 +1683,7 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
@@ -1686,7 +1695,7 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1694,8 +1703,8 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -1705,7 +1714,7 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s3_of_here, s3_of_l_here = vjp_f64_s3_of_core(g_i, weight_i)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
@@ -1719,13 +1728,13 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
@@ -1741,10 +1750,10 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core(y0_i, y0_l_i)
@@ -1759,19 +1768,19 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i, weight_i, y0_i, y0_l_i), vjp_f64_dx_core(
             e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1858,7 +1867,7 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     s0, s0_l = 0.0, 0.0
@@ -1866,7 +1875,7 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         s0_here = value_f64_s0_core(x_i_1)
@@ -1878,7 +1887,7 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
@@ -1890,7 +1899,7 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1909,7 +1918,7 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s3_of_here, s3_of_l_here = vjp_f64_s3_of_core(g_i, weight_i)
         s3_of, s3_of_l = dsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
@@ -1923,13 +1932,13 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
@@ -1948,7 +1957,7 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core(y0_i, y0_l_i)
@@ -1963,23 +1972,24 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i, weight_i, y0_i, y0_l_i), vjp_f64_dx_core(
             e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_warp(g, x, weight, bias, eps, eps_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2023,14 +2033,15 @@ def vjp_weight_f32_warp(g, x, weight, bias, eps, eps_l, dweight_, rows, n, inner
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2038,7 +2049,7 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         s0_here = value_f32_s0_core(x_i_1)
@@ -2056,7 +2067,7 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
@@ -2074,7 +2085,7 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -2088,10 +2099,10 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -2102,14 +2113,14 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
@@ -2170,7 +2181,7 @@ def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     s0, s0_l = f32(0), f32(0)
@@ -2180,7 +2191,7 @@ def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         s0_here = value_f32_s0_core(x_i_1)
@@ -2198,7 +2209,7 @@ def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
@@ -2216,7 +2227,7 @@ def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -2244,14 +2255,14 @@ def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
@@ -2264,6 +2275,7 @@ def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n,
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_warp(g, x, weight, bias, eps, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2307,20 +2319,21 @@ def vjp_weight_f64_warp(g, x, weight, bias, eps, dweight_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_warp_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         s0_here = value_f64_s0_core(x_i_1)
@@ -2332,7 +2345,7 @@ def vjp_weight_f64_warp_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
@@ -2344,7 +2357,7 @@ def vjp_weight_f64_warp_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -2352,8 +2365,8 @@ def vjp_weight_f64_warp_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -2362,12 +2375,12 @@ def vjp_weight_f64_warp_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f64_dweight_core(
@@ -2426,7 +2439,7 @@ def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner)
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     s0, s0_l = 0.0, 0.0
@@ -2434,7 +2447,7 @@ def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner)
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         s0_here = value_f64_s0_core(x_i_1)
@@ -2446,7 +2459,7 @@ def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner)
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
@@ -2458,7 +2471,7 @@ def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner)
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -2476,12 +2489,12 @@ def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner)
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f64_dweight_core(
@@ -2492,6 +2505,7 @@ def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner)
 
 
 @kernel
+@of_warps
 def vjp_bias_f32_warp(g, x, weight, bias, eps, eps_l, dbias_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2506,15 +2520,16 @@ def vjp_bias_f32_warp(g, x, weight, bias, eps, eps_l, dbias_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_bias_f32_warp_wide(g, x, weight, bias, eps, eps_l, dbias_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -2545,10 +2560,10 @@ def vjp_bias_f32_block_wide(g, x, weight, bias, eps, eps_l, dbias_, rows, n, inn
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -2560,6 +2575,7 @@ def vjp_bias_f32_block_wide(g, x, weight, bias, eps, eps_l, dbias_, rows, n, inn
 
 
 @kernel
+@of_warps
 def vjp_bias_f64_warp(g, x, weight, bias, eps, dbias_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2574,15 +2590,16 @@ def vjp_bias_f64_warp(g, x, weight, bias, eps, dbias_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_bias_f64_warp_wide(g, x, weight, bias, eps, dbias_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         i_1 = u32(i + u32(1))
         dbias__0, dbias__1 = vjp_bias_f64_dbias_core(g_i), vjp_bias_f64_dbias_core(g_i_1)
         store2(dbias_, u32(row * n + i), dbias__0, dbias__1)
@@ -2609,10 +2626,10 @@ def vjp_bias_f64_block_wide(g, x, weight, bias, eps, dbias_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         i_1 = u32(i + u32(1))
         dbias__0, dbias__1 = vjp_bias_f64_dbias_core(g_i), vjp_bias_f64_dbias_core(g_i_1)
         store2(dbias_, u32(row * n + i), dbias__0, dbias__1)
@@ -2620,6 +2637,7 @@ def vjp_bias_f64_block_wide(g, x, weight, bias, eps, dbias_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_eps_f32_warp(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2670,14 +2688,15 @@ def vjp_eps_f32_warp(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2685,7 +2704,7 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         s0_here = value_f32_s0_core(x_i_1)
@@ -2703,7 +2722,7 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
@@ -2721,7 +2740,7 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -2735,10 +2754,10 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -2750,15 +2769,15 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
@@ -2834,7 +2853,7 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     s0, s0_l = f32(0), f32(0)
@@ -2844,7 +2863,7 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         s0_here = value_f32_s0_core(x_i_1)
@@ -2862,7 +2881,7 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i_1)
@@ -2880,7 +2899,7 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -2909,7 +2928,7 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
@@ -2917,7 +2936,7 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
@@ -2938,6 +2957,7 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
 
 
 @kernel
+@of_warps
 def vjp_eps_f64_warp(g, x, weight, bias, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2988,20 +3008,21 @@ def vjp_eps_f64_warp(g, x, weight, bias, eps, deps_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         s0_here = value_f64_s0_core(x_i_1)
@@ -3013,7 +3034,7 @@ def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
@@ -3025,7 +3046,7 @@ def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -3033,8 +3054,8 @@ def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -3044,13 +3065,13 @@ def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s3_of_here, s3_of_l_here = vjp_f64_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
@@ -3120,7 +3141,7 @@ def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     s0, s0_l = 0.0, 0.0
@@ -3128,7 +3149,7 @@ def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         s0_here = value_f64_s0_core(x_i_1)
@@ -3140,7 +3161,7 @@ def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i_1)
@@ -3152,7 +3173,7 @@ def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -3171,13 +3192,13 @@ def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, s0, s0_l, float(n), x_i_1)
         s3_of_here, s3_of_l_here = vjp_f64_s4_of_core(g_i, weight_i, y0_i, y0_l_i)

@@ -25,7 +25,11 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    mask,
+    mask2,
+    mask4,
     near_expf,
+    of_warps,
     store,
     store2,
     store4,
@@ -269,6 +273,7 @@ def vjp_f64_dx_core(s2, s2_l, e0_C, e0_C_l, g_C, where_C):
 
 
 @kernel
+@of_warps
 def value_f32_warp(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -278,7 +283,7 @@ def value_f32_warp(x, where, out_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -287,7 +292,7 @@ def value_f32_warp(x, where, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -296,24 +301,25 @@ def value_f32_warp(x, where, out_, rows, n, inner):
     e0, e0_l = value_f32_e0_core(s0, s0_l)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def value_f32_warp_wide(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -330,8 +336,8 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -348,15 +354,15 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
     e0, e0_l = value_f32_e0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i), value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i_1, x_i_1), value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i_2, x_i_2), value_f32_out_core(
             e0, e0_l, m0, s0, s0_l, where_i_3, x_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -370,7 +376,7 @@ def value_f32_block(x, where, out_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -379,7 +385,7 @@ def value_f32_block(x, where, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -388,7 +394,7 @@ def value_f32_block(x, where, out_, rows, n, inner):
     e0, e0_l = value_f32_e0_core(s0, s0_l)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i))
         i = u32(i + block_width)
@@ -400,12 +406,12 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -422,8 +428,8 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -440,19 +446,20 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
     e0, e0_l = value_f32_e0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i), value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i_1, x_i_1), value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_i_2, x_i_2), value_f32_out_core(
             e0, e0_l, m0, s0, s0_l, where_i_3, x_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_f64_warp(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -462,7 +469,7 @@ def value_f64_warp(x, where, out_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -471,7 +478,7 @@ def value_f64_warp(x, where, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core(m0, where_i, x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -480,24 +487,25 @@ def value_f64_warp(x, where, out_, rows, n, inner):
     e0, e0_l = value_f64_e0_core(s0, s0_l)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f64_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def value_f64_warp_wide(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -508,8 +516,8 @@ def value_f64_warp_wide(x, where, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(m0, where_i, x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -520,13 +528,13 @@ def value_f64_warp_wide(x, where, out_, rows, n, inner):
     e0, e0_l = value_f64_e0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         i_1 = u32(i + u32(1))
         out__0, out__1 = value_f64_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i), value_f64_out_core(
             e0, e0_l, m0, s0, s0_l, where_i_1, x_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -540,7 +548,7 @@ def value_f64_block(x, where, out_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -549,7 +557,7 @@ def value_f64_block(x, where, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core(m0, where_i, x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -558,7 +566,7 @@ def value_f64_block(x, where, out_, rows, n, inner):
     e0, e0_l = value_f64_e0_core(s0, s0_l)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f64_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i))
         i = u32(i + block_width)
@@ -570,12 +578,12 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -586,8 +594,8 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(m0, where_i, x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -598,17 +606,18 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
     e0, e0_l = value_f64_e0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         i_1 = u32(i + u32(1))
         out__0, out__1 = value_f64_out_core(e0, e0_l, m0, s0, s0_l, where_i, x_i), value_f64_out_core(
             e0, e0_l, m0, s0, s0_l, where_i_1, x_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -618,7 +627,7 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -629,7 +638,7 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -638,7 +647,7 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i, where_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
@@ -648,20 +657,21 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f32_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -669,8 +679,8 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
@@ -688,9 +698,9 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
@@ -703,10 +713,10 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s2, s2_l = f32(0), f32(0)
@@ -716,8 +726,8 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i, where_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_1, where_i_1)
@@ -735,22 +745,22 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(
             s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -764,7 +774,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -775,7 +785,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -784,7 +794,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i, where_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
@@ -794,7 +804,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f32_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + block_width)
 
@@ -805,7 +815,7 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     m0 = -f32(math.inf)
@@ -815,8 +825,8 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
@@ -834,9 +844,9 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
@@ -862,8 +872,8 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i, where_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_1, where_i_1)
@@ -886,21 +896,22 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(
             s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -910,7 +921,7 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -921,7 +932,7 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -931,7 +942,7 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i, where_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
@@ -941,27 +952,28 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f64_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
@@ -973,17 +985,17 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
@@ -992,8 +1004,8 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i, where_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i_1, where_i_1)
@@ -1005,18 +1017,18 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         dx__0, dx__1 = vjp_f64_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core(
             s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1030,7 +1042,7 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1041,7 +1053,7 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -1051,7 +1063,7 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i, where_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
@@ -1061,7 +1073,7 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f64_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + block_width)
 
@@ -1072,7 +1084,7 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = -math.inf
@@ -1080,8 +1092,8 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
@@ -1093,9 +1105,9 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
@@ -1112,8 +1124,8 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i, where_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i_1, where_i_1)
@@ -1128,13 +1140,13 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         dx__0, dx__1 = vjp_f64_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core(
             s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + block_width * u32(2))

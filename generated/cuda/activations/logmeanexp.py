@@ -26,7 +26,11 @@ from symgen.runtime.device import (
     load2,
     load4,
     logf_low,
+    mask,
+    mask2,
+    mask4,
     near_expf,
+    of_warps,
     store,
     store2,
     store4,
@@ -46,6 +50,7 @@ from symgen.runtime.device_rows import (
     dwarp_sum,
     fblock_peak,
     fblock_sum,
+    ffew,
     fkept,
     fpeak_step,
     fsum_step,
@@ -262,6 +267,7 @@ def value_and_grad_f32_dx_core(g, s3, s3_l, e0_C, e0_C_l, where_C):
 
 
 @kernel
+@of_warps
 def value_f32_warp(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -271,7 +277,7 @@ def value_f32_warp(x, where, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core(where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
@@ -279,7 +285,7 @@ def value_f32_warp(x, where, out_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -288,7 +294,7 @@ def value_f32_warp(x, where, out_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         s1_here, s1_l_here = value_f32_s1_core(m0, where_i, x_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -299,16 +305,17 @@ def value_f32_warp(x, where, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f32_warp_wide(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core(where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -325,8 +332,8 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -343,8 +350,8 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s1_here, s1_l_here = value_f32_s1_core(m0, where_i, x_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -372,7 +379,7 @@ def value_f32_block(x, where, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core(where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
@@ -380,7 +387,7 @@ def value_f32_block(x, where, out_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -389,7 +396,7 @@ def value_f32_block(x, where, out_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         s1_here, s1_l_here = value_f32_s1_core(m0, where_i, x_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -405,11 +412,11 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core(where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -426,8 +433,8 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -444,8 +451,8 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s1_here, s1_l_here = value_f32_s1_core(m0, where_i, x_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -464,6 +471,7 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -473,7 +481,7 @@ def value_f64_warp(x, where, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here = value_f64_s0_core(where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i = u32(i + warp_width)
@@ -481,7 +489,7 @@ def value_f64_warp(x, where, out_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -490,7 +498,7 @@ def value_f64_warp(x, where, out_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         s1_here, s1_l_here = value_f64_s1_core(m0, where_i, x_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -501,16 +509,17 @@ def value_f64_warp(x, where, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp_wide(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here = value_f64_s0_core(where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -521,8 +530,8 @@ def value_f64_warp_wide(x, where, out_, rows, n, inner):
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -533,8 +542,8 @@ def value_f64_warp_wide(x, where, out_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s1_here, s1_l_here = value_f64_s1_core(m0, where_i, x_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -556,7 +565,7 @@ def value_f64_block(x, where, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here = value_f64_s0_core(where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i = u32(i + block_width)
@@ -564,7 +573,7 @@ def value_f64_block(x, where, out_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -573,7 +582,7 @@ def value_f64_block(x, where, out_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         s1_here, s1_l_here = value_f64_s1_core(m0, where_i, x_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -589,11 +598,11 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here = value_f64_s0_core(where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -604,8 +613,8 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -616,8 +625,8 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s1_here, s1_l_here = value_f64_s1_core(m0, where_i, x_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -630,6 +639,7 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -640,7 +650,7 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -651,7 +661,7 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s1_here = vjp_f32_s1_core(e0_i, where_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         i = u32(i + warp_width)
@@ -661,20 +671,21 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = fkept(), warp_first(u32(1024))
+    kept, first = ffew(), warp_first(u32(1024))
     keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
@@ -683,8 +694,8 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
@@ -702,9 +713,9 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s1_here = vjp_f32_s1_core(e0_i, where_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
@@ -736,16 +747,16 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
             e0_i_2 = kept[u32(own + u32(64))]
             e0_i_3 = kept[u32(own + u32(96))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i = vjp_f32_e0_core(m0, x_i)
             e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
             e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
             e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i, where_i), vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i_1, where_i_1), vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i_2, where_i_2), vjp_f32_dx_core(
             f32(g_row), s3, s3_l, e0_i_3, where_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -760,7 +771,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -771,7 +782,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s1_here = vjp_f32_s1_core(e0_i, where_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         i = u32(i + block_width)
@@ -781,7 +792,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i, where_i))
         i = u32(i + block_width)
 
@@ -792,7 +803,7 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(8192)
@@ -803,8 +814,8 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
@@ -822,9 +833,9 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s1_here = vjp_f32_s1_core(e0_i, where_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
@@ -856,20 +867,21 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
             e0_i_2 = kept[u32(own + u32(512))]
             e0_i_3 = kept[u32(own + u32(768))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i = vjp_f32_e0_core(m0, x_i)
             e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
             e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
             e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i, where_i), vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i_1, where_i_1), vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i_2, where_i_2), vjp_f32_dx_core(
             f32(g_row), s3, s3_l, e0_i_3, where_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -880,7 +892,7 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -891,7 +903,7 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s1_here, s1_l_here = vjp_f64_s1_core(e0_i, e0_l_i, where_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
@@ -901,28 +913,29 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s3, s3_l, e0_i, e0_l_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
@@ -934,17 +947,17 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s1_here, s1_l_here = vjp_f64_s1_core(e0_i, e0_l_i, where_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
         s1_here, s1_l_here = vjp_f64_s1_core(e0_i_1, e0_l_i_1, where_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s3, s3_l = vjp_f64_s3_core(s1, s1_l)
@@ -953,17 +966,17 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s3, s3_l, e0_i, e0_l_i, where_i), vjp_f64_dx_core(
             float(g_row), s3, s3_l, e0_i_1, e0_l_i_1, where_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -978,7 +991,7 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -989,7 +1002,7 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s1_here, s1_l_here = vjp_f64_s1_core(e0_i, e0_l_i, where_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
@@ -999,7 +1012,7 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s3, s3_l, e0_i, e0_l_i, where_i))
         i = u32(i + block_width)
 
@@ -1010,7 +1023,7 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
@@ -1019,8 +1032,8 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
@@ -1032,9 +1045,9 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s1_here, s1_l_here = vjp_f64_s1_core(e0_i, e0_l_i, where_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
@@ -1054,18 +1067,19 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s3, s3_l, e0_i, e0_l_i, where_i), vjp_f64_dx_core(
             float(g_row), s3, s3_l, e0_i_1, e0_l_i_1, where_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp(g, x, where, out_, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1076,7 +1090,7 @@ def value_and_grad_f32_warp(g, x, where, out_, dx_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core(where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
@@ -1084,7 +1098,7 @@ def value_and_grad_f32_warp(g, x, where, out_, dx_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -1095,7 +1109,7 @@ def value_and_grad_f32_warp(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e0_i, e0_l_i, where_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
@@ -1107,21 +1121,22 @@ def value_and_grad_f32_warp(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i, e0_l_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1129,7 +1144,7 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core(where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         s0_here = value_f32_s0_core(where_i_1)
@@ -1147,8 +1162,8 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
@@ -1166,9 +1181,9 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e0_i, e0_l_i, where_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(m0, x_i_1)
@@ -1181,10 +1196,10 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e0_i_3, e0_l_i_3, where_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     if lane == 0:
@@ -1197,21 +1212,21 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(m0, x_i_1)
             e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(m0, x_i_2)
             e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(m0, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i, e0_l_i, where_i), value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i_1, e0_l_i_1, where_i_1), value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i_2, e0_l_i_2, where_i_2), value_and_grad_f32_dx_core(
             f32(g_row), s3, s3_l, e0_i_3, e0_l_i_3, where_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -1226,7 +1241,7 @@ def value_and_grad_f32_block(g, x, where, out_, dx_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core(where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
@@ -1234,7 +1249,7 @@ def value_and_grad_f32_block(g, x, where, out_, dx_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -1245,7 +1260,7 @@ def value_and_grad_f32_block(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e0_i, e0_l_i, where_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
@@ -1257,7 +1272,7 @@ def value_and_grad_f32_block(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i, e0_l_i, where_i))
         i = u32(i + block_width)
 
@@ -1268,7 +1283,7 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
@@ -1279,7 +1294,7 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core(where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         s0_here = value_f32_s0_core(where_i_1)
@@ -1297,8 +1312,8 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
@@ -1316,9 +1331,9 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e0_i, e0_l_i, where_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(m0, x_i_1)
@@ -1352,20 +1367,21 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(m0, x_i_1)
             e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(m0, x_i_2)
             e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(m0, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i, e0_l_i, where_i), value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i_1, e0_l_i_1, where_i_1), value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i_2, e0_l_i_2, where_i_2), value_and_grad_f32_dx_core(
             f32(g_row), s3, s3_l, e0_i_3, e0_l_i_3, where_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp(g, x, where, out_, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1376,7 +1392,7 @@ def value_and_grad_f64_warp(g, x, where, out_, dx_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here = value_f64_s0_core(where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i = u32(i + warp_width)
@@ -1384,7 +1400,7 @@ def value_and_grad_f64_warp(g, x, where, out_, dx_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1395,7 +1411,7 @@ def value_and_grad_f64_warp(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s1_here, s1_l_here = vjp_f64_s1_core(e0_i, e0_l_i, where_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
@@ -1407,27 +1423,28 @@ def value_and_grad_f64_warp(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s3, s3_l, e0_i, e0_l_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here = value_f64_s0_core(where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         s0_here = value_f64_s0_core(where_i_1)
@@ -1439,8 +1456,8 @@ def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
@@ -1452,17 +1469,17 @@ def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s1_here, s1_l_here = vjp_f64_s1_core(e0_i, e0_l_i, where_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
         s1_here, s1_l_here = vjp_f64_s1_core(e0_i_1, e0_l_i_1, where_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     if lane == 0:
@@ -1473,17 +1490,17 @@ def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s3, s3_l, e0_i, e0_l_i, where_i), vjp_f64_dx_core(
             float(g_row), s3, s3_l, e0_i_1, e0_l_i_1, where_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1498,7 +1515,7 @@ def value_and_grad_f64_block(g, x, where, out_, dx_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here = value_f64_s0_core(where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i = u32(i + block_width)
@@ -1506,7 +1523,7 @@ def value_and_grad_f64_block(g, x, where, out_, dx_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1517,7 +1534,7 @@ def value_and_grad_f64_block(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s1_here, s1_l_here = vjp_f64_s1_core(e0_i, e0_l_i, where_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
@@ -1529,7 +1546,7 @@ def value_and_grad_f64_block(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s3, s3_l, e0_i, e0_l_i, where_i))
         i = u32(i + block_width)
 
@@ -1540,7 +1557,7 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
@@ -1549,7 +1566,7 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here = value_f64_s0_core(where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         s0_here = value_f64_s0_core(where_i_1)
@@ -1561,8 +1578,8 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
@@ -1574,9 +1591,9 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s1_here, s1_l_here = vjp_f64_s1_core(e0_i, e0_l_i, where_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
@@ -1598,12 +1615,12 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s3, s3_l, e0_i, e0_l_i, where_i), vjp_f64_dx_core(
             float(g_row), s3, s3_l, e0_i_1, e0_l_i_1, where_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + block_width * u32(2))

@@ -25,7 +25,11 @@ from symgen.runtime.device import (
     load2,
     load4,
     logf_low,
+    mask,
+    mask2,
+    mask4,
     near_expf,
+    of_warps,
     store,
     store2,
     store4,
@@ -45,6 +49,7 @@ from symgen.runtime.device_rows import (
     dwarp_sum,
     fblock_peak,
     fblock_sum,
+    ffew,
     fkept,
     fpeak_step,
     fsum_step,
@@ -247,6 +252,7 @@ def value_and_grad_f32_dx_core(g, s2, s2_l, e0_C, e0_C_l, where_C):
 
 
 @kernel
+@of_warps
 def value_f32_warp(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -256,7 +262,7 @@ def value_f32_warp(x, where, out_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -265,7 +271,7 @@ def value_f32_warp(x, where, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -276,17 +282,18 @@ def value_f32_warp(x, where, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f32_warp_wide(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -303,8 +310,8 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -332,7 +339,7 @@ def value_f32_block(x, where, out_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -341,7 +348,7 @@ def value_f32_block(x, where, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -357,12 +364,12 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -379,8 +386,8 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(m0, where_i, x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -399,6 +406,7 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -408,7 +416,7 @@ def value_f64_warp(x, where, out_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -417,7 +425,7 @@ def value_f64_warp(x, where, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core(m0, where_i, x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -428,17 +436,18 @@ def value_f64_warp(x, where, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp_wide(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -449,8 +458,8 @@ def value_f64_warp_wide(x, where, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(m0, where_i, x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -472,7 +481,7 @@ def value_f64_block(x, where, out_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -481,7 +490,7 @@ def value_f64_block(x, where, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core(m0, where_i, x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -497,12 +506,12 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -513,8 +522,8 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(m0, where_i, x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -527,6 +536,7 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -537,7 +547,7 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -548,7 +558,7 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here = vjp_f32_s0_core(e0_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
@@ -558,20 +568,21 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = fkept(), warp_first(u32(1024))
+    kept, first = ffew(), warp_first(u32(1024))
     keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
@@ -580,8 +591,8 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
@@ -599,9 +610,9 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = vjp_f32_s0_core(e0_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
@@ -633,16 +644,16 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
             e0_i_2 = kept[u32(own + u32(64))]
             e0_i_3 = kept[u32(own + u32(96))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i = vjp_f32_e0_core(m0, x_i)
             e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
             e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
             e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, where_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, where_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, where_i_2), vjp_f32_dx_core(
             f32(g_row), s2, s2_l, e0_i_3, where_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -657,7 +668,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -668,7 +679,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here = vjp_f32_s0_core(e0_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
@@ -678,7 +689,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, where_i))
         i = u32(i + block_width)
 
@@ -689,7 +700,7 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(8192)
@@ -700,8 +711,8 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
@@ -719,9 +730,9 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = vjp_f32_e0_core(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = vjp_f32_s0_core(e0_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
@@ -753,20 +764,21 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
             e0_i_2 = kept[u32(own + u32(512))]
             e0_i_3 = kept[u32(own + u32(768))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i = vjp_f32_e0_core(m0, x_i)
             e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
             e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
             e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, where_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, where_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, where_i_2), vjp_f32_dx_core(
             f32(g_row), s2, s2_l, e0_i_3, where_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -777,7 +789,7 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -788,7 +800,7 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -798,28 +810,29 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
@@ -831,17 +844,17 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s2, s2_l = vjp_f64_s2_core(s0, s0_l)
@@ -850,17 +863,17 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i, where_i), vjp_f64_dx_core(
             float(g_row), s2, s2_l, e0_i_1, e0_l_i_1, where_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -875,7 +888,7 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -886,7 +899,7 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -896,7 +909,7 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i, where_i))
         i = u32(i + block_width)
 
@@ -907,7 +920,7 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
@@ -916,8 +929,8 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
@@ -929,9 +942,9 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
@@ -951,18 +964,19 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i, where_i), vjp_f64_dx_core(
             float(g_row), s2, s2_l, e0_i_1, e0_l_i_1, where_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp(g, x, where, out_, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -973,7 +987,7 @@ def value_and_grad_f32_warp(g, x, where, out_, dx_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -984,7 +998,7 @@ def value_and_grad_f32_warp(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -996,21 +1010,22 @@ def value_and_grad_f32_warp(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -1018,8 +1033,8 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
@@ -1037,9 +1052,9 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(m0, x_i_1)
@@ -1052,10 +1067,10 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     if lane == 0:
@@ -1068,21 +1083,21 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(m0, x_i_1)
             e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(m0, x_i_2)
             e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(m0, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i, where_i), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, e0_l_i_1, where_i_1), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, e0_l_i_2, where_i_2), value_and_grad_f32_dx_core(
             f32(g_row), s2, s2_l, e0_i_3, e0_l_i_3, where_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -1097,7 +1112,7 @@ def value_and_grad_f32_block(g, x, where, out_, dx_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -1108,7 +1123,7 @@ def value_and_grad_f32_block(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -1120,7 +1135,7 @@ def value_and_grad_f32_block(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i, where_i))
         i = u32(i + block_width)
 
@@ -1131,7 +1146,7 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
@@ -1142,8 +1157,8 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
@@ -1161,9 +1176,9 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(m0, x_i_1)
@@ -1197,20 +1212,21 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(m0, x_i_1)
             e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(m0, x_i_2)
             e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(m0, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i, where_i), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, e0_l_i_1, where_i_1), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, e0_l_i_2, where_i_2), value_and_grad_f32_dx_core(
             f32(g_row), s2, s2_l, e0_i_3, e0_l_i_3, where_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp(g, x, where, out_, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1221,7 +1237,7 @@ def value_and_grad_f64_warp(g, x, where, out_, dx_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1232,7 +1248,7 @@ def value_and_grad_f64_warp(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -1244,28 +1260,29 @@ def value_and_grad_f64_warp(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
@@ -1277,17 +1294,17 @@ def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     if lane == 0:
@@ -1298,17 +1315,17 @@ def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i, where_i), vjp_f64_dx_core(
             float(g_row), s2, s2_l, e0_i_1, e0_l_i_1, where_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1323,7 +1340,7 @@ def value_and_grad_f64_block(g, x, where, out_, dx_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1334,7 +1351,7 @@ def value_and_grad_f64_block(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -1346,7 +1363,7 @@ def value_and_grad_f64_block(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i, where_i))
         i = u32(i + block_width)
 
@@ -1357,7 +1374,7 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
@@ -1366,8 +1383,8 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
@@ -1379,9 +1396,9 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
@@ -1403,12 +1420,12 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         dx__0, dx__1 = vjp_f64_dx_core(float(g_row), s2, s2_l, e0_i, e0_l_i, where_i), vjp_f64_dx_core(
             float(g_row), s2, s2_l, e0_i_1, e0_l_i_1, where_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + block_width * u32(2))

@@ -25,6 +25,7 @@ from symgen.runtime.device import (
     load2,
     load4,
     logf_low,
+    of_warps,
     powf_sum,
     powf_sum_low,
     store,
@@ -412,6 +413,7 @@ def vjp_eps_f64_deps_core_p_eq_inf(s0, s0_l, s2, s2_l):
 
 
 @kernel
+@of_warps
 def value_f32_p_eq_inf_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -434,16 +436,17 @@ def value_f32_p_eq_inf_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f32_p_eq_inf_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = -f32(math.inf), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_eq_inf(x_i)
         s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -459,14 +462,14 @@ def value_f32_p_eq_inf_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     s0, s0_l = fwarp_max(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         out__0, out__1, out__2, out__3 = value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_i), value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_i_1), value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_i_2), value_f32_out_core_p_eq_inf(
             eps, eps_l, s0, s0_l, x_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -498,11 +501,11 @@ def value_f32_p_eq_inf_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = -f32(math.inf), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_eq_inf(x_i)
         s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -518,18 +521,19 @@ def value_f32_p_eq_inf_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     s0, s0_l = fblock_max(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         out__0, out__1, out__2, out__3 = value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_i), value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_i_1), value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_i_2), value_f32_out_core_p_eq_inf(
             eps, eps_l, s0, s0_l, x_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_f64_p_eq_inf_warp(x, p, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -552,16 +556,17 @@ def value_f64_p_eq_inf_warp(x, p, eps, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_p_eq_inf_warp_wide(x, p, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = -math.inf, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_eq_inf(x_i)
         s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -571,12 +576,12 @@ def value_f64_p_eq_inf_warp_wide(x, p, eps, out_, rows, n, inner):
     s0, s0_l = dwarp_max(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         i_1 = u32(i + u32(1))
         out__0, out__1 = value_f64_out_core_p_eq_inf(eps, s0, s0_l, x_i), value_f64_out_core_p_eq_inf(
             eps, s0, s0_l, x_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -608,11 +613,11 @@ def value_f64_p_eq_inf_block_wide(x, p, eps, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = -math.inf, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_eq_inf(x_i)
         s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -622,16 +627,17 @@ def value_f64_p_eq_inf_block_wide(x, p, eps, out_, rows, n, inner):
     s0, s0_l = dblock_max(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         i_1 = u32(i + u32(1))
         out__0, out__1 = value_f64_out_core_p_eq_inf(eps, s0, s0_l, x_i), value_f64_out_core_p_eq_inf(
             eps, s0, s0_l, x_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_f32_p_eq_inf_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -674,16 +680,17 @@ def vjp_f32_p_eq_inf_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f32_p_eq_inf_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = -f32(math.inf), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_eq_inf(x_i)
         s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -700,8 +707,8 @@ def vjp_f32_p_eq_inf_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i, x_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i_1 = u32(i + u32(1))
@@ -720,7 +727,7 @@ def vjp_f32_p_eq_inf_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     s4, s4_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i)
         s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -736,15 +743,15 @@ def vjp_f32_p_eq_inf_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     s4, s4_l = fwarp_sum(s4, s4_l)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i, x_i), vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i_1, x_i_1), vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i_2, x_i_2), vjp_f32_dx_core_p_eq_inf(
             eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i_3, x_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -796,11 +803,11 @@ def vjp_f32_p_eq_inf_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = -f32(math.inf), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_eq_inf(x_i)
         s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -817,8 +824,8 @@ def vjp_f32_p_eq_inf_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i, x_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i_1 = u32(i + u32(1))
@@ -837,7 +844,7 @@ def vjp_f32_p_eq_inf_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     s4, s4_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i)
         s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -853,19 +860,20 @@ def vjp_f32_p_eq_inf_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     s4, s4_l = fblock_sum(s4, s4_l)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i, x_i), vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i_1, x_i_1), vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i_2, x_i_2), vjp_f32_dx_core_p_eq_inf(
             eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_i_3, x_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_p_eq_inf_warp(g, x, p, eps, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -908,16 +916,17 @@ def vjp_f64_p_eq_inf_warp(g, x, p, eps, dx_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f64_p_eq_inf_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = -math.inf, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_eq_inf(x_i)
         s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -928,8 +937,8 @@ def vjp_f64_p_eq_inf_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_eq_inf(g_i, x_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i_1 = u32(i + u32(1))
@@ -942,7 +951,7 @@ def vjp_f64_p_eq_inf_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     s4, s4_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s4_here = vjp_f64_s4_core_p_eq_inf(s0, s0_l, x_i)
         s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -952,13 +961,13 @@ def vjp_f64_p_eq_inf_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     s4, s4_l = dwarp_sum(s4, s4_l)
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         i_1 = u32(i + u32(1))
         dx__0, dx__1 = vjp_f64_dx_core_p_eq_inf(eps, s0, s0_l, s3, s3_l, s4, s4_l, g_i, x_i), vjp_f64_dx_core_p_eq_inf(
             eps, s0, s0_l, s3, s3_l, s4, s4_l, g_i_1, x_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1010,11 +1019,11 @@ def vjp_f64_p_eq_inf_block_wide(g, x, p, eps, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = -math.inf, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_eq_inf(x_i)
         s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -1025,8 +1034,8 @@ def vjp_f64_p_eq_inf_block_wide(g, x, p, eps, dx_, rows, n, inner):
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_eq_inf(g_i, x_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i_1 = u32(i + u32(1))
@@ -1039,7 +1048,7 @@ def vjp_f64_p_eq_inf_block_wide(g, x, p, eps, dx_, rows, n, inner):
     s4, s4_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s4_here = vjp_f64_s4_core_p_eq_inf(s0, s0_l, x_i)
         s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -1049,17 +1058,18 @@ def vjp_f64_p_eq_inf_block_wide(g, x, p, eps, dx_, rows, n, inner):
     s4, s4_l = dblock_sum(s4, s4_l)
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         i_1 = u32(i + u32(1))
         dx__0, dx__1 = vjp_f64_dx_core_p_eq_inf(eps, s0, s0_l, s3, s3_l, s4, s4_l, g_i, x_i), vjp_f64_dx_core_p_eq_inf(
             eps, s0, s0_l, s3, s3_l, s4, s4_l, g_i_1, x_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_eps_f32_p_eq_inf_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1089,16 +1099,17 @@ def vjp_eps_f32_p_eq_inf_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_eps_f32_p_eq_inf_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = -f32(math.inf), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_eq_inf(x_i)
         s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -1115,8 +1126,8 @@ def vjp_eps_f32_p_eq_inf_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, inn
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i, x_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i_1 = u32(i + u32(1))
@@ -1170,11 +1181,11 @@ def vjp_eps_f32_p_eq_inf_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, in
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = -f32(math.inf), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_eq_inf(x_i)
         s0, s0_l = fmax_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -1191,8 +1202,8 @@ def vjp_eps_f32_p_eq_inf_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, in
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_eq_inf(g_i, x_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i_1 = u32(i + u32(1))
@@ -1212,6 +1223,7 @@ def vjp_eps_f32_p_eq_inf_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, in
 
 
 @kernel
+@of_warps
 def vjp_eps_f64_p_eq_inf_warp(g, x, p, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1241,16 +1253,17 @@ def vjp_eps_f64_p_eq_inf_warp(g, x, p, eps, deps_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_eps_f64_p_eq_inf_warp_wide(g, x, p, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = -math.inf, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_eq_inf(x_i)
         s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -1261,8 +1274,8 @@ def vjp_eps_f64_p_eq_inf_warp_wide(g, x, p, eps, deps_, rows, n, inner):
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_eq_inf(g_i, x_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i_1 = u32(i + u32(1))
@@ -1310,11 +1323,11 @@ def vjp_eps_f64_p_eq_inf_block_wide(g, x, p, eps, deps_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = -math.inf, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_eq_inf(x_i)
         s0, s0_l = dmax_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -1325,8 +1338,8 @@ def vjp_eps_f64_p_eq_inf_block_wide(g, x, p, eps, deps_, rows, n, inner):
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_eq_inf(g_i, x_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i_1 = u32(i + u32(1))
@@ -1758,6 +1771,7 @@ def vjp_eps_f64_deps_core_p_ne_inf_p_eq_2(e0, e0_l, m0, s2, s2_l):
 
 
 @kernel
+@of_warps
 def value_f32_p_ne_inf_p_eq_2_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1791,14 +1805,15 @@ def value_f32_p_ne_inf_p_eq_2_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1806,7 +1821,7 @@ def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
@@ -1824,7 +1839,7 @@ def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1838,10 +1853,10 @@ def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -1852,12 +1867,12 @@ def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
@@ -1865,7 +1880,7 @@ def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -1908,7 +1923,7 @@ def value_f32_p_ne_inf_p_eq_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     m0 = f32(0)
@@ -1918,7 +1933,7 @@ def value_f32_p_ne_inf_p_eq_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
@@ -1936,7 +1951,7 @@ def value_f32_p_ne_inf_p_eq_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1969,7 +1984,7 @@ def value_f32_p_ne_inf_p_eq_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
@@ -1977,11 +1992,12 @@ def value_f32_p_ne_inf_p_eq_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
         out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_f64_p_ne_inf_p_eq_2_warp(x, p, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2015,20 +2031,21 @@ def value_f64_p_ne_inf_p_eq_2_warp(x, p, eps, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_p_ne_inf_p_eq_2_warp_wide(x, p, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
@@ -2040,7 +2057,7 @@ def value_f64_p_ne_inf_p_eq_2_warp_wide(x, p, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2048,8 +2065,8 @@ def value_f64_p_ne_inf_p_eq_2_warp_wide(x, p, eps, out_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2058,16 +2075,16 @@ def value_f64_p_ne_inf_p_eq_2_warp_wide(x, p, eps, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         out__0, out__1 = value_f64_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, y0_i, y0_l_i), value_f64_out_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, m0, y0_i_1, y0_l_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -2110,7 +2127,7 @@ def value_f64_p_ne_inf_p_eq_2_block_wide(x, p, eps, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = 0.0
@@ -2118,7 +2135,7 @@ def value_f64_p_ne_inf_p_eq_2_block_wide(x, p, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
@@ -2130,7 +2147,7 @@ def value_f64_p_ne_inf_p_eq_2_block_wide(x, p, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2151,17 +2168,18 @@ def value_f64_p_ne_inf_p_eq_2_block_wide(x, p, eps, out_, rows, n, inner):
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         out__0, out__1 = value_f64_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, y0_i, y0_l_i), value_f64_out_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, m0, y0_i_1, y0_l_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_f32_p_ne_inf_p_eq_2_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2213,14 +2231,15 @@ def vjp_f32_p_ne_inf_p_eq_2_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2228,7 +2247,7 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
@@ -2246,7 +2265,7 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2260,10 +2279,10 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2275,14 +2294,14 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
@@ -2305,14 +2324,14 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
@@ -2320,7 +2339,7 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -2381,7 +2400,7 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     m0 = f32(0)
@@ -2391,7 +2410,7 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
@@ -2409,7 +2428,7 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2438,14 +2457,14 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
@@ -2468,14 +2487,14 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
@@ -2483,11 +2502,12 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_p_ne_inf_p_eq_2_warp(g, x, p, eps, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2535,20 +2555,21 @@ def vjp_f64_p_ne_inf_p_eq_2_warp(g, x, p, eps, dx_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
@@ -2560,7 +2581,7 @@ def vjp_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2568,8 +2589,8 @@ def vjp_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2579,12 +2600,12 @@ def vjp_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
@@ -2599,18 +2620,18 @@ def vjp_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f64_dx_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, m0, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -2667,7 +2688,7 @@ def vjp_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = 0.0
@@ -2675,7 +2696,7 @@ def vjp_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
@@ -2687,7 +2708,7 @@ def vjp_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2706,12 +2727,12 @@ def vjp_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
@@ -2726,22 +2747,23 @@ def vjp_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f64_dx_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, m0, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_eps_f32_p_ne_inf_p_eq_2_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2782,14 +2804,15 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, i
 
 
 @kernel
+@of_warps
 def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2797,7 +2820,7 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
@@ -2815,7 +2838,7 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2829,10 +2852,10 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2843,14 +2866,14 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
@@ -2916,7 +2939,7 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     m0 = f32(0)
@@ -2926,7 +2949,7 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i_1)
@@ -2944,7 +2967,7 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2972,14 +2995,14 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
@@ -3000,6 +3023,7 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
 
 
 @kernel
+@of_warps
 def vjp_eps_f64_p_ne_inf_p_eq_2_warp(g, x, p, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3040,20 +3064,21 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_warp(g, x, p, eps, deps_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_eps_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
@@ -3065,7 +3090,7 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -3073,8 +3098,8 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -3083,12 +3108,12 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
@@ -3148,7 +3173,7 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = 0.0
@@ -3156,7 +3181,7 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i_1)
@@ -3168,7 +3193,7 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -3186,12 +3211,12 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
@@ -3498,6 +3523,7 @@ def vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l):
 
 
 @kernel
+@of_warps
 def value_f32_p_ne_inf_p_ne_2_p_eq_1_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3520,16 +3546,17 @@ def value_f32_p_ne_inf_p_ne_2_p_eq_1_warp(x, p, p_l, eps, eps_l, out_, rows, n, 
 
 
 @kernel
+@of_warps
 def value_f32_p_ne_inf_p_ne_2_p_eq_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -3545,14 +3572,14 @@ def value_f32_p_ne_inf_p_ne_2_p_eq_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows
     s0, s0_l = fwarp_sum(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, x_i), value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, x_i_1), value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, x_i_2), value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(
             eps, eps_l, s0, s0_l, x_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -3584,11 +3611,11 @@ def value_f32_p_ne_inf_p_ne_2_p_eq_1_block_wide(x, p, p_l, eps, eps_l, out_, row
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -3604,18 +3631,19 @@ def value_f32_p_ne_inf_p_ne_2_p_eq_1_block_wide(x, p, p_l, eps, eps_l, out_, row
     s0, s0_l = fblock_sum(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, x_i), value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, x_i_1), value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, x_i_2), value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(
             eps, eps_l, s0, s0_l, x_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_f64_p_ne_inf_p_ne_2_p_eq_1_warp(x, p, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3638,16 +3666,17 @@ def value_f64_p_ne_inf_p_ne_2_p_eq_1_warp(x, p, eps, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_p_ne_inf_p_ne_2_p_eq_1_warp_wide(x, p, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -3657,12 +3686,12 @@ def value_f64_p_ne_inf_p_ne_2_p_eq_1_warp_wide(x, p, eps, out_, rows, n, inner):
     s0, s0_l = dwarp_sum(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         i_1 = u32(i + u32(1))
         out__0, out__1 = value_f64_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, x_i), value_f64_out_core_p_ne_inf_p_ne_2_p_eq_1(
             eps, s0, s0_l, x_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -3694,11 +3723,11 @@ def value_f64_p_ne_inf_p_ne_2_p_eq_1_block_wide(x, p, eps, out_, rows, n, inner)
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -3708,16 +3737,17 @@ def value_f64_p_ne_inf_p_ne_2_p_eq_1_block_wide(x, p, eps, out_, rows, n, inner)
     s0, s0_l = dblock_sum(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         i_1 = u32(i + u32(1))
         out__0, out__1 = value_f64_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, x_i), value_f64_out_core_p_ne_inf_p_ne_2_p_eq_1(
             eps, s0, s0_l, x_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_f32_p_ne_inf_p_ne_2_p_eq_1_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3754,16 +3784,17 @@ def vjp_f32_p_ne_inf_p_ne_2_p_eq_1_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, 
 
 
 @kernel
+@of_warps
 def vjp_f32_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -3780,8 +3811,8 @@ def vjp_f32_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i_1 = u32(i + u32(1))
@@ -3799,15 +3830,15 @@ def vjp_f32_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
     s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s3, s3_l, g_i, x_i), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s3, s3_l, g_i_1, x_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s3, s3_l, g_i_2, x_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(
             eps, eps_l, s0, s0_l, s3, s3_l, g_i_3, x_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -3853,11 +3884,11 @@ def vjp_f32_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -3874,8 +3905,8 @@ def vjp_f32_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i_1 = u32(i + u32(1))
@@ -3893,19 +3924,20 @@ def vjp_f32_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
     s3, s3_l = vjp_f32_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s3, s3_l, g_i, x_i), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s3, s3_l, g_i_1, x_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s3, s3_l, g_i_2, x_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(
             eps, eps_l, s0, s0_l, s3, s3_l, g_i_3, x_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_p_ne_inf_p_ne_2_p_eq_1_warp(g, x, p, eps, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3940,16 +3972,17 @@ def vjp_f64_p_ne_inf_p_ne_2_p_eq_1_warp(g, x, p, eps, dx_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f64_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -3960,8 +3993,8 @@ def vjp_f64_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i_1 = u32(i + u32(1))
@@ -3973,13 +4006,13 @@ def vjp_f64_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l)
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         i_1 = u32(i + u32(1))
         dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s3, s3_l, g_i, x_i), vjp_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(
             eps, s0, s0_l, s3, s3_l, g_i_1, x_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -4023,11 +4056,11 @@ def vjp_f64_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, eps, dx_, rows, n, inner)
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -4038,8 +4071,8 @@ def vjp_f64_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, eps, dx_, rows, n, inner)
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i_1 = u32(i + u32(1))
@@ -4051,17 +4084,18 @@ def vjp_f64_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, eps, dx_, rows, n, inner)
     s3, s3_l = vjp_f64_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l)
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         i_1 = u32(i + u32(1))
         dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, s3, s3_l, g_i, x_i), vjp_f64_dx_core_p_ne_inf_p_ne_2_p_eq_1(
             eps, s0, s0_l, s3, s3_l, g_i_1, x_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_eps_f32_p_ne_inf_p_ne_2_p_eq_1_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -4091,16 +4125,17 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_eq_1_warp(g, x, p, p_l, eps, eps_l, deps_, row
 
 
 @kernel
+@of_warps
 def vjp_eps_f32_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -4117,8 +4152,8 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i_1 = u32(i + u32(1))
@@ -4172,11 +4207,11 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, p_l, eps, eps_l, deps
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -4193,8 +4228,8 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, p_l, eps, eps_l, deps
     s2_of, s2_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i_1 = u32(i + u32(1))
@@ -4214,6 +4249,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, p_l, eps, eps_l, deps
 
 
 @kernel
+@of_warps
 def vjp_eps_f64_p_ne_inf_p_ne_2_p_eq_1_warp(g, x, p, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -4243,16 +4279,17 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_eq_1_warp(g, x, p, eps, deps_, rows, n, inner)
 
 
 @kernel
+@of_warps
 def vjp_eps_f64_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -4263,8 +4300,8 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, eps, deps_, rows, n, i
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i_1 = u32(i + u32(1))
@@ -4312,11 +4349,11 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, eps, deps_, rows, n, 
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -4327,8 +4364,8 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, eps, deps_, rows, n, 
     s2_of, s2_of_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_i, x_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i_1 = u32(i + u32(1))
@@ -5244,6 +5281,7 @@ def vjp_eps_f64_deps_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, m0, s2, s2_l):
 
 
 @kernel
+@of_warps
 def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -5279,14 +5317,15 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp(x, p, p_l, eps, eps_l, out_, rows, n, 
 
 
 @kernel
+@of_warps
 def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -5294,7 +5333,7 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
@@ -5312,7 +5351,7 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -5326,10 +5365,10 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -5340,12 +5379,12 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
@@ -5353,7 +5392,7 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows
         out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -5398,7 +5437,7 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, p_l, eps, eps_l, out_, row
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     m0 = f32(0)
@@ -5408,7 +5447,7 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, p_l, eps, eps_l, out_, row
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
@@ -5426,7 +5465,7 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, p_l, eps, eps_l, out_, row
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -5459,7 +5498,7 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, p_l, eps, eps_l, out_, row
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
@@ -5467,11 +5506,12 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, p_l, eps, eps_l, out_, row
         out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_f64_p_ne_inf_p_ne_2_p_ne_1_warp(x, p, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -5505,20 +5545,21 @@ def value_f64_p_ne_inf_p_ne_2_p_ne_1_warp(x, p, eps, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
@@ -5530,7 +5571,7 @@ def value_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -5538,8 +5579,8 @@ def value_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, eps, out_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -5548,16 +5589,16 @@ def value_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, eps, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
         out__0, out__1 = value_f64_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, y0_i, y0_l_i), value_f64_out_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, m0, y0_i_1, y0_l_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -5600,7 +5641,7 @@ def value_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, eps, out_, rows, n, inner)
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = 0.0
@@ -5608,7 +5649,7 @@ def value_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, eps, out_, rows, n, inner)
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
@@ -5620,7 +5661,7 @@ def value_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, eps, out_, rows, n, inner)
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -5641,17 +5682,18 @@ def value_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, eps, out_, rows, n, inner)
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
         out__0, out__1 = value_f64_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, y0_i, y0_l_i), value_f64_out_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, m0, y0_i_1, y0_l_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -5705,14 +5747,15 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, 
 
 
 @kernel
+@of_warps
 def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -5720,7 +5763,7 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
@@ -5738,7 +5781,7 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -5752,10 +5795,10 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -5767,14 +5810,14 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
@@ -5799,14 +5842,14 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
@@ -5814,7 +5857,7 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -5877,7 +5920,7 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     m0 = f32(0)
@@ -5887,7 +5930,7 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
@@ -5905,7 +5948,7 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -5934,14 +5977,14 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
@@ -5966,14 +6009,14 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
@@ -5981,11 +6024,12 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, eps, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -6037,20 +6081,21 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, eps, dx_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
@@ -6062,7 +6107,7 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -6070,8 +6115,8 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dx_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -6081,12 +6126,12 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
@@ -6101,18 +6146,18 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, m0, p, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -6173,7 +6218,7 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dx_, rows, n, inner)
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = 0.0
@@ -6181,7 +6226,7 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dx_, rows, n, inner)
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
@@ -6193,7 +6238,7 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dx_, rows, n, inner)
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -6212,12 +6257,12 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dx_, rows, n, inner)
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
@@ -6232,22 +6277,23 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dx_, rows, n, inner)
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, p, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, m0, p, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, dp_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -6319,14 +6365,15 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, dp_, rows, n
 
 
 @kernel
+@of_warps
 def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -6334,7 +6381,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
@@ -6352,7 +6399,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i, e0_l_i)
@@ -6370,14 +6417,14 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = e0_i_3, e0_l_i_3
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
+            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -6390,14 +6437,14 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
@@ -6423,14 +6470,14 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
@@ -6457,12 +6504,12 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
@@ -6472,12 +6519,12 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
             y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
             e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
@@ -6580,7 +6627,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(2048)
     m0 = f32(0)
@@ -6590,7 +6637,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
@@ -6608,7 +6655,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i, e0_l_i)
@@ -6646,14 +6693,14 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
@@ -6679,14 +6726,14 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
@@ -6718,7 +6765,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
@@ -6733,7 +6780,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
@@ -6760,6 +6807,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
 
 
 @kernel
+@of_warps
 def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, eps, dp_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -6827,20 +6875,21 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, eps, dp_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dp_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(128)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
@@ -6852,7 +6901,7 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dp_, rows, n, inner
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i, e0_l_i)
@@ -6862,10 +6911,10 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dp_, rows, n, inner
         s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -6876,12 +6925,12 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dp_, rows, n, inner
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
@@ -6897,12 +6946,12 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dp_, rows, n, inner
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
         s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
@@ -6919,19 +6968,19 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dp_, rows, n, inner
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
             e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
         s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
@@ -7020,7 +7069,7 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dp_, rows, n, inne
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(1024)
     m0 = 0.0
@@ -7028,7 +7077,7 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dp_, rows, n, inne
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
@@ -7040,7 +7089,7 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dp_, rows, n, inne
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i, e0_l_i)
@@ -7064,12 +7113,12 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dp_, rows, n, inne
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
@@ -7085,12 +7134,12 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dp_, rows, n, inne
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
         s3_of_here, s3_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
@@ -7110,7 +7159,7 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dp_, rows, n, inne
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
@@ -7119,7 +7168,7 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dp_, rows, n, inne
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
         s5_of_here, s5_of_l_here = vjp_p_f64_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
@@ -7136,6 +7185,7 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dp_, rows, n, inne
 
 
 @kernel
+@of_warps
 def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -7176,14 +7226,15 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, deps_, row
 
 
 @kernel
+@of_warps
 def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -7191,7 +7242,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
@@ -7209,7 +7260,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -7223,10 +7274,10 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -7237,14 +7288,14 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
@@ -7310,7 +7361,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, deps
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     m0 = f32(0)
@@ -7320,7 +7371,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, deps
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
@@ -7338,7 +7389,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, deps
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -7366,14 +7417,14 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, deps
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
@@ -7394,6 +7445,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, deps
 
 
 @kernel
+@of_warps
 def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -7434,20 +7486,21 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, eps, deps_, rows, n, inner)
 
 
 @kernel
+@of_warps
 def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
@@ -7459,7 +7512,7 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, deps_, rows, n, i
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -7467,8 +7520,8 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, deps_, rows, n, i
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -7477,12 +7530,12 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, deps_, rows, n, i
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
@@ -7542,7 +7595,7 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, deps_, rows, n, 
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = 0.0
@@ -7550,7 +7603,7 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, deps_, rows, n, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i_1)
@@ -7562,7 +7615,7 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, deps_, rows, n, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -7580,12 +7633,12 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, deps_, rows, n, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)

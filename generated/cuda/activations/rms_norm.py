@@ -21,6 +21,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    of_warps,
     store,
     store2,
     store4,
@@ -359,6 +360,7 @@ def vjp_eps_f64_deps_core(m0, s2, s2_l):
 
 
 @kernel
+@of_warps
 def value_f32_warp(x, weight, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -394,14 +396,15 @@ def value_f32_warp(x, weight, eps, eps_l, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -409,7 +412,7 @@ def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(x_i_1)
@@ -427,7 +430,7 @@ def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -441,10 +444,10 @@ def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -457,12 +460,12 @@ def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         own = u32(first + i - lane * u32(3))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
@@ -470,7 +473,7 @@ def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
             e0, e0_l, weight_i_3, y0_i_3, y0_l_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -515,7 +518,7 @@ def value_f32_block_wide(x, weight, eps, eps_l, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     m0 = f32(0)
@@ -525,7 +528,7 @@ def value_f32_block_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(x_i_1)
@@ -543,7 +546,7 @@ def value_f32_block_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -578,7 +581,7 @@ def value_f32_block_wide(x, weight, eps, eps_l, out_, rows, n, inner):
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
@@ -586,11 +589,12 @@ def value_f32_block_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
             e0, e0_l, weight_i_3, y0_i_3, y0_l_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_f64_warp(x, weight, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -626,20 +630,21 @@ def value_f64_warp(x, weight, eps, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp_wide(x, weight, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(x_i_1)
@@ -651,7 +656,7 @@ def value_f64_warp_wide(x, weight, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -659,8 +664,8 @@ def value_f64_warp_wide(x, weight, eps, out_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
@@ -671,16 +676,16 @@ def value_f64_warp_wide(x, weight, eps, out_, rows, n, inner):
         own = u32(first + i - lane * u32(1))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         out__0, out__1 = value_f64_out_core(e0, e0_l, weight_i, y0_i, y0_l_i), value_f64_out_core(
             e0, e0_l, weight_i_1, y0_i_1, y0_l_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -725,7 +730,7 @@ def value_f64_block_wide(x, weight, eps, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = 0.0
@@ -733,7 +738,7 @@ def value_f64_block_wide(x, weight, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(x_i_1)
@@ -745,7 +750,7 @@ def value_f64_block_wide(x, weight, eps, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -768,17 +773,18 @@ def value_f64_block_wide(x, weight, eps, out_, rows, n, inner):
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         out__0, out__1 = value_f64_out_core(e0, e0_l, weight_i, y0_i, y0_l_i), value_f64_out_core(
             e0, e0_l, weight_i_1, y0_i_1, y0_l_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_f32_warp(g, x, weight, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -827,14 +833,15 @@ def vjp_f32_warp(g, x, weight, eps, eps_l, dx_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -842,7 +849,7 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(x_i_1)
@@ -860,7 +867,7 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -874,10 +881,10 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -889,15 +896,15 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
@@ -919,15 +926,15 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
@@ -935,7 +942,7 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
             e0, e0_l, m0, s2, s2_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -993,7 +1000,7 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     m0 = f32(0)
@@ -1003,7 +1010,7 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(x_i_1)
@@ -1021,7 +1028,7 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1050,7 +1057,7 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
@@ -1058,7 +1065,7 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
@@ -1080,7 +1087,7 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
@@ -1088,7 +1095,7 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
@@ -1096,11 +1103,12 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
             e0, e0_l, m0, s2, s2_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_warp(g, x, weight, eps, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1149,20 +1157,21 @@ def vjp_f64_warp(g, x, weight, eps, dx_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f64_warp_wide(g, x, weight, eps, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(x_i_1)
@@ -1174,7 +1183,7 @@ def vjp_f64_warp_wide(g, x, weight, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1182,8 +1191,8 @@ def vjp_f64_warp_wide(g, x, weight, eps, dx_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
@@ -1193,13 +1202,13 @@ def vjp_f64_warp_wide(g, x, weight, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
@@ -1213,19 +1222,19 @@ def vjp_f64_warp_wide(g, x, weight, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i), vjp_f64_dx_core(
             e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1283,7 +1292,7 @@ def vjp_f64_block_wide(g, x, weight, eps, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = 0.0
@@ -1291,7 +1300,7 @@ def vjp_f64_block_wide(g, x, weight, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(x_i_1)
@@ -1303,7 +1312,7 @@ def vjp_f64_block_wide(g, x, weight, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1322,13 +1331,13 @@ def vjp_f64_block_wide(g, x, weight, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
@@ -1342,23 +1351,24 @@ def vjp_f64_block_wide(g, x, weight, eps, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         dx__0, dx__1 = vjp_f64_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i), vjp_f64_dx_core(
             e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_warp(g, x, weight, eps, eps_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1394,14 +1404,15 @@ def vjp_weight_f32_warp(g, x, weight, eps, eps_l, dweight_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1409,7 +1420,7 @@ def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner)
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(x_i_1)
@@ -1427,7 +1438,7 @@ def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner)
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1441,10 +1452,10 @@ def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -1455,14 +1466,14 @@ def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner)
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
@@ -1515,7 +1526,7 @@ def vjp_weight_f32_block_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     m0 = f32(0)
@@ -1525,7 +1536,7 @@ def vjp_weight_f32_block_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(x_i_1)
@@ -1543,7 +1554,7 @@ def vjp_weight_f32_block_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1571,14 +1582,14 @@ def vjp_weight_f32_block_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
@@ -1591,6 +1602,7 @@ def vjp_weight_f32_block_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_warp(g, x, weight, eps, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1626,20 +1638,21 @@ def vjp_weight_f64_warp(g, x, weight, eps, dweight_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_warp_wide(g, x, weight, eps, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(x_i_1)
@@ -1651,7 +1664,7 @@ def vjp_weight_f64_warp_wide(g, x, weight, eps, dweight_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1659,8 +1672,8 @@ def vjp_weight_f64_warp_wide(g, x, weight, eps, dweight_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
@@ -1669,12 +1682,12 @@ def vjp_weight_f64_warp_wide(g, x, weight, eps, dweight_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f64_dweight_core(
@@ -1725,7 +1738,7 @@ def vjp_weight_f64_block_wide(g, x, weight, eps, dweight_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = 0.0
@@ -1733,7 +1746,7 @@ def vjp_weight_f64_block_wide(g, x, weight, eps, dweight_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(x_i_1)
@@ -1745,7 +1758,7 @@ def vjp_weight_f64_block_wide(g, x, weight, eps, dweight_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1763,12 +1776,12 @@ def vjp_weight_f64_block_wide(g, x, weight, eps, dweight_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f64_dweight_core(
@@ -1779,6 +1792,7 @@ def vjp_weight_f64_block_wide(g, x, weight, eps, dweight_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_eps_f32_warp(g, x, weight, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1821,14 +1835,15 @@ def vjp_eps_f32_warp(g, x, weight, eps, eps_l, deps_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1836,7 +1851,7 @@ def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(x_i_1)
@@ -1854,7 +1869,7 @@ def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1868,10 +1883,10 @@ def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -1883,15 +1898,15 @@ def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
@@ -1959,7 +1974,7 @@ def vjp_eps_f32_block_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     m0 = f32(0)
@@ -1969,7 +1984,7 @@ def vjp_eps_f32_block_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(x_i_1)
@@ -1987,7 +2002,7 @@ def vjp_eps_f32_block_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2016,7 +2031,7 @@ def vjp_eps_f32_block_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
@@ -2024,7 +2039,7 @@ def vjp_eps_f32_block_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
@@ -2045,6 +2060,7 @@ def vjp_eps_f32_block_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_eps_f64_warp(g, x, weight, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2087,20 +2103,21 @@ def vjp_eps_f64_warp(g, x, weight, eps, deps_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_eps_f64_warp_wide(g, x, weight, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(x_i_1)
@@ -2112,7 +2129,7 @@ def vjp_eps_f64_warp_wide(g, x, weight, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2120,8 +2137,8 @@ def vjp_eps_f64_warp_wide(g, x, weight, eps, deps_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
@@ -2131,13 +2148,13 @@ def vjp_eps_f64_warp_wide(g, x, weight, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
@@ -2199,7 +2216,7 @@ def vjp_eps_f64_block_wide(g, x, weight, eps, deps_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = 0.0
@@ -2207,7 +2224,7 @@ def vjp_eps_f64_block_wide(g, x, weight, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(x_i_1)
@@ -2219,7 +2236,7 @@ def vjp_eps_f64_block_wide(g, x, weight, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2238,13 +2255,13 @@ def vjp_eps_f64_block_wide(g, x, weight, eps, deps_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
             y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x_i_1)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(g_i, weight_i, y0_i, y0_l_i)

@@ -27,7 +27,11 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    mask,
+    mask2,
+    mask4,
     near_expf,
+    of_warps,
     store,
     store2,
     store4,
@@ -47,6 +51,7 @@ from symgen.runtime.device_rows import (
     dwarp_sum,
     fblock_peak,
     fblock_sum,
+    ffew,
     fkept,
     fpeak_step,
     fsum_step,
@@ -313,6 +318,7 @@ def vjp_f64_dx_core_temperature_none(c0, r_s0, r_s0_l, s2, s2_l, e0_C, e0_C_l, g
 
 
 @kernel
+@of_warps
 def value_f32_temperature_none_warp(x, where, temperature, temperature_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -322,7 +328,7 @@ def value_f32_temperature_none_warp(x, where, temperature, temperature_l, out_, 
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -333,7 +339,7 @@ def value_f32_temperature_none_warp(x, where, temperature, temperature_l, out_, 
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core_temperature_none(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core_temperature_none(e0_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
@@ -342,19 +348,20 @@ def value_f32_temperature_none_warp(x, where, temperature, temperature_l, out_, 
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core_temperature_none(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f32_out_core_temperature_none(s0, s0_l, e0_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def value_f32_temperature_none_warp_wide(x, where, temperature, temperature_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
+    at = u32(row * n)
+    kept, first = ffew(), warp_first(u32(1024))
     keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
@@ -363,8 +370,8 @@ def value_f32_temperature_none_warp_wide(x, where, temperature, temperature_l, o
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_temperature_none(where_i_1, x_i_1)
@@ -382,9 +389,9 @@ def value_f32_temperature_none_warp_wide(x, where, temperature, temperature_l, o
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = value_f32_e0_core_temperature_none(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core_temperature_none(e0_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         e0_i_1 = value_f32_e0_core_temperature_none(m0, x_i_1)
@@ -415,16 +422,16 @@ def value_f32_temperature_none_warp_wide(x, where, temperature, temperature_l, o
             e0_i_2 = kept[u32(own + u32(64))]
             e0_i_3 = kept[u32(own + u32(96))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i = value_f32_e0_core_temperature_none(m0, x_i)
             e0_i_1 = value_f32_e0_core_temperature_none(m0, x_i_1)
             e0_i_2 = value_f32_e0_core_temperature_none(m0, x_i_2)
             e0_i_3 = value_f32_e0_core_temperature_none(m0, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_none(s0, s0_l, e0_i, where_i), value_f32_out_core_temperature_none(s0, s0_l, e0_i_1, where_i_1), value_f32_out_core_temperature_none(s0, s0_l, e0_i_2, where_i_2), value_f32_out_core_temperature_none(
             s0, s0_l, e0_i_3, where_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -438,7 +445,7 @@ def value_f32_temperature_none_block(x, where, temperature, temperature_l, out_,
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -449,7 +456,7 @@ def value_f32_temperature_none_block(x, where, temperature, temperature_l, out_,
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core_temperature_none(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core_temperature_none(e0_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
@@ -458,7 +465,7 @@ def value_f32_temperature_none_block(x, where, temperature, temperature_l, out_,
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core_temperature_none(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f32_out_core_temperature_none(s0, s0_l, e0_i, where_i))
         i = u32(i + block_width)
 
@@ -469,7 +476,7 @@ def value_f32_temperature_none_block_wide(x, where, temperature, temperature_l, 
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(8192)
     m0 = -f32(math.inf)
@@ -479,8 +486,8 @@ def value_f32_temperature_none_block_wide(x, where, temperature, temperature_l, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_temperature_none(where_i_1, x_i_1)
@@ -498,9 +505,9 @@ def value_f32_temperature_none_block_wide(x, where, temperature, temperature_l, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = value_f32_e0_core_temperature_none(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core_temperature_none(e0_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         e0_i_1 = value_f32_e0_core_temperature_none(m0, x_i_1)
@@ -531,20 +538,21 @@ def value_f32_temperature_none_block_wide(x, where, temperature, temperature_l, 
             e0_i_2 = kept[u32(own + u32(512))]
             e0_i_3 = kept[u32(own + u32(768))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i = value_f32_e0_core_temperature_none(m0, x_i)
             e0_i_1 = value_f32_e0_core_temperature_none(m0, x_i_1)
             e0_i_2 = value_f32_e0_core_temperature_none(m0, x_i_2)
             e0_i_3 = value_f32_e0_core_temperature_none(m0, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_none(s0, s0_l, e0_i, where_i), value_f32_out_core_temperature_none(s0, s0_l, e0_i_1, where_i_1), value_f32_out_core_temperature_none(s0, s0_l, e0_i_2, where_i_2), value_f32_out_core_temperature_none(
             s0, s0_l, e0_i_3, where_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_f64_temperature_none_warp(x, where, temperature, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -554,7 +562,7 @@ def value_f64_temperature_none_warp(x, where, temperature, out_, rows, n, inner)
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -565,7 +573,7 @@ def value_f64_temperature_none_warp(x, where, temperature, out_, rows, n, inner)
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core_temperature_none(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -575,27 +583,28 @@ def value_f64_temperature_none_warp(x, where, temperature, out_, rows, n, inner)
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f64_out_core_temperature_none(r_s0, r_s0_l, e0_i, e0_l_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def value_f64_temperature_none_warp_wide(x, where, temperature, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_temperature_none(where_i_1, x_i_1)
@@ -607,17 +616,17 @@ def value_f64_temperature_none_warp_wide(x, where, temperature, out_, rows, n, i
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_temperature_none(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_none(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core_temperature_none(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     r_s0, r_s0_l = value_f64_r_s0_core_temperature_none(s0, s0_l)
@@ -626,17 +635,17 @@ def value_f64_temperature_none_warp_wide(x, where, temperature, out_, rows, n, i
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_none(m0, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         out__0, out__1 = value_f64_out_core_temperature_none(r_s0, r_s0_l, e0_i, e0_l_i, where_i), value_f64_out_core_temperature_none(
             r_s0, r_s0_l, e0_i_1, e0_l_i_1, where_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -650,7 +659,7 @@ def value_f64_temperature_none_block(x, where, temperature, out_, rows, n, inner
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -661,7 +670,7 @@ def value_f64_temperature_none_block(x, where, temperature, out_, rows, n, inner
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core_temperature_none(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -671,7 +680,7 @@ def value_f64_temperature_none_block(x, where, temperature, out_, rows, n, inner
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f64_out_core_temperature_none(r_s0, r_s0_l, e0_i, e0_l_i, where_i))
         i = u32(i + block_width)
 
@@ -682,7 +691,7 @@ def value_f64_temperature_none_block_wide(x, where, temperature, out_, rows, n, 
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = -math.inf
@@ -690,8 +699,8 @@ def value_f64_temperature_none_block_wide(x, where, temperature, out_, rows, n, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_temperature_none(where_i_1, x_i_1)
@@ -703,9 +712,9 @@ def value_f64_temperature_none_block_wide(x, where, temperature, out_, rows, n, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_temperature_none(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_none(m0, x_i_1)
@@ -725,18 +734,19 @@ def value_f64_temperature_none_block_wide(x, where, temperature, out_, rows, n, 
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_none(m0, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         out__0, out__1 = value_f64_out_core_temperature_none(r_s0, r_s0_l, e0_i, e0_l_i, where_i), value_f64_out_core_temperature_none(
             r_s0, r_s0_l, e0_i_1, e0_l_i_1, where_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_f32_temperature_none_warp(g, x, where, temperature, temperature_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -746,7 +756,7 @@ def vjp_f32_temperature_none_warp(g, x, where, temperature, temperature_l, dx_, 
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -757,7 +767,7 @@ def vjp_f32_temperature_none_warp(g, x, where, temperature, temperature_l, dx_, 
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -768,7 +778,7 @@ def vjp_f32_temperature_none_warp(g, x, where, temperature, temperature_l, dx_, 
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
         i = u32(i + warp_width)
@@ -780,7 +790,7 @@ def vjp_f32_temperature_none_warp(g, x, where, temperature, temperature_l, dx_, 
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_none(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
@@ -791,7 +801,7 @@ def vjp_f32_temperature_none_warp(g, x, where, temperature, temperature_l, dx_, 
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(
             dx_,
             u32(at + i * inner),
@@ -801,14 +811,15 @@ def vjp_f32_temperature_none_warp(g, x, where, temperature, temperature_l, dx_, 
 
 
 @kernel
+@of_warps
 def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -816,8 +827,8 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_temperature_none(where_i_1, x_i_1)
@@ -835,9 +846,9 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_none(m0, x_i_1)
@@ -850,10 +861,10 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
@@ -864,18 +875,18 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_none(m0, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_none(m0, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_none(m0, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s3_here = vjp_f32_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
         s3_here = vjp_f32_s3_core_temperature_none(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -895,18 +906,18 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_none(m0, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_none(m0, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_none(m0, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_none(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_none(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -925,22 +936,22 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_none(m0, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_none(m0, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_none(m0, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_none(
             c0, s0, s0_l, s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -954,7 +965,7 @@ def vjp_f32_temperature_none_block(g, x, where, temperature, temperature_l, dx_,
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -965,7 +976,7 @@ def vjp_f32_temperature_none_block(g, x, where, temperature, temperature_l, dx_,
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -976,7 +987,7 @@ def vjp_f32_temperature_none_block(g, x, where, temperature, temperature_l, dx_,
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
         i = u32(i + block_width)
@@ -988,7 +999,7 @@ def vjp_f32_temperature_none_block(g, x, where, temperature, temperature_l, dx_,
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_none(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
@@ -999,7 +1010,7 @@ def vjp_f32_temperature_none_block(g, x, where, temperature, temperature_l, dx_,
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(
             dx_,
             u32(at + i * inner),
@@ -1014,7 +1025,7 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     m0 = -f32(math.inf)
@@ -1024,8 +1035,8 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_temperature_none(where_i_1, x_i_1)
@@ -1043,9 +1054,9 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_none(m0, x_i_1)
@@ -1077,13 +1088,13 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_none(m0, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_none(m0, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_none(m0, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s3_here = vjp_f32_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
         s3_here = vjp_f32_s3_core_temperature_none(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -1108,13 +1119,13 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_none(m0, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_none(m0, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_none(m0, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_none(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_none(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -1138,21 +1149,22 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_none(m0, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_none(m0, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_none(m0, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_none(
             c0, s0, s0_l, s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_temperature_none_warp(g, x, where, temperature, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1162,7 +1174,7 @@ def vjp_f64_temperature_none_warp(g, x, where, temperature, dx_, rows, n, inner)
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1173,7 +1185,7 @@ def vjp_f64_temperature_none_warp(g, x, where, temperature, dx_, rows, n, inner)
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core_temperature_none(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -1184,7 +1196,7 @@ def vjp_f64_temperature_none_warp(g, x, where, temperature, dx_, rows, n, inner)
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f64_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
         i = u32(i + warp_width)
@@ -1196,7 +1208,7 @@ def vjp_f64_temperature_none_warp(g, x, where, temperature, dx_, rows, n, inner)
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_none(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
@@ -1208,7 +1220,7 @@ def vjp_f64_temperature_none_warp(g, x, where, temperature, dx_, rows, n, inner)
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(
             dx_,
             u32(at + i * inner),
@@ -1218,21 +1230,22 @@ def vjp_f64_temperature_none_warp(g, x, where, temperature, dx_, rows, n, inner)
 
 
 @kernel
+@of_warps
 def vjp_f64_temperature_none_warp_wide(g, x, where, temperature, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_temperature_none(where_i_1, x_i_1)
@@ -1244,17 +1257,17 @@ def vjp_f64_temperature_none_warp_wide(g, x, where, temperature, dx_, rows, n, i
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_temperature_none(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_none(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core_temperature_none(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s3, s3_l = 0.0, 0.0
@@ -1263,14 +1276,14 @@ def vjp_f64_temperature_none_warp_wide(g, x, where, temperature, dx_, rows, n, i
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_none(m0, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s3_here = vjp_f64_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
         s3_here = vjp_f64_s3_core_temperature_none(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -1284,14 +1297,14 @@ def vjp_f64_temperature_none_warp_wide(g, x, where, temperature, dx_, rows, n, i
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_none(m0, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_none(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_none(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -1305,18 +1318,18 @@ def vjp_f64_temperature_none_warp_wide(g, x, where, temperature, dx_, rows, n, i
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_none(m0, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         dx__0, dx__1 = vjp_f64_dx_core_temperature_none(c0, r_s0, r_s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core_temperature_none(
             c0, r_s0, r_s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1330,7 +1343,7 @@ def vjp_f64_temperature_none_block(g, x, where, temperature, dx_, rows, n, inner
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1341,7 +1354,7 @@ def vjp_f64_temperature_none_block(g, x, where, temperature, dx_, rows, n, inner
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core_temperature_none(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -1352,7 +1365,7 @@ def vjp_f64_temperature_none_block(g, x, where, temperature, dx_, rows, n, inner
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f64_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
         i = u32(i + block_width)
@@ -1364,7 +1377,7 @@ def vjp_f64_temperature_none_block(g, x, where, temperature, dx_, rows, n, inner
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_none(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
@@ -1376,7 +1389,7 @@ def vjp_f64_temperature_none_block(g, x, where, temperature, dx_, rows, n, inner
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(
             dx_,
             u32(at + i * inner),
@@ -1391,7 +1404,7 @@ def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, 
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = -math.inf
@@ -1399,8 +1412,8 @@ def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_temperature_none(where_i_1, x_i_1)
@@ -1412,9 +1425,9 @@ def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_temperature_none(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_none(m0, x_i_1)
@@ -1434,11 +1447,11 @@ def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, 
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_none(m0, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s3_here = vjp_f64_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
         s3_here = vjp_f64_s3_core_temperature_none(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -1455,11 +1468,11 @@ def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, 
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_none(m0, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_none(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_none(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -1476,15 +1489,15 @@ def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, 
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_none(m0, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         dx__0, dx__1 = vjp_f64_dx_core_temperature_none(c0, r_s0, r_s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core_temperature_none(
             c0, r_s0, r_s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + block_width * u32(2))
 
 
@@ -1897,6 +1910,7 @@ def vjp_temperature_f64_dtemperature_core_temperature_given(s3, s3_l, s4, s4_l):
 
 
 @kernel
+@of_warps
 def value_f32_temperature_given_warp(x, where, temperature, temperature_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1906,7 +1920,7 @@ def value_f32_temperature_given_warp(x, where, temperature, temperature_l, out_,
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -1917,7 +1931,7 @@ def value_f32_temperature_given_warp(x, where, temperature, temperature_l, out_,
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core_temperature_given(e0_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
@@ -1926,19 +1940,20 @@ def value_f32_temperature_given_warp(x, where, temperature, temperature_l, out_,
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f32_out_core_temperature_given(s0, s0_l, e0_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def value_f32_temperature_given_warp_wide(x, where, temperature, temperature_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
+    at = u32(row * n)
+    kept, first = ffew(), warp_first(u32(1024))
     keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
@@ -1947,8 +1962,8 @@ def value_f32_temperature_given_warp_wide(x, where, temperature, temperature_l, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_1, x_i_1)
@@ -1966,9 +1981,9 @@ def value_f32_temperature_given_warp_wide(x, where, temperature, temperature_l, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core_temperature_given(e0_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         e0_i_1 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
@@ -1999,16 +2014,16 @@ def value_f32_temperature_given_warp_wide(x, where, temperature, temperature_l, 
             e0_i_2 = kept[u32(own + u32(64))]
             e0_i_3 = kept[u32(own + u32(96))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
             e0_i_1 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
             e0_i_2 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
             e0_i_3 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_given(s0, s0_l, e0_i, where_i), value_f32_out_core_temperature_given(s0, s0_l, e0_i_1, where_i_1), value_f32_out_core_temperature_given(s0, s0_l, e0_i_2, where_i_2), value_f32_out_core_temperature_given(
             s0, s0_l, e0_i_3, where_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -2022,7 +2037,7 @@ def value_f32_temperature_given_block(x, where, temperature, temperature_l, out_
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -2033,7 +2048,7 @@ def value_f32_temperature_given_block(x, where, temperature, temperature_l, out_
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core_temperature_given(e0_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
@@ -2042,7 +2057,7 @@ def value_f32_temperature_given_block(x, where, temperature, temperature_l, out_
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f32_out_core_temperature_given(s0, s0_l, e0_i, where_i))
         i = u32(i + block_width)
 
@@ -2053,7 +2068,7 @@ def value_f32_temperature_given_block_wide(x, where, temperature, temperature_l,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(8192)
     m0 = -f32(math.inf)
@@ -2063,8 +2078,8 @@ def value_f32_temperature_given_block_wide(x, where, temperature, temperature_l,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_1, x_i_1)
@@ -2082,9 +2097,9 @@ def value_f32_temperature_given_block_wide(x, where, temperature, temperature_l,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core_temperature_given(e0_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         e0_i_1 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
@@ -2115,20 +2130,21 @@ def value_f32_temperature_given_block_wide(x, where, temperature, temperature_l,
             e0_i_2 = kept[u32(own + u32(512))]
             e0_i_3 = kept[u32(own + u32(768))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
             e0_i_1 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
             e0_i_2 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
             e0_i_3 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_given(s0, s0_l, e0_i, where_i), value_f32_out_core_temperature_given(s0, s0_l, e0_i_1, where_i_1), value_f32_out_core_temperature_given(s0, s0_l, e0_i_2, where_i_2), value_f32_out_core_temperature_given(
             s0, s0_l, e0_i_3, where_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_f64_temperature_given_warp(x, where, temperature, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2138,7 +2154,7 @@ def value_f64_temperature_given_warp(x, where, temperature, out_, rows, n, inner
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -2149,7 +2165,7 @@ def value_f64_temperature_given_warp(x, where, temperature, out_, rows, n, inner
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -2159,27 +2175,28 @@ def value_f64_temperature_given_warp(x, where, temperature, out_, rows, n, inner
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f64_out_core_temperature_given(r_s0, r_s0_l, e0_i, e0_l_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def value_f64_temperature_given_warp_wide(x, where, temperature, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i_1, x_i_1)
@@ -2191,17 +2208,17 @@ def value_f64_temperature_given_warp_wide(x, where, temperature, out_, rows, n, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     r_s0, r_s0_l = value_f64_r_s0_core_temperature_given(s0, s0_l)
@@ -2210,17 +2227,17 @@ def value_f64_temperature_given_warp_wide(x, where, temperature, out_, rows, n, 
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         out__0, out__1 = value_f64_out_core_temperature_given(r_s0, r_s0_l, e0_i, e0_l_i, where_i), value_f64_out_core_temperature_given(
             r_s0, r_s0_l, e0_i_1, e0_l_i_1, where_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -2234,7 +2251,7 @@ def value_f64_temperature_given_block(x, where, temperature, out_, rows, n, inne
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -2245,7 +2262,7 @@ def value_f64_temperature_given_block(x, where, temperature, out_, rows, n, inne
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -2255,7 +2272,7 @@ def value_f64_temperature_given_block(x, where, temperature, out_, rows, n, inne
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f64_out_core_temperature_given(r_s0, r_s0_l, e0_i, e0_l_i, where_i))
         i = u32(i + block_width)
 
@@ -2266,7 +2283,7 @@ def value_f64_temperature_given_block_wide(x, where, temperature, out_, rows, n,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = -math.inf
@@ -2274,8 +2291,8 @@ def value_f64_temperature_given_block_wide(x, where, temperature, out_, rows, n,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i_1, x_i_1)
@@ -2287,9 +2304,9 @@ def value_f64_temperature_given_block_wide(x, where, temperature, out_, rows, n,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
@@ -2309,18 +2326,19 @@ def value_f64_temperature_given_block_wide(x, where, temperature, out_, rows, n,
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         out__0, out__1 = value_f64_out_core_temperature_given(r_s0, r_s0_l, e0_i, e0_l_i, where_i), value_f64_out_core_temperature_given(
             r_s0, r_s0_l, e0_i_1, e0_l_i_1, where_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_f32_temperature_given_warp(g, x, where, temperature, temperature_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2330,7 +2348,7 @@ def vjp_f32_temperature_given_warp(g, x, where, temperature, temperature_l, dx_,
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -2341,7 +2359,7 @@ def vjp_f32_temperature_given_warp(g, x, where, temperature, temperature_l, dx_,
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -2352,7 +2370,7 @@ def vjp_f32_temperature_given_warp(g, x, where, temperature, temperature_l, dx_,
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
         i = u32(i + warp_width)
@@ -2364,7 +2382,7 @@ def vjp_f32_temperature_given_warp(g, x, where, temperature, temperature_l, dx_,
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
@@ -2375,7 +2393,7 @@ def vjp_f32_temperature_given_warp(g, x, where, temperature, temperature_l, dx_,
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(
             dx_,
             u32(at + i * inner),
@@ -2385,14 +2403,15 @@ def vjp_f32_temperature_given_warp(g, x, where, temperature, temperature_l, dx_,
 
 
 @kernel
+@of_warps
 def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -2400,8 +2419,8 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_1, x_i_1)
@@ -2419,9 +2438,9 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
@@ -2434,10 +2453,10 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
@@ -2448,18 +2467,18 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s3_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
         s3_here = vjp_f32_s3_core_temperature_given(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -2479,18 +2498,18 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_given(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -2509,22 +2528,22 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_given(
             c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -2538,7 +2557,7 @@ def vjp_f32_temperature_given_block(g, x, where, temperature, temperature_l, dx_
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -2549,7 +2568,7 @@ def vjp_f32_temperature_given_block(g, x, where, temperature, temperature_l, dx_
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -2560,7 +2579,7 @@ def vjp_f32_temperature_given_block(g, x, where, temperature, temperature_l, dx_
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
         i = u32(i + block_width)
@@ -2572,7 +2591,7 @@ def vjp_f32_temperature_given_block(g, x, where, temperature, temperature_l, dx_
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
@@ -2583,7 +2602,7 @@ def vjp_f32_temperature_given_block(g, x, where, temperature, temperature_l, dx_
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(
             dx_,
             u32(at + i * inner),
@@ -2598,7 +2617,7 @@ def vjp_f32_temperature_given_block_wide(g, x, where, temperature, temperature_l
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     m0 = -f32(math.inf)
@@ -2608,8 +2627,8 @@ def vjp_f32_temperature_given_block_wide(g, x, where, temperature, temperature_l
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_1, x_i_1)
@@ -2627,9 +2646,9 @@ def vjp_f32_temperature_given_block_wide(g, x, where, temperature, temperature_l
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
@@ -2661,13 +2680,13 @@ def vjp_f32_temperature_given_block_wide(g, x, where, temperature, temperature_l
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s3_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
         s3_here = vjp_f32_s3_core_temperature_given(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -2692,13 +2711,13 @@ def vjp_f32_temperature_given_block_wide(g, x, where, temperature, temperature_l
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_given(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -2722,21 +2741,22 @@ def vjp_f32_temperature_given_block_wide(g, x, where, temperature, temperature_l
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_given(
             c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_temperature_given_warp(g, x, where, temperature, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2746,7 +2766,7 @@ def vjp_f64_temperature_given_warp(g, x, where, temperature, dx_, rows, n, inner
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -2757,7 +2777,7 @@ def vjp_f64_temperature_given_warp(g, x, where, temperature, dx_, rows, n, inner
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -2768,7 +2788,7 @@ def vjp_f64_temperature_given_warp(g, x, where, temperature, dx_, rows, n, inner
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f64_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
         i = u32(i + warp_width)
@@ -2780,7 +2800,7 @@ def vjp_f64_temperature_given_warp(g, x, where, temperature, dx_, rows, n, inner
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
@@ -2792,7 +2812,7 @@ def vjp_f64_temperature_given_warp(g, x, where, temperature, dx_, rows, n, inner
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(
             dx_,
             u32(at + i * inner),
@@ -2802,21 +2822,22 @@ def vjp_f64_temperature_given_warp(g, x, where, temperature, dx_, rows, n, inner
 
 
 @kernel
+@of_warps
 def vjp_f64_temperature_given_warp_wide(g, x, where, temperature, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i_1, x_i_1)
@@ -2828,17 +2849,17 @@ def vjp_f64_temperature_given_warp_wide(g, x, where, temperature, dx_, rows, n, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s3, s3_l = 0.0, 0.0
@@ -2847,14 +2868,14 @@ def vjp_f64_temperature_given_warp_wide(g, x, where, temperature, dx_, rows, n, 
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s3_here = vjp_f64_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
         s3_here = vjp_f64_s3_core_temperature_given(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -2868,14 +2889,14 @@ def vjp_f64_temperature_given_warp_wide(g, x, where, temperature, dx_, rows, n, 
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_given(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -2889,18 +2910,18 @@ def vjp_f64_temperature_given_warp_wide(g, x, where, temperature, dx_, rows, n, 
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         dx__0, dx__1 = vjp_f64_dx_core_temperature_given(c0, r_s0, r_s0_l, s2, s2_l, temperature, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core_temperature_given(
             c0, r_s0, r_s0_l, s2, s2_l, temperature, e0_i_1, e0_l_i_1, g_i_1, where_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -2914,7 +2935,7 @@ def vjp_f64_temperature_given_block(g, x, where, temperature, dx_, rows, n, inne
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -2925,7 +2946,7 @@ def vjp_f64_temperature_given_block(g, x, where, temperature, dx_, rows, n, inne
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -2936,7 +2957,7 @@ def vjp_f64_temperature_given_block(g, x, where, temperature, dx_, rows, n, inne
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f64_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
         i = u32(i + block_width)
@@ -2948,7 +2969,7 @@ def vjp_f64_temperature_given_block(g, x, where, temperature, dx_, rows, n, inne
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
@@ -2960,7 +2981,7 @@ def vjp_f64_temperature_given_block(g, x, where, temperature, dx_, rows, n, inne
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(
             dx_,
             u32(at + i * inner),
@@ -2975,7 +2996,7 @@ def vjp_f64_temperature_given_block_wide(g, x, where, temperature, dx_, rows, n,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = -math.inf
@@ -2983,8 +3004,8 @@ def vjp_f64_temperature_given_block_wide(g, x, where, temperature, dx_, rows, n,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i_1, x_i_1)
@@ -2996,9 +3017,9 @@ def vjp_f64_temperature_given_block_wide(g, x, where, temperature, dx_, rows, n,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
@@ -3018,11 +3039,11 @@ def vjp_f64_temperature_given_block_wide(g, x, where, temperature, dx_, rows, n,
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s3_here = vjp_f64_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
         s3_here = vjp_f64_s3_core_temperature_given(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -3039,11 +3060,11 @@ def vjp_f64_temperature_given_block_wide(g, x, where, temperature, dx_, rows, n,
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_given(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -3060,19 +3081,20 @@ def vjp_f64_temperature_given_block_wide(g, x, where, temperature, dx_, rows, n,
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         dx__0, dx__1 = vjp_f64_dx_core_temperature_given(c0, r_s0, r_s0_l, s2, s2_l, temperature, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core_temperature_given(
             c0, r_s0, r_s0_l, s2, s2_l, temperature, e0_i_1, e0_l_i_1, g_i_1, where_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_temperature_f32_temperature_given_warp(g, x, where, temperature, temperature_l, dtemperature_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3082,7 +3104,7 @@ def vjp_temperature_f32_temperature_given_warp(g, x, where, temperature, tempera
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -3093,7 +3115,7 @@ def vjp_temperature_f32_temperature_given_warp(g, x, where, temperature, tempera
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -3104,7 +3126,7 @@ def vjp_temperature_f32_temperature_given_warp(g, x, where, temperature, tempera
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s5_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
         s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
         i = u32(i + warp_width)
@@ -3116,7 +3138,7 @@ def vjp_temperature_f32_temperature_given_warp(g, x, where, temperature, tempera
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
@@ -3128,7 +3150,7 @@ def vjp_temperature_f32_temperature_given_warp(g, x, where, temperature, tempera
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s3_of_here, s3_of_l_here = vjp_temperature_f32_s3_of_core_temperature_given(
             c0, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i, x_i
         )
@@ -3141,7 +3163,7 @@ def vjp_temperature_f32_temperature_given_warp(g, x, where, temperature, tempera
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s4_here, s4_l_here = vjp_temperature_f32_s4_core_temperature_given(
             s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, where_i, x_i
         )
@@ -3153,6 +3175,7 @@ def vjp_temperature_f32_temperature_given_warp(g, x, where, temperature, tempera
 
 
 @kernel
+@of_warps
 def vjp_temperature_f32_temperature_given_warp_wide(
     g, x, where, temperature, temperature_l, dtemperature_, rows, n, inner
 ):
@@ -3160,9 +3183,9 @@ def vjp_temperature_f32_temperature_given_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -3170,8 +3193,8 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_1, x_i_1)
@@ -3189,9 +3212,9 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
@@ -3204,10 +3227,10 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s5, s5_l = f32(0), f32(0)
@@ -3218,18 +3241,18 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s5_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
         s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
         s5_here = vjp_f32_s3_core_temperature_given(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -3249,18 +3272,18 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_given(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -3280,19 +3303,19 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s3_of_here, s3_of_l_here = vjp_temperature_f32_s3_of_core_temperature_given(
             c0, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i, x_i
         )
@@ -3320,18 +3343,18 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s4_here, s4_l_here = vjp_temperature_f32_s4_core_temperature_given(
             s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, where_i, x_i
         )
@@ -3364,7 +3387,7 @@ def vjp_temperature_f32_temperature_given_block(g, x, where, temperature, temper
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -3375,7 +3398,7 @@ def vjp_temperature_f32_temperature_given_block(g, x, where, temperature, temper
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -3386,7 +3409,7 @@ def vjp_temperature_f32_temperature_given_block(g, x, where, temperature, temper
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s5_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
         s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
         i = u32(i + block_width)
@@ -3398,7 +3421,7 @@ def vjp_temperature_f32_temperature_given_block(g, x, where, temperature, temper
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
@@ -3410,7 +3433,7 @@ def vjp_temperature_f32_temperature_given_block(g, x, where, temperature, temper
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s3_of_here, s3_of_l_here = vjp_temperature_f32_s3_of_core_temperature_given(
             c0, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i, x_i
         )
@@ -3423,7 +3446,7 @@ def vjp_temperature_f32_temperature_given_block(g, x, where, temperature, temper
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s4_here, s4_l_here = vjp_temperature_f32_s4_core_temperature_given(
             s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, where_i, x_i
         )
@@ -3442,7 +3465,7 @@ def vjp_temperature_f32_temperature_given_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     m0 = -f32(math.inf)
@@ -3452,8 +3475,8 @@ def vjp_temperature_f32_temperature_given_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i_1, x_i_1)
@@ -3471,9 +3494,9 @@ def vjp_temperature_f32_temperature_given_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
@@ -3505,13 +3528,13 @@ def vjp_temperature_f32_temperature_given_block_wide(
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s5_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
         s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
         s5_here = vjp_f32_s3_core_temperature_given(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -3536,13 +3559,13 @@ def vjp_temperature_f32_temperature_given_block_wide(
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_given(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -3567,14 +3590,14 @@ def vjp_temperature_f32_temperature_given_block_wide(
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s3_of_here, s3_of_l_here = vjp_temperature_f32_s3_of_core_temperature_given(
             c0, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i, x_i
         )
@@ -3607,13 +3630,13 @@ def vjp_temperature_f32_temperature_given_block_wide(
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s4_here, s4_l_here = vjp_temperature_f32_s4_core_temperature_given(
             s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, where_i, x_i
         )
@@ -3637,6 +3660,7 @@ def vjp_temperature_f32_temperature_given_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_temperature_f64_temperature_given_warp(g, x, where, temperature, dtemperature_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3646,7 +3670,7 @@ def vjp_temperature_f64_temperature_given_warp(g, x, where, temperature, dtemper
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -3657,7 +3681,7 @@ def vjp_temperature_f64_temperature_given_warp(g, x, where, temperature, dtemper
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -3668,7 +3692,7 @@ def vjp_temperature_f64_temperature_given_warp(g, x, where, temperature, dtemper
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s5_here = vjp_f64_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
         s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
         i = u32(i + warp_width)
@@ -3680,7 +3704,7 @@ def vjp_temperature_f64_temperature_given_warp(g, x, where, temperature, dtemper
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
@@ -3692,7 +3716,7 @@ def vjp_temperature_f64_temperature_given_warp(g, x, where, temperature, dtemper
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s3_of_here, s3_of_l_here = vjp_temperature_f64_s3_of_core_temperature_given(
             c0, temperature, e0_i, e0_l_i, g_i, where_i, x_i
         )
@@ -3705,7 +3729,7 @@ def vjp_temperature_f64_temperature_given_warp(g, x, where, temperature, dtemper
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s4_here, s4_l_here = vjp_temperature_f64_s4_core_temperature_given(
             s2, s2_l, temperature, e0_i, e0_l_i, where_i, x_i
         )
@@ -3717,21 +3741,22 @@ def vjp_temperature_f64_temperature_given_warp(g, x, where, temperature, dtemper
 
 
 @kernel
+@of_warps
 def vjp_temperature_f64_temperature_given_warp_wide(g, x, where, temperature, dtemperature_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i_1, x_i_1)
@@ -3743,17 +3768,17 @@ def vjp_temperature_f64_temperature_given_warp_wide(g, x, where, temperature, dt
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s5, s5_l = 0.0, 0.0
@@ -3762,14 +3787,14 @@ def vjp_temperature_f64_temperature_given_warp_wide(g, x, where, temperature, dt
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s5_here = vjp_f64_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
         s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
         s5_here = vjp_f64_s3_core_temperature_given(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -3783,14 +3808,14 @@ def vjp_temperature_f64_temperature_given_warp_wide(g, x, where, temperature, dt
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_given(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -3804,15 +3829,15 @@ def vjp_temperature_f64_temperature_given_warp_wide(g, x, where, temperature, dt
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s3_of_here, s3_of_l_here = vjp_temperature_f64_s3_of_core_temperature_given(
             c0, temperature, e0_i, e0_l_i, g_i, where_i, x_i
         )
@@ -3830,14 +3855,14 @@ def vjp_temperature_f64_temperature_given_warp_wide(g, x, where, temperature, dt
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s4_here, s4_l_here = vjp_temperature_f64_s4_core_temperature_given(
             s2, s2_l, temperature, e0_i, e0_l_i, where_i, x_i
         )
@@ -3862,7 +3887,7 @@ def vjp_temperature_f64_temperature_given_block(g, x, where, temperature, dtempe
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -3873,7 +3898,7 @@ def vjp_temperature_f64_temperature_given_block(g, x, where, temperature, dtempe
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -3884,7 +3909,7 @@ def vjp_temperature_f64_temperature_given_block(g, x, where, temperature, dtempe
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s5_here = vjp_f64_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
         s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
         i = u32(i + block_width)
@@ -3896,7 +3921,7 @@ def vjp_temperature_f64_temperature_given_block(g, x, where, temperature, dtempe
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
@@ -3908,7 +3933,7 @@ def vjp_temperature_f64_temperature_given_block(g, x, where, temperature, dtempe
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s3_of_here, s3_of_l_here = vjp_temperature_f64_s3_of_core_temperature_given(
             c0, temperature, e0_i, e0_l_i, g_i, where_i, x_i
         )
@@ -3921,7 +3946,7 @@ def vjp_temperature_f64_temperature_given_block(g, x, where, temperature, dtempe
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s4_here, s4_l_here = vjp_temperature_f64_s4_core_temperature_given(
             s2, s2_l, temperature, e0_i, e0_l_i, where_i, x_i
         )
@@ -3938,7 +3963,7 @@ def vjp_temperature_f64_temperature_given_block_wide(g, x, where, temperature, d
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = -math.inf
@@ -3946,8 +3971,8 @@ def vjp_temperature_f64_temperature_given_block_wide(g, x, where, temperature, d
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i_1, x_i_1)
@@ -3959,9 +3984,9 @@ def vjp_temperature_f64_temperature_given_block_wide(g, x, where, temperature, d
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
@@ -3981,11 +4006,11 @@ def vjp_temperature_f64_temperature_given_block_wide(g, x, where, temperature, d
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s5_here = vjp_f64_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
         s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
         s5_here = vjp_f64_s3_core_temperature_given(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -4002,11 +4027,11 @@ def vjp_temperature_f64_temperature_given_block_wide(g, x, where, temperature, d
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core_temperature_given(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -4023,12 +4048,12 @@ def vjp_temperature_f64_temperature_given_block_wide(g, x, where, temperature, d
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s3_of_here, s3_of_l_here = vjp_temperature_f64_s3_of_core_temperature_given(
             c0, temperature, e0_i, e0_l_i, g_i, where_i, x_i
         )
@@ -4049,11 +4074,11 @@ def vjp_temperature_f64_temperature_given_block_wide(g, x, where, temperature, d
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core_temperature_given(m0, temperature, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         s4_here, s4_l_here = vjp_temperature_f64_s4_core_temperature_given(
             s2, s2_l, temperature, e0_i, e0_l_i, where_i, x_i
         )

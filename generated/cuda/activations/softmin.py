@@ -24,7 +24,11 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    mask,
+    mask2,
+    mask4,
     near_expf,
+    of_warps,
     store,
     store2,
     store4,
@@ -44,6 +48,7 @@ from symgen.runtime.device_rows import (
     dwarp_sum,
     fblock_peak,
     fblock_sum,
+    ffew,
     fkept,
     fpeak_step,
     fsum_step,
@@ -308,6 +313,7 @@ def vjp_f64_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_C, e0_C_l, g_C, where_C):
 
 
 @kernel
+@of_warps
 def value_f32_warp(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -317,7 +323,7 @@ def value_f32_warp(x, where, out_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -328,7 +334,7 @@ def value_f32_warp(x, where, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core(e0_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
@@ -337,19 +343,20 @@ def value_f32_warp(x, where, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f32_out_core(s0, s0_l, e0_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def value_f32_warp_wide(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
+    at = u32(row * n)
+    kept, first = ffew(), warp_first(u32(1024))
     keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
@@ -358,8 +365,8 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
@@ -377,9 +384,9 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = value_f32_e0_core(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core(e0_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         e0_i_1 = value_f32_e0_core(m0, x_i_1)
@@ -410,16 +417,16 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
             e0_i_2 = kept[u32(own + u32(64))]
             e0_i_3 = kept[u32(own + u32(96))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i = value_f32_e0_core(m0, x_i)
             e0_i_1 = value_f32_e0_core(m0, x_i_1)
             e0_i_2 = value_f32_e0_core(m0, x_i_2)
             e0_i_3 = value_f32_e0_core(m0, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         out__0, out__1, out__2, out__3 = value_f32_out_core(s0, s0_l, e0_i, where_i), value_f32_out_core(s0, s0_l, e0_i_1, where_i_1), value_f32_out_core(s0, s0_l, e0_i_2, where_i_2), value_f32_out_core(
             s0, s0_l, e0_i_3, where_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -433,7 +440,7 @@ def value_f32_block(x, where, out_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -444,7 +451,7 @@ def value_f32_block(x, where, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core(e0_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
@@ -453,7 +460,7 @@ def value_f32_block(x, where, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f32_out_core(s0, s0_l, e0_i, where_i))
         i = u32(i + block_width)
 
@@ -464,7 +471,7 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(8192)
     m0 = -f32(math.inf)
@@ -474,8 +481,8 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
@@ -493,9 +500,9 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = value_f32_e0_core(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core(e0_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         e0_i_1 = value_f32_e0_core(m0, x_i_1)
@@ -526,20 +533,21 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
             e0_i_2 = kept[u32(own + u32(512))]
             e0_i_3 = kept[u32(own + u32(768))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i = value_f32_e0_core(m0, x_i)
             e0_i_1 = value_f32_e0_core(m0, x_i_1)
             e0_i_2 = value_f32_e0_core(m0, x_i_2)
             e0_i_3 = value_f32_e0_core(m0, x_i_3)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         out__0, out__1, out__2, out__3 = value_f32_out_core(s0, s0_l, e0_i, where_i), value_f32_out_core(s0, s0_l, e0_i_1, where_i_1), value_f32_out_core(s0, s0_l, e0_i_2, where_i_2), value_f32_out_core(
             s0, s0_l, e0_i_3, where_i_3
         )
-        store4(out_, u32(at + i * inner), out__0, out__1, out__2, out__3)
+        store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_f64_warp(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -549,7 +557,7 @@ def value_f64_warp(x, where, out_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -560,7 +568,7 @@ def value_f64_warp(x, where, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -570,27 +578,28 @@ def value_f64_warp(x, where, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f64_out_core(r_s0, r_s0_l, e0_i, e0_l_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def value_f64_warp_wide(x, where, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
@@ -602,17 +611,17 @@ def value_f64_warp_wide(x, where, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     r_s0, r_s0_l = value_f64_r_s0_core(s0, s0_l)
@@ -621,17 +630,17 @@ def value_f64_warp_wide(x, where, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         out__0, out__1 = value_f64_out_core(r_s0, r_s0_l, e0_i, e0_l_i, where_i), value_f64_out_core(
             r_s0, r_s0_l, e0_i_1, e0_l_i_1, where_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -645,7 +654,7 @@ def value_f64_block(x, where, out_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -656,7 +665,7 @@ def value_f64_block(x, where, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -666,7 +675,7 @@ def value_f64_block(x, where, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(out_, u32(at + i * inner), value_f64_out_core(r_s0, r_s0_l, e0_i, e0_l_i, where_i))
         i = u32(i + block_width)
 
@@ -677,7 +686,7 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = -math.inf
@@ -685,8 +694,8 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
@@ -698,9 +707,9 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
@@ -720,18 +729,19 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         out__0, out__1 = value_f64_out_core(r_s0, r_s0_l, e0_i, e0_l_i, where_i), value_f64_out_core(
             r_s0, r_s0_l, e0_i_1, e0_l_i_1, where_i_1
         )
-        store2(out_, u32(at + i * inner), out__0, out__1)
+        store2(out_, u32(at + i), out__0, out__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -741,7 +751,7 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -752,7 +762,7 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -763,7 +773,7 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
         i = u32(i + warp_width)
@@ -775,7 +785,7 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
@@ -786,20 +796,21 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    at = u32(row * n)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -807,8 +818,8 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
@@ -826,9 +837,9 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
@@ -841,10 +852,10 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
@@ -855,18 +866,18 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s3_here = vjp_f32_s3_core(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
         s3_here = vjp_f32_s3_core(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -886,18 +897,18 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -916,22 +927,22 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(
             c0, s0, s0_l, s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -945,7 +956,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     m0 = -f32(math.inf)
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
@@ -956,7 +967,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -967,7 +978,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
         i = u32(i + block_width)
@@ -979,7 +990,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
@@ -990,7 +1001,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + block_width)
 
@@ -1001,7 +1012,7 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
     m0 = -f32(math.inf)
@@ -1011,8 +1022,8 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(where_i_1, x_i_1)
@@ -1030,9 +1041,9 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+        x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
@@ -1064,13 +1075,13 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s3_here = vjp_f32_s3_core(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
         s3_here = vjp_f32_s3_core(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -1095,13 +1106,13 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -1125,21 +1136,22 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i * inner))
+            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
-        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i * inner))
-        where_i, where_i_1, where_i_2, where_i_3 = load4(where, u32(at + i * inner))
+        g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
+        where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(
             c0, s0, s0_l, s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
-        store4(dx_, u32(at + i * inner), dx__0, dx__1, dx__2, dx__3)
+        store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1149,7 +1161,7 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1160,7 +1172,7 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -1171,7 +1183,7 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f64_s3_core(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
         i = u32(i + warp_width)
@@ -1183,7 +1195,7 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
@@ -1195,27 +1207,28 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f64_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + warp_width)
 
 
 @kernel
+@of_warps
 def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    at = u32(row * n)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
@@ -1227,17 +1240,17 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
         s0_here, s0_l_here = value_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s3, s3_l = 0.0, 0.0
@@ -1246,14 +1259,14 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s3_here = vjp_f64_s3_core(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
         s3_here = vjp_f64_s3_core(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -1267,14 +1280,14 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -1288,18 +1301,18 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         dx__0, dx__1 = vjp_f64_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core(
             c0, r_s0, r_s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1313,7 +1326,7 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
     m0 = -math.inf
     i = lane
     while i < n:
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1324,7 +1337,7 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s0_here, s0_l_here = value_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -1335,7 +1348,7 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f64_s3_core(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
         i = u32(i + block_width)
@@ -1347,7 +1360,7 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
@@ -1359,7 +1372,7 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
-        where_i = load(where, u32(at + i * inner))
+        where_i = mask(where, u32(at + i * inner))
         store(dx_, u32(at + i * inner), vjp_f64_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + block_width)
 
@@ -1370,7 +1383,7 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
     m0 = -math.inf
@@ -1378,8 +1391,8 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
+        x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(where_i_1, x_i_1)
@@ -1391,9 +1404,9 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        x_i, x_i_1 = load2(x, u32(at + i * inner))
+        x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(e0_i, e0_l_i, where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
@@ -1413,11 +1426,11 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s3_here = vjp_f64_s3_core(e0_i, e0_l_i, g_i, where_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
         s3_here = vjp_f64_s3_core(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -1434,11 +1447,11 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
         s2_of, s2_of_l = dsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f64_s2_of_core(c0, e0_i_1, e0_l_i_1, g_i_1, where_i_1)
@@ -1455,13 +1468,13 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            x_i, x_i_1 = load2(x, u32(at + i * inner))
+            x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
             e0_i_1, e0_l_i_1 = value_f64_e0_core(m0, x_i_1)
-        g_i, g_i_1 = load2(g, u32(at + i * inner))
-        where_i, where_i_1 = load2(where, u32(at + i * inner))
+        g_i, g_i_1 = load2(g, u32(at + i))
+        where_i, where_i_1 = mask2(where, u32(at + i))
         dx__0, dx__1 = vjp_f64_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f64_dx_core(
             c0, r_s0, r_s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1
         )
-        store2(dx_, u32(at + i * inner), dx__0, dx__1)
+        store2(dx_, u32(at + i), dx__0, dx__1)
         i = u32(i + block_width * u32(2))

@@ -26,6 +26,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    of_warps,
     store,
     store2,
     store4,
@@ -1013,6 +1014,7 @@ def vjp_margin_f64_dmargin_core(g, h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l,
 
 
 @kernel
+@of_warps
 def value_f32_warp(input1, input2, target, margin, margin_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1075,15 +1077,16 @@ def value_f32_warp(input1, input2, target, margin, margin_l, out_, rows, n, inne
 
 
 @kernel
+@of_warps
 def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(256)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1091,7 +1094,7 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(input1_i_1)
@@ -1109,7 +1112,7 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1123,10 +1126,10 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
+            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -1136,7 +1139,7 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core(input2_i_1)
@@ -1154,7 +1157,7 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1168,10 +1171,10 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1182,23 +1185,23 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
@@ -1290,7 +1293,7 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(2048)
@@ -1301,7 +1304,7 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(input1_i_1)
@@ -1319,7 +1322,7 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1346,7 +1349,7 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core(input2_i_1)
@@ -1364,7 +1367,7 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1397,7 +1400,7 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
@@ -1408,7 +1411,7 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
@@ -1433,6 +1436,7 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
 
 
 @kernel
+@of_warps
 def value_f64_warp(input1, input2, target, margin, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1491,21 +1495,22 @@ def value_f64_warp(input1, input2, target, margin, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp_wide(input1, input2, target, margin, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(128)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        input1_i, input1_i_1 = load2(input1, u32(at + i))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(input1_i_1)
@@ -1517,7 +1522,7 @@ def value_f64_warp_wide(input1, input2, target, margin, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        input1_i, input1_i_1 = load2(input1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1525,8 +1530,8 @@ def value_f64_warp_wide(input1, input2, target, margin, out_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
@@ -1534,7 +1539,7 @@ def value_f64_warp_wide(input1, input2, target, margin, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        input2_i, input2_i_1 = load2(input2, u32(at + i))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core(input2_i_1)
@@ -1546,7 +1551,7 @@ def value_f64_warp_wide(input1, input2, target, margin, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        input2_i, input2_i_1 = load2(input2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1554,8 +1559,8 @@ def value_f64_warp_wide(input1, input2, target, margin, out_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -1564,17 +1569,17 @@ def value_f64_warp_wide(input1, input2, target, margin, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
@@ -1652,7 +1657,7 @@ def value_f64_block_wide(input1, input2, target, margin, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(1024)
@@ -1661,7 +1666,7 @@ def value_f64_block_wide(input1, input2, target, margin, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        input1_i, input1_i_1 = load2(input1, u32(at + i))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(input1_i_1)
@@ -1673,7 +1678,7 @@ def value_f64_block_wide(input1, input2, target, margin, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        input1_i, input1_i_1 = load2(input1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1690,7 +1695,7 @@ def value_f64_block_wide(input1, input2, target, margin, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        input2_i, input2_i_1 = load2(input2, u32(at + i))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core(input2_i_1)
@@ -1702,7 +1707,7 @@ def value_f64_block_wide(input1, input2, target, margin, out_, rows, n, inner):
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        input2_i, input2_i_1 = load2(input2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1723,14 +1728,14 @@ def value_f64_block_wide(input1, input2, target, margin, out_, rows, n, inner):
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
@@ -1745,6 +1750,7 @@ def value_f64_block_wide(input1, input2, target, margin, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f32_warp(g, input1, input2, target, margin, margin_l, dinput1_, dinput2_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1833,16 +1839,17 @@ def vjp_f32_warp(g, input1, input2, target, margin, margin_l, dinput1_, dinput2_
 
 
 @kernel
+@of_warps
 def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, dinput2_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(256)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1850,7 +1857,7 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(input1_i_1)
@@ -1868,7 +1875,7 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1882,10 +1889,10 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
+            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -1895,7 +1902,7 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core(input2_i_1)
@@ -1913,7 +1920,7 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1927,10 +1934,10 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1941,23 +1948,23 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
@@ -1985,23 +1992,23 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
@@ -2009,7 +2016,7 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput1_core(
             f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(dinput1_, u32(at + i * inner), dinput1__0, dinput1__1, dinput1__2, dinput1__3)
+        store4(dinput1_, u32(at + i), dinput1__0, dinput1__1, dinput1__2, dinput1__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -2018,23 +2025,23 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
@@ -2042,7 +2049,7 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput2_core(
             f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(dinput2_, u32(at + i * inner), dinput2__0, dinput2__1, dinput2__2, dinput2__3)
+        store4(dinput2_, u32(at + i), dinput2__0, dinput2__1, dinput2__2, dinput2__3)
         i = u32(i + warp_width * u32(4))
     if lane == 0:
         store(dtarget_, row, vjp_f32_dtarget_core())
@@ -2142,7 +2149,7 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), block_first(u32(8192))
@@ -2154,7 +2161,7 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(input1_i_1)
@@ -2172,7 +2179,7 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2199,7 +2206,7 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core(input2_i_1)
@@ -2217,7 +2224,7 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -2250,7 +2257,7 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
@@ -2261,7 +2268,7 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
@@ -2294,7 +2301,7 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
@@ -2305,7 +2312,7 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
@@ -2313,7 +2320,7 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput1_core(
             f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(dinput1_, u32(at + i * inner), dinput1__0, dinput1__1, dinput1__2, dinput1__3)
+        store4(dinput1_, u32(at + i), dinput1__0, dinput1__1, dinput1__2, dinput1__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -2327,7 +2334,7 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
@@ -2338,7 +2345,7 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
@@ -2346,13 +2353,14 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput2_core(
             f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(dinput2_, u32(at + i * inner), dinput2__0, dinput2__1, dinput2__2, dinput2__3)
+        store4(dinput2_, u32(at + i), dinput2__0, dinput2__1, dinput2__2, dinput2__3)
         i = u32(i + block_width * u32(4))
     if lane == 0:
         store(dtarget_, row, vjp_f32_dtarget_core())
 
 
 @kernel
+@of_warps
 def vjp_f64_warp(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2441,22 +2449,23 @@ def vjp_f64_warp(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_
 
 
 @kernel
+@of_warps
 def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(128)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        input1_i, input1_i_1 = load2(input1, u32(at + i))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(input1_i_1)
@@ -2468,7 +2477,7 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        input1_i, input1_i_1 = load2(input1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2476,8 +2485,8 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
@@ -2485,7 +2494,7 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        input2_i, input2_i_1 = load2(input2, u32(at + i))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core(input2_i_1)
@@ -2497,7 +2506,7 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        input2_i, input2_i_1 = load2(input2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -2505,8 +2514,8 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -2515,17 +2524,17 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
@@ -2545,46 +2554,46 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         dinput1__0, dinput1__1 = vjp_f64_dinput1_core(float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput1_core(
             float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(dinput1_, u32(at + i * inner), dinput1__0, dinput1__1)
+        store2(dinput1_, u32(at + i), dinput1__0, dinput1__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         dinput2__0, dinput2__1 = vjp_f64_dinput2_core(float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput2_core(
             float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(dinput2_, u32(at + i * inner), dinput2__0, dinput2__1)
+        store2(dinput2_, u32(at + i), dinput2__0, dinput2__1)
         i = u32(i + warp_width * u32(2))
     if lane == 0:
         store(dtarget_, row, vjp_f64_dtarget_core())
@@ -2684,7 +2693,7 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = dkept(), block_first(u32(4096))
@@ -2694,7 +2703,7 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        input1_i, input1_i_1 = load2(input1, u32(at + i))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(input1_i_1)
@@ -2706,7 +2715,7 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        input1_i, input1_i_1 = load2(input1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2723,7 +2732,7 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        input2_i, input2_i_1 = load2(input2, u32(at + i))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core(input2_i_1)
@@ -2735,7 +2744,7 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        input2_i, input2_i_1 = load2(input2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -2756,14 +2765,14 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
@@ -2786,20 +2795,20 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         dinput1__0, dinput1__1 = vjp_f64_dinput1_core(float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput1_core(
             float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(dinput1_, u32(at + i * inner), dinput1__0, dinput1__1)
+        store2(dinput1_, u32(at + i), dinput1__0, dinput1__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
@@ -2809,26 +2818,27 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         dinput2__0, dinput2__1 = vjp_f64_dinput2_core(float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput2_core(
             float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(dinput2_, u32(at + i * inner), dinput2__0, dinput2__1)
+        store2(dinput2_, u32(at + i), dinput2__0, dinput2__1)
         i = u32(i + block_width * u32(2))
     if lane == 0:
         store(dtarget_, row, vjp_f64_dtarget_core())
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp(
     g, input1, input2, target, margin, margin_l, out_, dinput1_, dinput2_, dtarget_, rows, n, inner
 ):
@@ -2925,6 +2935,7 @@ def value_and_grad_f32_warp(
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp_wide(
     g, input1, input2, target, margin, margin_l, out_, dinput1_, dinput2_, dtarget_, rows, n, inner
 ):
@@ -2932,11 +2943,11 @@ def value_and_grad_f32_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(256)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2944,7 +2955,7 @@ def value_and_grad_f32_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(input1_i_1)
@@ -2962,7 +2973,7 @@ def value_and_grad_f32_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2976,10 +2987,10 @@ def value_and_grad_f32_warp_wide(
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
+            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -2989,7 +3000,7 @@ def value_and_grad_f32_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core(input2_i_1)
@@ -3007,7 +3018,7 @@ def value_and_grad_f32_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -3021,10 +3032,10 @@ def value_and_grad_f32_warp_wide(
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -3035,23 +3046,23 @@ def value_and_grad_f32_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
@@ -3085,23 +3096,23 @@ def value_and_grad_f32_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
@@ -3109,7 +3120,7 @@ def value_and_grad_f32_warp_wide(
         dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput1_core(
             f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(dinput1_, u32(at + i * inner), dinput1__0, dinput1__1, dinput1__2, dinput1__3)
+        store4(dinput1_, u32(at + i), dinput1__0, dinput1__1, dinput1__2, dinput1__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -3118,23 +3129,23 @@ def value_and_grad_f32_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
@@ -3142,7 +3153,7 @@ def value_and_grad_f32_warp_wide(
         dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput2_core(
             f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(dinput2_, u32(at + i * inner), dinput2__0, dinput2__1, dinput2__2, dinput2__3)
+        store4(dinput2_, u32(at + i), dinput2__0, dinput2__1, dinput2__2, dinput2__3)
         i = u32(i + warp_width * u32(4))
     if lane == 0:
         store(dtarget_, row, vjp_f32_dtarget_core())
@@ -3252,7 +3263,7 @@ def value_and_grad_f32_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), block_first(u32(8192))
@@ -3264,7 +3275,7 @@ def value_and_grad_f32_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(input1_i_1)
@@ -3282,7 +3293,7 @@ def value_and_grad_f32_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -3309,7 +3320,7 @@ def value_and_grad_f32_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core(input2_i_1)
@@ -3327,7 +3338,7 @@ def value_and_grad_f32_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -3360,7 +3371,7 @@ def value_and_grad_f32_block_wide(
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
@@ -3371,7 +3382,7 @@ def value_and_grad_f32_block_wide(
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
@@ -3410,7 +3421,7 @@ def value_and_grad_f32_block_wide(
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
@@ -3421,7 +3432,7 @@ def value_and_grad_f32_block_wide(
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
@@ -3429,7 +3440,7 @@ def value_and_grad_f32_block_wide(
         dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput1_core(
             f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(dinput1_, u32(at + i * inner), dinput1__0, dinput1__1, dinput1__2, dinput1__3)
+        store4(dinput1_, u32(at + i), dinput1__0, dinput1__1, dinput1__2, dinput1__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -3443,7 +3454,7 @@ def value_and_grad_f32_block_wide(
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
@@ -3454,7 +3465,7 @@ def value_and_grad_f32_block_wide(
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
@@ -3462,13 +3473,14 @@ def value_and_grad_f32_block_wide(
         dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput2_core(
             f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(dinput2_, u32(at + i * inner), dinput2__0, dinput2__1, dinput2__2, dinput2__3)
+        store4(dinput2_, u32(at + i), dinput2__0, dinput2__1, dinput2__2, dinput2__3)
         i = u32(i + block_width * u32(4))
     if lane == 0:
         store(dtarget_, row, vjp_f32_dtarget_core())
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp(g, input1, input2, target, margin, out_, dinput1_, dinput2_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3563,22 +3575,23 @@ def value_and_grad_f64_warp(g, input1, input2, target, margin, out_, dinput1_, d
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput1_, dinput2_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(128)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        input1_i, input1_i_1 = load2(input1, u32(at + i))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(input1_i_1)
@@ -3590,7 +3603,7 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        input1_i, input1_i_1 = load2(input1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -3598,8 +3611,8 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
@@ -3607,7 +3620,7 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        input2_i, input2_i_1 = load2(input2, u32(at + i))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core(input2_i_1)
@@ -3619,7 +3632,7 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        input2_i, input2_i_1 = load2(input2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -3627,8 +3640,8 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -3637,17 +3650,17 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
@@ -3673,46 +3686,46 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         dinput1__0, dinput1__1 = vjp_f64_dinput1_core(float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput1_core(
             float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(dinput1_, u32(at + i * inner), dinput1__0, dinput1__1)
+        store2(dinput1_, u32(at + i), dinput1__0, dinput1__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         dinput2__0, dinput2__1 = vjp_f64_dinput2_core(float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput2_core(
             float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(dinput2_, u32(at + i * inner), dinput2__0, dinput2__1)
+        store2(dinput2_, u32(at + i), dinput2__0, dinput2__1)
         i = u32(i + warp_width * u32(2))
     if lane == 0:
         store(dtarget_, row, vjp_f64_dtarget_core())
@@ -3820,7 +3833,7 @@ def value_and_grad_f64_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = dkept(), block_first(u32(4096))
@@ -3830,7 +3843,7 @@ def value_and_grad_f64_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        input1_i, input1_i_1 = load2(input1, u32(at + i))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(input1_i_1)
@@ -3842,7 +3855,7 @@ def value_and_grad_f64_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        input1_i, input1_i_1 = load2(input1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -3859,7 +3872,7 @@ def value_and_grad_f64_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        input2_i, input2_i_1 = load2(input2, u32(at + i))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core(input2_i_1)
@@ -3871,7 +3884,7 @@ def value_and_grad_f64_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        input2_i, input2_i_1 = load2(input2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -3892,14 +3905,14 @@ def value_and_grad_f64_block_wide(
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
@@ -3928,20 +3941,20 @@ def value_and_grad_f64_block_wide(
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         dinput1__0, dinput1__1 = vjp_f64_dinput1_core(float(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput1_core(
             float(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(dinput1_, u32(at + i * inner), dinput1__0, dinput1__1)
+        store2(dinput1_, u32(at + i), dinput1__0, dinput1__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
@@ -3951,26 +3964,27 @@ def value_and_grad_f64_block_wide(
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         dinput2__0, dinput2__1 = vjp_f64_dinput2_core(float(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_dinput2_core(
             float(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(dinput2_, u32(at + i * inner), dinput2__0, dinput2__1)
+        store2(dinput2_, u32(at + i), dinput2__0, dinput2__1)
         i = u32(i + block_width * u32(2))
     if lane == 0:
         store(dtarget_, row, vjp_f64_dtarget_core())
 
 
 @kernel
+@of_warps
 def vjp_margin_f32_warp(g, input1, input2, target, margin, margin_l, dmargin_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -4034,16 +4048,17 @@ def vjp_margin_f32_warp(g, input1, input2, target, margin, margin_l, dmargin_, r
 
 
 @kernel
+@of_warps
 def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargin_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(256)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -4051,7 +4066,7 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(input1_i_1)
@@ -4069,7 +4084,7 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -4083,10 +4098,10 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
+            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -4096,7 +4111,7 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core(input2_i_1)
@@ -4114,7 +4129,7 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -4128,10 +4143,10 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -4142,23 +4157,23 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
@@ -4251,7 +4266,7 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), block_first(u32(8192))
@@ -4263,7 +4278,7 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core(input1_i_1)
@@ -4281,7 +4296,7 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+        input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -4308,7 +4323,7 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core(input2_i_1)
@@ -4326,7 +4341,7 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+        input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -4359,7 +4374,7 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i * inner))
+            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
@@ -4370,7 +4385,7 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i * inner))
+            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
@@ -4395,6 +4410,7 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
 
 
 @kernel
+@of_warps
 def vjp_margin_f64_warp(g, input1, input2, target, margin, dmargin_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -4458,22 +4474,23 @@ def vjp_margin_f64_warp(g, input1, input2, target, margin, dmargin_, rows, n, in
 
 
 @kernel
+@of_warps
 def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(128)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        input1_i, input1_i_1 = load2(input1, u32(at + i))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(input1_i_1)
@@ -4485,7 +4502,7 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        input1_i, input1_i_1 = load2(input1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -4493,8 +4510,8 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
@@ -4502,7 +4519,7 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        input2_i, input2_i_1 = load2(input2, u32(at + i))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core(input2_i_1)
@@ -4514,7 +4531,7 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        input2_i, input2_i_1 = load2(input2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -4522,8 +4539,8 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -4532,17 +4549,17 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
@@ -4629,7 +4646,7 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = dkept(), block_first(u32(4096))
@@ -4639,7 +4656,7 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        input1_i, input1_i_1 = load2(input1, u32(at + i))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core(input1_i_1)
@@ -4651,7 +4668,7 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+        input1_i, input1_i_1 = load2(input1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -4668,7 +4685,7 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        input2_i, input2_i_1 = load2(input2, u32(at + i))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core(input2_i_1)
@@ -4680,7 +4697,7 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+        input2_i, input2_i_1 = load2(input2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -4701,14 +4718,14 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            input1_i, input1_i_1 = load2(input1, u32(at + i * inner))
+            input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            input2_i, input2_i_1 = load2(input2, u32(at + i * inner))
+            input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core(m1, input2_i_1)
         s2_here, s2_l_here = value_f64_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)

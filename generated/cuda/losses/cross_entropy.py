@@ -34,6 +34,7 @@ from symgen.runtime.device import (
     load4,
     logf_low,
     near_expf,
+    of_warps,
     store,
     store2,
     store4,
@@ -731,6 +732,7 @@ def share_vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(i_K, g, ignore_
 
 
 @kernel
+@of_warps
 def value_f32_index_label_smoothing_eq_0_warp(
     input,
     target,
@@ -779,6 +781,7 @@ def value_f32_index_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def value_f32_index_label_smoothing_eq_0_warp_wide(
     input,
     target,
@@ -798,12 +801,12 @@ def value_f32_index_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -820,7 +823,7 @@ def value_f32_index_label_smoothing_eq_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -834,7 +837,7 @@ def value_f32_index_label_smoothing_eq_0_warp_wide(
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -912,12 +915,12 @@ def value_f32_index_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -934,7 +937,7 @@ def value_f32_index_label_smoothing_eq_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -948,7 +951,7 @@ def value_f32_index_label_smoothing_eq_0_block_wide(
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -959,6 +962,7 @@ def value_f32_index_label_smoothing_eq_0_block_wide(
 
 
 @kernel
+@of_warps
 def value_f64_index_label_smoothing_eq_0_warp(
     input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
 ):
@@ -995,6 +999,7 @@ def value_f64_index_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def value_f64_index_label_smoothing_eq_0_warp_wide(
     input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
 ):
@@ -1002,12 +1007,12 @@ def value_f64_index_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -1018,7 +1023,7 @@ def value_f64_index_label_smoothing_eq_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -1026,7 +1031,7 @@ def value_f64_index_label_smoothing_eq_0_warp_wide(
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -1080,12 +1085,12 @@ def value_f64_index_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -1096,7 +1101,7 @@ def value_f64_index_label_smoothing_eq_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -1104,7 +1109,7 @@ def value_f64_index_label_smoothing_eq_0_block_wide(
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -1115,6 +1120,7 @@ def value_f64_index_label_smoothing_eq_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_f32_index_label_smoothing_eq_0_warp(
     g,
     input,
@@ -1172,6 +1178,7 @@ def vjp_f32_index_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_f32_index_label_smoothing_eq_0_warp_wide(
     g,
     input,
@@ -1192,11 +1199,11 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -1204,7 +1211,7 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
@@ -1222,7 +1229,7 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1236,10 +1243,10 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1253,12 +1260,12 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
@@ -1275,7 +1282,7 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
             e0_l_i_3,
             weight_inside_target_row__n,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -1357,7 +1364,7 @@ def vjp_f32_index_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), block_first(u32(8192))
@@ -1369,7 +1376,7 @@ def vjp_f32_index_label_smoothing_eq_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
@@ -1387,7 +1394,7 @@ def vjp_f32_index_label_smoothing_eq_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1423,7 +1430,7 @@ def vjp_f32_index_label_smoothing_eq_0_block_wide(
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
@@ -1440,11 +1447,12 @@ def vjp_f32_index_label_smoothing_eq_0_block_wide(
             e0_l_i_3,
             weight_inside_target_row__n,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_index_label_smoothing_eq_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
 ):
@@ -1489,6 +1497,7 @@ def vjp_f64_index_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_f64_index_label_smoothing_eq_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
 ):
@@ -1496,17 +1505,17 @@ def vjp_f64_index_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
@@ -1518,7 +1527,7 @@ def vjp_f64_index_label_smoothing_eq_0_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1526,8 +1535,8 @@ def vjp_f64_index_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1539,10 +1548,10 @@ def vjp_f64_index_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_eq_0(float(i), float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_eq_0(
@@ -1556,7 +1565,7 @@ def vjp_f64_index_label_smoothing_eq_0_warp_wide(
             e0_l_i_1,
             weight_inside_target_row__n,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1612,7 +1621,7 @@ def vjp_f64_index_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = dkept(), block_first(u32(4096))
@@ -1622,7 +1631,7 @@ def vjp_f64_index_label_smoothing_eq_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
@@ -1634,7 +1643,7 @@ def vjp_f64_index_label_smoothing_eq_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1658,7 +1667,7 @@ def vjp_f64_index_label_smoothing_eq_0_block_wide(
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_eq_0(float(i), float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_eq_0(
@@ -1672,11 +1681,12 @@ def vjp_f64_index_label_smoothing_eq_0_block_wide(
             e0_l_i_1,
             weight_inside_target_row__n,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_index_label_smoothing_eq_0_warp(
     g,
     input,
@@ -1753,6 +1763,7 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
     g,
     input,
@@ -1774,11 +1785,11 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -1786,7 +1797,7 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
@@ -1804,7 +1815,7 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1818,14 +1829,14 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -1853,12 +1864,12 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
@@ -1875,7 +1886,7 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
             e0_l_i_3,
             weight_inside_target_row__n,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -1977,7 +1988,7 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), block_first(u32(8192))
@@ -1989,7 +2000,7 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i_1)
@@ -2007,7 +2018,7 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2028,7 +2039,7 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block_wide(
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -2061,7 +2072,7 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block_wide(
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
@@ -2078,11 +2089,12 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block_wide(
             e0_l_i_3,
             weight_inside_target_row__n,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_index_label_smoothing_eq_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
 ):
@@ -2135,6 +2147,7 @@ def value_and_grad_f64_index_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_index_label_smoothing_eq_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
 ):
@@ -2142,17 +2155,17 @@ def value_and_grad_f64_index_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
@@ -2164,7 +2177,7 @@ def value_and_grad_f64_index_label_smoothing_eq_0_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2172,12 +2185,12 @@ def value_and_grad_f64_index_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -2193,10 +2206,10 @@ def value_and_grad_f64_index_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_eq_0(float(i), float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_eq_0(
@@ -2210,7 +2223,7 @@ def value_and_grad_f64_index_label_smoothing_eq_0_warp_wide(
             e0_l_i_1,
             weight_inside_target_row__n,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -2274,7 +2287,7 @@ def value_and_grad_f64_index_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = dkept(), block_first(u32(4096))
@@ -2284,7 +2297,7 @@ def value_and_grad_f64_index_label_smoothing_eq_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i_1)
@@ -2296,7 +2309,7 @@ def value_and_grad_f64_index_label_smoothing_eq_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2309,7 +2322,7 @@ def value_and_grad_f64_index_label_smoothing_eq_0_block_wide(
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -2328,7 +2341,7 @@ def value_and_grad_f64_index_label_smoothing_eq_0_block_wide(
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core_index_label_smoothing_eq_0(float(i), float(g_row), ignore_index, s2, s2_l, float(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f64_dinput_core_index_label_smoothing_eq_0(
@@ -2342,11 +2355,12 @@ def value_and_grad_f64_index_label_smoothing_eq_0_block_wide(
             e0_l_i_1,
             weight_inside_target_row__n,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_index_label_smoothing_eq_0_warp(
     g,
     input,
@@ -2399,6 +2413,7 @@ def vjp_weight_f32_index_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_index_label_smoothing_eq_0_warp_wide(
     g,
     input,
@@ -2419,13 +2434,13 @@ def vjp_weight_f32_index_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2442,7 +2457,7 @@ def vjp_weight_f32_index_label_smoothing_eq_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2459,7 +2474,7 @@ def vjp_weight_f32_index_label_smoothing_eq_0_warp_wide(
     e0, e0_l = vjp_weight_f32_e0_core_index_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -2551,13 +2566,13 @@ def vjp_weight_f32_index_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2574,7 +2589,7 @@ def vjp_weight_f32_index_label_smoothing_eq_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2591,7 +2606,7 @@ def vjp_weight_f32_index_label_smoothing_eq_0_block_wide(
     e0, e0_l = vjp_weight_f32_e0_core_index_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -2611,6 +2626,7 @@ def vjp_weight_f32_index_label_smoothing_eq_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_index_label_smoothing_eq_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
 ):
@@ -2650,6 +2666,7 @@ def vjp_weight_f64_index_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_index_label_smoothing_eq_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
 ):
@@ -2657,13 +2674,13 @@ def vjp_weight_f64_index_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2674,7 +2691,7 @@ def vjp_weight_f64_index_label_smoothing_eq_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2685,7 +2702,7 @@ def vjp_weight_f64_index_label_smoothing_eq_0_warp_wide(
     e0, e0_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(float(i), e0, e0_l, float(g_row), ignore_index, m0, float(target_row), input_inside_target_row__n), vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(
             float(i_1), e0, e0_l, float(g_row), ignore_index, m0, float(target_row), input_inside_target_row__n
@@ -2741,13 +2758,13 @@ def vjp_weight_f64_index_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2758,7 +2775,7 @@ def vjp_weight_f64_index_label_smoothing_eq_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2769,7 +2786,7 @@ def vjp_weight_f64_index_label_smoothing_eq_0_block_wide(
     e0, e0_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(float(i), e0, e0_l, float(g_row), ignore_index, m0, float(target_row), input_inside_target_row__n), vjp_weight_f64_dweight_core_index_label_smoothing_eq_0(
             float(i_1), e0, e0_l, float(g_row), ignore_index, m0, float(target_row), input_inside_target_row__n
@@ -2779,6 +2796,7 @@ def vjp_weight_f64_index_label_smoothing_eq_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_z_loss_f32_index_label_smoothing_eq_0_warp(
     g,
     input,
@@ -2827,6 +2845,7 @@ def vjp_z_loss_f32_index_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_z_loss_f32_index_label_smoothing_eq_0_warp_wide(
     g,
     input,
@@ -2847,13 +2866,13 @@ def vjp_z_loss_f32_index_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2870,7 +2889,7 @@ def vjp_z_loss_f32_index_label_smoothing_eq_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2961,13 +2980,13 @@ def vjp_z_loss_f32_index_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2984,7 +3003,7 @@ def vjp_z_loss_f32_index_label_smoothing_eq_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -3007,6 +3026,7 @@ def vjp_z_loss_f32_index_label_smoothing_eq_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_z_loss_f64_index_label_smoothing_eq_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
 ):
@@ -3042,6 +3062,7 @@ def vjp_z_loss_f64_index_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_z_loss_f64_index_label_smoothing_eq_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
 ):
@@ -3049,13 +3070,13 @@ def vjp_z_loss_f64_index_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -3066,7 +3087,7 @@ def vjp_z_loss_f64_index_label_smoothing_eq_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -3125,13 +3146,13 @@ def vjp_z_loss_f64_index_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -3142,7 +3163,7 @@ def vjp_z_loss_f64_index_label_smoothing_eq_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -3159,6 +3180,7 @@ def vjp_z_loss_f64_index_label_smoothing_eq_0_block_wide(
 
 
 @kernel
+@of_warps
 def share_f32_index_label_smoothing_eq_0_warp(
     input,
     target,
@@ -3190,6 +3212,7 @@ def share_f32_index_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def share_f32_index_label_smoothing_eq_0_warp_wide(
     input,
     target,
@@ -3209,7 +3232,7 @@ def share_f32_index_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -3271,7 +3294,7 @@ def share_f32_index_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -3283,6 +3306,7 @@ def share_f32_index_label_smoothing_eq_0_block_wide(
 
 
 @kernel
+@of_warps
 def share_f64_index_label_smoothing_eq_0_warp(
     input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
 ):
@@ -3302,6 +3326,7 @@ def share_f64_index_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def share_f64_index_label_smoothing_eq_0_warp_wide(
     input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
 ):
@@ -3309,7 +3334,7 @@ def share_f64_index_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -3347,7 +3372,7 @@ def share_f64_index_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -3359,6 +3384,7 @@ def share_f64_index_label_smoothing_eq_0_block_wide(
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f32_index_label_smoothing_eq_0_warp(
     g,
     input,
@@ -3393,6 +3419,7 @@ def share_vjp_weight_f32_index_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f32_index_label_smoothing_eq_0_warp_wide(
     g,
     input,
@@ -3413,7 +3440,7 @@ def share_vjp_weight_f32_index_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(4))
@@ -3483,7 +3510,7 @@ def share_vjp_weight_f32_index_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(4))
@@ -3499,6 +3526,7 @@ def share_vjp_weight_f32_index_label_smoothing_eq_0_block_wide(
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f64_index_label_smoothing_eq_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
 ):
@@ -3520,6 +3548,7 @@ def share_vjp_weight_f64_index_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f64_index_label_smoothing_eq_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
 ):
@@ -3527,7 +3556,7 @@ def share_vjp_weight_f64_index_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(2))
@@ -3569,7 +3598,7 @@ def share_vjp_weight_f64_index_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(2))
@@ -4708,6 +4737,7 @@ def share_vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(i_K, g, ignore_
 
 
 @kernel
+@of_warps
 def value_f32_index_label_smoothing_ne_0_warp(
     input,
     target,
@@ -4766,6 +4796,7 @@ def value_f32_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def value_f32_index_label_smoothing_ne_0_warp_wide(
     input,
     target,
@@ -4785,12 +4816,12 @@ def value_f32_index_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -4807,7 +4838,7 @@ def value_f32_index_label_smoothing_ne_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -4825,7 +4856,7 @@ def value_f32_index_label_smoothing_ne_0_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -4840,7 +4871,7 @@ def value_f32_index_label_smoothing_ne_0_warp_wide(
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -4928,12 +4959,12 @@ def value_f32_index_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -4950,7 +4981,7 @@ def value_f32_index_label_smoothing_ne_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -4968,7 +4999,7 @@ def value_f32_index_label_smoothing_ne_0_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -4983,7 +5014,7 @@ def value_f32_index_label_smoothing_ne_0_block_wide(
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -4994,6 +5025,7 @@ def value_f32_index_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def value_f64_index_label_smoothing_ne_0_warp(
     input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
 ):
@@ -5040,6 +5072,7 @@ def value_f64_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def value_f64_index_label_smoothing_ne_0_warp_wide(
     input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
 ):
@@ -5047,12 +5080,12 @@ def value_f64_index_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -5063,7 +5096,7 @@ def value_f64_index_label_smoothing_ne_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -5075,7 +5108,7 @@ def value_f64_index_label_smoothing_ne_0_warp_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_f64_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -5084,7 +5117,7 @@ def value_f64_index_label_smoothing_ne_0_warp_wide(
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -5148,12 +5181,12 @@ def value_f64_index_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -5164,7 +5197,7 @@ def value_f64_index_label_smoothing_ne_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -5176,7 +5209,7 @@ def value_f64_index_label_smoothing_ne_0_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_f64_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -5185,7 +5218,7 @@ def value_f64_index_label_smoothing_ne_0_block_wide(
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -5196,6 +5229,7 @@ def value_f64_index_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_f32_index_label_smoothing_ne_0_warp(
     g,
     input,
@@ -5278,6 +5312,7 @@ def vjp_f32_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_f32_index_label_smoothing_ne_0_warp_wide(
     g,
     input,
@@ -5298,11 +5333,11 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -5310,7 +5345,7 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
@@ -5328,7 +5363,7 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -5342,10 +5377,10 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
@@ -5393,12 +5428,12 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
@@ -5421,7 +5456,7 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
             weight_i_3,
             weight_inside_target_row__n,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -5528,7 +5563,7 @@ def vjp_f32_index_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), block_first(u32(8192))
@@ -5540,7 +5575,7 @@ def vjp_f32_index_label_smoothing_ne_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
@@ -5558,7 +5593,7 @@ def vjp_f32_index_label_smoothing_ne_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -5628,7 +5663,7 @@ def vjp_f32_index_label_smoothing_ne_0_block_wide(
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
@@ -5651,11 +5686,12 @@ def vjp_f32_index_label_smoothing_ne_0_block_wide(
             weight_i_3,
             weight_inside_target_row__n,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_index_label_smoothing_ne_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
 ):
@@ -5712,6 +5748,7 @@ def vjp_f64_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_f64_index_label_smoothing_ne_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
 ):
@@ -5719,17 +5756,17 @@ def vjp_f64_index_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
@@ -5741,7 +5778,7 @@ def vjp_f64_index_label_smoothing_ne_0_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -5749,8 +5786,8 @@ def vjp_f64_index_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
@@ -5777,10 +5814,10 @@ def vjp_f64_index_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
         weight_i, weight_i_1 = load2(weight, i)
@@ -5799,7 +5836,7 @@ def vjp_f64_index_label_smoothing_ne_0_warp_wide(
             weight_i_1,
             weight_inside_target_row__n,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -5867,7 +5904,7 @@ def vjp_f64_index_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = dkept(), block_first(u32(4096))
@@ -5877,7 +5914,7 @@ def vjp_f64_index_label_smoothing_ne_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
@@ -5889,7 +5926,7 @@ def vjp_f64_index_label_smoothing_ne_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -5928,7 +5965,7 @@ def vjp_f64_index_label_smoothing_ne_0_block_wide(
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
         weight_i, weight_i_1 = load2(weight, i)
@@ -5947,11 +5984,12 @@ def vjp_f64_index_label_smoothing_ne_0_block_wide(
             weight_i_1,
             weight_inside_target_row__n,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_index_label_smoothing_ne_0_warp(
     g,
     input,
@@ -6054,6 +6092,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
     g,
     input,
@@ -6075,11 +6114,11 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -6087,7 +6126,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
@@ -6105,7 +6144,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -6119,10 +6158,10 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
@@ -6133,7 +6172,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -6145,7 +6184,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -6199,12 +6238,12 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
@@ -6227,7 +6266,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
             weight_i_3,
             weight_inside_target_row__n,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -6355,7 +6394,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), block_first(u32(8192))
@@ -6367,7 +6406,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i_1)
@@ -6385,7 +6424,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -6413,7 +6452,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -6425,7 +6464,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -6484,7 +6523,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
@@ -6507,11 +6546,12 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
             weight_i_3,
             weight_inside_target_row__n,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_index_label_smoothing_ne_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
 ):
@@ -6596,6 +6636,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
 ):
@@ -6603,17 +6644,17 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
@@ -6625,7 +6666,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -6633,8 +6674,8 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
@@ -6643,7 +6684,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_and_grad_f64_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -6651,7 +6692,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -6693,10 +6734,10 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
         weight_i, weight_i_1 = load2(weight, i)
@@ -6715,7 +6756,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
             weight_i_1,
             weight_inside_target_row__n,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -6811,7 +6852,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = dkept(), block_first(u32(4096))
@@ -6821,7 +6862,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i_1)
@@ -6833,7 +6874,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -6851,7 +6892,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_and_grad_f64_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -6859,7 +6900,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -6904,7 +6945,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
         weight_i, weight_i_1 = load2(weight, i)
@@ -6923,11 +6964,12 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
             weight_i_1,
             weight_inside_target_row__n,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_index_label_smoothing_ne_0_warp(
     g,
     input,
@@ -6984,6 +7026,7 @@ def vjp_weight_f32_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_index_label_smoothing_ne_0_warp_wide(
     g,
     input,
@@ -7004,13 +7047,13 @@ def vjp_weight_f32_index_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -7027,7 +7070,7 @@ def vjp_weight_f32_index_label_smoothing_ne_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -7047,8 +7090,8 @@ def vjp_weight_f32_index_label_smoothing_ne_0_warp_wide(
     e0, e0_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -7149,13 +7192,13 @@ def vjp_weight_f32_index_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -7172,7 +7215,7 @@ def vjp_weight_f32_index_label_smoothing_ne_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -7192,8 +7235,8 @@ def vjp_weight_f32_index_label_smoothing_ne_0_block_wide(
     e0, e0_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -7218,6 +7261,7 @@ def vjp_weight_f32_index_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_index_label_smoothing_ne_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
 ):
@@ -7259,6 +7303,7 @@ def vjp_weight_f64_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_index_label_smoothing_ne_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
 ):
@@ -7266,13 +7311,13 @@ def vjp_weight_f64_index_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -7283,7 +7328,7 @@ def vjp_weight_f64_index_label_smoothing_ne_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -7295,8 +7340,8 @@ def vjp_weight_f64_index_label_smoothing_ne_0_warp_wide(
     e0, e0_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(float(i), e0, e0_l, float(g_row), ignore_index, label_smoothing, m0, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(
             float(i_1),
@@ -7365,13 +7410,13 @@ def vjp_weight_f64_index_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -7382,7 +7427,7 @@ def vjp_weight_f64_index_label_smoothing_ne_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -7394,8 +7439,8 @@ def vjp_weight_f64_index_label_smoothing_ne_0_block_wide(
     e0, e0_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(float(i), e0, e0_l, float(g_row), ignore_index, label_smoothing, m0, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_weight_f64_dweight_core_index_label_smoothing_ne_0(
             float(i_1),
@@ -7416,6 +7461,7 @@ def vjp_weight_f64_index_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_label_smoothing_f32_index_label_smoothing_ne_0_warp(
     g,
     input,
@@ -7476,6 +7522,7 @@ def vjp_label_smoothing_f32_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_label_smoothing_f32_index_label_smoothing_ne_0_warp_wide(
     g,
     input,
@@ -7496,13 +7543,13 @@ def vjp_label_smoothing_f32_index_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -7519,7 +7566,7 @@ def vjp_label_smoothing_f32_index_label_smoothing_ne_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -7537,7 +7584,7 @@ def vjp_label_smoothing_f32_index_label_smoothing_ne_0_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -7552,7 +7599,7 @@ def vjp_label_smoothing_f32_index_label_smoothing_ne_0_warp_wide(
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -7643,13 +7690,13 @@ def vjp_label_smoothing_f32_index_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -7666,7 +7713,7 @@ def vjp_label_smoothing_f32_index_label_smoothing_ne_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -7684,7 +7731,7 @@ def vjp_label_smoothing_f32_index_label_smoothing_ne_0_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -7699,7 +7746,7 @@ def vjp_label_smoothing_f32_index_label_smoothing_ne_0_block_wide(
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -7710,6 +7757,7 @@ def vjp_label_smoothing_f32_index_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_label_smoothing_f64_index_label_smoothing_ne_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dlabel_smoothing_, rows, n, inner
 ):
@@ -7757,6 +7805,7 @@ def vjp_label_smoothing_f64_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_label_smoothing_f64_index_label_smoothing_ne_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dlabel_smoothing_, rows, n, inner
 ):
@@ -7764,13 +7813,13 @@ def vjp_label_smoothing_f64_index_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -7781,7 +7830,7 @@ def vjp_label_smoothing_f64_index_label_smoothing_ne_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -7793,7 +7842,7 @@ def vjp_label_smoothing_f64_index_label_smoothing_ne_0_warp_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_f64_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -7802,7 +7851,7 @@ def vjp_label_smoothing_f64_index_label_smoothing_ne_0_warp_wide(
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -7867,13 +7916,13 @@ def vjp_label_smoothing_f64_index_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -7884,7 +7933,7 @@ def vjp_label_smoothing_f64_index_label_smoothing_ne_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -7896,7 +7945,7 @@ def vjp_label_smoothing_f64_index_label_smoothing_ne_0_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_f64_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -7905,7 +7954,7 @@ def vjp_label_smoothing_f64_index_label_smoothing_ne_0_block_wide(
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -7916,6 +7965,7 @@ def vjp_label_smoothing_f64_index_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_z_loss_f32_index_label_smoothing_ne_0_warp(
     g,
     input,
@@ -7964,6 +8014,7 @@ def vjp_z_loss_f32_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_z_loss_f32_index_label_smoothing_ne_0_warp_wide(
     g,
     input,
@@ -7984,13 +8035,13 @@ def vjp_z_loss_f32_index_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -8007,7 +8058,7 @@ def vjp_z_loss_f32_index_label_smoothing_ne_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -8098,13 +8149,13 @@ def vjp_z_loss_f32_index_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -8121,7 +8172,7 @@ def vjp_z_loss_f32_index_label_smoothing_ne_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_index_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -8144,6 +8195,7 @@ def vjp_z_loss_f32_index_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_z_loss_f64_index_label_smoothing_ne_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
 ):
@@ -8179,6 +8231,7 @@ def vjp_z_loss_f64_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_z_loss_f64_index_label_smoothing_ne_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
 ):
@@ -8186,13 +8239,13 @@ def vjp_z_loss_f64_index_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -8203,7 +8256,7 @@ def vjp_z_loss_f64_index_label_smoothing_ne_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -8262,13 +8315,13 @@ def vjp_z_loss_f64_index_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -8279,7 +8332,7 @@ def vjp_z_loss_f64_index_label_smoothing_ne_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_index_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -8296,6 +8349,7 @@ def vjp_z_loss_f64_index_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def share_f32_index_label_smoothing_ne_0_warp(
     input,
     target,
@@ -8327,6 +8381,7 @@ def share_f32_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def share_f32_index_label_smoothing_ne_0_warp_wide(
     input,
     target,
@@ -8346,7 +8401,7 @@ def share_f32_index_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -8408,7 +8463,7 @@ def share_f32_index_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -8420,6 +8475,7 @@ def share_f32_index_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def share_f64_index_label_smoothing_ne_0_warp(
     input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
 ):
@@ -8439,6 +8495,7 @@ def share_f64_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def share_f64_index_label_smoothing_ne_0_warp_wide(
     input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
 ):
@@ -8446,7 +8503,7 @@ def share_f64_index_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -8484,7 +8541,7 @@ def share_f64_index_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -8496,6 +8553,7 @@ def share_f64_index_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f32_index_label_smoothing_ne_0_warp(
     g,
     input,
@@ -8530,6 +8588,7 @@ def share_vjp_weight_f32_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f32_index_label_smoothing_ne_0_warp_wide(
     g,
     input,
@@ -8550,7 +8609,7 @@ def share_vjp_weight_f32_index_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(4))
@@ -8620,7 +8679,7 @@ def share_vjp_weight_f32_index_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(4))
@@ -8636,6 +8695,7 @@ def share_vjp_weight_f32_index_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f64_index_label_smoothing_ne_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
 ):
@@ -8657,6 +8717,7 @@ def share_vjp_weight_f64_index_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f64_index_label_smoothing_ne_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
 ):
@@ -8664,7 +8725,7 @@ def share_vjp_weight_f64_index_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(2))
@@ -8706,7 +8767,7 @@ def share_vjp_weight_f64_index_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(2))
@@ -9316,6 +9377,7 @@ def vjp_z_loss_f64_dz_loss_core_prob_label_smoothing_eq_0(g, m0, s0, s0_l):
 
 
 @kernel
+@of_warps
 def value_f32_prob_label_smoothing_eq_0_warp(
     input,
     target,
@@ -9368,6 +9430,7 @@ def value_f32_prob_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def value_f32_prob_label_smoothing_eq_0_warp_wide(
     input,
     target,
@@ -9387,11 +9450,11 @@ def value_f32_prob_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -9408,7 +9471,7 @@ def value_f32_prob_label_smoothing_eq_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -9426,8 +9489,8 @@ def value_f32_prob_label_smoothing_eq_0_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_eq_0(e0, e0_l, m0, input_i, target_i, weight_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -9524,11 +9587,11 @@ def value_f32_prob_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -9545,7 +9608,7 @@ def value_f32_prob_label_smoothing_eq_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -9563,8 +9626,8 @@ def value_f32_prob_label_smoothing_eq_0_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_eq_0(e0, e0_l, m0, input_i, target_i, weight_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -9590,6 +9653,7 @@ def value_f32_prob_label_smoothing_eq_0_block_wide(
 
 
 @kernel
+@of_warps
 def value_f64_prob_label_smoothing_eq_0_warp(
     input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
 ):
@@ -9630,6 +9694,7 @@ def value_f64_prob_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def value_f64_prob_label_smoothing_eq_0_warp_wide(
     input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
 ):
@@ -9637,11 +9702,11 @@ def value_f64_prob_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -9652,7 +9717,7 @@ def value_f64_prob_label_smoothing_eq_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -9664,8 +9729,8 @@ def value_f64_prob_label_smoothing_eq_0_warp_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_eq_0(e0, e0_l, m0, input_i, target_i, weight_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -9728,11 +9793,11 @@ def value_f64_prob_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -9743,7 +9808,7 @@ def value_f64_prob_label_smoothing_eq_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -9755,8 +9820,8 @@ def value_f64_prob_label_smoothing_eq_0_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_eq_0(e0, e0_l, m0, input_i, target_i, weight_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -9772,6 +9837,7 @@ def value_f64_prob_label_smoothing_eq_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_f32_prob_label_smoothing_eq_0_warp(
     g,
     input,
@@ -9836,6 +9902,7 @@ def vjp_f32_prob_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
     g,
     input,
@@ -9856,10 +9923,10 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -9867,7 +9934,7 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
@@ -9885,7 +9952,7 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -9899,10 +9966,10 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
@@ -9912,7 +9979,7 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
@@ -9932,22 +9999,22 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_eq_0(
             f32(g_row), s4, s4_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -10036,7 +10103,7 @@ def vjp_f32_prob_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
@@ -10047,7 +10114,7 @@ def vjp_f32_prob_label_smoothing_eq_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
@@ -10065,7 +10132,7 @@ def vjp_f32_prob_label_smoothing_eq_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -10092,7 +10159,7 @@ def vjp_f32_prob_label_smoothing_eq_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
@@ -10117,21 +10184,22 @@ def vjp_f32_prob_label_smoothing_eq_0_block_wide(
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_eq_0(
             f32(g_row), s4, s4_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_prob_label_smoothing_eq_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
 ):
@@ -10184,6 +10252,7 @@ def vjp_f64_prob_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_f64_prob_label_smoothing_eq_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
 ):
@@ -10191,16 +10260,16 @@ def vjp_f64_prob_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
@@ -10212,7 +10281,7 @@ def vjp_f64_prob_label_smoothing_eq_0_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -10220,8 +10289,8 @@ def vjp_f64_prob_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -10230,7 +10299,7 @@ def vjp_f64_prob_label_smoothing_eq_0_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
@@ -10244,18 +10313,18 @@ def vjp_f64_prob_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_eq_0(float(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_eq_0(
             float(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -10319,7 +10388,7 @@ def vjp_f64_prob_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
@@ -10328,7 +10397,7 @@ def vjp_f64_prob_label_smoothing_eq_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
@@ -10340,7 +10409,7 @@ def vjp_f64_prob_label_smoothing_eq_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -10358,7 +10427,7 @@ def vjp_f64_prob_label_smoothing_eq_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
@@ -10375,19 +10444,20 @@ def vjp_f64_prob_label_smoothing_eq_0_block_wide(
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_eq_0(float(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_eq_0(
             float(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_prob_label_smoothing_eq_0_warp(
     g,
     input,
@@ -10470,6 +10540,7 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
     g,
     input,
@@ -10491,10 +10562,10 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -10502,7 +10573,7 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
@@ -10520,7 +10591,7 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -10534,10 +10605,10 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -10548,8 +10619,8 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
             e1, e1_l, m0, input_i, target_i, weight_i
@@ -10580,7 +10651,7 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
@@ -10600,22 +10671,22 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_eq_0(
             f32(g_row), s4, s4_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -10723,7 +10794,7 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
@@ -10734,7 +10805,7 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i_1)
@@ -10752,7 +10823,7 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -10780,8 +10851,8 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(
             e1, e1_l, m0, input_i, target_i, weight_i
@@ -10812,7 +10883,7 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
@@ -10837,21 +10908,22 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_eq_0(
             f32(g_row), s4, s4_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_prob_label_smoothing_eq_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
 ):
@@ -10919,6 +10991,7 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
 ):
@@ -10926,16 +10999,16 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
@@ -10947,7 +11020,7 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -10955,8 +11028,8 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -10965,8 +11038,8 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_and_grad_f64_s1_core_prob_label_smoothing_eq_0(
             e1, e1_l, m0, input_i, target_i, weight_i
@@ -10986,7 +11059,7 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
@@ -11000,18 +11073,18 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_eq_0(float(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_eq_0(
             float(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -11090,7 +11163,7 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
@@ -11099,7 +11172,7 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i_1)
@@ -11111,7 +11184,7 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -11129,8 +11202,8 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_and_grad_f64_s1_core_prob_label_smoothing_eq_0(
             e1, e1_l, m0, input_i, target_i, weight_i
@@ -11150,7 +11223,7 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
         s3, s3_l = dsum_step(s3, s3_l, s3_here, s3_l_here)
@@ -11167,19 +11240,20 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_eq_0(float(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_eq_0(
             float(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_target_f32_prob_label_smoothing_eq_0_warp(
     g,
     input,
@@ -11232,6 +11306,7 @@ def vjp_target_f32_prob_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_target_f32_prob_label_smoothing_eq_0_warp_wide(
     g,
     input,
@@ -11252,12 +11327,12 @@ def vjp_target_f32_prob_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -11274,7 +11349,7 @@ def vjp_target_f32_prob_label_smoothing_eq_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -11291,7 +11366,7 @@ def vjp_target_f32_prob_label_smoothing_eq_0_warp_wide(
     e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
@@ -11299,7 +11374,7 @@ def vjp_target_f32_prob_label_smoothing_eq_0_warp_wide(
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i, weight_i), vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i_1, weight_i_1), vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i_2, weight_i_2), vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(
             e0, e0_l, f32(g_row), m0, input_i_3, weight_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -11376,12 +11451,12 @@ def vjp_target_f32_prob_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -11398,7 +11473,7 @@ def vjp_target_f32_prob_label_smoothing_eq_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -11415,7 +11490,7 @@ def vjp_target_f32_prob_label_smoothing_eq_0_block_wide(
     e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
@@ -11423,11 +11498,12 @@ def vjp_target_f32_prob_label_smoothing_eq_0_block_wide(
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i, weight_i), vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i_1, weight_i_1), vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, f32(g_row), m0, input_i_2, weight_i_2), vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(
             e0, e0_l, f32(g_row), m0, input_i_3, weight_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_target_f64_prob_label_smoothing_eq_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dtarget_, rows, n, inner
 ):
@@ -11467,6 +11543,7 @@ def vjp_target_f64_prob_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_target_f64_prob_label_smoothing_eq_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dtarget_, rows, n, inner
 ):
@@ -11474,12 +11551,12 @@ def vjp_target_f64_prob_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -11490,7 +11567,7 @@ def vjp_target_f64_prob_label_smoothing_eq_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -11501,13 +11578,13 @@ def vjp_target_f64_prob_label_smoothing_eq_0_warp_wide(
     e0, e0_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_target_f64_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, float(g_row), m0, input_i, weight_i), vjp_target_f64_dtarget_core_prob_label_smoothing_eq_0(
             e0, e0_l, float(g_row), m0, input_i_1, weight_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -11558,12 +11635,12 @@ def vjp_target_f64_prob_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -11574,7 +11651,7 @@ def vjp_target_f64_prob_label_smoothing_eq_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -11585,17 +11662,18 @@ def vjp_target_f64_prob_label_smoothing_eq_0_block_wide(
     e0, e0_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_target_f64_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, float(g_row), m0, input_i, weight_i), vjp_target_f64_dtarget_core_prob_label_smoothing_eq_0(
             e0, e0_l, float(g_row), m0, input_i_1, weight_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_prob_label_smoothing_eq_0_warp(
     g,
     input,
@@ -11648,6 +11726,7 @@ def vjp_weight_f32_prob_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_prob_label_smoothing_eq_0_warp_wide(
     g,
     input,
@@ -11668,12 +11747,12 @@ def vjp_weight_f32_prob_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -11690,7 +11769,7 @@ def vjp_weight_f32_prob_label_smoothing_eq_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -11707,8 +11786,8 @@ def vjp_weight_f32_prob_label_smoothing_eq_0_warp_wide(
     e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -11792,12 +11871,12 @@ def vjp_weight_f32_prob_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -11814,7 +11893,7 @@ def vjp_weight_f32_prob_label_smoothing_eq_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -11831,8 +11910,8 @@ def vjp_weight_f32_prob_label_smoothing_eq_0_block_wide(
     e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -11844,6 +11923,7 @@ def vjp_weight_f32_prob_label_smoothing_eq_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_prob_label_smoothing_eq_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
 ):
@@ -11883,6 +11963,7 @@ def vjp_weight_f64_prob_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_prob_label_smoothing_eq_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
 ):
@@ -11890,12 +11971,12 @@ def vjp_weight_f64_prob_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -11906,7 +11987,7 @@ def vjp_weight_f64_prob_label_smoothing_eq_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -11917,8 +11998,8 @@ def vjp_weight_f64_prob_label_smoothing_eq_0_warp_wide(
     e0, e0_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, float(g_row), m0, input_i, target_i), vjp_weight_f64_dweight_core_prob_label_smoothing_eq_0(
             e0, e0_l, float(g_row), m0, input_i_1, target_i_1
@@ -11974,12 +12055,12 @@ def vjp_weight_f64_prob_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -11990,7 +12071,7 @@ def vjp_weight_f64_prob_label_smoothing_eq_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -12001,8 +12082,8 @@ def vjp_weight_f64_prob_label_smoothing_eq_0_block_wide(
     e0, e0_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, float(g_row), m0, input_i, target_i), vjp_weight_f64_dweight_core_prob_label_smoothing_eq_0(
             e0, e0_l, float(g_row), m0, input_i_1, target_i_1
@@ -12012,6 +12093,7 @@ def vjp_weight_f64_prob_label_smoothing_eq_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_z_loss_f32_prob_label_smoothing_eq_0_warp(
     g,
     input,
@@ -12055,6 +12137,7 @@ def vjp_z_loss_f32_prob_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_z_loss_f32_prob_label_smoothing_eq_0_warp_wide(
     g,
     input,
@@ -12075,12 +12158,12 @@ def vjp_z_loss_f32_prob_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -12097,7 +12180,7 @@ def vjp_z_loss_f32_prob_label_smoothing_eq_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -12179,12 +12262,12 @@ def vjp_z_loss_f32_prob_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -12201,7 +12284,7 @@ def vjp_z_loss_f32_prob_label_smoothing_eq_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -12220,6 +12303,7 @@ def vjp_z_loss_f32_prob_label_smoothing_eq_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_z_loss_f64_prob_label_smoothing_eq_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
 ):
@@ -12250,6 +12334,7 @@ def vjp_z_loss_f64_prob_label_smoothing_eq_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_z_loss_f64_prob_label_smoothing_eq_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
 ):
@@ -12257,12 +12342,12 @@ def vjp_z_loss_f64_prob_label_smoothing_eq_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -12273,7 +12358,7 @@ def vjp_z_loss_f64_prob_label_smoothing_eq_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -12323,12 +12408,12 @@ def vjp_z_loss_f64_prob_label_smoothing_eq_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -12339,7 +12424,7 @@ def vjp_z_loss_f64_prob_label_smoothing_eq_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -13301,6 +13386,7 @@ def vjp_z_loss_f64_dz_loss_core_prob_label_smoothing_ne_0(g, m0, s0, s0_l):
 
 
 @kernel
+@of_warps
 def value_f32_prob_label_smoothing_ne_0_warp(
     input,
     target,
@@ -13366,6 +13452,7 @@ def value_f32_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def value_f32_prob_label_smoothing_ne_0_warp_wide(
     input,
     target,
@@ -13385,11 +13472,11 @@ def value_f32_prob_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -13406,7 +13493,7 @@ def value_f32_prob_label_smoothing_ne_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -13424,8 +13511,8 @@ def value_f32_prob_label_smoothing_ne_0_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -13449,7 +13536,7 @@ def value_f32_prob_label_smoothing_ne_0_warp_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -13557,11 +13644,11 @@ def value_f32_prob_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -13578,7 +13665,7 @@ def value_f32_prob_label_smoothing_ne_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -13596,8 +13683,8 @@ def value_f32_prob_label_smoothing_ne_0_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -13621,7 +13708,7 @@ def value_f32_prob_label_smoothing_ne_0_block_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -13645,6 +13732,7 @@ def value_f32_prob_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def value_f64_prob_label_smoothing_ne_0_warp(
     input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
 ):
@@ -13698,6 +13786,7 @@ def value_f64_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def value_f64_prob_label_smoothing_ne_0_warp_wide(
     input, target, weight, ignore_index, label_smoothing, z_loss, out_, rows, n, inner
 ):
@@ -13705,11 +13794,11 @@ def value_f64_prob_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -13720,7 +13809,7 @@ def value_f64_prob_label_smoothing_ne_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -13732,8 +13821,8 @@ def value_f64_prob_label_smoothing_ne_0_warp_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -13747,7 +13836,7 @@ def value_f64_prob_label_smoothing_ne_0_warp_wide(
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s2_here, s2_l_here = value_f64_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -13825,11 +13914,11 @@ def value_f64_prob_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -13840,7 +13929,7 @@ def value_f64_prob_label_smoothing_ne_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -13852,8 +13941,8 @@ def value_f64_prob_label_smoothing_ne_0_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -13867,7 +13956,7 @@ def value_f64_prob_label_smoothing_ne_0_block_wide(
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s2_here, s2_l_here = value_f64_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -13885,6 +13974,7 @@ def value_f64_prob_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_f32_prob_label_smoothing_ne_0_warp(
     g,
     input,
@@ -13961,6 +14051,7 @@ def vjp_f32_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
     g,
     input,
@@ -13981,10 +14072,10 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -13992,7 +14083,7 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
@@ -14010,7 +14101,7 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -14024,10 +14115,10 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
@@ -14058,7 +14149,7 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
@@ -14079,22 +14170,22 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_ne_0(
             f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -14195,7 +14286,7 @@ def vjp_f32_prob_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
@@ -14206,7 +14297,7 @@ def vjp_f32_prob_label_smoothing_ne_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
@@ -14224,7 +14315,7 @@ def vjp_f32_prob_label_smoothing_ne_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -14272,7 +14363,7 @@ def vjp_f32_prob_label_smoothing_ne_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
@@ -14298,21 +14389,22 @@ def vjp_f32_prob_label_smoothing_ne_0_block_wide(
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_ne_0(
             f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_prob_label_smoothing_ne_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
 ):
@@ -14377,6 +14469,7 @@ def vjp_f64_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dinput_, rows, n, inner
 ):
@@ -14384,16 +14477,16 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
@@ -14405,7 +14498,7 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -14413,8 +14506,8 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
@@ -14438,7 +14531,7 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
@@ -14453,18 +14546,18 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_ne_0(float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_ne_0(
             float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -14540,7 +14633,7 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
@@ -14549,7 +14642,7 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
@@ -14561,7 +14654,7 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -14594,7 +14687,7 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
@@ -14612,19 +14705,20 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_ne_0(float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_ne_0(
             float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_prob_label_smoothing_ne_0_warp(
     g,
     input,
@@ -14732,6 +14826,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
     g,
     input,
@@ -14753,10 +14848,10 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -14764,7 +14859,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
@@ -14782,7 +14877,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -14796,10 +14891,10 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
@@ -14810,8 +14905,8 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
             e1, e1_l, m0, input_i, target_i, weight_i
@@ -14838,7 +14933,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -14884,7 +14979,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
@@ -14907,22 +15002,22 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_ne_0(
             f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -15055,7 +15150,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(4096)
@@ -15066,7 +15161,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i_1)
@@ -15084,7 +15179,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -15112,8 +15207,8 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(
             e1, e1_l, m0, input_i, target_i, weight_i
@@ -15140,7 +15235,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -15186,7 +15281,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
@@ -15214,21 +15309,22 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_ne_0(
             f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_3, e0_l_i_3, target_i_3, weight_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_prob_label_smoothing_ne_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
 ):
@@ -15321,6 +15417,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, out_, dinput_, rows, n, inner
 ):
@@ -15328,16 +15425,16 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
@@ -15349,7 +15446,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -15357,8 +15454,8 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
@@ -15367,8 +15464,8 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_and_grad_f64_s1_core_prob_label_smoothing_ne_0(
             e1, e1_l, m0, input_i, target_i, weight_i
@@ -15385,7 +15482,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s2_here, s2_l_here = value_and_grad_f64_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -15420,7 +15517,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
@@ -15435,18 +15532,18 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_ne_0(float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_ne_0(
             float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -15550,7 +15647,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(2048)
@@ -15559,7 +15656,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i_1)
@@ -15571,7 +15668,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -15589,8 +15686,8 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_and_grad_f64_s1_core_prob_label_smoothing_ne_0(
             e1, e1_l, m0, input_i, target_i, weight_i
@@ -15607,7 +15704,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s2_here, s2_l_here = value_and_grad_f64_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -15642,7 +15739,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
         s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
@@ -15660,19 +15757,20 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         dinput__0, dinput__1 = vjp_f64_dinput_core_prob_label_smoothing_ne_0(float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f64_dinput_core_prob_label_smoothing_ne_0(
             float(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_target_f32_prob_label_smoothing_ne_0_warp(
     g,
     input,
@@ -15726,6 +15824,7 @@ def vjp_target_f32_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_target_f32_prob_label_smoothing_ne_0_warp_wide(
     g,
     input,
@@ -15746,12 +15845,12 @@ def vjp_target_f32_prob_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -15768,7 +15867,7 @@ def vjp_target_f32_prob_label_smoothing_ne_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -15786,7 +15885,7 @@ def vjp_target_f32_prob_label_smoothing_ne_0_warp_wide(
     e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
@@ -15794,7 +15893,7 @@ def vjp_target_f32_prob_label_smoothing_ne_0_warp_wide(
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s6, s6_l, input_i, weight_i), vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s6, s6_l, input_i_1, weight_i_1), vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s6, s6_l, input_i_2, weight_i_2), vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(
             e0, e0_l, f32(g_row), m0, s6, s6_l, input_i_3, weight_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -15872,12 +15971,12 @@ def vjp_target_f32_prob_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -15894,7 +15993,7 @@ def vjp_target_f32_prob_label_smoothing_ne_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = vjp_target_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -15912,7 +16011,7 @@ def vjp_target_f32_prob_label_smoothing_ne_0_block_wide(
     e0, e0_l = vjp_target_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
@@ -15920,11 +16019,12 @@ def vjp_target_f32_prob_label_smoothing_ne_0_block_wide(
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s6, s6_l, input_i, weight_i), vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s6, s6_l, input_i_1, weight_i_1), vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, f32(g_row), m0, s6, s6_l, input_i_2, weight_i_2), vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(
             e0, e0_l, f32(g_row), m0, s6, s6_l, input_i_3, weight_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_target_f64_prob_label_smoothing_ne_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dtarget_, rows, n, inner
 ):
@@ -15965,6 +16065,7 @@ def vjp_target_f64_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_target_f64_prob_label_smoothing_ne_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dtarget_, rows, n, inner
 ):
@@ -15972,12 +16073,12 @@ def vjp_target_f64_prob_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -15988,7 +16089,7 @@ def vjp_target_f64_prob_label_smoothing_ne_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -16000,13 +16101,13 @@ def vjp_target_f64_prob_label_smoothing_ne_0_warp_wide(
     e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, float(g_row), m0, s6, s6_l, input_i, weight_i), vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(
             e0, e0_l, float(g_row), m0, s6, s6_l, input_i_1, weight_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -16058,12 +16159,12 @@ def vjp_target_f64_prob_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -16074,7 +16175,7 @@ def vjp_target_f64_prob_label_smoothing_ne_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -16086,17 +16187,18 @@ def vjp_target_f64_prob_label_smoothing_ne_0_block_wide(
     e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, float(g_row), m0, s6, s6_l, input_i, weight_i), vjp_target_f64_dtarget_core_prob_label_smoothing_ne_0(
             e0, e0_l, float(g_row), m0, s6, s6_l, input_i_1, weight_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_prob_label_smoothing_ne_0_warp(
     g,
     input,
@@ -16151,6 +16253,7 @@ def vjp_weight_f32_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_prob_label_smoothing_ne_0_warp_wide(
     g,
     input,
@@ -16171,12 +16274,12 @@ def vjp_weight_f32_prob_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -16193,7 +16296,7 @@ def vjp_weight_f32_prob_label_smoothing_ne_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -16212,8 +16315,8 @@ def vjp_weight_f32_prob_label_smoothing_ne_0_warp_wide(
     e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -16299,12 +16402,12 @@ def vjp_weight_f32_prob_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -16321,7 +16424,7 @@ def vjp_weight_f32_prob_label_smoothing_ne_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -16340,8 +16443,8 @@ def vjp_weight_f32_prob_label_smoothing_ne_0_block_wide(
     e0, e0_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -16353,6 +16456,7 @@ def vjp_weight_f32_prob_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_prob_label_smoothing_ne_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
 ):
@@ -16394,6 +16498,7 @@ def vjp_weight_f64_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_prob_label_smoothing_ne_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dweight_, rows, n, inner
 ):
@@ -16401,12 +16506,12 @@ def vjp_weight_f64_prob_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -16417,7 +16522,7 @@ def vjp_weight_f64_prob_label_smoothing_ne_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -16430,8 +16535,8 @@ def vjp_weight_f64_prob_label_smoothing_ne_0_warp_wide(
     e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, float(g_row), m0, s4, s4_l, s6, s6_l, input_i, target_i), vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(
             e0, e0_l, float(g_row), m0, s4, s4_l, s6, s6_l, input_i_1, target_i_1
@@ -16489,12 +16594,12 @@ def vjp_weight_f64_prob_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -16505,7 +16610,7 @@ def vjp_weight_f64_prob_label_smoothing_ne_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -16518,8 +16623,8 @@ def vjp_weight_f64_prob_label_smoothing_ne_0_block_wide(
     e0, e0_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, float(g_row), m0, s4, s4_l, s6, s6_l, input_i, target_i), vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(
             e0, e0_l, float(g_row), m0, s4, s4_l, s6, s6_l, input_i_1, target_i_1
@@ -16529,6 +16634,7 @@ def vjp_weight_f64_prob_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_label_smoothing_f32_prob_label_smoothing_ne_0_warp(
     g,
     input,
@@ -16596,6 +16702,7 @@ def vjp_label_smoothing_f32_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_label_smoothing_f32_prob_label_smoothing_ne_0_warp_wide(
     g,
     input,
@@ -16616,12 +16723,12 @@ def vjp_label_smoothing_f32_prob_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -16638,7 +16745,7 @@ def vjp_label_smoothing_f32_prob_label_smoothing_ne_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -16656,8 +16763,8 @@ def vjp_label_smoothing_f32_prob_label_smoothing_ne_0_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -16681,7 +16788,7 @@ def vjp_label_smoothing_f32_prob_label_smoothing_ne_0_warp_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -16792,12 +16899,12 @@ def vjp_label_smoothing_f32_prob_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -16814,7 +16921,7 @@ def vjp_label_smoothing_f32_prob_label_smoothing_ne_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -16832,8 +16939,8 @@ def vjp_label_smoothing_f32_prob_label_smoothing_ne_0_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_f32_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -16857,7 +16964,7 @@ def vjp_label_smoothing_f32_prob_label_smoothing_ne_0_block_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s2_here, s2_l_here = value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -16881,6 +16988,7 @@ def vjp_label_smoothing_f32_prob_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_label_smoothing_f64_prob_label_smoothing_ne_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dlabel_smoothing_, rows, n, inner
 ):
@@ -16935,6 +17043,7 @@ def vjp_label_smoothing_f64_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_label_smoothing_f64_prob_label_smoothing_ne_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dlabel_smoothing_, rows, n, inner
 ):
@@ -16942,12 +17051,12 @@ def vjp_label_smoothing_f64_prob_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -16958,7 +17067,7 @@ def vjp_label_smoothing_f64_prob_label_smoothing_ne_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -16970,8 +17079,8 @@ def vjp_label_smoothing_f64_prob_label_smoothing_ne_0_warp_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -16985,7 +17094,7 @@ def vjp_label_smoothing_f64_prob_label_smoothing_ne_0_warp_wide(
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s2_here, s2_l_here = value_f64_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -17064,12 +17173,12 @@ def vjp_label_smoothing_f64_prob_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -17080,7 +17189,7 @@ def vjp_label_smoothing_f64_prob_label_smoothing_ne_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -17092,8 +17201,8 @@ def vjp_label_smoothing_f64_prob_label_smoothing_ne_0_block_wide(
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_f64_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, target_i, weight_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -17107,7 +17216,7 @@ def vjp_label_smoothing_f64_prob_label_smoothing_ne_0_block_wide(
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s2_here, s2_l_here = value_f64_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_i, weight_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -17125,6 +17234,7 @@ def vjp_label_smoothing_f64_prob_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_z_loss_f32_prob_label_smoothing_ne_0_warp(
     g,
     input,
@@ -17168,6 +17278,7 @@ def vjp_z_loss_f32_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_z_loss_f32_prob_label_smoothing_ne_0_warp_wide(
     g,
     input,
@@ -17188,12 +17299,12 @@ def vjp_z_loss_f32_prob_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -17210,7 +17321,7 @@ def vjp_z_loss_f32_prob_label_smoothing_ne_0_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -17292,12 +17403,12 @@ def vjp_z_loss_f32_prob_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -17314,7 +17425,7 @@ def vjp_z_loss_f32_prob_label_smoothing_ne_0_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -17333,6 +17444,7 @@ def vjp_z_loss_f32_prob_label_smoothing_ne_0_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_z_loss_f64_prob_label_smoothing_ne_0_warp(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
 ):
@@ -17363,6 +17475,7 @@ def vjp_z_loss_f64_prob_label_smoothing_ne_0_warp(
 
 
 @kernel
+@of_warps
 def vjp_z_loss_f64_prob_label_smoothing_ne_0_warp_wide(
     g, input, target, weight, ignore_index, label_smoothing, z_loss, dz_loss_, rows, n, inner
 ):
@@ -17370,12 +17483,12 @@ def vjp_z_loss_f64_prob_label_smoothing_ne_0_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -17386,7 +17499,7 @@ def vjp_z_loss_f64_prob_label_smoothing_ne_0_warp_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -17436,12 +17549,12 @@ def vjp_z_loss_f64_prob_label_smoothing_ne_0_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -17452,7 +17565,7 @@ def vjp_z_loss_f64_prob_label_smoothing_ne_0_block_wide(
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))

@@ -21,6 +21,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    of_warps,
     store,
     store2,
     store4,
@@ -325,6 +326,7 @@ def vjp_smooth_f64_dsmooth_core(g, s0, s0_l, s1, s1_l, s2, s2_l, smooth):
 
 
 @kernel
+@of_warps
 def value_f32_warp(input, target, smooth, smooth_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -361,16 +363,17 @@ def value_f32_warp(input, target, smooth, smooth_l, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f32_warp_wide(input, target, smooth, smooth_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here = value_f32_s0_core(input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -387,7 +390,7 @@ def value_f32_warp_wide(input, target, smooth, smooth_l, out_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here = value_f32_s1_core(target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -404,8 +407,8 @@ def value_f32_warp_wide(input, target, smooth, smooth_l, out_, rows, n, inner):
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -465,11 +468,11 @@ def value_f32_block_wide(input, target, smooth, smooth_l, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here = value_f32_s0_core(input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -486,7 +489,7 @@ def value_f32_block_wide(input, target, smooth, smooth_l, out_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here = value_f32_s1_core(target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -503,8 +506,8 @@ def value_f32_block_wide(input, target, smooth, smooth_l, out_, rows, n, inner):
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -523,6 +526,7 @@ def value_f32_block_wide(input, target, smooth, smooth_l, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp(input, target, smooth, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -559,16 +563,17 @@ def value_f64_warp(input, target, smooth, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp_wide(input, target, smooth, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here = value_f64_s0_core(input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -579,7 +584,7 @@ def value_f64_warp_wide(input, target, smooth, out_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here = value_f64_s1_core(target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -590,8 +595,8 @@ def value_f64_warp_wide(input, target, smooth, out_, rows, n, inner):
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -645,11 +650,11 @@ def value_f64_block_wide(input, target, smooth, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here = value_f64_s0_core(input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -660,7 +665,7 @@ def value_f64_block_wide(input, target, smooth, out_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here = value_f64_s1_core(target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -671,8 +676,8 @@ def value_f64_block_wide(input, target, smooth, out_, rows, n, inner):
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -685,6 +690,7 @@ def value_f64_block_wide(input, target, smooth, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f32_warp(g, input, target, smooth, smooth_l, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -733,17 +739,18 @@ def vjp_f32_warp(g, input, target, smooth, smooth_l, dinput_, dtarget_, rows, n,
 
 
 @kernel
+@of_warps
 def vjp_f32_warp_wide(g, input, target, smooth, smooth_l, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here = value_f32_s0_core(input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -760,7 +767,7 @@ def vjp_f32_warp_wide(g, input, target, smooth, smooth_l, dinput_, dtarget_, row
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here = value_f32_s1_core(target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -777,8 +784,8 @@ def vjp_f32_warp_wide(g, input, target, smooth, smooth_l, dinput_, dtarget_, row
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -797,25 +804,25 @@ def vjp_f32_warp_wide(g, input, target, smooth, smooth_l, dinput_, dtarget_, row
     s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
     i = u32(lane * u32(4))
     while i < n:
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i_1), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i_2), vjp_f32_dinput_core(
             f32(g_row), s4, s4_l, s6, s6_l, target_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i_1), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i_2), vjp_f32_dtarget_core(
             f32(g_row), s4, s4_l, s5, s5_l, input_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -873,12 +880,12 @@ def vjp_f32_block_wide(g, input, target, smooth, smooth_l, dinput_, dtarget_, ro
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here = value_f32_s0_core(input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -895,7 +902,7 @@ def vjp_f32_block_wide(g, input, target, smooth, smooth_l, dinput_, dtarget_, ro
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here = value_f32_s1_core(target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -912,8 +919,8 @@ def vjp_f32_block_wide(g, input, target, smooth, smooth_l, dinput_, dtarget_, ro
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -932,29 +939,30 @@ def vjp_f32_block_wide(g, input, target, smooth, smooth_l, dinput_, dtarget_, ro
     s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
     i = u32(lane * u32(4))
     while i < n:
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i_1), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i_2), vjp_f32_dinput_core(
             f32(g_row), s4, s4_l, s6, s6_l, target_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i_1), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i_2), vjp_f32_dtarget_core(
             f32(g_row), s4, s4_l, s5, s5_l, input_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_warp(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1003,17 +1011,18 @@ def vjp_f64_warp(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f64_warp_wide(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here = value_f64_s0_core(input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -1024,7 +1033,7 @@ def vjp_f64_warp_wide(g, input, target, smooth, dinput_, dtarget_, rows, n, inne
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here = value_f64_s1_core(target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -1035,8 +1044,8 @@ def vjp_f64_warp_wide(g, input, target, smooth, dinput_, dtarget_, rows, n, inne
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -1049,21 +1058,21 @@ def vjp_f64_warp_wide(g, input, target, smooth, dinput_, dtarget_, rows, n, inne
     s6, s6_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = u32(lane * u32(2))
     while i < n:
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s4, s4_l, s6, s6_l, target_i), vjp_f64_dinput_core(
             float(g_row), s4, s4_l, s6, s6_l, target_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, input_i), vjp_f64_dtarget_core(
             float(g_row), s4, s4_l, s5, s5_l, input_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1121,12 +1130,12 @@ def vjp_f64_block_wide(g, input, target, smooth, dinput_, dtarget_, rows, n, inn
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here = value_f64_s0_core(input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -1137,7 +1146,7 @@ def vjp_f64_block_wide(g, input, target, smooth, dinput_, dtarget_, rows, n, inn
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here = value_f64_s1_core(target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -1148,8 +1157,8 @@ def vjp_f64_block_wide(g, input, target, smooth, dinput_, dtarget_, rows, n, inn
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -1162,25 +1171,26 @@ def vjp_f64_block_wide(g, input, target, smooth, dinput_, dtarget_, rows, n, inn
     s6, s6_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = u32(lane * u32(2))
     while i < n:
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s4, s4_l, s6, s6_l, target_i), vjp_f64_dinput_core(
             float(g_row), s4, s4_l, s6, s6_l, target_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, input_i), vjp_f64_dtarget_core(
             float(g_row), s4, s4_l, s5, s5_l, input_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp(g, input, target, smooth, smooth_l, out_, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1231,17 +1241,18 @@ def value_and_grad_f32_warp(g, input, target, smooth, smooth_l, out_, dinput_, d
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp_wide(g, input, target, smooth, smooth_l, out_, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here = value_f32_s0_core(input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -1258,7 +1269,7 @@ def value_and_grad_f32_warp_wide(g, input, target, smooth, smooth_l, out_, dinpu
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here = value_f32_s1_core(target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -1275,8 +1286,8 @@ def value_and_grad_f32_warp_wide(g, input, target, smooth, smooth_l, out_, dinpu
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -1297,25 +1308,25 @@ def value_and_grad_f32_warp_wide(g, input, target, smooth, smooth_l, out_, dinpu
     s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
     i = u32(lane * u32(4))
     while i < n:
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i_1), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i_2), vjp_f32_dinput_core(
             f32(g_row), s4, s4_l, s6, s6_l, target_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i_1), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i_2), vjp_f32_dtarget_core(
             f32(g_row), s4, s4_l, s5, s5_l, input_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -1375,12 +1386,12 @@ def value_and_grad_f32_block_wide(g, input, target, smooth, smooth_l, out_, dinp
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here = value_f32_s0_core(input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -1397,7 +1408,7 @@ def value_and_grad_f32_block_wide(g, input, target, smooth, smooth_l, out_, dinp
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here = value_f32_s1_core(target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -1414,8 +1425,8 @@ def value_and_grad_f32_block_wide(g, input, target, smooth, smooth_l, out_, dinp
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -1436,29 +1447,30 @@ def value_and_grad_f32_block_wide(g, input, target, smooth, smooth_l, out_, dinp
     s6, s6_l = vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
     i = u32(lane * u32(4))
     while i < n:
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i_1), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s6, s6_l, target_i_2), vjp_f32_dinput_core(
             f32(g_row), s4, s4_l, s6, s6_l, target_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i_1), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, input_i_2), vjp_f32_dtarget_core(
             f32(g_row), s4, s4_l, s5, s5_l, input_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp(g, input, target, smooth, out_, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1509,17 +1521,18 @@ def value_and_grad_f64_warp(g, input, target, smooth, out_, dinput_, dtarget_, r
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp_wide(g, input, target, smooth, out_, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here = value_f64_s0_core(input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -1530,7 +1543,7 @@ def value_and_grad_f64_warp_wide(g, input, target, smooth, out_, dinput_, dtarge
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here = value_f64_s1_core(target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -1541,8 +1554,8 @@ def value_and_grad_f64_warp_wide(g, input, target, smooth, out_, dinput_, dtarge
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -1557,21 +1570,21 @@ def value_and_grad_f64_warp_wide(g, input, target, smooth, out_, dinput_, dtarge
     s6, s6_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = u32(lane * u32(2))
     while i < n:
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s4, s4_l, s6, s6_l, target_i), vjp_f64_dinput_core(
             float(g_row), s4, s4_l, s6, s6_l, target_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, input_i), vjp_f64_dtarget_core(
             float(g_row), s4, s4_l, s5, s5_l, input_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1631,12 +1644,12 @@ def value_and_grad_f64_block_wide(g, input, target, smooth, out_, dinput_, dtarg
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here = value_f64_s0_core(input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -1647,7 +1660,7 @@ def value_and_grad_f64_block_wide(g, input, target, smooth, out_, dinput_, dtarg
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here = value_f64_s1_core(target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -1658,8 +1671,8 @@ def value_and_grad_f64_block_wide(g, input, target, smooth, out_, dinput_, dtarg
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -1674,25 +1687,26 @@ def value_and_grad_f64_block_wide(g, input, target, smooth, out_, dinput_, dtarg
     s6, s6_l = vjp_f64_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = u32(lane * u32(2))
     while i < n:
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s4, s4_l, s6, s6_l, target_i), vjp_f64_dinput_core(
             float(g_row), s4, s4_l, s6, s6_l, target_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, input_i), vjp_f64_dtarget_core(
             float(g_row), s4, s4_l, s5, s5_l, input_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_smooth_f32_warp(g, input, target, smooth, smooth_l, dsmooth_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1730,17 +1744,18 @@ def vjp_smooth_f32_warp(g, input, target, smooth, smooth_l, dsmooth_, rows, n, i
 
 
 @kernel
+@of_warps
 def vjp_smooth_f32_warp_wide(g, input, target, smooth, smooth_l, dsmooth_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here = value_f32_s0_core(input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -1757,7 +1772,7 @@ def vjp_smooth_f32_warp_wide(g, input, target, smooth, smooth_l, dsmooth_, rows,
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here = value_f32_s1_core(target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -1774,8 +1789,8 @@ def vjp_smooth_f32_warp_wide(g, input, target, smooth, smooth_l, dsmooth_, rows,
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -1836,12 +1851,12 @@ def vjp_smooth_f32_block_wide(g, input, target, smooth, smooth_l, dsmooth_, rows
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here = value_f32_s0_core(input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -1858,7 +1873,7 @@ def vjp_smooth_f32_block_wide(g, input, target, smooth, smooth_l, dsmooth_, rows
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here = value_f32_s1_core(target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         i_1 = u32(i + u32(1))
@@ -1875,8 +1890,8 @@ def vjp_smooth_f32_block_wide(g, input, target, smooth, smooth_l, dsmooth_, rows
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -1895,6 +1910,7 @@ def vjp_smooth_f32_block_wide(g, input, target, smooth, smooth_l, dsmooth_, rows
 
 
 @kernel
+@of_warps
 def vjp_smooth_f64_warp(g, input, target, smooth, dsmooth_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1932,17 +1948,18 @@ def vjp_smooth_f64_warp(g, input, target, smooth, dsmooth_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_smooth_f64_warp_wide(g, input, target, smooth, dsmooth_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here = value_f64_s0_core(input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -1953,7 +1970,7 @@ def vjp_smooth_f64_warp_wide(g, input, target, smooth, dsmooth_, rows, n, inner)
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here = value_f64_s1_core(target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -1964,8 +1981,8 @@ def vjp_smooth_f64_warp_wide(g, input, target, smooth, dsmooth_, rows, n, inner)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -2020,12 +2037,12 @@ def vjp_smooth_f64_block_wide(g, input, target, smooth, dsmooth_, rows, n, inner
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here = value_f64_s0_core(input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -2036,7 +2053,7 @@ def vjp_smooth_f64_block_wide(g, input, target, smooth, dsmooth_, rows, n, inner
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here = value_f64_s1_core(target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
         i_1 = u32(i + u32(1))
@@ -2047,8 +2064,8 @@ def vjp_smooth_f64_block_wide(g, input, target, smooth, dsmooth_, rows, n, inner
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))

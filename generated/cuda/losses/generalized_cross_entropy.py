@@ -28,6 +28,7 @@ from symgen.runtime.device import (
     load2,
     load4,
     logf_low,
+    of_warps,
     store,
     store2,
     store4,
@@ -502,6 +503,7 @@ def share_vjp_weight_f64_dweight_core(i_K, g, ignore_index, target):
 
 
 @kernel
+@of_warps
 def value_f32_warp(input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -536,17 +538,18 @@ def value_f32_warp(input, target, weight, ignore_index, ignore_index_l, q, q_l, 
 
 
 @kernel
+@of_warps
 def value_f32_warp_wide(input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -563,7 +566,7 @@ def value_f32_warp_wide(input, target, weight, ignore_index, ignore_index_l, q, 
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -577,7 +580,7 @@ def value_f32_warp_wide(input, target, weight, ignore_index, ignore_index_l, q, 
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -627,12 +630,12 @@ def value_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, q,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -649,7 +652,7 @@ def value_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, q,
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -663,7 +666,7 @@ def value_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, q,
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -674,6 +677,7 @@ def value_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, q,
 
 
 @kernel
+@of_warps
 def value_f64_warp(input, target, weight, ignore_index, q, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -708,17 +712,18 @@ def value_f64_warp(input, target, weight, ignore_index, q, out_, rows, n, inner)
 
 
 @kernel
+@of_warps
 def value_f64_warp_wide(input, target, weight, ignore_index, q, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -729,7 +734,7 @@ def value_f64_warp_wide(input, target, weight, ignore_index, q, out_, rows, n, i
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -737,7 +742,7 @@ def value_f64_warp_wide(input, target, weight, ignore_index, q, out_, rows, n, i
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -787,12 +792,12 @@ def value_f64_block_wide(input, target, weight, ignore_index, q, out_, rows, n, 
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -803,7 +808,7 @@ def value_f64_block_wide(input, target, weight, ignore_index, q, out_, rows, n, 
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -811,7 +816,7 @@ def value_f64_block_wide(input, target, weight, ignore_index, q, out_, rows, n, 
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -822,6 +827,7 @@ def value_f64_block_wide(input, target, weight, ignore_index, q, out_, rows, n, 
 
 
 @kernel
+@of_warps
 def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -874,16 +880,17 @@ def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, q, q_l,
 
 
 @kernel
+@of_warps
 def vjp_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -891,7 +898,7 @@ def vjp_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, q,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(input_i_1)
@@ -909,7 +916,7 @@ def vjp_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, q,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -923,13 +930,13 @@ def vjp_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, q,
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     b0, b0_l = vjp_f32_b0_core(
         ignore_index,
@@ -950,12 +957,12 @@ def vjp_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, q,
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
@@ -963,7 +970,7 @@ def vjp_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, q,
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
             f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -1025,7 +1032,7 @@ def vjp_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, q
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), block_first(u32(8192))
@@ -1037,7 +1044,7 @@ def vjp_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, q
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(input_i_1)
@@ -1055,7 +1062,7 @@ def vjp_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, q
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1075,7 +1082,7 @@ def vjp_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, q
             kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     b0, b0_l = vjp_f32_b0_core(
         ignore_index,
@@ -1101,7 +1108,7 @@ def vjp_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, q
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
@@ -1109,11 +1116,12 @@ def vjp_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, q
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
             f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_warp(g, input, target, weight, ignore_index, q, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1158,22 +1166,23 @@ def vjp_f64_warp(g, input, target, weight, ignore_index, q, dinput_, rows, n, in
 
 
 @kernel
+@of_warps
 def vjp_f64_warp_wide(g, input, target, weight, ignore_index, q, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(input_i_1)
@@ -1185,7 +1194,7 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, q, dinput_, rows, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1193,11 +1202,11 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, q, dinput_, rows, 
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     b0, b0_l = vjp_f64_b0_core(
         ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n
@@ -1208,16 +1217,16 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, q, dinput_, rows, 
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i), vjp_f64_dinput_core(
             float(i_1), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i_1, e0_l_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1271,7 +1280,7 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, q, dinput_, rows,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = dkept(), block_first(u32(4096))
@@ -1281,7 +1290,7 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, q, dinput_, rows,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(input_i_1)
@@ -1293,7 +1302,7 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, q, dinput_, rows,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1305,7 +1314,7 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, q, dinput_, rows,
             kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     b0, b0_l = vjp_f64_b0_core(
         ignore_index, m0, q, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n
@@ -1319,17 +1328,18 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, q, dinput_, rows,
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i), vjp_f64_dinput_core(
             float(i_1), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i_1, e0_l_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp(
     g, input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, dinput_, rows, n, inner
 ):
@@ -1390,6 +1400,7 @@ def value_and_grad_f32_warp(
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp_wide(
     g, input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, dinput_, rows, n, inner
 ):
@@ -1397,11 +1408,11 @@ def value_and_grad_f32_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -1409,7 +1420,7 @@ def value_and_grad_f32_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(input_i_1)
@@ -1427,7 +1438,7 @@ def value_and_grad_f32_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1441,13 +1452,13 @@ def value_and_grad_f32_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -1474,12 +1485,12 @@ def value_and_grad_f32_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
@@ -1487,7 +1498,7 @@ def value_and_grad_f32_warp_wide(
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
             f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -1559,7 +1570,7 @@ def value_and_grad_f32_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), block_first(u32(8192))
@@ -1571,7 +1582,7 @@ def value_and_grad_f32_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(input_i_1)
@@ -1589,7 +1600,7 @@ def value_and_grad_f32_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1609,7 +1620,7 @@ def value_and_grad_f32_block_wide(
             kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -1641,7 +1652,7 @@ def value_and_grad_f32_block_wide(
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
@@ -1649,11 +1660,12 @@ def value_and_grad_f32_block_wide(
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
             f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp(g, input, target, weight, ignore_index, q, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1704,22 +1716,23 @@ def value_and_grad_f64_warp(g, input, target, weight, ignore_index, q, out_, din
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, q, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(input_i_1)
@@ -1731,7 +1744,7 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, q, out_
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1739,11 +1752,11 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, q, out_
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -1760,16 +1773,16 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, q, out_
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i), vjp_f64_dinput_core(
             float(i_1), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i_1, e0_l_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1829,7 +1842,7 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, q, out
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = dkept(), block_first(u32(4096))
@@ -1839,7 +1852,7 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, q, out
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(input_i_1)
@@ -1851,7 +1864,7 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, q, out
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1863,7 +1876,7 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, q, out
             kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -1883,17 +1896,18 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, q, out
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i), vjp_f64_dinput_core(
             float(i_1), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i_1, e0_l_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1931,18 +1945,19 @@ def vjp_weight_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, 
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -1959,7 +1974,7 @@ def vjp_weight_f32_warp_wide(g, input, target, weight, ignore_index, ignore_inde
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -1973,7 +1988,7 @@ def vjp_weight_f32_warp_wide(g, input, target, weight, ignore_index, ignore_inde
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     e0, e0_l = vjp_weight_f32_e0_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
     i = u32(lane * u32(4))
     while i < n:
@@ -2030,13 +2045,13 @@ def vjp_weight_f32_block_wide(g, input, target, weight, ignore_index, ignore_ind
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2053,7 +2068,7 @@ def vjp_weight_f32_block_wide(g, input, target, weight, ignore_index, ignore_ind
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2067,7 +2082,7 @@ def vjp_weight_f32_block_wide(g, input, target, weight, ignore_index, ignore_ind
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     e0, e0_l = vjp_weight_f32_e0_core(m0, q, q_l, s0, s0_l, input_inside_target_row__n)
     i = u32(lane * u32(4))
     while i < n:
@@ -2082,6 +2097,7 @@ def vjp_weight_f32_block_wide(g, input, target, weight, ignore_index, ignore_ind
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_warp(g, input, target, weight, ignore_index, q, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2119,18 +2135,19 @@ def vjp_weight_f64_warp(g, input, target, weight, ignore_index, q, dweight_, row
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_warp_wide(g, input, target, weight, ignore_index, q, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2141,7 +2158,7 @@ def vjp_weight_f64_warp_wide(g, input, target, weight, ignore_index, q, dweight_
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2149,7 +2166,7 @@ def vjp_weight_f64_warp_wide(g, input, target, weight, ignore_index, q, dweight_
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     e0, e0_l = vjp_weight_f64_e0_core(m0, q, s0, s0_l, input_inside_target_row__n)
     i = u32(lane * u32(2))
     while i < n:
@@ -2204,13 +2221,13 @@ def vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, q, dweight
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2221,7 +2238,7 @@ def vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, q, dweight
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2229,7 +2246,7 @@ def vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, q, dweight
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     e0, e0_l = vjp_weight_f64_e0_core(m0, q, s0, s0_l, input_inside_target_row__n)
     i = u32(lane * u32(2))
     while i < n:
@@ -2242,6 +2259,7 @@ def vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, q, dweight
 
 
 @kernel
+@of_warps
 def vjp_q_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dq_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2277,18 +2295,19 @@ def vjp_q_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, q, q_
 
 
 @kernel
+@of_warps
 def vjp_q_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dq_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2305,7 +2324,7 @@ def vjp_q_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, 
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2319,7 +2338,7 @@ def vjp_q_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, 
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -2370,13 +2389,13 @@ def vjp_q_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2393,7 +2412,7 @@ def vjp_q_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l,
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2407,7 +2426,7 @@ def vjp_q_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l,
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -2418,6 +2437,7 @@ def vjp_q_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l,
 
 
 @kernel
+@of_warps
 def vjp_q_f64_warp(g, input, target, weight, ignore_index, q, dq_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2453,18 +2473,19 @@ def vjp_q_f64_warp(g, input, target, weight, ignore_index, q, dq_, rows, n, inne
 
 
 @kernel
+@of_warps
 def vjp_q_f64_warp_wide(g, input, target, weight, ignore_index, q, dq_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2475,7 +2496,7 @@ def vjp_q_f64_warp_wide(g, input, target, weight, ignore_index, q, dq_, rows, n,
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2483,7 +2504,7 @@ def vjp_q_f64_warp_wide(g, input, target, weight, ignore_index, q, dq_, rows, n,
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -2534,13 +2555,13 @@ def vjp_q_f64_block_wide(g, input, target, weight, ignore_index, q, dq_, rows, n
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2551,7 +2572,7 @@ def vjp_q_f64_block_wide(g, input, target, weight, ignore_index, q, dq_, rows, n
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2559,7 +2580,7 @@ def vjp_q_f64_block_wide(g, input, target, weight, ignore_index, q, dq_, rows, n
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -2570,6 +2591,7 @@ def vjp_q_f64_block_wide(g, input, target, weight, ignore_index, q, dq_, rows, n
 
 
 @kernel
+@of_warps
 def share_f32_warp(input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2583,12 +2605,13 @@ def share_f32_warp(input, target, weight, ignore_index, ignore_index_l, q, q_l, 
 
 
 @kernel
+@of_warps
 def share_f32_warp_wide(input, target, weight, ignore_index, ignore_index_l, q, q_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -2614,7 +2637,7 @@ def share_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, q,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -2622,6 +2645,7 @@ def share_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, q,
 
 
 @kernel
+@of_warps
 def share_f64_warp(input, target, weight, ignore_index, q, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2635,12 +2659,13 @@ def share_f64_warp(input, target, weight, ignore_index, q, out_, rows, n, inner)
 
 
 @kernel
+@of_warps
 def share_f64_warp_wide(input, target, weight, ignore_index, q, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -2666,7 +2691,7 @@ def share_f64_block_wide(input, target, weight, ignore_index, q, out_, rows, n, 
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -2674,6 +2699,7 @@ def share_f64_block_wide(input, target, weight, ignore_index, q, out_, rows, n, 
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2693,6 +2719,7 @@ def share_vjp_weight_f32_warp(g, input, target, weight, ignore_index, ignore_ind
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f32_warp_wide(
     g, input, target, weight, ignore_index, ignore_index_l, q, q_l, dweight_, rows, n, inner
 ):
@@ -2700,7 +2727,7 @@ def share_vjp_weight_f32_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(4))
@@ -2744,7 +2771,7 @@ def share_vjp_weight_f32_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(4))
@@ -2760,6 +2787,7 @@ def share_vjp_weight_f32_block_wide(
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f64_warp(g, input, target, weight, ignore_index, q, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2779,12 +2807,13 @@ def share_vjp_weight_f64_warp(g, input, target, weight, ignore_index, q, dweight
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f64_warp_wide(g, input, target, weight, ignore_index, q, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(2))
@@ -2822,7 +2851,7 @@ def share_vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, q, d
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(2))

@@ -12,7 +12,24 @@ return 1 - both / (either + eps) + (hull - either) / (hull + eps)
 """
 
 from symgen.runtime.device import (
-    core, dadd, ddiv, dmul, f32, fadd, fdiv, fmul, fsub, inverse, kernel, libdevice, load, store, store2, store4, u32
+    core,
+    dadd,
+    ddiv,
+    dmul,
+    f32,
+    fadd,
+    fdiv,
+    fmul,
+    fsub,
+    inverse,
+    kernel,
+    libdevice,
+    load,
+    of_warps,
+    store,
+    store2,
+    store4,
+    u32,
 )
 from symgen.runtime.device_rows import (block_lane, block_row, block_width, warp_lane, warp_row, warp_width)
 
@@ -1972,6 +1989,7 @@ def vjp_eps_f64_deps_core(eps, g, input_0, input_1, input_2, input_3, target_0, 
 
 
 @kernel
+@of_warps
 def value_f32_warp(input, target, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1995,20 +2013,21 @@ def value_f32_warp(input, target, eps, eps_l, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f32_warp_wide(input, target, eps, eps_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    input_u32_0 = load(input, u32(at + u32(0) * inner))
-    input_u32_1 = load(input, u32(at + u32(1) * inner))
-    input_u32_2 = load(input, u32(at + u32(2) * inner))
-    input_u32_3 = load(input, u32(at + u32(3) * inner))
-    target_u32_0 = load(target, u32(at + u32(0) * inner))
-    target_u32_1 = load(target, u32(at + u32(1) * inner))
-    target_u32_2 = load(target, u32(at + u32(2) * inner))
-    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    at = u32(row * n)
+    input_u32_0 = load(input, u32(at + u32(0)))
+    input_u32_1 = load(input, u32(at + u32(1)))
+    input_u32_2 = load(input, u32(at + u32(2)))
+    input_u32_3 = load(input, u32(at + u32(3)))
+    target_u32_0 = load(target, u32(at + u32(0)))
+    target_u32_1 = load(target, u32(at + u32(1)))
+    target_u32_2 = load(target, u32(at + u32(2)))
+    target_u32_3 = load(target, u32(at + u32(3)))
     if lane == 0:
         store(
             out_,
@@ -2046,15 +2065,15 @@ def value_f32_block_wide(input, target, eps, eps_l, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    input_u32_0 = load(input, u32(at + u32(0) * inner))
-    input_u32_1 = load(input, u32(at + u32(1) * inner))
-    input_u32_2 = load(input, u32(at + u32(2) * inner))
-    input_u32_3 = load(input, u32(at + u32(3) * inner))
-    target_u32_0 = load(target, u32(at + u32(0) * inner))
-    target_u32_1 = load(target, u32(at + u32(1) * inner))
-    target_u32_2 = load(target, u32(at + u32(2) * inner))
-    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    at = u32(row * n)
+    input_u32_0 = load(input, u32(at + u32(0)))
+    input_u32_1 = load(input, u32(at + u32(1)))
+    input_u32_2 = load(input, u32(at + u32(2)))
+    input_u32_3 = load(input, u32(at + u32(3)))
+    target_u32_0 = load(target, u32(at + u32(0)))
+    target_u32_1 = load(target, u32(at + u32(1)))
+    target_u32_2 = load(target, u32(at + u32(2)))
+    target_u32_3 = load(target, u32(at + u32(3)))
     if lane == 0:
         store(
             out_,
@@ -2064,6 +2083,7 @@ def value_f32_block_wide(input, target, eps, eps_l, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp(input, target, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2087,20 +2107,21 @@ def value_f64_warp(input, target, eps, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp_wide(input, target, eps, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    input_u32_0 = load(input, u32(at + u32(0) * inner))
-    input_u32_1 = load(input, u32(at + u32(1) * inner))
-    input_u32_2 = load(input, u32(at + u32(2) * inner))
-    input_u32_3 = load(input, u32(at + u32(3) * inner))
-    target_u32_0 = load(target, u32(at + u32(0) * inner))
-    target_u32_1 = load(target, u32(at + u32(1) * inner))
-    target_u32_2 = load(target, u32(at + u32(2) * inner))
-    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    at = u32(row * n)
+    input_u32_0 = load(input, u32(at + u32(0)))
+    input_u32_1 = load(input, u32(at + u32(1)))
+    input_u32_2 = load(input, u32(at + u32(2)))
+    input_u32_3 = load(input, u32(at + u32(3)))
+    target_u32_0 = load(target, u32(at + u32(0)))
+    target_u32_1 = load(target, u32(at + u32(1)))
+    target_u32_2 = load(target, u32(at + u32(2)))
+    target_u32_3 = load(target, u32(at + u32(3)))
     if lane == 0:
         store(
             out_,
@@ -2138,15 +2159,15 @@ def value_f64_block_wide(input, target, eps, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
-    input_u32_0 = load(input, u32(at + u32(0) * inner))
-    input_u32_1 = load(input, u32(at + u32(1) * inner))
-    input_u32_2 = load(input, u32(at + u32(2) * inner))
-    input_u32_3 = load(input, u32(at + u32(3) * inner))
-    target_u32_0 = load(target, u32(at + u32(0) * inner))
-    target_u32_1 = load(target, u32(at + u32(1) * inner))
-    target_u32_2 = load(target, u32(at + u32(2) * inner))
-    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    at = u32(row * n)
+    input_u32_0 = load(input, u32(at + u32(0)))
+    input_u32_1 = load(input, u32(at + u32(1)))
+    input_u32_2 = load(input, u32(at + u32(2)))
+    input_u32_3 = load(input, u32(at + u32(3)))
+    target_u32_0 = load(target, u32(at + u32(0)))
+    target_u32_1 = load(target, u32(at + u32(1)))
+    target_u32_2 = load(target, u32(at + u32(2)))
+    target_u32_3 = load(target, u32(at + u32(3)))
     if lane == 0:
         store(
             out_,
@@ -2156,6 +2177,7 @@ def value_f64_block_wide(input, target, eps, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f32_warp(g, input, target, eps, eps_l, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2198,23 +2220,24 @@ def vjp_f32_warp(g, input, target, eps, eps_l, dinput_, dtarget_, rows, n, inner
 
 
 @kernel
+@of_warps
 def vjp_f32_warp_wide(g, input, target, eps, eps_l, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     i = u32(lane * u32(4))
     while i < n:
-        input_u32_0 = load(input, u32(at + u32(0) * inner))
-        input_u32_1 = load(input, u32(at + u32(1) * inner))
-        input_u32_2 = load(input, u32(at + u32(2) * inner))
-        input_u32_3 = load(input, u32(at + u32(3) * inner))
-        target_u32_0 = load(target, u32(at + u32(0) * inner))
-        target_u32_1 = load(target, u32(at + u32(1) * inner))
-        target_u32_2 = load(target, u32(at + u32(2) * inner))
-        target_u32_3 = load(target, u32(at + u32(3) * inner))
+        input_u32_0 = load(input, u32(at + u32(0)))
+        input_u32_1 = load(input, u32(at + u32(1)))
+        input_u32_2 = load(input, u32(at + u32(2)))
+        input_u32_3 = load(input, u32(at + u32(3)))
+        target_u32_0 = load(target, u32(at + u32(0)))
+        target_u32_1 = load(target, u32(at + u32(1)))
+        target_u32_2 = load(target, u32(at + u32(2)))
+        target_u32_3 = load(target, u32(at + u32(3)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -2232,18 +2255,18 @@ def vjp_f32_warp_wide(g, input, target, eps, eps_l, dinput_, dtarget_, rows, n, 
             target_u32_2,
             target_u32_3,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        input_u32_0 = load(input, u32(at + u32(0) * inner))
-        input_u32_1 = load(input, u32(at + u32(1) * inner))
-        input_u32_2 = load(input, u32(at + u32(2) * inner))
-        input_u32_3 = load(input, u32(at + u32(3) * inner))
-        target_u32_0 = load(target, u32(at + u32(0) * inner))
-        target_u32_1 = load(target, u32(at + u32(1) * inner))
-        target_u32_2 = load(target, u32(at + u32(2) * inner))
-        target_u32_3 = load(target, u32(at + u32(3) * inner))
+        input_u32_0 = load(input, u32(at + u32(0)))
+        input_u32_1 = load(input, u32(at + u32(1)))
+        input_u32_2 = load(input, u32(at + u32(2)))
+        input_u32_3 = load(input, u32(at + u32(3)))
+        target_u32_0 = load(target, u32(at + u32(0)))
+        target_u32_1 = load(target, u32(at + u32(1)))
+        target_u32_2 = load(target, u32(at + u32(2)))
+        target_u32_3 = load(target, u32(at + u32(3)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -2261,7 +2284,7 @@ def vjp_f32_warp_wide(g, input, target, eps, eps_l, dinput_, dtarget_, rows, n, 
             target_u32_2,
             target_u32_3,
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -2313,18 +2336,18 @@ def vjp_f32_block_wide(g, input, target, eps, eps_l, dinput_, dtarget_, rows, n,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     i = u32(lane * u32(4))
     while i < n:
-        input_u32_0 = load(input, u32(at + u32(0) * inner))
-        input_u32_1 = load(input, u32(at + u32(1) * inner))
-        input_u32_2 = load(input, u32(at + u32(2) * inner))
-        input_u32_3 = load(input, u32(at + u32(3) * inner))
-        target_u32_0 = load(target, u32(at + u32(0) * inner))
-        target_u32_1 = load(target, u32(at + u32(1) * inner))
-        target_u32_2 = load(target, u32(at + u32(2) * inner))
-        target_u32_3 = load(target, u32(at + u32(3) * inner))
+        input_u32_0 = load(input, u32(at + u32(0)))
+        input_u32_1 = load(input, u32(at + u32(1)))
+        input_u32_2 = load(input, u32(at + u32(2)))
+        input_u32_3 = load(input, u32(at + u32(3)))
+        target_u32_0 = load(target, u32(at + u32(0)))
+        target_u32_1 = load(target, u32(at + u32(1)))
+        target_u32_2 = load(target, u32(at + u32(2)))
+        target_u32_3 = load(target, u32(at + u32(3)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -2342,18 +2365,18 @@ def vjp_f32_block_wide(g, input, target, eps, eps_l, dinput_, dtarget_, rows, n,
             target_u32_2,
             target_u32_3,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        input_u32_0 = load(input, u32(at + u32(0) * inner))
-        input_u32_1 = load(input, u32(at + u32(1) * inner))
-        input_u32_2 = load(input, u32(at + u32(2) * inner))
-        input_u32_3 = load(input, u32(at + u32(3) * inner))
-        target_u32_0 = load(target, u32(at + u32(0) * inner))
-        target_u32_1 = load(target, u32(at + u32(1) * inner))
-        target_u32_2 = load(target, u32(at + u32(2) * inner))
-        target_u32_3 = load(target, u32(at + u32(3) * inner))
+        input_u32_0 = load(input, u32(at + u32(0)))
+        input_u32_1 = load(input, u32(at + u32(1)))
+        input_u32_2 = load(input, u32(at + u32(2)))
+        input_u32_3 = load(input, u32(at + u32(3)))
+        target_u32_0 = load(target, u32(at + u32(0)))
+        target_u32_1 = load(target, u32(at + u32(1)))
+        target_u32_2 = load(target, u32(at + u32(2)))
+        target_u32_3 = load(target, u32(at + u32(3)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -2371,11 +2394,12 @@ def vjp_f32_block_wide(g, input, target, eps, eps_l, dinput_, dtarget_, rows, n,
             target_u32_2,
             target_u32_3,
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_warp(g, input, target, eps, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2418,23 +2442,24 @@ def vjp_f64_warp(g, input, target, eps, dinput_, dtarget_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f64_warp_wide(g, input, target, eps, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     i = u32(lane * u32(2))
     while i < n:
-        input_u32_0 = load(input, u32(at + u32(0) * inner))
-        input_u32_1 = load(input, u32(at + u32(1) * inner))
-        input_u32_2 = load(input, u32(at + u32(2) * inner))
-        input_u32_3 = load(input, u32(at + u32(3) * inner))
-        target_u32_0 = load(target, u32(at + u32(0) * inner))
-        target_u32_1 = load(target, u32(at + u32(1) * inner))
-        target_u32_2 = load(target, u32(at + u32(2) * inner))
-        target_u32_3 = load(target, u32(at + u32(3) * inner))
+        input_u32_0 = load(input, u32(at + u32(0)))
+        input_u32_1 = load(input, u32(at + u32(1)))
+        input_u32_2 = load(input, u32(at + u32(2)))
+        input_u32_3 = load(input, u32(at + u32(3)))
+        target_u32_0 = load(target, u32(at + u32(0)))
+        target_u32_1 = load(target, u32(at + u32(1)))
+        target_u32_2 = load(target, u32(at + u32(2)))
+        target_u32_3 = load(target, u32(at + u32(3)))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), eps, float(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f64_dinput_core(
             float(i_1),
@@ -2449,18 +2474,18 @@ def vjp_f64_warp_wide(g, input, target, eps, dinput_, dtarget_, rows, n, inner):
             target_u32_2,
             target_u32_3,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        input_u32_0 = load(input, u32(at + u32(0) * inner))
-        input_u32_1 = load(input, u32(at + u32(1) * inner))
-        input_u32_2 = load(input, u32(at + u32(2) * inner))
-        input_u32_3 = load(input, u32(at + u32(3) * inner))
-        target_u32_0 = load(target, u32(at + u32(0) * inner))
-        target_u32_1 = load(target, u32(at + u32(1) * inner))
-        target_u32_2 = load(target, u32(at + u32(2) * inner))
-        target_u32_3 = load(target, u32(at + u32(3) * inner))
+        input_u32_0 = load(input, u32(at + u32(0)))
+        input_u32_1 = load(input, u32(at + u32(1)))
+        input_u32_2 = load(input, u32(at + u32(2)))
+        input_u32_3 = load(input, u32(at + u32(3)))
+        target_u32_0 = load(target, u32(at + u32(0)))
+        target_u32_1 = load(target, u32(at + u32(1)))
+        target_u32_2 = load(target, u32(at + u32(2)))
+        target_u32_3 = load(target, u32(at + u32(3)))
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(i), eps, float(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f64_dtarget_core(
             float(i_1),
@@ -2475,7 +2500,7 @@ def vjp_f64_warp_wide(g, input, target, eps, dinput_, dtarget_, rows, n, inner):
             target_u32_2,
             target_u32_3,
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -2527,18 +2552,18 @@ def vjp_f64_block_wide(g, input, target, eps, dinput_, dtarget_, rows, n, inner)
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     i = u32(lane * u32(2))
     while i < n:
-        input_u32_0 = load(input, u32(at + u32(0) * inner))
-        input_u32_1 = load(input, u32(at + u32(1) * inner))
-        input_u32_2 = load(input, u32(at + u32(2) * inner))
-        input_u32_3 = load(input, u32(at + u32(3) * inner))
-        target_u32_0 = load(target, u32(at + u32(0) * inner))
-        target_u32_1 = load(target, u32(at + u32(1) * inner))
-        target_u32_2 = load(target, u32(at + u32(2) * inner))
-        target_u32_3 = load(target, u32(at + u32(3) * inner))
+        input_u32_0 = load(input, u32(at + u32(0)))
+        input_u32_1 = load(input, u32(at + u32(1)))
+        input_u32_2 = load(input, u32(at + u32(2)))
+        input_u32_3 = load(input, u32(at + u32(3)))
+        target_u32_0 = load(target, u32(at + u32(0)))
+        target_u32_1 = load(target, u32(at + u32(1)))
+        target_u32_2 = load(target, u32(at + u32(2)))
+        target_u32_3 = load(target, u32(at + u32(3)))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), eps, float(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f64_dinput_core(
             float(i_1),
@@ -2553,18 +2578,18 @@ def vjp_f64_block_wide(g, input, target, eps, dinput_, dtarget_, rows, n, inner)
             target_u32_2,
             target_u32_3,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        input_u32_0 = load(input, u32(at + u32(0) * inner))
-        input_u32_1 = load(input, u32(at + u32(1) * inner))
-        input_u32_2 = load(input, u32(at + u32(2) * inner))
-        input_u32_3 = load(input, u32(at + u32(3) * inner))
-        target_u32_0 = load(target, u32(at + u32(0) * inner))
-        target_u32_1 = load(target, u32(at + u32(1) * inner))
-        target_u32_2 = load(target, u32(at + u32(2) * inner))
-        target_u32_3 = load(target, u32(at + u32(3) * inner))
+        input_u32_0 = load(input, u32(at + u32(0)))
+        input_u32_1 = load(input, u32(at + u32(1)))
+        input_u32_2 = load(input, u32(at + u32(2)))
+        input_u32_3 = load(input, u32(at + u32(3)))
+        target_u32_0 = load(target, u32(at + u32(0)))
+        target_u32_1 = load(target, u32(at + u32(1)))
+        target_u32_2 = load(target, u32(at + u32(2)))
+        target_u32_3 = load(target, u32(at + u32(3)))
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(i), eps, float(g_row), input_u32_0, input_u32_1, input_u32_2, input_u32_3, target_u32_0, target_u32_1, target_u32_2, target_u32_3), vjp_f64_dtarget_core(
             float(i_1),
@@ -2579,11 +2604,12 @@ def vjp_f64_block_wide(g, input, target, eps, dinput_, dtarget_, rows, n, inner)
             target_u32_2,
             target_u32_3,
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp(g, input, target, eps, eps_l, out_, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2624,21 +2650,22 @@ def value_and_grad_f32_warp(g, input, target, eps, eps_l, out_, dinput_, dtarget
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp_wide(g, input, target, eps, eps_l, out_, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    input_u32_0 = load(input, u32(at + u32(0) * inner))
-    input_u32_1 = load(input, u32(at + u32(1) * inner))
-    input_u32_2 = load(input, u32(at + u32(2) * inner))
-    input_u32_3 = load(input, u32(at + u32(3) * inner))
-    target_u32_0 = load(target, u32(at + u32(0) * inner))
-    target_u32_1 = load(target, u32(at + u32(1) * inner))
-    target_u32_2 = load(target, u32(at + u32(2) * inner))
-    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    input_u32_0 = load(input, u32(at + u32(0)))
+    input_u32_1 = load(input, u32(at + u32(1)))
+    input_u32_2 = load(input, u32(at + u32(2)))
+    input_u32_3 = load(input, u32(at + u32(3)))
+    target_u32_0 = load(target, u32(at + u32(0)))
+    target_u32_1 = load(target, u32(at + u32(1)))
+    target_u32_2 = load(target, u32(at + u32(2)))
+    target_u32_3 = load(target, u32(at + u32(3)))
     if lane == 0:
         store(
             out_,
@@ -2664,7 +2691,7 @@ def value_and_grad_f32_warp_wide(g, input, target, eps, eps_l, out_, dinput_, dt
             target_u32_2,
             target_u32_3,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -2685,7 +2712,7 @@ def value_and_grad_f32_warp_wide(g, input, target, eps, eps_l, out_, dinput_, dt
             target_u32_2,
             target_u32_3,
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -2735,16 +2762,16 @@ def value_and_grad_f32_block_wide(g, input, target, eps, eps_l, out_, dinput_, d
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    input_u32_0 = load(input, u32(at + u32(0) * inner))
-    input_u32_1 = load(input, u32(at + u32(1) * inner))
-    input_u32_2 = load(input, u32(at + u32(2) * inner))
-    input_u32_3 = load(input, u32(at + u32(3) * inner))
-    target_u32_0 = load(target, u32(at + u32(0) * inner))
-    target_u32_1 = load(target, u32(at + u32(1) * inner))
-    target_u32_2 = load(target, u32(at + u32(2) * inner))
-    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    input_u32_0 = load(input, u32(at + u32(0)))
+    input_u32_1 = load(input, u32(at + u32(1)))
+    input_u32_2 = load(input, u32(at + u32(2)))
+    input_u32_3 = load(input, u32(at + u32(3)))
+    target_u32_0 = load(target, u32(at + u32(0)))
+    target_u32_1 = load(target, u32(at + u32(1)))
+    target_u32_2 = load(target, u32(at + u32(2)))
+    target_u32_3 = load(target, u32(at + u32(3)))
     if lane == 0:
         store(
             out_,
@@ -2770,7 +2797,7 @@ def value_and_grad_f32_block_wide(g, input, target, eps, eps_l, out_, dinput_, d
             target_u32_2,
             target_u32_3,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -2791,11 +2818,12 @@ def value_and_grad_f32_block_wide(g, input, target, eps, eps_l, out_, dinput_, d
             target_u32_2,
             target_u32_3,
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp(g, input, target, eps, out_, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2836,21 +2864,22 @@ def value_and_grad_f64_warp(g, input, target, eps, out_, dinput_, dtarget_, rows
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp_wide(g, input, target, eps, out_, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    input_u32_0 = load(input, u32(at + u32(0) * inner))
-    input_u32_1 = load(input, u32(at + u32(1) * inner))
-    input_u32_2 = load(input, u32(at + u32(2) * inner))
-    input_u32_3 = load(input, u32(at + u32(3) * inner))
-    target_u32_0 = load(target, u32(at + u32(0) * inner))
-    target_u32_1 = load(target, u32(at + u32(1) * inner))
-    target_u32_2 = load(target, u32(at + u32(2) * inner))
-    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    input_u32_0 = load(input, u32(at + u32(0)))
+    input_u32_1 = load(input, u32(at + u32(1)))
+    input_u32_2 = load(input, u32(at + u32(2)))
+    input_u32_3 = load(input, u32(at + u32(3)))
+    target_u32_0 = load(target, u32(at + u32(0)))
+    target_u32_1 = load(target, u32(at + u32(1)))
+    target_u32_2 = load(target, u32(at + u32(2)))
+    target_u32_3 = load(target, u32(at + u32(3)))
     if lane == 0:
         store(
             out_,
@@ -2873,7 +2902,7 @@ def value_and_grad_f64_warp_wide(g, input, target, eps, out_, dinput_, dtarget_,
             target_u32_2,
             target_u32_3,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
@@ -2891,7 +2920,7 @@ def value_and_grad_f64_warp_wide(g, input, target, eps, out_, dinput_, dtarget_,
             target_u32_2,
             target_u32_3,
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -2941,16 +2970,16 @@ def value_and_grad_f64_block_wide(g, input, target, eps, out_, dinput_, dtarget_
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    input_u32_0 = load(input, u32(at + u32(0) * inner))
-    input_u32_1 = load(input, u32(at + u32(1) * inner))
-    input_u32_2 = load(input, u32(at + u32(2) * inner))
-    input_u32_3 = load(input, u32(at + u32(3) * inner))
-    target_u32_0 = load(target, u32(at + u32(0) * inner))
-    target_u32_1 = load(target, u32(at + u32(1) * inner))
-    target_u32_2 = load(target, u32(at + u32(2) * inner))
-    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    input_u32_0 = load(input, u32(at + u32(0)))
+    input_u32_1 = load(input, u32(at + u32(1)))
+    input_u32_2 = load(input, u32(at + u32(2)))
+    input_u32_3 = load(input, u32(at + u32(3)))
+    target_u32_0 = load(target, u32(at + u32(0)))
+    target_u32_1 = load(target, u32(at + u32(1)))
+    target_u32_2 = load(target, u32(at + u32(2)))
+    target_u32_3 = load(target, u32(at + u32(3)))
     if lane == 0:
         store(
             out_,
@@ -2973,7 +3002,7 @@ def value_and_grad_f64_block_wide(g, input, target, eps, out_, dinput_, dtarget_
             target_u32_2,
             target_u32_3,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
@@ -2991,11 +3020,12 @@ def value_and_grad_f64_block_wide(g, input, target, eps, out_, dinput_, dtarget_
             target_u32_2,
             target_u32_3,
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_eps_f32_warp(g, input, target, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3020,21 +3050,22 @@ def vjp_eps_f32_warp(g, input, target, eps, eps_l, deps_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_eps_f32_warp_wide(g, input, target, eps, eps_l, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    input_u32_0 = load(input, u32(at + u32(0) * inner))
-    input_u32_1 = load(input, u32(at + u32(1) * inner))
-    input_u32_2 = load(input, u32(at + u32(2) * inner))
-    input_u32_3 = load(input, u32(at + u32(3) * inner))
-    target_u32_0 = load(target, u32(at + u32(0) * inner))
-    target_u32_1 = load(target, u32(at + u32(1) * inner))
-    target_u32_2 = load(target, u32(at + u32(2) * inner))
-    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    input_u32_0 = load(input, u32(at + u32(0)))
+    input_u32_1 = load(input, u32(at + u32(1)))
+    input_u32_2 = load(input, u32(at + u32(2)))
+    input_u32_3 = load(input, u32(at + u32(3)))
+    target_u32_0 = load(target, u32(at + u32(0)))
+    target_u32_1 = load(target, u32(at + u32(1)))
+    target_u32_2 = load(target, u32(at + u32(2)))
+    target_u32_3 = load(target, u32(at + u32(3)))
     if lane == 0:
         store(
             deps_,
@@ -3073,16 +3104,16 @@ def vjp_eps_f32_block_wide(g, input, target, eps, eps_l, deps_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    input_u32_0 = load(input, u32(at + u32(0) * inner))
-    input_u32_1 = load(input, u32(at + u32(1) * inner))
-    input_u32_2 = load(input, u32(at + u32(2) * inner))
-    input_u32_3 = load(input, u32(at + u32(3) * inner))
-    target_u32_0 = load(target, u32(at + u32(0) * inner))
-    target_u32_1 = load(target, u32(at + u32(1) * inner))
-    target_u32_2 = load(target, u32(at + u32(2) * inner))
-    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    input_u32_0 = load(input, u32(at + u32(0)))
+    input_u32_1 = load(input, u32(at + u32(1)))
+    input_u32_2 = load(input, u32(at + u32(2)))
+    input_u32_3 = load(input, u32(at + u32(3)))
+    target_u32_0 = load(target, u32(at + u32(0)))
+    target_u32_1 = load(target, u32(at + u32(1)))
+    target_u32_2 = load(target, u32(at + u32(2)))
+    target_u32_3 = load(target, u32(at + u32(3)))
     if lane == 0:
         store(
             deps_,
@@ -3092,6 +3123,7 @@ def vjp_eps_f32_block_wide(g, input, target, eps, eps_l, deps_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_eps_f64_warp(g, input, target, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3116,21 +3148,22 @@ def vjp_eps_f64_warp(g, input, target, eps, deps_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_eps_f64_warp_wide(g, input, target, eps, deps_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    input_u32_0 = load(input, u32(at + u32(0) * inner))
-    input_u32_1 = load(input, u32(at + u32(1) * inner))
-    input_u32_2 = load(input, u32(at + u32(2) * inner))
-    input_u32_3 = load(input, u32(at + u32(3) * inner))
-    target_u32_0 = load(target, u32(at + u32(0) * inner))
-    target_u32_1 = load(target, u32(at + u32(1) * inner))
-    target_u32_2 = load(target, u32(at + u32(2) * inner))
-    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    input_u32_0 = load(input, u32(at + u32(0)))
+    input_u32_1 = load(input, u32(at + u32(1)))
+    input_u32_2 = load(input, u32(at + u32(2)))
+    input_u32_3 = load(input, u32(at + u32(3)))
+    target_u32_0 = load(target, u32(at + u32(0)))
+    target_u32_1 = load(target, u32(at + u32(1)))
+    target_u32_2 = load(target, u32(at + u32(2)))
+    target_u32_3 = load(target, u32(at + u32(3)))
     if lane == 0:
         store(
             deps_,
@@ -3169,16 +3202,16 @@ def vjp_eps_f64_block_wide(g, input, target, eps, deps_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    input_u32_0 = load(input, u32(at + u32(0) * inner))
-    input_u32_1 = load(input, u32(at + u32(1) * inner))
-    input_u32_2 = load(input, u32(at + u32(2) * inner))
-    input_u32_3 = load(input, u32(at + u32(3) * inner))
-    target_u32_0 = load(target, u32(at + u32(0) * inner))
-    target_u32_1 = load(target, u32(at + u32(1) * inner))
-    target_u32_2 = load(target, u32(at + u32(2) * inner))
-    target_u32_3 = load(target, u32(at + u32(3) * inner))
+    input_u32_0 = load(input, u32(at + u32(0)))
+    input_u32_1 = load(input, u32(at + u32(1)))
+    input_u32_2 = load(input, u32(at + u32(2)))
+    input_u32_3 = load(input, u32(at + u32(3)))
+    target_u32_0 = load(target, u32(at + u32(0)))
+    target_u32_1 = load(target, u32(at + u32(1)))
+    target_u32_2 = load(target, u32(at + u32(2)))
+    target_u32_3 = load(target, u32(at + u32(3)))
     if lane == 0:
         store(
             deps_,

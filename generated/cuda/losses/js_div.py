@@ -25,6 +25,7 @@ from symgen.runtime.device import (
     load2,
     load4,
     logf_low,
+    of_warps,
     store,
     store2,
     store4,
@@ -602,6 +603,7 @@ def value_and_grad_f64_dtarget_core(g, e1_D, e1_D_l, input_D, target_D):
 
 
 @kernel
+@of_warps
 def value_f32_warp(input, target, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -631,17 +633,18 @@ def value_f32_warp(input, target, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f32_warp_wide(input, target, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -658,8 +661,8 @@ def value_f32_warp_wide(input, target, out_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -712,12 +715,12 @@ def value_f32_block_wide(input, target, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -734,8 +737,8 @@ def value_f32_block_wide(input, target, out_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -754,6 +757,7 @@ def value_f32_block_wide(input, target, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp(input, target, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -783,17 +787,18 @@ def value_f64_warp(input, target, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp_wide(input, target, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -804,8 +809,8 @@ def value_f64_warp_wide(input, target, out_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -852,12 +857,12 @@ def value_f64_block_wide(input, target, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -868,8 +873,8 @@ def value_f64_block_wide(input, target, out_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -882,6 +887,7 @@ def value_f64_block_wide(input, target, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f32_warp(g, input, target, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -904,36 +910,37 @@ def vjp_f32_warp(g, input, target, dinput_, dtarget_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f32_warp_wide(g, input, target, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), input_i, target_i), vjp_f32_dinput_core(f32(g_row), input_i_1, target_i_1), vjp_f32_dinput_core(f32(g_row), input_i_2, target_i_2), vjp_f32_dinput_core(
             f32(g_row), input_i_3, target_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), input_i, target_i), vjp_f32_dtarget_core(f32(g_row), input_i_1, target_i_1), vjp_f32_dtarget_core(f32(g_row), input_i_2, target_i_2), vjp_f32_dtarget_core(
             f32(g_row), input_i_3, target_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -965,35 +972,36 @@ def vjp_f32_block_wide(g, input, target, dinput_, dtarget_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), input_i, target_i), vjp_f32_dinput_core(f32(g_row), input_i_1, target_i_1), vjp_f32_dinput_core(f32(g_row), input_i_2, target_i_2), vjp_f32_dinput_core(
             f32(g_row), input_i_3, target_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), input_i, target_i), vjp_f32_dtarget_core(f32(g_row), input_i_1, target_i_1), vjp_f32_dtarget_core(f32(g_row), input_i_2, target_i_2), vjp_f32_dtarget_core(
             f32(g_row), input_i_3, target_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_warp(g, input, target, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1016,32 +1024,33 @@ def vjp_f64_warp(g, input, target, dinput_, dtarget_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f64_warp_wide(g, input, target, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), input_i, target_i), vjp_f64_dinput_core(
             float(g_row), input_i_1, target_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), input_i, target_i), vjp_f64_dtarget_core(
             float(g_row), input_i_1, target_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1073,31 +1082,32 @@ def vjp_f64_block_wide(g, input, target, dinput_, dtarget_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), input_i, target_i), vjp_f64_dinput_core(
             float(g_row), input_i_1, target_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), input_i, target_i), vjp_f64_dtarget_core(
             float(g_row), input_i_1, target_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp(g, input, target, out_, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1146,15 +1156,16 @@ def value_and_grad_f32_warp(g, input, target, out_, dinput_, dtarget_, rows, n, 
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp_wide(g, input, target, out_, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(256)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(512)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1162,8 +1173,8 @@ def value_and_grad_f32_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1177,10 +1188,10 @@ def value_and_grad_f32_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_3, e0_l_i_3, input_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = e0_i, e0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = e0_i, e0_l_i
+            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -1190,8 +1201,8 @@ def value_and_grad_f32_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i, e1_l_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1205,10 +1216,10 @@ def value_and_grad_f32_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i_3, e1_l_i_3, target_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e1_i, e1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e1_i_1, e1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = e1_i_2, e1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = e1_i_3, e1_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e1_i, e1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e1_i_1, e1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e1_i_2, e1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e1_i_3, e1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     if lane == 0:
@@ -1220,23 +1231,23 @@ def value_and_grad_f32_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            e0_i, e0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-            target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+            target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
             e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
             e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(input_i_1, target_i_1)
             e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(input_i_2, target_i_2)
             e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(input_i_3, target_i_3)
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         dinput__0, dinput__1, dinput__2, dinput__3 = value_and_grad_f32_dinput_core(f32(g_row), e0_i, e0_l_i, input_i, target_i), value_and_grad_f32_dinput_core(f32(g_row), e0_i_1, e0_l_i_1, input_i_1, target_i_1), value_and_grad_f32_dinput_core(f32(g_row), e0_i_2, e0_l_i_2, input_i_2, target_i_2), value_and_grad_f32_dinput_core(
             f32(g_row), e0_i_3, e0_l_i_3, input_i_3, target_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -1245,23 +1256,23 @@ def value_and_grad_f32_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e1_i_1, e1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            e1_i_2, e1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            e1_i_3, e1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e1_i_1, e1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e1_i_2, e1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            e1_i_3, e1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-            target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+            target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
             e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
             e1_i_1, e1_l_i_1 = value_and_grad_f32_e1_core(input_i_1, target_i_1)
             e1_i_2, e1_l_i_2 = value_and_grad_f32_e1_core(input_i_2, target_i_2)
             e1_i_3, e1_l_i_3 = value_and_grad_f32_e1_core(input_i_3, target_i_3)
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = value_and_grad_f32_dtarget_core(f32(g_row), e1_i, e1_l_i, input_i, target_i), value_and_grad_f32_dtarget_core(f32(g_row), e1_i_1, e1_l_i_1, input_i_1, target_i_1), value_and_grad_f32_dtarget_core(f32(g_row), e1_i_2, e1_l_i_2, input_i_2, target_i_2), value_and_grad_f32_dtarget_core(
             f32(g_row), e1_i_3, e1_l_i_3, input_i_3, target_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -1319,7 +1330,7 @@ def value_and_grad_f32_block_wide(g, input, target, out_, dinput_, dtarget_, row
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(2048)
@@ -1330,8 +1341,8 @@ def value_and_grad_f32_block_wide(g, input, target, out_, dinput_, dtarget_, row
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i, e0_l_i, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1358,8 +1369,8 @@ def value_and_grad_f32_block_wide(g, input, target, out_, dinput_, dtarget_, row
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i, e1_l_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1393,18 +1404,18 @@ def value_and_grad_f32_block_wide(g, input, target, out_, dinput_, dtarget_, row
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-            target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+            target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
             e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
             e0_i_1, e0_l_i_1 = value_and_grad_f32_e0_core(input_i_1, target_i_1)
             e0_i_2, e0_l_i_2 = value_and_grad_f32_e0_core(input_i_2, target_i_2)
             e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(input_i_3, target_i_3)
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         dinput__0, dinput__1, dinput__2, dinput__3 = value_and_grad_f32_dinput_core(f32(g_row), e0_i, e0_l_i, input_i, target_i), value_and_grad_f32_dinput_core(f32(g_row), e0_i_1, e0_l_i_1, input_i_1, target_i_1), value_and_grad_f32_dinput_core(f32(g_row), e0_i_2, e0_l_i_2, input_i_2, target_i_2), value_and_grad_f32_dinput_core(
             f32(g_row), e0_i_3, e0_l_i_3, input_i_3, target_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -1418,22 +1429,23 @@ def value_and_grad_f32_block_wide(g, input, target, out_, dinput_, dtarget_, row
             e1_i_2, e1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             e1_i_3, e1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-            target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+            target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
             e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
             e1_i_1, e1_l_i_1 = value_and_grad_f32_e1_core(input_i_1, target_i_1)
             e1_i_2, e1_l_i_2 = value_and_grad_f32_e1_core(input_i_2, target_i_2)
             e1_i_3, e1_l_i_3 = value_and_grad_f32_e1_core(input_i_3, target_i_3)
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = value_and_grad_f32_dtarget_core(f32(g_row), e1_i, e1_l_i, input_i, target_i), value_and_grad_f32_dtarget_core(f32(g_row), e1_i_1, e1_l_i_1, input_i_1, target_i_1), value_and_grad_f32_dtarget_core(f32(g_row), e1_i_2, e1_l_i_2, input_i_2, target_i_2), value_and_grad_f32_dtarget_core(
             f32(g_row), e1_i_3, e1_l_i_3, input_i_3, target_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp(g, input, target, out_, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1486,22 +1498,23 @@ def value_and_grad_f64_warp(g, input, target, out_, dinput_, dtarget_, rows, n, 
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp_wide(g, input, target, out_, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(128)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
         s0_here, s0_l_here = value_and_grad_f64_s0_core(e0_i, e0_l_i, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1509,8 +1522,8 @@ def value_and_grad_f64_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         s0_here, s0_l_here = value_and_grad_f64_s0_core(e0_i_1, e0_l_i_1, input_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = e0_i, e0_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = e0_i, e0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
@@ -1518,8 +1531,8 @@ def value_and_grad_f64_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
         s1_here, s1_l_here = value_and_grad_f64_s1_core(e1_i, e1_l_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1527,8 +1540,8 @@ def value_and_grad_f64_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         s1_here, s1_l_here = value_and_grad_f64_s1_core(e1_i_1, e1_l_i_1, target_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = e1_i, e1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = e1_i_1, e1_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e1_i, e1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e1_i_1, e1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     if lane == 0:
@@ -1538,38 +1551,38 @@ def value_and_grad_f64_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            e0_i, e0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
-            target_i, target_i_1 = load2(target, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
+            target_i, target_i_1 = load2(target, u32(at + i))
             e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
             e0_i_1, e0_l_i_1 = value_and_grad_f64_e0_core(input_i_1, target_i_1)
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         dinput__0, dinput__1 = value_and_grad_f64_dinput_core(float(g_row), e0_i, e0_l_i, input_i, target_i), value_and_grad_f64_dinput_core(
             float(g_row), e0_i_1, e0_l_i_1, input_i_1, target_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            e1_i_1, e1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            e1_i_1, e1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
-            target_i, target_i_1 = load2(target, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
+            target_i, target_i_1 = load2(target, u32(at + i))
             e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
             e1_i_1, e1_l_i_1 = value_and_grad_f64_e1_core(input_i_1, target_i_1)
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         dtarget__0, dtarget__1 = value_and_grad_f64_dtarget_core(float(g_row), e1_i, e1_l_i, input_i, target_i), value_and_grad_f64_dtarget_core(
             float(g_row), e1_i_1, e1_l_i_1, input_i_1, target_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1631,7 +1644,7 @@ def value_and_grad_f64_block_wide(g, input, target, out_, dinput_, dtarget_, row
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(1024)
@@ -1640,8 +1653,8 @@ def value_and_grad_f64_block_wide(g, input, target, out_, dinput_, dtarget_, row
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
         s0_here, s0_l_here = value_and_grad_f64_s0_core(e0_i, e0_l_i, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1658,8 +1671,8 @@ def value_and_grad_f64_block_wide(g, input, target, out_, dinput_, dtarget_, row
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
         s1_here, s1_l_here = value_and_grad_f64_s1_core(e1_i, e1_l_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1681,16 +1694,16 @@ def value_and_grad_f64_block_wide(g, input, target, out_, dinput_, dtarget_, row
             e0_i, e0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
-            target_i, target_i_1 = load2(target, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
+            target_i, target_i_1 = load2(target, u32(at + i))
             e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
             e0_i_1, e0_l_i_1 = value_and_grad_f64_e0_core(input_i_1, target_i_1)
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         dinput__0, dinput__1 = value_and_grad_f64_dinput_core(float(g_row), e0_i, e0_l_i, input_i, target_i), value_and_grad_f64_dinput_core(
             float(g_row), e0_i_1, e0_l_i_1, input_i_1, target_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
@@ -1700,14 +1713,14 @@ def value_and_grad_f64_block_wide(g, input, target, out_, dinput_, dtarget_, row
             e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             e1_i_1, e1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
-            target_i, target_i_1 = load2(target, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
+            target_i, target_i_1 = load2(target, u32(at + i))
             e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
             e1_i_1, e1_l_i_1 = value_and_grad_f64_e1_core(input_i_1, target_i_1)
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         dtarget__0, dtarget__1 = value_and_grad_f64_dtarget_core(float(g_row), e1_i, e1_l_i, input_i, target_i), value_and_grad_f64_dtarget_core(
             float(g_row), e1_i_1, e1_l_i_1, input_i_1, target_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + block_width * u32(2))

@@ -21,6 +21,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    of_warps,
     store,
     store2,
     store4,
@@ -357,6 +358,7 @@ def vjp_margin_f64_dmargin_core_p_1(g, s3, s3_l):
 
 
 @kernel
+@of_warps
 def value_f32_p_1_warp(input, target, weight, margin, margin_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -381,18 +383,19 @@ def value_f32_p_1_warp(input, target, weight, margin, margin_l, out_, rows, n, i
 
 
 @kernel
+@of_warps
 def value_f32_p_1_warp_wide(input, target, weight, margin, margin_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f32_s0_core_p_1(
             f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -449,13 +452,13 @@ def value_f32_p_1_block_wide(input, target, weight, margin, margin_l, out_, rows
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f32_s0_core_p_1(
             f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -483,6 +486,7 @@ def value_f32_p_1_block_wide(input, target, weight, margin, margin_l, out_, rows
 
 
 @kernel
+@of_warps
 def value_f64_p_1_warp(input, target, weight, margin, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -507,18 +511,19 @@ def value_f64_p_1_warp(input, target, weight, margin, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_p_1_warp_wide(input, target, weight, margin, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f64_s0_core_p_1(
             float(i), margin, float(target_row), input_i, input_inside_target_row__n
         )
@@ -565,13 +570,13 @@ def value_f64_p_1_block_wide(input, target, weight, margin, out_, rows, n, inner
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f64_s0_core_p_1(
             float(i), margin, float(target_row), input_i, input_inside_target_row__n
         )
@@ -589,6 +594,7 @@ def value_f64_p_1_block_wide(input, target, weight, margin, out_, rows, n, inner
 
 
 @kernel
+@of_warps
 def vjp_f32_p_1_warp(g, input, target, weight, margin, margin_l, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -623,12 +629,13 @@ def vjp_f32_p_1_warp(g, input, target, weight, margin, margin_l, dinput_, rows, 
 
 
 @kernel
+@of_warps
 def vjp_f32_p_1_warp_wide(g, input, target, weight, margin, margin_l, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -636,8 +643,8 @@ def vjp_f32_p_1_warp_wide(g, input, target, weight, margin, margin_l, dinput_, r
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_f32_s3_core_p_1(
             f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -661,8 +668,8 @@ def vjp_f32_p_1_warp_wide(g, input, target, weight, margin, margin_l, dinput_, r
     s3, s3_l = fwarp_sum(s3, s3_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -679,7 +686,7 @@ def vjp_f32_p_1_warp_wide(g, input, target, weight, margin, margin_l, dinput_, r
             input_i_3,
             input_inside_target_row__n,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -723,7 +730,7 @@ def vjp_f32_p_1_block_wide(g, input, target, weight, margin, margin_l, dinput_, 
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -731,8 +738,8 @@ def vjp_f32_p_1_block_wide(g, input, target, weight, margin, margin_l, dinput_, 
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_f32_s3_core_p_1(
             f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -756,8 +763,8 @@ def vjp_f32_p_1_block_wide(g, input, target, weight, margin, margin_l, dinput_, 
     s3, s3_l = fblock_sum(s3, s3_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -774,11 +781,12 @@ def vjp_f32_p_1_block_wide(g, input, target, weight, margin, margin_l, dinput_, 
             input_i_3,
             input_inside_target_row__n,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_p_1_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -813,12 +821,13 @@ def vjp_f64_p_1_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f64_p_1_warp_wide(g, input, target, weight, margin, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -826,8 +835,8 @@ def vjp_f64_p_1_warp_wide(g, input, target, weight, margin, dinput_, rows, n, in
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_f64_s3_core_p_1(
             float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
         )
@@ -841,8 +850,8 @@ def vjp_f64_p_1_warp_wide(g, input, target, weight, margin, dinput_, rows, n, in
     s3, s3_l = dwarp_sum(s3, s3_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core_p_1(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_f64_dinput_core_p_1(
             float(i_1),
@@ -856,7 +865,7 @@ def vjp_f64_p_1_warp_wide(g, input, target, weight, margin, dinput_, rows, n, in
             input_i_1,
             input_inside_target_row__n,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -900,7 +909,7 @@ def vjp_f64_p_1_block_wide(g, input, target, weight, margin, dinput_, rows, n, i
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -908,8 +917,8 @@ def vjp_f64_p_1_block_wide(g, input, target, weight, margin, dinput_, rows, n, i
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_f64_s3_core_p_1(
             float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
         )
@@ -923,8 +932,8 @@ def vjp_f64_p_1_block_wide(g, input, target, weight, margin, dinput_, rows, n, i
     s3, s3_l = dblock_sum(s3, s3_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core_p_1(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_f64_dinput_core_p_1(
             float(i_1),
@@ -938,11 +947,12 @@ def vjp_f64_p_1_block_wide(g, input, target, weight, margin, dinput_, rows, n, i
             input_i_1,
             input_inside_target_row__n,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_p_1_warp(g, input, target, weight, margin, margin_l, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -990,19 +1000,20 @@ def value_and_grad_f32_p_1_warp(g, input, target, weight, margin, margin_l, out_
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_p_1_warp_wide(g, input, target, weight, margin, margin_l, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f32_s0_core_p_1(
             f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -1031,8 +1042,8 @@ def value_and_grad_f32_p_1_warp_wide(g, input, target, weight, margin, margin_l,
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_f32_s3_core_p_1(
             f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -1056,8 +1067,8 @@ def value_and_grad_f32_p_1_warp_wide(g, input, target, weight, margin, margin_l,
     s3, s3_l = fwarp_sum(s3, s3_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -1074,7 +1085,7 @@ def value_and_grad_f32_p_1_warp_wide(g, input, target, weight, margin, margin_l,
             input_i_3,
             input_inside_target_row__n,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -1131,14 +1142,14 @@ def value_and_grad_f32_p_1_block_wide(g, input, target, weight, margin, margin_l
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f32_s0_core_p_1(
             f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -1167,8 +1178,8 @@ def value_and_grad_f32_p_1_block_wide(g, input, target, weight, margin, margin_l
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_f32_s3_core_p_1(
             f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -1192,8 +1203,8 @@ def value_and_grad_f32_p_1_block_wide(g, input, target, weight, margin, margin_l
     s3, s3_l = fblock_sum(s3, s3_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -1210,11 +1221,12 @@ def value_and_grad_f32_p_1_block_wide(g, input, target, weight, margin, margin_l
             input_i_3,
             input_inside_target_row__n,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_p_1_warp(g, input, target, weight, margin, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1262,19 +1274,20 @@ def value_and_grad_f64_p_1_warp(g, input, target, weight, margin, out_, dinput_,
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_p_1_warp_wide(g, input, target, weight, margin, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f64_s0_core_p_1(
             float(i), margin, float(target_row), input_i, input_inside_target_row__n
         )
@@ -1293,8 +1306,8 @@ def value_and_grad_f64_p_1_warp_wide(g, input, target, weight, margin, out_, din
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_f64_s3_core_p_1(
             float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
         )
@@ -1308,8 +1321,8 @@ def value_and_grad_f64_p_1_warp_wide(g, input, target, weight, margin, out_, din
     s3, s3_l = dwarp_sum(s3, s3_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core_p_1(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_f64_dinput_core_p_1(
             float(i_1),
@@ -1323,7 +1336,7 @@ def value_and_grad_f64_p_1_warp_wide(g, input, target, weight, margin, out_, din
             input_i_1,
             input_inside_target_row__n,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1380,14 +1393,14 @@ def value_and_grad_f64_p_1_block_wide(g, input, target, weight, margin, out_, di
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f64_s0_core_p_1(
             float(i), margin, float(target_row), input_i, input_inside_target_row__n
         )
@@ -1406,8 +1419,8 @@ def value_and_grad_f64_p_1_block_wide(g, input, target, weight, margin, out_, di
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_f64_s3_core_p_1(
             float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
         )
@@ -1421,8 +1434,8 @@ def value_and_grad_f64_p_1_block_wide(g, input, target, weight, margin, out_, di
     s3, s3_l = dblock_sum(s3, s3_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core_p_1(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_f64_dinput_core_p_1(
             float(i_1),
@@ -1436,11 +1449,12 @@ def value_and_grad_f64_p_1_block_wide(g, input, target, weight, margin, out_, di
             input_i_1,
             input_inside_target_row__n,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_p_1_warp(g, input, target, weight, margin, margin_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1471,19 +1485,20 @@ def vjp_weight_f32_p_1_warp(g, input, target, weight, margin, margin_l, dweight_
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_p_1_warp_wide(g, input, target, weight, margin, margin_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f32_s0_core_p_1(
             f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -1553,14 +1568,14 @@ def vjp_weight_f32_p_1_block_wide(g, input, target, weight, margin, margin_l, dw
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f32_s0_core_p_1(
             f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -1595,6 +1610,7 @@ def vjp_weight_f32_p_1_block_wide(g, input, target, weight, margin, margin_l, dw
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_p_1_warp(g, input, target, weight, margin, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1625,19 +1641,20 @@ def vjp_weight_f64_p_1_warp(g, input, target, weight, margin, dweight_, rows, n,
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_p_1_warp_wide(g, input, target, weight, margin, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f64_s0_core_p_1(
             float(i), margin, float(target_row), input_i, input_inside_target_row__n
         )
@@ -1695,14 +1712,14 @@ def vjp_weight_f64_p_1_block_wide(g, input, target, weight, margin, dweight_, ro
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f64_s0_core_p_1(
             float(i), margin, float(target_row), input_i, input_inside_target_row__n
         )
@@ -1725,6 +1742,7 @@ def vjp_weight_f64_p_1_block_wide(g, input, target, weight, margin, dweight_, ro
 
 
 @kernel
+@of_warps
 def vjp_margin_f32_p_1_warp(g, input, target, weight, margin, margin_l, dmargin_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1751,12 +1769,13 @@ def vjp_margin_f32_p_1_warp(g, input, target, weight, margin, margin_l, dmargin_
 
 
 @kernel
+@of_warps
 def vjp_margin_f32_p_1_warp_wide(g, input, target, weight, margin, margin_l, dmargin_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1764,8 +1783,8 @@ def vjp_margin_f32_p_1_warp_wide(g, input, target, weight, margin, margin_l, dma
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_margin_f32_s3_core_p_1(
             f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -1823,7 +1842,7 @@ def vjp_margin_f32_p_1_block_wide(g, input, target, weight, margin, margin_l, dm
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1831,8 +1850,8 @@ def vjp_margin_f32_p_1_block_wide(g, input, target, weight, margin, margin_l, dm
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_margin_f32_s3_core_p_1(
             f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -1859,6 +1878,7 @@ def vjp_margin_f32_p_1_block_wide(g, input, target, weight, margin, margin_l, dm
 
 
 @kernel
+@of_warps
 def vjp_margin_f64_p_1_warp(g, input, target, weight, margin, dmargin_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1885,12 +1905,13 @@ def vjp_margin_f64_p_1_warp(g, input, target, weight, margin, dmargin_, rows, n,
 
 
 @kernel
+@of_warps
 def vjp_margin_f64_p_1_warp_wide(g, input, target, weight, margin, dmargin_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1898,8 +1919,8 @@ def vjp_margin_f64_p_1_warp_wide(g, input, target, weight, margin, dmargin_, row
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_margin_f64_s3_core_p_1(
             float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
         )
@@ -1947,7 +1968,7 @@ def vjp_margin_f64_p_1_block_wide(g, input, target, weight, margin, dmargin_, ro
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1955,8 +1976,8 @@ def vjp_margin_f64_p_1_block_wide(g, input, target, weight, margin, dmargin_, ro
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_margin_f64_s3_core_p_1(
             float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
         )
@@ -2340,6 +2361,7 @@ def vjp_margin_f64_dmargin_core_p_2(g, s3, s3_l):
 
 
 @kernel
+@of_warps
 def value_f32_p_2_warp(input, target, weight, margin, margin_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2364,18 +2386,19 @@ def value_f32_p_2_warp(input, target, weight, margin, margin_l, out_, rows, n, i
 
 
 @kernel
+@of_warps
 def value_f32_p_2_warp_wide(input, target, weight, margin, margin_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f32_s0_core_p_2(
             f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -2432,13 +2455,13 @@ def value_f32_p_2_block_wide(input, target, weight, margin, margin_l, out_, rows
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f32_s0_core_p_2(
             f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -2466,6 +2489,7 @@ def value_f32_p_2_block_wide(input, target, weight, margin, margin_l, out_, rows
 
 
 @kernel
+@of_warps
 def value_f64_p_2_warp(input, target, weight, margin, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2490,18 +2514,19 @@ def value_f64_p_2_warp(input, target, weight, margin, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_p_2_warp_wide(input, target, weight, margin, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f64_s0_core_p_2(
             float(i), margin, float(target_row), input_i, input_inside_target_row__n
         )
@@ -2548,13 +2573,13 @@ def value_f64_p_2_block_wide(input, target, weight, margin, out_, rows, n, inner
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f64_s0_core_p_2(
             float(i), margin, float(target_row), input_i, input_inside_target_row__n
         )
@@ -2572,6 +2597,7 @@ def value_f64_p_2_block_wide(input, target, weight, margin, out_, rows, n, inner
 
 
 @kernel
+@of_warps
 def vjp_f32_p_2_warp(g, input, target, weight, margin, margin_l, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2606,12 +2632,13 @@ def vjp_f32_p_2_warp(g, input, target, weight, margin, margin_l, dinput_, rows, 
 
 
 @kernel
+@of_warps
 def vjp_f32_p_2_warp_wide(g, input, target, weight, margin, margin_l, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -2619,8 +2646,8 @@ def vjp_f32_p_2_warp_wide(g, input, target, weight, margin, margin_l, dinput_, r
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_f32_s3_core_p_2(
             f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -2644,8 +2671,8 @@ def vjp_f32_p_2_warp_wide(g, input, target, weight, margin, margin_l, dinput_, r
     s3, s3_l = fwarp_sum(s3, s3_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -2662,7 +2689,7 @@ def vjp_f32_p_2_warp_wide(g, input, target, weight, margin, margin_l, dinput_, r
             input_i_3,
             input_inside_target_row__n,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -2706,7 +2733,7 @@ def vjp_f32_p_2_block_wide(g, input, target, weight, margin, margin_l, dinput_, 
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -2714,8 +2741,8 @@ def vjp_f32_p_2_block_wide(g, input, target, weight, margin, margin_l, dinput_, 
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_f32_s3_core_p_2(
             f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -2739,8 +2766,8 @@ def vjp_f32_p_2_block_wide(g, input, target, weight, margin, margin_l, dinput_, 
     s3, s3_l = fblock_sum(s3, s3_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -2757,11 +2784,12 @@ def vjp_f32_p_2_block_wide(g, input, target, weight, margin, margin_l, dinput_, 
             input_i_3,
             input_inside_target_row__n,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_p_2_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2796,12 +2824,13 @@ def vjp_f64_p_2_warp(g, input, target, weight, margin, dinput_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f64_p_2_warp_wide(g, input, target, weight, margin, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -2809,8 +2838,8 @@ def vjp_f64_p_2_warp_wide(g, input, target, weight, margin, dinput_, rows, n, in
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_f64_s3_core_p_2(
             float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
         )
@@ -2824,8 +2853,8 @@ def vjp_f64_p_2_warp_wide(g, input, target, weight, margin, dinput_, rows, n, in
     s3, s3_l = dwarp_sum(s3, s3_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core_p_2(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_f64_dinput_core_p_2(
             float(i_1),
@@ -2839,7 +2868,7 @@ def vjp_f64_p_2_warp_wide(g, input, target, weight, margin, dinput_, rows, n, in
             input_i_1,
             input_inside_target_row__n,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -2883,7 +2912,7 @@ def vjp_f64_p_2_block_wide(g, input, target, weight, margin, dinput_, rows, n, i
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -2891,8 +2920,8 @@ def vjp_f64_p_2_block_wide(g, input, target, weight, margin, dinput_, rows, n, i
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_f64_s3_core_p_2(
             float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
         )
@@ -2906,8 +2935,8 @@ def vjp_f64_p_2_block_wide(g, input, target, weight, margin, dinput_, rows, n, i
     s3, s3_l = dblock_sum(s3, s3_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core_p_2(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_f64_dinput_core_p_2(
             float(i_1),
@@ -2921,11 +2950,12 @@ def vjp_f64_p_2_block_wide(g, input, target, weight, margin, dinput_, rows, n, i
             input_i_1,
             input_inside_target_row__n,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_p_2_warp(g, input, target, weight, margin, margin_l, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2973,19 +3003,20 @@ def value_and_grad_f32_p_2_warp(g, input, target, weight, margin, margin_l, out_
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_p_2_warp_wide(g, input, target, weight, margin, margin_l, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f32_s0_core_p_2(
             f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -3014,8 +3045,8 @@ def value_and_grad_f32_p_2_warp_wide(g, input, target, weight, margin, margin_l,
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_f32_s3_core_p_2(
             f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -3039,8 +3070,8 @@ def value_and_grad_f32_p_2_warp_wide(g, input, target, weight, margin, margin_l,
     s3, s3_l = fwarp_sum(s3, s3_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -3057,7 +3088,7 @@ def value_and_grad_f32_p_2_warp_wide(g, input, target, weight, margin, margin_l,
             input_i_3,
             input_inside_target_row__n,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -3114,14 +3145,14 @@ def value_and_grad_f32_p_2_block_wide(g, input, target, weight, margin, margin_l
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f32_s0_core_p_2(
             f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -3150,8 +3181,8 @@ def value_and_grad_f32_p_2_block_wide(g, input, target, weight, margin, margin_l
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_f32_s3_core_p_2(
             f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -3175,8 +3206,8 @@ def value_and_grad_f32_p_2_block_wide(g, input, target, weight, margin, margin_l
     s3, s3_l = fblock_sum(s3, s3_l)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -3193,11 +3224,12 @@ def value_and_grad_f32_p_2_block_wide(g, input, target, weight, margin, margin_l
             input_i_3,
             input_inside_target_row__n,
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_p_2_warp(g, input, target, weight, margin, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3245,19 +3277,20 @@ def value_and_grad_f64_p_2_warp(g, input, target, weight, margin, out_, dinput_,
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_p_2_warp_wide(g, input, target, weight, margin, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f64_s0_core_p_2(
             float(i), margin, float(target_row), input_i, input_inside_target_row__n
         )
@@ -3276,8 +3309,8 @@ def value_and_grad_f64_p_2_warp_wide(g, input, target, weight, margin, out_, din
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_f64_s3_core_p_2(
             float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
         )
@@ -3291,8 +3324,8 @@ def value_and_grad_f64_p_2_warp_wide(g, input, target, weight, margin, out_, din
     s3, s3_l = dwarp_sum(s3, s3_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core_p_2(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_f64_dinput_core_p_2(
             float(i_1),
@@ -3306,7 +3339,7 @@ def value_and_grad_f64_p_2_warp_wide(g, input, target, weight, margin, out_, din
             input_i_1,
             input_inside_target_row__n,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -3363,14 +3396,14 @@ def value_and_grad_f64_p_2_block_wide(g, input, target, weight, margin, out_, di
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f64_s0_core_p_2(
             float(i), margin, float(target_row), input_i, input_inside_target_row__n
         )
@@ -3389,8 +3422,8 @@ def value_and_grad_f64_p_2_block_wide(g, input, target, weight, margin, out_, di
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_f64_s3_core_p_2(
             float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
         )
@@ -3404,8 +3437,8 @@ def value_and_grad_f64_p_2_block_wide(g, input, target, weight, margin, out_, di
     s3, s3_l = dblock_sum(s3, s3_l)
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core_p_2(float(i), float(g_row), margin, s2, s2_l, s3, s3_l, float(target_row), input_i, input_inside_target_row__n), vjp_f64_dinput_core_p_2(
             float(i_1),
@@ -3419,11 +3452,12 @@ def value_and_grad_f64_p_2_block_wide(g, input, target, weight, margin, out_, di
             input_i_1,
             input_inside_target_row__n,
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_p_2_warp(g, input, target, weight, margin, margin_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3454,19 +3488,20 @@ def vjp_weight_f32_p_2_warp(g, input, target, weight, margin, margin_l, dweight_
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_p_2_warp_wide(g, input, target, weight, margin, margin_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f32_s0_core_p_2(
             f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -3536,14 +3571,14 @@ def vjp_weight_f32_p_2_block_wide(g, input, target, weight, margin, margin_l, dw
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f32_s0_core_p_2(
             f32(i), margin, margin_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -3578,6 +3613,7 @@ def vjp_weight_f32_p_2_block_wide(g, input, target, weight, margin, margin_l, dw
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_p_2_warp(g, input, target, weight, margin, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3608,19 +3644,20 @@ def vjp_weight_f64_p_2_warp(g, input, target, weight, margin, dweight_, rows, n,
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_p_2_warp_wide(g, input, target, weight, margin, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f64_s0_core_p_2(
             float(i), margin, float(target_row), input_i, input_inside_target_row__n
         )
@@ -3678,14 +3715,14 @@ def vjp_weight_f64_p_2_block_wide(g, input, target, weight, margin, dweight_, ro
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s0_here, s0_l_here = value_f64_s0_core_p_2(
             float(i), margin, float(target_row), input_i, input_inside_target_row__n
         )
@@ -3708,6 +3745,7 @@ def vjp_weight_f64_p_2_block_wide(g, input, target, weight, margin, dweight_, ro
 
 
 @kernel
+@of_warps
 def vjp_margin_f32_p_2_warp(g, input, target, weight, margin, margin_l, dmargin_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3734,12 +3772,13 @@ def vjp_margin_f32_p_2_warp(g, input, target, weight, margin, margin_l, dmargin_
 
 
 @kernel
+@of_warps
 def vjp_margin_f32_p_2_warp_wide(g, input, target, weight, margin, margin_l, dmargin_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -3747,8 +3786,8 @@ def vjp_margin_f32_p_2_warp_wide(g, input, target, weight, margin, margin_l, dma
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_margin_f32_s3_core_p_2(
             f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -3806,7 +3845,7 @@ def vjp_margin_f32_p_2_block_wide(g, input, target, weight, margin, margin_l, dm
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -3814,8 +3853,8 @@ def vjp_margin_f32_p_2_block_wide(g, input, target, weight, margin, margin_l, dm
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_margin_f32_s3_core_p_2(
             f32(i), margin, margin_l, s2, s2_l, f32(target_row), input_i, input_inside_target_row__n
         )
@@ -3842,6 +3881,7 @@ def vjp_margin_f32_p_2_block_wide(g, input, target, weight, margin, margin_l, dm
 
 
 @kernel
+@of_warps
 def vjp_margin_f64_p_2_warp(g, input, target, weight, margin, dmargin_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3868,12 +3908,13 @@ def vjp_margin_f64_p_2_warp(g, input, target, weight, margin, dmargin_, rows, n,
 
 
 @kernel
+@of_warps
 def vjp_margin_f64_p_2_warp_wide(g, input, target, weight, margin, dmargin_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -3881,8 +3922,8 @@ def vjp_margin_f64_p_2_warp_wide(g, input, target, weight, margin, dmargin_, row
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_margin_f64_s3_core_p_2(
             float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
         )
@@ -3930,7 +3971,7 @@ def vjp_margin_f64_p_2_block_wide(g, input, target, weight, margin, dmargin_, ro
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -3938,8 +3979,8 @@ def vjp_margin_f64_p_2_block_wide(g, input, target, weight, margin, dmargin_, ro
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         s3_here, s3_l_here = vjp_margin_f64_s3_core_p_2(
             float(i), margin, s2, s2_l, float(target_row), input_i, input_inside_target_row__n
         )

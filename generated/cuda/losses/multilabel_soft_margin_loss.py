@@ -24,6 +24,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    of_warps,
     store,
     store2,
     store4,
@@ -394,6 +395,7 @@ def vjp_weight_f64_dweight_core(g, s2, s2_l, input_C, target_C):
 
 
 @kernel
+@of_warps
 def value_f32_warp(input, target, weight, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -415,17 +417,18 @@ def value_f32_warp(input, target, weight, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f32_warp_wide(input, target, weight, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i, weight_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -471,12 +474,12 @@ def value_f32_block_wide(input, target, weight, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i, weight_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -496,6 +499,7 @@ def value_f32_block_wide(input, target, weight, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp(input, target, weight, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -517,17 +521,18 @@ def value_f64_warp(input, target, weight, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp_wide(input, target, weight, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i, weight_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -567,12 +572,12 @@ def value_f64_block_wide(input, target, weight, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i, weight_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -586,6 +591,7 @@ def value_f64_block_wide(input, target, weight, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f32_warp(g, input, target, weight, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -604,18 +610,19 @@ def vjp_f32_warp(g, input, target, weight, dinput_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f32_warp_wide(g, input, target, weight, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s2, s2_l = vjp_f32_s2_core(f32(n))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
@@ -623,7 +630,7 @@ def vjp_f32_warp_wide(g, input, target, weight, dinput_, rows, n, inner):
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i, target_i, weight_i), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core(
             f32(g_row), s2, s2_l, input_i_3, target_i_3, weight_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -651,13 +658,13 @@ def vjp_f32_block_wide(g, input, target, weight, dinput_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s2, s2_l = vjp_f32_s2_core(f32(n))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
@@ -665,11 +672,12 @@ def vjp_f32_block_wide(g, input, target, weight, dinput_, rows, n, inner):
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i, target_i, weight_i), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core(
             f32(g_row), s2, s2_l, input_i_3, target_i_3, weight_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_warp(g, input, target, weight, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -688,24 +696,25 @@ def vjp_f64_warp(g, input, target, weight, dinput_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f64_warp_wide(g, input, target, weight, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s2, s2_l = vjp_f64_s2_core(float(n))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s2, s2_l, input_i, target_i, weight_i), vjp_f64_dinput_core(
             float(g_row), s2, s2_l, input_i_1, target_i_1, weight_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -733,23 +742,24 @@ def vjp_f64_block_wide(g, input, target, weight, dinput_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s2, s2_l = vjp_f64_s2_core(float(n))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s2, s2_l, input_i, target_i, weight_i), vjp_f64_dinput_core(
             float(g_row), s2, s2_l, input_i_1, target_i_1, weight_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp(g, input, target, weight, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -780,18 +790,19 @@ def value_and_grad_f32_warp(g, input, target, weight, out_, dinput_, rows, n, in
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp_wide(g, input, target, weight, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i, weight_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -811,8 +822,8 @@ def value_and_grad_f32_warp_wide(g, input, target, weight, out_, dinput_, rows, 
     s2, s2_l = vjp_f32_s2_core(f32(n))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
@@ -820,7 +831,7 @@ def value_and_grad_f32_warp_wide(g, input, target, weight, out_, dinput_, rows, 
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i, target_i, weight_i), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core(
             f32(g_row), s2, s2_l, input_i_3, target_i_3, weight_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -860,13 +871,13 @@ def value_and_grad_f32_block_wide(g, input, target, weight, out_, dinput_, rows,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i, weight_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -886,8 +897,8 @@ def value_and_grad_f32_block_wide(g, input, target, weight, out_, dinput_, rows,
     s2, s2_l = vjp_f32_s2_core(f32(n))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
@@ -895,11 +906,12 @@ def value_and_grad_f32_block_wide(g, input, target, weight, out_, dinput_, rows,
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i, target_i, weight_i), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core(f32(g_row), s2, s2_l, input_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core(
             f32(g_row), s2, s2_l, input_i_3, target_i_3, weight_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp(g, input, target, weight, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -930,18 +942,19 @@ def value_and_grad_f64_warp(g, input, target, weight, out_, dinput_, rows, n, in
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp_wide(g, input, target, weight, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i, weight_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -955,14 +968,14 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, out_, dinput_, rows, 
     s2, s2_l = vjp_f64_s2_core(float(n))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s2, s2_l, input_i, target_i, weight_i), vjp_f64_dinput_core(
             float(g_row), s2, s2_l, input_i_1, target_i_1, weight_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1002,13 +1015,13 @@ def value_and_grad_f64_block_wide(g, input, target, weight, out_, dinput_, rows,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i, weight_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1022,18 +1035,19 @@ def value_and_grad_f64_block_wide(g, input, target, weight, out_, dinput_, rows,
     s2, s2_l = vjp_f64_s2_core(float(n))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s2, s2_l, input_i, target_i, weight_i), vjp_f64_dinput_core(
             float(g_row), s2, s2_l, input_i_1, target_i_1, weight_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_target_f32_warp(g, input, target, weight, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1051,17 +1065,18 @@ def vjp_target_f32_warp(g, input, target, weight, dtarget_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_target_f32_warp_wide(g, input, target, weight, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s2, s2_l = vjp_f32_s2_core(f32(n))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
@@ -1069,7 +1084,7 @@ def vjp_target_f32_warp_wide(g, input, target, weight, dtarget_, rows, n, inner)
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_target_f32_dtarget_core(f32(g_row), s2, s2_l, input_i, weight_i), vjp_target_f32_dtarget_core(f32(g_row), s2, s2_l, input_i_1, weight_i_1), vjp_target_f32_dtarget_core(f32(g_row), s2, s2_l, input_i_2, weight_i_2), vjp_target_f32_dtarget_core(
             f32(g_row), s2, s2_l, input_i_3, weight_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -1096,12 +1111,12 @@ def vjp_target_f32_block_wide(g, input, target, weight, dtarget_, rows, n, inner
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s2, s2_l = vjp_f32_s2_core(f32(n))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
@@ -1109,11 +1124,12 @@ def vjp_target_f32_block_wide(g, input, target, weight, dtarget_, rows, n, inner
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_target_f32_dtarget_core(f32(g_row), s2, s2_l, input_i, weight_i), vjp_target_f32_dtarget_core(f32(g_row), s2, s2_l, input_i_1, weight_i_1), vjp_target_f32_dtarget_core(f32(g_row), s2, s2_l, input_i_2, weight_i_2), vjp_target_f32_dtarget_core(
             f32(g_row), s2, s2_l, input_i_3, weight_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_target_f64_warp(g, input, target, weight, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1131,23 +1147,24 @@ def vjp_target_f64_warp(g, input, target, weight, dtarget_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_target_f64_warp_wide(g, input, target, weight, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s2, s2_l = vjp_f64_s2_core(float(n))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_target_f64_dtarget_core(float(g_row), s2, s2_l, input_i, weight_i), vjp_target_f64_dtarget_core(
             float(g_row), s2, s2_l, input_i_1, weight_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1174,22 +1191,23 @@ def vjp_target_f64_block_wide(g, input, target, weight, dtarget_, rows, n, inner
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s2, s2_l = vjp_f64_s2_core(float(n))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_target_f64_dtarget_core(float(g_row), s2, s2_l, input_i, weight_i), vjp_target_f64_dtarget_core(
             float(g_row), s2, s2_l, input_i_1, weight_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_warp(g, input, target, weight, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1207,18 +1225,19 @@ def vjp_weight_f32_warp(g, input, target, weight, dweight_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_warp_wide(g, input, target, weight, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s2, s2_l = vjp_f32_s2_core(f32(n))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -1252,13 +1271,13 @@ def vjp_weight_f32_block_wide(g, input, target, weight, dweight_, rows, n, inner
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s2, s2_l = vjp_f32_s2_core(f32(n))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -1270,6 +1289,7 @@ def vjp_weight_f32_block_wide(g, input, target, weight, dweight_, rows, n, inner
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_warp(g, input, target, weight, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1287,18 +1307,19 @@ def vjp_weight_f64_warp(g, input, target, weight, dweight_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_warp_wide(g, input, target, weight, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s2, s2_l = vjp_f64_s2_core(float(n))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core(float(g_row), s2, s2_l, input_i, target_i), vjp_weight_f64_dweight_core(
             float(g_row), s2, s2_l, input_i_1, target_i_1
@@ -1330,13 +1351,13 @@ def vjp_weight_f64_block_wide(g, input, target, weight, dweight_, rows, n, inner
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s2, s2_l = vjp_f64_s2_core(float(n))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core(float(g_row), s2, s2_l, input_i, target_i), vjp_weight_f64_dweight_core(
             float(g_row), s2, s2_l, input_i_1, target_i_1

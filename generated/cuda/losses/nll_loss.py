@@ -7,7 +7,9 @@ if target == ignore_index:
 return -weight[target] * input[target], weight[target]
 """
 
-from symgen.runtime.device import (core, dmul, f32, fadd, fmul, fsub, kernel, load, store, store2, store4, u32)
+from symgen.runtime.device import (
+    core, dmul, f32, fadd, fmul, fsub, kernel, load, of_warps, store, store2, store4, u32
+)
 from symgen.runtime.device_rows import (block_lane, block_row, block_width, inside, warp_lane, warp_row, warp_width)
 
 
@@ -110,6 +112,7 @@ def share_vjp_weight_f64_dweight_core(i_K, g, ignore_index, target):
 
 
 @kernel
+@of_warps
 def value_f32_warp(input, target, weight, ignore_index, ignore_index_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -128,14 +131,15 @@ def value_f32_warp(input, target, weight, ignore_index, ignore_index_l, out_, ro
 
 
 @kernel
+@of_warps
 def value_f32_warp_wide(input, target, weight, ignore_index, ignore_index_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -169,9 +173,9 @@ def value_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, ou
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -182,6 +186,7 @@ def value_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, ou
 
 
 @kernel
+@of_warps
 def value_f64_warp(input, target, weight, ignore_index, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -200,14 +205,15 @@ def value_f64_warp(input, target, weight, ignore_index, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp_wide(input, target, weight, ignore_index, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -241,9 +247,9 @@ def value_f64_block_wide(input, target, weight, ignore_index, out_, rows, n, inn
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -254,6 +260,7 @@ def value_f64_block_wide(input, target, weight, ignore_index, out_, rows, n, inn
 
 
 @kernel
+@of_warps
 def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -274,12 +281,13 @@ def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, dinput_
 
 
 @kernel
+@of_warps
 def vjp_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(4))
@@ -291,7 +299,7 @@ def vjp_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, di
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(
             f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -321,7 +329,7 @@ def vjp_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, d
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(4))
@@ -333,11 +341,12 @@ def vjp_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, d
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(
             f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_warp(g, input, target, weight, ignore_index, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -358,12 +367,13 @@ def vjp_f64_warp(g, input, target, weight, ignore_index, dinput_, rows, n, inner
 
 
 @kernel
+@of_warps
 def vjp_f64_warp_wide(g, input, target, weight, ignore_index, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(2))
@@ -373,7 +383,7 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, dinput_, rows, n, 
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), float(g_row), ignore_index, float(target_row), weight_inside_target_row__n), vjp_f64_dinput_core(
             float(i_1), float(g_row), ignore_index, float(target_row), weight_inside_target_row__n
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -403,7 +413,7 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, dinput_, rows, n,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(2))
@@ -413,11 +423,12 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, dinput_, rows, n,
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), float(g_row), ignore_index, float(target_row), weight_inside_target_row__n), vjp_f64_dinput_core(
             float(i_1), float(g_row), ignore_index, float(target_row), weight_inside_target_row__n
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -445,15 +456,16 @@ def value_and_grad_f32_warp(g, input, target, weight, ignore_index, ignore_index
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -469,7 +481,7 @@ def value_and_grad_f32_warp_wide(g, input, target, weight, ignore_index, ignore_
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(
             f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -508,10 +520,10 @@ def value_and_grad_f32_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -527,11 +539,12 @@ def value_and_grad_f32_block_wide(
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_1), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(f32(i_2), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n), vjp_f32_dinput_core(
             f32(i_3), f32(g_row), ignore_index, ignore_index_l, f32(target_row), weight_inside_target_row__n
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp(g, input, target, weight, ignore_index, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -559,15 +572,16 @@ def value_and_grad_f64_warp(g, input, target, weight, ignore_index, out_, dinput
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -581,7 +595,7 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, out_, d
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), float(g_row), ignore_index, float(target_row), weight_inside_target_row__n), vjp_f64_dinput_core(
             float(i_1), float(g_row), ignore_index, float(target_row), weight_inside_target_row__n
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -618,10 +632,10 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, out_, 
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -635,11 +649,12 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, out_, 
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), float(g_row), ignore_index, float(target_row), weight_inside_target_row__n), vjp_f64_dinput_core(
             float(i_1), float(g_row), ignore_index, float(target_row), weight_inside_target_row__n
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -660,17 +675,18 @@ def vjp_weight_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, 
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(4))
     while i < n:
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -707,12 +723,12 @@ def vjp_weight_f32_block_wide(g, input, target, weight, ignore_index, ignore_ind
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(4))
     while i < n:
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
@@ -724,6 +740,7 @@ def vjp_weight_f32_block_wide(g, input, target, weight, ignore_index, ignore_ind
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_warp(g, input, target, weight, ignore_index, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -744,17 +761,18 @@ def vjp_weight_f64_warp(g, input, target, weight, ignore_index, dweight_, rows, 
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_warp_wide(g, input, target, weight, ignore_index, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(2))
     while i < n:
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row), input_inside_target_row__n), vjp_weight_f64_dweight_core(
             float(i_1), float(g_row), ignore_index, float(target_row), input_inside_target_row__n
@@ -789,12 +807,12 @@ def vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, dweight_, 
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(2))
     while i < n:
-        input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+        input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
         i_1 = u32(i + u32(1))
         dweight__0, dweight__1 = vjp_weight_f64_dweight_core(float(i), float(g_row), ignore_index, float(target_row), input_inside_target_row__n), vjp_weight_f64_dweight_core(
             float(i_1), float(g_row), ignore_index, float(target_row), input_inside_target_row__n
@@ -804,6 +822,7 @@ def vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, dweight_, 
 
 
 @kernel
+@of_warps
 def share_f32_warp(input, target, weight, ignore_index, ignore_index_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -817,12 +836,13 @@ def share_f32_warp(input, target, weight, ignore_index, ignore_index_l, out_, ro
 
 
 @kernel
+@of_warps
 def share_f32_warp_wide(input, target, weight, ignore_index, ignore_index_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -848,7 +868,7 @@ def share_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, ou
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -856,6 +876,7 @@ def share_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, ou
 
 
 @kernel
+@of_warps
 def share_f64_warp(input, target, weight, ignore_index, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -869,12 +890,13 @@ def share_f64_warp(input, target, weight, ignore_index, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def share_f64_warp_wide(input, target, weight, ignore_index, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -900,7 +922,7 @@ def share_f64_block_wide(input, target, weight, ignore_index, out_, rows, n, inn
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -908,6 +930,7 @@ def share_f64_block_wide(input, target, weight, ignore_index, out_, rows, n, inn
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -927,12 +950,13 @@ def share_vjp_weight_f32_warp(g, input, target, weight, ignore_index, ignore_ind
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(4))
@@ -972,7 +996,7 @@ def share_vjp_weight_f32_block_wide(g, input, target, weight, ignore_index, igno
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(4))
@@ -988,6 +1012,7 @@ def share_vjp_weight_f32_block_wide(g, input, target, weight, ignore_index, igno
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f64_warp(g, input, target, weight, ignore_index, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1007,12 +1032,13 @@ def share_vjp_weight_f64_warp(g, input, target, weight, ignore_index, dweight_, 
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f64_warp_wide(g, input, target, weight, ignore_index, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(2))
@@ -1050,7 +1076,7 @@ def share_vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, dwei
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(2))

@@ -27,6 +27,7 @@ from symgen.runtime.device import (
     load2,
     load4,
     logf_low,
+    of_warps,
     store,
     store2,
     store4,
@@ -671,6 +672,7 @@ def share_vjp_weight_f64_dweight_core(i_K, g, ignore_index, target):
 
 
 @kernel
+@of_warps
 def value_f32_warp(input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -705,17 +707,18 @@ def value_f32_warp(input, target, weight, ignore_index, ignore_index_l, epsilon,
 
 
 @kernel
+@of_warps
 def value_f32_warp_wide(input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -732,7 +735,7 @@ def value_f32_warp_wide(input, target, weight, ignore_index, ignore_index_l, eps
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -746,7 +749,7 @@ def value_f32_warp_wide(input, target, weight, ignore_index, ignore_index_l, eps
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -796,12 +799,12 @@ def value_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, ep
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -818,7 +821,7 @@ def value_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, ep
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -832,7 +835,7 @@ def value_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, ep
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -843,6 +846,7 @@ def value_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, ep
 
 
 @kernel
+@of_warps
 def value_f64_warp(input, target, weight, ignore_index, epsilon, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -877,17 +881,18 @@ def value_f64_warp(input, target, weight, ignore_index, epsilon, out_, rows, n, 
 
 
 @kernel
+@of_warps
 def value_f64_warp_wide(input, target, weight, ignore_index, epsilon, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -898,7 +903,7 @@ def value_f64_warp_wide(input, target, weight, ignore_index, epsilon, out_, rows
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -906,7 +911,7 @@ def value_f64_warp_wide(input, target, weight, ignore_index, epsilon, out_, rows
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -956,12 +961,12 @@ def value_f64_block_wide(input, target, weight, ignore_index, epsilon, out_, row
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -972,7 +977,7 @@ def value_f64_block_wide(input, target, weight, ignore_index, epsilon, out_, row
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -980,7 +985,7 @@ def value_f64_block_wide(input, target, weight, ignore_index, epsilon, out_, row
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -991,6 +996,7 @@ def value_f64_block_wide(input, target, weight, ignore_index, epsilon, out_, row
 
 
 @kernel
+@of_warps
 def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1043,6 +1049,7 @@ def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, epsilon
 
 
 @kernel
+@of_warps
 def vjp_f32_warp_wide(
     g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dinput_, rows, n, inner
 ):
@@ -1050,11 +1057,11 @@ def vjp_f32_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -1062,7 +1069,7 @@ def vjp_f32_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(input_i_1)
@@ -1080,7 +1087,7 @@ def vjp_f32_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1094,13 +1101,13 @@ def vjp_f32_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     b0, b0_l = vjp_f32_b0_core(
         epsilon,
@@ -1121,12 +1128,12 @@ def vjp_f32_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
@@ -1134,7 +1141,7 @@ def vjp_f32_warp_wide(
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
             f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -1198,7 +1205,7 @@ def vjp_f32_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), block_first(u32(8192))
@@ -1210,7 +1217,7 @@ def vjp_f32_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(input_i_1)
@@ -1228,7 +1235,7 @@ def vjp_f32_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1248,7 +1255,7 @@ def vjp_f32_block_wide(
             kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     b0, b0_l = vjp_f32_b0_core(
         epsilon,
@@ -1274,7 +1281,7 @@ def vjp_f32_block_wide(
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
@@ -1282,11 +1289,12 @@ def vjp_f32_block_wide(
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
             f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_warp(g, input, target, weight, ignore_index, epsilon, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1331,22 +1339,23 @@ def vjp_f64_warp(g, input, target, weight, ignore_index, epsilon, dinput_, rows,
 
 
 @kernel
+@of_warps
 def vjp_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(input_i_1)
@@ -1358,7 +1367,7 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dinput_, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1366,11 +1375,11 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dinput_, 
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     b0, b0_l = vjp_f64_b0_core(
         epsilon, ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n
@@ -1381,16 +1390,16 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dinput_, 
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i), vjp_f64_dinput_core(
             float(i_1), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i_1, e0_l_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1444,7 +1453,7 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, epsilon, dinput_,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = dkept(), block_first(u32(4096))
@@ -1454,7 +1463,7 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, epsilon, dinput_,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(input_i_1)
@@ -1466,7 +1475,7 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, epsilon, dinput_,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1478,7 +1487,7 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, epsilon, dinput_,
             kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     b0, b0_l = vjp_f64_b0_core(
         epsilon, ignore_index, m0, s0, s0_l, float(target_row), input_inside_target_row__n, weight_inside_target_row__n
@@ -1492,17 +1501,18 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, epsilon, dinput_,
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i), vjp_f64_dinput_core(
             float(i_1), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i_1, e0_l_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp(
     g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, dinput_, rows, n, inner
 ):
@@ -1564,6 +1574,7 @@ def value_and_grad_f32_warp(
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp_wide(
     g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, dinput_, rows, n, inner
 ):
@@ -1571,11 +1582,11 @@ def value_and_grad_f32_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(512)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -1583,7 +1594,7 @@ def value_and_grad_f32_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(input_i_1)
@@ -1601,7 +1612,7 @@ def value_and_grad_f32_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1615,13 +1626,13 @@ def value_and_grad_f32_warp_wide(
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     e1, e1_l = value_and_grad_f32_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -1649,12 +1660,12 @@ def value_and_grad_f32_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
@@ -1662,7 +1673,7 @@ def value_and_grad_f32_warp_wide(
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
             f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -1735,7 +1746,7 @@ def value_and_grad_f32_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), block_first(u32(8192))
@@ -1747,7 +1758,7 @@ def value_and_grad_f32_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         m0_here = value_f32_m0_core(input_i_1)
@@ -1765,7 +1776,7 @@ def value_and_grad_f32_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1785,7 +1796,7 @@ def value_and_grad_f32_block_wide(
             kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     e1, e1_l = value_and_grad_f32_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -1818,7 +1829,7 @@ def value_and_grad_f32_block_wide(
             e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
             e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
         else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
@@ -1826,11 +1837,12 @@ def value_and_grad_f32_block_wide(
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
             f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp(g, input, target, weight, ignore_index, epsilon, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1882,22 +1894,23 @@ def value_and_grad_f64_warp(g, input, target, weight, ignore_index, epsilon, out
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, out_, dinput_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(256)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(512)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(input_i_1)
@@ -1909,7 +1922,7 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, epsilon
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1917,11 +1930,11 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, epsilon
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     e1, e1_l = value_and_grad_f64_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -1939,16 +1952,16 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, epsilon
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i), vjp_f64_dinput_core(
             float(i_1), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i_1, e0_l_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -2009,7 +2022,7 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, epsilo
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = dkept(), block_first(u32(4096))
@@ -2019,7 +2032,7 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, epsilo
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         m0_here = value_f64_m0_core(input_i_1)
@@ -2031,7 +2044,7 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, epsilo
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2043,7 +2056,7 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, epsilo
             kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     e1, e1_l = value_and_grad_f64_e1_core(m0, input_inside_target_row__n)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -2064,17 +2077,18 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, epsilo
             e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
             e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
         else:
-            input_i, input_i_1 = load2(input, u32(at + i * inner))
+            input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f64_e0_core(m0, input_i_1)
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(i), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i, e0_l_i), vjp_f64_dinput_core(
             float(i_1), b0, b0_l, float(g_row), r_s0, r_s0_l, float(target_row), e0_i_1, e0_l_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_warp(
     g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dweight_, rows, n, inner
 ):
@@ -2115,6 +2129,7 @@ def vjp_weight_f32_warp(
 
 
 @kernel
+@of_warps
 def vjp_weight_f32_warp_wide(
     g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dweight_, rows, n, inner
 ):
@@ -2122,13 +2137,13 @@ def vjp_weight_f32_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2145,7 +2160,7 @@ def vjp_weight_f32_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2159,7 +2174,7 @@ def vjp_weight_f32_warp_wide(
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     e0, e0_l = value_and_grad_f32_e1_core(m0, input_inside_target_row__n)
     e1, e1_l = vjp_weight_f32_e1_core(s0, s0_l)
     i = u32(lane * u32(4))
@@ -2236,13 +2251,13 @@ def vjp_weight_f32_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2259,7 +2274,7 @@ def vjp_weight_f32_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2273,7 +2288,7 @@ def vjp_weight_f32_block_wide(
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     e0, e0_l = value_and_grad_f32_e1_core(m0, input_inside_target_row__n)
     e1, e1_l = vjp_weight_f32_e1_core(s0, s0_l)
     i = u32(lane * u32(4))
@@ -2303,6 +2318,7 @@ def vjp_weight_f32_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_warp(g, input, target, weight, ignore_index, epsilon, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2342,18 +2358,19 @@ def vjp_weight_f64_warp(g, input, target, weight, ignore_index, epsilon, dweight
 
 
 @kernel
+@of_warps
 def vjp_weight_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2364,7 +2381,7 @@ def vjp_weight_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dw
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2372,7 +2389,7 @@ def vjp_weight_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dw
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     e0, e0_l = value_and_grad_f64_e1_core(m0, input_inside_target_row__n)
     e1, e1_l = vjp_weight_f64_e1_core(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
@@ -2443,13 +2460,13 @@ def vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, epsilon, d
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2460,7 +2477,7 @@ def vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, epsilon, d
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2468,7 +2485,7 @@ def vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, epsilon, d
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     e0, e0_l = value_and_grad_f64_e1_core(m0, input_inside_target_row__n)
     e1, e1_l = vjp_weight_f64_e1_core(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
@@ -2495,6 +2512,7 @@ def vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, epsilon, d
 
 
 @kernel
+@of_warps
 def vjp_epsilon_f32_warp(
     g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, depsilon_, rows, n, inner
 ):
@@ -2532,6 +2550,7 @@ def vjp_epsilon_f32_warp(
 
 
 @kernel
+@of_warps
 def vjp_epsilon_f32_warp_wide(
     g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, depsilon_, rows, n, inner
 ):
@@ -2539,13 +2558,13 @@ def vjp_epsilon_f32_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2562,7 +2581,7 @@ def vjp_epsilon_f32_warp_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2576,7 +2595,7 @@ def vjp_epsilon_f32_warp_wide(
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -2631,13 +2650,13 @@ def vjp_epsilon_f32_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2654,7 +2673,7 @@ def vjp_epsilon_f32_block_wide(
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(m0, input_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2668,7 +2687,7 @@ def vjp_epsilon_f32_block_wide(
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -2679,6 +2698,7 @@ def vjp_epsilon_f32_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_epsilon_f64_warp(g, input, target, weight, ignore_index, epsilon, depsilon_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2714,18 +2734,19 @@ def vjp_epsilon_f64_warp(g, input, target, weight, ignore_index, epsilon, depsil
 
 
 @kernel
+@of_warps
 def vjp_epsilon_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, depsilon_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2736,7 +2757,7 @@ def vjp_epsilon_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, d
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2744,7 +2765,7 @@ def vjp_epsilon_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, d
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -2795,13 +2816,13 @@ def vjp_epsilon_f64_block_wide(g, input, target, weight, ignore_index, epsilon, 
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     m0 = -math.inf
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -2812,7 +2833,7 @@ def vjp_epsilon_f64_block_wide(g, input, target, weight, ignore_index, epsilon, 
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(m0, input_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2820,7 +2841,7 @@ def vjp_epsilon_f64_block_wide(g, input, target, weight, ignore_index, epsilon, 
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
-    input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
+    input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
         store(
@@ -2831,6 +2852,7 @@ def vjp_epsilon_f64_block_wide(g, input, target, weight, ignore_index, epsilon, 
 
 
 @kernel
+@of_warps
 def share_f32_warp(input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2844,12 +2866,13 @@ def share_f32_warp(input, target, weight, ignore_index, ignore_index_l, epsilon,
 
 
 @kernel
+@of_warps
 def share_f32_warp_wide(input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -2875,7 +2898,7 @@ def share_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, ep
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -2883,6 +2906,7 @@ def share_f32_block_wide(input, target, weight, ignore_index, ignore_index_l, ep
 
 
 @kernel
+@of_warps
 def share_f64_warp(input, target, weight, ignore_index, epsilon, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2896,12 +2920,13 @@ def share_f64_warp(input, target, weight, ignore_index, epsilon, out_, rows, n, 
 
 
 @kernel
+@of_warps
 def share_f64_warp_wide(input, target, weight, ignore_index, epsilon, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -2927,7 +2952,7 @@ def share_f64_block_wide(input, target, weight, ignore_index, epsilon, out_, row
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     target_row = load(target, row)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
     if lane == 0:
@@ -2935,6 +2960,7 @@ def share_f64_block_wide(input, target, weight, ignore_index, epsilon, out_, row
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f32_warp(
     g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dweight_, rows, n, inner
 ):
@@ -2956,6 +2982,7 @@ def share_vjp_weight_f32_warp(
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f32_warp_wide(
     g, input, target, weight, ignore_index, ignore_index_l, epsilon, epsilon_l, dweight_, rows, n, inner
 ):
@@ -2963,7 +2990,7 @@ def share_vjp_weight_f32_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(4))
@@ -3007,7 +3034,7 @@ def share_vjp_weight_f32_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(4))
@@ -3023,6 +3050,7 @@ def share_vjp_weight_f32_block_wide(
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f64_warp(g, input, target, weight, ignore_index, epsilon, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3042,12 +3070,13 @@ def share_vjp_weight_f64_warp(g, input, target, weight, ignore_index, epsilon, d
 
 
 @kernel
+@of_warps
 def share_vjp_weight_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dweight_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(2))
@@ -3085,7 +3114,7 @@ def share_vjp_weight_f64_block_wide(g, input, target, weight, ignore_index, epsi
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     target_row = load(target, row)
     i = u32(lane * u32(2))

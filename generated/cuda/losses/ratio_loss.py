@@ -28,6 +28,7 @@ from symgen.runtime.device import (
     load2,
     load4,
     near_expf,
+    of_warps,
     store,
     store2,
     store4,
@@ -582,6 +583,7 @@ def value_and_grad_f64_out_core_no_swap(e0, e0_l):
 
 
 @kernel
+@of_warps
 def value_f32_no_swap_warp(anchor, positive, negative, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -631,17 +633,18 @@ def value_f32_no_swap_warp(anchor, positive, negative, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f32_no_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m0_here = value_f32_m0_core_no_swap(anchor_i, negative_i)
         m0 = fscale_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -658,8 +661,8 @@ def value_f32_no_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -680,8 +683,8 @@ def value_f32_no_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m1_here = value_f32_m1_core_no_swap(anchor_i, positive_i)
         m1 = fscale_step(m1, m1_here)
         i_1 = u32(i + u32(1))
@@ -698,8 +701,8 @@ def value_f32_no_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -776,12 +779,12 @@ def value_f32_no_swap_block_wide(anchor, positive, negative, out_, rows, n, inne
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m0_here = value_f32_m0_core_no_swap(anchor_i, negative_i)
         m0 = fscale_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -798,8 +801,8 @@ def value_f32_no_swap_block_wide(anchor, positive, negative, out_, rows, n, inne
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -820,8 +823,8 @@ def value_f32_no_swap_block_wide(anchor, positive, negative, out_, rows, n, inne
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m1_here = value_f32_m1_core_no_swap(anchor_i, positive_i)
         m1 = fscale_step(m1, m1_here)
         i_1 = u32(i + u32(1))
@@ -838,8 +841,8 @@ def value_f32_no_swap_block_wide(anchor, positive, negative, out_, rows, n, inne
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -862,6 +865,7 @@ def value_f32_no_swap_block_wide(anchor, positive, negative, out_, rows, n, inne
 
 
 @kernel
+@of_warps
 def value_f64_no_swap_warp(anchor, positive, negative, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -911,17 +915,18 @@ def value_f64_no_swap_warp(anchor, positive, negative, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_no_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         m0_here = value_f64_m0_core_no_swap(anchor_i, negative_i)
         m0 = dscale_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -932,8 +937,8 @@ def value_f64_no_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -946,8 +951,8 @@ def value_f64_no_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m1_here = value_f64_m1_core_no_swap(anchor_i, positive_i)
         m1 = dscale_step(m1, m1_here)
         i_1 = u32(i + u32(1))
@@ -958,8 +963,8 @@ def value_f64_no_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1028,12 +1033,12 @@ def value_f64_no_swap_block_wide(anchor, positive, negative, out_, rows, n, inne
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         m0_here = value_f64_m0_core_no_swap(anchor_i, negative_i)
         m0 = dscale_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -1044,8 +1049,8 @@ def value_f64_no_swap_block_wide(anchor, positive, negative, out_, rows, n, inne
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1058,8 +1063,8 @@ def value_f64_no_swap_block_wide(anchor, positive, negative, out_, rows, n, inne
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m1_here = value_f64_m1_core_no_swap(anchor_i, positive_i)
         m1 = dscale_step(m1, m1_here)
         i_1 = u32(i + u32(1))
@@ -1070,8 +1075,8 @@ def value_f64_no_swap_block_wide(anchor, positive, negative, out_, rows, n, inne
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1086,6 +1091,7 @@ def value_f64_no_swap_block_wide(anchor, positive, negative, out_, rows, n, inne
 
 
 @kernel
+@of_warps
 def vjp_f32_no_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dnegative_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1165,15 +1171,16 @@ def vjp_f32_no_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dn
 
 
 @kernel
+@of_warps
 def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, dnegative_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(256)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1181,8 +1188,8 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m0_here = value_f32_m0_core_no_swap(anchor_i, negative_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_no_swap(anchor_i_1, negative_i_1)
@@ -1200,8 +1207,8 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1215,10 +1222,10 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
+            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -1228,8 +1235,8 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m1_here = value_f32_m1_core_no_swap(anchor_i, positive_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core_no_swap(anchor_i_1, positive_i_1)
@@ -1247,8 +1254,8 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1262,10 +1269,10 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -1279,25 +1286,25 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
@@ -1305,7 +1312,7 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_no_swap(
             f32(g_row), s3, s3_l, s4, s4_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(danchor_, u32(at + i * inner), danchor__0, danchor__1, danchor__2, danchor__3)
+        store4(danchor_, u32(at + i), danchor__0, danchor__1, danchor__2, danchor__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -1314,13 +1321,13 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
@@ -1328,7 +1335,7 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i, y1_l_i), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i_1, y1_l_i_1), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i_2, y1_l_i_2), vjp_f32_dpositive_core_no_swap(
             f32(g_row), s3, s3_l, y1_i_3, y1_l_i_3
         )
-        store4(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
+        store4(dpositive_, u32(at + i), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -1337,13 +1344,13 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
@@ -1351,7 +1358,7 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i, y0_l_i), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i_1, y0_l_i_1), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i_2, y0_l_i_2), vjp_f32_dnegative_core_no_swap(
             f32(g_row), s4, s4_l, y0_i_3, y0_l_i_3
         )
-        store4(dnegative_, u32(at + i * inner), dnegative__0, dnegative__1, dnegative__2, dnegative__3)
+        store4(dnegative_, u32(at + i), dnegative__0, dnegative__1, dnegative__2, dnegative__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -1440,7 +1447,7 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(2048)
@@ -1451,8 +1458,8 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m0_here = value_f32_m0_core_no_swap(anchor_i, negative_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_no_swap(anchor_i_1, negative_i_1)
@@ -1470,8 +1477,8 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1498,8 +1505,8 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m1_here = value_f32_m1_core_no_swap(anchor_i, positive_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core_no_swap(anchor_i_1, positive_i_1)
@@ -1517,8 +1524,8 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1554,8 +1561,8 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
@@ -1566,8 +1573,8 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
@@ -1575,7 +1582,7 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_no_swap(
             f32(g_row), s3, s3_l, s4, s4_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(danchor_, u32(at + i * inner), danchor__0, danchor__1, danchor__2, danchor__3)
+        store4(danchor_, u32(at + i), danchor__0, danchor__1, danchor__2, danchor__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -1589,8 +1596,8 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
@@ -1598,7 +1605,7 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i, y1_l_i), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i_1, y1_l_i_1), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i_2, y1_l_i_2), vjp_f32_dpositive_core_no_swap(
             f32(g_row), s3, s3_l, y1_i_3, y1_l_i_3
         )
-        store4(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
+        store4(dpositive_, u32(at + i), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -1612,8 +1619,8 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
@@ -1621,11 +1628,12 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i, y0_l_i), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i_1, y0_l_i_1), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i_2, y0_l_i_2), vjp_f32_dnegative_core_no_swap(
             f32(g_row), s4, s4_l, y0_i_3, y0_l_i_3
         )
-        store4(dnegative_, u32(at + i * inner), dnegative__0, dnegative__1, dnegative__2, dnegative__3)
+        store4(dnegative_, u32(at + i), dnegative__0, dnegative__1, dnegative__2, dnegative__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_no_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dnegative_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1705,22 +1713,23 @@ def vjp_f64_no_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dn
 
 
 @kernel
+@of_warps
 def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, dnegative_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(128)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         m0_here = value_f64_m0_core_no_swap(anchor_i, negative_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_no_swap(anchor_i_1, negative_i_1)
@@ -1732,8 +1741,8 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1741,8 +1750,8 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
@@ -1750,8 +1759,8 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m1_here = value_f64_m1_core_no_swap(anchor_i, positive_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core_no_swap(anchor_i_1, positive_i_1)
@@ -1763,8 +1772,8 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -1772,8 +1781,8 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -1785,59 +1794,59 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_no_swap(float(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_no_swap(
             float(g_row), s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(danchor_, u32(at + i * inner), danchor__0, danchor__1)
+        store2(danchor_, u32(at + i), danchor__0, danchor__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_no_swap(float(g_row), s3, s3_l, y1_i, y1_l_i), vjp_f64_dpositive_core_no_swap(
             float(g_row), s3, s3_l, y1_i_1, y1_l_i_1
         )
-        store2(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1)
+        store2(dpositive_, u32(at + i), dpositive__0, dpositive__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_no_swap(float(g_row), s4, s4_l, y0_i, y0_l_i), vjp_f64_dnegative_core_no_swap(
             float(g_row), s4, s4_l, y0_i_1, y0_l_i_1
         )
-        store2(dnegative_, u32(at + i * inner), dnegative__0, dnegative__1)
+        store2(dnegative_, u32(at + i), dnegative__0, dnegative__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1926,7 +1935,7 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(1024)
@@ -1935,8 +1944,8 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         m0_here = value_f64_m0_core_no_swap(anchor_i, negative_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_no_swap(anchor_i_1, negative_i_1)
@@ -1948,8 +1957,8 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -1966,8 +1975,8 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m1_here = value_f64_m1_core_no_swap(anchor_i, positive_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core_no_swap(anchor_i_1, positive_i_1)
@@ -1979,8 +1988,8 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -2004,22 +2013,22 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_no_swap(float(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_no_swap(
             float(g_row), s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(danchor_, u32(at + i * inner), danchor__0, danchor__1)
+        store2(danchor_, u32(at + i), danchor__0, danchor__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
@@ -2029,14 +2038,14 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_no_swap(float(g_row), s3, s3_l, y1_i, y1_l_i), vjp_f64_dpositive_core_no_swap(
             float(g_row), s3, s3_l, y1_i_1, y1_l_i_1
         )
-        store2(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1)
+        store2(dpositive_, u32(at + i), dpositive__0, dpositive__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
@@ -2046,18 +2055,19 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_no_swap(float(g_row), s4, s4_l, y0_i, y0_l_i), vjp_f64_dnegative_core_no_swap(
             float(g_row), s4, s4_l, y0_i_1, y0_l_i_1
         )
-        store2(dnegative_, u32(at + i * inner), dnegative__0, dnegative__1)
+        store2(dnegative_, u32(at + i), dnegative__0, dnegative__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_no_swap_warp(
     g, anchor, positive, negative, out_, danchor_, dpositive_, dnegative_, rows, n, inner
 ):
@@ -2141,6 +2151,7 @@ def value_and_grad_f32_no_swap_warp(
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_no_swap_warp_wide(
     g, anchor, positive, negative, out_, danchor_, dpositive_, dnegative_, rows, n, inner
 ):
@@ -2148,10 +2159,10 @@ def value_and_grad_f32_no_swap_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(256)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2159,8 +2170,8 @@ def value_and_grad_f32_no_swap_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m0_here = value_f32_m0_core_no_swap(anchor_i, negative_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_no_swap(anchor_i_1, negative_i_1)
@@ -2178,8 +2189,8 @@ def value_and_grad_f32_no_swap_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2193,10 +2204,10 @@ def value_and_grad_f32_no_swap_warp_wide(
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
+            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -2206,8 +2217,8 @@ def value_and_grad_f32_no_swap_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m1_here = value_f32_m1_core_no_swap(anchor_i, positive_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core_no_swap(anchor_i_1, positive_i_1)
@@ -2225,8 +2236,8 @@ def value_and_grad_f32_no_swap_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -2240,10 +2251,10 @@ def value_and_grad_f32_no_swap_warp_wide(
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y1_i_3, y1_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -2259,25 +2270,25 @@ def value_and_grad_f32_no_swap_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
@@ -2285,7 +2296,7 @@ def value_and_grad_f32_no_swap_warp_wide(
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_no_swap(
             f32(g_row), s3, s3_l, s4, s4_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(danchor_, u32(at + i * inner), danchor__0, danchor__1, danchor__2, danchor__3)
+        store4(danchor_, u32(at + i), danchor__0, danchor__1, danchor__2, danchor__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -2294,13 +2305,13 @@ def value_and_grad_f32_no_swap_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
@@ -2308,7 +2319,7 @@ def value_and_grad_f32_no_swap_warp_wide(
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i, y1_l_i), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i_1, y1_l_i_1), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i_2, y1_l_i_2), vjp_f32_dpositive_core_no_swap(
             f32(g_row), s3, s3_l, y1_i_3, y1_l_i_3
         )
-        store4(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
+        store4(dpositive_, u32(at + i), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -2317,13 +2328,13 @@ def value_and_grad_f32_no_swap_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
@@ -2331,7 +2342,7 @@ def value_and_grad_f32_no_swap_warp_wide(
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i, y0_l_i), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i_1, y0_l_i_1), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i_2, y0_l_i_2), vjp_f32_dnegative_core_no_swap(
             f32(g_row), s4, s4_l, y0_i_3, y0_l_i_3
         )
-        store4(dnegative_, u32(at + i * inner), dnegative__0, dnegative__1, dnegative__2, dnegative__3)
+        store4(dnegative_, u32(at + i), dnegative__0, dnegative__1, dnegative__2, dnegative__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -2426,7 +2437,7 @@ def value_and_grad_f32_no_swap_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(2048)
@@ -2437,8 +2448,8 @@ def value_and_grad_f32_no_swap_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m0_here = value_f32_m0_core_no_swap(anchor_i, negative_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_no_swap(anchor_i_1, negative_i_1)
@@ -2456,8 +2467,8 @@ def value_and_grad_f32_no_swap_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2484,8 +2495,8 @@ def value_and_grad_f32_no_swap_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m1_here = value_f32_m1_core_no_swap(anchor_i, positive_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core_no_swap(anchor_i_1, positive_i_1)
@@ -2503,8 +2514,8 @@ def value_and_grad_f32_no_swap_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -2542,8 +2553,8 @@ def value_and_grad_f32_no_swap_block_wide(
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
@@ -2554,8 +2565,8 @@ def value_and_grad_f32_no_swap_block_wide(
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
@@ -2563,7 +2574,7 @@ def value_and_grad_f32_no_swap_block_wide(
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_no_swap(f32(g_row), s3, s3_l, s4, s4_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_no_swap(
             f32(g_row), s3, s3_l, s4, s4_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(danchor_, u32(at + i * inner), danchor__0, danchor__1, danchor__2, danchor__3)
+        store4(danchor_, u32(at + i), danchor__0, danchor__1, danchor__2, danchor__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -2577,8 +2588,8 @@ def value_and_grad_f32_no_swap_block_wide(
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core_no_swap(m1, anchor_i_2, positive_i_2)
@@ -2586,7 +2597,7 @@ def value_and_grad_f32_no_swap_block_wide(
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i, y1_l_i), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i_1, y1_l_i_1), vjp_f32_dpositive_core_no_swap(f32(g_row), s3, s3_l, y1_i_2, y1_l_i_2), vjp_f32_dpositive_core_no_swap(
             f32(g_row), s3, s3_l, y1_i_3, y1_l_i_3
         )
-        store4(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
+        store4(dpositive_, u32(at + i), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -2600,8 +2611,8 @@ def value_and_grad_f32_no_swap_block_wide(
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
@@ -2609,11 +2620,12 @@ def value_and_grad_f32_no_swap_block_wide(
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i, y0_l_i), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i_1, y0_l_i_1), vjp_f32_dnegative_core_no_swap(f32(g_row), s4, s4_l, y0_i_2, y0_l_i_2), vjp_f32_dnegative_core_no_swap(
             f32(g_row), s4, s4_l, y0_i_3, y0_l_i_3
         )
-        store4(dnegative_, u32(at + i * inner), dnegative__0, dnegative__1, dnegative__2, dnegative__3)
+        store4(dnegative_, u32(at + i), dnegative__0, dnegative__1, dnegative__2, dnegative__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_no_swap_warp(
     g, anchor, positive, negative, out_, danchor_, dpositive_, dnegative_, rows, n, inner
 ):
@@ -2697,6 +2709,7 @@ def value_and_grad_f64_no_swap_warp(
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_no_swap_warp_wide(
     g, anchor, positive, negative, out_, danchor_, dpositive_, dnegative_, rows, n, inner
 ):
@@ -2704,17 +2717,17 @@ def value_and_grad_f64_no_swap_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(128)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(256)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         m0_here = value_f64_m0_core_no_swap(anchor_i, negative_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_no_swap(anchor_i_1, negative_i_1)
@@ -2726,8 +2739,8 @@ def value_and_grad_f64_no_swap_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2735,8 +2748,8 @@ def value_and_grad_f64_no_swap_warp_wide(
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y0_i, y0_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
@@ -2744,8 +2757,8 @@ def value_and_grad_f64_no_swap_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m1_here = value_f64_m1_core_no_swap(anchor_i, positive_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core_no_swap(anchor_i_1, positive_i_1)
@@ -2757,8 +2770,8 @@ def value_and_grad_f64_no_swap_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -2766,8 +2779,8 @@ def value_and_grad_f64_no_swap_warp_wide(
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -2781,59 +2794,59 @@ def value_and_grad_f64_no_swap_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_no_swap(float(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_no_swap(
             float(g_row), s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(danchor_, u32(at + i * inner), danchor__0, danchor__1)
+        store2(danchor_, u32(at + i), danchor__0, danchor__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_no_swap(float(g_row), s3, s3_l, y1_i, y1_l_i), vjp_f64_dpositive_core_no_swap(
             float(g_row), s3, s3_l, y1_i_1, y1_l_i_1
         )
-        store2(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1)
+        store2(dpositive_, u32(at + i), dpositive__0, dpositive__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_no_swap(float(g_row), s4, s4_l, y0_i, y0_l_i), vjp_f64_dnegative_core_no_swap(
             float(g_row), s4, s4_l, y0_i_1, y0_l_i_1
         )
-        store2(dnegative_, u32(at + i * inner), dnegative__0, dnegative__1)
+        store2(dnegative_, u32(at + i), dnegative__0, dnegative__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -2928,7 +2941,7 @@ def value_and_grad_f64_no_swap_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(1024)
@@ -2937,8 +2950,8 @@ def value_and_grad_f64_no_swap_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         m0_here = value_f64_m0_core_no_swap(anchor_i, negative_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_no_swap(anchor_i_1, negative_i_1)
@@ -2950,8 +2963,8 @@ def value_and_grad_f64_no_swap_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -2968,8 +2981,8 @@ def value_and_grad_f64_no_swap_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m1_here = value_f64_m1_core_no_swap(anchor_i, positive_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core_no_swap(anchor_i_1, positive_i_1)
@@ -2981,8 +2994,8 @@ def value_and_grad_f64_no_swap_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -3008,22 +3021,22 @@ def value_and_grad_f64_no_swap_block_wide(
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_no_swap(float(g_row), s3, s3_l, s4, s4_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_no_swap(
             float(g_row), s3, s3_l, s4, s4_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(danchor_, u32(at + i * inner), danchor__0, danchor__1)
+        store2(danchor_, u32(at + i), danchor__0, danchor__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
@@ -3033,14 +3046,14 @@ def value_and_grad_f64_no_swap_block_wide(
             y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap(m1, anchor_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_no_swap(float(g_row), s3, s3_l, y1_i, y1_l_i), vjp_f64_dpositive_core_no_swap(
             float(g_row), s3, s3_l, y1_i_1, y1_l_i_1
         )
-        store2(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1)
+        store2(dpositive_, u32(at + i), dpositive__0, dpositive__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
@@ -3050,14 +3063,14 @@ def value_and_grad_f64_no_swap_block_wide(
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_no_swap(float(g_row), s4, s4_l, y0_i, y0_l_i), vjp_f64_dnegative_core_no_swap(
             float(g_row), s4, s4_l, y0_i_1, y0_l_i_1
         )
-        store2(dnegative_, u32(at + i * inner), dnegative__0, dnegative__1)
+        store2(dnegative_, u32(at + i), dnegative__0, dnegative__1)
         i = u32(i + block_width * u32(2))
 
 
@@ -3899,6 +3912,7 @@ def value_and_grad_f64_out_core_swap(e0, e0_l):
 
 
 @kernel
+@of_warps
 def value_f32_swap_warp(anchor, positive, negative, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3967,17 +3981,18 @@ def value_f32_swap_warp(anchor, positive, negative, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f32_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap(anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -3994,8 +4009,8 @@ def value_f32_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -4016,8 +4031,8 @@ def value_f32_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner):
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap(anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
         i_1 = u32(i + u32(1))
@@ -4034,8 +4049,8 @@ def value_f32_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -4056,8 +4071,8 @@ def value_f32_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner):
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap(negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
         i_1 = u32(i + u32(1))
@@ -4074,8 +4089,8 @@ def value_f32_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner):
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -4171,12 +4186,12 @@ def value_f32_swap_block_wide(anchor, positive, negative, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap(anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -4193,8 +4208,8 @@ def value_f32_swap_block_wide(anchor, positive, negative, out_, rows, n, inner):
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -4215,8 +4230,8 @@ def value_f32_swap_block_wide(anchor, positive, negative, out_, rows, n, inner):
     m1 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap(anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
         i_1 = u32(i + u32(1))
@@ -4233,8 +4248,8 @@ def value_f32_swap_block_wide(anchor, positive, negative, out_, rows, n, inner):
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -4255,8 +4270,8 @@ def value_f32_swap_block_wide(anchor, positive, negative, out_, rows, n, inner):
     m2 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap(negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
         i_1 = u32(i + u32(1))
@@ -4273,8 +4288,8 @@ def value_f32_swap_block_wide(anchor, positive, negative, out_, rows, n, inner):
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -4297,6 +4312,7 @@ def value_f32_swap_block_wide(anchor, positive, negative, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_swap_warp(anchor, positive, negative, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -4365,17 +4381,18 @@ def value_f64_swap_warp(anchor, positive, negative, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap(anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -4386,8 +4403,8 @@ def value_f64_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -4400,8 +4417,8 @@ def value_f64_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner):
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap(anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
         i_1 = u32(i + u32(1))
@@ -4412,8 +4429,8 @@ def value_f64_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -4426,8 +4443,8 @@ def value_f64_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner):
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap(negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
         i_1 = u32(i + u32(1))
@@ -4438,8 +4455,8 @@ def value_f64_swap_warp_wide(anchor, positive, negative, out_, rows, n, inner):
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -4527,12 +4544,12 @@ def value_f64_swap_block_wide(anchor, positive, negative, out_, rows, n, inner):
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap(anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
         i_1 = u32(i + u32(1))
@@ -4543,8 +4560,8 @@ def value_f64_swap_block_wide(anchor, positive, negative, out_, rows, n, inner):
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -4557,8 +4574,8 @@ def value_f64_swap_block_wide(anchor, positive, negative, out_, rows, n, inner):
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap(anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
         i_1 = u32(i + u32(1))
@@ -4569,8 +4586,8 @@ def value_f64_swap_block_wide(anchor, positive, negative, out_, rows, n, inner):
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -4583,8 +4600,8 @@ def value_f64_swap_block_wide(anchor, positive, negative, out_, rows, n, inner):
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap(negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
         i_1 = u32(i + u32(1))
@@ -4595,8 +4612,8 @@ def value_f64_swap_block_wide(anchor, positive, negative, out_, rows, n, inner):
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -4611,6 +4628,7 @@ def value_f64_swap_block_wide(anchor, positive, negative, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def vjp_f32_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dnegative_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -4724,15 +4742,16 @@ def vjp_f32_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dnega
 
 
 @kernel
+@of_warps
 def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, dnegative_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(128)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(256)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -4740,8 +4759,8 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap(anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_swap(anchor_i_1, positive_i_1)
@@ -4759,8 +4778,8 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -4774,10 +4793,10 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(704))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(736))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1280))] = y0_i, y0_l_i
+            kept[u32(own + u32(1056))], kept[u32(own + u32(1312))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(1088))], kept[u32(own + u32(1344))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(1120))], kept[u32(own + u32(1376))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -4787,8 +4806,8 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap(anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core_swap(anchor_i_1, negative_i_1)
@@ -4806,8 +4825,8 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -4821,10 +4840,10 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(320))], kept[u32(own + u32(448))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(352))], kept[u32(own + u32(480))] = y1_i_3, y1_l_i_3
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y1_i, y1_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     m2 = f32(0)
@@ -4834,8 +4853,8 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap(negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
         m2_here = value_f32_m2_core_swap(negative_i_1, positive_i_1)
@@ -4853,8 +4872,8 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -4868,10 +4887,10 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y2_i, y2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y2_i_1, y2_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(192))] = y2_i_2, y2_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(224))] = y2_i_3, y2_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y2_i, y2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y2_i_2, y2_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y2_i_3, y2_l_i_3
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -4888,25 +4907,25 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
@@ -4914,7 +4933,7 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_swap(
             f32(g_row), s5, s5_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(danchor_, u32(at + i * inner), danchor__0, danchor__1, danchor__2, danchor__3)
+        store4(danchor_, u32(at + i), danchor__0, danchor__1, danchor__2, danchor__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -4923,25 +4942,25 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
         else:
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
             y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
             y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
@@ -4949,7 +4968,7 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dpositive_core_swap(
             f32(g_row), s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y2_i_3, y2_l_i_3
         )
-        store4(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
+        store4(dpositive_, u32(at + i), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -4958,25 +4977,25 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
             y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
         else:
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
             y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
             y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
@@ -4984,7 +5003,7 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i_2, y1_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dnegative_core_swap(
             f32(g_row), s4, s4_l, s5, s5_l, y1_i_3, y1_l_i_3, y2_i_3, y2_l_i_3
         )
-        store4(dnegative_, u32(at + i * inner), dnegative__0, dnegative__1, dnegative__2, dnegative__3)
+        store4(dnegative_, u32(at + i), dnegative__0, dnegative__1, dnegative__2, dnegative__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -5107,7 +5126,7 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(1024)
@@ -5118,8 +5137,8 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap(anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_swap(anchor_i_1, positive_i_1)
@@ -5137,8 +5156,8 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -5165,8 +5184,8 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap(anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core_swap(anchor_i_1, negative_i_1)
@@ -5184,8 +5203,8 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -5212,8 +5231,8 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap(negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
         m2_here = value_f32_m2_core_swap(negative_i_1, positive_i_1)
@@ -5231,8 +5250,8 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -5271,8 +5290,8 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
@@ -5283,8 +5302,8 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
@@ -5292,7 +5311,7 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_swap(
             f32(g_row), s5, s5_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(danchor_, u32(at + i * inner), danchor__0, danchor__1, danchor__2, danchor__3)
+        store4(danchor_, u32(at + i), danchor__0, danchor__1, danchor__2, danchor__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -5306,8 +5325,8 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
@@ -5318,8 +5337,8 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
             y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
             y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
         else:
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
             y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
             y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
@@ -5327,7 +5346,7 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dpositive_core_swap(
             f32(g_row), s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y2_i_3, y2_l_i_3
         )
-        store4(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
+        store4(dpositive_, u32(at + i), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -5341,8 +5360,8 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
@@ -5353,8 +5372,8 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
             y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
             y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
         else:
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
             y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
             y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
@@ -5362,11 +5381,12 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i_2, y1_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dnegative_core_swap(
             f32(g_row), s4, s4_l, s5, s5_l, y1_i_3, y1_l_i_3, y2_i_3, y2_l_i_3
         )
-        store4(dnegative_, u32(at + i * inner), dnegative__0, dnegative__1, dnegative__2, dnegative__3)
+        store4(dnegative_, u32(at + i), dnegative__0, dnegative__1, dnegative__2, dnegative__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dnegative_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -5480,22 +5500,23 @@ def vjp_f64_swap_warp(g, anchor, positive, negative, danchor_, dpositive_, dnega
 
 
 @kernel
+@of_warps
 def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, dnegative_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(64)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(128)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap(anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_swap(anchor_i_1, positive_i_1)
@@ -5507,8 +5528,8 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -5516,8 +5537,8 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(320))] = y0_i, y0_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(352))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
@@ -5525,8 +5546,8 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap(anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core_swap(anchor_i_1, negative_i_1)
@@ -5538,8 +5559,8 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -5547,8 +5568,8 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(128))], kept[u32(own + u32(192))] = y1_i, y1_l_i
-            kept[u32(own + u32(160))], kept[u32(own + u32(224))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     m2 = 0.0
@@ -5556,8 +5577,8 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap(negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
         m2_here = value_f64_m2_core_swap(negative_i_1, positive_i_1)
@@ -5569,8 +5590,8 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -5578,8 +5599,8 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(64))] = y2_i, y2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(96))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y2_i, y2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y2_i_1, y2_l_i_1
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -5594,75 +5615,75 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_swap(float(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_swap(
             float(g_row), s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(danchor_, u32(at + i * inner), danchor__0, danchor__1)
+        store2(danchor_, u32(at + i), danchor__0, danchor__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
         else:
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
             y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_swap(float(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f64_dpositive_core_swap(
             float(g_row), s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1
         )
-        store2(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1)
+        store2(dpositive_, u32(at + i), dpositive__0, dpositive__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
         else:
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
             y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_swap(float(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f64_dnegative_core_swap(
             float(g_row), s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1
         )
-        store2(dnegative_, u32(at + i * inner), dnegative__0, dnegative__1)
+        store2(dnegative_, u32(at + i), dnegative__0, dnegative__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -5785,7 +5806,7 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(512)
@@ -5794,8 +5815,8 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap(anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_swap(anchor_i_1, positive_i_1)
@@ -5807,8 +5828,8 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -5825,8 +5846,8 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap(anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core_swap(anchor_i_1, negative_i_1)
@@ -5838,8 +5859,8 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -5856,8 +5877,8 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap(negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
         m2_here = value_f64_m2_core_swap(negative_i_1, positive_i_1)
@@ -5869,8 +5890,8 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -5897,22 +5918,22 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_swap(float(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_swap(
             float(g_row), s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(danchor_, u32(at + i * inner), danchor__0, danchor__1)
+        store2(danchor_, u32(at + i), danchor__0, danchor__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
@@ -5922,22 +5943,22 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         if keep:
             y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
             y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
         else:
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
             y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_swap(float(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f64_dpositive_core_swap(
             float(g_row), s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1
         )
-        store2(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1)
+        store2(dpositive_, u32(at + i), dpositive__0, dpositive__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
@@ -5947,26 +5968,27 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
             y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         if keep:
             y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
             y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
         else:
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
             y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_swap(float(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f64_dnegative_core_swap(
             float(g_row), s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1
         )
-        store2(dnegative_, u32(at + i * inner), dnegative__0, dnegative__1)
+        store2(dnegative_, u32(at + i), dnegative__0, dnegative__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_swap_warp(g, anchor, positive, negative, out_, danchor_, dpositive_, dnegative_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -6082,6 +6104,7 @@ def value_and_grad_f32_swap_warp(g, anchor, positive, negative, out_, danchor_, 
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_swap_warp_wide(
     g, anchor, positive, negative, out_, danchor_, dpositive_, dnegative_, rows, n, inner
 ):
@@ -6089,10 +6112,10 @@ def value_and_grad_f32_swap_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = fkept(), warp_first(u32(1024))
-    keep = n <= u32(128)
+    kept, first = fkept(), warp_first(u32(2048))
+    keep = n <= u32(256)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -6100,8 +6123,8 @@ def value_and_grad_f32_swap_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap(anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_swap(anchor_i_1, positive_i_1)
@@ -6119,8 +6142,8 @@ def value_and_grad_f32_swap_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -6134,10 +6157,10 @@ def value_and_grad_f32_swap_warp_wide(
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(704))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(736))] = y0_i_3, y0_l_i_3
+            kept[u32(own + u32(1024))], kept[u32(own + u32(1280))] = y0_i, y0_l_i
+            kept[u32(own + u32(1056))], kept[u32(own + u32(1312))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(1088))], kept[u32(own + u32(1344))] = y0_i_2, y0_l_i_2
+            kept[u32(own + u32(1120))], kept[u32(own + u32(1376))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -6147,8 +6170,8 @@ def value_and_grad_f32_swap_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap(anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core_swap(anchor_i_1, negative_i_1)
@@ -6166,8 +6189,8 @@ def value_and_grad_f32_swap_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -6181,10 +6204,10 @@ def value_and_grad_f32_swap_warp_wide(
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(320))], kept[u32(own + u32(448))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(352))], kept[u32(own + u32(480))] = y1_i_3, y1_l_i_3
+            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y1_i, y1_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y1_i_2, y1_l_i_2
+            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     m2 = f32(0)
@@ -6194,8 +6217,8 @@ def value_and_grad_f32_swap_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap(negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
         m2_here = value_f32_m2_core_swap(negative_i_1, positive_i_1)
@@ -6213,8 +6236,8 @@ def value_and_grad_f32_swap_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -6228,10 +6251,10 @@ def value_and_grad_f32_swap_warp_wide(
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y2_i, y2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y2_i_1, y2_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(192))] = y2_i_2, y2_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(224))] = y2_i_3, y2_l_i_3
+            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y2_i, y2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y2_i_2, y2_l_i_2
+            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y2_i_3, y2_l_i_3
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -6250,25 +6273,25 @@ def value_and_grad_f32_swap_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
@@ -6276,7 +6299,7 @@ def value_and_grad_f32_swap_warp_wide(
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_swap(
             f32(g_row), s5, s5_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(danchor_, u32(at + i * inner), danchor__0, danchor__1, danchor__2, danchor__3)
+        store4(danchor_, u32(at + i), danchor__0, danchor__1, danchor__2, danchor__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -6285,25 +6308,25 @@ def value_and_grad_f32_swap_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(704))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(736))]
+            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
+            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
+            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
         else:
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
             y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
             y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
@@ -6311,7 +6334,7 @@ def value_and_grad_f32_swap_warp_wide(
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dpositive_core_swap(
             f32(g_row), s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y2_i_3, y2_l_i_3
         )
-        store4(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
+        store4(dpositive_, u32(at + i), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -6320,25 +6343,25 @@ def value_and_grad_f32_swap_warp_wide(
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(320))], kept[u32(own + u32(448))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(352))], kept[u32(own + u32(480))]
+            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
+            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
             y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(192))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(224))]
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
+            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
         else:
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
             y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
             y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
@@ -6346,7 +6369,7 @@ def value_and_grad_f32_swap_warp_wide(
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i_2, y1_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dnegative_core_swap(
             f32(g_row), s4, s4_l, s5, s5_l, y1_i_3, y1_l_i_3, y2_i_3, y2_l_i_3
         )
-        store4(dnegative_, u32(at + i * inner), dnegative__0, dnegative__1, dnegative__2, dnegative__3)
+        store4(dnegative_, u32(at + i), dnegative__0, dnegative__1, dnegative__2, dnegative__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -6475,7 +6498,7 @@ def value_and_grad_f32_swap_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
     keep = n <= u32(1024)
@@ -6486,8 +6509,8 @@ def value_and_grad_f32_swap_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap(anchor_i, positive_i)
         m0 = fscale_step(m0, m0_here)
         m0_here = value_f32_m0_core_swap(anchor_i_1, positive_i_1)
@@ -6505,8 +6528,8 @@ def value_and_grad_f32_swap_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -6533,8 +6556,8 @@ def value_and_grad_f32_swap_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap(anchor_i, negative_i)
         m1 = fscale_step(m1, m1_here)
         m1_here = value_f32_m1_core_swap(anchor_i_1, negative_i_1)
@@ -6552,8 +6575,8 @@ def value_and_grad_f32_swap_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -6580,8 +6603,8 @@ def value_and_grad_f32_swap_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap(negative_i, positive_i)
         m2 = fscale_step(m2, m2_here)
         m2_here = value_f32_m2_core_swap(negative_i_1, positive_i_1)
@@ -6599,8 +6622,8 @@ def value_and_grad_f32_swap_block_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+        negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+        positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -6641,8 +6664,8 @@ def value_and_grad_f32_swap_block_wide(
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
@@ -6653,8 +6676,8 @@ def value_and_grad_f32_swap_block_wide(
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
@@ -6662,7 +6685,7 @@ def value_and_grad_f32_swap_block_wide(
         danchor__0, danchor__1, danchor__2, danchor__3 = vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_danchor_core_swap(f32(g_row), s5, s5_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_danchor_core_swap(
             f32(g_row), s5, s5_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
         )
-        store4(danchor_, u32(at + i * inner), danchor__0, danchor__1, danchor__2, danchor__3)
+        store4(danchor_, u32(at + i), danchor__0, danchor__1, danchor__2, danchor__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -6676,8 +6699,8 @@ def value_and_grad_f32_swap_block_wide(
             y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
             y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f32_y0_core_swap(m0, anchor_i_1, positive_i_1)
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
@@ -6688,8 +6711,8 @@ def value_and_grad_f32_swap_block_wide(
             y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
             y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
         else:
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
             y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
             y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
@@ -6697,7 +6720,7 @@ def value_and_grad_f32_swap_block_wide(
         dpositive__0, dpositive__1, dpositive__2, dpositive__3 = vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dpositive_core_swap(f32(g_row), s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dpositive_core_swap(
             f32(g_row), s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y2_i_3, y2_l_i_3
         )
-        store4(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
+        store4(dpositive_, u32(at + i), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
@@ -6711,8 +6734,8 @@ def value_and_grad_f32_swap_block_wide(
             y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
             y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
         else:
-            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i * inner))
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f32_y1_core_swap(m1, anchor_i_1, negative_i_1)
             y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
@@ -6723,8 +6746,8 @@ def value_and_grad_f32_swap_block_wide(
             y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
             y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
         else:
-            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i * inner))
-            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i * inner))
+            negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
+            positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
             y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
             y2_i_1, y2_l_i_1 = value_f32_y2_core_swap(m2, negative_i_1, positive_i_1)
             y2_i_2, y2_l_i_2 = value_f32_y2_core_swap(m2, negative_i_2, positive_i_2)
@@ -6732,11 +6755,12 @@ def value_and_grad_f32_swap_block_wide(
         dnegative__0, dnegative__1, dnegative__2, dnegative__3 = vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1), vjp_f32_dnegative_core_swap(f32(g_row), s4, s4_l, s5, s5_l, y1_i_2, y1_l_i_2, y2_i_2, y2_l_i_2), vjp_f32_dnegative_core_swap(
             f32(g_row), s4, s4_l, s5, s5_l, y1_i_3, y1_l_i_3, y2_i_3, y2_l_i_3
         )
-        store4(dnegative_, u32(at + i * inner), dnegative__0, dnegative__1, dnegative__2, dnegative__3)
+        store4(dnegative_, u32(at + i), dnegative__0, dnegative__1, dnegative__2, dnegative__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_swap_warp(g, anchor, positive, negative, out_, danchor_, dpositive_, dnegative_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -6852,6 +6876,7 @@ def value_and_grad_f64_swap_warp(g, anchor, positive, negative, out_, danchor_, 
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_swap_warp_wide(
     g, anchor, positive, negative, out_, danchor_, dpositive_, dnegative_, rows, n, inner
 ):
@@ -6859,17 +6884,17 @@ def value_and_grad_f64_swap_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
-    kept, first = dkept(), warp_first(u32(512))
-    keep = n <= u32(64)
+    kept, first = dkept(), warp_first(u32(1024))
+    keep = n <= u32(128)
     m0 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap(anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_swap(anchor_i_1, positive_i_1)
@@ -6881,8 +6906,8 @@ def value_and_grad_f64_swap_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -6890,8 +6915,8 @@ def value_and_grad_f64_swap_warp_wide(
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(320))] = y0_i, y0_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(352))] = y0_i_1, y0_l_i_1
+            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y0_i, y0_l_i
+            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
@@ -6899,8 +6924,8 @@ def value_and_grad_f64_swap_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap(anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core_swap(anchor_i_1, negative_i_1)
@@ -6912,8 +6937,8 @@ def value_and_grad_f64_swap_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -6921,8 +6946,8 @@ def value_and_grad_f64_swap_warp_wide(
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(128))], kept[u32(own + u32(192))] = y1_i, y1_l_i
-            kept[u32(own + u32(160))], kept[u32(own + u32(224))] = y1_i_1, y1_l_i_1
+            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
+            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     m2 = 0.0
@@ -6930,8 +6955,8 @@ def value_and_grad_f64_swap_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap(negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
         m2_here = value_f64_m2_core_swap(negative_i_1, positive_i_1)
@@ -6943,8 +6968,8 @@ def value_and_grad_f64_swap_warp_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -6952,8 +6977,8 @@ def value_and_grad_f64_swap_warp_wide(
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(64))] = y2_i, y2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(96))] = y2_i_1, y2_l_i_1
+            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y2_i, y2_l_i
+            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y2_i_1, y2_l_i_1
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -6970,75 +6995,75 @@ def value_and_grad_f64_swap_warp_wide(
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_swap(float(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_swap(
             float(g_row), s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(danchor_, u32(at + i * inner), danchor__0, danchor__1)
+        store2(danchor_, u32(at + i), danchor__0, danchor__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(320))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(352))]
+            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
+            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
         else:
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
             y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_swap(float(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f64_dpositive_core_swap(
             float(g_row), s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1
         )
-        store2(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1)
+        store2(dpositive_, u32(at + i), dpositive__0, dpositive__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(128))], kept[u32(own + u32(192))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(160))], kept[u32(own + u32(224))]
+            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
+            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(64))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(96))]
+            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
+            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
         else:
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
             y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_swap(float(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f64_dnegative_core_swap(
             float(g_row), s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1
         )
-        store2(dnegative_, u32(at + i * inner), dnegative__0, dnegative__1)
+        store2(dnegative_, u32(at + i), dnegative__0, dnegative__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -7167,7 +7192,7 @@ def value_and_grad_f64_swap_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     kept, first = dkept(), block_first(u32(4096))
     keep = n <= u32(512)
@@ -7176,8 +7201,8 @@ def value_and_grad_f64_swap_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap(anchor_i, positive_i)
         m0 = dscale_step(m0, m0_here)
         m0_here = value_f64_m0_core_swap(anchor_i_1, positive_i_1)
@@ -7189,8 +7214,8 @@ def value_and_grad_f64_swap_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i, y0_l_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
@@ -7207,8 +7232,8 @@ def value_and_grad_f64_swap_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap(anchor_i, negative_i)
         m1 = dscale_step(m1, m1_here)
         m1_here = value_f64_m1_core_swap(anchor_i_1, negative_i_1)
@@ -7220,8 +7245,8 @@ def value_and_grad_f64_swap_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+        anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i, y1_l_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
@@ -7238,8 +7263,8 @@ def value_and_grad_f64_swap_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap(negative_i, positive_i)
         m2 = dscale_step(m2, m2_here)
         m2_here = value_f64_m2_core_swap(negative_i_1, positive_i_1)
@@ -7251,8 +7276,8 @@ def value_and_grad_f64_swap_block_wide(
     while i < n:
         i_1 = u32(i + u32(1))
         own = u32(first + i - lane * u32(1))
-        negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-        positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+        negative_i, negative_i_1 = load2(negative, u32(at + i))
+        positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i, y2_l_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
@@ -7281,22 +7306,22 @@ def value_and_grad_f64_swap_block_wide(
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         if keep:
             y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         danchor__0, danchor__1 = vjp_f64_danchor_core_swap(float(g_row), s5, s5_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f64_danchor_core_swap(
             float(g_row), s5, s5_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1
         )
-        store2(danchor_, u32(at + i * inner), danchor__0, danchor__1)
+        store2(danchor_, u32(at + i), danchor__0, danchor__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
@@ -7306,22 +7331,22 @@ def value_and_grad_f64_swap_block_wide(
             y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
             y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         if keep:
             y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
             y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
         else:
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
             y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         dpositive__0, dpositive__1 = vjp_f64_dpositive_core_swap(float(g_row), s4, s4_l, s6, s6_l, y0_i, y0_l_i, y2_i, y2_l_i), vjp_f64_dpositive_core_swap(
             float(g_row), s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y2_i_1, y2_l_i_1
         )
-        store2(dpositive_, u32(at + i * inner), dpositive__0, dpositive__1)
+        store2(dpositive_, u32(at + i), dpositive__0, dpositive__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
@@ -7331,20 +7356,20 @@ def value_and_grad_f64_swap_block_wide(
             y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
             y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
         else:
-            anchor_i, anchor_i_1 = load2(anchor, u32(at + i * inner))
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
+            anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         if keep:
             y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
             y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
         else:
-            negative_i, negative_i_1 = load2(negative, u32(at + i * inner))
-            positive_i, positive_i_1 = load2(positive, u32(at + i * inner))
+            negative_i, negative_i_1 = load2(negative, u32(at + i))
+            positive_i, positive_i_1 = load2(positive, u32(at + i))
             y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
             y2_i_1, y2_l_i_1 = value_f64_y2_core_swap(m2, negative_i_1, positive_i_1)
         dnegative__0, dnegative__1 = vjp_f64_dnegative_core_swap(float(g_row), s4, s4_l, s5, s5_l, y1_i, y1_l_i, y2_i, y2_l_i), vjp_f64_dnegative_core_swap(
             float(g_row), s4, s4_l, s5, s5_l, y1_i_1, y1_l_i_1, y2_i_1, y2_l_i_1
         )
-        store2(dnegative_, u32(at + i * inner), dnegative__0, dnegative__1)
+        store2(dnegative_, u32(at + i), dnegative__0, dnegative__1)
         i = u32(i + block_width * u32(2))

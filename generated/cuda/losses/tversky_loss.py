@@ -23,6 +23,7 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    of_warps,
     store,
     store2,
     store4,
@@ -613,6 +614,7 @@ def vjp_smooth_f64_dsmooth_core(alpha, beta, g, s0, s0_l, s1, s1_l, s2, s2_l, sm
 
 
 @kernel
+@of_warps
 def value_f32_warp(input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -653,17 +655,18 @@ def value_f32_warp(input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l
 
 
 @kernel
+@of_warps
 def value_f32_warp_wide(input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -680,8 +683,8 @@ def value_f32_warp_wide(input, target, alpha, alpha_l, beta, beta_l, smooth, smo
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -698,8 +701,8 @@ def value_f32_warp_wide(input, target, alpha, alpha_l, beta, beta_l, smooth, smo
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -765,12 +768,12 @@ def value_f32_block_wide(input, target, alpha, alpha_l, beta, beta_l, smooth, sm
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -787,8 +790,8 @@ def value_f32_block_wide(input, target, alpha, alpha_l, beta, beta_l, smooth, sm
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -805,8 +808,8 @@ def value_f32_block_wide(input, target, alpha, alpha_l, beta, beta_l, smooth, sm
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -827,6 +830,7 @@ def value_f32_block_wide(input, target, alpha, alpha_l, beta, beta_l, smooth, sm
 
 
 @kernel
+@of_warps
 def value_f64_warp(input, target, alpha, beta, smooth, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -865,17 +869,18 @@ def value_f64_warp(input, target, alpha, beta, smooth, out_, rows, n, inner):
 
 
 @kernel
+@of_warps
 def value_f64_warp_wide(input, target, alpha, beta, smooth, out_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -886,8 +891,8 @@ def value_f64_warp_wide(input, target, alpha, beta, smooth, out_, rows, n, inner
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -898,8 +903,8 @@ def value_f64_warp_wide(input, target, alpha, beta, smooth, out_, rows, n, inner
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -955,12 +960,12 @@ def value_f64_block_wide(input, target, alpha, beta, smooth, out_, rows, n, inne
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -971,8 +976,8 @@ def value_f64_block_wide(input, target, alpha, beta, smooth, out_, rows, n, inne
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -983,8 +988,8 @@ def value_f64_block_wide(input, target, alpha, beta, smooth, out_, rows, n, inne
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -997,6 +1002,7 @@ def value_f64_block_wide(input, target, alpha, beta, smooth, out_, rows, n, inne
 
 
 @kernel
+@of_warps
 def vjp_f32_warp(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1047,6 +1053,7 @@ def vjp_f32_warp(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_
 
 
 @kernel
+@of_warps
 def vjp_f32_warp_wide(
     g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dinput_, dtarget_, rows, n, inner
 ):
@@ -1054,13 +1061,13 @@ def vjp_f32_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -1077,8 +1084,8 @@ def vjp_f32_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -1095,8 +1102,8 @@ def vjp_f32_warp_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -1115,25 +1122,25 @@ def vjp_f32_warp_wide(
     s6, s6_l = vjp_f32_s6_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
     i = u32(lane * u32(4))
     while i < n:
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_1), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_2), vjp_f32_dinput_core(
             f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_1), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_2), vjp_f32_dtarget_core(
             f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -1195,13 +1202,13 @@ def vjp_f32_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -1218,8 +1225,8 @@ def vjp_f32_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -1236,8 +1243,8 @@ def vjp_f32_block_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -1256,29 +1263,30 @@ def vjp_f32_block_wide(
     s6, s6_l = vjp_f32_s6_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
     i = u32(lane * u32(4))
     while i < n:
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_1), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_2), vjp_f32_dinput_core(
             f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_1), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_2), vjp_f32_dtarget_core(
             f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def vjp_f64_warp(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1329,18 +1337,19 @@ def vjp_f64_warp(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows,
 
 
 @kernel
+@of_warps
 def vjp_f64_warp_wide(g, input, target, alpha, beta, smooth, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -1351,8 +1360,8 @@ def vjp_f64_warp_wide(g, input, target, alpha, beta, smooth, dinput_, dtarget_, 
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -1363,8 +1372,8 @@ def vjp_f64_warp_wide(g, input, target, alpha, beta, smooth, dinput_, dtarget_, 
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -1377,21 +1386,21 @@ def vjp_f64_warp_wide(g, input, target, alpha, beta, smooth, dinput_, dtarget_, 
     s6, s6_l = vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = u32(lane * u32(2))
     while i < n:
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i), vjp_f64_dinput_core(
             float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i), vjp_f64_dtarget_core(
             float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1451,13 +1460,13 @@ def vjp_f64_block_wide(g, input, target, alpha, beta, smooth, dinput_, dtarget_,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -1468,8 +1477,8 @@ def vjp_f64_block_wide(g, input, target, alpha, beta, smooth, dinput_, dtarget_,
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -1480,8 +1489,8 @@ def vjp_f64_block_wide(g, input, target, alpha, beta, smooth, dinput_, dtarget_,
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -1494,25 +1503,26 @@ def vjp_f64_block_wide(g, input, target, alpha, beta, smooth, dinput_, dtarget_,
     s6, s6_l = vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = u32(lane * u32(2))
     while i < n:
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i), vjp_f64_dinput_core(
             float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i), vjp_f64_dtarget_core(
             float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp(
     g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, out_, dinput_, dtarget_, rows, n, inner
 ):
@@ -1569,6 +1579,7 @@ def value_and_grad_f32_warp(
 
 
 @kernel
+@of_warps
 def value_and_grad_f32_warp_wide(
     g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, out_, dinput_, dtarget_, rows, n, inner
 ):
@@ -1576,13 +1587,13 @@ def value_and_grad_f32_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -1599,8 +1610,8 @@ def value_and_grad_f32_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -1617,8 +1628,8 @@ def value_and_grad_f32_warp_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -1641,25 +1652,25 @@ def value_and_grad_f32_warp_wide(
     s6, s6_l = vjp_f32_s6_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
     i = u32(lane * u32(4))
     while i < n:
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_1), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_2), vjp_f32_dinput_core(
             f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_1), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_2), vjp_f32_dtarget_core(
             f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + warp_width * u32(4))
 
 
@@ -1727,13 +1738,13 @@ def value_and_grad_f32_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -1750,8 +1761,8 @@ def value_and_grad_f32_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -1768,8 +1779,8 @@ def value_and_grad_f32_block_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -1792,29 +1803,30 @@ def value_and_grad_f32_block_wide(
     s6, s6_l = vjp_f32_s6_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l)
     i = u32(lane * u32(4))
     while i < n:
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_1), vjp_f32_dinput_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_2), vjp_f32_dinput_core(
             f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_3
         )
-        store4(dinput_, u32(at + i * inner), dinput__0, dinput__1, dinput__2, dinput__3)
+        store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         dtarget__0, dtarget__1, dtarget__2, dtarget__3 = vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_1), vjp_f32_dtarget_core(f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_2), vjp_f32_dtarget_core(
             f32(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_3
         )
-        store4(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
+        store4(dtarget_, u32(at + i), dtarget__0, dtarget__1, dtarget__2, dtarget__3)
         i = u32(i + block_width * u32(4))
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp(g, input, target, alpha, beta, smooth, out_, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -1867,18 +1879,19 @@ def value_and_grad_f64_warp(g, input, target, alpha, beta, smooth, out_, dinput_
 
 
 @kernel
+@of_warps
 def value_and_grad_f64_warp_wide(g, input, target, alpha, beta, smooth, out_, dinput_, dtarget_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -1889,8 +1902,8 @@ def value_and_grad_f64_warp_wide(g, input, target, alpha, beta, smooth, out_, di
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -1901,8 +1914,8 @@ def value_and_grad_f64_warp_wide(g, input, target, alpha, beta, smooth, out_, di
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -1917,21 +1930,21 @@ def value_and_grad_f64_warp_wide(g, input, target, alpha, beta, smooth, out_, di
     s6, s6_l = vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = u32(lane * u32(2))
     while i < n:
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i), vjp_f64_dinput_core(
             float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i), vjp_f64_dtarget_core(
             float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + warp_width * u32(2))
 
 
@@ -1993,13 +2006,13 @@ def value_and_grad_f64_block_wide(g, input, target, alpha, beta, smooth, out_, d
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2010,8 +2023,8 @@ def value_and_grad_f64_block_wide(g, input, target, alpha, beta, smooth, out_, d
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -2022,8 +2035,8 @@ def value_and_grad_f64_block_wide(g, input, target, alpha, beta, smooth, out_, d
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -2038,25 +2051,26 @@ def value_and_grad_f64_block_wide(g, input, target, alpha, beta, smooth, out_, d
     s6, s6_l = vjp_f64_s6_core(alpha, beta, s0, s0_l, s1, s1_l, s2, s2_l, smooth)
     i = u32(lane * u32(2))
     while i < n:
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        target_i, target_i_1 = load2(target, u32(at + i))
         i_1 = u32(i + u32(1))
         dinput__0, dinput__1 = vjp_f64_dinput_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i), vjp_f64_dinput_core(
             float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, target_i_1
         )
-        store2(dinput_, u32(at + i * inner), dinput__0, dinput__1)
+        store2(dinput_, u32(at + i), dinput__0, dinput__1)
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
         i_1 = u32(i + u32(1))
         dtarget__0, dtarget__1 = vjp_f64_dtarget_core(float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i), vjp_f64_dtarget_core(
             float(g_row), s4, s4_l, s5, s5_l, s6, s6_l, input_i_1
         )
-        store2(dtarget_, u32(at + i * inner), dtarget__0, dtarget__1)
+        store2(dtarget_, u32(at + i), dtarget__0, dtarget__1)
         i = u32(i + block_width * u32(2))
 
 
 @kernel
+@of_warps
 def vjp_alpha_f32_warp(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dalpha_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2100,18 +2114,19 @@ def vjp_alpha_f32_warp(g, input, target, alpha, alpha_l, beta, beta_l, smooth, s
 
 
 @kernel
+@of_warps
 def vjp_alpha_f32_warp_wide(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dalpha_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2128,8 +2143,8 @@ def vjp_alpha_f32_warp_wide(g, input, target, alpha, alpha_l, beta, beta_l, smoo
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -2146,8 +2161,8 @@ def vjp_alpha_f32_warp_wide(g, input, target, alpha, alpha_l, beta, beta_l, smoo
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -2218,13 +2233,13 @@ def vjp_alpha_f32_block_wide(g, input, target, alpha, alpha_l, beta, beta_l, smo
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2241,8 +2256,8 @@ def vjp_alpha_f32_block_wide(g, input, target, alpha, alpha_l, beta, beta_l, smo
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -2259,8 +2274,8 @@ def vjp_alpha_f32_block_wide(g, input, target, alpha, alpha_l, beta, beta_l, smo
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -2283,6 +2298,7 @@ def vjp_alpha_f32_block_wide(g, input, target, alpha, alpha_l, beta, beta_l, smo
 
 
 @kernel
+@of_warps
 def vjp_alpha_f64_warp(g, input, target, alpha, beta, smooth, dalpha_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2322,18 +2338,19 @@ def vjp_alpha_f64_warp(g, input, target, alpha, beta, smooth, dalpha_, rows, n, 
 
 
 @kernel
+@of_warps
 def vjp_alpha_f64_warp_wide(g, input, target, alpha, beta, smooth, dalpha_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2344,8 +2361,8 @@ def vjp_alpha_f64_warp_wide(g, input, target, alpha, beta, smooth, dalpha_, rows
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -2356,8 +2373,8 @@ def vjp_alpha_f64_warp_wide(g, input, target, alpha, beta, smooth, dalpha_, rows
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -2414,13 +2431,13 @@ def vjp_alpha_f64_block_wide(g, input, target, alpha, beta, smooth, dalpha_, row
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2431,8 +2448,8 @@ def vjp_alpha_f64_block_wide(g, input, target, alpha, beta, smooth, dalpha_, row
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -2443,8 +2460,8 @@ def vjp_alpha_f64_block_wide(g, input, target, alpha, beta, smooth, dalpha_, row
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -2457,6 +2474,7 @@ def vjp_alpha_f64_block_wide(g, input, target, alpha, beta, smooth, dalpha_, row
 
 
 @kernel
+@of_warps
 def vjp_beta_f32_warp(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dbeta_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2500,18 +2518,19 @@ def vjp_beta_f32_warp(g, input, target, alpha, alpha_l, beta, beta_l, smooth, sm
 
 
 @kernel
+@of_warps
 def vjp_beta_f32_warp_wide(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dbeta_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2528,8 +2547,8 @@ def vjp_beta_f32_warp_wide(g, input, target, alpha, alpha_l, beta, beta_l, smoot
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -2546,8 +2565,8 @@ def vjp_beta_f32_warp_wide(g, input, target, alpha, alpha_l, beta, beta_l, smoot
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -2618,13 +2637,13 @@ def vjp_beta_f32_block_wide(g, input, target, alpha, alpha_l, beta, beta_l, smoo
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2641,8 +2660,8 @@ def vjp_beta_f32_block_wide(g, input, target, alpha, alpha_l, beta, beta_l, smoo
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -2659,8 +2678,8 @@ def vjp_beta_f32_block_wide(g, input, target, alpha, alpha_l, beta, beta_l, smoo
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -2683,6 +2702,7 @@ def vjp_beta_f32_block_wide(g, input, target, alpha, alpha_l, beta, beta_l, smoo
 
 
 @kernel
+@of_warps
 def vjp_beta_f64_warp(g, input, target, alpha, beta, smooth, dbeta_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2722,18 +2742,19 @@ def vjp_beta_f64_warp(g, input, target, alpha, beta, smooth, dbeta_, rows, n, in
 
 
 @kernel
+@of_warps
 def vjp_beta_f64_warp_wide(g, input, target, alpha, beta, smooth, dbeta_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2744,8 +2765,8 @@ def vjp_beta_f64_warp_wide(g, input, target, alpha, beta, smooth, dbeta_, rows, 
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -2756,8 +2777,8 @@ def vjp_beta_f64_warp_wide(g, input, target, alpha, beta, smooth, dbeta_, rows, 
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -2814,13 +2835,13 @@ def vjp_beta_f64_block_wide(g, input, target, alpha, beta, smooth, dbeta_, rows,
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2831,8 +2852,8 @@ def vjp_beta_f64_block_wide(g, input, target, alpha, beta, smooth, dbeta_, rows,
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -2843,8 +2864,8 @@ def vjp_beta_f64_block_wide(g, input, target, alpha, beta, smooth, dbeta_, rows,
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -2857,6 +2878,7 @@ def vjp_beta_f64_block_wide(g, input, target, alpha, beta, smooth, dbeta_, rows,
 
 
 @kernel
+@of_warps
 def vjp_smooth_f32_warp(g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dsmooth_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -2900,6 +2922,7 @@ def vjp_smooth_f32_warp(g, input, target, alpha, alpha_l, beta, beta_l, smooth, 
 
 
 @kernel
+@of_warps
 def vjp_smooth_f32_warp_wide(
     g, input, target, alpha, alpha_l, beta, beta_l, smooth, smooth_l, dsmooth_, rows, n, inner
 ):
@@ -2907,13 +2930,13 @@ def vjp_smooth_f32_warp_wide(
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -2930,8 +2953,8 @@ def vjp_smooth_f32_warp_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -2948,8 +2971,8 @@ def vjp_smooth_f32_warp_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -3022,13 +3045,13 @@ def vjp_smooth_f32_block_wide(
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s0_here, s0_l_here = value_f32_s0_core(input_i, target_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -3045,8 +3068,8 @@ def vjp_smooth_f32_block_wide(
     s1, s1_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here, s1_l_here = value_f32_s1_core(input_i, target_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -3063,8 +3086,8 @@ def vjp_smooth_f32_block_wide(
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
-        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i * inner))
-        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i * inner))
+        input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
+        target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s2_here, s2_l_here = value_f32_s2_core(input_i, target_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -3087,6 +3110,7 @@ def vjp_smooth_f32_block_wide(
 
 
 @kernel
+@of_warps
 def vjp_smooth_f64_warp(g, input, target, alpha, beta, smooth, dsmooth_, rows, n, inner):
     row = warp_row()
     if row >= rows:
@@ -3128,18 +3152,19 @@ def vjp_smooth_f64_warp(g, input, target, alpha, beta, smooth, dsmooth_, rows, n
 
 
 @kernel
+@of_warps
 def vjp_smooth_f64_warp_wide(g, input, target, alpha, beta, smooth, dsmooth_, rows, n, inner):
     row = warp_row()
     if row >= rows:
         return
     lane = warp_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -3150,8 +3175,8 @@ def vjp_smooth_f64_warp_wide(g, input, target, alpha, beta, smooth, dsmooth_, ro
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -3162,8 +3187,8 @@ def vjp_smooth_f64_warp_wide(g, input, target, alpha, beta, smooth, dsmooth_, ro
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
@@ -3224,13 +3249,13 @@ def vjp_smooth_f64_block_wide(g, input, target, alpha, beta, smooth, dsmooth_, r
     if row >= rows:
         return
     lane = block_lane()
-    at = u32(row // inner * (n * inner) + row % inner)
+    at = u32(row * n)
     g_row = load(g, row)
     s0, s0_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s0_here, s0_l_here = value_f64_s0_core(input_i, target_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         i_1 = u32(i + u32(1))
@@ -3241,8 +3266,8 @@ def vjp_smooth_f64_block_wide(g, input, target, alpha, beta, smooth, dsmooth_, r
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s1_here, s1_l_here = value_f64_s1_core(input_i, target_i)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         i_1 = u32(i + u32(1))
@@ -3253,8 +3278,8 @@ def vjp_smooth_f64_block_wide(g, input, target, alpha, beta, smooth, dsmooth_, r
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
-        input_i, input_i_1 = load2(input, u32(at + i * inner))
-        target_i, target_i_1 = load2(target, u32(at + i * inner))
+        input_i, input_i_1 = load2(input, u32(at + i))
+        target_i, target_i_1 = load2(target, u32(at + i))
         s2_here, s2_l_here = value_f64_s2_core(input_i, target_i)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         i_1 = u32(i + u32(1))
