@@ -21,7 +21,7 @@ from symgen.runtime.cuda_launch import argument_type
 from symgen.runtime.cuda_rows import FORMATS_OF_ROWS
 from symgen.runtime.manifest import Function
 
-DEFINITION = r"@{}\ndef (\w+)\((.*?)\):\n(.*?)(?=\n\n\n|\Z)"
+DEFINITION = r"@{}\n(?:@of_warps\n)?def (\w+)\((.*?)\):\n(.*?)(?=\n\n\n|\Z)"
 KERNEL, CORE = (re.compile(DEFINITION.format(kind), re.DOTALL) for kind in ("kernel", "core"))
 CALL = re.compile(r"\b(\w+_(?:core|device)\w*)\(")
 POWERS = re.compile(r"\b(?:powf?|near_powf|powf_sum)\(")

@@ -207,7 +207,8 @@ class _Writer:
         if self.kept:
             self.uses |= {f"{self.prefix}{self.memory}", f"{self.team}_first"}
             self.line(f"kept, first = {self.prefix}{self.memory}(), {self.team}_first(u32({self.room}))")
-            self.line(f"keep = n <= u32({self.longest})")
+            if not self.always:
+                self.line(f"keep = n <= u32({self.longest})")
         for step in self.function.schedule.steps:
             self.step(step)
         parameters = [n for a in (*self.function.takes, *self.function.gives) for n in self.passed(a)]
@@ -274,11 +275,11 @@ class _Writer:
                 self.line(others[k - 1])
             yield f"i_{k}" if k else "i"
         fresh = [self.steps[name] for name, turn in self.made.items() if turn == self.turn]
-        if fresh:
+        if fresh and not self.always:
             self.line("if keep:")
         for step in fresh:
             for k, position in enumerate(self.positions):
-                self.line(f"    {self.cells(step, k)} = {', '.join(self.here[step.stage.out, position])}")
+                self.line(f"{'' if self.always else '    '}{self.cells(step, k)} = {', '.join(self.here[step.stage.out, position])}")
         if self.kept:
             own = f"own = u32(first + i - lane * u32({self.lanes - 1}))"
             self.lines[begun:begun] = ["    " * self.depth + text for text in (*others, own)]
@@ -350,6 +351,11 @@ class _Writer:
         turn = WIDTHS[self.team] * self.lanes
         return self.room // self.numbers_kept // turn * turn
 
+    @property
+    def always(self) -> bool:
+        """Whether there is room for all rows that this team takes."""
+        return self.team == "warp" and self.longest >= SHORT
+
     def worth_keeping(self) -> str:
         """A stage that several loops need and there is room for; the last one, for which alone others may be needed."""
         several = [n for n in self.steps if len(self.used.get(n, ())) > 1 and n not in self.kept]
@@ -371,6 +377,11 @@ class _Writer:
 
     def recalled(self, step: Step) -> None:
         """Take a stage's entries from where they are kept; where there was no room compute them again."""
+        if self.always:
+            for k, position in enumerate(self.positions):
+                names = self.here[step.stage.out, position] = [f"{n}_{position}" for n in self.parts(step)]
+                self.line(f"{', '.join(names)} = {self.cells(step, k)}")
+            return
         before, self.here, self.again = self.here, dict(self.here), True
         start, indent = len(self.lines), "    " * self.depth
         self.depth += 1

@@ -590,7 +590,6 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -647,11 +646,10 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -664,17 +662,10 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         own = u32(first + i - lane * u32(3))
         bias_i, bias_i_1, bias_i_2, bias_i_3 = load4(bias, i)
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, bias_i, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, bias_i_1, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, bias_i_2, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
             e0, e0_l, bias_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
@@ -1147,7 +1138,6 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1204,11 +1194,10 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -1242,17 +1231,10 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
@@ -1271,17 +1253,10 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i, y0_l_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i_1, y0_l_i_1)
@@ -1302,17 +1277,10 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
             e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
@@ -2041,7 +2009,6 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2098,11 +2065,10 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -2114,17 +2080,10 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f32_dweight_core(e0, e0_l, g_i_1, y0_i_1, y0_l_i_1), vjp_weight_f32_dweight_core(e0, e0_l, g_i_2, y0_i_2, y0_l_i_2), vjp_weight_f32_dweight_core(
             e0, e0_l, g_i_3, y0_i_3, y0_l_i_3
         )
@@ -2696,7 +2655,6 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     s0, s0_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2753,11 +2711,10 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -2771,17 +2728,10 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)

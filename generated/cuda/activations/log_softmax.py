@@ -671,7 +671,6 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -712,11 +711,10 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s2, s2_l = f32(0), f32(0)
@@ -744,17 +742,10 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(

@@ -1813,7 +1813,6 @@ def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1852,11 +1851,10 @@ def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -1866,17 +1864,10 @@ def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
         )
@@ -2239,7 +2230,6 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2278,11 +2268,10 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2295,17 +2284,10 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
@@ -2325,17 +2307,10 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
         )
@@ -2812,7 +2787,6 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2851,11 +2825,10 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2867,17 +2840,10 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
@@ -5325,7 +5291,6 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -5364,11 +5329,10 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -5378,17 +5342,10 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
         )
@@ -5755,7 +5712,6 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -5794,11 +5750,10 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -5811,17 +5766,10 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
@@ -5843,17 +5791,10 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
         )
@@ -7234,7 +7175,6 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -7273,11 +7213,10 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -7289,17 +7228,10 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)

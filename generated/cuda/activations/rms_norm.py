@@ -404,7 +404,6 @@ def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -443,11 +442,10 @@ def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -459,17 +457,10 @@ def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
             e0, e0_l, weight_i_3, y0_i_3, y0_l_i_3
         )
@@ -841,7 +832,6 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -880,11 +870,10 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -898,17 +887,10 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
@@ -928,17 +910,10 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
             e0, e0_l, m0, s2, s2_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
@@ -1412,7 +1387,6 @@ def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner)
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1451,11 +1425,10 @@ def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner)
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -1467,17 +1440,10 @@ def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner)
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f32_dweight_core(e0, e0_l, g_i_1, y0_i_1, y0_l_i_1), vjp_weight_f32_dweight_core(e0, e0_l, g_i_2, y0_i_2, y0_l_i_2), vjp_weight_f32_dweight_core(
             e0, e0_l, g_i_3, y0_i_3, y0_l_i_3
         )
@@ -1843,7 +1809,6 @@ def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1882,11 +1847,10 @@ def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -1900,17 +1864,10 @@ def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         own = u32(first + i - lane * u32(3))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
+        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)

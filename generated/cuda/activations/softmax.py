@@ -362,7 +362,6 @@ def value_f32_temperature_none_warp_wide(x, where, temperature, temperature_l, o
     lane = warp_lane()
     at = u32(row * n)
     kept, first = ffew(), warp_first(u32(1024))
-    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -403,11 +402,10 @@ def value_f32_temperature_none_warp_wide(x, where, temperature, temperature_l, o
         e0_i_3 = value_f32_e0_core_temperature_none(m0, x_i_3)
         s0_here = value_f32_s0_core_temperature_none(e0_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        if keep:
-            kept[u32(own + u32(0))] = e0_i
-            kept[u32(own + u32(32))] = e0_i_1
-            kept[u32(own + u32(64))] = e0_i_2
-            kept[u32(own + u32(96))] = e0_i_3
+        kept[u32(own + u32(0))] = e0_i
+        kept[u32(own + u32(32))] = e0_i_1
+        kept[u32(own + u32(64))] = e0_i_2
+        kept[u32(own + u32(96))] = e0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     i = u32(lane * u32(4))
@@ -416,17 +414,10 @@ def value_f32_temperature_none_warp_wide(x, where, temperature, temperature_l, o
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i = kept[u32(own + u32(0))]
-            e0_i_1 = kept[u32(own + u32(32))]
-            e0_i_2 = kept[u32(own + u32(64))]
-            e0_i_3 = kept[u32(own + u32(96))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            e0_i = value_f32_e0_core_temperature_none(m0, x_i)
-            e0_i_1 = value_f32_e0_core_temperature_none(m0, x_i_1)
-            e0_i_2 = value_f32_e0_core_temperature_none(m0, x_i_2)
-            e0_i_3 = value_f32_e0_core_temperature_none(m0, x_i_3)
+        e0_i = kept[u32(own + u32(0))]
+        e0_i_1 = kept[u32(own + u32(32))]
+        e0_i_2 = kept[u32(own + u32(64))]
+        e0_i_3 = kept[u32(own + u32(96))]
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_none(s0, s0_l, e0_i, where_i), value_f32_out_core_temperature_none(s0, s0_l, e0_i_1, where_i_1), value_f32_out_core_temperature_none(s0, s0_l, e0_i_2, where_i_2), value_f32_out_core_temperature_none(
             s0, s0_l, e0_i_3, where_i_3
@@ -819,7 +810,6 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -860,11 +850,10 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_none(m0, x_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
@@ -874,17 +863,10 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_none(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_none(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_none(m0, x_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s3_here = vjp_f32_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
@@ -905,17 +887,10 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_none(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_none(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_none(m0, x_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_none(c0, e0_i, e0_l_i, g_i, where_i)
@@ -935,17 +910,10 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_none(m0, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_none(m0, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_none(m0, x_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_none(
@@ -1954,7 +1922,6 @@ def value_f32_temperature_given_warp_wide(x, where, temperature, temperature_l, 
     lane = warp_lane()
     at = u32(row * n)
     kept, first = ffew(), warp_first(u32(1024))
-    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -1995,11 +1962,10 @@ def value_f32_temperature_given_warp_wide(x, where, temperature, temperature_l, 
         e0_i_3 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
         s0_here = value_f32_s0_core_temperature_given(e0_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        if keep:
-            kept[u32(own + u32(0))] = e0_i
-            kept[u32(own + u32(32))] = e0_i_1
-            kept[u32(own + u32(64))] = e0_i_2
-            kept[u32(own + u32(96))] = e0_i_3
+        kept[u32(own + u32(0))] = e0_i
+        kept[u32(own + u32(32))] = e0_i_1
+        kept[u32(own + u32(64))] = e0_i_2
+        kept[u32(own + u32(96))] = e0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     i = u32(lane * u32(4))
@@ -2008,17 +1974,10 @@ def value_f32_temperature_given_warp_wide(x, where, temperature, temperature_l, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i = kept[u32(own + u32(0))]
-            e0_i_1 = kept[u32(own + u32(32))]
-            e0_i_2 = kept[u32(own + u32(64))]
-            e0_i_3 = kept[u32(own + u32(96))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-            e0_i_1 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-            e0_i_2 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-            e0_i_3 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
+        e0_i = kept[u32(own + u32(0))]
+        e0_i_1 = kept[u32(own + u32(32))]
+        e0_i_2 = kept[u32(own + u32(64))]
+        e0_i_3 = kept[u32(own + u32(96))]
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_given(s0, s0_l, e0_i, where_i), value_f32_out_core_temperature_given(s0, s0_l, e0_i_1, where_i_1), value_f32_out_core_temperature_given(s0, s0_l, e0_i_2, where_i_2), value_f32_out_core_temperature_given(
             s0, s0_l, e0_i_3, where_i_3
@@ -2411,7 +2370,6 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -2452,11 +2410,10 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
@@ -2466,17 +2423,10 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s3_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
@@ -2497,17 +2447,10 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
@@ -2527,17 +2470,10 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_given(
@@ -3185,7 +3121,6 @@ def vjp_temperature_f32_temperature_given_warp_wide(
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -3226,11 +3161,10 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s5, s5_l = f32(0), f32(0)
@@ -3240,17 +3174,10 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s5_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
@@ -3271,17 +3198,10 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
@@ -3302,17 +3222,10 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
@@ -3342,17 +3255,10 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s4_here, s4_l_here = vjp_temperature_f32_s4_core_temperature_given(

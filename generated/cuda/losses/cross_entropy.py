@@ -1203,7 +1203,6 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -1242,11 +1241,10 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1259,17 +1257,10 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(
             f32(i_3),
             f32(g_row),
@@ -1789,7 +1780,6 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -1828,11 +1818,10 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
@@ -1863,17 +1852,10 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(
             f32(i_3),
             f32(g_row),
@@ -5337,7 +5319,6 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -5376,11 +5357,10 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
@@ -5427,17 +5407,10 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_1, e0_l_i_1, weight_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_2, e0_l_i_2, weight_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(
             f32(i_3),
@@ -6118,7 +6091,6 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -6157,11 +6129,10 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
@@ -6237,17 +6208,10 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_1, e0_l_i_1, weight_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_2, e0_l_i_2, weight_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(
             f32(i_3),
@@ -9926,7 +9890,6 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
     at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -9965,11 +9928,10 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
@@ -9998,17 +9960,10 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_eq_0(
@@ -10565,7 +10520,6 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
     at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -10604,11 +10558,10 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -10670,17 +10623,10 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_eq_0(
@@ -14075,7 +14021,6 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
     at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -14114,11 +14059,10 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
@@ -14169,17 +14113,10 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_ne_0(
@@ -14851,7 +14788,6 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
     at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -14890,11 +14826,10 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
@@ -15001,17 +14936,10 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_ne_0(

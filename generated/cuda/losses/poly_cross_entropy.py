@@ -1061,7 +1061,6 @@ def vjp_f32_warp_wide(
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -1100,11 +1099,10 @@ def vjp_f32_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -1127,17 +1125,10 @@ def vjp_f32_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
             f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
@@ -1586,7 +1577,6 @@ def value_and_grad_f32_warp_wide(
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(1024)
     m0 = -f32(math.inf)
     i = u32(lane * u32(4))
     while i < n:
@@ -1625,11 +1615,10 @@ def value_and_grad_f32_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
+        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
+        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
+        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -1659,17 +1648,10 @@ def value_and_grad_f32_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u32(first + i - lane * u32(3))
-        if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        else:
-            input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
-            e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
-            e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
-            e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
-            e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
+        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
+        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
+        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
+        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
             f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
